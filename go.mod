@@ -1,0 +1,3 @@
+module github.com/mullion/mullion
+
+go 1.26

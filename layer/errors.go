@@ -1,0 +1,78 @@
+package layer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The vocabulary of errors that readers and writers of layers share. Test with
+// errors.Is; the text around them says where.
+var (
+	// ErrCorrupt says that the source breaks the rules of its format.
+	ErrCorrupt = errors.New("corrupt layer")
+	// ErrInvalidName says that a name cannot be a path inside a Windows layer.
+	ErrInvalidName = errors.New("invalid name")
+	// ErrDuplicate says that a layer has two entries for one path.
+	ErrDuplicate = errors.New("duplicate entry")
+	// ErrCaseConflict says that two names differ in case alone.
+	ErrCaseConflict = errors.New("names differ only in case")
+	// ErrLinkTarget says that the target of a hard link does not exist, is not a
+	// file, or may not be linked to from there.
+	ErrLinkTarget = errors.New("invalid hard link target")
+	// ErrNotDirectory says that an ancestor of an entry is not a directory.
+	ErrNotDirectory = errors.New("ancestor is not a directory")
+	// ErrWhiteout says that a whiteout stands where none may be: in a base layer,
+	// or outside Files and UtilityVM\Files.
+	ErrWhiteout = errors.New("whiteout not allowed")
+	// ErrUnsupported says that the entry cannot be expressed in the target format.
+	ErrUnsupported = errors.New("not supported by the format")
+	// ErrStreamSize says that a stream had more or fewer bytes than announced.
+	ErrStreamSize = errors.New("stream does not have the announced size")
+	// ErrLimit says that a limit was exceeded; the LimitError around it says which.
+	ErrLimit = errors.New("limit exceeded")
+	// ErrExists says that the target exists already.
+	ErrExists = errors.New("target already exists")
+	// ErrClosed says that the reader or writer was closed, or has failed before.
+	ErrClosed = errors.New("already closed")
+	// ErrMissingParent says that a parent layer that is needed was not given.
+	ErrMissingParent = errors.New("parent layer missing")
+)
+
+// Error places an error: what was done, to which layer, at which entry.
+type Error struct {
+	Op     string // "read tar", "write wclayer", "union"
+	Layer  string // name of the layer or file, if known
+	Entry  string // path of the entry, if any
+	Index  int64  // number of the entry in its source from 1, 0 if unknown
+	Offset int64  // byte offset in the source, -1 if unknown
+	Err    error
+}
+
+// Error formats as "op layer: entry 12 "path" at offset 0x400: cause".
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Layer != "" {
+		b.WriteByte(' ')
+		b.WriteString(e.Layer)
+	}
+	if e.Index > 0 || e.Entry != "" {
+		b.WriteString(": entry")
+		if e.Index > 0 {
+			fmt.Fprintf(&b, " %d", e.Index)
+		}
+		if e.Entry != "" {
+			fmt.Fprintf(&b, " %q", e.Entry)
+		}
+	}
+	if e.Offset >= 0 {
+		fmt.Fprintf(&b, " at offset %#x", e.Offset)
+	}
+	b.WriteString(": ")
+	b.WriteString(e.Err.Error())
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }

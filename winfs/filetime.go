@@ -1,0 +1,149 @@
+package winfs
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Filetime is a Windows time: 100 ns ticks since 1601-01-01T00:00:00Z, signed as
+// the kernel's LARGE_INTEGER is. Zero means "not set".
+type Filetime int64
+
+const (
+	ticksPerSecond = 10_000_000
+	// epochTicks is 1970-01-01T00:00:00Z as a Filetime.
+	epochTicks = 116_444_736_000_000_000
+)
+
+// Errors of time conversion.
+var (
+	ErrTimeRange  = errors.New("time is outside the range of FILETIME")
+	ErrTimeSyntax = errors.New("malformed PAX time")
+)
+
+// Times are the four times of a file, in the order of FILE_BASIC_INFO with Change
+// last.
+type Times struct {
+	Creation, LastAccess, LastWrite, Change Filetime
+}
+
+// FiletimeFromTime converts by seconds and ticks, never through nanoseconds since
+// 1970, so that it is exact over the whole range. A fraction below 100 ns is
+// dropped towards the past. Times that no Filetime can hold give ErrTimeRange.
+func FiletimeFromTime(t time.Time) (Filetime, error) {
+	return filetimeFromUnix(t.Unix(), int64(t.Nanosecond()))
+}
+
+// filetimeFromUnix takes seconds since 1970, rounded down, and 0..999,999,999 ns.
+func filetimeFromUnix(sec, nsec int64) (Filetime, error) {
+	const (
+		maxSec = (1<<63 - 1 - epochTicks) / ticksPerSecond
+		minSec = (-1<<63)/ticksPerSecond - epochTicks/ticksPerSecond
+	)
+	if sec > maxSec || sec < minSec {
+		return 0, ErrTimeRange
+	}
+	// In range, sec*1e7 may still be just below the minimum; add in the order that
+	// cannot wrap.
+	shifted := sec + epochTicks/ticksPerSecond
+	ticks := nsec / 100
+	if shifted == maxSec+epochTicks/ticksPerSecond && ticks > (1<<63-1)%ticksPerSecond {
+		return 0, ErrTimeRange
+	}
+	if shifted < 0 { // bring the product towards zero before adding
+		if shifted == (-1<<63)/ticksPerSecond-1 {
+			return 0, ErrTimeRange
+		}
+		if ticks > 0 {
+			shifted, ticks = shifted+1, ticks-ticksPerSecond
+		}
+		hi := shifted * ticksPerSecond
+		if hi < -1<<63-ticks {
+			return 0, ErrTimeRange
+		}
+		return Filetime(hi + ticks), nil
+	}
+	return Filetime(shifted*ticksPerSecond + ticks), nil
+}
+
+// unix splits into seconds since 1970, rounded down, and 0..9,999,999 ticks.
+func (f Filetime) unix() (sec, ticks int64) {
+	sec, ticks = int64(f)/ticksPerSecond, int64(f)%ticksPerSecond
+	if ticks < 0 {
+		sec, ticks = sec-1, ticks+ticksPerSecond
+	}
+	return sec - epochTicks/ticksPerSecond, ticks
+}
+
+// Time returns the exact time in UTC. The unset value 0 gives 1601-01-01.
+func (f Filetime) Time() time.Time {
+	sec, ticks := f.unix()
+	return time.Unix(sec, ticks*100).UTC()
+}
+
+// String formats as RFC 3339 with seven decimals, the full resolution.
+func (f Filetime) String() string { return f.Time().Format("2006-01-02T15:04:05.0000000Z") }
+
+// PAX returns the time as PAX text: seconds since 1970, with up to seven decimals
+// and no trailing zeros, negative times as sign and magnitude.
+func (f Filetime) PAX() string {
+	sec, ticks := f.unix()
+	neg := sec < 0
+	if neg { // floor form to sign and magnitude
+		if ticks > 0 {
+			sec, ticks = sec+1, ticksPerSecond-ticks
+		}
+		sec = -sec
+	}
+	b := make([]byte, 0, 24)
+	if neg {
+		b = append(b, '-')
+	}
+	b = strconv.AppendInt(b, sec, 10)
+	if ticks != 0 {
+		frac := strconv.FormatInt(ticksPerSecond+ticks, 10)[1:]
+		b = append(b, '.')
+		b = append(b, strings.TrimRight(frac, "0")...)
+	}
+	return string(b)
+}
+
+// ParsePAXTime reads PAX time text: optional sign, seconds, optional fraction of
+// any length. Digits below 100 ns are dropped from the magnitude's end. Malformed
+// text gives ErrTimeSyntax, an impossible time ErrTimeRange.
+func ParsePAXTime(s string) (Filetime, error) {
+	whole, frac, _ := strings.Cut(s, ".")
+	digits, neg := strings.CutPrefix(whole, "-")
+	if digits == "" || len(s) > 64 || !allDigits(digits) || !allDigits(frac) {
+		return 0, ErrTimeSyntax
+	}
+	sec, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return 0, ErrTimeRange
+	}
+	var ticks int64
+	for i := range 7 {
+		ticks *= 10
+		if i < len(frac) {
+			ticks += int64(frac[i] - '0')
+		}
+	}
+	if neg {
+		sec = -sec
+		if ticks > 0 {
+			sec, ticks = sec-1, ticksPerSecond-ticks
+		}
+	}
+	return filetimeFromUnix(sec, ticks*100)
+}
+
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
