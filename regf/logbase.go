@@ -71,6 +71,7 @@ type parsedLog struct {
 	data     []byte
 	format   LogFormat
 	sequence uint32
+	valid    bool // the base block is whole; there may still be no good entry
 	entries  []logEntry
 	// stop and offset are as in LogReport.
 	stop   error
@@ -107,6 +108,7 @@ func parseLog(b []byte, room int64) parsedLog {
 		p.halt(logOffChecksum, "wrong checksum of the log's base block")
 		return p
 	}
+	p.valid = true
 	if p.format == LogNew {
 		p.parseNew(room)
 	} else {

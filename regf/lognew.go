@@ -89,53 +89,61 @@ func parseEntry(raw []byte, room int64) (logEntry, error) {
 
 // planNew chooses the entries of new-format logs to apply, in order, or nil.
 func (r *recovery) planNew(logs []parsedLog, baseGood bool) []logStep {
+	if !baseGood {
+		return r.planNewBase(logs)
+	}
+	secondary := logField(r.hive, logOffSequence2)
 	var use []int
 	for i := range logs {
-		if logs[i].format == LogNew && len(logs[i].entries) > 0 {
+		switch {
+		case logs[i].format != LogNew || !logs[i].valid:
+		case sequenceBefore(logs[i].sequence, secondary):
+			r.turnDown(i, logOffSequence1, "log starts at sequence %d, before the hive's %d", logs[i].sequence, secondary)
+		default:
 			use = append(use, i)
 		}
 	}
 	if len(use) == 0 {
 		return nil
 	}
-	if !baseGood {
-		// The base block must come from the log with the latest entries, and no
-		// other log is known to belong to it.
-		latest := use[0]
-		for _, i := range use[1:] {
-			if sequenceBefore(lastSequence(&logs[latest]), lastSequence(&logs[i])) {
-				latest = i
-			}
-		}
-		for _, i := range use {
-			if i != latest {
-				r.turnDown(i, 0, "the base block is taken from a later log")
-			}
-		}
-		return stepsOf(latest, &logs[latest])
-	}
-	secondary := logField(r.hive, logOffSequence2)
-	use = slices.DeleteFunc(use, func(i int) bool {
-		old := sequenceBefore(logs[i].sequence, secondary)
-		if old {
-			r.turnDown(i, logOffSequence1, "log starts at sequence %d, before the hive's %d", logs[i].sequence, secondary)
-		}
-		return old
-	})
 	slices.SortStableFunc(use, func(a, b int) int { return int(int32(logs[a].sequence - logs[b].sequence)) })
+	// A log goes on where the one before it ended. One that starts later would
+	// write pages over a state that they do not belong to, also when the earlier
+	// log has lost its very first entry.
 	var plan []logStep
-	for n, i := range use {
-		if n > 0 {
-			if next := lastSequence(&logs[use[n-1]]) + 1; logs[i].sequence != next {
-				for _, k := range use[n:] {
-					r.turnDown(k, logOffSequence1, "log starts at sequence %d where %d follows", logs[k].sequence, next)
-				}
-				break
-			}
+	next := logs[use[0]].sequence
+	for _, i := range use {
+		if logs[i].sequence != next {
+			r.turnDown(i, logOffSequence1, "log starts at sequence %d where %d follows", logs[i].sequence, next)
+			continue
 		}
 		plan = append(plan, stepsOf(i, &logs[i])...)
+		next += uint32(len(logs[i].entries))
 	}
 	return plan
+}
+
+// planNewBase is planNew for a hive without a base block: that must come from the
+// log with the latest entries, and no other log is known to belong to it.
+func (r *recovery) planNewBase(logs []parsedLog) []logStep {
+	latest := -1
+	for i := range logs {
+		if logs[i].format != LogNew || len(logs[i].entries) == 0 {
+			continue
+		}
+		if latest < 0 || sequenceBefore(lastSequence(&logs[latest]), lastSequence(&logs[i])) {
+			latest = i
+		}
+	}
+	if latest < 0 {
+		return nil
+	}
+	for i := range logs {
+		if i != latest && logs[i].format == LogNew && len(logs[i].entries) > 0 {
+			r.turnDown(i, 0, "the base block is taken from a later log")
+		}
+	}
+	return stepsOf(latest, &logs[latest])
 }
 
 func lastSequence(p *parsedLog) uint32 { return p.entries[len(p.entries)-1].sequence }
