@@ -30,7 +30,7 @@ type windowsTree struct {
 
 const (
 	treeFiles = 26_394
-	treeBytes = 985_000_000 // of content; the tar is 1.05 GB
+	treeBytes = 985_000_000   // of content; the tar is 1.05 GB
 	treeStamp = "tree-1.json" // new name, new tree
 )
 
