@@ -110,5 +110,5 @@ func (o *object) append(b []byte) []byte {
 }
 
 func decodeObject(b []byte, region int) object {
-	return object{le.Uint64(b), digest(b[8:32]), RegionOffset(region)<<48 | RegionOffset(le.Uint64(b[32:]))}
+	return object{le.Uint64(b), digest(b[8:32]), RegionOffset(region)<<48 + RegionOffset(le.Uint64(b[32:]))}
 }
