@@ -487,6 +487,9 @@ func (r *Reader) dword() ([]byte, error) {
 		return nil, err
 	}
 	if digits == 0 {
+		if err == nil {
+			r.unread(c) // so that the line is right
+		}
 		return nil, syntaxf("a dword has no digits")
 	}
 	r.data = append(r.data[:0], byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
