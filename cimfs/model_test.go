@@ -26,7 +26,7 @@ type modelName struct {
 
 type modelFile struct {
 	dir      bool
-	attr     winfs.Attributes // without DIRECTORY, REPARSE_POINT, SPARSE_FILE
+	attr     winfs.Attributes // without DIRECTORY and REPARSE_POINT
 	times    winfs.Times
 	security []byte
 	eas      []winfs.EA
@@ -176,7 +176,7 @@ func flagsOf(f *modelFile) uint16 {
 			flags |= 1 << i
 		}
 	}
-	if f.sparse > 0 {
+	if f.attr&winfs.AttrSparse != 0 {
 		flags |= 0x10
 	}
 	return flags

@@ -302,7 +302,9 @@ func (w *ImageWriter) addPending(size int64, hole bool) error {
 		return nil
 	}
 	w.pending.open, w.opened = false, !hole
-	w.pending.meta.Hole = hole
+	if w.pending.meta.Hole = hole; hole {
+		w.pending.meta.Attributes |= winfs.AttrSparse
+	}
 	return w.w.AddFile(w.path, &w.pending.meta, size)
 }
 
