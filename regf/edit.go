@@ -1,0 +1,3 @@
+package regf
+
+type editor struct{}
