@@ -53,14 +53,14 @@ type Audit struct {
 
 // The rules of an Audit.
 const (
-	RuleDuplicate        = "duplicate-entry"        // two entries for one path
-	RuleCaseConflict     = "case-conflict"          // two entries whose paths differ in case
-	RuleMissingParent    = "missing-parent"         // no entry for the directory before what is in it
-	RuleTypeChange       = "type-change"            // an ancestor is not a directory, or changes its kind
-	RuleThroughReparse   = "link-through-reparse"   // a path leads through a symbolic link or junction
-	RuleRootNotDirectory = "root-not-directory"     // Files, Hives or UtilityVM is something else
-	RuleRootCase         = "root-name-case"         // files instead of Files
-	RuleUnknownRoot      = "unknown-root"           // another name at the root
+	RuleDuplicate        = "duplicate-entry"      // two entries for one path
+	RuleCaseConflict     = "case-conflict"        // two entries whose paths differ in case
+	RuleMissingParent    = "missing-parent"       // no entry for the directory before what is in it
+	RuleTypeChange       = "type-change"          // an ancestor is not a directory, or changes its kind
+	RuleThroughReparse   = "link-through-reparse" // a path leads through a symbolic link or junction
+	RuleRootNotDirectory = "root-not-directory"   // Files, Hives or UtilityVM is something else
+	RuleRootCase         = "root-name-case"       // files instead of Files
+	RuleUnknownRoot      = "unknown-root"         // another name at the root
 	RuleMissingRoot      = "missing-hives-or-files-root"
 	RuleLinkOutside      = "link-target-outside-files"
 	RuleLinkForward      = "forward-link"      // the target comes later
