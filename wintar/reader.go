@@ -131,15 +131,22 @@ func (r *Reader) peek() (*tar.Header, error) {
 	}
 }
 
-// framing explains an error of archive/tar.
+// framing explains and places an error of archive/tar: it is about the header
+// behind the current entry, or about data of the entry that is not there.
 func (r *Reader) framing(err error) error {
+	placed := &layer.Error{Op: "read tar", Layer: r.label, Entry: r.src.lastName(), Index: r.index + 1, Offset: r.src.block, Err: err}
 	switch {
 	case errors.Is(err, tar.ErrHeader):
-		return fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
+		placed.Err = fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
 	case errors.Is(err, tar.ErrFieldTooLong):
-		return fmt.Errorf("%w: records of more than 1 MiB: %w", layer.ErrCorrupt, &layer.LimitError{Limit: "MetadataLen", Max: 1 << 20})
+		placed.Err = fmt.Errorf("%w: records of more than 1 MiB: %w", layer.ErrCorrupt, &layer.LimitError{Limit: "MetadataLen", Max: 1 << 20})
+	default:
+		placed.Offset = r.src.offset
+		if r.header != nil {
+			placed.Entry, placed.Index = r.entry.Path, r.index
+		}
 	}
-	return err
+	return placed
 }
 
 // checkStream holds the stream in r.dec against the current entry.
