@@ -1,0 +1,247 @@
+package regf
+
+import (
+	"slices"
+)
+
+// compactor lays out a hive from nothing as offreg does. How that allocates was
+// read off the hives it wrote:
+//
+// Keys come level by level: after a key its list of values, each value followed
+// by its data, the class, the leaves of its subkey list; then the next key of the
+// same level. All descriptors stand in ring order after the root.
+//
+// Free space is kept in six classes by size, the bounds below, as stacks. A
+// request takes the top of the lowest class whose every cell is large enough, the
+// rest goes on top of its own class. A request that no class satisfies gets a new
+// bin of the fewest pages that hold it. In hives that offreg created itself, a
+// request also takes the top of the class it falls into, if that is large enough.
+type compactor struct {
+	fresh bool
+	out   []byte // base block and bins
+	free  [len(freeBounds)][]span
+	big   bool // data above 16,344 bytes is cut into segments
+	hash  bool // lists are lh, not lf
+
+	sks    []skEntry
+	skByID map[string]uint32 // descriptor to index in sks, for the builder
+}
+
+type span struct{ off, size uint32 }
+
+// freeBounds are the least sizes of the classes. The last was measured to lie
+// between 3,528 and 3,640.
+var freeBounds = [...]uint32{8, 16, 64, 256, 1024, 3584}
+
+type skEntry struct {
+	src  uint32 // cell in the source
+	off  uint32 // cell in the output
+	refs uint32
+}
+
+func newCompactor(sizeHint int) *compactor {
+	c := &compactor{out: make([]byte, baseSize, baseSize+sizeHint)}
+	return c
+}
+
+func freeClass(size uint32) int {
+	c := 0
+	for c+1 < len(freeBounds) && size >= freeBounds[c+1] {
+		c++
+	}
+	return c
+}
+
+// alloc returns the offset of a new cell with room for n bytes; its payload is
+// zero.
+func (c *compactor) alloc(n uint32) (uint32, error) {
+	size := round8(n + 4)
+	class := 0
+	for class < len(freeBounds) && freeBounds[class] < size {
+		class++
+	}
+	if own := freeClass(size); c.fresh && own < class {
+		if stack := c.free[own]; len(stack) > 0 && stack[len(stack)-1].size >= size {
+			class = own
+		}
+	}
+	for ; class < len(freeBounds); class++ {
+		stack := c.free[class]
+		if len(stack) == 0 {
+			continue
+		}
+		s := stack[len(stack)-1]
+		c.free[class] = stack[:len(stack)-1]
+		c.cut(s, size)
+		return s.off, nil
+	}
+	bin := uint32(len(c.out) - baseSize)
+	pages := roundPage(size + binHeader)
+	if size < n || uint64(bin)+uint64(pages) > maxBins {
+		return 0, ErrLimit
+	}
+	c.out = grow(c.out, int(pages))
+	b := c.out[baseSize+bin:]
+	copy(b, "hbin")
+	put32(b[4:], bin)
+	put32(b[8:], pages)
+	c.cut(span{bin + binHeader, pages - binHeader}, size)
+	return bin + binHeader, nil
+}
+
+// grow lengthens b by n zero bytes.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b[: len(b)+n : cap(b)]
+	}
+	return append(slices.Grow(b, n+len(b)/4), make([]byte, n)...)
+}
+
+// cut allocates the first size bytes of a free cell.
+func (c *compactor) cut(s span, size uint32) {
+	put32(c.out[baseSize+s.off:], -size)
+	if rest := s.size - size; rest != 0 {
+		at := s.off + size
+		put32(c.out[baseSize+at:], rest)
+		k := freeClass(rest)
+		c.free[k] = append(c.free[k], span{at, rest})
+	}
+}
+
+// at returns the payload of a cell that was allocated.
+func (c *compactor) at(off uint32) []byte { return c.out[baseSize+off+4:] }
+
+// put allocates a cell and fills it.
+func (c *compactor) put(b []byte) (uint32, error) {
+	off, err := c.alloc(uint32(len(b)))
+	if err == nil {
+		copy(c.at(off), b)
+	}
+	return off, err
+}
+
+// data writes the data of a value that does not stand inline.
+func (c *compactor) data(b []byte) (uint32, error) {
+	if len(b) <= segmentSize || !c.big {
+		return c.put(b)
+	}
+	n := (len(b) + segmentSize - 1) / segmentSize
+	if n > 0xFFFF {
+		return 0, ErrLimit
+	}
+	db, err := c.alloc(8)
+	if err != nil {
+		return 0, err
+	}
+	list, err := c.alloc(uint32(4 * n))
+	if err != nil {
+		return 0, err
+	}
+	head := c.at(db)
+	put16(head, sigDB)
+	put16(head[2:], uint16(n))
+	put32(head[4:], list)
+	for i := range n {
+		seg, err := c.alloc(segmentSize) // the last one too, as offreg does
+		if err != nil {
+			return 0, err
+		}
+		copy(c.at(seg), b[i*segmentSize:min(len(b), (i+1)*segmentSize)])
+		put32(c.at(list)[4*i:], seg)
+	}
+	return db, nil
+}
+
+// lists allocates the subkey list of a key with n subkeys and returns its cell.
+// The entries are filled by slot.
+func (c *compactor) lists(n int) (uint32, error) {
+	leaf := func(n int) (uint32, error) {
+		off, err := c.alloc(uint32(4 + 8*n))
+		if err != nil {
+			return 0, err
+		}
+		sig := uint16(sigLF)
+		if c.hash {
+			sig = sigLH
+		}
+		put16(c.at(off), sig)
+		put16(c.at(off)[2:], uint16(n))
+		return off, nil
+	}
+	if n <= leafMax {
+		return leaf(n)
+	}
+	leaves := (n + leafMax - 1) / leafMax
+	if leaves > 0xFFFF {
+		return 0, ErrLimit
+	}
+	ri, err := c.alloc(uint32(4 + 4*leaves))
+	if err != nil {
+		return 0, err
+	}
+	put16(c.at(ri), sigRI)
+	put16(c.at(ri)[2:], uint16(leaves))
+	for i := range leaves {
+		off, err := leaf(min(leafMax, n-i*leafMax))
+		if err != nil {
+			return 0, err
+		}
+		put32(c.at(ri)[4+4*i:], off)
+	}
+	return ri, nil
+}
+
+// slot fills entry i of a list.
+func (c *compactor) slot(list uint32, i int, key uint32, name []byte, latin bool) {
+	b := c.at(list)
+	if u16(b) == sigRI {
+		b = c.at(u32(b[4+4*(i/leafMax):]))
+		i %= leafMax
+	}
+	e := b[4+8*i:]
+	put32(e, key)
+	if c.hash {
+		put32(e[4:], hashStored(name, latin))
+	} else {
+		put32(e[4:], hintStored(name, latin))
+	}
+}
+
+// sk writes a security cell; ring links it later.
+func (c *compactor) sk(reserved uint16, sd []byte) (uint32, error) {
+	off, err := c.alloc(uint32(skSize + len(sd)))
+	if err != nil {
+		return 0, err
+	}
+	b := c.at(off)
+	put16(b, sigSK)
+	put16(b[2:], reserved)
+	put32(b[skLen:], uint32(len(sd)))
+	copy(b[skBytes:], sd)
+	return off, nil
+}
+
+// ring links the security cells and writes their counts.
+func (c *compactor) ring() {
+	n := len(c.sks)
+	for i, s := range c.sks {
+		b := c.at(s.off)
+		put32(b[skFlink:], c.sks[(i+1)%n].off)
+		put32(b[skBlink:], c.sks[(i+n-1)%n].off)
+		put32(b[skRefs:], s.refs)
+	}
+}
+
+// raise lifts a longest-something field of a node.
+func raise(b []byte, v uint32) {
+	if u32(b) < v {
+		put32(b, v)
+	}
+}
+
+// finish completes the base block.
+func (c *compactor) finish(root uint32) {
+	put32(c.out[hdrRoot:], root)
+	put32(c.out[hdrBins:], uint32(len(c.out)-baseSize))
+	put32(c.out[hdrChecksum:], HeaderChecksum(c.out))
+}

@@ -1,0 +1,169 @@
+package regf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// Errno is a Windows error code. errors.Is(err, ErrorFileNotFound) holds where
+// offreg returns 2.
+type Errno uint32
+
+// The codes that the Offline Registry Library returns (MS Learn "Offline Registry
+// Library", and the registry specification, section 1.15).
+const (
+	ErrorFileNotFound     Errno = 2
+	ErrorAccessDenied     Errno = 5
+	ErrorInvalidHandle    Errno = 6
+	ErrorFileExists       Errno = 80
+	ErrorInvalidParameter Errno = 87
+	ErrorAlreadyExists    Errno = 183
+	ErrorMoreData         Errno = 234
+	ErrorNoMoreItems      Errno = 259
+	ErrorBadDB            Errno = 1009
+	ErrorNotRegistryFile  Errno = 1017
+	ErrorKeyDeleted       Errno = 1018
+	ErrorKeyHasChildren   Errno = 1020
+)
+
+var errnoText = map[Errno]string{
+	ErrorFileNotFound: "ERROR_FILE_NOT_FOUND", ErrorAccessDenied: "ERROR_ACCESS_DENIED",
+	ErrorInvalidHandle: "ERROR_INVALID_HANDLE", ErrorFileExists: "ERROR_FILE_EXISTS",
+	ErrorInvalidParameter: "ERROR_INVALID_PARAMETER", ErrorAlreadyExists: "ERROR_ALREADY_EXISTS",
+	ErrorMoreData: "ERROR_MORE_DATA", ErrorNoMoreItems: "ERROR_NO_MORE_ITEMS",
+	ErrorBadDB: "ERROR_BADDB", ErrorNotRegistryFile: "ERROR_NOT_REGISTRY_FILE",
+	ErrorKeyDeleted: "ERROR_KEY_DELETED", ErrorKeyHasChildren: "ERROR_KEY_HAS_CHILDREN",
+}
+
+// Error returns the name and number of the code.
+func (e Errno) Error() string {
+	if s, ok := errnoText[e]; ok {
+		return fmt.Sprintf("%s (%d)", s, uint32(e))
+	}
+	return fmt.Sprintf("Windows error %d", uint32(e))
+}
+
+// sentinel is an error that also stands for Windows codes and a standard error.
+type sentinel struct {
+	text  string
+	codes [2]Errno
+	std   error
+}
+
+func (s *sentinel) Error() string { return s.text }
+
+func (s *sentinel) Is(target error) bool {
+	if c, ok := target.(Errno); ok {
+		return c != 0 && (c == s.codes[0] || c == s.codes[1])
+	}
+	return target == s.std && target != nil
+}
+
+// The errors of this package.
+var (
+	// ErrNotHive says that the file is no hive, or of a version that does not exist.
+	ErrNotHive error = &sentinel{text: "not a registry hive", codes: [2]Errno{ErrorNotRegistryFile}}
+	// ErrDirty says that the hive has changes that are only in its logs, or that its
+	// base block fails its checksum.
+	ErrDirty error = &sentinel{text: "hive is dirty: its logs were not replayed", codes: [2]Errno{ErrorNotRegistryFile}}
+	// ErrTruncated says that the file ends before the hive does.
+	ErrTruncated error = &sentinel{text: "hive is shorter than it declares", codes: [2]Errno{ErrorBadDB}}
+	// ErrLogFile says that the file is a transaction log and not a hive.
+	ErrLogFile error = &sentinel{text: "file is a transaction log, not a hive", codes: [2]Errno{ErrorBadDB}}
+	// ErrCorrupt says that a structure of the hive breaks the rules of its format.
+	ErrCorrupt error = &sentinel{text: "corrupt hive", codes: [2]Errno{ErrorBadDB}}
+	// ErrNotFound says that a key or a value does not exist. It is fs.ErrNotExist too.
+	ErrNotFound error = &sentinel{text: "not found", codes: [2]Errno{ErrorFileNotFound}, std: fs.ErrNotExist}
+	// ErrExists says that a file or a key exists already. It is fs.ErrExist too.
+	ErrExists error = &sentinel{text: "already exists", codes: [2]Errno{ErrorFileExists, ErrorAlreadyExists}, std: fs.ErrExist}
+	// ErrInvalid says that an argument is outside what a hive can hold.
+	ErrInvalid error = &sentinel{text: "invalid argument", codes: [2]Errno{ErrorInvalidParameter}, std: fs.ErrInvalid}
+	// ErrHasSubkeys says that a key was not deleted because it has subkeys.
+	ErrHasSubkeys error = &sentinel{text: "key has subkeys", codes: [2]Errno{ErrorKeyHasChildren}}
+	// ErrNoMore says that an index is past the last item.
+	ErrNoMore error = &sentinel{text: "no more items", codes: [2]Errno{ErrorNoMoreItems}}
+	// ErrMoreData says that a buffer is too small; the size that was returned is the
+	// one needed.
+	ErrMoreData error = &sentinel{text: "buffer is too small", codes: [2]Errno{ErrorMoreData}}
+	// ErrType says that a value has another type than the getter expects.
+	ErrType error = &sentinel{text: "value has another type"}
+	// ErrLimit says that a limit of the format or of this package was exceeded.
+	ErrLimit error = &sentinel{text: "limit exceeded", codes: [2]Errno{ErrorInvalidParameter}}
+	// ErrUnsupported says that this version of the format can be read but not written.
+	ErrUnsupported error = &sentinel{text: "not supported by this version of the format", codes: [2]Errno{ErrorInvalidParameter}}
+	// ErrDeleted says that a key or value is no longer where it was: it was deleted
+	// or moved by an edit.
+	ErrDeleted error = &sentinel{text: "key or value was deleted", codes: [2]Errno{ErrorKeyDeleted}}
+	// ErrClosed says that the hive was closed.
+	ErrClosed error = &sentinel{text: "hive is closed", codes: [2]Errno{ErrorInvalidHandle}, std: fs.ErrClosed}
+)
+
+// Error places an error: what was done, in which file, to which key, at which
+// cell.
+type Error struct {
+	Op     string // "open", "read key", "set value", ...
+	Hive   string // file name, if known
+	Path   string // key path below the root, if known
+	Offset int64  // cell offset from the end of the base block, -1 if unknown
+	Rule   string // for corruption, the rule that is broken, as in Finding.Rule
+	Err    error
+}
+
+// Error formats as "op hive: key "path" at cell 0x20: cause".
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Hive != "" {
+		b.WriteByte(' ')
+		b.WriteString(e.Hive)
+	}
+	if e.Path != "" {
+		fmt.Fprintf(&b, ": key %q", e.Path)
+	}
+	if e.Offset >= 0 {
+		fmt.Fprintf(&b, " at cell %#x", e.Offset)
+	}
+	b.WriteString(": ")
+	b.WriteString(e.Err.Error())
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// fault is one breach of the format, found while reading.
+type fault struct {
+	rule string
+	off  int64
+	msg  string
+}
+
+func (f *fault) Error() string        { return "corrupt hive: " + f.rule + ": " + f.msg }
+func (f *fault) Is(target error) bool { return target == ErrCorrupt || target == ErrorBadDB }
+
+func faultf(rule string, off uint32, format string, args ...any) *fault {
+	return &fault{rule: rule, off: int64(off), msg: fmt.Sprintf(format, args...)}
+}
+
+// opError wraps err with its place, keeping an Error that has one already.
+func (h *Hive) opError(op, path string, off int64, err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return err
+	}
+	e = &Error{Op: op, Path: path, Offset: off, Err: err}
+	if h != nil {
+		e.Hive = h.name
+	}
+	var f *fault
+	if errors.As(err, &f) {
+		e.Rule = f.rule
+		e.Offset = f.off
+	}
+	return e
+}

@@ -1,0 +1,80 @@
+package regf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// writeFile writes a file so that it appears complete or not at all: a temporary
+// sibling is written, flushed and renamed. Everything happens inside the
+// directory that is opened first.
+func writeFile(name string, b []byte, overwrite bool) (err error) {
+	dir, base := filepath.Split(name)
+	if dir == "" {
+		dir = "."
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	mode := fs.FileMode(0o666)
+	switch st, err := root.Lstat(base); {
+	case err == nil && !overwrite:
+		return ErrExists
+	case err == nil && !st.Mode().IsRegular():
+		return fmt.Errorf("%w: target is not a regular file", ErrExists)
+	case err == nil:
+		mode = st.Mode().Perm()
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	f, tmp, err := createSibling(root, base, mode)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreMissing(root.Remove(tmp)))
+		}
+	}()
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if overwrite {
+		return root.Rename(tmp, base)
+	}
+	// A link fails where the target has appeared meanwhile; where links do not exist
+	// the check above has to do.
+	if err := root.Link(tmp, base); err == nil {
+		return root.Remove(tmp)
+	} else if errors.Is(err, fs.ErrExist) {
+		return errors.Join(ErrExists, root.Remove(tmp))
+	}
+	return root.Rename(tmp, base)
+}
+
+func createSibling(root *os.Root, base string, mode fs.FileMode) (*os.File, string, error) {
+	for i := range 1000 {
+		tmp := fmt.Sprintf(".%s.%d.%d.tmp", base, os.Getpid(), i)
+		f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		if err == nil || !errors.Is(err, fs.ErrExist) {
+			return f, tmp, err
+		}
+	}
+	return nil, "", ErrExists
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,107 @@
+package regf
+
+import "fmt"
+
+// Severity orders findings.
+type Severity uint8
+
+// The severities. An Error is something that Windows or another reader refuses
+// or that loses data; a Warning breaks a rule without losing anything; Info is
+// worth knowing.
+const (
+	Info Severity = iota + 1
+	Warning
+	SevereError
+)
+
+// String returns info, warning or error.
+func (s Severity) String() string {
+	switch s {
+	case Info:
+		return "info"
+	case Warning:
+		return "warning"
+	case SevereError:
+		return "error"
+	}
+	return "invalid severity"
+}
+
+// Finding is one thing that is wrong with a hive.
+type Finding struct {
+	Severity Severity
+	Rule     string // stable identifier, kebab-case: "cell-free"
+	Offset   int64  // cell offset from the end of the base block; -1 for the base block and the hive as a whole
+	Path     string // key path below the root, if known
+	Message  string // one sentence
+}
+
+// String formats the finding as one line.
+func (f Finding) String() string {
+	s := f.Severity.String() + " " + f.Rule
+	if f.Path != "" {
+		s += fmt.Sprintf(" %q", f.Path)
+	}
+	if f.Offset >= 0 {
+		s += fmt.Sprintf(" at cell %#x", f.Offset)
+	}
+	return s + ": " + f.Message
+}
+
+// maxFindings bounds the list that a hostile hive can make grow.
+const maxFindings = 10000
+
+type findingKey struct {
+	rule string
+	off  int64
+}
+
+// report notes a finding once.
+func (h *Hive) report(f Finding) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := findingKey{f.Rule, f.Offset}
+	if h.findingSet == nil {
+		h.findingSet = make(map[findingKey]struct{})
+	}
+	if _, ok := h.findingSet[k]; ok || len(h.findings) >= maxFindings {
+		return
+	}
+	h.findingSet[k] = struct{}{}
+	h.findings = append(h.findings, f)
+}
+
+// tolerate decides what a fault is: in strict mode it is returned as the error to
+// stop with; otherwise it is noted and nil is returned.
+func (h *Hive) tolerate(f error, k *Key) error {
+	if f == nil {
+		return nil
+	}
+	if h.mode == Strict {
+		return f
+	}
+	h.note(f, k)
+	return nil
+}
+
+func (h *Hive) note(f error, k *Key) {
+	ft, ok := f.(*fault)
+	if !ok {
+		return
+	}
+	fi := Finding{Severity: SevereError, Rule: ft.rule, Offset: ft.off, Message: ft.msg}
+	if k != nil {
+		fi.Path = k.Path()
+	}
+	h.report(fi)
+}
+
+// Findings returns what has been found wrong so far in [Report] and [Salvage]
+// modes, in the order of discovery, each fault once and 10,000 at most. Cells are
+// looked at when they are first touched: for a verdict on the whole file use
+// [Hive.Check].
+func (h *Hive) Findings() []Finding {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]Finding(nil), h.findings...)
+}

@@ -1,0 +1,351 @@
+package regf
+
+import (
+	"errors"
+	"io"
+	"math"
+	"os"
+	"sync"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// Mode says how damage is treated.
+type Mode uint8
+
+const (
+	// Strict makes the first fault that is met an error.
+	Strict Mode = iota
+	// Report goes on past faults, as far as that is safe, and lists them in
+	// Hive.Findings. What cannot be read is left out and listed, never invented.
+	Report
+	// Salvage is Report, and Hive.Recovered brings back keys and values that are in
+	// free cells or that nothing points to any more.
+	Salvage
+)
+
+// String returns strict, report or salvage.
+func (m Mode) String() string {
+	switch m {
+	case Strict:
+		return "strict"
+	case Report:
+		return "report"
+	case Salvage:
+		return "salvage"
+	}
+	return "invalid mode"
+}
+
+// Options say how a hive is opened. The zero value, which a nil pointer stands
+// for, is the careful one.
+type Options struct {
+	Mode Mode
+	// AllowDirty opens a hive whose logs were not replayed, as it is. Without it
+	// such a hive gives ErrDirty.
+	AllowDirty bool
+	// InMemory reads the file instead of mapping it. A mapped file that another
+	// program shortens while it is open ends the process; choose this where that
+	// can happen.
+	InMemory bool
+	// EditDirty allows changing a hive that AllowDirty opened. What its logs hold is
+	// lost then, because saving makes the hive clean.
+	EditDirty bool
+	// Clock gives the times that edits write. nil is the time of day.
+	Clock func() winfs.Filetime
+}
+
+// Hive is an open hive. See the package comment for what may be done at the same
+// time.
+type Hive struct {
+	name    string
+	mode    Mode
+	clock   func() winfs.Filetime
+	data    []byte // base block and bins, and whatever follows them
+	bins    []byte // data from 4,096 to the end of the bins
+	cellHdr uint32 // bytes before a cell's payload: 4, or 8 up to version 1.2
+	root    uint32
+	minor   uint32
+	dirty   bool
+	layered bool
+
+	seen  []uint32 // one bit per 8 bytes of bins: a cell that was validated starts here
+	binAt []uint32 // per page: offset of its bin plus 1; 0 unknown; binBad none
+	lazy  *pageSource
+	unmap func() error
+	owned bool // data may be written to
+
+	edit      *editor
+	editDirty bool
+	grown     bool // the bins have moved out of the mapping
+
+	mu         sync.Mutex
+	findings   []Finding
+	findingSet map[findingKey]struct{}
+	sorted     map[uint32]struct{} // keys whose subkey list was found in order
+}
+
+// Open opens a hive file for reading. The file is mapped where the system can and
+// is never written to, whatever is done with the hive; Close releases it.
+//
+// Errors: ErrNotHive, ErrLogFile, ErrTruncated, ErrDirty, ErrCorrupt, and those of
+// the file system.
+func Open(name string, opt *Options) (*Hive, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, &Error{Op: "open", Hive: name, Offset: -1, Err: err}
+	}
+	h, err := openFile(f, name, opt)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
+	fail := func(err error) (*Hive, error) {
+		var e *Error
+		if !errors.As(err, &e) {
+			err = &Error{Op: "open", Hive: name, Offset: -1, Err: err}
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return fail(err)
+	}
+	if !st.Mode().IsRegular() {
+		return fail(ErrNotHive)
+	}
+	size := st.Size()
+	if size > baseSize+int64(math.MaxUint32) {
+		return fail(ErrLimit)
+	}
+	h := newHive(name, opt)
+	if opt != nil && opt.InMemory {
+		h.data = make([]byte, size)
+		if _, err := io.ReadFull(io.NewSectionReader(f, 0, size), h.data); err != nil {
+			return fail(err)
+		}
+		h.owned = true
+	} else if h.data, h.unmap, err = mapFile(f, size); err == nil && h.data != nil {
+		h.owned = true // a private mapping: writing to it copies the page
+	} else {
+		h.lazy = newPageSource(f, size)
+		h.data = make([]byte, size)
+		h.owned = true
+		if err := h.start(opt); err != nil {
+			return fail(err)
+		}
+		h.unmap = f.Close
+		return h, nil
+	}
+	if err := h.start(opt); err != nil {
+		if h.unmap != nil {
+			err = errors.Join(err, h.unmap())
+		}
+		return fail(err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, errors.Join(&Error{Op: "open", Hive: name, Offset: -1, Err: err}, h.Close())
+	}
+	return h, nil
+}
+
+// OpenBytes opens a hive that is in memory. The hive keeps b and never changes it:
+// the first edit makes a copy.
+func OpenBytes(b []byte, opt *Options) (*Hive, error) {
+	h := newHive("", opt)
+	h.data = b
+	if err := h.start(opt); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// OpenReaderAt opens a hive of size bytes that is read in pages of 4,096 bytes when
+// they are first needed. Address space of the whole size is reserved, memory is
+// used for the pages that were read. The reader must stay usable until Close,
+// which does not close it. The first edit reads the rest.
+func OpenReaderAt(r io.ReaderAt, size int64, opt *Options) (*Hive, error) {
+	if size < 0 || size > baseSize+int64(math.MaxUint32) {
+		return nil, &Error{Op: "open", Offset: -1, Err: ErrLimit}
+	}
+	h := newHive("", opt)
+	h.lazy = newPageSource(r, size)
+	h.data = make([]byte, size)
+	h.owned = true
+	if err := h.start(opt); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+func newHive(name string, opt *Options) *Hive {
+	h := &Hive{name: name, clock: now}
+	if opt != nil {
+		h.mode = opt.Mode
+		h.editDirty = opt.EditDirty
+		if opt.Clock != nil {
+			h.clock = opt.Clock
+		}
+	}
+	return h
+}
+
+// start checks the base block and prepares for reading cells.
+func (h *Hive) start(opt *Options) error {
+	fail := func(err error) error { return h.opError("open", "", -1, err) }
+	if len(h.data) < 512 {
+		return fail(ErrNotHive)
+	}
+	if err := h.load(0, min(baseSize, len(h.data))); err != nil {
+		return fail(err)
+	}
+	hdr, err := ParseHeader(h.data)
+	if err != nil {
+		return fail(err)
+	}
+	switch hdr.Type {
+	case 0:
+	case 1, 2, 6:
+		return fail(ErrLogFile)
+	default:
+		return fail(ErrNotHive)
+	}
+	if hdr.Major != 1 || hdr.Minor > 6 || len(h.data) < baseSize {
+		return fail(ErrNotHive)
+	}
+	h.minor = hdr.Minor
+	h.dirty = hdr.Dirty()
+	if h.dirty && (opt == nil || !opt.AllowDirty) {
+		return fail(ErrDirty)
+	}
+	avail := uint32(min(len(h.data)-baseSize, maxBins)) &^ (pageSize - 1)
+	size := hdr.BinsSize
+	if size%pageSize != 0 || size == 0 || size > maxBins {
+		if err := h.tolerate(faultf("bins-size", nilCell, "bins of %#x bytes are not a multiple of 4,096 below 2 GiB", size), nil); err != nil {
+			return fail(err)
+		}
+		size = avail
+	}
+	if size > avail {
+		if h.mode == Strict {
+			return fail(ErrTruncated)
+		}
+		h.note(faultf("truncated", nilCell, "the file has %#x bytes of bins, the hive %#x", avail, size), nil)
+		size = avail
+	}
+	if u32(h.data[hdrFormat:]) != 1 {
+		if err := h.tolerate(faultf("format", nilCell, "format field is not 1"), nil); err != nil {
+			return fail(err)
+		}
+	}
+	h.bins = h.data[baseSize : baseSize+int(size) : baseSize+int(size)]
+	h.cellHdr = 4
+	if h.minor < 3 {
+		h.cellHdr = 8
+	}
+	h.layered = hdr.Minor == 6 && hdr.Flags&HeaderLayered != 0
+	h.root = hdr.Root
+	h.seen = make([]uint32, (len(h.bins)/8+31)/32)
+	h.binAt = make([]uint32, len(h.bins)/pageSize)
+	if _, _, err := h.nk(h.root); err != nil {
+		if h.mode != Salvage {
+			return fail(err)
+		}
+		h.note(err, nil)
+		h.root = nilCell
+	}
+	return nil
+}
+
+// Close releases the hive. Keys and values of it must not be used afterwards.
+func (h *Hive) Close() error {
+	h.data, h.bins, h.seen, h.binAt, h.edit = nil, nil, nil, nil, nil
+	h.root = nilCell
+	unmap := h.unmap
+	h.unmap, h.lazy = nil, nil
+	if unmap != nil {
+		if err := unmap(); err != nil {
+			return h.opError("close", "", -1, err)
+		}
+	}
+	return nil
+}
+
+// Header returns the base block as it stands in memory.
+func (h *Hive) Header() Header {
+	hdr, _ := ParseHeader(h.data)
+	return hdr
+}
+
+// BaseBlock returns a copy of the 4,096 bytes of the base block.
+func (h *Hive) BaseBlock() []byte {
+	if len(h.data) < baseSize {
+		return nil
+	}
+	return append([]byte(nil), h.data[:baseSize]...)
+}
+
+// Name returns the name the hive was opened by, or "".
+func (h *Hive) Name() string { return h.name }
+
+// Minor returns the minor version, 0 to 6.
+func (h *Hive) Minor() int { return int(h.minor) }
+
+// Mode returns the mode the hive was opened in.
+func (h *Hive) Mode() Mode { return h.mode }
+
+// Dirty reports whether the hive was dirty when it was opened.
+func (h *Hive) Dirty() bool { return h.dirty }
+
+// Layered reports whether layer semantics have a meaning in this hive: minor
+// version 6 and the flag in the base block. In other hives the byte that holds
+// them may be anything (registry specification, section 1.4).
+func (h *Hive) Layered() bool { return h.layered }
+
+// Root returns the root key. In Salvage mode it may be invalid; see Key.Valid.
+func (h *Hive) Root() Key {
+	if h.root == nilCell {
+		return Key{}
+	}
+	return Key{h: h, off: h.root}
+}
+
+// Key finds a key by its path below the root, without the root's name. "" is the
+// root. See [Key.Open].
+func (h *Hive) Key(path string) (Key, error) {
+	if path == "" {
+		if r := h.Root(); r.Valid() {
+			return r, nil
+		}
+		return Key{}, h.opError("open key", path, -1, ErrNotFound)
+	}
+	return h.Root().Open(path)
+}
+
+// KeyAt returns the key whose cell is at an offset, as Key.Offset gave it. Its
+// level counts from the root by its parents.
+func (h *Hive) KeyAt(off uint32) (Key, error) {
+	if _, _, err := h.nk(off); err != nil {
+		return Key{}, h.opError("open key", "", int64(off), err)
+	}
+	k := Key{h: h, off: off}
+	for p := k; p.off != h.root && k.level < MaxDepth; k.level++ {
+		next, ok := p.Parent()
+		if !ok {
+			break
+		}
+		p = next
+	}
+	return k, nil
+}
+
+func now() winfs.Filetime {
+	t, err := winfs.FiletimeFromTime(timeNow())
+	if err != nil {
+		return 0
+	}
+	return t
+}

@@ -1,0 +1,9 @@
+//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
+
+package regf
+
+import "os"
+
+// mapFile is not used here: a mapped file could not be replaced while it is open.
+// The caller reads pages when they are needed.
+func mapFile(*os.File, int64) ([]byte, func() error, error) { return nil, nil, nil }

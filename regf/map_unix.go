@@ -1,0 +1,21 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package regf
+
+import (
+	"os"
+	"syscall"
+)
+
+// mapFile maps a file privately: pages that are written to are copied, the file
+// stays as it is. A nil slice without error means that the file is better read.
+func mapFile(f *os.File, size int64) ([]byte, func() error, error) {
+	if size == 0 || int64(int(size)) != size {
+		return nil, nil, nil
+	}
+	b, err := syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, func() error { return syscall.Munmap(b) }, nil
+}

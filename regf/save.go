@@ -1,0 +1,538 @@
+package regf
+
+import (
+	"io"
+	"sort"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// SaveOptions say how a compacted hive is written.
+type SaveOptions struct {
+	// Minor is the minor version to write: 3, 4, 5 or 6, and 0 for that of the hive.
+	// Versions up to 1.2 cannot be written and become 3. MinorForWindows gives the
+	// one that offreg takes for a version of Windows.
+	Minor int
+	// Tag writes what offreg leaves behind: the letters OfRg and Time.
+	Tag bool
+	// Time is the time of serialisation, written with Tag only.
+	Time winfs.Filetime
+	// Overwrite allows replacing a file that exists. Without it that is ErrExists.
+	Overwrite bool
+}
+
+// MinorForWindows returns the minor version that offreg writes for a version of
+// Windows: 3 for 5.0, and 5 for 5.1, 5.2, 6.0 to 6.3 and 10.0. Others give
+// ErrInvalid, as they do there.
+func MinorForWindows(major, minor int) (int, error) {
+	switch {
+	case major == 5 && minor == 0:
+		return 3, nil
+	case major == 5 && (minor == 1 || minor == 2), major == 6 && minor >= 0 && minor <= 3, major == 10 && minor == 0:
+		return 5, nil
+	}
+	return 0, &Error{Op: "choose version", Offset: -1, Err: ErrInvalid}
+}
+
+// Save writes a compacted copy of the hive, in the layout that offreg gives, to a
+// new file: cells level by level, lists in leaves of 507, no free space between.
+// The file appears complete or not at all. The open hive stays as it is.
+//
+// A dirty hive gives ErrDirty unless Options.EditDirty insists, because what is
+// written is clean.
+//
+// In strict mode a fault anywhere in the tree is an error. In the other modes what
+// cannot be read is left out and listed in Findings, lists are put in order and of
+// keys with one name the first is kept.
+func (h *Hive) Save(name string, opt *SaveOptions) error {
+	b, err := h.compact(opt)
+	if err != nil {
+		return err
+	}
+	return h.opError("save", "", -1, writeFile(name, b, opt != nil && opt.Overwrite))
+}
+
+// SaveTo is Save to a writer.
+func (h *Hive) SaveTo(w io.Writer, opt *SaveOptions) error {
+	b, err := h.compact(opt)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return h.opError("save", "", -1, err)
+}
+
+// Compact returns the bytes that Save writes.
+func (h *Hive) Compact(opt *SaveOptions) ([]byte, error) { return h.compact(opt) }
+
+// pending is a key that was listed and not yet written.
+type pending struct {
+	src    uint32 // cell in the source
+	list   uint32 // list in the output that names it
+	index  uint32
+	parent uint32 // cell in the output
+}
+
+type saver struct {
+	*compactor
+	h     *Hive
+	w     *walk
+	skAt  map[uint32]int // source cell to index in sks
+	queue []pending
+	kids  []uint32
+	vals  []uint32
+	buf   []byte
+	depth int
+}
+
+func (h *Hive) compact(opt *SaveOptions) ([]byte, error) {
+	if opt == nil {
+		opt = &SaveOptions{}
+	}
+	b, err := h.compactImage(opt)
+	return b, h.opError("save", "", -1, err)
+}
+
+func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
+	minor := opt.Minor
+	if minor == 0 {
+		minor = max(int(h.minor), 3)
+	}
+	if minor < 3 || minor > 6 {
+		return nil, ErrInvalid
+	}
+	if h.bins == nil {
+		return nil, ErrClosed
+	}
+	if h.dirty && !h.editDirty {
+		return nil, ErrDirty
+	}
+	if err := h.loadAll(); err != nil {
+		return nil, err
+	}
+	root := h.Root()
+	if !root.Valid() {
+		return nil, faultf("root", h.root, "hive has no root key")
+	}
+	s := &saver{h: h, w: newWalk(h)}
+	s.compactor = newCompactor(len(h.bins) + len(h.bins)/16 + 1<<16)
+	s.big = minor > 3
+	s.hash = h.minor >= 5
+	s.fresh = h.fresh()
+	copy(s.out, h.data[:baseSize])
+	if err := s.run(root); err != nil {
+		return nil, err
+	}
+	hdr := s.out
+	put32(hdr[hdrMinor:], uint32(minor))
+	put32(hdr[hdrType:], 0)
+	put32(hdr[hdrFormat:], 1)
+	if h.dirty || u32(hdr[hdrPrimary:]) != u32(hdr[hdrSecondary:]) {
+		put32(hdr[hdrSecondary:], u32(hdr[hdrPrimary:]))
+	}
+	if minor == 6 && h.minor != 6 { // left-over bytes must not become a meaning
+		put32(hdr[hdrFlags:], 0)
+	}
+	if opt.Tag {
+		copy(hdr[hdrOfRg:], "OfRg")
+		put32(hdr[hdrOfRg+4:], 1)
+		put64(hdr[hdrSerialised:], uint64(opt.Time))
+	}
+	s.finish(binHeader)
+	return s.out, nil
+}
+
+// fresh reports whether the base block is that of a hive that was created by
+// offreg or by New and never loaded by Windows: no time, no name, first sequence.
+func (h *Hive) fresh() bool {
+	b := h.data
+	return u32(b[hdrPrimary:]) == 1 && u32(b[hdrSecondary:]) == 1 && u64(b[hdrTime:]) == 0 && u64(b[hdrName:]) == 0
+}
+
+// run writes all cells.
+func (s *saver) run(root Key) error {
+	s.w.claim(root.off)
+	nk, err := s.node(root.off, nilCell)
+	if err != nil {
+		return err
+	}
+	if err := s.descriptors(root); err != nil {
+		return err
+	}
+	if err := s.secure(nk, root.off); err != nil {
+		return err
+	}
+	if err := s.rest(nk, root.off); err != nil {
+		return err
+	}
+	level, end := 0, len(s.queue)
+	for i := 0; i < len(s.queue); i++ {
+		if i == end {
+			level, end = level+1, len(s.queue)
+			if level >= MaxDepth {
+				return ErrLimit
+			}
+			// What was written is forgotten, so that the queue stays as wide as two levels.
+			s.queue = append(s.queue[:0], s.queue[i:]...)
+			i, end = 0, len(s.queue)
+		}
+		p := s.queue[i]
+		nk, err := s.node(p.src, p.parent)
+		if err != nil {
+			return err
+		}
+		if err := s.secure(nk, p.src); err != nil {
+			return err
+		}
+		b := s.at(nk)
+		latin := u16(b[nkFlags:])&flagNameLatin != 0
+		s.slot(p.list, int(p.index), nk, b[nkNameAt:nkNameAt+uint32(u16(b[nkNameLen:]))], latin)
+		if err := s.rest(nk, p.src); err != nil {
+			return err
+		}
+	}
+	if len(s.sks) > 0 {
+		s.ring()
+	}
+	return nil
+}
+
+// node copies the fixed part and the name of a key.
+func (s *saver) node(src, parent uint32) (uint32, error) {
+	b, name, err := s.h.nk(src)
+	if err != nil {
+		return 0, err
+	}
+	nk, err := s.alloc(uint32(nkSize + len(name)))
+	if err != nil {
+		return 0, err
+	}
+	o := s.at(nk)
+	copy(o[:nkSize], b)
+	copy(o[nkNameAt:], name)
+	if s.h.minor < 3 { // the title index is no access bits, and names are UTF-16
+		put32(o[nkAccess:], 0)
+		put16(o[nkFlags:], u16(o[nkFlags:])&^flagNameLatin)
+		o[nkVirtual], o[nkDebug] = 0, 0
+	}
+	put16(o[nkNameLen:], uint16(len(name)))
+	if parent != nilCell {
+		put32(o[nkParent:], parent)
+		p := s.at(parent)
+		n := len(name)
+		if u16(o[nkFlags:])&flagNameLatin != 0 {
+			n *= 2
+		}
+		if int(u16(p[nkMaxName:])) < n {
+			put16(p[nkMaxName:], uint16(n))
+		}
+	}
+	put32(o[nkSubkeys:], 0)
+	put32(o[nkVolatile:], 0)
+	put32(o[nkList:], nilCell)
+	put32(o[nkVolList:], nilCell)
+	if u16(o[nkFlags:])&uint16(KeyPredefined) == 0 {
+		put32(o[nkValues:], 0)
+	}
+	put32(o[nkValueList:], nilCell)
+	put32(o[nkClass:], nilCell)
+	put16(o[nkClassLen:], 0)
+	// What is longest is computed anew, except that offreg leaves the fields about
+	// subkeys alone where there are none.
+	if u32(b[nkSubkeys:]) != 0 {
+		put16(o[nkMaxName:], 0)
+		put32(o[nkMaxClass:], 0)
+	}
+	put32(o[nkMaxValName:], 0)
+	put32(o[nkMaxValData:], 0)
+	return nk, nil
+}
+
+// descriptors copies the ring, from the root's descriptor on, without those that
+// no key uses.
+func (s *saver) descriptors(root Key) error {
+	h := s.h
+	used := make(map[uint32]struct{})
+	var order []uint32
+	last := uint32(nilCell)
+	for k, err := range root.Walk() {
+		if err != nil {
+			return err
+		}
+		if off := k.SecurityCell(); off != last {
+			last = off
+			if _, ok := used[off]; !ok {
+				used[off] = struct{}{}
+				order = append(order, off)
+			}
+		}
+	}
+	s.skAt = make(map[uint32]int, len(used))
+	add := func(off uint32) error {
+		if _, ok := s.skAt[off]; ok {
+			return nil
+		}
+		sd, err := h.sk(off)
+		if err != nil {
+			return h.tolerate(err, nil)
+		}
+		b, err := h.cell(off)
+		if err != nil {
+			return h.tolerate(err, nil)
+		}
+		at, err := s.sk(u16(b[2:]), sd)
+		if err != nil {
+			return err
+		}
+		s.skAt[off] = len(s.sks)
+		s.sks = append(s.sks, skEntry{src: off, off: at})
+		return nil
+	}
+	// Around the ring, then whatever the ring forgot.
+	off := root.SecurityCell()
+	for range len(h.bins) / (skSize + 4) {
+		b, err := h.cell(off)
+		if err != nil || len(b) < skSize || u16(b) != sigSK {
+			break
+		}
+		if _, ok := used[off]; ok {
+			if err := add(off); err != nil {
+				return err
+			}
+		}
+		if off = u32(b[skFlink:]); off == root.SecurityCell() {
+			break
+		}
+	}
+	for _, off := range order {
+		if err := add(off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// secure points a key at its descriptor.
+func (s *saver) secure(nk, src uint32) error {
+	b, _, err := s.h.nk(src)
+	if err != nil {
+		return err
+	}
+	i, ok := s.skAt[u32(b[nkSecurity:])]
+	if !ok {
+		if len(s.sks) == 0 { // no descriptor could be read
+			at, err := s.sk(0, defaultSecurity())
+			if err != nil {
+				return err
+			}
+			s.sks = append(s.sks, skEntry{src: nilCell, off: at})
+		}
+		i = 0 // a descriptor that cannot be read becomes that of the root
+	}
+	s.sks[i].refs++
+	put32(s.at(nk)[nkSecurity:], s.sks[i].off)
+	return nil
+}
+
+// rest writes what hangs on a key: values, class, subkey list.
+func (s *saver) rest(nk, src uint32) error {
+	h := s.h
+	k := Key{h: h, off: src, w: s.w}
+	b, _, err := h.nk(src)
+	if err != nil {
+		return err
+	}
+	if err := s.values(k, nk); err != nil {
+		return err
+	}
+	class, err := k.ClassBytes()
+	if err != nil && h.mode == Strict {
+		return err
+	}
+	if len(class) > 0 {
+		off, err := s.put(class)
+		if err != nil {
+			return err
+		}
+		o := s.at(nk)
+		put32(o[nkClass:], off)
+		put16(o[nkClassLen:], uint16(len(class)))
+		if p := u32(o[nkParent:]); src != h.root {
+			raise(s.at(p)[nkMaxClass:], uint32(len(class)))
+		}
+	}
+	if u32(b[nkSubkeys:]) == 0 {
+		return nil
+	}
+	if err := s.subkeys(k, b); err != nil || len(s.kids) == 0 {
+		return err
+	}
+	list, err := s.lists(len(s.kids))
+	if err != nil {
+		return err
+	}
+	put32(s.at(nk)[nkSubkeys:], uint32(len(s.kids)))
+	put32(s.at(nk)[nkList:], list)
+	for i, kid := range s.kids {
+		s.queue = append(s.queue, pending{src: kid, list: list, index: uint32(i), parent: nk})
+	}
+	return nil
+}
+
+// subkeys collects the subkeys of a key in order, into s.kids.
+func (s *saver) subkeys(k Key, b []byte) error {
+	h := s.h
+	s.kids = s.kids[:0]
+	var it subIter
+	it.start(h, s.w, k.off, b)
+	var prev []byte
+	var prevLatin bool
+	ordered := true
+	for {
+		off, ok := it.next()
+		if !ok {
+			break
+		}
+		if err := it.child(off); err != nil {
+			it.fault(err)
+			continue
+		}
+		nb, name, err := h.nk(off)
+		if err != nil {
+			it.fault(err)
+			continue
+		}
+		latin := u16(nb[nkFlags:])&flagNameLatin != 0
+		if prev != nil && ordered && compareStored(prev, prevLatin, name, latin) >= 0 {
+			ordered = false
+			it.fault(faultf("list-order", off, "subkeys are not in ascending order"))
+		}
+		prev, prevLatin = name, latin
+		s.kids = append(s.kids, off)
+	}
+	if it.err != nil || ordered {
+		return it.err
+	}
+	key := func(off uint32) Key { return Key{h: h, off: off} }
+	sort.SliceStable(s.kids, func(i, j int) bool { return key(s.kids[i]).CompareName(key(s.kids[j])) < 0 })
+	kept := s.kids[:1]
+	for _, off := range s.kids[1:] {
+		if key(kept[len(kept)-1]).CompareName(key(off)) == 0 {
+			h.note(faultf("nk-duplicate", off, "key has the name of its neighbour"), &k)
+			continue
+		}
+		kept = append(kept, off)
+	}
+	s.kids = kept
+	return nil
+}
+
+// values copies the values of a key.
+func (s *saver) values(k Key, nk uint32) error {
+	h := s.h
+	list, err := k.valueList()
+	if err != nil {
+		return k.fault(err)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	s.vals = s.vals[:0]
+	for ; len(list) >= 4; list = list[4:] {
+		off := u32(list)
+		b, _, err := h.vk(off)
+		if err == nil {
+			err = s.w.claimValue(h, off, b)
+		}
+		if err != nil {
+			if err = k.fault(err); err != nil {
+				return err
+			}
+			continue
+		}
+		s.vals = append(s.vals, off)
+	}
+	if len(s.vals) == 0 {
+		return nil
+	}
+	vl, err := s.alloc(uint32(4 * len(s.vals)))
+	if err != nil {
+		return err
+	}
+	o := s.at(nk)
+	put32(o[nkValues:], uint32(len(s.vals)))
+	put32(o[nkValueList:], vl)
+	var maxName, maxData uint32
+	for i, off := range s.vals {
+		b, name, err := h.vk(off)
+		if err != nil {
+			return err
+		}
+		v := Value{h: h, off: off}
+		at, err := s.alloc(uint32(vkSize + len(name)))
+		if err != nil {
+			return err
+		}
+		put32(s.at(vl)[4*i:], at)
+		o := s.at(at)
+		copy(o[:vkSize], b)
+		copy(o[vkNameAt:], name)
+		put16(o[vkNameLen:], uint16(len(name)))
+		if h.minor < 3 {
+			put32(o[vkFlags:], 0)
+		}
+		units := uint32(len(name))
+		if u16(o[vkFlags:])&vkLatin != 0 {
+			units *= 2
+		}
+		maxName = max(maxName, units)
+		size := u32(b[vkDataSize:])
+		if size&inlineBit != 0 && size&^inlineBit <= 4 {
+			maxData = max(maxData, size&^inlineBit)
+			continue
+		}
+		if size == 0 {
+			put32(o[vkData:], nilCell)
+			continue
+		}
+		var data []byte
+		if size&inlineBit == 0 && h.bigData(size) {
+			s.buf, err = v.AppendData(s.buf[:0])
+			data = s.buf
+		} else {
+			data, err = v.Data()
+		}
+		if err != nil && h.mode == Strict {
+			return err
+		}
+		maxData = max(maxData, uint32(len(data)))
+		put32(o[vkDataSize:], uint32(len(data)))
+		if len(data) == 0 {
+			put32(o[vkData:], nilCell)
+			continue
+		}
+		if len(data) <= 4 { // what was cut short, or a short cell of an old version
+			put32(o[vkDataSize:], uint32(len(data))|inlineBit)
+			put32(o[vkData:], 0)
+			copy(o[vkData:vkData+4], data)
+			continue
+		}
+		d, err := s.data(data)
+		if err != nil {
+			return err
+		}
+		put32(s.at(at)[vkData:], d)
+	}
+	o = s.at(nk)
+	put32(o[nkMaxValName:], maxName)
+	put32(o[nkMaxValData:], maxData)
+	return nil
+}
+
+// loadAll brings in all pages of a hive that is read lazily.
+func (h *Hive) loadAll() error {
+	if h.lazy == nil {
+		return nil
+	}
+	return h.load(0, len(h.data))
+}
