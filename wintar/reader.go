@@ -31,7 +31,7 @@ type Reader struct {
 	state   streamState
 	ahead   bool // archive/tar already stands at the header behind the entry
 	next    *tar.Header
-	extents extents
+	extents layer.ExtentFinder
 	err     error // sticky
 }
 
@@ -96,7 +96,7 @@ func (r *Reader) Next() (*layer.Entry, error) {
 		r.entry, r.dec.entry = r.dec.entry, layer.Entry{}
 		r.index++
 		r.state, r.streams = streamsNone, nil
-		r.extents.reset()
+		r.extents.Reset()
 		return &r.entry, nil
 	}
 }
@@ -181,7 +181,7 @@ func (r *Reader) NextStream() (*layer.Stream, error) {
 	if r.header == nil {
 		return nil, io.EOF
 	}
-	r.extents.reset()
+	r.extents.Reset()
 	if r.entry.Kind == layer.File && r.state == streamsNone && !r.ahead {
 		r.stream = layer.Stream{Size: r.entry.Size, Sparse: r.sparse}
 		r.state = streamOpen
@@ -212,8 +212,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if r.state != streamOpen {
 		return 0, io.EOF
 	}
-	if r.extents.active {
-		return r.extents.read(p)
+	if r.extents.Active() {
+		return r.extents.Read(p)
 	}
 	n, err := r.tr.Read(p)
 	if err != nil && err != io.EOF {
@@ -233,7 +233,7 @@ func (r *Reader) NextExtent() (layer.Extent, error) {
 	if r.state != streamOpen {
 		return layer.Extent{}, io.EOF
 	}
-	x, err := r.extents.next(r.tr, r.stream.Size)
+	x, err := r.extents.Next(r.tr, r.stream.Size)
 	if err != nil && err != io.EOF {
 		err = r.fail(err)
 	}
