@@ -90,8 +90,14 @@ func (im *Image) Check(opts CheckOptions) ([]Finding, error) {
 	if opts.MaxFindings <= 0 {
 		opts.MaxFindings = 1000
 	}
-	c := &checker{im: im, opts: opts, cache: &blockCache{im: im}, checked: make(map[uint64]bool)}
-	err := c.run()
+	// The check has a view of its own, whose reads of metadata go through a cache.
+	own, err := openFiles(&Image{name: im.name, opener: im.opener, limits: im.limits, oneReader: true})
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
+	c := &checker{im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[uint64]bool)}
+	err = c.run()
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
 	})
@@ -130,6 +136,7 @@ func findingOf(rule, path string, err error) (Finding, bool) {
 
 type checker struct {
 	im       *Image
+	raw      *Image // the same, for several goroutines
 	opts     CheckOptions
 	findings []Finding
 	cache    *blockCache

@@ -34,17 +34,20 @@ func (l Limits) withDefaults() Limits {
 // Image is an open image. All methods may be called from several goroutines at
 // once, except Close.
 type Image struct {
-	name    string
-	opener  Opener
-	root    io.Closer // the directory handle that Open made, or nil
-	limits  Limits
-	version Version
-	minor   uint32
-	guid    winfs.GUID
-	header  []byte
-	parents []RegionSet
-	own     RegionSet
-	regions []region
+	name   string
+	opener Opener
+	root   io.Closer // the directory handle that Open made, or nil
+	limits Limits
+	// oneReader promises that one goroutine uses the image, so that reads of metadata
+	// may go through a cache without locks.
+	oneReader bool
+	version   Version
+	minor     uint32
+	guid      winfs.GUID
+	header    []byte
+	parents   []RegionSet
+	own       RegionSet
+	regions   []region
 
 	fileSystem RegionOffset
 	upcaseAt   RegionOffset
@@ -102,7 +105,10 @@ func OpenLimits(dir, name string, limits Limits) (*Image, error) {
 // OpenFiles opens the image file name through an opener of the caller's, for
 // images that are not files of one directory.
 func OpenFiles(o Opener, name string, limits Limits) (*Image, error) {
-	im := &Image{name: name, opener: o, limits: limits.withDefaults()}
+	return openFiles(&Image{name: name, opener: o, limits: limits.withDefaults()})
+}
+
+func openFiles(im *Image) (*Image, error) {
 	if err := im.readHeader(); err != nil {
 		return nil, im.fail("open", "", err)
 	}
@@ -265,6 +271,9 @@ func (im *Image) openRegion(r *region) error {
 	if err != nil {
 		src.Close()
 		return &place{r.name(), 0, err}
+	}
+	if im.oneReader && r.typ == MetadataRegion {
+		src = &cachedSource{Source: src}
 	}
 	r.src = src
 	return nil

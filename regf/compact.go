@@ -18,10 +18,10 @@ import (
 // request also takes the top of the class it falls into, if that is large enough.
 type compactor struct {
 	fresh bool
-	out  []byte // base block and bins
-	free [len(freeBounds)][]span
-	big  bool // data above 16,344 bytes is cut into segments
-	hash bool // lists are lh, not lf
+	out   []byte // base block and bins
+	free  [len(freeBounds)][]span
+	big   bool // data above 16,344 bytes is cut into segments
+	hash  bool // lists are lh, not lf
 
 	sks    []skEntry
 	skByID map[string]uint32 // descriptor to index in sks, for the builder

@@ -38,6 +38,9 @@ func MinorForWindows(major, minor int) (int, error) {
 // new file: cells level by level, lists in leaves of 507, no free space between.
 // The file appears complete or not at all. The open hive stays as it is.
 //
+// A dirty hive gives ErrDirty unless Options.EditDirty insists, because what is
+// written is clean.
+//
 // In strict mode a fault anywhere in the tree is an error. In the other modes what
 // cannot be read is left out and listed in Findings, lists are put in order and of
 // keys with one name the first is kept.
@@ -100,6 +103,9 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	}
 	if h.bins == nil {
 		return nil, ErrClosed
+	}
+	if h.dirty && !h.editDirty {
+		return nil, ErrDirty
 	}
 	if err := h.loadAll(); err != nil {
 		return nil, err

@@ -131,7 +131,7 @@ func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent st
 			return err
 		}
 		if root.Times != (winfs.Times{}) || root.Security != nil || root.EAs != nil || root.Reparse != nil {
-			if err := dst.Add(root); err != nil {
+			if err := dst.SetRoot(root); err != nil {
 				return err
 			}
 		}

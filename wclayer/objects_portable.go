@@ -1,0 +1,10 @@
+//go:build !windows
+
+package wclayer
+
+// nativeObjects tells that the file system keeps Windows metadata itself.
+const nativeObjects = false
+
+func newObjects(k *keeper) objects { return plainObjects{k} }
+
+func (r *Reader) fillNative(directory, item, file) error { panic("wclayer: no native metadata here") }
