@@ -261,7 +261,7 @@ func (r *Reader) visit(f *frame, it item) (bool, error) {
 // mine reports whether what stands at a path is of this layer, and not of the
 // parent's utility VM.
 func (r *Reader) mine(path string, id nodeID, known bool) bool {
-	if r.index == nil || r.index.flags&indexCloned == 0 || !winfs.Under(path, utilityName) && !winfs.EqualFold(path, utilityName) {
+	if r.index == nil || r.index.flags&indexCloned == 0 || !inUtility(path) {
 		return true
 	}
 	return known && r.index.tree.at(id).flags&nodeOwn != 0

@@ -193,7 +193,7 @@ func (w *Writer) add(e *layer.Entry) error {
 			return err
 		}
 	}
-	if w.cloned && w.keep.xattr && winfs.Under(e.Path, utilityName) {
+	if w.cloned && w.keep.xattr && inUtility(e.Path) {
 		return w.keep.index.item(itemOwn, e.Path, "", nil)
 	}
 	return nil
@@ -245,6 +245,12 @@ func checkEntry(e *layer.Entry) error {
 // linkPlace reports whether a path is where hard links and whiteouts may be.
 func linkPlace(p string) bool {
 	return winfs.Under(p, filesName) || winfs.Under(p, utilityFiles)
+}
+
+// inUtility reports whether a path is UtilityVM or below it.
+func inUtility(p string) bool {
+	return len(p) >= len(utilityName) && winfs.EqualFold(p[:len(utilityName)], utilityName) &&
+		(len(p) == len(utilityName) || p[len(utilityName)] == '\\')
 }
 
 // rootTree returns the proper spelling of the name of one of the three trees, or "".
@@ -564,7 +570,7 @@ func (w *Writer) WriteHole(n int64) error {
 
 // finish completes the current entry.
 func (w *Writer) finish() error {
-	if err := w.in.finish(); err != nil {
+	if err := w.in.finishEntry(); err != nil {
 		return err
 	}
 	if w.obj == nil {

@@ -2,4 +2,6 @@ package wclayer
 
 import "github.com/mullion/mullion/layer"
 
-func openTransport(path string, root directory, o options) (layer.Reader, error) { return nil, ErrNotLayer }
+func openTransport(path string, root directory, o options) (layer.Reader, error) {
+	return nil, ErrNotLayer
+}
