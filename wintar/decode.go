@@ -184,6 +184,9 @@ func (d *decoder) findStream(h *tar.Header) bool {
 	if err == nil && hasDriveLetter(h.Name) {
 		_, err = winfs.FromSlash(h.Name)
 	}
+	if err == nil && strings.HasSuffix(strings.ReplaceAll(file, `\`, "/"), "/") {
+		err = &winfs.NameError{Name: h.Name, Offset: len(file), Err: winfs.ErrNameEmpty}
+	}
 	if err == nil && owner == "" {
 		err = &winfs.NameError{Name: h.Name, Err: winfs.ErrNameColon}
 	}
