@@ -77,6 +77,7 @@ worth knowing. The status is 1 if anything was found.
 	}
 	flags.add(cmd)
 	o.addParents(cmd)
+	cmd.Flags().BoolVar(&o.base, "base", false, "the layer has none below it")
 	cmd.Flags().StringVar(&severity, "severity", severity, "report from this severity on: `info`, warning or error")
 	return cmd
 }

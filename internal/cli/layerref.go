@@ -30,17 +30,17 @@ type layerFormat struct {
 var layerFormats []*layerFormat
 
 func init() { // some formats open references to others, their parents
-	layerFormats = []*layerFormat{tarFormat, cimFormat}
+	layerFormats = []*layerFormat{tarFormat, wclayerFormat, cimFormat}
 }
 
 // layerOptions are the flags that say how to read or write a layer.
 type layerOptions struct {
-	parents   []string // references, immediate parent first
-	force     bool
-	transport bool
-	compress  string
-	cim       cimFlags
-	limits    layer.Limits
+	parents  []string // references, immediate parent first
+	base     bool     // the layer has no parents
+	force    bool
+	compress string
+	cim      cimFlags
+	limits   layer.Limits
 }
 
 // addParents defines --parent.
@@ -124,7 +124,7 @@ const ruleUnreadable = "unreadable"
 
 // auditReader reads a layer to its end and reports what is wrong with its tree.
 func auditReader(ctx context.Context, r layer.Reader, label string, o *layerOptions, report func(layer.Finding)) error {
-	audit := layer.Audit{HasParents: len(o.parents) > 0, Report: func(f layer.Finding) {
+	audit := layer.Audit{Base: o.base, HasParents: len(o.parents) > 0, Report: func(f layer.Finding) {
 		f.Layer = label
 		report(f)
 	}}

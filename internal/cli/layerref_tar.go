@@ -55,7 +55,10 @@ func checkTar(ctx context.Context, c *console, name string, o *layerOptions, rep
 	}
 	defer b.Close()
 	opts := []wintar.Option{wintar.Label(name)}
-	if len(o.parents) > 0 {
+	switch {
+	case o.base:
+		opts = append(opts, wintar.Base())
+	case len(o.parents) > 0:
 		opts = append(opts, wintar.HasParents())
 	}
 	for f := range wintar.Check(b, opts...) {

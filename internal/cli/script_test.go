@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 //	damage FILE              flip a bit in the first gzip stream in a file
 //	status N mullion ...     run and compare the exit status
 //	empty DIR                nothing is in DIR
+//	layers DIR               set $LAYER0, $LAYER1, … to the folders of an unpacked image
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -36,7 +38,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mktar": mktar, "damage": damage, "status": status, "empty": empty,
+			"mktar": mktar, "damage": damage, "status": status, "empty": empty, "layers": layers,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -104,5 +106,13 @@ func empty(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	for _, e := range entries {
 		ts.Fatalf("%s is in %s", e.Name(), args[0])
+	}
+}
+
+func layers(ts *testscript.TestScript, _ bool, args []string) {
+	dirs, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "[0-9][0-9]-*"))
+	ts.Check(err)
+	for i, d := range dirs {
+		ts.Setenv(fmt.Sprintf("LAYER%d", i), d)
 	}
 }
