@@ -445,7 +445,7 @@ func TestMissingHives(t *testing.T) {
 }
 
 // A base layer is a format like others.
-func TestConformance(t *testing.T) {
+func TestLayerConformance(t *testing.T) {
 	n := 0
 	layertest.Run(t, layertest.Format{
 		New: func(tb testing.TB) (layer.Writer, func() (layer.Reader, error)) {
