@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/mullion/mullion/bench/table"
 	"github.com/mullion/mullion/regf"
@@ -17,6 +19,8 @@ import (
 
 func init() {
 	areas["hives"] = area{run: benchHives, exec: map[string]func([]string) error{
+		"hive-copies":    func(a []string) error { return copies(a[0], a[1], a[2]) },
+		"hive-count":     func(a []string) error { return countHive(a[0]) },
 		"hive-open":      func(a []string) error { return withHive(a[0], func(h *regf.Hive) error { return nil }) },
 		"hive-enumerate": func(a []string) error { return withHive(a[0], func(h *regf.Hive) error { return enumerate(h) }) },
 		"hive-edit":      editHive,
@@ -122,7 +126,7 @@ func benchHives(cache string) error {
 			hivectl("hivectl export", "export", out+".hive", out),
 		}})
 		text := filepath.Join(work, "text.reg")
-		if err := exportHive([]string{in.path, text}); err != nil {
+		if _, err := self("hive-export", in.path, text); err != nil {
 			return err
 		}
 		run(table.Group{Title: about("import that .reg into an empty hive and save"), Bytes: in.size, Runs: min(in.runs, 5), Cases: []table.Case{
@@ -160,54 +164,77 @@ func hiveInputs(cache, work string) ([]hiveInput, error) {
 		{title: "SYSTEM_B", path: "mkorman90_regipy/SYSTEM_B", runs: 21},
 		{title: "SYSTEM_WIN_10_1709", path: "mkorman90_regipy/SYSTEM_WIN_10_1709", runs: 21},
 	}
+	largest := ""
 	for i := range inputs {
-		to := filepath.Join(work, inputs[i].title)
-		if err := copyFile(filepath.Join(corpusDir(), "hives", filepath.FromSlash(inputs[i].path)), to); err != nil {
-			return nil, err
-		}
-		inputs[i].path = to
+		largest = filepath.Join(corpusDir(), "hives", filepath.FromSlash(inputs[i].path))
+		inputs[i].path = largest
 	}
-	largest := inputs[len(inputs)-1].path
 	for _, big := range []struct {
 		title  string
-		copies int
+		copies string
 		runs   int
-	}{{"four copies", 4, 9}, {"sixteen copies", 16, 5}} {
-		made := filepath.Join(cache, fmt.Sprintf("hive-%d-copies", big.copies))
+	}{{"four copies", "4", 9}, {"sixteen copies", "16", 5}} {
+		made := filepath.Join(cache, fmt.Sprintf("hive-%s-copies", big.copies))
 		if _, err := os.Stat(made); errors.Is(err, os.ErrNotExist) {
-			if err := copies(largest, made, big.copies); err != nil {
+			if _, err := self("hive-copies", largest, made, big.copies); err != nil {
 				return nil, err
 			}
 		}
-		to := filepath.Join(work, filepath.Base(made))
-		if err := copyFile(made, to); err != nil {
-			return nil, err
-		}
-		inputs = append(inputs, hiveInput{title: big.title, path: to, runs: big.runs})
+		inputs = append(inputs, hiveInput{title: big.title, path: made, runs: big.runs})
 	}
 	for i := range inputs {
-		info, err := os.Stat(inputs[i].path)
+		to := filepath.Join(work, strings.ReplaceAll(inputs[i].title, " ", "-"))
+		if err := copyFile(inputs[i].path, to); err != nil {
+			return nil, err
+		}
+		inputs[i].path = to
+		info, err := os.Stat(to)
 		if err != nil {
 			return nil, err
 		}
 		inputs[i].size = info.Size()
-		if err := withHive(inputs[i].path, func(h *regf.Hive) error {
-			for _, err := range h.Root().Walk() {
-				if err != nil {
-					return err
-				}
-				inputs[i].keys++
-			}
-			return nil
-		}); err != nil {
+		keys, err := self("hive-count", to)
+		if err != nil {
+			return nil, err
+		}
+		if inputs[i].keys, err = strconv.ParseInt(strings.TrimSpace(keys), 10, 64); err != nil {
 			return nil, err
 		}
 	}
 	return inputs, nil
 }
 
+// self runs this program for work that needs memory, because the peak that the
+// system tells of a process begins with what its parent used.
+func self(words ...string) (string, error) {
+	cmd, err := table.Self(words...)()
+	if err != nil {
+		return "", err
+	}
+	out, err := cmd.Output()
+	return string(out), err
+}
+
+func countHive(name string) error {
+	return withHive(name, func(h *regf.Hive) error {
+		n := 0
+		for _, err := range h.Root().Walk() {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		fmt.Println(n)
+		return nil
+	})
+}
+
 // copies makes a hive that holds a hive several times.
-func copies(from, to string, n int) error {
+func copies(from, to, times string) error {
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		return err
+	}
 	return withHive(from, func(src *regf.Hive) error {
 		h := regf.New(nil)
 		for i := range n {
@@ -220,11 +247,17 @@ func copies(from, to string, n int) error {
 }
 
 func copyFile(from, to string) error {
-	b, err := os.ReadFile(from)
+	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, b, 0o644)
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // compileC builds a C program that is linked to one library.
