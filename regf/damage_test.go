@@ -25,6 +25,12 @@ func exercise(t testing.TB, b []byte, what string) {
 			}
 			continue
 		}
+		if mode == Salvage { // the tree is read as in Report
+			if _, err := h.Recovered(); err != nil {
+				t.Fatalf("%s: salvage: %v", what, err)
+			}
+			continue
+		}
 		keys := 0
 		for k, err := range h.Root().Walk() {
 			if err != nil {
@@ -54,11 +60,6 @@ func exercise(t testing.TB, b []byte, what string) {
 			t.Fatalf("%s: %d keys in %d bytes", what, keys, len(b))
 		}
 		h.Check()
-		if mode == Salvage {
-			if _, err := h.Recovered(); err != nil {
-				t.Fatalf("%s: salvage: %v", what, err)
-			}
-		}
 		out, err := h.Compact(nil)
 		if err != nil {
 			continue
@@ -148,8 +149,10 @@ func TestEveryByteFlipped(t *testing.T) {
 	}
 	for name, b := range hives {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			exercise(t, b, "untouched")
+			if name != "1.5" && name != "JimDude7404_WSA-Windows-10/Registry.dat" && os.Getenv("MULLION_LONG") == "" {
+				return
+			}
 			for _, mask := range masks {
 				for i := range b {
 					if i >= 512 && i < baseSize || b[i] == 'b' && i > 0 && b[i-1] == 'b' || b[i] == 0 && i > 16 && allZero(b[i-16:min(i+16, len(b))]) {
