@@ -204,8 +204,7 @@ func TestMetadataSurvives(t *testing.T) {
 	folder := t.TempDir()
 	if err := build(t, folder, "a.cim", "", cimfs.Options{}, item{want, nil},
 		item{layer.Entry{Path: "n", Kind: layer.File, Attributes: winfs.AttrNormal}, nil},
-		item{layer.Entry{Path: "o", Kind: layer.File}, nil},
-		item{layer.Entry{Path: "", Kind: layer.Dir, Times: winfs.Times{Creation: 9}}, nil}); err != nil {
+		item{layer.Entry{Path: "o", Kind: layer.File}, nil}); err != nil {
 		t.Fatal(err)
 	}
 	im, err := cimfs.Open(folder, "a.cim")
@@ -226,7 +225,28 @@ func TestMetadataSurvives(t *testing.T) {
 			t.Errorf("%+v, %v", e, err)
 		}
 	}
-	if root, err := r.Root(); err != nil || root.Times.Creation != 9 {
+}
+
+func TestRootMetadata(t *testing.T) {
+	folder := t.TempDir()
+	w, err := cimfs.Create(folder, "a.cim", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	iw := cimlayer.NewImageWriter(w, nil, cimlayer.ImageOptions{})
+	defer iw.Close()
+	if err := iw.SetRoot(&layer.Entry{Times: winfs.Times{Creation: 9}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := iw.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	im, err := cimfs.Open(folder, "a.cim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Close()
+	if root, err := cimlayer.NewImageReader(im).Root(); err != nil || root.Times.Creation != 9 {
 		t.Errorf("root %+v, %v", root, err)
 	}
 }
@@ -312,7 +332,7 @@ func TestRefused(t *testing.T) {
 		{"file as a directory", []item{file("f", ""), file(`f\g`, "")}, layer.ErrNotDirectory},
 		{"names that differ in case", []item{file("f", ""), file("F", "")}, layer.ErrCaseConflict},
 		{"no kind", []item{{layer.Entry{Path: "f"}, nil}}, layer.ErrUnsupported},
-		{"the root as a file", []item{file("", "")}, layer.ErrInvalidName},
+		{"the root", []item{dir("")}, layer.ErrInvalidName},
 	} {
 		folder := t.TempDir()
 		if err := build(t, folder, "a.cim", "", cimfs.Options{}, c.items...); !errors.Is(err, c.want) {

@@ -131,7 +131,7 @@ func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent st
 			return err
 		}
 		if root.Times != (winfs.Times{}) || root.Security != nil || root.EAs != nil || root.Reparse != nil {
-			if err := dst.Add(root); err != nil {
+			if err := dst.SetRoot(root); err != nil {
 				return err
 			}
 		}
@@ -225,7 +225,7 @@ that stay inside; what it cannot hold is counted on standard error.`,
 				return err
 			}
 			defer im.Close()
-			dst, err := c.createTree(args[1])
+			dst, err := c.createTree(cmd.Context(), args[1])
 			if err != nil {
 				return err
 			}

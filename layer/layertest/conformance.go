@@ -449,6 +449,7 @@ func (f Format) prepare(l *Layer) []Item {
 			}
 			return int(a.Kind) - int(b.Kind)
 		})
+		firstNames(list)
 		for i := range list {
 			streams := list[i].Streams
 			slices.SortFunc(streams, func(a, b Stream) int { return winfs.CompareFold(a.Name, b.Name) })
