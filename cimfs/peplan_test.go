@@ -57,3 +57,15 @@ func TestPEPlan(t *testing.T) {
 		t.Errorf("small: plan %+v", p)
 	}
 }
+
+// The mappings of a real program, putty.exe, as the specification gives them.
+func TestPEPlanPutty(t *testing.T) {
+	sizes := []int{0x8CE00, 0x27A00, 0x200, 0x200, 0xA200, 0x1000}
+	b := buildPE(0x1000, sizes, 0)
+	want := []peMapping{{0x400, 0xC00}, {0x8D200, 0xE00}, {0xB4C00, 0x1400}, {0xB4E00, 0x2200}, {0xB5000, 0x3000}, {0xBF200, 0x3E00}}
+	p := planPE(b[:peHeadLimit], int64(len(b)))
+	if p == nil || !reflect.DeepEqual(p.mappings, want) {
+		t.Fatalf("plan %+v", p)
+	}
+	checkPlan(t, b)
+}
