@@ -23,7 +23,8 @@ type readerOptions struct {
 	digest, diffID Digest
 	size           int64
 	limits         layer.Limits
-	sum            bool
+	sum, stored    bool
+	closer         io.Closer
 }
 
 // WithDigest makes the reader fail unless the stored bytes have this digest and
@@ -42,6 +43,14 @@ func WithLimits(l layer.Limits) ReaderOption { return func(o *readerOptions) { o
 // Digest and DiffID.
 func WithSums() ReaderOption { return func(o *readerOptions) { o.sum = true } }
 
+// Stored makes the reader yield the stored bytes, verified and not decompressed.
+func Stored() ReaderOption { return func(o *readerOptions) { o.stored = true } }
+
+// WithCloser has the reader's Close close c, the source, and NewReader close it when
+// it fails. A source whose Close may be called during a Read, as that of an os.File,
+// is expected.
+func WithCloser(c io.Closer) ReaderOption { return func(o *readerOptions) { o.closer = c } }
+
 // Reader yields the decompressed bytes of a blob.
 type Reader struct {
 	format Format
@@ -49,16 +58,25 @@ type Reader struct {
 	plain  *stage // what comes out of decompression; nil if that is stored itself
 	cancel context.CancelFunc
 	diffID Digest // expected, where plain is nil
+	closer io.Closer
 	err    error
 }
 
 // NewReader begins to read a blob. The caller must Close the reader. Close does not
-// wait for a Read of src that is under way and does not close src.
+// wait for a Read of src that is under way and does not close src; see WithCloser.
 func NewReader(ctx context.Context, src io.Reader, options ...ReaderOption) (*Reader, error) {
 	o := readerOptions{size: -1}
 	for _, f := range options {
 		f(&o)
 	}
+	r, err := newReader(ctx, src, &o)
+	if err != nil && o.closer != nil {
+		o.closer.Close()
+	}
+	return r, err
+}
+
+func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, error) {
 	for _, d := range []Digest{o.digest, o.diffID} {
 		if d != "" {
 			if _, err := ParseDigest(string(d)); err != nil {
@@ -67,13 +85,17 @@ func NewReader(ctx context.Context, src io.Reader, options ...ReaderOption) (*Re
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &Reader{cancel: cancel, diffID: o.diffID}
+	r := &Reader{cancel: cancel, diffID: o.diffID, closer: o.closer}
 	r.stored = newStage(ctx, "blob", src, o.digest, o.size)
 	r.stored.start(algorithmOf(o.digest, o.diffID, o.sum), nil)
 
 	head, err := r.stored.peek(detectLength)
 	if err == nil || err == io.EOF {
 		r.format, err = Detect(head)
+	}
+	if o.stored && (err == nil || errors.Is(err, ErrCompression)) {
+		r.diffID = ""
+		return r, nil
 	}
 	if err != nil {
 		cancel()
@@ -234,6 +256,10 @@ func (r *Reader) Close() error {
 	r.cancel()
 	if r.err == nil {
 		r.err = layer.ErrClosed
+	}
+	if c := r.closer; c != nil {
+		r.closer = nil
+		return c.Close()
 	}
 	return nil
 }

@@ -1,399 +1,282 @@
-package cimfs
+package cimfs_test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"math/rand"
-	"os"
-	"path/filepath"
-	"reflect"
+	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/cimfs/internal/plaincim"
 	"github.com/mullion/mullion/winfs"
 )
 
-// modelFile is what a test expects of a file or directory.
+// model is a Windows file tree in memory: what an image must hold after a
+// sequence of changes. It knows nothing of the format.
+type model struct{ root *modelName }
+
+// modelName is a name in a directory; several names may share a file.
+type modelName struct {
+	name     string
+	file     *modelFile
+	children map[string]*modelName // by folded name, nil if it is no directory
+}
+
 type modelFile struct {
-	dir     bool
-	meta    Meta
-	data    string // content, or its digest if it is long
-	streams map[string]string
-	links   string // all names of a file, for hard links
+	dir      bool
+	attr     winfs.Attributes // without DIRECTORY and REPARSE_POINT
+	times    winfs.Times
+	security []byte
+	eas      []winfs.EA
+	reparse  []byte
+	data     []byte
+	sparse   int64 // length of a file that is all hole, 0 if it is not
+	streams  map[string]modelStream
 }
 
-// model is a file tree as a map from path; hard links share the pointer.
-type model map[string]*modelFile
+type modelStream struct {
+	name string
+	data []byte
+}
 
-func shorten(b []byte) string {
-	if len(b) > 64 {
-		return fmt.Sprintf("%d bytes %x", len(b), sha256.Sum256(b))
+func newModel() *model {
+	return &model{&modelName{file: &modelFile{dir: true}, children: map[string]*modelName{}}}
+}
+
+// clone copies names and files, so that a fork may change them.
+func (m *model) clone() *model {
+	files := map[*modelFile]*modelFile{}
+	var walk func(n *modelName) *modelName
+	walk = func(n *modelName) *modelName {
+		f := files[n.file]
+		if f == nil {
+			c := *n.file
+			c.streams = maps.Clone(c.streams)
+			f = &c
+			files[n.file] = f
+		}
+		out := &modelName{name: n.name, file: f}
+		if n.children != nil {
+			out.children = map[string]*modelName{}
+			for k, c := range n.children {
+				out.children[k] = walk(c)
+			}
+		}
+		return out
 	}
-	return string(b)
+	return &model{walk(m.root)}
 }
 
-// dump reads a whole image back.
-func dump(im *Image) (model, error) {
-	m := model{}
-	ids := map[FileID]*modelFile{}
-	err := im.Walk(func(p string, f *File) error {
-		if n, ok := ids[f.ID()]; ok {
-			n.links += "|" + p
-			m[p] = n
+// find returns the name at path, nil if there is none.
+func (m *model) find(path string) *modelName {
+	n := m.root
+	if path == "" {
+		return n
+	}
+	for _, c := range strings.Split(path, `\`) {
+		if n = n.children[winfs.Fold(c)]; n == nil {
 			return nil
 		}
-		n := &modelFile{dir: f.IsDir(), meta: Meta{Attributes: f.Attributes(), Times: f.Times()}, links: p}
-		ids[f.ID()], m[p] = n, n
-		var errs [3]error
-		n.meta.Security, errs[0] = f.Security()
-		n.meta.EAs, errs[1] = f.EAs()
-		n.meta.Reparse, errs[2] = f.Reparse()
-		if err := errors.Join(errs[:]...); err != nil {
-			return err
-		}
-		list, err := f.Streams()
-		if err != nil {
-			return err
-		}
-		if !f.IsDir() {
-			s, err := f.Data()
-			if err != nil {
-				return err
+	}
+	return n
+}
+
+// put sets the name at path, whose parent must be a directory.
+func (m *model) put(path string, f *modelFile) {
+	dir, base := winfs.SplitPath(path)
+	n := &modelName{name: base, file: f}
+	if f.dir {
+		n.children = map[string]*modelName{}
+	}
+	m.find(dir).children[winfs.Fold(base)] = n
+}
+
+func (m *model) remove(path string) {
+	dir, base := winfs.SplitPath(path)
+	delete(m.find(dir).children, winfs.Fold(base))
+}
+
+// paths lists every name but the root's, sorted, that keep accepts.
+func (m *model) paths(keep func(*modelName) bool) []string {
+	var out []string
+	var walk func(path string, n *modelName)
+	walk = func(path string, n *modelName) {
+		for _, k := range slices.Sorted(maps.Keys(n.children)) {
+			c := n.children[k]
+			p := winfs.JoinPath(path, c.name)
+			if keep(c) {
+				out = append(out, p)
 			}
-			n.meta.Hole = s.Sparse()
-			list = append(list, s)
-		}
-		for _, s := range list {
-			if s.Size() > 64<<20 {
-				return errors.New("a stream larger than any test makes")
-			}
-			b, err := io.ReadAll(s.Reader())
-			if err != nil {
-				return err
-			}
-			if s.Name() == "" {
-				n.data = shorten(b)
-				continue
-			}
-			if n.streams == nil {
-				n.streams = map[string]string{}
-			}
-			n.streams[s.Name()] = shorten(b)
-		}
-		return nil
-	})
-	return m, err
-}
-
-func dumpFile(t testing.TB, dir, name string) model {
-	t.Helper()
-	im, err := Open(dir, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer im.Close()
-	m, err := dump(im)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-func (m model) diff(t testing.TB, got model) {
-	t.Helper()
-	for p, a := range m {
-		b, ok := got[p]
-		if !ok {
-			t.Errorf("%q is missing", p)
-		} else if !reflect.DeepEqual(a, b) {
-			t.Errorf("%q is\n%+v, want\n%+v", p, b, a)
+			walk(p, c)
 		}
 	}
-	for p := range got {
-		if _, ok := m[p]; !ok {
-			t.Errorf("%q should not be there", p)
-		}
+	walk("", m.root)
+	return out
+}
+
+// diff says how an image, as the independent reader saw it, differs.
+func (m *model) diff(t *plaincim.Tree) []string {
+	d := &modelDiff{tree: t, ids: map[*modelFile]uint32{}, files: map[uint32]*modelFile{}, names: map[uint32][]plaincim.Link{}}
+	d.compare("", m.root, t.Root)
+	d.parents()
+	return d.out
+}
+
+type modelDiff struct {
+	tree  *plaincim.Tree
+	ids   map[*modelFile]uint32
+	files map[uint32]*modelFile
+	names map[uint32][]plaincim.Link // every name found, by file
+	out   []string
+}
+
+func (d *modelDiff) say(path, format string, args ...any) {
+	d.out = append(d.out, fmt.Sprintf("%q: ", path)+fmt.Sprintf(format, args...))
+}
+
+func (d *modelDiff) compare(path string, want *modelName, got *plaincim.Node) {
+	if got.Name != want.name {
+		d.say(path, "named %q, want %q", got.Name, want.name)
 	}
-}
-
-// builder feeds a Writer and a model alike.
-type builder struct {
-	t testing.TB
-	w *Writer
-	m model
-}
-
-func newBuilder(t testing.TB, dir, name string, opts *Options) *builder {
-	t.Helper()
-	w, err := Create(dir, name, opts)
-	if err != nil {
-		t.Fatal(err)
+	id := got.File.ID
+	if other, ok := d.ids[want.file]; ok && other != id {
+		d.say(path, "is file %d, another name of it is file %d", id, other)
 	}
-	t.Cleanup(func() { w.Close() })
-	b := &builder{t, w, model{}}
-	if opts != nil && opts.Parent != "" {
-		b.m = dumpFile(t, dir, opts.Parent)
-	} else {
-		b.m[""] = &modelFile{dir: true, meta: Meta{Attributes: winfs.AttrDirectory}}
+	if other := d.files[id]; other != nil && other != want.file {
+		d.say(path, "file %d has a name too many", id)
 	}
-	return b
-}
-
-func (b *builder) ok(err error) {
-	b.t.Helper()
-	if err != nil {
-		b.t.Fatal(err)
+	d.ids[want.file], d.files[id] = id, want.file
+	if path != "" { // the root's metadata is compared by tests of its own
+		d.content(path, want.file, got.File)
 	}
-}
-
-func (b *builder) add(p string, n *modelFile) {
-	if n.meta.Reparse != nil {
-		n.meta.Attributes |= winfs.AttrReparsePoint
-	}
-	if len(n.meta.Security) == 0 && len(b.w.opts.DefaultSecurity) > 0 {
-		n.meta.Security = b.w.opts.DefaultSecurity
-	}
-	b.m[p] = n
-}
-
-func (b *builder) dir(p string, meta Meta) {
-	b.t.Helper()
-	b.ok(b.w.AddDir(p, &meta))
-	n := &modelFile{dir: true, meta: meta}
-	n.meta.Attributes |= winfs.AttrDirectory
-	if old := b.m[p]; old != nil {
-		n.streams = old.streams
-	}
-	b.add(p, n)
-}
-
-func (b *builder) write(data []byte) {
-	b.t.Helper()
-	for len(data) > 0 {
-		n := min(len(data), 100_003)
-		k, err := b.w.Write(data[:n])
-		if err != nil || k != n {
-			b.t.Fatal(k, err)
-		}
-		data = data[n:]
-	}
-}
-
-func (b *builder) file(p string, meta Meta, data []byte) {
-	b.t.Helper()
-	b.ok(b.w.AddFile(p, &meta, int64(len(data))))
-	b.add(p, &modelFile{meta: meta, data: shorten(data)})
-	if meta.Hole {
-		return
-	}
-	b.write(data)
-}
-
-func (b *builder) stream(p, name string, data []byte) {
-	b.t.Helper()
-	b.ok(b.w.CreateStream(p, name, int64(len(data))))
-	if b.m[p].streams == nil {
-		b.m[p].streams = map[string]string{}
-	}
-	b.m[p].streams[name] = shorten(data)
-	b.write(data)
-}
-
-func (b *builder) link(p, target string) {
-	b.t.Helper()
-	b.ok(b.w.Link(p, target))
-	b.m[p] = b.m[target]
-}
-
-func (b *builder) remove(p string) {
-	b.t.Helper()
-	b.ok(b.w.Remove(p))
-	for q := range b.m {
-		if q == p || strings.HasPrefix(q, p+`\`) {
-			delete(b.m, q)
-		}
-	}
-}
-
-// commit publishes and compares what is read back.
-func (b *builder) commit(dir, name string) {
-	b.t.Helper()
-	b.ok(b.w.Commit())
-	wantClean(b.t, dir, name)
-	// The links of every file follow from the map.
-	byFile := map[*modelFile][]string{}
-	for p, n := range b.m {
-		byFile[n] = append(byFile[n], p)
-	}
-	for n, names := range byFile {
-		// Walk order is that of folded components.
-		slices.SortFunc(names, func(a, c string) int {
-			return slices.CompareFunc(strings.Split(a, `\`), strings.Split(c, `\`), winfs.CompareFold)
-		})
-		n.links = strings.Join(names, "|")
-	}
-	b.m.diff(b.t, dumpFile(b.t, dir, name))
-}
-
-func bytesOf(seed int64, n int) []byte {
-	b := make([]byte, n)
-	rand.New(rand.NewSource(seed)).Read(b)
-	return b
-}
-
-func sampleTimes(n int64) winfs.Times {
-	v := winfs.Filetime(132500000000000000 + n*1_000_003)
-	return winfs.Times{Creation: v, LastAccess: v + 1, LastWrite: v + 2, Change: v + 3}
-}
-
-// sampleEA is a list of two attributes.
-func sampleEA() []byte {
-	one := append([]byte{20, 0, 0, 0, 0, 5, 5, 0}, "FIRST\x00value\x00"...)
-	return append(one, append([]byte{0, 0, 0, 0, 0x80, 1, 2, 0}, "B\x00xy"...)...)
-}
-
-func sampleReparse() []byte {
-	payload := []byte{0, 0, 4, 0, 4, 0, 4, 0, 1, 0, 0, 0, 'a', 0, 'b', 0, 'a', 0, 'b', 0}
-	b := binary.LittleEndian.AppendUint32(nil, 0xA000000C)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(payload)))
-	return append(append(b, 0, 0), payload...)
-}
-
-func sampleSD(n int) []byte {
-	b := NullDACL()
-	return append(b, bytes.Repeat([]byte{byte(n), byte(n >> 8)}, n)...)
-}
-
-// everything builds an image with all that the format has.
-func everything(b *builder, v Version) {
-	sizes := []int{0, 1, 23, 24, 25, 890, 1023, 1024, 1025, 4095, 4096, 4097, chunkSize - 1, chunkSize, chunkSize + 1, bufferedMax, bufferedMax + 1, 3<<20 + 5}
-	b.dir("sizes", Meta{Times: sampleTimes(1), Security: sampleSD(1)})
-	for i, n := range sizes {
-		meta := Meta{Attributes: winfs.AttrArchive, Times: sampleTimes(int64(i)), Security: sampleSD(i % 3)}
-		b.file(fmt.Sprintf(`sizes\%d.bin`, n), meta, bytesOf(int64(n), n))
-		b.file(fmt.Sprintf(`sizes\%d.copy`, n), Meta{Attributes: winfs.AttrHidden | winfs.AttrSystem}, bytesOf(int64(n), n))
-	}
-	b.dir("empty", Meta{Attributes: winfs.AttrReadOnly})
-	b.dir(`deep`, Meta{})
-	p := "deep"
-	for i := range 40 {
-		p += fmt.Sprintf(`\level%d`, i)
-		b.dir(p, Meta{})
-	}
-	b.file(p+`\bottom`, Meta{EAs: sampleEA()}, []byte("x"))
-	b.dir("names", Meta{})
-	for i, n := range []string{"ÄPFEL", "ärger", "日本語", "ﬀ", "\U0001F600", "\xed\xa0\xbd", "a\xed\xb8\x80b", "\uffff", strings.Repeat("n", 255), strings.Repeat("\U00010400", 127) + "x", "%u0025", "%uD83D", " lead", "trail.", "ı", "İ", "ß", "ẞ"} {
-		b.file(`names\`+n, Meta{}, []byte{byte(i)})
-	}
-	b.dir("meta", Meta{EAs: sampleEA(), Security: sampleSD(9)})
-	b.stream(`meta`, "of a directory", bytesOf(8, 1024))
-	b.file(`meta\ea`, Meta{EAs: sampleEA()}, nil)
-	b.file(`meta\link`, Meta{Reparse: sampleReparse()}, nil)
-	b.dir(`meta\junction`, Meta{Reparse: sampleReparse()})
-	big := sampleSD((0xFFFF - 20) / 2)
-	b.file(`meta\big-sd`, Meta{Security: big}, []byte("sd"))
-	b.file(`meta\streams`, Meta{}, []byte("main"))
-	// Right after the file and in order, as Rewrite will write them again.
-	b.stream(`meta\streams`, "Alpha", []byte("a"))
-	b.stream(`meta\streams`, "none", nil)
-	b.stream(`meta\streams`, "zeta", bytesOf(7, 5000))
-	b.file(`names\target`, Meta{}, []byte("linked"))
-	b.link(`sizes\link`, `names\target`)
-	b.link(`again`, `names\target`)
-	b.link(`sizes\link2`, `again`)
-	b.file("app.exe", Meta{}, samplePE(3, 700))
-	b.file("app2.exe", Meta{}, samplePE(3, 700))
-	b.file("big.dll", Meta{}, samplePE(2000, 0))
-	if v == V3 {
-		b.file("hole", Meta{Attributes: winfs.AttrSparse, Hole: true}, make([]byte, 100_000))
-	}
-}
-
-// samplePE makes an executable of three sections, the second of n pages and odd
-// raw sizes, and an overlay.
-func samplePE(n, overlay int) []byte {
-	sizes := []int{0x600, n*0x1000 + 0x200, 0, 0x200}
-	return buildPE(0x1000, sizes, overlay)
-}
-
-func buildPE(sectionAlign uint32, sizes []int, overlay int) []byte {
-	const headers = 0x400
-	b := make([]byte, headers)
-	copy(b, "MZ")
-	le.PutUint32(b[0x3C:], 0x80)
-	copy(b[0x80:], "PE\x00\x00")
-	le.PutUint16(b[0x84:], 0x8664)
-	le.PutUint16(b[0x86:], uint16(len(sizes)))
-	le.PutUint16(b[0x94:], 0xF0)
-	opt := b[0x98:]
-	le.PutUint16(opt, 0x20B)
-	le.PutUint32(opt[32:], sectionAlign)
-	le.PutUint32(opt[36:], 0x200)
-	le.PutUint32(opt[56:], 0x12345000)
-	table := b[0x98+0xF0:]
-	at := headers
-	var data []byte
-	for i, n := range sizes {
-		s := table[40*i:]
-		copy(s, fmt.Sprintf(".s%d", i))
-		le.PutUint32(s[8:], uint32(n))
-		le.PutUint32(s[16:], uint32(n))
-		if n > 0 {
-			le.PutUint32(s[20:], uint32(at))
-		}
-		at += n
-		data = append(data, bytesOf(int64(i+n), n)...)
-	}
-	return append(append(b, data...), bytesOf(99, overlay)...)
-}
-
-func readSet(t testing.TB, dir string) map[string][]byte {
-	t.Helper()
-	set := map[string][]byte{}
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range list {
-		if e.IsDir() {
+	left := maps.Clone(want.children)
+	for _, c := range got.Children {
+		d.names[c.File.ID] = append(d.names[c.File.ID], plaincim.Link{ID: id, Name: c.Name})
+		p := winfs.JoinPath(path, c.Name)
+		w := left[winfs.Fold(c.Name)]
+		if w == nil {
+			d.say(p, "should not be there")
 			continue
 		}
-		if set[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
-			t.Fatal(err)
-		}
+		delete(left, winfs.Fold(c.Name))
+		d.compare(p, w, c)
 	}
-	return set
+	for _, k := range slices.Sorted(maps.Keys(left)) {
+		d.say(winfs.JoinPath(path, left[k].name), "is missing")
+	}
 }
 
-func sameSets(t testing.TB, a, b map[string][]byte) {
+// attributes as the format holds them.
+func flagsOf(f *modelFile) uint16 {
+	var flags uint16
+	for i, bit := range []winfs.Attributes{winfs.AttrReadOnly, winfs.AttrHidden, winfs.AttrSystem, winfs.AttrArchive} {
+		if f.attr&bit != 0 {
+			flags |= 1 << i
+		}
+	}
+	if f.attr&winfs.AttrSparse != 0 {
+		flags |= 0x10
+	}
+	return flags
+}
+
+func (d *modelDiff) content(path string, want *modelFile, got *plaincim.File) {
+	if got.Directory != want.dir {
+		d.say(path, "directory %v", got.Directory)
+	}
+	if got.Flags != flagsOf(want) {
+		d.say(path, "flags %#x, want %#x", got.Flags, flagsOf(want))
+	}
+	if times := (winfs.Times{Creation: got.Creation, LastAccess: got.Access, LastWrite: got.Write, Change: got.Change}); times != want.times {
+		d.say(path, "times %v, want %v", times, want.times)
+	}
+	if !bytes.Equal(got.Security, want.security) {
+		d.say(path, "descriptor %x, want %x", got.Security, want.security)
+	}
+	eas, err := winfs.EncodeEAs(want.eas)
+	if err != nil || !bytes.Equal(bytes.TrimRight(got.EA, "\x00"), bytes.TrimRight(eas, "\x00")) {
+		d.say(path, "EAs %x, want %x (%v)", got.EA, eas, err)
+	}
+	if !bytes.Equal(got.Reparse, want.reparse) {
+		d.say(path, "reparse data %x, want %x", got.Reparse, want.reparse)
+	}
+	if len(want.reparse) > 0 && got.ReparseTag != uint32(want.reparse[0])|uint32(want.reparse[1])<<8|uint32(want.reparse[2])<<16|uint32(want.reparse[3])<<24 {
+		d.say(path, "reparse tag %#x", got.ReparseTag)
+	}
+	if !want.dir {
+		d.stream(path, want.data, want.sparse, got.Main)
+	}
+	var names []string
+	for _, s := range got.Streams {
+		names = append(names, s.Name)
+		w, ok := want.streams[winfs.Fold(s.Name)]
+		if !ok || w.name != s.Name {
+			d.say(path, "stream %q, want %q", s.Name, w.name)
+			continue
+		}
+		d.stream(path+":"+s.Name, w.data, 0, s)
+	}
+	if len(names) != len(want.streams) {
+		d.say(path, "streams %q, want %d", names, len(want.streams))
+	}
+	if !sort.SliceIsSorted(names, func(i, j int) bool { return winfs.CompareFold(names[i], names[j]) < 0 }) {
+		d.say(path, "streams in the order %q", names)
+	}
+}
+
+func (d *modelDiff) stream(path string, data []byte, sparse int64, got plaincim.Stream) {
+	size := uint64(len(data))
+	if sparse > 0 {
+		size = uint64(sparse)
+	}
+	if got.Size != size || !bytes.Equal(got.Data, data) || got.Sparse != (sparse > 0) {
+		d.say(path, "%d bytes, sparse %v, want %d; equal %v", got.Size, got.Sparse, size, bytes.Equal(got.Data, data))
+	}
+}
+
+// parents checks the parent file ID and the parent links against the names that
+// were found.
+func (d *modelDiff) parents() {
+	for id, names := range d.names {
+		f := d.tree.Files[id]
+		if d.tree.Major >= 2 && !slices.ContainsFunc(names, func(l plaincim.Link) bool { return l.ID == f.Parent }) {
+			d.say(names[0].Name, "parent file ID %d is none of %v", f.Parent, names)
+		}
+		if d.tree.Major < 3 {
+			continue
+		}
+		byText := func(a, b plaincim.Link) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
+		a, b := slices.SortedFunc(slices.Values(names), byText), slices.SortedFunc(slices.Values(f.Links), byText)
+		if !slices.Equal(a, b) {
+			d.say(names[0].Name, "parent links %v, want %v", b, a)
+		}
+	}
+	root := d.tree.Root.File
+	if d.tree.Major >= 3 && (root.Parent != root.ID || !slices.Equal(root.Links, []plaincim.Link{{ID: root.ID, Name: "."}})) {
+		d.say("", "parent %d, links %v", root.Parent, root.Links)
+	}
+}
+
+// same fails the test where an image is not what the model says, or where its
+// object tables are wrong. dead is how many unused objects are allowed.
+func (m *model) same(t *testing.T, dir, path string, dead bool) *plaincim.Tree {
 	t.Helper()
-	for n := range a {
-		if !bytes.Equal(a[n], b[n]) {
-			t.Errorf("%s differs: %d and %d bytes", n, len(a[n]), len(b[n]))
+	tree, err := plaincim.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := m.diff(tree)
+	wrong, unused := tree.Verify(dir)
+	if unused > 0 && !dead {
+		wrong = append(wrong, fmt.Sprintf("%d objects are unused", unused))
+	}
+	for i, s := range append(out, wrong...) {
+		if i == 20 {
+			t.Fatalf("... and %d more", len(out)+len(wrong)-20)
 		}
+		t.Error(s)
 	}
-	if len(a) != len(b) {
-		t.Errorf("%d files and %d files", len(a), len(b))
-	}
-}
-
-// memOpener serves files from memory.
-type memOpener map[string][]byte
-
-type memSource struct{ *bytes.Reader }
-
-func (memSource) Close() error { return nil }
-
-func (m memOpener) OpenFile(name string) (Source, error) {
-	b, ok := m[name]
-	if !ok {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	return memSource{bytes.NewReader(b)}, nil
+	return tree
 }

@@ -3,6 +3,7 @@ package cimlayer
 import (
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/layer"
@@ -29,8 +30,9 @@ type ImageWriter struct {
 	path    string // current entry, for errors
 	kind    layer.Kind
 	hasMain bool
-	hole    int64 // leading zeros of a sparse main stream that is not stored yet
-	sparse  int64 // its size, -1 if the current stream is stored
+	names   []string // folded names of its alternate streams so far
+	hole    int64    // leading zeros of a sparse main stream that is not stored yet
+	sparse  int64    // its size, -1 if the current stream is stored
 
 	links  []deferredLink
 	hidden []hiding
@@ -73,6 +75,7 @@ type hiding struct {
 type pendingFile struct {
 	open bool
 	meta cimfs.Meta
+	size int64 // that the entry announced
 }
 
 var (
@@ -95,12 +98,28 @@ func NewImageWriter(w *cimfs.Writer, parent *cimfs.Image, opts ImageOptions) *Im
 	return iw
 }
 
-// Add begins an entry. An empty path is the root, whose metadata is set.
+// SetRoot sets the metadata of the image's root, which is not an entry of a layer.
+func (w *ImageWriter) SetRoot(e *layer.Entry) error {
+	if err := w.finishEntry(); err != nil {
+		return err
+	}
+	w.path, w.kind, w.names = "", layer.Dir, w.names[:0]
+	m, err := metaOf(e)
+	if err == nil {
+		err = w.w.AddDir("", &m)
+	}
+	if err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// Add begins an entry.
 func (w *ImageWriter) Add(e *layer.Entry) error {
 	if err := w.finishEntry(); err != nil {
 		return err
 	}
-	w.path, w.kind, w.hasMain = e.Path, e.Kind, false
+	w.path, w.kind, w.hasMain, w.names = e.Path, e.Kind, false, w.names[:0]
 	if err := w.add(e); err != nil {
 		return w.fail(err)
 	}
@@ -111,7 +130,7 @@ func (w *ImageWriter) add(e *layer.Entry) error {
 	if err := winfs.ValidatePath(e.Path); err != nil {
 		return err
 	}
-	if e.Path == "" && e.Kind != layer.Dir {
+	if e.Path == "" {
 		return layer.ErrInvalidName
 	}
 	if len(e.ObjectID) > 0 {
@@ -158,7 +177,7 @@ func (w *ImageWriter) add(e *layer.Entry) error {
 			return err
 		}
 		w.note(e.Path, ownFile)
-		w.keep(m)
+		w.keep(m, e.Size)
 		return nil
 	}
 	return &translated{errors.New(e.Kind.String()), layer.ErrUnsupported}
@@ -176,7 +195,7 @@ func metaOf(e *layer.Entry) (cimfs.Meta, error) {
 }
 
 // keep copies m until the main stream comes, into buffers that are used again.
-func (w *ImageWriter) keep(m cimfs.Meta) {
+func (w *ImageWriter) keep(m cimfs.Meta, size int64) {
 	p := &w.pending
 	fill := func(buf, b []byte) []byte {
 		if b == nil {
@@ -187,7 +206,7 @@ func (w *ImageWriter) keep(m cimfs.Meta) {
 	security, eas, reparse := fill(p.meta.Security, m.Security), m.EAs, fill(p.meta.Reparse, m.Reparse)
 	p.meta = m
 	p.meta.Security, p.meta.EAs, p.meta.Reparse = security, eas, reparse
-	p.open = true
+	p.open, p.size = true, size
 }
 
 // makeParent makes the directories above path that do not exist.
@@ -289,9 +308,14 @@ func (w *ImageWriter) addStream(s *layer.Stream) error {
 		}
 		return w.addPending(s.Size, false)
 	}
-	if err := w.addPending(0, false); err != nil {
+	if err := w.addEmpty(); err != nil {
 		return err
 	}
+	name := winfs.Fold(s.Name)
+	if slices.Contains(w.names, name) {
+		return layer.ErrDuplicate
+	}
+	w.names = append(w.names, name)
 	w.hasMain, w.opened = true, true
 	return w.w.CreateStream(w.path, s.Name, s.Size)
 }
@@ -302,8 +326,18 @@ func (w *ImageWriter) addPending(size int64, hole bool) error {
 		return nil
 	}
 	w.pending.open, w.opened = false, !hole
-	w.pending.meta.Hole = hole
+	if w.pending.meta.Hole = hole; hole {
+		w.pending.meta.Attributes |= winfs.AttrSparse
+	}
 	return w.w.AddFile(w.path, &w.pending.meta, size)
+}
+
+// addEmpty adds the file that waits, whose main stream was left out.
+func (w *ImageWriter) addEmpty() error {
+	if w.pending.open && w.pending.size > 0 {
+		return layer.ErrStreamSize
+	}
+	return w.addPending(0, false)
 }
 
 // Write appends to the current stream.
@@ -402,7 +436,7 @@ func (w *ImageWriter) finishEntry() error {
 	if !w.pending.open {
 		return nil
 	}
-	if err := w.addPending(0, false); err != nil {
+	if err := w.addEmpty(); err != nil {
 		return w.fail(err)
 	}
 	return w.finishStream()

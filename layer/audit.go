@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -53,14 +54,14 @@ type Audit struct {
 
 // The rules of an Audit.
 const (
-	RuleDuplicate        = "duplicate-entry"        // two entries for one path
-	RuleCaseConflict     = "case-conflict"          // two entries whose paths differ in case
-	RuleMissingParent    = "missing-parent"         // no entry for the directory before what is in it
-	RuleTypeChange       = "type-change"            // an ancestor is not a directory, or changes its kind
-	RuleThroughReparse   = "link-through-reparse"   // a path leads through a symbolic link or junction
-	RuleRootNotDirectory = "root-not-directory"     // Files, Hives or UtilityVM is something else
-	RuleRootCase         = "root-name-case"         // files instead of Files
-	RuleUnknownRoot      = "unknown-root"           // another name at the root
+	RuleDuplicate        = "duplicate-entry"      // two entries for one path
+	RuleCaseConflict     = "case-conflict"        // two entries whose paths differ in case
+	RuleMissingParent    = "missing-parent"       // no entry for the directory before what is in it
+	RuleTypeChange       = "type-change"          // an ancestor is not a directory, or changes its kind
+	RuleThroughReparse   = "link-through-reparse" // a path leads through a symbolic link or junction
+	RuleRootNotDirectory = "root-not-directory"   // Files, Hives or UtilityVM is something else
+	RuleRootCase         = "root-name-case"       // files instead of Files
+	RuleUnknownRoot      = "unknown-root"         // another name at the root
 	RuleMissingRoot      = "missing-hives-or-files-root"
 	RuleLinkOutside      = "link-target-outside-files"
 	RuleLinkForward      = "forward-link"      // the target comes later
@@ -139,15 +140,20 @@ func (a *Audit) keyOf(folded string) treeKey {
 }
 
 func (a *Audit) names() {
-	if err := winfs.CheckPath(a.e.Path); err != nil {
-		if strings.Contains(err.Error(), winfs.ErrNameReserved.Error()) {
-			a.tell(SevereError, RuleReserved, "Win32 takes a component of the path for a device")
-		} else {
-			a.tell(SevereError, RuleTrailing, "a component ends with a dot or a space, which Win32 strips")
-		}
-	}
+	a.reachable("path", a.e.Path)
+	a.reachable("target", a.e.Target)
 	if !utf8.ValidString(a.e.Path) {
 		a.tell(Info, RuleLoneSurrogate, "the name holds half of a surrogate pair and is not valid UTF-8")
+	}
+}
+
+// reachable looks for names that NTFS can hold and Win32 cannot reach.
+func (a *Audit) reachable(what, path string) {
+	switch err := winfs.CheckPath(path); {
+	case errors.Is(err, winfs.ErrNameReserved):
+		a.tell(SevereError, RuleReserved, "Win32 takes a component of the %s for a device", what)
+	case err != nil:
+		a.tell(SevereError, RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips", what)
 	}
 }
 

@@ -48,8 +48,7 @@
 // Edits ([Key.Create], [Key.SetValue], ...) are made in memory, in place, reusing
 // free space. The file that was opened is never changed. [Hive.Store] writes the
 // edited image, [Hive.Save] a compacted one in the layout that offreg gives; both
-// replace their target atomically. [Builder] writes a compacted hive from keys
-// that come in order, which is how hives are merged.
+// replace their target atomically.
 //
 // Any number of goroutines may read a hive at the same time; an edit needs the
 // hive for itself. A Key or Value is valid until what it names is deleted or

@@ -48,6 +48,9 @@ type Options struct {
 	// program shortens while it is open ends the process; choose this where that
 	// can happen.
 	InMemory bool
+	// EditDirty allows changing a hive that AllowDirty opened. What its logs hold is
+	// lost then, because saving makes the hive clean.
+	EditDirty bool
 	// Clock gives the times that edits write. nil is the time of day.
 	Clock func() winfs.Filetime
 }
@@ -72,7 +75,10 @@ type Hive struct {
 	unmap func() error
 	owned bool // data may be written to
 
-	edit *editor
+	edit      *editor
+	editDirty bool
+	repairing bool // saving drops the second of two values with one name
+	grown     bool // the bins have moved out of the mapping
 
 	mu         sync.Mutex
 	findings   []Finding
@@ -180,6 +186,7 @@ func newHive(name string, opt *Options) *Hive {
 	h := &Hive{name: name, clock: now}
 	if opt != nil {
 		h.mode = opt.Mode
+		h.editDirty = opt.EditDirty
 		if opt.Clock != nil {
 			h.clock = opt.Clock
 		}

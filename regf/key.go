@@ -14,7 +14,6 @@ type Key struct {
 	w     *walk
 	off   uint32
 	level uint16
-	lost  bool // recovered, not reachable from the root
 }
 
 // KeyFlags are the flags of a key node (registry specification, section 1.4).
@@ -98,10 +97,6 @@ func (k Key) Offset() uint32 { return k.off }
 // Level returns how many levels the key is below the root as it was reached. The
 // root is 0.
 func (k Key) Level() int { return int(k.level) }
-
-// Recovered reports whether the key was brought back by Hive.Recovered and is not
-// part of the tree.
-func (k Key) Recovered() bool { return k.lost }
 
 // IsRoot reports whether the key is the root of its hive.
 func (k Key) IsRoot() bool { return k.h != nil && k.off == k.h.root }

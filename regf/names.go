@@ -155,13 +155,15 @@ func hashStored(name []byte, latin bool) uint32 {
 }
 
 // hintStored is what lf lists hold for a stored name: its first four characters
-// as bytes, zero for those that need two.
+// as bytes, or nothing where one of them needs two.
 func hintStored(name []byte, latin bool) uint32 {
 	var h uint32
 	for i := range min(4, unitsOf(name, latin)) {
-		if u := unitAt(name, latin, i); u < 0x100 {
-			h |= uint32(u) << (8 * i)
+		u := unitAt(name, latin, i)
+		if u >= 0x100 {
+			return 0
 		}
+		h |= uint32(u) << (8 * i)
 	}
 	return h
 }

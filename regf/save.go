@@ -38,6 +38,9 @@ func MinorForWindows(major, minor int) (int, error) {
 // new file: cells level by level, lists in leaves of 507, no free space between.
 // The file appears complete or not at all. The open hive stays as it is.
 //
+// A dirty hive gives ErrDirty unless Options.EditDirty insists, because what is
+// written is clean.
+//
 // In strict mode a fault anywhere in the tree is an error. In the other modes what
 // cannot be read is left out and listed in Findings, lists are put in order and of
 // keys with one name the first is kept.
@@ -100,6 +103,9 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	}
 	if h.bins == nil {
 		return nil, ErrClosed
+	}
+	if h.dirty && !h.editDirty {
+		return nil, ErrDirty
 	}
 	if err := h.loadAll(); err != nil {
 		return nil, err
@@ -446,6 +452,9 @@ func (s *saver) values(k Key, nk uint32) error {
 		}
 		s.vals = append(s.vals, off)
 	}
+	if h.repairing {
+		s.dropDuplicateValues(k)
+	}
 	if len(s.vals) == 0 {
 		return nil
 	}
@@ -521,6 +530,23 @@ func (s *saver) values(k Key, nk uint32) error {
 	put32(o[nkMaxValName:], maxName)
 	put32(o[nkMaxValData:], maxData)
 	return nil
+}
+
+// dropDuplicateValues keeps the first of values with one name, which is the one
+// that lookups find.
+func (s *saver) dropDuplicateValues(k Key) {
+	seen := make(map[string]struct{}, len(s.vals))
+	kept := s.vals[:0]
+	for _, off := range s.vals {
+		name := foldStored(Value{h: s.h, off: off}.RawName())
+		if _, ok := seen[name]; ok {
+			s.h.note(faultf("vk-duplicate", off, "key has another value of this name"), &k)
+			continue
+		}
+		seen[name] = struct{}{}
+		kept = append(kept, off)
+	}
+	s.vals = kept
 }
 
 // loadAll brings in all pages of a hive that is read lazily.

@@ -26,9 +26,8 @@ const (
 
 // Value is a value of a key in an open hive.
 type Value struct {
-	h    *Hive
-	off  uint32
-	lost bool
+	h   *Hive
+	off uint32
 }
 
 // Values yields the values in stored order. In strict mode the first fault ends it
@@ -58,7 +57,7 @@ func (k Key) values(yield func(Value, error) bool) {
 			}
 			continue
 		}
-		if !yield(Value{h: k.h, off: off, lost: k.lost}, nil) {
+		if !yield(Value{h: k.h, off: off}, nil) {
 			return
 		}
 	}
@@ -149,7 +148,7 @@ func (k Key) ValueAt(index int) (Value, error) {
 		k.note(err)
 		return Value{}, k.err("list values", err)
 	}
-	return Value{h: k.h, off: off, lost: k.lost}, nil
+	return Value{h: k.h, off: off}, nil
 }
 
 // Value finds a value by its name, without regard to case; "" is the default
@@ -162,7 +161,7 @@ func (k Key) Value(name string) (Value, error) {
 	if off == nilCell {
 		return Value{}, k.h.opError("open value "+name+" of", k.Path(), int64(k.off), ErrNotFound)
 	}
-	return Value{h: k.h, off: off, lost: k.lost}, nil
+	return Value{h: k.h, off: off}, nil
 }
 
 // findValue returns the index and cell of a value, or nilCell.
@@ -206,9 +205,6 @@ func (v Value) Valid() bool {
 
 // Offset returns the value's cell offset.
 func (v Value) Offset() uint32 { return v.off }
-
-// Recovered reports whether the value was brought back by Hive.Recovered.
-func (v Value) Recovered() bool { return v.lost }
 
 // RawName returns the stored bytes of the name, in place, and whether they are
 // Latin-1 rather than UTF-16.

@@ -1,0 +1,565 @@
+package regf
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Check verifies the whole hive: base block, bins, every cell, the tree, lists,
+// hashes, counts, longest-something fields, descriptors and their ring, what is
+// reachable and what is leaked, and the rules of layered hives. It never changes
+// the hive and never fails; what it finds comes in the order of offsets within
+// each kind. A hive without findings of severity Warning or above keeps every
+// invariant that this package knows.
+func (h *Hive) Check() []Finding {
+	if h.bins == nil {
+		return []Finding{{Severity: SevereError, Rule: "closed", Offset: -1, Message: ErrClosed.Error()}}
+	}
+	if err := h.loadAll(); err != nil {
+		return []Finding{{Severity: SevereError, Rule: "read", Offset: -1, Message: err.Error()}}
+	}
+	c := newChecker(h)
+	c.base()
+	c.cells()
+	c.tree()
+	c.ring()
+	c.leaks()
+	found := c.v.Findings()
+	sort.SliceStable(found, func(i, j int) bool { return found[i].Severity > found[j].Severity })
+	return found
+}
+
+// checker verifies a view of the hive that has its own list of findings.
+type checker struct {
+	h     *Hive
+	v     *Hive
+	alloc []uint64 // cells in use
+	owned []uint64 // cells that something points at
+	refs  map[uint32]uint32
+}
+
+func newChecker(h *Hive) *checker {
+	v := &Hive{
+		name: h.name, mode: Report, data: h.data, bins: h.bins, cellHdr: h.cellHdr, root: h.root,
+		minor: h.minor, dirty: h.dirty, layered: h.layered, clock: h.clock,
+	}
+	v.seen = make([]uint32, (len(v.bins)/8+31)/32)
+	v.binAt = make([]uint32, len(v.bins)/pageSize)
+	words := (len(v.bins)/8 + 63) / 64
+	return &checker{h: h, v: v, alloc: make([]uint64, words), owned: make([]uint64, words), refs: make(map[uint32]uint32)}
+}
+
+func (c *checker) find(s Severity, rule string, off int64, path, format string, args ...any) {
+	c.v.report(Finding{Severity: s, Rule: rule, Offset: off, Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) bad(rule string, off uint32, k Key, format string, args ...any) {
+	c.find(SevereError, rule, int64(off), k.Path(), format, args...)
+}
+
+func setBit(b []uint64, off uint32)      { b[off>>9] |= 1 << (off >> 3 & 63) }
+func hasBit(b []uint64, off uint32) bool { return b[off>>9]>>(off>>3&63)&1 != 0 }
+
+// base verifies the base block.
+func (c *checker) base() {
+	hdr, err := ParseHeader(c.v.data)
+	if err != nil {
+		c.find(SevereError, "base-block", -1, "", "base block is not readable")
+		return
+	}
+	edited := c.h.edit != nil && c.h.edit.changed // image completes the base block
+	if !edited {
+		if !hdr.ChecksumOK {
+			c.find(SevereError, "checksum", -1, "", "checksum is %#x, should be %#x", hdr.Checksum, HeaderChecksum(c.v.data))
+		}
+		if hdr.Primary != hdr.Secondary {
+			c.find(SevereError, "dirty", -1, "", "sequence numbers %d and %d differ: the logs were not replayed", hdr.Primary, hdr.Secondary)
+		}
+		if int(hdr.BinsSize) != len(c.v.bins) {
+			c.find(SevereError, "bins-size", -1, "", "base block declares %#x bytes of bins, the file has %#x", hdr.BinsSize, len(c.v.bins))
+		}
+		if extra := len(c.v.data) - baseSize - len(c.v.bins); extra > 0 {
+			c.find(Info, "tail", -1, "", "%d bytes follow the bins", extra)
+		}
+	}
+	if u32(c.v.data[hdrFormat:]) != 1 {
+		c.find(SevereError, "format", -1, "", "format is %d, not 1", u32(c.v.data[hdrFormat:]))
+	}
+	if hdr.Clustering != 1 {
+		c.find(Warning, "clustering", -1, "", "clustering factor is %d, not 1", hdr.Clustering)
+	}
+	if hdr.Minor == 6 && hdr.Flags&^(HeaderKtmLocked|HeaderLayered) != 0 {
+		c.find(Warning, "header-flags", -1, "", "unknown flags %#x", hdr.Flags)
+	}
+}
+
+// cells walks bins and cells and notes which are in use.
+func (c *checker) cells() {
+	b := c.v.bins
+	end := uint32(len(b))
+	for bin := uint32(0); bin < end; {
+		size := u32(b[bin+8:])
+		if string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin || size == 0 || size%pageSize != 0 || uint64(bin)+uint64(size) > uint64(end) {
+			c.find(SevereError, "bin-header", int64(bin), "", "bin header is damaged")
+			bin += pageSize
+			for bin < end && (string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin) {
+				bin += pageSize
+			}
+			continue
+		}
+		binEnd, lastFree := bin+size, false
+		for off := bin + binHeader; off < binEnd; {
+			n := int32(u32(b[off:]))
+			size, free := uint32(n), n > 0
+			if !free {
+				size = uint32(-n)
+			}
+			if size < 8 || size%8 != 0 || uint64(off)+uint64(size) > uint64(binEnd) {
+				c.find(SevereError, "cell-size", int64(off), "", "cell size %d does not fit in the bin", n)
+				break
+			}
+			if free && lastFree {
+				c.find(Warning, "free-unmerged", int64(off), "", "free cell follows a free cell")
+			}
+			if !free {
+				setBit(c.alloc, off)
+			}
+			lastFree = free
+			off += size
+		}
+		bin = binEnd
+	}
+}
+
+// own claims a cell for its one owner.
+func (c *checker) own(off uint32, k Key, what string) bool {
+	if off&7 != 0 || uint64(off)+8 > uint64(len(c.v.bins)) {
+		c.bad("cell-range", off, k, "%s lies outside the bins", what)
+		return false
+	}
+	if hasBit(c.owned, off) {
+		c.bad("cell-shared", off, k, "%s is used twice", what)
+		return false
+	}
+	setBit(c.owned, off)
+	return true
+}
+
+// cell returns a cell's payload or says what is wrong.
+func (c *checker) cell(off uint32, k Key, what string) []byte {
+	b, err := c.v.cell(off)
+	if err != nil {
+		c.fault(err, off, k, what)
+		return nil
+	}
+	return b
+}
+
+func (c *checker) fault(err error, off uint32, k Key, what string) {
+	if f, ok := err.(*fault); ok {
+		c.bad(f.rule, off, k, "%s: %s", what, f.msg)
+		return
+	}
+	c.bad("read", off, k, "%s: %v", what, err)
+}
+
+type checkFrame struct {
+	key   Key
+	layer Layer
+}
+
+// tree verifies keys depth first.
+func (c *checker) tree() {
+	root := Key{h: c.v, off: c.v.root}
+	if _, _, err := c.v.nk(root.off); err != nil {
+		c.fault(err, root.off, root, "root key")
+		return
+	}
+	c.own(root.off, root, "root key")
+	stack := []checkFrame{{key: root}}
+	var kids []uint32
+	for len(stack) > 0 {
+		f := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		kids = c.key(f, kids[:0])
+		if f.key.level >= MaxDepth && len(kids) > 0 {
+			c.bad("depth", f.key.off, f.key, "more than %d levels", MaxDepth)
+			continue
+		}
+		for i := len(kids) - 1; i >= 0; i-- {
+			stack = append(stack, checkFrame{Key{h: c.v, off: kids[i], level: f.key.level + 1}, f.key.Layer()})
+		}
+	}
+}
+
+// key verifies one key and returns its subkeys.
+func (c *checker) key(f checkFrame, kids []uint32) []uint32 {
+	k := f.key
+	b, name, err := c.v.nk(k.off)
+	if err != nil {
+		return kids
+	}
+	latin := u16(b[nkFlags:])&flagNameLatin != 0
+	c.name(k, name, latin, "key")
+	if k.off != c.v.root && strings.Contains(nameString(name, latin), `\`) {
+		c.bad("nk-name", k.off, k, "name holds a backslash")
+	}
+	if len(name) == 0 {
+		c.bad("nk-name", k.off, k, "name is empty")
+	}
+	if k.off != c.v.root && unitsOf(name, latin) > MaxKeyName {
+		c.find(Warning, "nk-name", int64(k.off), k.Path(), "name has more than %d units", MaxKeyName)
+	}
+	c.class(k, b)
+	c.security(k, b)
+	c.values(k, b)
+	c.layers(f, b)
+	return c.subkeys(k, b, kids)
+}
+
+func (c *checker) name(k Key, name []byte, latin bool, what string) {
+	if latin {
+		return
+	}
+	if len(name)%2 != 0 {
+		c.bad("name-odd", k.off, k, "%s name has an odd number of bytes", what)
+	}
+}
+
+func (c *checker) class(k Key, b []byte) {
+	n, off := int(u16(b[nkClassLen:])), u32(b[nkClass:])
+	if n == 0 || off == nilCell {
+		if n != 0 {
+			c.bad("class-size", k.off, k, "class of %d bytes has no cell", n)
+		}
+		return
+	}
+	if cell := c.cell(off, k, "class"); cell != nil {
+		c.own(off, k, "class")
+		if n > len(cell) {
+			c.bad("class-size", off, k, "class of %d bytes goes past its cell", n)
+		}
+	}
+}
+
+func (c *checker) security(k Key, b []byte) {
+	off := u32(b[nkSecurity:])
+	if _, err := c.v.sk(off); err != nil {
+		c.fault(err, off, k, "security")
+		return
+	}
+	c.refs[off]++
+	setBit(c.owned, off)
+}
+
+func (c *checker) layers(f checkFrame, b []byte) {
+	if !c.v.layered {
+		return
+	}
+	k := f.key
+	l := k.Layer()
+	if l == LayerTombstone && (u32(b[nkSubkeys:]) != 0 || u32(b[nkValues:]) != 0 || u16(b[nkClassLen:]) != 0) {
+		c.bad("layer-tombstone", k.off, k, "tombstone has subkeys, values or a class")
+	}
+	if k.off == c.v.root {
+		if l == LayerTombstone {
+			c.bad("layer-tombstone", k.off, k, "root is a tombstone")
+		}
+		return
+	}
+	if f.layer == LayerSupersedeTree && l != LayerSupersedeTree && l != LayerTombstone {
+		c.bad("layer-tree", k.off, k, "%v below a supersede-tree key", l)
+	}
+	if f.layer == LayerTombstone {
+		c.bad("layer-tombstone", k.off, k, "key below a tombstone")
+	}
+}
+
+// subkeys verifies the list of a key and collects the subkeys.
+func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
+	want, list := u32(b[nkSubkeys:]), u32(b[nkList:])
+	if want == 0 {
+		return kids // a stale list offset has no meaning
+	}
+	top := c.cell(list, k, "subkey list")
+	if top == nil || !c.own(list, k, "subkey list") {
+		return kids
+	}
+	entries, sig, err := listEntries(c.v, list, top)
+	if err != nil {
+		c.fault(err, list, k, "subkey list")
+		return kids
+	}
+	var order struct {
+		prev  []byte
+		latin bool
+	}
+	var longName, longClass uint32
+	leaf := func(off uint32, e []byte, sig uint16) {
+		if len(e) == 0 {
+			c.bad("list-empty", off, k, "leaf has no entries")
+		}
+		for step := int(leafStep(sig)); len(e) >= step; e = e[step:] {
+			kid := u32(e)
+			nb, name, err := c.v.nk(kid)
+			if err != nil {
+				c.fault(err, kid, k, "subkey")
+				continue
+			}
+			if !c.own(kid, k, "subkey") {
+				continue
+			}
+			latin := u16(nb[nkFlags:])&flagNameLatin != 0
+			sub := Key{h: c.v, off: kid}
+			if p := u32(nb[nkParent:]); p != k.off {
+				c.find(SevereError, "nk-parent", int64(kid), k.Path(), "parent is %#x, not %#x", p, k.off)
+			}
+			if order.prev != nil {
+				switch cmp := compareStored(order.prev, order.latin, name, latin); {
+				case cmp == 0:
+					c.bad("nk-duplicate", kid, sub, "key has the name of its neighbour")
+				case cmp > 0:
+					c.bad("list-order", kid, sub, "subkeys are not in ascending order")
+				}
+			}
+			order.prev, order.latin = name, latin
+			switch sig {
+			case sigLH:
+				if h := hashStored(name, latin); u32(e[4:]) != h {
+					c.bad("list-hash", kid, sub, "hash is %#x, should be %#x", u32(e[4:]), h)
+				}
+			case sigLF:
+				if h := hintStored(name, latin); u32(e[4:]) != h && !looseHint(u32(e[4:]), h) {
+					c.bad("list-hint", kid, sub, "hint is %#x, should be %#x", u32(e[4:]), h)
+				}
+			}
+			longName = max(longName, uint32(2*unitsOf(name, latin)))
+			longClass = max(longClass, uint32(u16(nb[nkClassLen:])))
+			kids = append(kids, kid)
+		}
+	}
+	if sig == sigRI {
+		if len(entries) == 0 {
+			c.bad("list-empty", list, k, "list of lists has no entries")
+		}
+		for ; len(entries) >= 4; entries = entries[4:] {
+			off := u32(entries)
+			cell := c.cell(off, k, "subkey list leaf")
+			if cell == nil || !c.own(off, k, "subkey list leaf") {
+				continue
+			}
+			e, lsig, err := listEntries(c.v, off, cell)
+			if err != nil {
+				c.fault(err, off, k, "subkey list leaf")
+				continue
+			}
+			if lsig == sigRI {
+				c.bad("list-nested", off, k, "list of lists inside a list of lists")
+				continue
+			}
+			leaf(off, e, lsig)
+		}
+	} else {
+		leaf(list, entries, sig)
+	}
+	if uint32(len(kids)) != want {
+		c.bad("subkey-count", k.off, k, "key declares %d subkeys, its list has %d that can be read", want, len(kids))
+	}
+	// A predefined handle or a volatile subkey can have left larger numbers behind;
+	// only one that is too small makes buffers too small.
+	if n := uint32(u16(b[nkMaxName:])); n < longName {
+		c.find(Warning, "longest-subkey", int64(k.off), k.Path(), "longest subkey name is %d bytes, field says %d", longName, n)
+	}
+	if n := u32(b[nkMaxClass:]); n < longClass {
+		c.find(Warning, "longest-class", int64(k.off), k.Path(), "longest subkey class is %d bytes, field says %d", longClass, n)
+	}
+	return kids
+}
+
+// looseHint accepts a hint that differs in case alone: renaming keeps it in some
+// versions of Windows, and lookups fold it.
+func looseHint(a, b uint32) bool {
+	for i := 0; i < 32; i += 8 {
+		x, y := byte(a>>i), byte(b>>i)
+		if 'a' <= x && x <= 'z' {
+			x -= 'a' - 'A'
+		}
+		if 'a' <= y && y <= 'z' {
+			y -= 'a' - 'A'
+		}
+		if x != y {
+			return false
+		}
+	}
+	return true
+}
+
+// values verifies the values of a key.
+func (c *checker) values(k Key, b []byte) {
+	n, list := u32(b[nkValues:]), u32(b[nkValueList:])
+	if n == 0 || u16(b[nkFlags:])&uint16(KeyPredefined) != 0 {
+		return
+	}
+	cell := c.cell(list, k, "value list")
+	if cell == nil || !c.own(list, k, "value list") {
+		return
+	}
+	if uint64(n)*4 > uint64(len(cell)) {
+		c.bad("value-count", k.off, k, "%d values do not fit in their list at %#x", n, list)
+		n = uint32(len(cell) / 4)
+	}
+	var longName, longData uint32
+	names := make(map[string]struct{}, min(n, 64))
+	for i := range n {
+		off := u32(cell[4*i:])
+		v, name, err := c.v.vk(off)
+		if err != nil {
+			c.fault(err, off, k, "value")
+			continue
+		}
+		if !c.own(off, k, "value") {
+			continue
+		}
+		latin := u16(v[vkFlags:])&vkLatin != 0
+		if c.v.minor < 3 {
+			latin = false
+		}
+		c.name(Key{h: c.v, off: k.off}, name, latin, "value")
+		folded := foldStored(name, latin)
+		if _, ok := names[folded]; ok {
+			c.bad("vk-duplicate", off, k, "two values have the name %q", nameString(name, latin))
+		}
+		names[folded] = struct{}{}
+		size := u32(v[vkDataSize:])
+		c.data(k, off, v)
+		if c.v.layered && u16(v[vkFlags:])&vkTombstone != 0 && (size != 0 || u32(v[vkType:]) != 0) {
+			c.bad("layer-value", off, k, "tombstone value has a type or data")
+		}
+		longName = max(longName, uint32(2*unitsOf(name, latin)))
+		longData = max(longData, size&^inlineBit)
+	}
+	if m := u32(b[nkMaxValName:]); m < longName {
+		c.find(Warning, "longest-value-name", int64(k.off), k.Path(), "longest value name is %d bytes, field says %d", longName, m)
+	}
+	if m := u32(b[nkMaxValData:]); m < longData {
+		c.find(Warning, "longest-value-data", int64(k.off), k.Path(), "longest value data is %d bytes, field says %d", longData, m)
+	}
+}
+
+// data verifies the cells of a value's data.
+func (c *checker) data(k Key, vk uint32, v []byte) {
+	size, off := u32(v[vkDataSize:]), u32(v[vkData:])
+	if size&inlineBit != 0 {
+		if size&^inlineBit > 4 {
+			c.bad("data-inline", vk, k, "%d bytes stand in a field of 4", size&^inlineBit)
+		}
+		return
+	}
+	if size == 0 {
+		// Some versions of Windows keep a cell for data that has become empty.
+		if off != nilCell && off&7 == 0 && uint64(off)+8 <= uint64(len(c.v.bins)) && hasBit(c.alloc, off) {
+			setBit(c.owned, off)
+		}
+		return
+	}
+	cell := c.cell(off, k, "data")
+	if cell == nil || !c.own(off, k, "data") {
+		return
+	}
+	if !c.v.bigData(size) {
+		if uint64(size) > uint64(len(cell)) {
+			c.bad("data-size", off, k, "%d bytes of data go past their cell", size)
+		}
+		return
+	}
+	list, n, err := c.v.segments(off)
+	if err != nil {
+		c.fault(err, off, k, "big data")
+		return
+	}
+	need := int((size + segmentSize - 1) / segmentSize)
+	if n != need {
+		c.bad("db-count", off, k, "%d segments where %d bytes need %d", n, size, need)
+	}
+	lc := c.cell(list, k, "segment list")
+	if lc == nil || !c.own(list, k, "segment list") {
+		return
+	}
+	if 4*n > len(lc) {
+		c.bad("db-count", list, k, "%d segments do not fit in their list", n)
+		n = len(lc) / 4
+	}
+	left := size
+	for i := range n {
+		s := u32(lc[4*i:])
+		want := min(left, segmentSize)
+		left -= want
+		sc := c.cell(s, k, "data segment")
+		if sc == nil || !c.own(s, k, "data segment") {
+			continue
+		}
+		if int(want) > len(sc) {
+			c.bad("db-segment", s, k, "segment is shorter than %d bytes", want)
+		}
+	}
+}
+
+// foldStored is a map key for a stored name without regard to case.
+func foldStored(name []byte, latin bool) string {
+	var t target
+	t.set(nameString(name, latin))
+	b := make([]byte, 0, 2*len(t.up))
+	for _, u := range t.up {
+		b = append(b, byte(u), byte(u>>8))
+	}
+	return string(b)
+}
+
+// ring verifies the descriptors: one ring, exact counts.
+func (c *checker) ring() {
+	root, _, err := c.v.nk(c.v.root)
+	if err != nil {
+		return
+	}
+	k := Key{h: c.v, off: c.v.root}
+	ring, err := c.v.ringCells()
+	if err != nil {
+		c.fault(err, u32(root[nkSecurity:]), k, "ring of descriptors")
+	}
+	in := make(map[uint32]struct{}, len(ring))
+	for _, off := range ring {
+		in[off] = struct{}{}
+		setBit(c.owned, off)
+		b, err := c.v.cell(off)
+		if err != nil {
+			continue
+		}
+		if n := u32(b[skRefs:]); n != c.refs[off] {
+			c.find(Warning, "sk-refs", int64(off), "", "reference count is %d, %d keys use it", n, c.refs[off])
+		}
+		if sd, err := c.v.sk(off); err != nil || !plausibleDescriptor(sd) {
+			c.find(Warning, "sk-descriptor", int64(off), "", "not a self-relative security descriptor")
+		}
+	}
+	var outside []uint32
+	for off := range c.refs {
+		if _, ok := in[off]; !ok {
+			outside = append(outside, off)
+		}
+	}
+	sort.Slice(outside, func(i, j int) bool { return outside[i] < outside[j] })
+	for _, off := range outside {
+		c.find(SevereError, "sk-ring", int64(off), "", "descriptor of %d keys is not in the ring", c.refs[off])
+	}
+}
+
+// leaks lists cells in use that nothing points at.
+func (c *checker) leaks() {
+	for i, w := range c.alloc {
+		for w &^= c.owned[i]; w != 0; w &= w - 1 {
+			off := uint32(i*64+trailing(w)) * 8
+			c.find(Warning, "cell-leak", int64(off), "", "cell of %d bytes is in use and nothing points at it", -int32(u32(c.v.bins[off:])))
+		}
+	}
+}

@@ -1,3 +1,0 @@
-package regf
-
-type editor struct{}

@@ -1,0 +1,792 @@
+package regf
+
+import (
+	"strings"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// maxCreateDepth is how many levels below the root offreg lets a key be created.
+const maxCreateDepth = 508
+
+// Options of ORCreateKey.
+const (
+	CreateVolatile = 1 // refused
+	CreateLink     = 2 // the key is a symbolic link
+	CreateBackup   = 4 // refused
+)
+
+// CreateOptions complete a key that is created.
+type CreateOptions struct {
+	Options  uint32 // 0 or CreateLink
+	Class    []byte // UTF-16
+	Security []byte // self-relative descriptor; nil inherits by sharing that of the parent
+}
+
+// Create makes a subkey, as ORCreateKey does, and reports whether it is new; one
+// that exists is returned as it is. The name may be a path whose parents exist; a
+// trailing backslash and doubled inner ones are allowed.
+//
+// Errors: ErrInvalid for an empty or too long name or a level too deep,
+// ErrNotFound for a missing parent or a leading backslash.
+func (k Key) Create(name string) (Key, bool, error) {
+	return k.CreateWith(name, CreateOptions{})
+}
+
+// CreateWith is Create with options for a new key.
+func (k Key) CreateWith(name string, opt CreateOptions) (Key, bool, error) {
+	n, created, err := k.create(name, opt)
+	return n, created, k.err("create key", err)
+}
+
+func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
+	if name == "" || opt.Options&^CreateLink != 0 || len(opt.Class) > 0xFFFF {
+		return Key{}, false, ErrInvalid
+	}
+	if opt.Security != nil && !plausibleDescriptor(opt.Security) {
+		return Key{}, false, ErrInvalid
+	}
+	if name[0] == '\\' {
+		return Key{}, false, ErrNotFound
+	}
+	parent := k
+	name = strings.TrimRight(name, `\`)
+	if i := strings.LastIndexByte(name, '\\'); i >= 0 {
+		p, err := k.Open(name[:i])
+		if err != nil {
+			return Key{}, false, err
+		}
+		parent, name = p, name[i+1:]
+	}
+	if err := validKeyName(name); err != nil {
+		return Key{}, false, err
+	}
+	if _, err := parent.node(); err != nil {
+		return Key{}, false, err
+	}
+	var t target
+	t.set(name)
+	off, err := parent.find(&t)
+	if err != nil {
+		return Key{}, false, err
+	}
+	if off != nilCell {
+		return Key{h: k.h, off: off, level: parent.level + 1}, false, nil
+	}
+	if parent.depth() >= maxCreateDepth {
+		return Key{}, false, ErrInvalid
+	}
+	if err := k.h.begin(); err != nil {
+		return Key{}, false, err
+	}
+	now := k.h.clock()
+	raw, latin := encodeName(name)
+	n, err := parent.newSubkey(raw, latin, &t, now)
+	if err != nil {
+		return Key{}, false, err
+	}
+	if opt.Options&CreateLink != 0 {
+		b, _ := n.node()
+		put16(b[nkFlags:], u16(b[nkFlags:])|uint16(KeySymlink))
+	}
+	if len(opt.Class) > 0 {
+		if err := n.setClass(opt.Class); err != nil {
+			return Key{}, false, err
+		}
+	}
+	if opt.Security != nil {
+		if err := n.setSecurity(opt.Security); err != nil {
+			return Key{}, false, err
+		}
+	}
+	parent.stamp(now)
+	return n, true, nil
+}
+
+// CreatePath makes a key and whatever is missing above it.
+func (h *Hive) CreatePath(path string) (Key, error) {
+	k := h.Root()
+	if !k.Valid() {
+		return Key{}, h.opError("create key", path, -1, ErrNotFound)
+	}
+	for _, part := range strings.Split(path, `\`) {
+		if part == "" {
+			continue
+		}
+		var err error
+		if k, _, err = k.Create(part); err != nil {
+			return Key{}, err
+		}
+	}
+	return k, nil
+}
+
+func validKeyName(name string) error {
+	if name == "" || winfs.UTF16Len(name) > MaxKeyName || !winfs.ValidWTF8(name) || strings.Contains(name, `\`) {
+		return ErrInvalid
+	}
+	return nil
+}
+
+// depth counts the levels above a key.
+func (k Key) depth() int {
+	n := 0
+	for p := k; n < MaxDepth; n++ {
+		next, ok := p.Parent()
+		if !ok {
+			break
+		}
+		p = next
+	}
+	return n
+}
+
+// newSubkey makes a subkey that does not exist yet.
+func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (Key, error) {
+	h := k.h
+	pb, err := k.node()
+	if err != nil {
+		return Key{}, err
+	}
+	sk := u32(pb[nkSecurity:])
+	sb, err := h.cell(sk)
+	if err != nil {
+		return Key{}, err
+	}
+	if len(sb) < skSize || u16(sb) != sigSK {
+		return Key{}, faultf("sk", sk, "cell is not a security descriptor")
+	}
+	if !h.inOrder(k.off) {
+		return Key{}, faultf("list-order", k.off, "subkeys are not in order; save a repaired copy before editing")
+	}
+	off, err := h.alloc(nkSize + len(raw))
+	if err != nil {
+		return Key{}, err
+	}
+	if err := k.link(off, raw, latin, t); err != nil {
+		h.free(off)
+		return Key{}, err
+	}
+	b := h.bins[off+4:]
+	put16(b, sigNK)
+	if latin {
+		put16(b[nkFlags:], flagNameLatin)
+	}
+	put64(b[nkTime:], uint64(now))
+	put32(b[nkParent:], k.off)
+	put32(b[nkList:], nilCell)
+	put32(b[nkVolList:], nilCell)
+	put32(b[nkValueList:], nilCell)
+	put32(b[nkSecurity:], sk)
+	put32(b[nkClass:], nilCell)
+	put16(b[nkNameLen:], uint16(len(raw)))
+	copy(b[nkNameAt:], raw)
+	sb, err = h.cell(sk)
+	if err != nil {
+		return Key{}, err
+	}
+	put32(sb[skRefs:], u32(sb[skRefs:])+1)
+	if pb, err = k.node(); err != nil {
+		return Key{}, err
+	}
+	k.raiseName(pb, raw, latin)
+	return Key{h: h, off: off, level: k.level + 1}, nil
+}
+
+func (k Key) raiseName(pb, raw []byte, latin bool) {
+	if n := 2 * unitsOf(raw, latin); int(u16(pb[nkMaxName:])) < n {
+		put16(pb[nkMaxName:], uint16(n))
+	}
+}
+
+// stamp sets the time of last write.
+func (k Key) stamp(t winfs.Filetime) {
+	if b, err := k.node(); err == nil {
+		put64(b[nkTime:], uint64(t))
+	}
+}
+
+// change begins an edit of the key's own node.
+func (k Key) change() ([]byte, error) {
+	if k.h == nil {
+		return nil, ErrDeleted
+	}
+	if _, err := k.node(); err != nil {
+		return nil, err
+	}
+	if err := k.h.begin(); err != nil {
+		return nil, err
+	}
+	return k.node()
+}
+
+// DeleteSubkey deletes a key by its path below this one, as ORDeleteKey does. One
+// with subkeys gives ErrHasSubkeys.
+func (k Key) DeleteSubkey(path string) error {
+	s, err := k.Open(path)
+	if err != nil {
+		return err
+	}
+	return s.Delete()
+}
+
+// Delete deletes the key, which must have no subkeys. The root gives ErrInvalid.
+func (k Key) Delete() error {
+	b, err := k.node()
+	switch {
+	case err != nil:
+	case k.IsRoot():
+		err = ErrInvalid
+	case u32(b[nkSubkeys:]) != 0:
+		err = ErrHasSubkeys
+	default:
+		err = k.remove()
+	}
+	return k.err("delete key", err)
+}
+
+// DeleteTree deletes the key and everything below it. The root gives ErrInvalid.
+func (k Key) DeleteTree() error {
+	if k.IsRoot() {
+		return k.err("delete key", ErrInvalid)
+	}
+	return k.err("delete key", k.remove())
+}
+
+// remove unlinks a key and gives back everything that hangs on it.
+func (k Key) remove() error {
+	h := k.h
+	if _, err := k.change(); err != nil {
+		return err
+	}
+	parent, ok := k.Parent()
+	if !ok {
+		return faultf("nk-parent", k.off, "key has no parent")
+	}
+	if err := h.countRefs(); err != nil {
+		return err
+	}
+	// Everything is collected before anything is changed, so that a fault on the way
+	// leaves the hive as it was.
+	var keys []uint32
+	for s, err := range k.Walk() {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, s.off)
+	}
+	raw, latin := k.RawName()
+	n := 2 * unitsOf(raw, latin)
+	if err := parent.unlink(k.off); err != nil {
+		return err
+	}
+	for i := len(keys) - 1; i >= 0; i-- {
+		h.freeKey(keys[i])
+	}
+	if pb, err := parent.node(); err == nil && n >= int(u16(pb[nkMaxName:])) {
+		parent.measureSubkeys(pb)
+	}
+	parent.stamp(h.clock())
+	return nil
+}
+
+// measureLimit is the number of siblings up to which longest-something fields are
+// lowered after a deletion; above it they may stay too large, which harms nobody.
+const measureLimit = 64
+
+func (k Key) measureSubkeys(b []byte) {
+	if u32(b[nkSubkeys:]) > measureLimit {
+		return
+	}
+	var name, class int
+	for s, err := range k.Subkeys() {
+		if err != nil {
+			return
+		}
+		raw, latin := s.RawName()
+		name = max(name, 2*unitsOf(raw, latin))
+		class = max(class, int(s.field16(nkClassLen)))
+	}
+	put16(b[nkMaxName:], uint16(name))
+	put32(b[nkMaxClass:], uint32(class))
+}
+
+// freeKey gives back a key's cell and those of its class, lists and values, and
+// drops its descriptor.
+func (h *Hive) freeKey(off uint32) {
+	b, _, err := h.nk(off)
+	if err != nil {
+		return
+	}
+	k := Key{h: h, off: off}
+	if list, err := k.valueList(); err == nil && list != nil {
+		for ; len(list) >= 4; list = list[4:] {
+			h.freeValue(u32(list))
+		}
+		h.free(u32(b[nkValueList:]))
+	}
+	if u16(b[nkClassLen:]) != 0 {
+		h.free(u32(b[nkClass:]))
+	}
+	if u32(b[nkSubkeys:]) != 0 {
+		list := u32(b[nkList:])
+		if c, err := h.cell(list); err == nil && len(c) >= 4 {
+			if u16(c) == sigRI {
+				for i := range min(int(u16(c[2:])), (len(c)-4)/4) {
+					h.free(u32(c[4+4*i:]))
+				}
+			}
+			h.free(list)
+		}
+	}
+	h.release(u32(b[nkSecurity:]))
+	h.forgetSorted(off)
+	h.free(off)
+}
+
+// Rename gives the key another name and returns its new place: the key that was
+// held before is no longer valid. A name that another key has gives ErrExists.
+func (k Key) Rename(name string) (Key, error) {
+	n, err := k.rename(name)
+	return n, k.err("rename key", err)
+}
+
+func (k Key) rename(name string) (Key, error) {
+	h := k.h
+	if err := validKeyName(name); err != nil {
+		return Key{}, err
+	}
+	if _, err := k.change(); err != nil {
+		return Key{}, err
+	}
+	parent, ok := k.Parent()
+	if !ok {
+		return Key{}, ErrInvalid
+	}
+	var t target
+	t.set(name)
+	switch found, err := parent.find(&t); {
+	case err != nil:
+		return Key{}, err
+	case found != nilCell && found != k.off:
+		return Key{}, ErrExists
+	}
+	if !h.inOrder(parent.off) {
+		return Key{}, faultf("list-order", parent.off, "subkeys are not in order; save a repaired copy before editing")
+	}
+	raw, latin := encodeName(name)
+	var kids []uint32
+	for s, err := range k.Subkeys() {
+		if err != nil {
+			return Key{}, err
+		}
+		kids = append(kids, s.off)
+	}
+	old, oldLatin := k.RawName()
+	oldLen := 2 * unitsOf(old, oldLatin)
+	// A place for the new name is made first: what fails after that is undone.
+	to := k.off
+	if round8(uint32(nkSize+len(raw)+4)) > uint32(-h.rawSize(k.off)) {
+		var err error
+		if to, err = h.alloc(nkSize + len(raw)); err != nil {
+			return Key{}, err
+		}
+		b, err := k.node()
+		if err != nil {
+			return Key{}, err
+		}
+		copy(h.bins[to+4:], b[:nkSize])
+	}
+	oldRaw := append([]byte(nil), old...)
+	if err := parent.unlink(k.off); err != nil {
+		return Key{}, err
+	}
+	if err := parent.link(to, raw, latin, &t); err != nil {
+		if to != k.off {
+			h.free(to)
+		}
+		var back target
+		back.set(nameString(oldRaw, oldLatin))
+		if berr := parent.link(k.off, oldRaw, oldLatin, &back); berr != nil {
+			return Key{}, berr
+		}
+		return Key{}, err
+	}
+	b := h.bins[to+4:]
+	flags := u16(b[nkFlags:]) &^ flagNameLatin
+	if latin {
+		flags |= flagNameLatin
+	}
+	put16(b[nkFlags:], flags)
+	put16(b[nkNameLen:], uint16(len(raw)))
+	copy(b[nkNameAt:], raw)
+	if to == k.off {
+		end := uint32(-h.rawSize(to))
+		clear(h.bins[to+4+nkNameAt+uint32(len(raw)) : to+end])
+		h.shrink(to, round8(uint32(nkSize+len(raw)+4)))
+	} else {
+		h.free(k.off)
+		h.forgetSorted(k.off)
+		for _, kid := range kids {
+			if kb, _, err := h.nk(kid); err == nil {
+				put32(kb[nkParent:], to)
+			}
+		}
+	}
+	now := h.clock()
+	n := Key{h: h, off: to, level: k.level}
+	n.stamp(now)
+	parent.stamp(now)
+	if pb, err := parent.node(); err == nil {
+		parent.raiseName(pb, raw, latin)
+		if oldLen >= int(u16(pb[nkMaxName:])) {
+			parent.measureSubkeys(pb)
+		}
+	}
+	return n, nil
+}
+
+// CopyTo copies the key with its values, class, descriptor, flags, times and
+// everything below it to a new subkey of parent, which may be in another hive. An
+// existing subkey of that name gives ErrExists, a parent inside the key itself
+// ErrInvalid. When an error ends it, what was copied is deleted again.
+func (k Key) CopyTo(parent Key, name string) (Key, error) {
+	n, err := k.copyTo(parent, name)
+	return n, k.err("copy key", err)
+}
+
+func (k Key) copyTo(parent Key, name string) (Key, error) {
+	if !k.Valid() || !parent.Valid() {
+		return Key{}, ErrDeleted
+	}
+	if err := validKeyName(name); err != nil {
+		return Key{}, err
+	}
+	if parent.h == k.h {
+		for p, n := parent, 0; n <= MaxDepth; n++ {
+			if p.off == k.off {
+				return Key{}, ErrInvalid
+			}
+			next, ok := p.Parent()
+			if !ok {
+				break
+			}
+			p = next
+		}
+	}
+	top, created, err := parent.Create(name)
+	if err != nil {
+		return Key{}, err
+	}
+	if !created {
+		return Key{}, ErrExists
+	}
+	if err := k.copyBelow(top); err != nil {
+		if derr := top.DeleteTree(); derr != nil {
+			return Key{}, derr
+		}
+		return Key{}, err
+	}
+	return top, nil
+}
+
+// copyBelow fills a new key from k.
+func (k Key) copyBelow(top Key) error {
+	var above []Key // copies of the keys that lead to the current one
+	base := int(k.level)
+	for s, err := range k.Walk() {
+		if err != nil {
+			return err
+		}
+		depth := int(s.level) - base
+		dst := top
+		if depth > 0 {
+			if dst, _, err = above[depth-1].create(s.Name(), CreateOptions{}); err != nil {
+				return err
+			}
+		}
+		above = append(above[:depth], dst)
+		if err := s.copyNode(dst); err != nil {
+			return err
+		}
+	}
+	// Making a subkey stamps the key above it, so that times come last.
+	for s, err := range k.Walk() {
+		if err != nil {
+			return err
+		}
+		depth := int(s.level) - base
+		dst := top
+		if depth > 0 {
+			if dst, err = above[depth-1].Subkey(s.Name()); err != nil {
+				return err
+			}
+		}
+		above = append(above[:depth], dst)
+		dst.stamp(s.LastWrite())
+	}
+	return nil
+}
+
+// copyNode copies what belongs to one key.
+func (k Key) copyNode(dst Key) error {
+	class, err := k.ClassBytes()
+	if err != nil {
+		return err
+	}
+	if err := dst.setClass(append([]byte(nil), class...)); err != nil {
+		return err
+	}
+	sd, err := k.Security()
+	if err != nil {
+		return err
+	}
+	if err := dst.setSecurity(append([]byte(nil), sd...)); err != nil {
+		return err
+	}
+	var buf []byte
+	for v, err := range k.Values() {
+		if err != nil {
+			return err
+		}
+		if buf, err = v.AppendData(buf[:0]); err != nil {
+			return err
+		}
+		if err := dst.setValue(v.Name(), v.Type(), buf, v.Flags()); err != nil {
+			return err
+		}
+	}
+	b, err := k.node()
+	if err != nil {
+		return err
+	}
+	d, err := dst.node()
+	if err != nil {
+		return err
+	}
+	const kept = uint16(KeyCompressed)
+	const place = uint16(KeyHiveEntry | KeyNoDelete | KeyHiveExit | KeyVolatile | KeyPredefined)
+	put16(d[nkFlags:], u16(d[nkFlags:])&kept|u16(b[nkFlags:])&^(kept|place))
+	d[nkAccess], d[nkLayer] = b[nkAccess], b[nkLayer]
+	d[nkVirtual], d[nkDebug] = b[nkVirtual], b[nkDebug]
+	return nil
+}
+
+// SetClass sets the class name, given as it is stored; nil removes it.
+func (k Key) SetClass(class []byte) error {
+	if len(class) > 0xFFFF {
+		return k.err("set class", ErrInvalid)
+	}
+	err := k.setClass(class)
+	if err == nil {
+		k.stamp(k.h.clock())
+	}
+	return k.err("set class", err)
+}
+
+func (k Key) setClass(class []byte) error {
+	h := k.h
+	b, err := k.change()
+	if err != nil {
+		return err
+	}
+	oldLen, old := u16(b[nkClassLen:]), u32(b[nkClass:])
+	off := uint32(nilCell)
+	if len(class) > 0 {
+		if off, err = h.alloc(len(class)); err != nil {
+			return err
+		}
+		copy(h.bins[off+4:], class)
+		if b, err = k.node(); err != nil {
+			return err
+		}
+	}
+	if oldLen != 0 && old != nilCell {
+		h.free(old)
+	}
+	put32(b[nkClass:], off)
+	put16(b[nkClassLen:], uint16(len(class)))
+	if parent, ok := k.Parent(); ok {
+		if pb, err := parent.node(); err == nil {
+			raise(pb[nkMaxClass:], uint32(len(class)))
+		}
+	}
+	return nil
+}
+
+// SetLastWrite sets the time of the last change.
+func (k Key) SetLastWrite(t winfs.Filetime) error {
+	b, err := k.change()
+	if err == nil {
+		put64(b[nkTime:], uint64(t))
+	}
+	return k.err("set time", err)
+}
+
+// SetFlags sets the flags of the node. KeyCompressed, which says how the name is
+// stored, and KeyPredefined, which would make values unreachable, are left as they
+// are.
+func (k Key) SetFlags(f KeyFlags) error {
+	b, err := k.change()
+	if err == nil {
+		const kept = uint16(KeyCompressed | KeyPredefined)
+		put16(b[nkFlags:], u16(b[nkFlags:])&kept|uint16(f)&^kept)
+	}
+	return k.err("set flags", err)
+}
+
+// SetVirtualFlags sets the virtualisation control, as ORSetVirtualFlags does: a
+// combination of the Virtual constants, anything else is ErrInvalid. Subkeys do
+// not inherit it.
+func (k Key) SetVirtualFlags(f uint32) error {
+	if f&^(VirtualDontVirtualize|VirtualDontSilentFail|VirtualRecurse) != 0 {
+		return k.err("set virtual flags", ErrInvalid)
+	}
+	b, err := k.change()
+	if err == nil {
+		b[nkVirtual] = b[nkVirtual]&15 | byte(f<<4)
+	}
+	return k.err("set virtual flags", err)
+}
+
+// SetUserFlags sets the user (Wow64) flags, 0 to 15.
+func (k Key) SetUserFlags(f uint32) error {
+	if f > 15 {
+		return k.err("set user flags", ErrInvalid)
+	}
+	b, err := k.change()
+	if err == nil {
+		b[nkVirtual] = b[nkVirtual]&0xF0 | byte(f)
+	}
+	return k.err("set user flags", err)
+}
+
+// SetLayer sets the layer semantics. The hive must be layered; see SetLayered.
+func (k Key) SetLayer(l Layer, inherit bool) error {
+	if k.h == nil || !k.h.layered || l > LayerSupersedeTree {
+		return k.err("set layer", ErrInvalid)
+	}
+	b, err := k.change()
+	if err == nil {
+		v := b[nkLayer]&^(3|inheritClass) | byte(l)
+		if inherit {
+			v |= inheritClass
+		}
+		b[nkLayer] = v
+	}
+	return k.err("set layer", err)
+}
+
+// SetLayered makes the hive a differencing hive, version 1.6, or an ordinary one,
+// version 1.5. Making it ordinary clears the layer bits of every key; value
+// tombstones are deleted, because without layers they would be values.
+func (h *Hive) SetLayered(on bool) error {
+	return h.opError("set layered", "", -1, h.setLayered(on))
+}
+
+func (h *Hive) setLayered(on bool) error {
+	if err := h.begin(); err != nil {
+		return err
+	}
+	b := h.data
+	if on {
+		if h.minor < 4 { // values beyond a segment are stored otherwise
+			if err := h.segmentValues(); err != nil {
+				return err
+			}
+		}
+		if h.minor != 6 {
+			put32(b[hdrFlags:], 0)
+			if err := h.clearLayers(); err != nil {
+				return err
+			}
+		}
+		b = h.data
+		put32(b[hdrMinor:], 6)
+		put32(b[hdrFlags:], u32(b[hdrFlags:])|HeaderLayered)
+		h.minor, h.layered = 6, true
+		return nil
+	}
+	if !h.layered {
+		return nil
+	}
+	if err := h.clearLayers(); err != nil {
+		return err
+	}
+	b = h.data
+	put32(b[hdrMinor:], 5)
+	put32(b[hdrFlags:], u32(b[hdrFlags:])&^HeaderLayered)
+	h.minor, h.layered = 5, false
+	return nil
+}
+
+func (h *Hive) clearLayers() error {
+	for k, err := range h.Root().Walk() {
+		if err != nil {
+			return err
+		}
+		b, err := k.node()
+		if err != nil {
+			return err
+		}
+		b[nkLayer] &^= 3 | inheritClass
+		for i := 0; i < k.ValueCount(); {
+			v, err := k.ValueAt(i)
+			if err != nil {
+				return err
+			}
+			if v.Flags()&vkTombstone == 0 {
+				i++
+				continue
+			}
+			if err := k.removeValue(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// segmentValues stores large values of a version 3 hive as big data.
+func (h *Hive) segmentValues() error {
+	var large []Value
+	for k, err := range h.Root().Walk() {
+		if err != nil {
+			return err
+		}
+		for v, err := range k.Values() {
+			if err != nil {
+				return err
+			}
+			if v.Size() > segmentSize {
+				large = append(large, v)
+			}
+		}
+	}
+	data := make([][]byte, len(large))
+	for i, v := range large {
+		d, err := v.AppendData(nil)
+		if err != nil {
+			return err
+		}
+		data[i] = d
+	}
+	h.minor = 5
+	for i, v := range large {
+		b, err := v.node()
+		if err != nil {
+			return err
+		}
+		old := u32(b[vkData:])
+		off, err := h.storeData(data[i])
+		if err != nil {
+			return err
+		}
+		if b, err = v.node(); err != nil {
+			return err
+		}
+		put32(b[vkData:], off)
+		h.free(old)
+	}
+	return nil
+}

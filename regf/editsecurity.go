@@ -1,0 +1,215 @@
+package regf
+
+// plausibleDescriptor checks the frame of a self-relative descriptor (MS-DTYP
+// 2.4.6): revision, the self-relative bit and offsets inside.
+func plausibleDescriptor(sd []byte) bool {
+	if len(sd) < 20 || len(sd) > 1<<20 || sd[0] != 1 {
+		return false
+	}
+	control := u16(sd[2:])
+	if control&0x8000 == 0 {
+		return false
+	}
+	// An offset counts where the control word says that its part is there.
+	inside := func(at int, present bool) bool {
+		off := u32(sd[at:])
+		return off == 0 || !present || off >= 20 && uint64(off)+8 <= uint64(len(sd))
+	}
+	if !inside(4, true) || !inside(8, true) || !inside(12, control&0x10 != 0) || !inside(16, control&4 != 0) {
+		return false
+	}
+	return true
+}
+
+// SetSecurity gives the key a self-relative security descriptor. Keys with equal
+// bytes share one cell. The frame of the descriptor is checked, its lists are not:
+// see winsec.Check.
+func (k Key) SetSecurity(sd []byte) error {
+	if !plausibleDescriptor(sd) {
+		return k.err("set security", ErrInvalid)
+	}
+	err := k.setSecurity(sd)
+	if err == nil {
+		k.stamp(k.h.clock())
+	}
+	return k.err("set security", err)
+}
+
+func (k Key) setSecurity(sd []byte) error {
+	h := k.h
+	b, err := k.change()
+	if err != nil {
+		return err
+	}
+	old := u32(b[nkSecurity:])
+	if have, err := h.sk(old); err == nil && string(have) == string(sd) {
+		return nil
+	}
+	if err := h.countRefs(); err != nil {
+		return err
+	}
+	off, err := h.intern(sd)
+	if err != nil {
+		return err
+	}
+	c, err := h.cell(off)
+	if err != nil {
+		return err
+	}
+	put32(c[skRefs:], u32(c[skRefs:])+1)
+	if b, err = k.node(); err != nil {
+		return err
+	}
+	put32(b[nkSecurity:], off)
+	h.release(old)
+	return nil
+}
+
+// ringCells returns the cells of the ring, from the root's on.
+func (h *Hive) ringCells() ([]uint32, error) {
+	root, _, err := h.nk(h.root)
+	if err != nil {
+		return nil, err
+	}
+	first := u32(root[nkSecurity:])
+	seen := make(map[uint32]struct{})
+	var ring []uint32
+	for off, prev := first, uint32(nilCell); ; {
+		c, err := h.cell(off)
+		if err != nil {
+			return ring, err
+		}
+		if _, err := h.sk(off); err != nil {
+			return ring, err
+		}
+		if prev != nilCell && u32(c[skBlink:]) != prev {
+			return ring, faultf("sk-ring", off, "backward link does not lead to %#x", prev)
+		}
+		if _, ok := seen[off]; ok {
+			return ring, faultf("sk-ring", off, "ring does not close at the root's descriptor")
+		}
+		seen[off] = struct{}{}
+		ring = append(ring, off)
+		prev, off = off, u32(c[skFlink:])
+		if off == first {
+			if c, err := h.cell(first); err != nil || u32(c[skBlink:]) != prev {
+				return ring, faultf("sk-ring", first, "backward link does not lead to %#x", prev)
+			}
+			return ring, nil
+		}
+	}
+}
+
+// intern returns the cell of a descriptor, new with no references if there is none.
+func (h *Hive) intern(sd []byte) (uint32, error) {
+	e := h.edit
+	if e.secs == nil {
+		ring, err := h.ringCells()
+		if err != nil {
+			return 0, err
+		}
+		e.secs = make(map[string]uint32, len(ring))
+		for _, off := range ring {
+			have, err := h.sk(off)
+			if err != nil {
+				return 0, err
+			}
+			if _, ok := e.secs[string(have)]; !ok {
+				e.secs[string(have)] = off
+			}
+		}
+	}
+	if off, ok := e.secs[string(sd)]; ok {
+		return off, nil
+	}
+	off, err := h.alloc(skSize + len(sd))
+	if err != nil {
+		return 0, err
+	}
+	b := h.bins[off+4:]
+	put16(b, sigSK)
+	put32(b[skLen:], uint32(len(sd)))
+	copy(b[skBytes:], sd)
+	root, _, err := h.nk(h.root)
+	if err != nil {
+		return 0, err
+	}
+	first := u32(root[nkSecurity:])
+	fb, err := h.cell(first)
+	if err != nil {
+		return 0, err
+	}
+	last := u32(fb[skBlink:])
+	lb, err := h.cell(last)
+	if err != nil {
+		return 0, err
+	}
+	put32(b[skFlink:], first)
+	put32(b[skBlink:], last)
+	put32(lb[skFlink:], off)
+	put32(fb[skBlink:], off)
+	e.secs[string(sd)] = off
+	return off, nil
+}
+
+// countRefs makes the reference counts right before the first of them is lowered:
+// a count that is too small would free a descriptor that is in use.
+func (h *Hive) countRefs() error {
+	if h.edit.counted {
+		return nil
+	}
+	ring, err := h.ringCells()
+	if err != nil {
+		return err
+	}
+	refs := make(map[uint32]uint32, len(ring))
+	for _, off := range ring {
+		refs[off] = 0
+	}
+	for k, err := range h.Root().Walk() {
+		if err != nil {
+			return err
+		}
+		off := k.SecurityCell()
+		if _, ok := refs[off]; !ok {
+			return faultf("sk-ring", off, "descriptor of a key is not in the ring")
+		}
+		refs[off]++
+	}
+	for off, n := range refs {
+		c, err := h.cell(off)
+		if err != nil {
+			return err
+		}
+		put32(c[skRefs:], n)
+	}
+	h.edit.counted = true
+	return nil
+}
+
+// release gives up one reference to a descriptor; the last one frees it.
+func (h *Hive) release(off uint32) {
+	c, err := h.cell(off)
+	if err != nil || len(c) < skSize || u16(c) != sigSK {
+		return
+	}
+	if n := u32(c[skRefs:]); n > 1 {
+		put32(c[skRefs:], n-1)
+		return
+	}
+	next, prev := u32(c[skFlink:]), u32(c[skBlink:])
+	nb, err := h.cell(next)
+	if err != nil {
+		return
+	}
+	pb, err := h.cell(prev)
+	if err != nil {
+		return
+	}
+	put32(nb[skBlink:], prev)
+	put32(pb[skFlink:], next)
+	if sd, err := h.sk(off); err == nil && h.edit.secs[string(sd)] == off {
+		delete(h.edit.secs, string(sd))
+	}
+	h.free(off)
+}

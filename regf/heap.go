@@ -1,0 +1,301 @@
+package regf
+
+import "math/bits"
+
+// editor is what a hive needs once it is edited: where cells begin, which are
+// free, who uses which descriptor. It is built by one pass over the cells at the
+// first edit.
+type editor struct {
+	starts []uint64 // one bit per 8 bytes of bins: a cell begins here
+
+	// free holds candidates by size: list i < linearLists has cells of 8*i bytes, the
+	// others cells by powers of two. An entry is a hint: it counts only if a free
+	// cell of that list still begins there, so that merging need not search lists.
+	free [linearLists + 24][]uint32
+
+	secs    map[string]uint32 // descriptor to cell, nil until needed
+	counted bool              // reference counts were verified
+	changed bool
+}
+
+const linearLists = 129 // sizes up to 1,024 bytes have lists of their own
+
+func freeList(size uint32) int {
+	if size/8 < linearLists {
+		return int(size / 8)
+	}
+	return linearLists + bits.Len32(size) - 11 // 1,032 and more
+}
+
+// begin prepares for an edit.
+func (h *Hive) begin() error {
+	switch {
+	case h.edit != nil:
+		h.edit.changed = true
+		return nil
+	case h.bins == nil:
+		return ErrClosed
+	case h.minor < 3:
+		return ErrUnsupported
+	case h.dirty && !h.editDirty:
+		return ErrDirty
+	}
+	if err := h.loadAll(); err != nil {
+		return err
+	}
+	h.lazy = nil
+	if !h.owned {
+		h.adopt(append([]byte(nil), h.data[:baseSize+len(h.bins)]...), len(h.bins))
+		h.owned = true
+	}
+	e := &editor{starts: make([]uint64, (len(h.bins)/8+63)/64)}
+	if err := e.scan(h); err != nil {
+		return err
+	}
+	e.changed = true
+	h.edit = e
+	return nil
+}
+
+// adopt replaces the memory of the hive.
+func (h *Hive) adopt(data []byte, bins int) {
+	h.data = data
+	h.bins = data[baseSize : baseSize+bins : baseSize+bins]
+}
+
+func (e *editor) mark(off uint32)           { e.starts[off>>9] |= 1 << (off >> 3 & 63) }
+func (e *editor) unmark(off uint32)         { e.starts[off>>9] &^= 1 << (off >> 3 & 63) }
+func (e *editor) begins(off uint32) bool    { return e.starts[off>>9]>>(off>>3&63)&1 != 0 }
+func (e *editor) offer(off, size uint32)    { l := freeList(size); e.free[l] = append(e.free[l], off) }
+func (h *Hive) rawSize(off uint32) int32    { return int32(u32(h.bins[off:])) }
+func (h *Hive) setSize(off uint32, n int32) { put32(h.bins[off:], uint32(n)) }
+
+// scan notes all cells, merges free neighbours and refuses what is not cut into
+// cells properly.
+func (e *editor) scan(h *Hive) error {
+	b := h.bins
+	end := uint32(len(b))
+	var offers []span
+	for bin := uint32(0); bin < end; {
+		size := u32(b[bin+8:])
+		if string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin || size == 0 || size%pageSize != 0 || uint64(bin)+uint64(size) > uint64(end) {
+			return faultf("bin-header", bin, "bin header is damaged; save a repaired copy before editing")
+		}
+		h.fillBin(bin, (bin+size)/pageSize-1)
+		binEnd := bin + size
+		var prev *span
+		for off := bin + binHeader; off < binEnd; {
+			n := h.rawSize(off)
+			size := uint32(n)
+			if n < 0 {
+				size = uint32(-n)
+			}
+			if size < 8 || size%8 != 0 || uint64(off)+uint64(size) > uint64(binEnd) {
+				return faultf("cell-size", off, "size %d does not fit; save a repaired copy before editing", n)
+			}
+			switch {
+			case n < 0:
+				e.mark(off)
+				prev = nil
+			case prev != nil:
+				clear(b[off : off+4])
+				prev.size += size
+				h.setSize(prev.off, int32(prev.size))
+			default:
+				e.mark(off)
+				offers = append(offers, span{off, size})
+				prev = &offers[len(offers)-1]
+			}
+			off += size
+		}
+		bin = binEnd
+	}
+	for i := len(offers) - 1; i >= 0; i-- { // so that low addresses are taken first
+		e.offer(offers[i].off, offers[i].size)
+	}
+	return nil
+}
+
+// takeFree returns a free cell of size bytes or more and takes it off its list.
+func (e *editor) takeFree(h *Hive, size uint32) (uint32, bool) {
+	valid := func(off uint32, list int) bool {
+		if uint64(off)+8 > uint64(len(h.bins)) || !e.begins(off) {
+			return false
+		}
+		n := h.rawSize(off)
+		return n > 0 && freeList(uint32(n)) == list
+	}
+	for l := freeList(size); l < len(e.free); l++ {
+		stack := e.free[l]
+		for len(stack) > 0 && !valid(stack[len(stack)-1], l) {
+			stack = stack[:len(stack)-1]
+		}
+		e.free[l] = stack
+		// In a list of mixed sizes the first that is large enough among the newest.
+		for i := len(stack) - 1; i >= 0 && i >= len(stack)-64; i-- {
+			off := stack[i]
+			if valid(off, l) && uint32(h.rawSize(off)) >= size {
+				e.free[l] = append(stack[:i], stack[i+1:]...)
+				return off, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// alloc returns a new cell with room for n bytes, all zero.
+func (h *Hive) alloc(n int) (uint32, error) {
+	if uint64(n) > maxBins-pageSize {
+		return 0, ErrLimit
+	}
+	size := round8(uint32(n) + 4)
+	off, ok := h.edit.takeFree(h, size)
+	if !ok {
+		var err error
+		if off, err = h.addBin(size); err != nil {
+			return 0, err
+		}
+	}
+	have := uint32(h.rawSize(off))
+	h.setSize(off, -int32(size))
+	clear(h.bins[off+4 : off+size])
+	h.setSeen(off)
+	if rest := have - size; rest != 0 {
+		h.setSize(off+size, int32(rest))
+		h.edit.mark(off + size)
+		h.edit.offer(off+size, rest)
+	}
+	return off, nil
+}
+
+// addBin appends a bin that is one free cell of at least size bytes.
+func (h *Hive) addBin(size uint32) (uint32, error) {
+	old := uint32(len(h.bins))
+	add := roundPage(size + binHeader)
+	if uint64(old)+uint64(add) > maxBins {
+		return 0, ErrLimit
+	}
+	total := int(old + add)
+	data := h.data[:baseSize+int(old)] // what follows the bins is left behind
+	if cap(data) < baseSize+total || h.unmap != nil && !h.grown {
+		bigger := make([]byte, baseSize+total, baseSize+total+total/8+1<<16)
+		copy(bigger, data)
+		data = bigger
+		h.grown = true // the mapping stays until Close: data that was handed out points into it
+	} else {
+		data = data[:baseSize+total]
+		clear(data[baseSize+int(old):])
+	}
+	h.adopt(data, total)
+	b := h.bins[old:]
+	copy(b, "hbin")
+	put32(b[4:], old)
+	put32(b[8:], add)
+	e := h.edit
+	for len(e.starts) < (total/8+63)/64 {
+		e.starts = append(e.starts, 0)
+	}
+	for len(h.seen) < (total/8+31)/32 {
+		h.seen = append(h.seen, 0)
+	}
+	for len(h.binAt) < total/pageSize {
+		h.binAt = append(h.binAt, old+1)
+	}
+	off := old + binHeader
+	h.setSize(off, int32(add-binHeader))
+	e.mark(off)
+	return off, nil
+}
+
+// free gives a cell back, zeroed and merged with free neighbours.
+func (h *Hive) free(off uint32) {
+	e := h.edit
+	if off&7 != 0 || uint64(off)+8 > uint64(len(h.bins)) || !e.begins(off) || h.rawSize(off) >= 0 {
+		return // not a cell in use: nothing to give back
+	}
+	size := uint32(-h.rawSize(off))
+	clear(h.bins[off : off+size])
+	h.clearSeen(off)
+	bin, binSize, ok := h.bin(off / pageSize)
+	if !ok {
+		return
+	}
+	if next := off + size; next < bin+binSize {
+		if n := h.rawSize(next); n > 0 {
+			e.unmark(next)
+			put32(h.bins[next:], 0)
+			size += uint32(n)
+		}
+	}
+	if off > bin+binHeader {
+		prev := e.before(off)
+		if n := h.rawSize(prev); n > 0 {
+			e.unmark(off)
+			off, size = prev, size+uint32(n)
+		}
+	}
+	h.setSize(off, int32(size))
+	e.offer(off, size)
+}
+
+// before returns the start of the cell in front of another of the same bin.
+func (e *editor) before(off uint32) uint32 {
+	i := off>>3 - 1
+	for {
+		w := e.starts[i>>6] & (^uint64(0) >> (63 - i&63))
+		if w != 0 {
+			return (i&^63 + uint32(63-bits.LeadingZeros64(w))) << 3
+		}
+		i = i&^63 - 1
+	}
+}
+
+// resize gives a cell room for n bytes, in place where that is possible, and
+// returns where it is then. What is beyond the old size is zero.
+func (h *Hive) resize(off uint32, n int) (uint32, error) {
+	have := uint32(-h.rawSize(off))
+	if uint64(n) > maxBins-pageSize {
+		return 0, ErrLimit
+	}
+	size := round8(uint32(n) + 4)
+	if size <= have {
+		h.shrink(off, size)
+		return off, nil
+	}
+	bin, binSize, ok := h.bin(off / pageSize)
+	if next := off + have; ok && next < bin+binSize {
+		if m := h.rawSize(next); m > 0 && have+uint32(m) >= size {
+			h.edit.unmark(next)
+			clear(h.bins[next : off+size])
+			h.setSize(off, -int32(size))
+			if rest := have + uint32(m) - size; rest != 0 {
+				h.setSize(off+size, int32(rest))
+				h.edit.mark(off + size)
+				h.edit.offer(off+size, rest)
+			}
+			return off, nil
+		}
+	}
+	to, err := h.alloc(n)
+	if err != nil {
+		return 0, err
+	}
+	copy(h.bins[to+4:to+size], h.bins[off+4:off+have])
+	h.free(off)
+	return to, nil
+}
+
+// shrink cuts a cell down to size bytes and frees the rest.
+func (h *Hive) shrink(off, size uint32) {
+	have := uint32(-h.rawSize(off))
+	if size >= have {
+		return
+	}
+	h.setSize(off, -int32(size))
+	rest := off + size
+	h.setSize(rest, -int32(have-size))
+	h.edit.mark(rest)
+	h.free(rest)
+}
+
+func trailing(w uint64) int { return bits.TrailingZeros64(w) }

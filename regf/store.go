@@ -1,0 +1,104 @@
+package regf
+
+import (
+	"io"
+)
+
+// New creates an empty hive in memory, as ORCreateHive does: a root named ROOT
+// with the descriptor that offreg gives it, version 1.5.
+func New(opt *Options) *Hive {
+	h := newHive("", opt)
+	c := newCompactor(pageSize)
+	b := c.out
+	copy(b, "regf")
+	put32(b[hdrPrimary:], 1)
+	put32(b[hdrSecondary:], 1)
+	put32(b[hdrMajor:], 1)
+	put32(b[hdrMinor:], 5)
+	put32(b[hdrFormat:], 1)
+	put32(b[hdrCluster:], 1)
+	const name = "ROOT"
+	root, _ := c.alloc(nkSize + len32(name)) // cannot fail: the hive is empty
+	sk, _ := c.sk(0, defaultSecurity())
+	c.sks = []skEntry{{off: sk, refs: 1}}
+	c.ring()
+	n := c.at(root)
+	put16(n, sigNK)
+	put16(n[nkFlags:], flagNameLatin)
+	put64(n[nkTime:], uint64(h.clock()))
+	put32(n[nkParent:], nilCell)
+	put32(n[nkList:], nilCell)
+	put32(n[nkVolList:], nilCell)
+	put32(n[nkValueList:], nilCell)
+	put32(n[nkSecurity:], sk)
+	put32(n[nkClass:], nilCell)
+	put16(n[nkNameLen:], uint16(len(name)))
+	copy(n[nkNameAt:], name)
+	c.finish(root)
+	h.data = c.out
+	h.owned = true
+	if err := h.start(nil); err != nil {
+		panic("regf: new hive: " + err.Error()) // made of constants
+	}
+	return h
+}
+
+func len32(s string) uint32 { return uint32(len(s)) }
+
+// StoreOptions say how the edited image is written.
+type StoreOptions struct {
+	// Overwrite allows replacing a file that exists. Without it that is ErrExists.
+	Overwrite bool
+}
+
+// Store writes the hive as it was edited, in place layout and all, to a file. It
+// is the quick way to save a small change; Save compacts. After an edit both
+// sequence numbers are one higher than before. The file appears complete or not
+// at all; storing over the file that was opened is allowed, and the open hive goes
+// on with what it had.
+func (h *Hive) Store(name string, opt *StoreOptions) error {
+	b, err := h.image()
+	if err == nil {
+		err = writeFile(name, b, opt != nil && opt.Overwrite)
+	}
+	return h.opError("store", "", -1, err)
+}
+
+// StoreTo is Store to a writer.
+func (h *Hive) StoreTo(w io.Writer) error {
+	b, err := h.image()
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	return h.opError("store", "", -1, err)
+}
+
+// Image returns a copy of the bytes that Store writes.
+func (h *Hive) Image() ([]byte, error) {
+	b, err := h.image()
+	return append([]byte(nil), b...), h.opError("store", "", -1, err)
+}
+
+// image brings the base block up to date.
+func (h *Hive) image() ([]byte, error) {
+	if h.bins == nil {
+		return nil, ErrClosed
+	}
+	if h.dirty && h.edit == nil {
+		return nil, ErrDirty
+	}
+	if err := h.loadAll(); err != nil {
+		return nil, err
+	}
+	b := h.data[:baseSize+len(h.bins)]
+	if h.edit != nil && h.edit.changed {
+		h.edit.changed = false
+		seq := u32(b[hdrPrimary:]) + 1
+		put32(b[hdrPrimary:], seq)
+		put32(b[hdrSecondary:], seq)
+		put32(b[hdrBins:], uint32(len(h.bins)))
+		put32(b[hdrChecksum:], HeaderChecksum(b))
+		h.dirty = false
+	}
+	return b, nil
+}
