@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -139,15 +140,20 @@ func (a *Audit) keyOf(folded string) treeKey {
 }
 
 func (a *Audit) names() {
-	if err := winfs.CheckPath(a.e.Path); err != nil {
-		if strings.Contains(err.Error(), winfs.ErrNameReserved.Error()) {
-			a.tell(SevereError, RuleReserved, "Win32 takes a component of the path for a device")
-		} else {
-			a.tell(SevereError, RuleTrailing, "a component ends with a dot or a space, which Win32 strips")
-		}
-	}
+	a.reachable("path", a.e.Path)
+	a.reachable("target", a.e.Target)
 	if !utf8.ValidString(a.e.Path) {
 		a.tell(Info, RuleLoneSurrogate, "the name holds half of a surrogate pair and is not valid UTF-8")
+	}
+}
+
+// reachable looks for names that NTFS can hold and Win32 cannot reach.
+func (a *Audit) reachable(what, path string) {
+	switch err := winfs.CheckPath(path); {
+	case errors.Is(err, winfs.ErrNameReserved):
+		a.tell(SevereError, RuleReserved, "Win32 takes a component of the %s for a device", what)
+	case err != nil:
+		a.tell(SevereError, RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips", what)
 	}
 }
 

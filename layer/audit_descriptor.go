@@ -1,15 +1,16 @@
 package layer
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 
 	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/winsec"
 )
 
 type sdProblem struct {
-	rule    string
-	message string
+	severity Severity
+	rule     string
+	message  string
 }
 
 // descriptor looks at the security descriptor. Layers repeat a few descriptors
@@ -31,16 +32,23 @@ func (a *Audit) descriptor() {
 		}
 	}
 	for _, p := range problems {
-		a.tell(SevereError, p.rule, "%s", p.message)
+		a.tell(p.severity, p.rule, "%s", p.message)
 	}
 }
 
+// judgeDescriptor sums up what winsec finds: what Windows refuses, and what
+// leaves the file open to everyone.
 func judgeDescriptor(sd []byte) []sdProblem {
-	if len(sd) < 20 || sd[0] != 1 || binary.LittleEndian.Uint16(sd[2:])&0x8000 == 0 {
-		return []sdProblem{{RuleBadDescriptor, "not a self-relative descriptor"}}
+	var out []sdProblem
+	for _, p := range winsec.Check(sd) {
+		switch {
+		case p.Fatal:
+			return []sdProblem{{SevereError, RuleBadDescriptor, p.String()}}
+		case p.Rule == "sd-no-dacl" || p.Rule == "sd-null-dacl":
+			out = append(out, sdProblem{SevereError, RuleNoDACL, "the descriptor has no DACL, which grants everything to everyone"})
+		case p.Rule == "acl-order" || p.Rule == "sd-no-owner":
+			out = append(out, sdProblem{Warning, RuleBadDescriptor, p.String()})
+		}
 	}
-	if binary.LittleEndian.Uint16(sd[2:])&4 == 0 {
-		return []sdProblem{{RuleNoDACL, "the descriptor has no DACL, which grants everything to everyone"}}
-	}
-	return nil
+	return out
 }

@@ -189,6 +189,7 @@ type unionReader struct {
 	dataAt     int64
 	dataLeft   int64
 	extent     extentState
+	finder     ExtentFinder
 	stream     *Stream
 }
 
@@ -345,6 +346,7 @@ func (r *unionReader) NextStream() (*Stream, error) {
 		return nil, r.err
 	}
 	r.extent, r.dataLeft = extentUnused, 0
+	r.finder.Reset()
 	if r.fromLayer {
 		s, err := r.r.NextStream()
 		if err != nil && err != io.EOF {
@@ -379,6 +381,16 @@ func (r *unionReader) Read(p []byte) (int, error) {
 		}
 		return n, err
 	}
+	if r.finder.Active() {
+		return r.finder.Read(p)
+	}
+	return stashReader{r}.Read(p)
+}
+
+// stashReader reads what is left of a stream that the stash holds.
+type stashReader struct{ *unionReader }
+
+func (r stashReader) Read(p []byte) (int, error) {
 	if r.dataLeft == 0 {
 		return 0, io.EOF
 	}
@@ -397,13 +409,19 @@ func (r *unionReader) Read(p []byte) (int, error) {
 	return 0, err
 }
 
-// NextExtent passes on what the layer knows about holes. A stream of which
-// nothing is known is one extent.
+// NextExtent passes on what the layer knows about holes. The stash holds them as
+// zeros. A stream of which nothing is known is one extent.
 func (r *unionReader) NextExtent() (Extent, error) {
 	if x, ok := r.r.(ExtentReader); ok && r.fromLayer {
 		return x.NextExtent()
 	}
-	if r.stream == nil || r.extent != extentUnused || r.stream.Size == 0 {
+	if r.stream == nil {
+		return Extent{}, io.EOF
+	}
+	if !r.fromLayer && r.stream.Sparse {
+		return r.finder.Next(stashReader{r}, r.stream.Size)
+	}
+	if r.extent != extentUnused || r.stream.Size == 0 {
 		r.extent = extentsDone
 		return Extent{}, io.EOF
 	}

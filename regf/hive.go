@@ -77,6 +77,7 @@ type Hive struct {
 
 	edit      *editor
 	editDirty bool
+	repairing bool // saving drops the second of two values with one name
 	grown     bool // the bins have moved out of the mapping
 
 	mu         sync.Mutex

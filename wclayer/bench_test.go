@@ -3,7 +3,6 @@ package wclayer
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ func BenchmarkFinalSmallFiles(b *testing.B) {
 	for _, mode := range []MetadataMode{MetadataXattr, MetadataIndex} {
 		b.Run(fmt.Sprint(mode), func(b *testing.B) {
 			for b.Loop() {
-				dir := filepath.Join(os.Getenv("BDIR"), fmt.Sprint("l", time.Now().UnixNano()))
+				dir := filepath.Join(b.TempDir(), fmt.Sprint("l", time.Now().UnixNano()))
 				t0 := time.Now()
 				w, err := Create(dir, nil, WithMetadata(mode), WithSync(SyncNone))
 				if err != nil {
@@ -61,7 +60,7 @@ func BenchmarkFinalSmallFiles(b *testing.B) {
 				r.Close()
 				t3 := time.Now()
 				b.Log(c, t1.Sub(t0), t2.Sub(t1), t3.Sub(t2))
-				_ = os.Remove
+
 			}
 		})
 	}

@@ -10,19 +10,19 @@ import (
 // intake holds a caller to the order of the Writer contract: the main stream of a
 // file first, no name twice, exactly the announced bytes.
 type intake struct {
-	kind    layer.Kind
-	reparse bool
-	begun   bool // a stream was begun for the entry
-	main    bool // the main stream was begun
-	open    bool // a stream is being written
-	sparse  bool
-	offset  int64
-	size    int64
-	names   map[string]bool // upper-cased names of alternate streams
+	kind   layer.Kind
+	begun  bool // a stream was begun for the entry
+	main   bool // the main stream was begun
+	open   bool // a stream is being written
+	due    bool // the entry announces a main stream that is not empty
+	sparse bool
+	offset int64
+	size   int64
+	names  map[string]bool // upper-cased names of alternate streams
 }
 
 func (in *intake) entry(e *layer.Entry) {
-	*in = intake{kind: e.Kind, reparse: e.IsReparsePoint()}
+	*in = intake{kind: e.Kind, due: e.Kind == layer.File && e.Size > 0}
 }
 
 // stream checks that s may begin now. The stream before is complete.
@@ -70,6 +70,14 @@ func (in *intake) advance(n int64, hole bool) error {
 	}
 	in.offset += n
 	return nil
+}
+
+// finishEntry checks that the current entry is complete.
+func (in *intake) finishEntry() error {
+	if in.due && !in.main {
+		return fmt.Errorf("%w: the main stream is missing", layer.ErrStreamSize)
+	}
+	return in.finish()
 }
 
 // finish checks that the current stream, if any, is complete.

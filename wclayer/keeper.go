@@ -76,6 +76,9 @@ func (k *keeper) begin(e *layer.Entry) (record, error) {
 	if e.Kind == layer.Dir {
 		r.flags |= recordDir
 	}
+	if e.NoMain && e.Kind == layer.File {
+		r.flags |= recordNoMain
+	}
 	if e.Kind == layer.Link {
 		return r, nil
 	}
@@ -133,7 +136,7 @@ func (k *keeper) finish(always, sync bool) error {
 	if k.xattr {
 		k.index.flags |= indexXattr
 	}
-	err := firstError(k.blobs.finish(sync), k.index.finish(always, sync))
+	err := firstError(k.blobs.finish(sync), k.index.finish(always || k.store != nil, sync))
 	if err == nil && k.store != nil && sync {
 		err = k.store.sync()
 	}
@@ -152,6 +155,7 @@ func (k *keeper) close() error {
 // entry fills e with what a record says.
 func (b *blobReader) entry(r *record, e *layer.Entry) error {
 	e.Attributes, e.Times = r.attributes, r.times
+	e.NoMain = r.flags&recordNoMain != 0
 	for i, dst := range []*[]byte{refSecurity: &e.Security, refReparse: &e.Reparse, refObjectID: &e.ObjectID} {
 		if dst == nil || r.flags&(1<<i) == 0 {
 			continue

@@ -65,14 +65,32 @@ func (w *Writer) makeLinks() error {
 	if err := w.h.truncate(0); err != nil {
 		return err
 	}
+	marked := make(map[nodeID]bool)
 	for i := range w.links {
-		if err := w.makeLink(i); err != nil {
+		err := w.makeLink(i)
+		if root := w.links[i].root; err == nil && w.keep.xattr && !marked[root] {
+			marked[root] = true
+			err = w.markTarget(root)
+		}
+		if err != nil {
 			l := &w.links[i]
 			return &layer.Error{Op: "link", Entry: w.tree.path(l.id), Offset: -1,
 				Err: fmt.Errorf("to %q: %w", l.target, err)}
 		}
 	}
 	return nil
+}
+
+// markTarget tells the reader that the file of a group of links is an entry of
+// this layer, so that it returns the links after it. Where records are in the
+// index, or the entry is marked already, it knows.
+func (w *Writer) markTarget(root nodeID) error {
+	f := w.tree.at(root).flags
+	path := w.tree.path(root)
+	if f&nodeOwn == 0 || f&nodeLink != 0 || w.cloned && inUtility(path) {
+		return nil
+	}
+	return w.keep.index.item(itemOwn, path, "", nil)
 }
 
 // makeLink makes a link after those that it depends on. Each is visited once.

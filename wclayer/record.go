@@ -50,9 +50,10 @@ const (
 	recordStreams
 	recordAttributes
 	recordTimes
-	recordDir // a directory, otherwise a file
+	recordDir    // a directory, otherwise a file
+	recordNoMain // a file that has no main stream, see layer.Entry
 
-	recordKnown = recordDir<<1 - 1
+	recordKnown = recordNoMain<<1 - 1
 	recordRefs  = 6 // the first flags are those of the refs, in order
 )
 

@@ -35,10 +35,7 @@ func isBootFile(path string) bool {
 // utility sees to it that the first entry for the utility VM of a layer with
 // parents finds the machine that it changes: whatever the nearest parent has.
 func (w *Writer) utility(path string) error {
-	if w.base || w.cloned {
-		return nil
-	}
-	if !winfs.EqualFold(path, utilityName) && !winfs.Under(path, utilityName) {
+	if w.base || w.cloned || !inUtility(path) {
 		return nil
 	}
 	w.cloned = true

@@ -31,7 +31,7 @@ type Reader struct {
 	state   streamState
 	ahead   bool // archive/tar already stands at the header behind the entry
 	next    *tar.Header
-	extents extents
+	extents layer.ExtentFinder
 	err     error // sticky
 }
 
@@ -96,7 +96,7 @@ func (r *Reader) Next() (*layer.Entry, error) {
 		r.entry, r.dec.entry = r.dec.entry, layer.Entry{}
 		r.index++
 		r.state, r.streams = streamsNone, nil
-		r.extents.reset()
+		r.extents.Reset()
 		return &r.entry, nil
 	}
 }
@@ -131,15 +131,22 @@ func (r *Reader) peek() (*tar.Header, error) {
 	}
 }
 
-// framing explains an error of archive/tar.
+// framing explains and places an error of archive/tar: it is about the header
+// behind the current entry, or about data of the entry that is not there.
 func (r *Reader) framing(err error) error {
+	placed := &layer.Error{Op: "read tar", Layer: r.label, Entry: r.src.lastName(), Index: r.index + 1, Offset: r.src.block, Err: err}
 	switch {
 	case errors.Is(err, tar.ErrHeader):
-		return fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
+		placed.Err = fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
 	case errors.Is(err, tar.ErrFieldTooLong):
-		return fmt.Errorf("%w: records of more than 1 MiB: %w", layer.ErrCorrupt, &layer.LimitError{Limit: "MetadataLen", Max: 1 << 20})
+		placed.Err = fmt.Errorf("%w: records of more than 1 MiB: %w", layer.ErrCorrupt, &layer.LimitError{Limit: "MetadataLen", Max: 1 << 20})
+	default:
+		placed.Offset = r.src.offset
+		if r.header != nil {
+			placed.Entry, placed.Index = r.entry.Path, r.index
+		}
 	}
-	return err
+	return placed
 }
 
 // checkStream holds the stream in r.dec against the current entry.
@@ -174,7 +181,7 @@ func (r *Reader) NextStream() (*layer.Stream, error) {
 	if r.header == nil {
 		return nil, io.EOF
 	}
-	r.extents.reset()
+	r.extents.Reset()
 	if r.entry.Kind == layer.File && r.state == streamsNone && !r.ahead {
 		r.stream = layer.Stream{Size: r.entry.Size, Sparse: r.sparse}
 		r.state = streamOpen
@@ -205,8 +212,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if r.state != streamOpen {
 		return 0, io.EOF
 	}
-	if r.extents.active {
-		return r.extents.read(p)
+	if r.extents.Active() {
+		return r.extents.Read(p)
 	}
 	n, err := r.tr.Read(p)
 	if err != nil && err != io.EOF {
@@ -226,7 +233,7 @@ func (r *Reader) NextExtent() (layer.Extent, error) {
 	if r.state != streamOpen {
 		return layer.Extent{}, io.EOF
 	}
-	x, err := r.extents.next(r.tr, r.stream.Size)
+	x, err := r.extents.Next(r.tr, r.stream.Size)
 	if err != nil && err != io.EOF {
 		err = r.fail(err)
 	}

@@ -1,5 +1,12 @@
 package wintar
 
-import "github.com/mullion/mullion/layer"
+import "github.com/mullion/mullion/winsec"
 
-func parseSDDL(string) ([]byte, error) { return nil, layer.ErrUnsupported }
+// parseSDDL reads the text form of a descriptor, which old tools wrote.
+func parseSDDL(text string) ([]byte, error) {
+	d, err := winsec.ParseSDDL(text)
+	if err != nil {
+		return nil, err
+	}
+	return d.Bytes()
+}

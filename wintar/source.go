@@ -1,6 +1,9 @@
 package wintar
 
-import "io"
+import (
+	"io"
+	"strings"
+)
 
 const blockSize = 512
 
@@ -18,7 +21,8 @@ type source struct {
 	err       error // of r, sticky
 	block     int64 // offset of the last read of one block
 	blockZero bool  // it was all zeros
-	ended     bool  // a read found nothing more
+	last      [blockSize]byte
+	ended     bool // a read found nothing more
 }
 
 func newSource(r io.Reader) *source { return &source{r: r, buf: make([]byte, sourceBuffer)} }
@@ -62,6 +66,7 @@ func (s *source) Read(p []byte) (int, error) {
 	s.offset += int64(n)
 	if len(p) == blockSize && n == blockSize {
 		s.block, s.blockZero = start, p[0] == 0 && allZero(p)
+		copy(s.last[:], p)
 	}
 	if n > 0 {
 		return n, nil
@@ -111,3 +116,18 @@ func allZero(p []byte) bool {
 }
 
 var zeros [4096]byte
+
+// lastName returns the name in the last block, if that is a header of an entry:
+// what archive/tar refuses it does not name.
+func (s *source) lastName() string {
+	const atType, atMagic = 156, 257
+	if string(s.last[atMagic:atMagic+5]) != "ustar" {
+		return ""
+	}
+	switch s.last[atType] {
+	case 'x', 'g', 'L', 'K':
+		return ""
+	}
+	name, _, _ := strings.Cut(string(s.last[:100]), "\x00")
+	return name
+}

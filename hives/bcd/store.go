@@ -184,3 +184,81 @@ func (o Object) Element(t ElementType) (Value, error) {
 }
 
 func elementPath(t ElementType) string { return fmt.Sprintf(`Elements\%08x`, uint32(t)) }
+
+// Set gives an object an element, making or replacing it. The value must have the
+// format of the type; a device must be one that this package makes or has read.
+func (s *Store) Set(id winfs.GUID, t ElementType, v Value) error {
+	o, err := s.Object(id)
+	if err != nil {
+		return err
+	}
+	if v.Format != t.Format() {
+		return fmt.Errorf("%s %s: %w", Alias(id), ElementName(o.Type, t), ErrElementFormat)
+	}
+	regType, data, err := encodeValue(v)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", Alias(id), ElementName(o.Type, t), err)
+	}
+	k, err := s.hive.CreatePath(fmt.Sprintf(`Objects\{%v}\%s`, id, elementPath(t)))
+	if err != nil {
+		return err
+	}
+	return k.SetValue("Element", regf.Type(regType), data)
+}
+
+// Delete removes an element; ErrNoElement if the object has none of the type.
+func (s *Store) Delete(id winfs.GUID, t ElementType) error {
+	o, err := s.Object(id)
+	if err != nil {
+		return err
+	}
+	k, err := o.key.Open(elementPath(t))
+	if errors.Is(err, regf.ErrNotFound) {
+		return fmt.Errorf("%s %s: %w", Alias(id), ElementName(o.Type, t), ErrNoElement)
+	}
+	if err != nil {
+		return err
+	}
+	return k.DeleteTree()
+}
+
+// Create adds an object without elements. One that exists is regf.ErrExists.
+func (s *Store) Create(id winfs.GUID, t ObjectType) error {
+	if _, err := s.objects.Subkey("{" + id.String() + "}"); err == nil {
+		return fmt.Errorf("%s: %w", Alias(id), regf.ErrExists)
+	} else if !errors.Is(err, regf.ErrNotFound) {
+		return err
+	}
+	path := fmt.Sprintf(`Objects\{%v}`, id)
+	d, err := s.hive.CreatePath(path + `\Description`)
+	if err != nil {
+		return err
+	}
+	if err := d.SetValue("Type", regf.RegDword, []byte{byte(t), byte(t >> 8), byte(t >> 16), byte(t >> 24)}); err != nil {
+		return err
+	}
+	_, err = s.hive.CreatePath(path + `\Elements`)
+	return err
+}
+
+// New makes a hive that is an empty store, as Windows makes one: version 1.3 when
+// it is saved with SaveOptions.Minor 3.
+func New(opt *regf.Options) (*regf.Hive, *Store, error) {
+	h := regf.New(opt)
+	fail := func(err error) (*regf.Hive, *Store, error) { return nil, nil, errors.Join(err, h.Close()) }
+	d, err := h.CreatePath("Description")
+	if err != nil {
+		return fail(err)
+	}
+	if err := d.SetValue("KeyName", regf.RegSZ, append(winfs.AppendUTF16LE(nil, "BCD00000000"), 0, 0)); err != nil {
+		return fail(err)
+	}
+	if _, err := h.CreatePath("Objects"); err != nil {
+		return fail(err)
+	}
+	s, err := Open(h)
+	if err != nil {
+		return fail(err)
+	}
+	return h, s, nil
+}

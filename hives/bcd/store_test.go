@@ -8,6 +8,7 @@ import (
 
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/regf"
+	"github.com/mullion/mullion/winfs"
 )
 
 // Every element of every genuine store is understood, and what is understood is
@@ -72,5 +73,63 @@ func TestGenuineStores(t *testing.T) {
 	t.Logf("%d elements", elements)
 	if elements < 200 {
 		t.Errorf("only %d elements", elements)
+	}
+}
+
+func TestEdit(t *testing.T) {
+	h, s, err := New(&regf.Options{Clock: func() winfs.Filetime { return 0 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	id, _ := ParseAlias("{bootmgr}")
+	loader, _ := winfs.ParseGUID("d65367c7-3fb7-11ec-8288-eab76d76405a")
+	for _, err := range []error{
+		s.Create(id, TypeBootManager), s.Create(loader, TypeLoader),
+		s.Set(id, BootMgrDefaultObject, ObjectValue(loader)), s.Set(id, BootMgrTimeout, IntegerValue(5)),
+		s.Set(loader, OSDevice, Value{Format: FormatDevice, Device: BootDevice()}),
+		s.Set(loader, Description, TextValue("Windows")), s.Set(loader, Description, TextValue("Windows Server")),
+		s.Delete(id, BootMgrTimeout),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Delete(id, BootMgrTimeout); !errors.Is(err, ErrNoElement) {
+		t.Errorf("%v", err)
+	}
+	if err := s.Create(id, TypeBootManager); !errors.Is(err, regf.ErrExists) {
+		t.Errorf("%v", err)
+	}
+	if err := s.Set(loader, Description, BoolValue(true)); !errors.Is(err, ErrElementFormat) {
+		t.Errorf("%v", err)
+	}
+	if err := s.Set(loader, CimFSParentDevice, Value{Format: FormatDevice}); !errors.Is(err, ErrDeviceEncoding) {
+		t.Errorf("%v", err)
+	}
+	b, err := h.Compact(&regf.SaveOptions{Minor: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := regf.OpenBytes(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer saved.Close()
+	if s, err = Open(saved); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Resolve("{default}"); err != nil || got != loader {
+		t.Errorf("%v, %v", got, err)
+	}
+	o, err := s.Object(loader)
+	if err != nil || o.Type != TypeLoader {
+		t.Fatalf("%v, %v", o, err)
+	}
+	if v, err := o.Element(Description); err != nil || v.Text != "Windows Server" {
+		t.Errorf("%v, %v", v, err)
+	}
+	if v, err := o.Element(OSDevice); err != nil || v.String() != "boot" {
+		t.Errorf("%v, %v", v, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 // constructors are the commands in the order in which help lists them.
 var constructors = []func(*console) *cobra.Command{
+	newHiveCommand,
 	newCIMCommand,
 	newVersionCommand,
 	newManCommand,
