@@ -19,6 +19,10 @@ func (c *console) warnf(format string, a ...any) {
 
 // openTree opens a layer reference or a plain directory for reading.
 func (c *console) openTree(ctx context.Context, ref string) (layer.Reader, error) {
+	if l, ok := parseLayerRef(ref); ok {
+		r, err := l.open(ctx, c, &layerOptions{limits: c.limits})
+		return r, about(ref, err)
+	}
 	r, err := plaindir.Open(ref, plaindir.Options{})
 	if err != nil {
 		return nil, about(ref, err)
@@ -27,7 +31,11 @@ func (c *console) openTree(ctx context.Context, ref string) (layer.Reader, error
 }
 
 // createTree begins a layer reference or a plain directory.
-func (c *console) createTree(ref string) (layer.Writer, error) {
+func (c *console) createTree(ctx context.Context, ref string) (layer.Writer, error) {
+	if l, ok := parseLayerRef(ref); ok {
+		w, err := l.create(ctx, c, &layerOptions{limits: c.limits, compress: "none"})
+		return w, about(ref, err)
+	}
 	w, err := plaindir.Create(ref)
 	return w, about(ref, err)
 }

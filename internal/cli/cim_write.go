@@ -227,7 +227,7 @@ that stay inside; what it cannot hold is counted on standard error.`,
 				return err
 			}
 			defer im.Close()
-			dst, err := c.createTree(args[1])
+			dst, err := c.createTree(cmd.Context(), args[1])
 			if err != nil {
 				return err
 			}
