@@ -25,6 +25,7 @@ var constructors = []func(*console) *cobra.Command{
 	newHiveCommand,
 	newDiffCommand,
 	newCIMCommand,
+	newMountCommand,
 	newVersionCommand,
 	newManCommand,
 }
