@@ -23,6 +23,7 @@ var constructors = []func(*console) *cobra.Command{
 	newCopyCommand,
 	newCheckCommand,
 	newHiveCommand,
+	newDiffCommand,
 	newCIMCommand,
 	newVersionCommand,
 	newManCommand,
