@@ -142,6 +142,7 @@ type checker struct {
 	cache    *blockCache
 	objects  [][]object // of each own region, by offset
 	total    int64
+	entries  int64
 	upcase   []uint16
 
 	reached  idSet    // files with at least one name

@@ -89,6 +89,9 @@ func (c *checker) directory(path string, units int, f *File) error {
 	if t.count == 0 {
 		return c.wrong("link-table", t.at, "an empty directory has a table")
 	}
+	if c.entries += int64(t.count); c.entries > c.im.limits.Entries {
+		return because(ErrLimit, "more than %d names", c.im.limits.Entries)
+	}
 	order := nameOrder{c: c, t: t, next: t.namesAt()}
 	cur := t.cursor(walkWindow)
 	for i := range t.count {

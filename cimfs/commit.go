@@ -214,7 +214,7 @@ func (w *Writer) checkStaged(g winfs.GUID, set []*regionOut) error {
 		names[regionName(g, r.index)] = w.staging.path(r.f.name)
 		names[objectIDName(g, r.index)] = w.staging.path(r.objectOut.name)
 	}
-	im, err := OpenFiles(stagedOpener{rootOpener{w.staging.root}, names}, w.name, Limits{Files: 1 << 31, Objects: 1 << 32})
+	im, err := OpenFiles(stagedOpener{rootOpener{w.staging.root}, names}, w.name, Limits{Files: 1 << 31, Entries: 1 << 32, Objects: 1 << 32})
 	if err != nil {
 		return because(ErrCheck, "%v", err)
 	}

@@ -206,18 +206,10 @@ func (d *differ) values(n *diffNode, a, b Key) (local, changed bool, err error) 
 func sameContent(a, b Value) (bool, error) {
 	nameA, latinA := a.RawName()
 	nameB, latinB := b.RawName()
-	if a.Type() != b.Type() || a.Size() != b.Size() || latinA != latinB || !bytes.Equal(nameA, nameB) {
+	if latinA != latinB || !bytes.Equal(nameA, nameB) {
 		return false, nil
 	}
-	dataA, err := a.Data()
-	if err != nil && a.h.mode == Strict {
-		return false, err
-	}
-	dataB, err := b.Data()
-	if err != nil && b.h.mode == Strict {
-		return false, err
-	}
-	return bytes.Equal(dataA, dataB), nil
+	return sameData(a, b)
 }
 
 func (d *differ) subkeys(n *diffNode, a, b Key) error {
@@ -240,7 +232,7 @@ func (d *differ) subkeys(n *diffNode, a, b Key) error {
 			if kid, err = d.compare(stack[0], stack[1], false); err != nil {
 				return err
 			}
-		case stack[0].h == a.h && stack[0].w == a.w:
+		case stack[0].w == a.w:
 			kid = &diffNode{key: stack[0], layer: byte(LayerTombstone)}
 		default:
 			kid = &diffNode{key: stack[0], tree: true}

@@ -49,7 +49,7 @@ func (k Key) setValue(name string, t Type, data []byte, flags uint16) error {
 		return k.replaceData(off, t, data, flags)
 	}
 	raw, latin := encodeName(name)
-	if latin {
+	if latin && len(raw) > 0 { // a default value has no flag, as offreg writes it
 		flags |= vkLatin
 	}
 	if off, err = h.newValue(raw, flags, t, data); err != nil {

@@ -77,6 +77,7 @@ type Hive struct {
 
 	edit      *editor
 	editDirty bool
+	repairing bool // saving drops the second of two values with one name
 	grown     bool // the bins have moved out of the mapping
 
 	mu         sync.Mutex
@@ -316,6 +317,9 @@ func (h *Hive) Root() Key {
 // Key finds a key by its path below the root, without the root's name. "" is the
 // root. See [Key.Open].
 func (h *Hive) Key(path string) (Key, error) {
+	if h.bins == nil {
+		return Key{}, h.opError("open key", path, -1, ErrClosed)
+	}
 	if path == "" {
 		if r := h.Root(); r.Valid() {
 			return r, nil

@@ -452,6 +452,9 @@ func (s *saver) values(k Key, nk uint32) error {
 		}
 		s.vals = append(s.vals, off)
 	}
+	if h.repairing {
+		s.dropDuplicateValues(k)
+	}
 	if len(s.vals) == 0 {
 		return nil
 	}
@@ -527,6 +530,23 @@ func (s *saver) values(k Key, nk uint32) error {
 	put32(o[nkMaxValName:], maxName)
 	put32(o[nkMaxValData:], maxData)
 	return nil
+}
+
+// dropDuplicateValues keeps the first of values with one name, which is the one
+// that lookups find.
+func (s *saver) dropDuplicateValues(k Key) {
+	seen := make(map[string]struct{}, len(s.vals))
+	kept := s.vals[:0]
+	for _, off := range s.vals {
+		name := foldStored(Value{h: s.h, off: off}.RawName())
+		if _, ok := seen[name]; ok {
+			s.h.note(faultf("vk-duplicate", off, "key has another value of this name"), &k)
+			continue
+		}
+		seen[name] = struct{}{}
+		kept = append(kept, off)
+	}
+	s.vals = kept
 }
 
 // loadAll brings in all pages of a hive that is read lazily.

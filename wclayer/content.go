@@ -138,7 +138,9 @@ func (c *content) extent() (layer.Extent, error) {
 		if c.pos < c.end {
 			c.crcAt = -1
 		}
-		c.segment++
+		for c.segment < len(s.segments) && s.segments[c.segment].offset < c.end {
+			c.segment++
+		}
 	}
 	c.extents = true
 	if c.segment >= len(s.segments) {
@@ -148,7 +150,10 @@ func (c *content) extent() (layer.Extent, error) {
 	}
 	g := s.segments[c.segment]
 	c.pos, c.end = g.offset, g.offset+g.length
-	return layer.Extent{Offset: g.offset, Length: g.length}, nil
+	for i := c.segment + 1; i < len(s.segments) && s.segments[i].offset == c.end; i++ {
+		c.end += s.segments[i].length // stored apart, but one range
+	}
+	return layer.Extent{Offset: g.offset, Length: c.end - g.offset}, nil
 }
 
 func (c *content) close() error {

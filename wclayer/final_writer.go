@@ -31,8 +31,11 @@ const (
 // before their targets. Names are compared as NTFS does.
 type Writer struct {
 	path    string // of the destination
+	form    form
 	o       options
 	base    bool
+	room    int  // to be left in host names for a suffix
+	strict  bool // a directory must have its entry before what is in it
 	parents []*parent
 	stage   *staging
 	keep    *keeper
@@ -54,6 +57,12 @@ type Writer struct {
 	closed bool
 }
 
+// form is what the two directory shapes do in their own way.
+type form interface {
+	add(e *layer.Entry) error
+	complete() error
+}
+
 var (
 	_ layer.Writer       = (*Writer)(nil)
 	_ layer.ExtentWriter = (*Writer)(nil)
@@ -71,6 +80,7 @@ var (
 func Create(path string, parents []string, opts ...Option) (*Writer, error) {
 	o := newOptions(opts)
 	w := &Writer{path: path, o: o, base: len(parents) == 0, tree: newTree()}
+	w.form = w
 	for _, p := range parents {
 		w.parents = append(w.parents, &parent{path: p})
 	}
@@ -136,7 +146,7 @@ func (w *Writer) Add(e *layer.Entry) error {
 	w.count++
 	w.entry = strings.Clone(e.Path)
 	w.in.entry(e)
-	return w.fail(opWrite, e.Path, w.add(e))
+	return w.fail(opWrite, e.Path, w.form.add(e))
 }
 
 func (w *Writer) add(e *layer.Entry) error {
@@ -313,6 +323,9 @@ func (w *Writer) implied(parent, id nodeID, c string) (nodeID, error) {
 	} else {
 		id = w.newNode(parent, c)
 	}
+	if w.strict {
+		return 0, fmt.Errorf("%w: %q has no entry", layer.ErrNotDirectory, w.tree.path(id))
+	}
 	d, err := w.h.dir(w.h.depth())
 	if err != nil {
 		return 0, err
@@ -420,7 +433,7 @@ func (w *Writer) hostName(id nodeID) string {
 // hostNameFor chooses the host name of a new node and records a spelling.
 func (w *Writer) hostNameFor(id nodeID) (string, error) {
 	n := w.tree.at(id)
-	if needsSpelling(n.name, 0) || n.parent == 0 && rootReserved(n.name) {
+	if needsSpelling(n.name, w.room) || n.parent == 0 && rootReserved(n.name) || w.room > 0 && hasMetaSuffix(n.name) {
 		n.flags |= nodeSpelled
 		return spell(n.name), w.keep.index.name(n.name)
 	}
@@ -592,7 +605,7 @@ func (w *Writer) Commit() error {
 	if err := w.finish(); err != nil {
 		return w.fail(opWrite, w.entry, err)
 	}
-	if err := w.fail("commit layer directory", "", w.complete()); err != nil {
+	if err := w.fail("commit layer directory", "", w.form.complete()); err != nil {
 		return err
 	}
 	// The layer is complete and has its name. Handles that do not close well, all
@@ -628,7 +641,13 @@ func (w *Writer) complete() error {
 	if w.cloned && len(w.parents) > 0 {
 		w.keep.index.flags |= indexCloned
 	}
-	if err := w.keep.finish(true, w.o.sync == SyncFiles); err != nil {
+	return w.publish(true)
+}
+
+// publish makes the directory durable and gives it its name. always says whether
+// it has an index even if there is nothing in it.
+func (w *Writer) publish(always bool) error {
+	if err := w.keep.finish(always, w.o.sync == SyncFiles); err != nil {
 		return err
 	}
 	if err := firstError(w.source.close(), w.h.truncate(0)); err != nil {

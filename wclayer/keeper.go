@@ -136,7 +136,7 @@ func (k *keeper) finish(always, sync bool) error {
 	if k.xattr {
 		k.index.flags |= indexXattr
 	}
-	err := firstError(k.blobs.finish(sync), k.index.finish(always, sync))
+	err := firstError(k.blobs.finish(sync), k.index.finish(always || k.store != nil, sync))
 	if err == nil && k.store != nil && sync {
 		err = k.store.sync()
 	}

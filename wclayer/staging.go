@@ -68,7 +68,9 @@ func (s *staging) begin() error {
 	rand.Read(b[:]) // the name is gone before anybody can see it in a result
 	s.temp = stagingPrefix(s.name) + hex.EncodeToString(b[:])
 	if err := s.parent.mkdir(s.temp); err != nil {
-		s.temp = ""
+		if errors.Is(err, fs.ErrExist) {
+			s.temp = "" // not ours to remove
+		}
 		return err
 	}
 	root, err := s.parent.enter(s.temp)

@@ -35,7 +35,8 @@ func BuilderFile() []byte {
 
 // RegistryDefault returns the descriptor that the offline registry library of
 // Windows gives to the root key of a new hive (registry specification 1.9): 144
-// bytes, list first as it writes them.
+// bytes. Recent versions put the list first, as here; version 6.2 puts the owner
+// first.
 func RegistryDefault() []byte {
 	return must("O:BAG:BAD:(A;CI;KA;;;SY)(A;CI;KA;;;BA)(A;CI;KR;;;WD)(A;CI;KR;;;RC)", ACLFirst)
 }

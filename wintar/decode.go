@@ -116,6 +116,9 @@ func (d *decoder) decode(h *tar.Header, e *layer.Entry) bool {
 	if regular && d.findStream(h) {
 		return d.err == nil
 	}
+	if dir, base := splitName(h.Name); strings.HasPrefix(base, whiteoutPrefix) {
+		return d.whiteout(h, e, dir, base)
+	}
 	p, err := winfs.FromSlash(h.Name)
 	if err != nil {
 		d.badName("", err)
@@ -131,10 +134,6 @@ func (d *decoder) decode(h *tar.Header, e *layer.Entry) bool {
 		return true
 	}
 	e.Path = p
-	dir, base := winfs.SplitPath(p)
-	if strings.HasPrefix(base, whiteoutPrefix) {
-		return d.whiteout(h, e, dir, base)
-	}
 	d.checkName(p)
 	if regular && strings.HasSuffix(h.Name, "/") {
 		d.tell(layer.Warning, RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
@@ -232,7 +231,24 @@ func (d *decoder) checkName(p string) {
 	}
 }
 
-func (d *decoder) whiteout(h *tar.Header, e *layer.Entry, dir, base string) bool {
+// splitName splits a name of the archive before its last component.
+func splitName(name string) (dir, base string) {
+	name = strings.TrimRight(name, `/\`)
+	i := strings.LastIndexAny(name, `/\`) + 1
+	return name[:i], name[i:]
+}
+
+// whiteout decodes dir, as the archive spells it, and base, .wh. and a name. The
+// name may have all 255 units; the prefix does not count.
+func (d *decoder) whiteout(h *tar.Header, e *layer.Entry, slashDir, base string) bool {
+	dir := ""
+	if slashDir != "" {
+		var err error
+		if dir, err = winfs.FromSlash(slashDir); err != nil {
+			d.badName("", err)
+			return false
+		}
+	}
 	if h.Typeflag != tar.TypeReg {
 		d.badf(RuleBadWhiteout, layer.ErrCorrupt, "a whiteout must be an empty file, not typeflag %q", h.Typeflag)
 		return false
@@ -251,6 +267,10 @@ func (d *decoder) whiteout(h *tar.Header, e *layer.Entry, dir, base string) bool
 		return false
 	}
 	e.Kind, e.Path = layer.Whiteout, winfs.JoinPath(dir, name)
+	if err := winfs.ValidatePath(e.Path); err != nil {
+		d.badName("", err)
+		return false
+	}
 	d.checkName(e.Path)
 	return true
 }
@@ -340,8 +360,7 @@ func (d *decoder) creationText(h *tar.Header, text string) {
 	}
 	sameSecond := sec == strconv.FormatInt(h.ModTime.Unix(), 10)
 	nanos := strconv.Itoa(h.ModTime.Nanosecond())
-	proper := fmt.Sprintf("%09d", h.ModTime.Nanosecond())
-	if frac == "0" || sameSecond && frac == nanos && len(nanos) < len(strings.TrimRight(proper, "0")) {
+	if frac == "0" || sameSecond && frac == nanos && len(nanos) < 9 {
 		d.tell(layer.Warning, RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
 	}
 }

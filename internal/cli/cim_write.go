@@ -125,7 +125,9 @@ func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent st
 		return err
 	}
 	defer dst.Close()
-	if im, ok := src.(*cimlayer.ImageReader); ok && parent == "" {
+	if im, ok := src.(interface {
+		Root() (*layer.Entry, error)
+	}); ok && parent == "" {
 		root, err := im.Root()
 		if err != nil {
 			return err

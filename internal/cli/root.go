@@ -22,6 +22,7 @@ var constructors = []func(*console) *cobra.Command{
 	newUnpackCommand,
 	newCopyCommand,
 	newCheckCommand,
+	newHiveCommand,
 	newDiffCommand,
 	newCIMCommand,
 	newVersionCommand,

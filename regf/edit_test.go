@@ -1,0 +1,547 @@
+package regf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
+	"github.com/mullion/mullion/winfs"
+)
+
+// shadow is a key in memory, against which edits are simulated.
+type shadow struct {
+	name   string
+	class  string
+	sd     string
+	values map[string]shadowValue // by folded name
+	kids   map[string]*shadow     // by folded name
+}
+
+type shadowValue struct {
+	name string
+	typ  Type
+	data string
+}
+
+func newShadow(name, sd string) *shadow {
+	return &shadow{name: name, sd: sd, values: map[string]shadowValue{}, kids: map[string]*shadow{}}
+}
+
+func (s *shadow) clone() *shadow {
+	c := newShadow(s.name, s.sd)
+	c.class = s.class
+	for k, v := range s.values {
+		c.values[k] = v
+	}
+	for k, kid := range s.kids {
+		c.kids[k] = kid.clone()
+	}
+	return c
+}
+
+// same compares a hive with its shadow.
+func (s *shadow) same(k Key) error {
+	if k.Name() != s.name {
+		return fmt.Errorf("name %q, want %q", k.Name(), s.name)
+	}
+	if c, err := k.ClassBytes(); err != nil || string(c) != s.class {
+		return fmt.Errorf("%s: class %q %v, want %q", k.Path(), c, err, s.class)
+	}
+	if sd, err := k.Security(); err != nil || string(sd) != s.sd {
+		return fmt.Errorf("%s: other descriptor, %v", k.Path(), err)
+	}
+	n := 0
+	for v, err := range k.Values() {
+		if err != nil {
+			return err
+		}
+		n++
+		want, ok := s.values[winfs.Fold(v.Name())]
+		data, err := v.Data()
+		if !ok || err != nil || want.name != v.Name() || want.typ != v.Type() || want.data != string(data) {
+			return fmt.Errorf("%s: value %q of %d bytes, want %v %d, %v", k.Path(), v.Name(), len(data), ok, len(want.data), err)
+		}
+		if found, err := k.Value(strings.ToUpper(v.Name())); err == nil && found.Offset() != v.Offset() {
+			return fmt.Errorf("%s: lookup of value %q finds another", k.Path(), v.Name())
+		}
+	}
+	if n != len(s.values) {
+		return fmt.Errorf("%s: %d values, want %d", k.Path(), n, len(s.values))
+	}
+	n = 0
+	prev := ""
+	for kid, err := range k.Subkeys() {
+		if err != nil {
+			return err
+		}
+		name := kid.Name()
+		if n > 0 && winfs.CompareFold(prev, name) >= 0 {
+			return fmt.Errorf("%s: %q comes before %q", k.Path(), prev, name)
+		}
+		prev = name
+		n++
+		want := s.kids[winfs.Fold(name)]
+		if want == nil {
+			return fmt.Errorf("%s: key %q should not exist", k.Path(), name)
+		}
+		if found, err := k.Subkey(strings.ToLower(name)); winfs.EqualFold(strings.ToLower(name), name) && (err != nil || found.Offset() != kid.Offset()) {
+			return fmt.Errorf("%s: lookup of key %q: %v", k.Path(), name, err)
+		}
+		if err := want.same(kid); err != nil {
+			return err
+		}
+	}
+	if n != len(s.kids) {
+		return fmt.Errorf("%s: %d subkeys, want %d", k.Path(), n, len(s.kids))
+	}
+	return nil
+}
+
+// shadowOf reads a hive into memory.
+func shadowOf(t *testing.T, k Key) *shadow {
+	t.Helper()
+	sd, err := k.Security()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newShadow(k.Name(), string(sd))
+	class, err := k.ClassBytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.class = string(class)
+	for v, err := range k.Values() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := v.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.values[winfs.Fold(v.Name())] = shadowValue{v.Name(), v.Type(), string(data)}
+	}
+	for kid, err := range k.Subkeys() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.kids[winfs.Fold(kid.Name())] = shadowOf(t, kid)
+	}
+	return s
+}
+
+// pick walks down at random.
+func pick(r *rand.Rand, h *Hive, s *shadow) (Key, *shadow, []*shadow) {
+	k, above := h.Root(), []*shadow{}
+	for len(s.kids) > 0 && r.IntN(3) > 0 {
+		names := make([]string, 0, len(s.kids))
+		for n := range s.kids {
+			names = append(names, n)
+		}
+		sort.Strings(names)
+		n := names[r.IntN(len(names))]
+		next, err := k.Subkey(s.kids[n].name)
+		if err != nil {
+			panic(err)
+		}
+		above = append(above, s)
+		k, s = next, s.kids[n]
+	}
+	return k, s, above
+}
+
+var testDescriptors = func() []string {
+	base := string(defaultSecurity())
+	out := []string{base}
+	for i := range 4 {
+		b := []byte(base)
+		b[len(b)-1-16] ^= byte(i + 1) // another access right
+		out = append(out, string(b), string(b)+strings.Repeat("\x00", 8*i+4))
+	}
+	return out
+}()
+
+func randomName(r *rand.Rand, limit int) string {
+	switch r.IntN(12) {
+	case 0:
+		return strings.Repeat("long", 1+r.IntN(limit/4))
+	case 1:
+		return fmt.Sprintf("Ünï%d", r.IntN(50))
+	case 2:
+		return fmt.Sprintf("\u0434\u0416%d", r.IntN(50))
+	case 3:
+		return fmt.Sprintf("nul\x00in/side%d", r.IntN(9))
+	case 4:
+		return fmt.Sprintf("lone\xed\xa0\x80%d", r.IntN(9))
+	}
+	return fmt.Sprintf("%c%d", "aBcDeXyZ"[r.IntN(8)], r.IntN(300))
+}
+
+func randomData(r *rand.Rand) []byte {
+	n := []int{0, 1, 3, 4, 5, 8, 12, 100, 1000, 4000, 16343, 16344, 16345, 40000}[r.IntN(14)]
+	if r.IntN(3) > 0 {
+		n = r.IntN(64)
+	}
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	if n >= 2 && r.IntN(4) == 0 {
+		copy(b, "db")
+	}
+	return b
+}
+
+// step makes one random change to a hive and its shadow.
+func step(r *rand.Rand, h *Hive, root *shadow) error {
+	k, s, above := pick(r, h, root)
+	want := func(err, is error) error {
+		if !errors.Is(err, is) {
+			return fmt.Errorf("error %v, want %v", err, is)
+		}
+		return nil
+	}
+	switch op := r.IntN(20); {
+	case op < 6:
+		name := randomName(r, MaxKeyName)
+		if len(above) > 20 {
+			return nil
+		}
+		_, created, err := k.Create(name)
+		if err != nil {
+			return err
+		}
+		if had := s.kids[winfs.Fold(name)] != nil; had == created {
+			return fmt.Errorf("created is %v", created)
+		}
+		if created {
+			s.kids[winfs.Fold(name)] = newShadow(name, s.sd)
+		}
+	case op < 12:
+		name, data, typ := randomName(r, 400), randomData(r), Type(r.Uint32N(14))
+		if r.IntN(10) == 0 {
+			name = ""
+		}
+		if err := k.SetValue(name, typ, data); err != nil {
+			return err
+		}
+		v := s.values[winfs.Fold(name)]
+		if v == (shadowValue{}) {
+			v.name = name
+		}
+		v.typ, v.data = typ, string(data)
+		s.values[winfs.Fold(name)] = v
+	case op < 14:
+		name := randomName(r, 400)
+		for n := range s.values { // any
+			if len(s.values) == 1 {
+				name = s.values[n].name
+			}
+		}
+		err := k.DeleteValue(name)
+		if _, ok := s.values[winfs.Fold(name)]; !ok {
+			return want(err, ErrNotFound)
+		}
+		delete(s.values, winfs.Fold(name))
+		return err
+	case op < 15:
+		if len(above) == 0 {
+			return want(k.DeleteTree(), ErrInvalid)
+		}
+		if len(s.kids) > 0 {
+			if err := want(k.Delete(), ErrHasSubkeys); err != nil {
+				return err
+			}
+		}
+		delete(above[len(above)-1].kids, winfs.Fold(s.name))
+		return k.DeleteTree()
+	case op < 16:
+		class := string(randomData(r)[:0])
+		if r.IntN(2) == 0 {
+			class = strings.Repeat("c\x00", r.IntN(20))
+		}
+		s.class = class
+		return k.SetClass([]byte(class))
+	case op < 17:
+		s.sd = testDescriptors[r.IntN(len(testDescriptors))]
+		return k.SetSecurity([]byte(s.sd))
+	case op < 19:
+		name := randomName(r, MaxKeyName)
+		if len(above) == 0 {
+			_, err := k.Rename(name)
+			return want(err, ErrInvalid)
+		}
+		siblings := above[len(above)-1].kids
+		if other := siblings[winfs.Fold(name)]; other != nil && other != s {
+			_, err := k.Rename(name)
+			return want(err, ErrExists)
+		}
+		n, err := k.Rename(name)
+		if err != nil {
+			return err
+		}
+		delete(siblings, winfs.Fold(s.name))
+		s.name = name
+		siblings[winfs.Fold(name)] = s
+		if n.Name() != name {
+			return fmt.Errorf("renamed key is %q", n.Name())
+		}
+	default:
+		to, ts, tabove := pick(r, h, root)
+		name := randomName(r, MaxKeyName)
+		inside := ts == s
+		for _, a := range tabove {
+			inside = inside || a == s
+		}
+		_, err := k.CopyTo(to, name)
+		switch {
+		case inside:
+			return want(err, ErrInvalid)
+		case ts.kids[winfs.Fold(name)] != nil:
+			return want(err, ErrExists)
+		case err != nil:
+			return err
+		}
+		c := s.clone()
+		c.name = name
+		ts.kids[winfs.Fold(name)] = c
+	}
+	return nil
+}
+
+// Random edits agree with a shadow in memory, in every version, and keep every
+// invariant; the same edits give the same bytes.
+func TestEditsAgreeWithShadow(t *testing.T) {
+	seeds := 6
+	if os.Getenv("MULLION_LONG") != "" {
+		seeds = 200
+	}
+	run := func(t *testing.T, seed uint64, minor int) []byte {
+		r := rand.New(rand.NewPCG(seed, 1))
+		tick := winfs.Filetime(1)
+		opt := &Options{Clock: func() winfs.Filetime { tick++; return tick }}
+		h := New(opt)
+		if minor != 5 {
+			b, err := h.Compact(&SaveOptions{Minor: minor})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h, err = OpenBytes(b, opt); err != nil {
+				t.Fatal(err)
+			}
+		}
+		root := newShadow("ROOT", testDescriptors[0])
+		for i := range 600 {
+			if err := step(r, h, root); err != nil {
+				t.Fatalf("seed %d step %d: %v", seed, i, err)
+			}
+			if i%100 == 99 {
+				requireClean(t, h)
+				if err := root.same(h.Root()); err != nil {
+					t.Fatalf("seed %d step %d: %v", seed, i, err)
+				}
+			}
+		}
+		image, err := h.Image()
+		if err != nil {
+			t.Fatal(err)
+		}
+		compacted, err := h.Compact(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range [][]byte{image, compacted} {
+			again, err := OpenBytes(b, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			requireClean(t, again)
+			if err := root.same(again.Root()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return image
+	}
+	for seed := range uint64(seeds) {
+		for _, minor := range []int{3, 4, 5, 6} {
+			t.Run(fmt.Sprintf("%d/1.%d", seed, minor), func(t *testing.T) {
+				if a, b := run(t, seed, minor), run(t, seed, minor); !bytes.Equal(a, b) {
+					t.Error("same edits, other bytes")
+				}
+			})
+		}
+	}
+}
+
+// Edits of genuine hives agree with a shadow too.
+func TestEditGenuineHives(t *testing.T) {
+	for _, g := range corpus(t) {
+		if g.damaged() || imperfect[g.name] != "" || g.keys > 5000 {
+			continue
+		}
+		t.Run(g.name, func(t *testing.T) {
+			h, err := Open(g.path, &Options{AllowDirty: true, EditDirty: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer h.Close()
+			before, err := os.ReadFile(g.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			root := shadowOf(t, h.Root())
+			r := rand.New(rand.NewPCG(7, 7))
+			for i := range 150 {
+				if err := step(r, h, root); err != nil {
+					t.Fatalf("step %d: %v", i, err)
+				}
+			}
+			requireClean(t, h)
+			if err := root.same(h.Root()); err != nil {
+				t.Fatal(err)
+			}
+			after, err := os.ReadFile(g.path)
+			if err != nil || !bytes.Equal(before, after) {
+				t.Fatal("the file that was opened has changed", err)
+			}
+		})
+	}
+}
+
+// Many subkeys: lists split, stay in order and shrink again.
+func TestManySubkeys(t *testing.T) {
+	for _, order := range []string{"ascending", "descending", "random"} {
+		t.Run(order, func(t *testing.T) {
+			const n = 3000
+			perm := rand.New(rand.NewPCG(1, 2)).Perm(n)
+			h := New(nil)
+			for i := range n {
+				switch order {
+				case "descending":
+					i = n - 1 - i
+				case "random":
+					i = perm[i]
+				}
+				if _, created, err := h.Root().Create(fmt.Sprintf("key%d", i)); err != nil || !created {
+					t.Fatal(created, err)
+				}
+			}
+			requireClean(t, h)
+			if got := h.Root().SubkeyCount(); got != n {
+				t.Fatal(got)
+			}
+			for i := range n {
+				k, err := h.Root().SubkeyAt(i)
+				if err != nil {
+					t.Fatal(i, err)
+				}
+				if found, err := h.Key(k.Name()); err != nil || found.Offset() != k.Offset() {
+					t.Fatal(k.Name(), err)
+				}
+			}
+			if _, err := h.Root().SubkeyAt(n); !errors.Is(err, ErrorNoMoreItems) {
+				t.Error(err)
+			}
+			for _, i := range perm {
+				if err := h.Root().DeleteSubkey(fmt.Sprintf("KEY%d", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			requireClean(t, h)
+			image, err := h.Image()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(image, []byte("key1")) {
+				t.Error("names of deleted keys are left in free cells")
+			}
+		})
+	}
+}
+
+func TestSaveIsAtomic(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "hive")
+	h := New(nil)
+	if err := h.Save(name, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Save(name, nil); !errors.Is(err, ErrExists) || !errors.Is(err, ErrorFileExists) || !errors.Is(err, fs.ErrExist) {
+		t.Errorf("saving over a file: %v", err)
+	}
+	if err := h.Save(name, &SaveOptions{Overwrite: true}); err != nil {
+		t.Error(err)
+	}
+	o, err := Open(name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if err := o.Root().SetValue("v", RegSZ, []byte("x\x00\x00\x00")); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Store(name, &StoreOptions{Overwrite: true}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := again.Root().Value("V"); err != nil {
+		t.Error(err)
+	}
+	if hdr := again.Header(); hdr.Primary != 2 || hdr.Secondary != 2 {
+		t.Errorf("sequence numbers %d and %d", hdr.Primary, hdr.Secondary)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("%d files are left: %v %v", len(left), left, err)
+	}
+	if err := h.Save(filepath.Join(dir, "none", "hive"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("saving into a directory that does not exist: %v", err)
+	}
+}
+
+// A dirty hive is not edited or saved unless the caller insists.
+func TestDirtyHiveIsRefused(t *testing.T) {
+	name := testenv.Corpus(t, "hives", "mkorman90_regipy", "SECURITY")
+	if _, err := Open(name, nil); !errors.Is(err, ErrDirty) || !errors.Is(err, ErrorNotRegistryFile) {
+		t.Errorf("open: %v", err)
+	}
+	h, err := Open(name, &Options{AllowDirty: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := h.Root().SetValue("v", RegSZ, nil); !errors.Is(err, ErrDirty) {
+		t.Errorf("edit: %v", err)
+	}
+	if _, err := h.Compact(nil); !errors.Is(err, ErrDirty) {
+		t.Errorf("save: %v", err)
+	}
+	if _, err := h.Image(); !errors.Is(err, ErrDirty) {
+		t.Errorf("store: %v", err)
+	}
+	if h, err = Open(name, &Options{AllowDirty: true, EditDirty: true}); err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := h.Root().SetValue("v", RegSZ, nil); err != nil {
+		t.Error(err)
+	}
+	b, err := h.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := OpenBytes(b, nil); err != nil || again.Dirty() {
+		t.Error("edited hive is dirty", err)
+	}
+}

@@ -1,0 +1,38 @@
+package regf
+
+// Version returns the version of the Offline Registry Library whose behaviour this
+// package has, as ORGetVersion does: 1.0, and the layout measured on the library
+// of Windows 6.2.
+func Version() (major, minor uint32) { return 1, 0 }
+
+// QueryValue is ORGetValue: the type and size of a value, below an optional path,
+// and its data in buf. A nil buffer asks for type and size only; one that is too
+// small gives ErrMoreData with the size that is needed.
+func (k Key) QueryValue(path, name string, buf []byte) (Type, int, error) {
+	if path != "" {
+		s, err := k.Open(path)
+		if err != nil {
+			return 0, 0, err
+		}
+		k = s
+	}
+	v, err := k.Value(name)
+	if err != nil {
+		return 0, 0, err
+	}
+	n, err := v.CopyData(buf)
+	return v.Type(), n, err
+}
+
+// CopySecurity is ORGetKeySecurity: the descriptor in buf and its size. A buffer
+// that is too small, nil too, gives ErrMoreData with the size that is needed.
+func (k Key) CopySecurity(buf []byte) (int, error) {
+	sd, err := k.Security()
+	if err != nil {
+		return 0, err
+	}
+	if len(buf) < len(sd) {
+		return len(sd), k.err("read security", ErrMoreData)
+	}
+	return copy(buf, sd), nil
+}

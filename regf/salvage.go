@@ -1,0 +1,261 @@
+package regf
+
+import (
+	"strings"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// RecoveredKey is a key that is not part of the tree any more: its cell is free, or
+// in use and nothing points at it. What it says was true once; its parent may
+// have been replaced since.
+type RecoveredKey struct {
+	Offset    uint32 // where its cell began
+	Name      string
+	Path      string // path of the parent, where a key is still there
+	LastWrite winfs.Filetime
+	Free      bool // from free space; otherwise from a cell that is in use
+	Values    []RecoveredValue
+}
+
+// RecoveredValue is a value that is not part of the tree any more.
+type RecoveredValue struct {
+	Offset   uint32
+	Name     string
+	Type     Type
+	Size     int    // as it was declared
+	Data     []byte // a copy; nil where Complete is false and nothing is left
+	Complete bool   // the bytes of Data were not given to anything else since
+	Free     bool
+}
+
+// Recovered is what Hive.Recovered brings back.
+type Recovered struct {
+	Keys   []RecoveredKey
+	Values []RecoveredValue // those that no recovered key lists
+}
+
+// maxRecovered bounds what a hostile hive can make Recovered hold, in records and,
+// times 4,096, in bytes of data.
+const maxRecovered = 1 << 18
+
+// Recovered looks for deleted keys and values in free cells and in cells that
+// nothing points at. It needs Salvage mode and gives nothing in others. A record
+// is accepted when all of its fields can be right; what was overwritten in part
+// can still look so, which is why nothing of this is ever part of the tree.
+func (h *Hive) Recovered() (*Recovered, error) {
+	if h.bins == nil {
+		return nil, h.opError("salvage", "", -1, ErrClosed)
+	}
+	if h.mode != Salvage {
+		return &Recovered{}, nil
+	}
+	if err := h.loadAll(); err != nil {
+		return nil, h.opError("salvage", "", -1, err)
+	}
+	c := newChecker(h)
+	c.cells()
+	c.tree()
+	c.ring()
+	s := &salvager{c: c, v: c.v, out: &Recovered{}, room: maxRecovered * 4096}
+	s.markFree()
+	s.scan()
+	s.attach()
+	return s.out, nil
+}
+
+type salvager struct {
+	c    *checker
+	v    *Hive
+	free []uint64 // one bit per 8 bytes that are in free cells or between cells
+	out  *Recovered
+	room int // bytes of data that may still be copied
+
+	values map[uint32]*RecoveredValue
+	order  []uint32
+}
+
+// markFree notes all space that the tree does not use.
+func (s *salvager) markFree() {
+	n := (len(s.v.bins)/8 + 63) / 64
+	s.free = make([]uint64, n)
+	for i := range s.free {
+		s.free[i] = ^uint64(0)
+	}
+	clearRange := func(off, size uint32) {
+		for ; size > 0; off, size = off+8, size-8 {
+			s.free[off>>9] &^= 1 << (off >> 3 & 63)
+		}
+	}
+	for off := uint32(0); uint64(off) < uint64(len(s.v.bins)); off += 8 {
+		if !hasBit(s.c.owned, off) {
+			continue
+		}
+		n := int32(u32(s.v.bins[off:]))
+		if n >= 0 || uint64(off)+uint64(-int64(n)) > uint64(len(s.v.bins)) {
+			continue
+		}
+		clearRange(off, uint32(-n)&^7)
+	}
+	for p := uint32(0); uint64(p) < uint64(len(s.v.bins)); p += pageSize {
+		if string(s.v.bins[p:p+4]) == "hbin" {
+			clearRange(p, binHeader)
+		}
+	}
+}
+
+// unused reports how many bytes from off on are not used by the tree, up to n.
+func (s *salvager) unused(off, n uint32) uint32 {
+	var got uint32
+	for got < n && uint64(off+got) < uint64(len(s.v.bins)) && hasBit(s.free, (off+got)&^7) {
+		got += 8 - (off+got)&7
+	}
+	return min(got, n)
+}
+
+// scan looks at every place where a record can begin.
+func (s *salvager) scan() {
+	b := s.v.bins
+	s.values = make(map[uint32]*RecoveredValue)
+	for off := uint32(binHeader); uint64(off)+32 <= uint64(len(b)); off += 8 {
+		if !hasBit(s.free, off) || len(s.out.Keys)+len(s.order) >= maxRecovered {
+			continue
+		}
+		at := off + s.v.cellHdr
+		switch u16(b[at:]) {
+		case sigNK:
+			s.key(off, at)
+		case sigVK:
+			s.value(off, at)
+		}
+	}
+}
+
+// inFree reports whether a cell that begins at off is free: its size says so, or it
+// was merged into a larger free cell.
+func (s *salvager) inFree(off uint32) bool { return !hasBit(s.c.alloc, off) }
+
+func (s *salvager) key(off, at uint32) {
+	b := s.v.bins
+	if uint64(at)+nkSize > uint64(len(b)) || s.unused(off, nkSize+4) < nkSize+4 {
+		return
+	}
+	n := uint32(u16(b[at+nkNameLen:]))
+	latin := u16(b[at+nkFlags:])&flagNameLatin != 0
+	if n == 0 || n > 2*MaxKeyName || !latin && n%2 != 0 || s.unused(off, 4+nkSize+n) < 4+nkSize+n {
+		return
+	}
+	if u16(b[at+nkFlags:])&0xFC00&^0xF000 != 0 || u32(b[at+nkSubkeys:]) > uint32(len(b)/80) {
+		return
+	}
+	name := nameString(b[at+nkNameAt:at+nkNameAt+n], latin)
+	if strings.Contains(name, `\`) {
+		return
+	}
+	k := RecoveredKey{Offset: off, Name: name, LastWrite: winfs.Filetime(u64(b[at+nkTime:])), Free: s.inFree(off)}
+	if parent := u32(b[at+nkParent:]); parent&7 == 0 && uint64(parent)+8 <= uint64(len(b)) && hasBit(s.c.owned, parent) {
+		if _, _, err := s.v.nk(parent); err == nil {
+			k.Path = Key{h: s.v, off: parent}.Path()
+		}
+	}
+	s.out.Keys = append(s.out.Keys, k)
+}
+
+func (s *salvager) value(off, at uint32) {
+	b := s.v.bins
+	if s.unused(off, vkSize+4) < vkSize+4 {
+		return
+	}
+	n := uint32(u16(b[at+vkNameLen:]))
+	flags := u16(b[at+vkFlags:])
+	latin := flags&vkLatin != 0
+	if n > 2*MaxValueName || !latin && n%2 != 0 || flags&^3 != 0 || s.unused(off, 4+vkSize+n) < 4+vkSize+n {
+		return
+	}
+	size := u32(b[at+vkDataSize:])
+	v := &RecoveredValue{
+		Offset: off, Name: nameString(b[at+vkNameAt:at+vkNameAt+n], latin),
+		Type: Type(u32(b[at+vkType:])), Size: int(size &^ inlineBit), Free: s.inFree(off),
+	}
+	if size&inlineBit != 0 {
+		if v.Size > 4 {
+			return
+		}
+		v.Data = append([]byte{}, b[at+vkData:at+vkData+uint32(v.Size)]...)
+		v.Complete = true
+	} else if !s.data(v, u32(b[at+vkData:])) {
+		return
+	}
+	s.values[off] = v
+	s.order = append(s.order, off)
+}
+
+// data copies what is left of a value's data. It reports false where the value
+// can never have been right.
+func (s *salvager) data(v *RecoveredValue, off uint32) bool {
+	b := s.v.bins
+	size := uint32(v.Size)
+	if size == 0 {
+		v.Complete = true
+		return true
+	}
+	if off&7 != 0 || off < binHeader || uint64(off)+8 > uint64(len(b)) || v.Size > len(b) {
+		return false
+	}
+	take := func(off, size uint32) bool {
+		got := s.unused(off, size+4)
+		if got <= 4 || int(got) > s.room {
+			return false
+		}
+		v.Data = append(v.Data, b[off+s.v.cellHdr:min(off+got, uint32(len(b)))]...)
+		s.room -= int(got)
+		return got == size+4
+	}
+	if !s.v.bigData(size) {
+		v.Complete = take(off, size)
+		return true
+	}
+	at := off + s.v.cellHdr
+	if s.unused(off, 12) < 12 || u16(b[at:]) != sigDB {
+		return true
+	}
+	n, list := uint32(u16(b[at+2:])), u32(b[at+4:])
+	if list&7 != 0 || uint64(list)+4 > uint64(len(b)) || s.unused(list, 4+4*n) < 4+4*n {
+		return true
+	}
+	left := size
+	for i := range n {
+		seg := u32(b[list+4+4*i:])
+		want := min(left, segmentSize)
+		if seg&7 != 0 || seg < binHeader || uint64(seg)+8 > uint64(len(b)) || !take(seg, want) {
+			return true
+		}
+		left -= want
+	}
+	v.Complete = left == 0
+	return true
+}
+
+// attach gives values to the recovered keys that list them.
+func (s *salvager) attach() {
+	b := s.v.bins
+	for i := range s.out.Keys {
+		k := &s.out.Keys[i]
+		at := k.Offset + s.v.cellHdr
+		n, list := u32(b[at+nkValues:]), u32(b[at+nkValueList:])
+		if n == 0 || n > uint32(len(b)/4) || list&7 != 0 || uint64(list)+4 > uint64(len(b)) || s.unused(list, 4+4*n) < 4+4*n {
+			continue
+		}
+		for j := range n {
+			if v := s.values[u32(b[list+s.v.cellHdr+4*j:])]; v != nil {
+				k.Values = append(k.Values, *v)
+				delete(s.values, v.Offset)
+			}
+		}
+	}
+	for _, off := range s.order {
+		if v := s.values[off]; v != nil {
+			s.out.Values = append(s.out.Values, *v)
+		}
+	}
+}
