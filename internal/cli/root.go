@@ -22,8 +22,10 @@ var constructors = []func(*console) *cobra.Command{
 	newUnpackCommand,
 	newCopyCommand,
 	newCheckCommand,
+	newDiffCommand,
 	newHiveCommand,
 	newCIMCommand,
+	newMountCommand,
 	newVersionCommand,
 	newManCommand,
 }
