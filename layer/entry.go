@@ -67,6 +67,11 @@ type Entry struct {
 	// Size is the logical length in bytes of the main stream of a File, -1 when
 	// the source cannot tell before the stream is read. It is 0 for other kinds.
 	Size int64
+	// NoMain tells that a File has no main stream at all, which is how BackupRead
+	// reports most empty files and all links. Readers still yield an empty main
+	// stream for it. It matters to no one but a writer that reproduces another
+	// tool's bytes; the zero value is always right.
+	NoMain bool
 }
 
 // IsReparsePoint reports whether the entry carries reparse data.

@@ -1,6 +1,9 @@
 package layer
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Limits bound what a hostile layer can make a reader or a copy do. A zero field
 // means the default, a negative one no limit.
@@ -13,6 +16,47 @@ type Limits struct {
 	// Ratio is the largest allowed expansion of a compressed blob once more than
 	// 16 MiB have come out; default 1,100, just above what deflate can do (1,032).
 	Ratio int64
+}
+
+// Defaults of Limits.
+const (
+	DefaultEntries     = 10_000_000
+	DefaultFileSize    = 1 << 40
+	DefaultTotalSize   = 16 << 40
+	DefaultStreams     = 4096
+	DefaultMetadataLen = 1 << 20
+	DefaultRatio       = 1100
+)
+
+// WithDefaults returns the limits with every zero field replaced by its default
+// and every negative one by the largest value, so that a plain comparison tells
+// whether a limit is exceeded.
+func (l Limits) WithDefaults() Limits {
+	set := func(field *int64, byDefault int64) {
+		switch {
+		case *field == 0:
+			*field = byDefault
+		case *field < 0:
+			*field = math.MaxInt64
+		}
+	}
+	set(&l.Entries, DefaultEntries)
+	set(&l.FileSize, DefaultFileSize)
+	set(&l.TotalSize, DefaultTotalSize)
+	set(&l.Streams, DefaultStreams)
+	set(&l.MetadataLen, DefaultMetadataLen)
+	set(&l.Ratio, DefaultRatio)
+	return l
+}
+
+// MetadataSize is what Limits.MetadataLen counts: the bytes of the entry's names,
+// descriptor, extended attributes, reparse buffer and object identifier.
+func (e *Entry) MetadataSize() int64 {
+	n := len(e.Path) + len(e.Target) + len(e.Security) + len(e.Reparse) + len(e.ObjectID)
+	for i := range e.EAs {
+		n += len(e.EAs[i].Name) + len(e.EAs[i].Value) + 8
+	}
+	return int64(n)
 }
 
 // LimitError says which limit was exceeded. errors.Is(err, ErrLimit) holds.

@@ -2,6 +2,7 @@ package winfs
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -13,8 +14,8 @@ type Filetime int64
 
 const (
 	ticksPerSecond = 10_000_000
-	// epochTicks is 1970-01-01T00:00:00Z as a Filetime.
-	epochTicks = 116_444_736_000_000_000
+	// epochSeconds are those from 1601-01-01 to 1970-01-01.
+	epochSeconds = 11_644_473_600
 )
 
 // Errors of time conversion.
@@ -38,34 +39,26 @@ func FiletimeFromTime(t time.Time) (Filetime, error) {
 
 // filetimeFromUnix takes seconds since 1970, rounded down, and 0..999,999,999 ns.
 func filetimeFromUnix(sec, nsec int64) (Filetime, error) {
-	const (
-		maxSec = (1<<63 - 1 - epochTicks) / ticksPerSecond
-		minSec = (-1<<63)/ticksPerSecond - epochTicks/ticksPerSecond
-	)
-	if sec > maxSec || sec < minSec {
+	// One second more on either side than a Filetime reaches, so that what follows
+	// cannot wrap before the last, exact comparison.
+	const reach = math.MaxInt64/ticksPerSecond + 1
+	if sec < -reach-epochSeconds || sec > reach-epochSeconds {
 		return 0, ErrTimeRange
 	}
-	// In range, sec*1e7 may still be just below the minimum; add in the order that
-	// cannot wrap.
-	shifted := sec + epochTicks/ticksPerSecond
-	ticks := nsec / 100
-	if shifted == maxSec+epochTicks/ticksPerSecond && ticks > (1<<63-1)%ticksPerSecond {
+	s, ticks := sec+epochSeconds, nsec/100
+	if s < 0 { // from rounded down to rounded towards zero: both parts negative
+		s, ticks = s+1, ticks-ticksPerSecond
+	}
+	// |s| is at most reach, so the product is off the end of int64 for s == reach
+	// alone.
+	if s == reach {
 		return 0, ErrTimeRange
 	}
-	if shifted < 0 { // bring the product towards zero before adding
-		if shifted == (-1<<63)/ticksPerSecond-1 {
-			return 0, ErrTimeRange
-		}
-		if ticks > 0 {
-			shifted, ticks = shifted+1, ticks-ticksPerSecond
-		}
-		hi := shifted * ticksPerSecond
-		if hi < -1<<63-ticks {
-			return 0, ErrTimeRange
-		}
-		return Filetime(hi + ticks), nil
+	whole := s * ticksPerSecond
+	if s >= 0 && ticks > math.MaxInt64-whole || s <= 0 && ticks < math.MinInt64-whole {
+		return 0, ErrTimeRange
 	}
-	return Filetime(shifted*ticksPerSecond + ticks), nil
+	return Filetime(whole + ticks), nil
 }
 
 // unix splits into seconds since 1970, rounded down, and 0..9,999,999 ticks.
@@ -74,7 +67,7 @@ func (f Filetime) unix() (sec, ticks int64) {
 	if ticks < 0 {
 		sec, ticks = sec-1, ticks+ticksPerSecond
 	}
-	return sec - epochTicks/ticksPerSecond, ticks
+	return sec - epochSeconds, ticks
 }
 
 // Time returns the exact time in UTC. The unset value 0 gives 1601-01-01.
@@ -110,9 +103,10 @@ func (f Filetime) PAX() string {
 	return string(b)
 }
 
-// ParsePAXTime reads PAX time text: optional sign, seconds, optional fraction of
-// any length. Digits below 100 ns are dropped from the magnitude's end. Malformed
-// text gives ErrTimeSyntax, an impossible time ErrTimeRange.
+// ParsePAXTime reads PAX time text of at most 64 bytes: optional minus sign,
+// seconds, optional dot and fraction. Digits below 100 ns are dropped, which moves
+// a negative time towards 1970. Malformed text gives ErrTimeSyntax, a time that no
+// Filetime can hold ErrTimeRange.
 func ParsePAXTime(s string) (Filetime, error) {
 	whole, frac, _ := strings.Cut(s, ".")
 	digits, neg := strings.CutPrefix(whole, "-")

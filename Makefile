@@ -1,0 +1,40 @@
+# The names that a newcomer tries first. .ci/run is the whole of it.
+
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 10s
+
+.PHONY: all build test race lint fuzz bench interop man ci
+
+all: build test
+
+build: ## the program, in bin/
+	$(GO) build -o bin/mullion ./cmd/mullion
+
+test:
+	$(GO) test ./...
+
+race:
+	$(GO) test -race ./...
+
+lint:
+	test -z "$$(gofmt -l .)"
+	$(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	FUZZTIME=$(FUZZTIME) scripts/fuzz-all
+
+interop: ## layers that other tools write
+	cd interop && $(GO) test ./...
+
+bench: ## tables against peers and floors
+	cd bench && $(GO) run .
+
+man: build
+	bin/mullion man out/man1
+
+ci:
+	.ci/run

@@ -1,0 +1,265 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/mullion/mullion/layer"
+)
+
+// ratioFloor is how much may come out before the ratio counts.
+const ratioFloor = 16 << 20
+
+// defaultRatio is the default of layer.Limits.Ratio.
+const defaultRatio = 1100
+
+// ReaderOption configures NewReader.
+type ReaderOption func(*readerOptions)
+
+type readerOptions struct {
+	digest, diffID Digest
+	size           int64
+	limits         layer.Limits
+	sum, stored    bool
+	closer         io.Closer
+}
+
+// WithDigest makes the reader fail unless the stored bytes have this digest and
+// this size in bytes; size -1 is any.
+func WithDigest(d Digest, size int64) ReaderOption {
+	return func(o *readerOptions) { o.digest, o.size = d, size }
+}
+
+// WithDiffID makes the reader fail unless the decompressed bytes have this digest.
+func WithDiffID(d Digest) ReaderOption { return func(o *readerOptions) { o.diffID = d } }
+
+// WithLimits sets limits; this package uses Ratio.
+func WithLimits(l layer.Limits) ReaderOption { return func(o *readerOptions) { o.limits = l } }
+
+// WithSums makes the reader compute both digests although none is expected, for
+// Digest and DiffID.
+func WithSums() ReaderOption { return func(o *readerOptions) { o.sum = true } }
+
+// Stored makes the reader yield the stored bytes, verified and not decompressed.
+func Stored() ReaderOption { return func(o *readerOptions) { o.stored = true } }
+
+// WithCloser has the reader's Close close c, the source, and NewReader close it when
+// it fails. A source whose Close may be called during a Read, as that of an os.File,
+// is expected.
+func WithCloser(c io.Closer) ReaderOption { return func(o *readerOptions) { o.closer = c } }
+
+// Reader yields the decompressed bytes of a blob.
+type Reader struct {
+	format Format
+	stored *stage
+	plain  *stage // what comes out of decompression; nil if that is stored itself
+	cancel context.CancelFunc
+	diffID Digest // expected, where plain is nil
+	closer io.Closer
+	err    error
+}
+
+// NewReader begins to read a blob. The caller must Close the reader. Close does not
+// wait for a Read of src that is under way and does not close src; see WithCloser.
+func NewReader(ctx context.Context, src io.Reader, options ...ReaderOption) (*Reader, error) {
+	o := readerOptions{size: -1}
+	for _, f := range options {
+		f(&o)
+	}
+	r, err := newReader(ctx, src, &o)
+	if err != nil && o.closer != nil {
+		o.closer.Close()
+	}
+	return r, err
+}
+
+func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, error) {
+	for _, d := range []Digest{o.digest, o.diffID} {
+		if d != "" {
+			if _, err := ParseDigest(string(d)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &Reader{cancel: cancel, diffID: o.diffID, closer: o.closer}
+	r.stored = newStage(ctx, "blob", src, o.digest, o.size)
+	r.stored.start(algorithmOf(o.digest, o.diffID, o.sum), nil)
+
+	head, err := r.stored.peek(detectLength)
+	if err == nil || err == io.EOF {
+		r.format, err = Detect(head)
+	}
+	if o.stored && (err == nil || errors.Is(err, ErrCompression)) {
+		r.diffID = ""
+		return r, nil
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if r.format == Plain && (o.diffID == "" || o.diffID.Algorithm() == r.stored.algorithm) {
+		return r, nil // the diff ID, if any, is the digest of the first stage
+	}
+	d, err := newDecompressor(r.format, r.stored)
+	if err != nil {
+		cancel()
+		return nil, r.decompressError(err)
+	}
+	r.plain = newStage(ctx, "diff ID", &decompressed{r, d}, o.diffID, -1)
+	r.plain.start(algorithmOf(o.diffID, "", o.sum), ratioCheck(r, o.limits.Ratio))
+	return r, nil
+}
+
+// algorithmOf tells what to hash with: what is expected, else SHA-256 if a sum is
+// wanted at all. A plain blob is its own diff ID and is hashed once.
+func algorithmOf(want, other Digest, sum bool) string {
+	switch {
+	case want != "":
+		return want.Algorithm()
+	case other != "":
+		return other.Algorithm()
+	case sum:
+		return "sha256"
+	}
+	return ""
+}
+
+func ratioCheck(r *Reader, ratio int64) func() error {
+	if ratio == 0 {
+		ratio = defaultRatio
+	}
+	if ratio < 0 {
+		return nil
+	}
+	return func() error {
+		out, in := r.plain.n.Load(), r.stored.n.Load()
+		if out > ratioFloor && out/ratio > in {
+			return &layer.LimitError{Limit: "Ratio", Max: ratio}
+		}
+		return nil
+	}
+}
+
+// decompressed is the decompressor as the source of the second stage.
+type decompressed struct {
+	r *Reader
+	d io.ReadCloser
+}
+
+func (d *decompressed) Read(p []byte) (int, error) {
+	n, err := d.d.Read(p)
+	if err != nil {
+		d.d.Close()
+	}
+	if err == io.EOF {
+		// The decompressor is content; the blob is only when its own end was seen,
+		// which also compares its digest.
+		if _, err := d.r.stored.Read(make([]byte, 1)); err != io.EOF {
+			if err == nil {
+				err = fmt.Errorf("%w: %v data is followed by something else", ErrCorrupt, d.r.format)
+			}
+			return n, err
+		}
+	} else if err != nil {
+		err = d.r.decompressError(err)
+	}
+	return n, err
+}
+
+// decompressError keeps errors of the source as they are and names the others. A
+// stream that does not decompress because it was damaged on the way is better
+// described by its digest, so the rest of it is read for that.
+func (r *Reader) decompressError(err error) error {
+	var mismatch *MismatchError
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.As(err, &mismatch), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	if r.stored.want != "" || r.stored.size >= 0 {
+		if _, rest := io.Copy(io.Discard, r.stored); errors.As(rest, &mismatch) {
+			return rest
+		}
+	}
+	if errors.As(err, &corrupt) {
+		return fmt.Errorf("%w: %v at offset %#x", ErrCorrupt, r.format, int64(corrupt))
+	}
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: %v: %w", ErrCorrupt, r.format, io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("%w: %v: %w", ErrCorrupt, r.format, err)
+}
+
+// Read yields decompressed bytes. It returns io.EOF only when everything that was
+// expected of the blob has held.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	s := r.last()
+	n, err := s.Read(p)
+	if err == io.EOF && r.plain == nil && r.diffID != "" {
+		if got := r.stored.sum; got != r.diffID {
+			err = &MismatchError{What: "diff ID", Want: string(r.diffID), Got: string(got), Err: ErrDigest}
+		}
+	}
+	r.err = err
+	return n, err
+}
+
+func (r *Reader) last() *stage {
+	if r.plain != nil {
+		return r.plain
+	}
+	return r.stored
+}
+
+// Finish reads what is left and returns nil if everything that was expected of the
+// blob has held. Consumers that know their end before io.EOF call it before they
+// publish anything.
+func (r *Reader) Finish() error {
+	if r.err == nil {
+		_, _ = io.CopyBuffer(io.Discard, struct{ io.Reader }{r}, make([]byte, 32<<10))
+	}
+	if r.err == io.EOF {
+		return nil
+	}
+	return r.err
+}
+
+// Format returns the compression that was found.
+func (r *Reader) Format() Format { return r.format }
+
+// Digest returns the digest of the stored bytes, "" if none was computed. It is
+// known after io.EOF.
+func (r *Reader) Digest() Digest { return r.stored.result() }
+
+// DiffID returns the digest of the decompressed bytes, "" if none was computed. It
+// is known after io.EOF.
+func (r *Reader) DiffID() Digest { return r.last().result() }
+
+// StoredSize returns how many bytes have been read from the source so far.
+func (r *Reader) StoredSize() int64 { return r.stored.n.Load() }
+
+// Size returns how many decompressed bytes there have been so far.
+func (r *Reader) Size() int64 { return r.last().n.Load() }
+
+// Close stops the reader. It is allowed to close twice.
+func (r *Reader) Close() error {
+	r.cancel()
+	if r.err == nil {
+		r.err = layer.ErrClosed
+	}
+	if c := r.closer; c != nil {
+		r.closer = nil
+		return c.Close()
+	}
+	return nil
+}

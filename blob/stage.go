@@ -1,0 +1,214 @@
+package blob
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"strconv"
+	"sync/atomic"
+)
+
+const (
+	chunkSize = 256 << 10
+	// chunksAhead bounds how far a stage runs ahead of the next one: 2 MiB.
+	chunksAhead = 8
+)
+
+// A chunk is a piece of the stream on its way to two readers, the hash and the
+// next stage. Who lets go of it last gives it back.
+type chunk struct {
+	buf  []byte // filled part
+	refs atomic.Int32
+}
+
+// A stage reads ahead from a source in a goroutine of its own, hashes what it has
+// read in another, and is read by the next stage. Its Read returns io.EOF only
+// after the digest and the size were compared with what is expected.
+type stage struct {
+	ctx  context.Context
+	src  io.Reader
+	what string // for errors
+
+	algorithm string // of the hash, "" for none
+
+	want Digest // expected digest, "" for none
+	size int64  // expected size, -1 for none
+
+	full chan *chunk // to the next stage; closed after the last
+	free chan *chunk
+	done chan struct{} // closed when err and sum are final, before full is
+	err  error         // why the stream ended; io.EOF when all is well
+	sum  Digest
+	n    atomic.Int64 // bytes read from the source
+
+	cur *chunk // what the next stage is reading
+	pos int
+}
+
+func newStage(ctx context.Context, what string, src io.Reader, want Digest, size int64) *stage {
+	return &stage{
+		ctx: ctx, what: what, src: src, want: want, size: size,
+		full: make(chan *chunk, chunksAhead), free: make(chan *chunk, chunksAhead),
+		done: make(chan struct{}),
+	}
+}
+
+// start begins to read; check, if not nil, is asked after every chunk whether to go
+// on. algorithm "" is no hash.
+func (s *stage) start(algorithm string, check func() error) {
+	for range chunksAhead {
+		s.free <- nil // allocated when first used: small blobs stay small
+	}
+	s.algorithm = algorithm
+	go s.run(check)
+}
+
+func (s *stage) run(check func() error) {
+	defer close(s.full)
+	defer close(s.done)
+	hashing := make(chan *chunk, chunksAhead)
+	sum := make(chan string, 1)
+	h, hashed := newHash(s.algorithm)
+	if hashed {
+		go func() {
+			for c := range hashing {
+				h.Write(c.buf)
+				s.release(c)
+			}
+			sum <- hex.EncodeToString(h.Sum(nil))
+		}()
+	}
+	err := s.pump(hashing, hashed, check)
+	close(hashing)
+	if hashed {
+		s.sum = Digest(s.algorithm + ":" + <-sum)
+	}
+	if err == io.EOF {
+		if n := s.n.Load(); s.size >= 0 && n != s.size {
+			err = s.sizeError(n)
+		} else if s.want != "" && s.sum != s.want {
+			err = &MismatchError{What: s.what, Want: string(s.want), Got: string(s.sum), Err: ErrDigest}
+		}
+	}
+	s.err = err
+}
+
+func (s *stage) sizeError(n int64) error {
+	return &MismatchError{What: s.what, Want: strconv.FormatInt(s.size, 10), Got: strconv.FormatInt(n, 10), Err: ErrSize}
+}
+
+// pump moves chunks from the source to the hasher and the next stage.
+func (s *stage) pump(hashing chan<- *chunk, hashed bool, check func() error) error {
+	for {
+		var c *chunk
+		select {
+		case c = <-s.free:
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+		if c == nil {
+			c = &chunk{buf: make([]byte, chunkSize)}
+		}
+		n, err := fill(s.src, c.buf[:chunkSize])
+		if n > 0 {
+			if total := s.n.Add(int64(n)); s.size >= 0 && total > s.size {
+				return s.sizeError(total) // do not read the rest of an endless blob
+			}
+			c.buf = c.buf[:n]
+			c.refs.Store(1)
+			if hashed {
+				c.refs.Store(2)
+				hashing <- c // never blocks for long: the hasher waits for nothing
+			}
+			select {
+			case s.full <- c:
+			case <-s.ctx.Done():
+				return context.Cause(s.ctx)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if check != nil {
+			if err := check(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// fill reads until b is full or the source ends. Full chunks also make what comes
+// after independent of how the source cuts its reads.
+func fill(r io.Reader, b []byte) (int, error) {
+	n, empty := 0, 0
+	for n < len(b) {
+		m, err := r.Read(b[n:])
+		n += m
+		if err != nil {
+			return n, err
+		}
+		if m == 0 {
+			if empty++; empty > 100 {
+				return n, io.ErrNoProgress
+			}
+			continue
+		}
+		empty = 0
+	}
+	return n, nil
+}
+
+func (s *stage) release(c *chunk) {
+	if c.refs.Add(-1) == 0 {
+		s.free <- c // has room: there are never more chunks than slots
+	}
+}
+
+// Read yields the bytes of the source.
+func (s *stage) Read(p []byte) (int, error) {
+	if err := s.next(); err != nil {
+		return 0, err
+	}
+	n := copy(p, s.cur.buf[s.pos:])
+	s.pos += n
+	return n, nil
+}
+
+// next makes sure that the current chunk has unread bytes.
+func (s *stage) next() error {
+	for s.cur == nil || s.pos == len(s.cur.buf) {
+		if s.cur != nil {
+			s.release(s.cur)
+			s.cur = nil
+		}
+		select {
+		case c, ok := <-s.full:
+			if !ok {
+				return s.err
+			}
+			s.cur, s.pos = c, 0
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+	}
+	return nil
+}
+
+// peek returns up to n bytes without consuming them, and io.EOF if there are
+// fewer. It is used before anything was read.
+func (s *stage) peek(n int) ([]byte, error) {
+	if err := s.next(); err != nil {
+		return nil, err
+	}
+	return s.cur.buf[:min(n, len(s.cur.buf))], nil
+}
+
+// result returns the digest once the stream has ended.
+func (s *stage) result() Digest {
+	select {
+	case <-s.done:
+		return s.sum
+	default:
+		return ""
+	}
+}

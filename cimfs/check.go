@@ -1,0 +1,487 @@
+package cimfs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// Severity orders findings: an Error is something that the driver refuses, or
+// worse, or that loses data; a Warning is unusual but harmless.
+type Severity uint8
+
+// The severities.
+const (
+	Warning Severity = iota + 1
+	SevereError
+)
+
+// String returns "warning" or "error".
+func (s Severity) String() string {
+	if s == Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// Finding is one thing that Check has to say.
+type Finding struct {
+	Severity Severity
+	Rule     string // stable identifier, kebab-case: "name-order"
+	Path     string // inside the image, if known
+	File     string // file of the set, if known
+	Offset   int64  // byte offset in File, -1 if unknown
+	Message  string // one sentence
+}
+
+// String formats the finding as one line.
+func (f Finding) String() string {
+	s := f.Severity.String() + " " + f.Rule
+	if f.Path != "" {
+		s += fmt.Sprintf(" %q", f.Path)
+	}
+	if f.File != "" {
+		s += " " + f.File
+		if f.Offset >= 0 {
+			s += fmt.Sprintf(" at %#x", f.Offset)
+		}
+	}
+	return s + ": " + f.Message
+}
+
+// CheckOptions tell how much Check does.
+type CheckOptions struct {
+	// SkipContent leaves out what needs the bytes of files: digests and padding in
+	// the data regions.
+	SkipContent bool
+	// MaxFindings ends the check after so many; 0 means 1,000.
+	MaxFindings int
+}
+
+// Check opens an image and checks it. An image too broken to be opened gives one
+// finding with the rule "open".
+func Check(dir, name string, opts CheckOptions) ([]Finding, error) {
+	im, err := Open(dir, name)
+	if err != nil {
+		if f, ok := findingOf("open", "", err); ok {
+			return []Finding{f}, nil
+		}
+		return nil, err
+	}
+	defer im.Close()
+	return im.Check(opts)
+}
+
+// Check verifies everything that is known about the format: the bounds that the
+// driver insists on, for a read past a region stops the whole Windows kernel, and
+// what all genuine images have in common. Objects that nothing refers to, such as
+// the content of a file that was replaced, are not mentioned.
+//
+// The regions of parents are checked as far as this image refers to them; the rest
+// is the business of a check of the parent. Memory is about 48 bytes for each
+// object and 5 for each file, bounded by the limits given to Open.
+//
+// The error is for what kept the check from going on, such as a failing disk.
+// Wrong content gives findings, ordered by file and offset.
+func (im *Image) Check(opts CheckOptions) ([]Finding, error) {
+	if opts.MaxFindings <= 0 {
+		opts.MaxFindings = 1000
+	}
+	// The check has a view of its own, whose reads of metadata go through a cache.
+	own, err := openFiles(&Image{name: im.name, opener: im.opener, limits: im.limits, oneReader: true})
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
+	c := &checker{im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[uint64]bool)}
+	err = c.run()
+	slices.SortStableFunc(c.findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
+	})
+	if err == errEnough {
+		err = nil
+	}
+	if err != nil {
+		return c.findings, im.fail("check", "", err)
+	}
+	return c.findings, nil
+}
+
+// errEnough ends a check that has found MaxFindings.
+var errEnough = errors.New("enough findings")
+
+// findingOf turns an error that blames the image into a finding.
+func findingOf(rule, path string, err error) (Finding, bool) {
+	switch {
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrUnsupportedImage), errors.Is(err, ErrNotImage),
+		errors.Is(err, ErrVersion), errors.Is(err, errNotExist), errors.Is(err, ErrMetadata):
+	default:
+		return Finding{}, false
+	}
+	f := Finding{Severity: SevereError, Rule: rule, Path: path, Offset: -1, Message: err.Error()}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		f.File, f.Offset, f.Message = e.File, e.Offset, e.Err.Error()
+	}
+	if p := (*place)(nil); errors.As(err, &p) {
+		f.File, f.Offset = p.file, p.offset
+		if err == error(p) {
+			f.Message = p.err.Error()
+		}
+	}
+	return f, true
+}
+
+type checker struct {
+	im       *Image
+	raw      *Image // the same, for several goroutines
+	opts     CheckOptions
+	findings []Finding
+	cache    *blockCache
+	objects  [][]object // of each own region, by offset
+	total    int64
+	entries  int64
+	upcase   []uint16
+
+	reached  idSet    // files with at least one name
+	dirs     idSet    // directories whose table was read
+	parentOK idSet    // files whose parent field names a directory that has them
+	names    []uint32 // names of each file, in version 3
+	checked  map[uint64]bool
+
+	dir, name string // of the file being checked
+}
+
+// add keeps a finding.
+func (c *checker) add(f Finding) error {
+	if len(c.findings) >= c.opts.MaxFindings {
+		return errEnough
+	}
+	c.findings = append(c.findings, f)
+	if len(c.findings) >= c.opts.MaxFindings {
+		return errEnough
+	}
+	return nil
+}
+
+func (c *checker) path() string {
+	if c.name == "" {
+		return c.dir
+	}
+	return joinPath(c.dir, c.name)
+}
+
+// blame makes a finding of an error; an error that does not blame the image is
+// returned.
+func (c *checker) blame(rule string, err error) error {
+	if err == nil || err == errEnough {
+		return err
+	}
+	f, ok := findingOf(rule, c.path(), err)
+	if !ok {
+		return err
+	}
+	return c.add(f)
+}
+
+// wrong makes a finding about the bytes at o.
+func (c *checker) wrong(rule string, o RegionOffset, format string, args ...any) error {
+	return c.blame(rule, c.im.where(o, corrupt(format, args...)))
+}
+
+// unusual makes a warning about the bytes at o.
+func (c *checker) unusual(rule string, o RegionOffset, format string, args ...any) error {
+	f := Finding{Warning, rule, c.path(), "", o.Offset(), fmt.Sprintf(format, args...)}
+	if i := o.Region(); i < len(c.im.regions) {
+		f.File = c.im.regions[i].name()
+	}
+	return c.add(f)
+}
+
+// inFile makes a finding about a file of the set.
+func (c *checker) inFile(sev Severity, rule, file string, off int64, format string, args ...any) error {
+	return c.add(Finding{sev, rule, "", file, off, fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) run() error {
+	im := c.im
+	if im.own.Count == 0 {
+		if err := c.inFile(SevereError, "no-regions", im.name, imageRegionsAt, "the image has no region of its own"); err != nil {
+			return err
+		}
+	}
+	for i := range im.regions {
+		if err := c.region(i); err != nil {
+			return err
+		}
+	}
+	for i := range im.own.Count {
+		if err := c.objectTable(i); err != nil {
+			return err
+		}
+	}
+	if err := c.contents(); err != nil {
+		return err
+	}
+	if err := c.fileSystem(); err != nil {
+		return err
+	}
+	return c.files()
+}
+
+// region checks what a region file as a whole shows.
+func (c *checker) region(i int) error {
+	r, err := c.im.region(i)
+	if err != nil {
+		return c.blame("region-open", err)
+	}
+	if i < c.im.ownBase() {
+		return nil
+	}
+	if r.major != uint32(c.im.version) {
+		if err := c.inFile(SevereError, "region-version", r.name(), headerMajorAt, "version is %d, that of the image %d", r.major, c.im.version); err != nil {
+			return err
+		}
+	}
+	if (r.n == 0) != (r.typ == MetadataRegion) {
+		if err := c.inFile(SevereError, "region-type", r.name(), regionTypeAt, "region %d is of type %v; region 0 and only it holds metadata", r.n, r.typ); err != nil {
+			return err
+		}
+	}
+	var b [regionHeaderSize]byte
+	if err := readFull(r.src, b[:], 0); err != nil {
+		return err
+	}
+	if n := le.Uint32(b[headerLengthAt:]); n != regionHeaderSize {
+		if err := c.inFile(SevereError, "header-length", r.name(), headerLengthAt, "header length is %#x", n); err != nil {
+			return err
+		}
+	}
+	if le.Uint32(b[headerMinorAt:]) != 0 {
+		if err := c.inFile(SevereError, "region-version", r.name(), headerMinorAt, "minor version is not 0"); err != nil {
+			return err
+		}
+	}
+	if r.src.Size()%r.typ.align() != 0 {
+		return c.inFile(SevereError, "region-size", r.name(), r.src.Size(), "size is not a multiple of %d", r.typ.align())
+	}
+	return nil
+}
+
+// objectTable checks an object table by itself and keeps its entries by offset.
+func (c *checker) objectTable(n int) error {
+	index := c.im.ownBase() + n
+	c.objects = append(c.objects, nil)
+	r, err := c.im.region(index)
+	if err != nil {
+		return nil // reported already
+	}
+	name := objectIDName(r.set.GUID, n)
+	if err := c.objectHeader(name, r); err != nil {
+		return err
+	}
+	var list []object
+	var stop error
+	var last object
+	i := int64(0)
+	err = c.im.objects(index, func(o object) bool {
+		at := objectHeaderSize + i*objectEntrySize
+		say := func(rule, format string, args ...any) {
+			if stop == nil {
+				stop = c.inFile(SevereError, rule, name, at, format, args...)
+			}
+		}
+		if c.total++; c.total > c.im.limits.Objects {
+			stop = because(ErrLimit, "more than %d objects", c.im.limits.Objects)
+			return false
+		}
+		if i > 0 {
+			switch k := last.compare(&o); {
+			case k > 0:
+				say("object-order", "entry %d is not in the order of length and digest", i)
+			case k == 0:
+				say("object-duplicate", "entry %d has the length and digest of the one before", i)
+			}
+		}
+		last = o
+		i++
+		off := o.at.Offset()
+		switch {
+		case o.at>>48 != RegionOffset(index) || off < r.typ.start() || off%r.typ.align() != 0:
+			say("object-offset", "an object at %#x", off)
+			return stop == nil
+		case o.length == 0 || o.length > uint64(r.src.Size()) || off > r.src.Size()-int64(o.length):
+			say("object-bounds", "an object of %d bytes at %#x in a region of %d", o.length, off, r.src.Size())
+			return stop == nil
+		case o.length <= digestSize && o.digest != zeroTail(o.digest, o.length):
+			say("object-digest", "a short object's digest has bytes after the object")
+		}
+		list = append(list, o)
+		return stop == nil
+	})
+	if err != nil {
+		return c.blame("object-table", err)
+	}
+	if stop != nil {
+		return stop
+	}
+	slices.SortFunc(list, func(a, b object) int { return cmp.Compare(a.at, b.at) })
+	c.objects[n] = list
+	end := r.typ.start()
+	for i := range list {
+		if o := &list[i]; o.at.Offset() < end {
+			if err := c.inFile(SevereError, "object-overlap", r.name(), o.at.Offset(), "two objects overlap"); err != nil {
+				return err
+			}
+		}
+		end = max(end, list[i].at.Offset()+int64(list[i].length))
+	}
+	return nil
+}
+
+// zeroTail clears what follows an object of n bytes in its digest.
+func zeroTail(d digest, n uint64) digest {
+	clear(d[n:])
+	return d
+}
+
+func (c *checker) objectHeader(name string, r *region) error {
+	src, err := c.im.opener.OpenFile(name)
+	if err != nil {
+		return c.blame("object-table-missing", &place{name, -1, err})
+	}
+	defer src.Close()
+	var b [objectHeaderSize]byte
+	if src.Size() < objectHeaderSize {
+		return nil // reported by the reading of it
+	}
+	if err := readFull(src, b[:], 0); err != nil {
+		return err
+	}
+	count := int64(le.Uint32(b[objectCountAt:]))
+	for _, f := range []struct {
+		at        int64
+		got, want uint64
+		what      string
+	}{
+		{headerLengthAt, uint64(le.Uint32(b[headerLengthAt:])), objectHeaderSize, "header length"},
+		{headerMajorAt, uint64(le.Uint32(b[headerMajorAt:])), uint64(c.im.version), "version"},
+		{headerMinorAt, uint64(le.Uint32(b[headerMinorAt:])), 0, "minor version"},
+		{objectIndexAt, uint64(le.Uint16(b[objectIndexAt:])), uint64(r.n), "region index"},
+		{objectTypeAt, uint64(b[objectTypeAt]), uint64(r.typ), "region type"},
+		{objectTableAt, uint64(le.Uint32(b[objectTableAt:])), objectHeaderSize, "table offset"},
+		{objectCountAt, uint64(src.Size()), uint64(objectHeaderSize + count*objectEntrySize), "file size"},
+	} {
+		if f.got != f.want {
+			if err := c.inFile(SevereError, "object-header", name, f.at, "%s is %#x, want %#x", f.what, f.got, f.want); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isObject checks that a reference is to exactly one object of the table. In the
+// region of a parent only the bounds are checked.
+func (c *checker) isObject(rule string, o RegionOffset, length int64, data bool) error {
+	r, err := c.im.span(o, length)
+	if err != nil {
+		return c.blame(rule, err)
+	}
+	if o.Offset()%r.typ.align() != 0 {
+		return c.wrong(rule, o, "object is not aligned to %d", r.typ.align())
+	}
+	if data != (r.typ != MetadataRegion) {
+		return c.wrong(rule, o, "object stands in a %v region", r.typ)
+	}
+	n := o.Region() - c.im.ownBase()
+	if n < 0 {
+		return nil
+	}
+	list := c.objects[n]
+	i, ok := slices.BinarySearchFunc(list, o, func(e object, o RegionOffset) int { return cmp.Compare(e.at, o) })
+	if !ok {
+		return c.wrong(rule, o, "object is not in the object table")
+	}
+	if list[i].length != uint64(length) {
+		return c.wrong(rule, o, "object has %d bytes, in the object table %d", length, list[i].length)
+	}
+	return nil
+}
+
+// once reports whether something at an offset is looked at for the first time.
+// The memory of it is bounded: what is forgotten is looked at again.
+func (c *checker) once(key uint64) bool {
+	if c.checked[key] {
+		return false
+	}
+	if len(c.checked) >= 1<<16 {
+		clear(c.checked)
+	}
+	c.checked[key] = true
+	return true
+}
+
+// fileSystem checks the objects at the top.
+func (c *checker) fileSystem() error {
+	im := c.im
+	if err := c.isObject("file-system", im.fileSystem, fileSystemSize, false); err != nil {
+		return err
+	}
+	if im.fileSystem.Region() < im.ownBase() {
+		if err := c.wrong("file-system", im.fileSystem, "file system object is in a parent's region"); err != nil {
+			return err
+		}
+	}
+	if err := c.isObject("upcase", im.upcaseAt, winfs.UpcaseTableSize, false); err != nil {
+		return err
+	}
+	raw := make([]byte, winfs.UpcaseTableSize)
+	if err := im.read(im.upcaseAt, raw); err != nil {
+		return c.blame("upcase", err)
+	}
+	c.upcase = make([]uint16, 65536)
+	standard := true
+	for u := range c.upcase {
+		c.upcase[u] = le.Uint16(raw[2*u:])
+		standard = standard && c.upcase[u] == winfs.Upcase(uint16(u))
+	}
+	if !standard {
+		if err := c.unusual("upcase", im.upcaseAt, "table differs from that of all genuine images"); err != nil {
+			return err
+		}
+	}
+	if err := c.isObject("file-tables", im.tablesAt, int64(im.tableCount)*tableEntrySize, false); err != nil {
+		return err
+	}
+	for n := range im.tableCount {
+		at := im.tablesAt + RegionOffset(n)*tableEntrySize
+		t, err := im.fileTable(n)
+		if err != nil {
+			if err := c.blame("file-table", err); err != nil {
+				return err
+			}
+			continue
+		}
+		if t.count != tableFiles && n != im.tableCount-1 {
+			if err := c.wrong("file-table", at, "table %d has %d records and is not the last", n, t.count); err != nil {
+				return err
+			}
+		}
+		if err := c.isObject("file-table", t.offset, int64(t.count*recordSize(im.version)), false); err != nil {
+			return err
+		}
+		var b [tableEntrySize]byte
+		if err := im.read(at, b[:]); err != nil {
+			return err
+		}
+		if le.Uint32(b[12:]) != 0 {
+			if err := c.wrong("reserved", at+12, "reserved field of a file-table entry is not 0"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

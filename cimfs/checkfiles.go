@@ -1,0 +1,558 @@
+package cimfs
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// files checks every directory and file that has a name, and that all have one.
+func (c *checker) files() error {
+	im := c.im
+	c.reached, c.dirs, c.parentOK = newIDSet(im.files), newIDSet(im.files), newIDSet(im.files)
+	if im.version >= V3 {
+		c.names = make([]uint32, im.files+1)
+	}
+	root, err := im.Root()
+	if err != nil {
+		return c.blame("root", err)
+	}
+	c.reached.add(root.id)
+	if err := c.file(root); err != nil {
+		return err
+	}
+	if im.version >= V2 && root.rec.parent != root.id {
+		if err := c.wrong("root-parent", im.fileSystem, "the root's parent is file %d", root.rec.parent); err != nil {
+			return err
+		}
+	}
+	if im.version >= V3 {
+		if err := c.rootLinks(root); err != nil {
+			return err
+		}
+	}
+	if err := c.directory("", 0, root); err != nil {
+		return err
+	}
+	c.dir, c.name = "", ""
+	for id := FileID(1); int64(id) <= im.files; id++ {
+		if !c.reached.has(id) {
+			if err := c.wrong("unreachable", c.recordAt(id), "file %d has no name", id); err != nil {
+				return err
+			}
+			continue
+		}
+		if id == im.rootID {
+			continue
+		}
+		if im.version >= V2 && !c.parentOK.has(id) {
+			if err := c.wrong("parent", c.recordAt(id), "file %d names a parent that does not have it", id); err != nil {
+				return err
+			}
+		}
+		if im.version >= V3 {
+			if err := c.linkCount(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recordAt is where a record stands, or its table if that cannot be told.
+func (c *checker) recordAt(id FileID) RegionOffset {
+	t, err := c.cache.fileTable(uint32(id-1) / tableFiles)
+	if err != nil {
+		return c.im.tablesAt
+	}
+	return t.offset + RegionOffset(int(id-1)%tableFiles*recordSize(c.im.version))
+}
+
+// directory checks the table of f and everything below. path is of f.
+func (c *checker) directory(path string, units int, f *File) error {
+	c.dirs.add(f.id)
+	c.dir, c.name = path, ""
+	t, err := c.im.directory(&f.rec)
+	if err != nil {
+		return c.blame("link-table", err)
+	}
+	if t == nil {
+		if f.rec.data.packed != uint64(TableStream)<<streamTypeShift {
+			return c.wrong("empty-directory", c.recordAt(f.id), "stream word of an empty directory is %#x", f.rec.data.packed)
+		}
+		return nil
+	}
+	if err := c.isObject("link-table", t.at, t.length, false); err != nil {
+		return err
+	}
+	if t.count == 0 {
+		return c.wrong("link-table", t.at, "an empty directory has a table")
+	}
+	if c.entries += int64(t.count); c.entries > c.im.limits.Entries {
+		return because(ErrLimit, "more than %d names", c.im.limits.Entries)
+	}
+	order := nameOrder{c: c, t: t, next: t.namesAt()}
+	cur := t.cursor(walkWindow)
+	for i := range t.count {
+		c.dir, c.name = path, ""
+		v, err := cur.value(i)
+		if err != nil {
+			return c.blame("link-table", err)
+		}
+		id := FileID(le.Uint32(v))
+		raw, err := cur.name(i)
+		if err != nil {
+			return c.blame("link-table", err)
+		}
+		if err := order.check(cur, i, raw); err != nil {
+			return err
+		}
+		if err := checkComponent(raw); err != nil {
+			if err := c.blame("name", c.im.where(t.at, err)); err != nil {
+				return err
+			}
+		}
+		name := decodeName(raw)
+		n := units + len(raw)/2
+		if units > 0 {
+			n++
+		}
+		c.name = name
+		if n > maxPath {
+			return c.wrong("path-length", t.at, "a path is longer than %d units", maxPath)
+		}
+		child := &File{im: c.im, id: id}
+		if err := c.im.readRecord(id, &child.rec, c.cache); err != nil {
+			if err := c.blame("record", c.im.where(t.at, because(ErrCorrupt, "%v", err))); err != nil {
+				return err
+			}
+			continue
+		}
+		if !c.reached.has(id) {
+			c.reached.add(id)
+			if err := c.file(child); err != nil {
+				return err
+			}
+		}
+		if child.rec.parent == f.id {
+			c.parentOK.add(id)
+		}
+		if c.im.version >= V3 {
+			if err := c.hasLink(child, f.id, name); err != nil {
+				return err
+			}
+		}
+		if child.IsDir() {
+			if c.dirs.has(id) {
+				if err := c.wrong("directory-twice", t.at, "directory %d is reached twice", id); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := c.directory(joinPath(path, name), n, child); err != nil {
+				return err
+			}
+		}
+	}
+	c.dir, c.name = path, ""
+	return order.end()
+}
+
+// nameOrder checks that names are in order and stand back to back.
+type nameOrder struct {
+	c    *checker
+	t    *linkTable
+	last []uint16
+	next int64
+}
+
+func (o *nameOrder) fold(raw []byte) []uint16 {
+	u := make([]uint16, len(raw)/2)
+	for i := range u {
+		u[i] = o.c.upcase[le.Uint16(raw[2*i:])]
+	}
+	return u
+}
+
+func (o *nameOrder) packed(cur *linkCursor, i int, raw []byte) error {
+	off, err := cur.nameOffset(i)
+	if err != nil {
+		return o.c.blame("link-table", err)
+	}
+	if off != o.next {
+		if err := o.c.wrong("name-offset", o.t.at+RegionOffset(o.t.offsetAt(i)), "name %d is at %#x, want %#x", i, off, o.next); err != nil {
+			return err
+		}
+	}
+	o.next = off + 2 + int64(len(raw))
+	return nil
+}
+
+func (o *nameOrder) check(cur *linkCursor, i int, raw []byte) error {
+	folded := o.fold(raw)
+	if err := o.packed(cur, i, raw); err != nil {
+		return err
+	}
+	if i > 0 && compareUnits(o.last, folded) >= 0 {
+		if err := o.c.wrong("name-order", o.t.at+RegionOffset(o.t.offsetAt(i)), "name %d is not behind the one before it", i); err != nil {
+			return err
+		}
+	}
+	o.last = folded
+	return nil
+}
+
+func (o *nameOrder) end() error {
+	if o.next != o.t.length {
+		return o.c.wrong("link-table-length", o.t.at, "table has %d bytes, its names end at %d", o.t.length, o.next)
+	}
+	return nil
+}
+
+func compareUnits(a, b []uint16) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return int(a[i]) - int(b[i])
+		}
+	}
+	return len(a) - len(b)
+}
+
+// file checks the record of a file and everything attached to it, but not the
+// table of a directory.
+func (c *checker) file(f *File) error {
+	r := &f.rec
+	if r.flags&^flagsKnown != 0 || c.im.version < V2 && r.flags&flagSparse != 0 {
+		if err := c.unusual("attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
+			return err
+		}
+	}
+	if r.reserved != 0 {
+		if err := c.wrong("reserved", c.recordAt(f.id), "reserved field of the record is not 0"); err != nil {
+			return err
+		}
+	}
+	if !f.IsDir() {
+		if err := c.stream(r.data, c.recordAt(f.id)); err != nil {
+			return err
+		}
+	}
+	if err := c.metadata(f); err != nil {
+		return err
+	}
+	if r.streams != 0 {
+		return c.streams(RegionOffset(r.streams))
+	}
+	return nil
+}
+
+// stream checks where a stream's bytes are.
+func (c *checker) stream(s stream, from RegionOffset) error {
+	if s.sparse() {
+		if s.offset != 0 || s.kind() != PlainStream || c.im.version < V2 {
+			return c.wrong("sparse", from, "sparse stream of type %d with offset %v", s.kind(), RegionOffset(s.offset))
+		}
+		return nil
+	}
+	if s.length() == 0 {
+		if s != (stream{}) {
+			return c.wrong("empty-stream", from, "empty stream with offset %v and word %#x", RegionOffset(s.offset), s.packed)
+		}
+		return nil
+	}
+	if s.kind() == PlainStream {
+		return c.isObject("stream", RegionOffset(s.offset), s.length(), true)
+	}
+	o := RegionOffset(s.offset)
+	if o == 0 {
+		return c.wrong("stream", from, "PE image has no descriptor")
+	}
+	pe, err := c.im.readPE(o, s.length())
+	if err != nil {
+		return c.blame("pe-image", err)
+	}
+	if err := c.isObject("pe-descriptor", o, peHeaderSize+int64(len(pe.mappings))*peMappingSize, false); err != nil {
+		return err
+	}
+	if pe.flags != peValidImage {
+		if err := c.wrong("pe-flags", o, "flags of the PE descriptor are %#x", pe.flags); err != nil {
+			return err
+		}
+	}
+	for _, m := range pe.mappings {
+		if int64(m.offset) >= s.length() {
+			return c.wrong("pe-mapping", o, "mapping at %#x is not inside the file of %d bytes", m.offset, s.length())
+		}
+		if (int64(m.offset)+int64(m.delta))%pageSize != 0 {
+			return c.wrong("pe-mapping", o, "what is mapped at %#x does not stand on a page", m.offset)
+		}
+	}
+	if err := c.isObject("pe-data", pe.data, pe.length, true); err != nil {
+		return err
+	}
+	if g, err := c.im.region(pe.data.Region()); err == nil && g.typ != DataRegion {
+		return c.wrong("pe-data", pe.data, "PE image stands in a %v region", g.typ)
+	}
+	return nil
+}
+
+// metadata checks descriptor, extended attributes and reparse data.
+func (c *checker) metadata(f *File) error {
+	r, at := &f.rec, c.recordAt(f.id)
+	if r.security != 0 && c.once(r.security) {
+		b, err := c.im.counted(r.security)
+		if err == nil {
+			if err := c.isObject("security", RegionOffset(r.security), int64(len(b))+2, false); err != nil {
+				return err
+			}
+			if err = checkSecurity(b); err != nil {
+				err = c.im.where(RegionOffset(r.security), err)
+			}
+		}
+		if err := c.blame("security", err); err != nil {
+			return err
+		}
+	}
+	switch {
+	case (r.ea == 0) != (r.eaLength == 0):
+		if err := c.wrong("extended-attributes", at, "extended attributes of %d bytes at %v", r.eaLength, RegionOffset(r.ea)); err != nil {
+			return err
+		}
+	case r.ea != 0:
+		if err := c.isObject("extended-attributes", RegionOffset(r.ea), int64(r.eaLength), false); err != nil {
+			return err
+		}
+		b := make([]byte, r.eaLength)
+		err := c.im.read(RegionOffset(r.ea), b)
+		if err == nil {
+			if err = checkEAs(b); err != nil {
+				err = c.im.where(RegionOffset(r.ea), err)
+			}
+		}
+		if err := c.blame("extended-attributes", err); err != nil {
+			return err
+		}
+	}
+	switch {
+	case (r.reparse == 0) != (r.reparseTag == 0):
+		return c.wrong("reparse", at, "reparse tag %#x with data at %v", r.reparseTag, RegionOffset(r.reparse))
+	case r.reparse != 0:
+		b, err := c.im.counted(r.reparse)
+		if err == nil {
+			if err := c.isObject("reparse", RegionOffset(r.reparse), int64(len(b))+2, false); err != nil {
+				return err
+			}
+			if err = checkReparse(b); err == nil && le.Uint32(b) != r.reparseTag {
+				err = corrupt("tag is %#x, in the record %#x", le.Uint32(b), r.reparseTag)
+			}
+			if err != nil {
+				err = c.im.where(RegionOffset(r.reparse), err)
+			}
+		}
+		return c.blame("reparse", err)
+	}
+	return nil
+}
+
+// streams checks a table of alternate streams.
+func (c *checker) streams(o RegionOffset) error {
+	t, err := c.im.linkTable(o, -1, streamSize)
+	if err != nil {
+		return c.blame("stream-table", err)
+	}
+	if err := c.isObject("stream-table", o, t.length, false); err != nil {
+		return err
+	}
+	if t.count == 0 || t.count > maxListed {
+		return c.wrong("stream-table", o, "table of %d alternate streams", t.count)
+	}
+	order := nameOrder{c: c, t: t, next: t.namesAt()}
+	cur := t.cursor(smallWindow)
+	for i := range t.count {
+		v, err := cur.value(i)
+		if err != nil {
+			return c.blame("stream-table", err)
+		}
+		s := decodeStream(v)
+		raw, err := cur.name(i)
+		if err != nil {
+			return c.blame("stream-table", err)
+		}
+		if bytes.Contains(raw, []byte{':', 0}) && strings.Contains(winfs.DecodeUTF16LE(raw), ":") {
+			if err := c.wrong("stream-name", o, "name of an alternate stream has a colon"); err != nil {
+				return err
+			}
+		}
+		if err := order.check(cur, i, raw); err != nil {
+			return err
+		}
+		if s.kind() > ImageStream || s.kind() == TableStream || s.packed&streamReserved != 0 {
+			if err := c.wrong("stream-table", o+RegionOffset(t.valueAt(i)), "stream word %#x", s.packed); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.stream(s, o+RegionOffset(t.valueAt(i))); err != nil {
+			return err
+		}
+	}
+	return order.end()
+}
+
+// links opens the parent links of a file for checking.
+func (c *checker) links(f *File) (*linkTable, error) {
+	if f.rec.links == 0 {
+		return nil, c.wrong("parent-links", c.recordAt(f.id), "file %d has no parent links", f.id)
+	}
+	t, err := c.im.linkTable(RegionOffset(f.rec.links), -1, idValueSize)
+	if err != nil {
+		return nil, c.blame("parent-links", err)
+	}
+	if t.count == 0 || t.count > maxListed {
+		return nil, c.wrong("parent-links", t.at, "%d parent links", t.count)
+	}
+	return t, nil
+}
+
+// rootLinks checks the one link of the root, to itself.
+func (c *checker) rootLinks(root *File) error {
+	t, err := c.links(root)
+	if t == nil || err != nil {
+		return err
+	}
+	if err := c.isObject("parent-links", t.at, t.length, false); err != nil {
+		return err
+	}
+	list, err := root.readLinks()
+	if err != nil {
+		return c.blame("parent-links", err)
+	}
+	if len(list) != 1 || list[0] != (Link{root.id, "."}) {
+		return c.wrong("parent-links", t.at, "links of the root are %v, want itself as \".\"", list)
+	}
+	return nil
+}
+
+// manyLinks is the number of names above which their order is relied on to find
+// one of them.
+const manyLinks = 256
+
+// hasLink checks that a file's parent links have a name under which it was found,
+// and counts it. At the first name the table itself is checked.
+func (c *checker) hasLink(f *File, dir FileID, name string) error {
+	c.names[f.id]++
+	t, err := c.links(f)
+	if t == nil || err != nil {
+		return err
+	}
+	cur := t.cursor(smallWindow)
+	if c.names[f.id] == 1 {
+		if err := c.isObject("parent-links", t.at, t.length, false); err != nil {
+			return err
+		}
+		order := nameOrder{c: c, t: t, next: t.namesAt()}
+		var last []uint16
+		var lastID FileID
+		for i := range t.count {
+			v, err := cur.value(i)
+			if err != nil {
+				return c.blame("parent-links", err)
+			}
+			id := FileID(le.Uint32(v))
+			raw, err := cur.name(i)
+			if err != nil {
+				return c.blame("parent-links", err)
+			}
+			folded := order.fold(raw)
+			if err := order.packed(cur, i, raw); err != nil {
+				return err
+			}
+			if i > 0 {
+				if k := compareUnits(last, folded); k > 0 || k == 0 && lastID >= id {
+					if err := c.wrong("parent-link-order", t.at, "link %d is not behind the one before it", i); err != nil {
+						return err
+					}
+				}
+			}
+			last, lastID = folded, id
+		}
+		if err := order.end(); err != nil {
+			return err
+		}
+	}
+	lo, hi := 0, t.count
+	if t.count > manyLinks {
+		if lo, err = c.searchLink(cur, dir, name); err != nil {
+			return c.blame("parent-links", err)
+		}
+		hi = min(t.count, lo+1)
+	}
+	for i := lo; i < hi; i++ {
+		v, err := cur.value(i)
+		if err != nil {
+			return c.blame("parent-links", err)
+		}
+		if FileID(le.Uint32(v)) != dir {
+			continue
+		}
+		raw, err := cur.name(i)
+		if err != nil {
+			return c.blame("parent-links", err)
+		}
+		if decodeName(raw) == name {
+			return nil
+		}
+	}
+	return c.wrong("parent-links", t.at, "parent links of file %d lack this name in directory %d", f.id, dir)
+}
+
+// searchLink finds by halving where a link stands.
+func (c *checker) searchLink(cur *linkCursor, dir FileID, name string) (int, error) {
+	want := winfs.AppendUTF16(nil, name)
+	for i, u := range want {
+		want[i] = c.upcase[u]
+	}
+	lo, hi := 0, cur.t.count
+	for lo < hi {
+		mid := (lo + hi) / 2
+		raw, err := cur.name(mid)
+		if err != nil {
+			return 0, err
+		}
+		k, err := c.im.compareFolded(raw, want)
+		if err != nil {
+			return 0, err
+		}
+		v, err := cur.value(mid)
+		if err != nil {
+			return 0, err
+		}
+		if k > 0 || k == 0 && FileID(le.Uint32(v)) >= dir {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo, nil
+}
+
+// linkCount checks that a file has as many parent links as names. As every name
+// was found among the links, they are then the same.
+func (c *checker) linkCount(id FileID) error {
+	if c.names[id] == 0 {
+		return nil // the root, or reported before
+	}
+	f := &File{im: c.im, id: id}
+	if err := c.im.readRecord(id, &f.rec, c.cache); err != nil {
+		return c.blame("record", err)
+	}
+	if f.rec.links == 0 {
+		return nil // reported before
+	}
+	t, err := c.im.linkTable(RegionOffset(f.rec.links), -1, idValueSize)
+	if err == nil && uint32(t.count) != c.names[id] {
+		err = c.im.where(t.at, corrupt("file %d has %d names and %d parent links", id, c.names[id], t.count))
+	}
+	return c.blame("parent-links", err)
+}

@@ -1,0 +1,165 @@
+package cimfs
+
+import (
+	"bufio"
+	"io"
+)
+
+// inherit loads the tree of the parent image. Records and link tables are written
+// anew in the fork; the objects that they refer to stay where they are, for the
+// regions of the parent keep their indices.
+func (w *Writer) inherit() error {
+	if ok, err := w.parent.StandardUpcase(); err != nil {
+		return err
+	} else if !ok {
+		return because(ErrUnsupportedImage, "the parent has an upcase table of its own, by which names cannot be sorted")
+	}
+	if err := w.loadTree(w.parent); err != nil {
+		return err
+	}
+	for i := range w.parent.regions {
+		r, err := w.parent.region(i)
+		if err != nil {
+			return err
+		}
+		if r.typ == MetadataRegion {
+			continue
+		}
+		out := w.placer.regions[r.typ]
+		if out.inherited == nil {
+			out.inherited = newObjectTable()
+		}
+		// A table that is missing or broken costs space and nothing else.
+		w.parent.objects(i, func(o object) bool {
+			out.inherited.add(o)
+			return true
+		})
+	}
+	return nil
+}
+
+// loadTree fills the empty tree with the files of an image, FileIDs kept. Files
+// that have no name are left out.
+func (w *Writer) loadTree(im *Image) error {
+	t := w.tree
+	t.root = im.rootID
+	cache := &blockCache{im: im}
+	for id := FileID(1); int64(id) <= im.files; id++ {
+		var rec record
+		if err := im.readRecord(id, &rec, cache); err != nil {
+			return im.fail("read file record", "", err)
+		}
+		_, nd := t.newNode(rec.isDir())
+		rec.reserved = 0
+		nd.rec = rec
+		nd.dead = true
+		t.dead++
+	}
+	live := func(nd *node) {
+		if nd.dead {
+			nd.dead = false
+			t.dead--
+		}
+	}
+	live(t.node(t.root))
+	entries := int64(0)
+	for stack := []FileID{t.root}; len(stack) > 0; {
+		id := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		dir, err := im.directory(&t.node(id).rec)
+		if err != nil {
+			return im.fail("read directory", "", err)
+		}
+		if dir == nil {
+			continue
+		}
+		if entries += int64(dir.count); entries > im.limits.Entries {
+			return im.fail("read directory", "", because(ErrLimit, "more than %d names", im.limits.Entries))
+		}
+		c := dir.cursor(walkWindow)
+		for i := range dir.count {
+			e, err := c.entry(i)
+			if err != nil {
+				return im.fail("read directory", "", err)
+			}
+			if e.ID == 0 || int64(e.ID) > im.files {
+				return im.fail("read directory", e.Name, im.where(dir.at, corrupt("file %d of %d", e.ID, im.files)))
+			}
+			if t.find(id, e.Name) != 0 {
+				return im.fail("read directory", e.Name, im.where(dir.at, corrupt("two names are equal")))
+			}
+			nd := t.node(e.ID)
+			if nd.dir {
+				if nd.names != 0 || e.ID == t.root {
+					return im.fail("read directory", e.Name, im.where(dir.at, corrupt("directory %d is reached twice", e.ID)))
+				}
+				stack = append(stack, e.ID)
+			}
+			if err := w.roomForNode(); err != nil {
+				return err
+			}
+			live(nd)
+			t.insert(id, e.Name, e.ID).old = true
+		}
+	}
+	return nil
+}
+
+// loadStreams makes the alternate streams that a file has from the parent image
+// changeable.
+func (w *Writer) loadStreams(id FileID) error {
+	nd := w.tree.node(id)
+	if _, ok := w.streams[id]; ok || nd.rec.streams == 0 || w.parent == nil {
+		return nil
+	}
+	list, err := (&File{im: w.parent, id: id, rec: nd.rec}).Streams()
+	if err != nil {
+		return err
+	}
+	out := make([]*altStream, 0, len(list))
+	for _, s := range list {
+		out = append(out, &altStream{s.name, s.s})
+	}
+	w.streams[id] = out
+	return nil
+}
+
+// objects reads the object table of a region in stored order.
+func (im *Image) objects(index int, fn func(o object) bool) error {
+	r := &im.regions[index]
+	name := objectIDName(r.set.GUID, r.n)
+	src, err := im.opener.OpenFile(name)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	bad := func(off int64, err error) error { return &place{name, off, err} }
+	var h [objectHeaderSize]byte
+	if src.Size() < objectHeaderSize {
+		return bad(0, corrupt("%d bytes are too few for a header", src.Size()))
+	}
+	if err := readFull(src, h[:], 0); err != nil {
+		return bad(0, err)
+	}
+	if err := checkCommon(h[:], kindObjectID, objectHeaderSize); err != nil {
+		return bad(0, because(ErrCorrupt, "%v", err))
+	}
+	off, count := int64(le.Uint32(h[objectTableAt:])), int64(le.Uint32(h[objectCountAt:]))
+	if off < objectHeaderSize || off > src.Size() || count > (src.Size()-off)/objectEntrySize {
+		return bad(objectTableAt, corrupt("%d entries at %#x do not fit the file of %d bytes", count, off, src.Size()))
+	}
+	if count > im.limits.Objects {
+		return bad(objectCountAt, because(ErrLimit, "%d objects", count))
+	}
+	in := bufio.NewReaderSize(io.NewSectionReader(src, off, count*objectEntrySize), 64<<10)
+	var b [objectEntrySize]byte
+	for range count {
+		if _, err := io.ReadFull(in, b[:]); err != nil {
+			return bad(off, err)
+		}
+		if !fn(decodeObject(b[:], index)) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package cimfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// Rewrite decodes an image and encodes it again in dir under name, file IDs kept.
+// What no file uses any more is left out, and parents are no longer needed. A zero
+// Version or GUID in opts keeps that of src; opts.Parent must be empty.
+//
+// Of a genuine image this gives the same region and object files, byte for byte.
+// Streams keep their form: what src has expanded as a PE image is expanded in the
+// same way, what it has plain stays plain.
+func Rewrite(dir, name string, src *Image, opts *Options) error {
+	o := Options{}
+	if opts != nil {
+		o = *opts
+	}
+	if o.Version == 0 {
+		o.Version = src.version
+		if o.Version == V2 {
+			o.Version = V3
+		}
+	}
+	if o.GUID == (winfs.GUID{}) {
+		o.GUID = src.guid
+	}
+	fail := func(err error) error {
+		if e := (*Error)(nil); errors.As(err, &e) {
+			return err
+		}
+		return &Error{Op: "rewrite", Image: src.name, Offset: -1, Err: err}
+	}
+	if o.Parent != "" {
+		return fail(because(ErrSequence, "a rewritten image has no parent"))
+	}
+	if ok, err := src.StandardUpcase(); err != nil {
+		return fail(err)
+	} else if !ok {
+		return fail(because(ErrUnsupportedImage, "the image has an upcase table of its own, by which names cannot be sorted"))
+	}
+	w, err := create(dir, name, &o, nil)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := w.rewrite(src); err != nil {
+		return fail(err)
+	}
+	return w.Commit()
+}
+
+// rewrite copies every file that has a name, in the order of FileIDs, which is
+// that of creation.
+func (w *Writer) rewrite(src *Image) error {
+	w.tree = newTree()
+	if err := w.loadTree(src); err != nil {
+		return err
+	}
+	buf := make([]byte, 256<<10)
+	for i := range w.tree.nodes.len() {
+		nd, id := w.tree.nodes.at(i), FileID(i+1)
+		if nd.dead {
+			continue
+		}
+		f := &File{im: src, id: id, rec: nd.rec}
+		if err := w.rewriteFile(f, nd, buf); err != nil {
+			return fmt.Errorf("file %d: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func (w *Writer) rewriteFile(f *File, nd *node, buf []byte) error {
+	nd.rec = record{parent: f.rec.parent}
+	meta, hole, err := w.metaOf(f)
+	if err != nil {
+		return err
+	}
+	if w.opts.ProvenOnly && nd.names != 0 && w.tree.entry(nd.names).nextName != 0 {
+		return because(ErrUnproven, "hard links")
+	}
+	if f.IsDir() {
+		w.placer.queue <- item{rec: &nd.rec, meta: meta}
+	} else {
+		s, err := f.Data()
+		if err != nil {
+			return err
+		}
+		w.beginFile(nd, "", meta, hole, s.Size(), &forcedPlan{w.planOf(s)})
+		if err := w.copyStream(s, hole, buf); err != nil {
+			return err
+		}
+	}
+	list, err := f.Streams()
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if w.opts.ProvenOnly {
+			return because(ErrUnproven, "alternate streams")
+		}
+		a := &altStream{name: s.name}
+		w.streams[f.id] = append(w.streams[f.id], a)
+		if s.Sparse() {
+			a.s = s.s
+			continue
+		}
+		w.begin(item{}, &a.s, "", s.Size(), &forcedPlan{w.planOf(s)})
+		if err := w.copyStream(s, false, buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// metaOf reads back what encodeMeta makes.
+func (w *Writer) metaOf(f *File) (m recordMeta, hole bool, err error) {
+	in := Meta{Attributes: f.Attributes(), Times: f.Times(), Hole: f.rec.data.sparse()}
+	var err1, err2, err3 error
+	in.Security, err1 = f.Security()
+	in.EAs, err2 = f.EAs()
+	in.Reparse, err3 = f.Reparse()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return m, false, err
+	}
+	if in.Hole && w.opts.Version < V2 {
+		in.Hole = false // the zeros are written out
+	}
+	m, err = w.encodeMeta(&in)
+	if err != nil {
+		return m, false, err
+	}
+	m.flags = f.rec.flags // what is not understood is kept
+	if w.opts.Version < V2 && f.im.version >= V2 {
+		m.flags &^= flagSparse
+	}
+	m.tag = f.rec.reparseTag
+	return m, in.Hole, nil
+}
+
+// planOf returns the plan by which a stream is stored, nil for plain.
+func (w *Writer) planOf(s *Stream) *pePlan {
+	if s.pe == nil || w.opts.PlainExecutables {
+		return nil
+	}
+	p := &pePlan{sizeOfImage: s.pe.sizeOfImage, flags: s.pe.flags, stored: s.pe.length}
+	for _, m := range s.pe.mappings {
+		if int64(m.offset) < s.Size() {
+			p.mappings = append(p.mappings, m)
+		}
+	}
+	return p
+}
+
+func (w *Writer) copyStream(s *Stream, hole bool, buf []byte) error {
+	if hole {
+		return w.ready()
+	}
+	for off := int64(0); off < s.Size(); {
+		n := min(int64(len(buf)), s.Size()-off)
+		if _, err := s.ReadAt(buf[:n], off); err != nil {
+			return err
+		}
+		if _, err := w.Write(buf[:n]); err != nil {
+			return err
+		}
+		off += n
+	}
+	return w.ready()
+}
+
+// Delete removes an image and the region and object files that belong to it alone;
+// those of its parents stay. Images forked from it become unusable. The .cim file
+// goes first, so that no image without its regions is ever seen.
+func Delete(dir, name string) error {
+	fail := func(err error) error { return &Error{Op: "delete", Image: name, Offset: -1, Err: err} }
+	if err := checkImageName(name); err != nil {
+		return fail(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fail(err)
+	}
+	defer root.Close()
+	im := &Image{name: name, opener: rootOpener{root}, limits: Limits{}.withDefaults()}
+	if err := im.readHeader(); err != nil {
+		return im.fail("delete", "", err)
+	}
+	if err := root.Remove(name); err != nil {
+		return fail(err)
+	}
+	// Other images may have been given the same region set.
+	names, err := dirNames(root, ".")
+	if err != nil {
+		return fail(err)
+	}
+	for _, n := range names {
+		other := &Image{name: n, opener: rootOpener{root}, limits: Limits{}.withDefaults()}
+		if checkImageName(n) == nil && other.readHeader() == nil && other.guid == im.guid {
+			return nil
+		}
+	}
+	if err := removeSet(root, im.guid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package cimfs
+
+import (
+	"io"
+	"os"
+)
+
+// Source is one open file of an image. Its methods may be called from several
+// goroutines at once.
+type Source interface {
+	io.ReaderAt
+	io.Closer
+	// Size is the length in bytes; it does not change.
+	Size() int64
+}
+
+// Opener opens the files of an image and of its parents, which all have plain
+// names and stand in one place. A missing file gives an error for which
+// errors.Is(err, fs.ErrNotExist) holds. It may be called from several goroutines
+// at once.
+type Opener interface {
+	OpenFile(name string) (Source, error)
+}
+
+// rootOpener opens the files of one directory, through os.Root so that no name in
+// a hostile image and no symbolic link leads out of it.
+type rootOpener struct{ root *os.Root }
+
+type fileSource struct {
+	*os.File
+	size int64
+}
+
+func (f *fileSource) Size() int64 { return f.size }
+
+func (o rootOpener) OpenFile(name string) (Source, error) {
+	f, err := o.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = &os.PathError{Op: "open", Path: name, Err: because(ErrNotImage, "not a regular file")}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &fileSource{f, st.Size()}, nil
+}

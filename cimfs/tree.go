@@ -1,0 +1,258 @@
+package cimfs
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// tree is the directory tree of an image that is being written: about 190 bytes
+// and the name for each file.
+type tree struct {
+	nodes   blocks[node]    // FileID 1 is nodes.at(0)
+	entries blocks[dirLink] // number 1 is entries.at(0); 0 is none
+	names   nameArena
+	index   []uint32 // hash table of entry numbers
+	used    int      // slots of index that are not 0
+	seed    maphash.Seed
+	scratch []byte
+	root    FileID
+	dead    int // nodes without a name
+
+	lastDir   string // the directory that was looked up last
+	lastDirID FileID
+}
+
+// node is a file or directory. The writer's placing goroutine fills rec, all else
+// belongs to the caller's goroutine.
+type node struct {
+	rec   record
+	names uint32 // first entry that names it
+	kids  uint32 // last added entry of a directory
+	dir   bool
+	dead  bool
+}
+
+// dirLink is a name in a directory.
+type dirLink struct {
+	dir      FileID
+	id       FileID // 0 when removed
+	name     uint32 // in nameArena
+	nextName uint32 // next entry that names the same file
+	nextKid  uint32 // next entry of the same directory
+	old      bool   // came from the parent image
+}
+
+const slotDeleted = ^uint32(0)
+
+func newTree() *tree {
+	return &tree{seed: maphash.MakeSeed(), index: make([]uint32, 1024)}
+}
+
+func (t *tree) node(id FileID) *node { return t.nodes.at(int(id) - 1) }
+func (t *tree) newNode(dir bool) (FileID, *node) {
+	n := t.nodes.push(node{dir: dir})
+	return FileID(t.nodes.len()), n
+}
+func (t *tree) entry(n uint32) *dirLink { return t.entries.at(int(n) - 1) }
+
+// hash of a name in a directory, without regard to case.
+func (t *tree) hash(dir FileID, name string) uint64 {
+	b := le.AppendUint32(t.scratch[:0], uint32(dir))
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c >= 0x80 {
+			b = append(b[:4], winfs.Fold(name)...)
+			break
+		}
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		b = append(b, c)
+	}
+	t.scratch = b
+	return maphash.Bytes(t.seed, b)
+}
+
+// find returns the entry number of a name in a directory, 0 if there is none.
+func (t *tree) find(dir FileID, name string) uint32 {
+	mask := uint64(len(t.index) - 1)
+	for i := t.hash(dir, name) & mask; ; i = (i + 1) & mask {
+		switch n := t.index[i]; n {
+		case 0:
+			return 0
+		case slotDeleted:
+		default:
+			if e := t.entry(n); e.dir == dir && winfs.EqualFold(t.names.get(e.name), name) {
+				return n
+			}
+		}
+	}
+}
+
+// insert adds a name, which must not exist in the directory.
+func (t *tree) insert(dir FileID, name string, id FileID) *dirLink {
+	if (t.used+1)*4 > len(t.index)*3 {
+		t.rehash()
+	}
+	parent, child := t.node(dir), t.node(id)
+	e := t.entries.push(dirLink{dir: dir, id: id, name: t.names.add(name), nextName: child.names, nextKid: parent.kids})
+	n := uint32(t.entries.len())
+	child.names, parent.kids = n, n
+	t.place(n, t.hash(dir, name))
+	return e
+}
+
+func (t *tree) place(n uint32, hash uint64) {
+	mask := uint64(len(t.index) - 1)
+	i := hash & mask
+	for t.index[i] != 0 {
+		i = (i + 1) & mask
+	}
+	t.index[i] = n
+	t.used++
+}
+
+// rehash makes room and drops removed entries.
+func (t *tree) rehash() {
+	live := 0
+	for i := range t.entries.len() {
+		if t.entries.at(i).id != 0 {
+			live++
+		}
+	}
+	size := 1024
+	for size < live*2+2 {
+		size *= 2
+	}
+	t.index, t.used = make([]uint32, size), 0
+	for i := range t.entries.len() {
+		if e := t.entries.at(i); e.id != 0 {
+			t.place(uint32(i+1), t.hash(e.dir, t.names.get(e.name)))
+		}
+	}
+}
+
+// remove deletes one entry; the file dies with its last name, a directory with all
+// that is below it.
+func (t *tree) remove(n uint32) {
+	t.lastDir, t.lastDirID = "", 0
+	// A stack of our own: a hostile parent image may be deep.
+	for stack := []uint32{n}; len(stack) > 0; {
+		n, stack = stack[len(stack)-1], stack[:len(stack)-1]
+		e := t.entry(n)
+		if e.id == 0 {
+			continue
+		}
+		id := e.id
+		t.unhash(n)
+		e.id = 0
+		nd := t.node(id)
+		// Cut the entry out of the list of the names of its file.
+		for p := &nd.names; *p != 0; p = &t.entry(*p).nextName {
+			if *p == n {
+				*p = e.nextName
+				break
+			}
+		}
+		if nd.names != 0 {
+			continue
+		}
+		nd.dead = true
+		t.dead++
+		if nd.dir {
+			for k := nd.kids; k != 0; k = t.entry(k).nextKid {
+				stack = append(stack, k)
+			}
+		}
+	}
+}
+
+func (t *tree) unhash(n uint32) {
+	e := t.entry(n)
+	mask := uint64(len(t.index) - 1)
+	for i := t.hash(e.dir, t.names.get(e.name)) & mask; t.index[i] != 0; i = (i + 1) & mask {
+		if t.index[i] == n {
+			t.index[i] = slotDeleted
+			return
+		}
+	}
+}
+
+// empty reports whether a directory has no children.
+func (t *tree) empty(nd *node) bool {
+	for k := nd.kids; k != 0; k = t.entry(k).nextKid {
+		if t.entry(k).id != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// lookup returns the FileID at path, or fs.ErrNotExist or ErrNotDirectory.
+func (t *tree) lookup(path string) (FileID, error) {
+	if path == "" {
+		return t.root, nil
+	}
+	dir, name, err := t.parent(path)
+	if err != nil {
+		return 0, err
+	}
+	if n := t.find(dir, name); n != 0 {
+		return t.entry(n).id, nil
+	}
+	return 0, errNotExist
+}
+
+// parent returns the directory of path and the last component.
+func (t *tree) parent(path string) (FileID, string, error) {
+	i := strings.LastIndexByte(path, '\\')
+	if i < 0 {
+		return t.root, path, nil
+	}
+	dirPath, name := path[:i], path[i+1:]
+	if dirPath == t.lastDir && t.lastDirID != 0 {
+		return t.lastDirID, name, nil
+	}
+	dir := t.root
+	for rest, more := dirPath, true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, `\`)
+		n := t.find(dir, part)
+		if n == 0 {
+			return 0, "", because(errNotExist, "%q", dirPath)
+		}
+		dir = t.entry(n).id
+		if !t.node(dir).dir {
+			return 0, "", because(ErrNotDirectory, "%q", part)
+		}
+	}
+	t.lastDir, t.lastDirID = strings.Clone(dirPath), dir
+	return dir, name, nil
+}
+
+// nameArena keeps names one behind the other, each with its length before it.
+type nameArena struct {
+	b [][]byte
+}
+
+const arenaBlock = 64 << 10
+
+func (a *nameArena) add(name string) uint32 {
+	need := 2 + len(name)
+	if len(a.b) == 0 || len(a.b[len(a.b)-1])+need > arenaBlock {
+		a.b = append(a.b, make([]byte, 0, arenaBlock))
+	}
+	block := len(a.b) - 1
+	at := uint32(block*arenaBlock + len(a.b[block]))
+	a.b[block] = append(le.AppendUint16(a.b[block], uint16(len(name))), name...)
+	return at
+}
+
+func (a *nameArena) get(at uint32) string {
+	b := a.b[at/arenaBlock][at%arenaBlock:]
+	return string(b[2 : 2+int(le.Uint16(b))])
+}
+
+func (a *nameArena) full() bool { return len(a.b) >= (1<<32)/arenaBlock }

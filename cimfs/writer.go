@@ -1,0 +1,627 @@
+package cimfs
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// Writer makes one image. It is used by one goroutine at a time.
+//
+//	w, err := cimfs.Create(dir, "layer.cim", nil)
+//	if err != nil { ... }
+//	defer w.Close()
+//	err = w.AddFile(`Files\hello.txt`, &meta, 12)
+//	_, err = w.Write([]byte("Hello world!"))
+//	...
+//	err = w.Commit()
+//
+// Paths are relative, backslash-separated WTF-8; "" is the root. Parents must
+// exist. What a method refuses because of its arguments leaves the writer as it
+// was; after an error of a stream or of the file system every further call fails
+// with it.
+type Writer struct {
+	name    string
+	opts    Options
+	staging *staging
+	tree    *tree
+	placer  *placer
+	parent  *Image
+	streams map[FileID][]*altStream
+
+	// the open stream
+	open    bool
+	path    string
+	size    int64 // announced
+	written int64
+	fed     int64 // bytes of a PE image that are stored
+	pending item
+	head    []byte // beginning of what may be a PE image, nil when decided
+	plan    *pePlan
+	planned bool
+	nextMap int
+	chunk   *chunk
+	last    segment // piece of a streamed file that is being filled
+
+	guid   winfs.GUID
+	err    error
+	closed bool
+}
+
+// altStream is an alternate stream. The placer fills s.
+type altStream struct {
+	name string
+	s    stream
+}
+
+// Create begins an image in the existing directory dir under a name that must not
+// exist there yet (fs.ErrExist). Nothing is visible before Commit. A nil opts is
+// the zero Options.
+//
+// What runs that were killed have left in the directory is cleared away first.
+// Several images may be written in one directory at the same time.
+func Create(dir, name string, opts *Options) (*Writer, error) {
+	return create(dir, name, opts, nil)
+}
+
+func create(dir, name string, opts *Options, hook func(op, name string) error) (*Writer, error) {
+	w := &Writer{name: name, streams: make(map[FileID][]*altStream)}
+	if opts != nil {
+		w.opts = *opts
+	}
+	fail := func(err error) (*Writer, error) {
+		w.release()
+		return nil, &Error{Op: "create", Image: name, Offset: -1, Err: err}
+	}
+	if err := w.checkOptions(dir); err != nil {
+		return fail(err)
+	}
+	s, err := newStaging(dir, name, hook)
+	if err != nil {
+		return fail(err)
+	}
+	w.staging = s
+	w.tree = newTree()
+	w.placer = newPlacer(s, w.opts.Version, w.parent, max(2, runtime.GOMAXPROCS(0)))
+	if w.parent != nil {
+		if err := w.inherit(); err != nil {
+			return fail(err)
+		}
+		return w, nil
+	}
+	w.tree.root, _ = w.tree.newNode(true)
+	return w, nil
+}
+
+func (w *Writer) checkOptions(dir string) error {
+	o := &w.opts
+	if o.Parent != "" {
+		if o.ProvenOnly {
+			return because(ErrUnproven, "forks")
+		}
+		im, err := Open(dir, o.Parent)
+		if err != nil {
+			return err
+		}
+		w.parent = im
+		if o.Version == 0 {
+			o.Version = im.version
+		}
+		if o.Version != im.version {
+			return because(ErrVersion, "a fork of a version %d image is of the same version", im.version)
+		}
+	}
+	switch o.Version {
+	case 0:
+		o.Version = V3
+	case V1, V3:
+	case V2:
+		return because(ErrVersion, "version 2 is read only: no genuine image of it is known, and drivers of version 3 read past its records")
+	default:
+		return because(ErrVersion, "%d", o.Version)
+	}
+	if len(o.DefaultSecurity) > 0 {
+		if err := checkSecurity(o.DefaultSecurity); err != nil {
+			return err
+		}
+		o.DefaultSecurity = bytes.Clone(o.DefaultSecurity)
+	}
+	return nil
+}
+
+// release frees everything; the staging area is removed unless the image was
+// published.
+func (w *Writer) release() error {
+	w.closed = true
+	var errs []error
+	if w.placer != nil {
+		w.placer.fail(ErrClosed)
+		w.abandonStream()
+		w.placer.finish()
+		for _, r := range w.placer.regions {
+			if r.f != nil {
+				errs = append(errs, r.f.close())
+			}
+		}
+		w.placer = nil
+	}
+	if w.parent != nil {
+		errs = append(errs, w.parent.Close())
+		w.parent = nil
+	}
+	if w.staging != nil {
+		errs = append(errs, w.staging.discard(), w.staging.root.Close())
+		w.staging = nil
+	}
+	w.tree = nil
+	return errors.Join(errs...)
+}
+
+// Close releases everything. Without a Commit that returned nil before, it removes
+// what was written. Closing twice is allowed.
+func (w *Writer) Close() error {
+	if w.closed {
+		return nil
+	}
+	if err := w.release(); err != nil {
+		return &Error{Op: "close", Image: w.name, Offset: -1, Err: err}
+	}
+	return nil
+}
+
+func (w *Writer) fault(op, path string, err error) error {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return err
+	}
+	return &Error{Op: op, Image: w.name, Path: path, Offset: -1, Err: err}
+}
+
+// ready ends the open stream before another call begins.
+func (w *Writer) ready() error {
+	if w.closed {
+		return ErrClosed
+	}
+	if w.err == nil && w.open {
+		w.err = w.endStream()
+	}
+	if w.err == nil {
+		w.err = w.placer.failed()
+	}
+	return w.err
+}
+
+// checkPath refuses paths that no lookup would find again.
+func checkPath(path string) error {
+	if path == "" {
+		return nil
+	}
+	if !winfs.ValidWTF8(path) {
+		return because(ErrName, "%q is not valid UTF-8", path)
+	}
+	if winfs.UTF16Len(path) > maxPath {
+		return because(ErrName, "path of more than %d units", maxPath)
+	}
+	for part, rest, more := "", path, true; more; {
+		part, rest, more = strings.Cut(rest, `\`)
+		if err := checkName(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkName(name string) error {
+	switch {
+	case name == "" || name == "." || name == "..":
+		return because(ErrName, "a component is %q", name)
+	case len(name) > maxComponent && winfs.UTF16Len(name) > maxComponent:
+		return because(ErrName, "%q has more than %d units", name, maxComponent)
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c < 0x20, c == '/', c == '\\', c == ':', c == '*', c == '?', c == '"', c == '<', c == '>', c == '|':
+			return because(ErrName, "%q has the character %q", name, c)
+		}
+	}
+	return nil
+}
+
+func checkSecurity(sd []byte) error {
+	if len(sd) < 20 || len(sd) > 0xFFFF {
+		return because(ErrMetadata, "security descriptor of %d bytes", len(sd))
+	}
+	if sd[0] != 1 || le.Uint16(sd[2:])&0x8000 == 0 {
+		return because(ErrMetadata, "security descriptor is not self-relative")
+	}
+	return nil
+}
+
+// checkEAs walks a list of FILE_FULL_EA_INFORMATION (MS-FSCC 2.4.16).
+func checkEAs(b []byte) error {
+	if len(b) > 0xFFFF {
+		return because(ErrMetadata, "extended attributes of %d bytes", len(b))
+	}
+	for off := 0; ; {
+		rest := b[off:]
+		if len(rest) < 9 {
+			return because(ErrMetadata, "extended attribute at %#x is cut off", off)
+		}
+		next, name, value := le.Uint32(rest), int(rest[5]), int(le.Uint16(rest[6:]))
+		need := 8 + name + 1 + value
+		switch {
+		case name == 0 || name > 254:
+			return because(ErrMetadata, "name of %d bytes of the extended attribute at %#x", name, off)
+		case need > len(rest) || rest[8+name] != 0:
+			return because(ErrMetadata, "extended attribute at %#x is cut off", off)
+		case next == 0:
+			return nil
+		case int64(next) < int64(need) || int64(next) >= int64(len(rest)) || next%4 != 0:
+			return because(ErrMetadata, "next offset %#x of the extended attribute at %#x", next, off)
+		}
+		off += int(next)
+	}
+}
+
+func checkReparse(b []byte) error {
+	if len(b) < 8 || len(b) > 0xFFFF {
+		return because(ErrMetadata, "reparse data of %d bytes", len(b))
+	}
+	header := 8
+	if le.Uint32(b)&(1<<31) == 0 { // not a Microsoft tag: a GUID follows (MS-FSCC 2.1.2.3)
+		header = 24
+	}
+	if le.Uint32(b) == 0 || header+int(le.Uint16(b[4:])) != len(b) {
+		return because(ErrMetadata, "reparse buffer of %d bytes says %d", len(b), header+int(le.Uint16(b[4:])))
+	}
+	return nil
+}
+
+// encodeMeta checks and copies metadata.
+func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
+	var out recordMeta
+	if m == nil {
+		m = &Meta{}
+	}
+	out.flags = flagsOf(m.Attributes)
+	if w.opts.Version < V2 {
+		out.flags &^= flagSparse
+	}
+	out.rec.setTimes(m.Times)
+	out.security = w.opts.DefaultSecurity
+	if len(m.Security) > 0 {
+		if err := checkSecurity(m.Security); err != nil {
+			return out, err
+		}
+		out.security = bytes.Clone(m.Security)
+	}
+	if len(m.EAs) > 0 {
+		if err := checkEAs(m.EAs); err != nil {
+			return out, err
+		}
+		out.ea = bytes.Clone(m.EAs)
+	}
+	if len(m.Reparse) > 0 {
+		if err := checkReparse(m.Reparse); err != nil {
+			return out, err
+		}
+		if w.opts.ProvenOnly {
+			return out, because(ErrUnproven, "reparse points")
+		}
+		out.rep, out.tag = bytes.Clone(m.Reparse), le.Uint32(m.Reparse)
+	}
+	if w.opts.ProvenOnly && out.flags&flagSparse != 0 {
+		return out, because(ErrUnproven, "sparse files")
+	}
+	if m.Hole && w.opts.Version < V3 {
+		return out, because(ErrVersion, "version %d has no sparse streams", w.opts.Version)
+	}
+	if m.Hole && w.opts.ProvenOnly {
+		return out, because(ErrUnproven, "sparse files")
+	}
+	return out, nil
+}
+
+// AddDir adds a directory. If one exists at path already its metadata is replaced
+// and its children stay; a file is replaced. The path "" sets the metadata of the
+// root.
+func (w *Writer) AddDir(path string, m *Meta) error {
+	if err := w.addDir(path, m); err != nil {
+		return w.fault("add directory", path, err)
+	}
+	return nil
+}
+
+func (w *Writer) addDir(path string, m *Meta) error {
+	if err := w.ready(); err != nil {
+		return err
+	}
+	meta, err := w.encodeMeta(m)
+	if err != nil {
+		return err
+	}
+	if m != nil && m.Hole {
+		return because(ErrMetadata, "a directory has no main stream")
+	}
+	var nd *node
+	if path == "" {
+		nd = w.tree.node(w.tree.root)
+	} else {
+		if err := checkPath(path); err != nil {
+			return err
+		}
+		dir, name, err := w.tree.parent(path)
+		if err != nil {
+			return err
+		}
+		if n := w.tree.find(dir, name); n != 0 {
+			e := w.tree.entry(n)
+			if err := w.checkCase(e, name); err != nil {
+				return err
+			}
+			if old := w.tree.node(e.id); old.dir {
+				nd = old
+				e.old = false
+			} else {
+				w.tree.remove(n)
+			}
+		}
+		if nd == nil {
+			if nd, err = w.addNode(dir, name, true); err != nil {
+				return err
+			}
+		}
+	}
+	w.placer.queue <- item{rec: &nd.rec, meta: meta}
+	return nil
+}
+
+// checkCase refuses a second spelling of a name that this writer has added: two
+// files of the source would become one. A name of a parent image may be replaced
+// under another spelling.
+func (w *Writer) checkCase(e *dirLink, name string) error {
+	if have := w.tree.names.get(e.name); have != name && !e.old {
+		return because(ErrCaseConflict, "%q and %q", have, name)
+	}
+	return nil
+}
+
+func (w *Writer) addNode(dir FileID, name string, isDir bool) (*node, error) {
+	if err := w.roomForNode(); err != nil {
+		return nil, err
+	}
+	id, nd := w.tree.newNode(isDir)
+	w.tree.insert(dir, name, id)
+	return nd, nil
+}
+
+// roomForNode keeps numbers inside their fields.
+func (w *Writer) roomForNode() error {
+	if w.tree.nodes.len() >= 1<<31 || w.tree.entries.len() >= 1<<31 || w.tree.names.full() {
+		return because(ErrLimit, "too many files")
+	}
+	return nil
+}
+
+// AddFile adds a file of exactly size bytes, replacing a file or an empty
+// directory of that name, and opens its main stream for Write. Another name of a
+// file that is replaced keeps the old content.
+func (w *Writer) AddFile(path string, m *Meta, size int64) error {
+	if err := w.addFile(path, m, size); err != nil {
+		return w.fault("add file", path, err)
+	}
+	return nil
+}
+
+func (w *Writer) addFile(path string, m *Meta, size int64) error {
+	if err := w.ready(); err != nil {
+		return err
+	}
+	if size < 0 || size > maxOffset {
+		return because(ErrStreamSize, "%d bytes", size)
+	}
+	meta, err := w.encodeMeta(m)
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		return ErrIsDirectory
+	}
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	dir, name, err := w.tree.parent(path)
+	if err != nil {
+		return err
+	}
+	if n := w.tree.find(dir, name); n != 0 {
+		e := w.tree.entry(n)
+		if err := w.checkCase(e, name); err != nil {
+			return err
+		}
+		if old := w.tree.node(e.id); old.dir && !w.tree.empty(old) {
+			return ErrNotEmpty
+		}
+		w.tree.remove(n)
+	}
+	nd, err := w.addNode(dir, name, false)
+	if err != nil {
+		return err
+	}
+	w.beginFile(nd, path, meta, m != nil && m.Hole, size, nil)
+	return nil
+}
+
+// beginFile opens the main stream of a new file. A forced plan replaces the
+// writer's own decision about PE images.
+func (w *Writer) beginFile(nd *node, path string, meta recordMeta, hole bool, size int64, forced *forcedPlan) {
+	it := item{rec: &nd.rec, meta: meta}
+	if hole {
+		nd.rec.data = stream{0, uint64(size) | streamSparse}
+		w.placer.queue <- it
+		w.open, w.path, w.size, w.written = true, path, 0, 0
+		w.pending = item{}
+		return
+	}
+	w.begin(it, &nd.rec.data, path, size, forced)
+}
+
+// CreateStream adds an alternate stream, or replaces the one of that name, to an
+// existing file or directory and opens it for Write. The name has no colons.
+func (w *Writer) CreateStream(path, stream string, size int64) error {
+	if err := w.createStream(path, stream, size); err != nil {
+		return w.fault("create stream "+stream, path, err)
+	}
+	return nil
+}
+
+func (w *Writer) createStream(path, name string, size int64) error {
+	id, err := w.owner(path, name)
+	if err != nil {
+		return err
+	}
+	if size < 0 || size > maxOffset {
+		return because(ErrStreamSize, "%d bytes", size)
+	}
+	if w.opts.ProvenOnly {
+		return because(ErrUnproven, "alternate streams")
+	}
+	list := w.streams[id]
+	i := slices.IndexFunc(list, func(s *altStream) bool { return winfs.EqualFold(s.name, name) })
+	if i < 0 && len(list) >= maxListed {
+		return because(ErrLimit, "more than %d alternate streams", maxListed)
+	}
+	if i >= 0 {
+		list = slices.Delete(list, i, i+1)
+	}
+	a := &altStream{name: name}
+	w.streams[id] = append(list, a)
+	w.begin(item{}, &a.s, path, size, nil)
+	return nil
+}
+
+// owner finds the file that a stream belongs to and loads the streams that it has.
+func (w *Writer) owner(path, name string) (FileID, error) {
+	if err := w.ready(); err != nil {
+		return 0, err
+	}
+	if err := errors.Join(checkPath(path), checkName(name)); err != nil {
+		return 0, err
+	}
+	if !winfs.ValidWTF8(name) {
+		return 0, because(ErrName, "%q is not valid UTF-8", name)
+	}
+	id, err := w.tree.lookup(path)
+	if err != nil {
+		return 0, err
+	}
+	return id, w.loadStreams(id)
+}
+
+// RemoveStream deletes an alternate stream.
+func (w *Writer) RemoveStream(path, stream string) error {
+	id, err := w.owner(path, stream)
+	if err == nil {
+		list := w.streams[id]
+		i := slices.IndexFunc(list, func(s *altStream) bool { return winfs.EqualFold(s.name, stream) })
+		if i >= 0 {
+			w.streams[id] = slices.Delete(list, i, i+1)
+			return nil
+		}
+		err = errNotExist
+	}
+	return w.fault("remove stream "+stream, path, err)
+}
+
+// Link makes newPath a further name of the file at existing. It replaces a file at
+// newPath; directories have one name only (ErrIsDirectory).
+func (w *Writer) Link(newPath, existing string) error {
+	if err := w.link(newPath, existing); err != nil {
+		return w.fault("link to "+existing, newPath, err)
+	}
+	return nil
+}
+
+func (w *Writer) link(newPath, existing string) error {
+	if err := w.ready(); err != nil {
+		return err
+	}
+	if w.opts.ProvenOnly {
+		return because(ErrUnproven, "hard links")
+	}
+	if err := errors.Join(checkPath(newPath), checkPath(existing)); err != nil {
+		return err
+	}
+	id, err := w.tree.lookup(existing)
+	if err != nil {
+		return because(err, "link target")
+	}
+	if newPath == "" || w.tree.node(id).dir {
+		return ErrIsDirectory
+	}
+	dir, name, err := w.tree.parent(newPath)
+	if err != nil {
+		return err
+	}
+	if err := w.roomForNode(); err != nil {
+		return err
+	}
+	if n := w.tree.find(dir, name); n != 0 {
+		e := w.tree.entry(n)
+		if err := w.checkCase(e, name); err != nil {
+			return err
+		}
+		if w.tree.node(e.id).dir {
+			return ErrIsDirectory
+		}
+		if e.id == id && w.tree.names.get(e.name) == name {
+			return nil // it is that name already
+		}
+		w.tree.insert(dir, name, id) // first, so that the file does not die between
+		w.tree.remove(n)
+		return nil
+	}
+	w.tree.insert(dir, name, id)
+	return nil
+}
+
+// Remove deletes a name: a file, or a directory with everything below it. What is
+// not there gives fs.ErrNotExist.
+func (w *Writer) Remove(path string) error {
+	err := w.ready()
+	if err == nil && path == "" {
+		err = because(ErrName, "the root cannot be removed")
+	}
+	if err == nil {
+		err = checkPath(path)
+	}
+	if err == nil {
+		var dir FileID
+		var name string
+		if dir, name, err = w.tree.parent(path); err == nil {
+			if n := w.tree.find(dir, name); n != 0 {
+				w.tree.remove(n)
+				return nil
+			}
+			err = fs.ErrNotExist
+		}
+	}
+	return w.fault("remove", path, err)
+}
+
+// Exists reports whether there is a file or directory at path, in a fork also of
+// the parent.
+func (w *Writer) Exists(path string) (exists, isDir bool) {
+	if w.closed || checkPath(path) != nil {
+		return false, false
+	}
+	id, err := w.tree.lookup(path)
+	if err != nil {
+		return false, false
+	}
+	return true, w.tree.node(id).dir
+}

@@ -1,0 +1,552 @@
+package cimlayer
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+// ImageWriter adds the entries of a layer to an image that is being written.
+//
+// Ancestors that the layer does not mention are made, as directories with default
+// metadata, and take that of their own entry if one comes later. A file without
+// attributes gets ARCHIVE, as on NTFS. A hard link whose target is not there yet
+// waits for it; at the end it may be one of the parent's files. Whiteouts need a
+// fork: what they hide is then left out of it, whatever the order of entries, and
+// never what the layer itself brings. Without a parent they are refused.
+//
+// A sparse main stream that is all hole is stored as one in version 3. The format
+// knows no streams with data and holes, so other holes are stored as zeros.
+type ImageWriter struct {
+	w      *cimfs.Writer
+	parent *cimfs.Image // of a fork, or nil
+	opts   ImageOptions
+
+	pending pendingFile
+	path    string // current entry, for errors
+	kind    layer.Kind
+	hasMain bool
+	names   []string // folded names of its alternate streams so far
+	hole    int64    // leading zeros of a sparse main stream that is not stored yet
+	sparse  int64    // its size, -1 if the current stream is stored
+
+	links  []deferredLink
+	hidden []hiding
+	own    map[string]ownership // by folded path; nil without a parent
+	opened bool                 // a stream of w is open
+	zeros  []byte
+	err    error // sticky
+}
+
+// ImageOptions change how an ImageWriter works.
+type ImageOptions struct {
+	// Name is that of the image, for errors.
+	Name string
+	// Version is the one that is being written; version 1 has no sparse streams.
+	Version cimfs.Version
+	// Lossy, if set, is called for what an image has no room for, and the entry is
+	// written without it. If it is nil such an entry is refused with
+	// layer.ErrUnsupported. So far that is the NTFS object identifier.
+	Lossy func(path, what string)
+}
+
+type deferredLink struct{ path, target string }
+
+// ownership tells what the layer itself has brought to a path of a fork.
+type ownership uint8
+
+const (
+	ownFile ownership = 1 << iota
+	ownDir
+	ownBelow // something under it
+)
+
+type hiding struct {
+	path   string
+	opaque bool
+}
+
+// pendingFile is a file whose main stream has not come yet; the size is only known
+// then.
+type pendingFile struct {
+	open bool
+	meta cimfs.Meta
+	size int64 // that the entry announced
+}
+
+var (
+	_ layer.Writer       = (*ImageWriter)(nil)
+	_ layer.ExtentWriter = (*ImageWriter)(nil)
+)
+
+// NewImageWriter returns a writer of entries over w, which it takes over: its
+// Commit commits w and its Close closes it. For a fork parent is the image that w
+// forks; it stays open and belongs to the caller. It is nil otherwise.
+func NewImageWriter(w *cimfs.Writer, parent *cimfs.Image, opts ImageOptions) *ImageWriter {
+	iw := &ImageWriter{w: w, parent: parent, opts: opts, sparse: -1}
+	if opts.Version == 0 {
+		iw.opts.Version = cimfs.V3
+	}
+	if parent != nil {
+		iw.own = map[string]ownership{}
+		iw.opts.Version = parent.Version()
+	}
+	return iw
+}
+
+// SetRoot sets the metadata of the image's root, which is not an entry of a layer.
+func (w *ImageWriter) SetRoot(e *layer.Entry) error {
+	if err := w.finishEntry(); err != nil {
+		return err
+	}
+	w.path, w.kind, w.names = "", layer.Dir, w.names[:0]
+	m, err := metaOf(e)
+	if err == nil {
+		err = w.w.AddDir("", &m)
+	}
+	if err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// Add begins an entry.
+func (w *ImageWriter) Add(e *layer.Entry) error {
+	if err := w.finishEntry(); err != nil {
+		return err
+	}
+	w.path, w.kind, w.hasMain, w.names = e.Path, e.Kind, false, w.names[:0]
+	if err := w.add(e); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+func (w *ImageWriter) add(e *layer.Entry) error {
+	if err := winfs.ValidatePath(e.Path); err != nil {
+		return err
+	}
+	if e.Path == "" {
+		return layer.ErrInvalidName
+	}
+	if len(e.ObjectID) > 0 {
+		if w.opts.Lossy == nil {
+			return &translated{errors.New("an image has no room for an object identifier"), layer.ErrUnsupported}
+		}
+		w.opts.Lossy(e.Path, "object identifier")
+	}
+	switch e.Kind {
+	case layer.Whiteout, layer.Opaque:
+		if w.parent == nil {
+			return &translated{errors.New("there is no parent image whose content it could hide"), layer.ErrWhiteout}
+		}
+		w.hidden = append(w.hidden, hiding{e.Path, e.Kind == layer.Opaque})
+		return nil
+	case layer.Link:
+		if err := winfs.ValidatePath(e.Target); err != nil {
+			return err
+		}
+		if e.Target == "" || winfs.EqualFold(e.Target, e.Path) {
+			return layer.ErrLinkTarget
+		}
+		if ok, err := w.tryLink(e.Path, e.Target, w.parent == nil); ok || err != nil {
+			return err
+		}
+		w.links = append(w.links, deferredLink{e.Path, e.Target})
+		return nil
+	case layer.Dir:
+		if err := w.makeParent(e.Path); err != nil {
+			return err
+		}
+		m, err := metaOf(e)
+		if err != nil {
+			return err
+		}
+		w.note(e.Path, ownDir)
+		return w.w.AddDir(e.Path, &m)
+	case layer.File:
+		if err := w.makeRoom(e.Path); err != nil {
+			return err
+		}
+		m, err := metaOf(e)
+		if err != nil {
+			return err
+		}
+		w.note(e.Path, ownFile)
+		w.keep(m, e.Size)
+		return nil
+	}
+	return &translated{errors.New(e.Kind.String()), layer.ErrUnsupported}
+}
+
+// metaOf converts an entry's metadata; the result shares memory with e.
+func metaOf(e *layer.Entry) (cimfs.Meta, error) {
+	m := cimfs.Meta{Attributes: e.Attributes, Times: e.Times, Security: e.Security, Reparse: e.Reparse}
+	if m.Attributes == 0 && e.Kind == layer.File {
+		m.Attributes = winfs.AttrArchive
+	}
+	var err error
+	m.EAs, err = winfs.EncodeEAs(e.EAs)
+	return m, err
+}
+
+// keep copies m until the main stream comes, into buffers that are used again.
+func (w *ImageWriter) keep(m cimfs.Meta, size int64) {
+	p := &w.pending
+	fill := func(buf, b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		return append(buf[:0], b...)
+	}
+	security, eas, reparse := fill(p.meta.Security, m.Security), m.EAs, fill(p.meta.Reparse, m.Reparse)
+	p.meta = m
+	p.meta.Security, p.meta.EAs, p.meta.Reparse = security, eas, reparse
+	p.open, p.size = true, size
+}
+
+// makeParent makes the directories above path that do not exist.
+func (w *ImageWriter) makeParent(path string) error {
+	dir, _ := winfs.SplitPath(path)
+	if dir == "" {
+		return nil
+	}
+	if exists, isDir := w.w.Exists(dir); exists {
+		if !isDir {
+			return layer.ErrNotDirectory
+		}
+		return nil
+	}
+	if err := w.makeParent(dir); err != nil {
+		return err
+	}
+	w.note(dir, ownDir)
+	return w.w.AddDir(dir, &cimfs.Meta{Attributes: winfs.AttrDirectory})
+}
+
+// makeRoom makes the parent of a file and removes a directory of the parent image
+// that the file replaces.
+func (w *ImageWriter) makeRoom(path string) error {
+	if err := w.makeParent(path); err != nil {
+		return err
+	}
+	if w.parent == nil {
+		return nil
+	}
+	if exists, isDir := w.w.Exists(path); !exists || !isDir {
+		return nil
+	}
+	if w.own[winfs.Fold(path)] != 0 {
+		return &translated{errors.New("the layer has a directory of that name"), layer.ErrDuplicate}
+	}
+	return w.w.Remove(path)
+}
+
+// note records that the layer has brought a file or directory to path.
+func (w *ImageWriter) note(path string, as ownership) {
+	if w.own == nil {
+		return
+	}
+	p := winfs.Fold(path)
+	w.own[p] = w.own[p]&ownBelow | as
+	for p != "" {
+		p, _ = winfs.SplitPath(p)
+		if w.own[p]&ownBelow != 0 {
+			return
+		}
+		w.own[p] |= ownBelow
+	}
+}
+
+// tryLink links if the target is there: in this layer or, with any, in the parent
+// image.
+func (w *ImageWriter) tryLink(path, target string, any bool) (bool, error) {
+	exists, isDir := w.w.Exists(target)
+	if !any {
+		exists = w.own[winfs.Fold(target)]&ownFile != 0
+	}
+	if !exists {
+		return false, nil
+	}
+	if isDir {
+		return false, layer.ErrLinkTarget
+	}
+	if err := w.makeRoom(path); err != nil {
+		return false, err
+	}
+	w.note(path, ownFile)
+	return true, w.w.Link(path, target)
+}
+
+// AddStream begins a stream of the entry.
+func (w *ImageWriter) AddStream(s *layer.Stream) error {
+	if err := w.finishStream(); err != nil {
+		return err
+	}
+	if err := w.addStream(s); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+func (w *ImageWriter) addStream(s *layer.Stream) error {
+	if w.kind != layer.File && w.kind != layer.Dir || s.Size < 0 {
+		return cimfs.ErrSequence
+	}
+	if s.Name == "" {
+		if w.kind != layer.File || w.hasMain || !w.pending.open {
+			return cimfs.ErrSequence
+		}
+		w.hasMain = true
+		if s.Sparse && s.Size > 0 && w.opts.Version >= cimfs.V3 {
+			w.sparse, w.hole = s.Size, 0
+			return nil
+		}
+		return w.addPending(s.Size, false)
+	}
+	if err := w.addEmpty(); err != nil {
+		return err
+	}
+	name := winfs.Fold(s.Name)
+	if slices.Contains(w.names, name) {
+		return layer.ErrDuplicate
+	}
+	w.names = append(w.names, name)
+	w.hasMain, w.opened = true, true
+	return w.w.CreateStream(w.path, s.Name, s.Size)
+}
+
+// addPending adds the file that waits for its main stream, if one does.
+func (w *ImageWriter) addPending(size int64, hole bool) error {
+	if !w.pending.open {
+		return nil
+	}
+	w.pending.open, w.opened = false, !hole
+	if w.pending.meta.Hole = hole; hole {
+		w.pending.meta.Attributes |= winfs.AttrSparse
+	}
+	return w.w.AddFile(w.path, &w.pending.meta, size)
+}
+
+// addEmpty adds the file that waits, whose main stream was left out.
+func (w *ImageWriter) addEmpty() error {
+	if w.pending.open && w.pending.size > 0 {
+		return layer.ErrStreamSize
+	}
+	return w.addPending(0, false)
+}
+
+// Write appends to the current stream.
+func (w *ImageWriter) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if w.sparse >= 0 {
+		if err := w.storeSparse(); err != nil {
+			return 0, w.fail(err)
+		}
+	}
+	n, err := w.w.Write(p)
+	if err != nil {
+		err = w.fail(err)
+	}
+	return n, err
+}
+
+// storeSparse turns the sparse stream to a stored one: it has data.
+func (w *ImageWriter) storeSparse() error {
+	size, hole := w.sparse, w.hole
+	w.sparse = -1
+	if err := w.addPending(size, false); err != nil {
+		return err
+	}
+	return w.writeZeros(hole)
+}
+
+// WriteHole appends zeros to the current stream.
+func (w *ImageWriter) WriteHole(n int64) error {
+	if w.err != nil {
+		return w.err
+	}
+	if n < 0 {
+		return w.fail(layer.ErrStreamSize)
+	}
+	if w.sparse >= 0 {
+		if n > w.sparse-w.hole {
+			return w.fail(layer.ErrStreamSize)
+		}
+		w.hole += n
+		return nil
+	}
+	if err := w.writeZeros(n); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+func (w *ImageWriter) writeZeros(n int64) error {
+	if n > 0 && w.zeros == nil {
+		w.zeros = make([]byte, 1<<16)
+	}
+	for n > 0 {
+		k := min(n, int64(len(w.zeros)))
+		if _, err := w.w.Write(w.zeros[:k]); err != nil {
+			return err
+		}
+		n -= k
+	}
+	return nil
+}
+
+// finishStream ends the current stream, which must be complete.
+func (w *ImageWriter) finishStream() error {
+	if w.err != nil {
+		return w.err
+	}
+	if size := w.sparse; size >= 0 {
+		w.sparse = -1
+		if w.hole != size {
+			return w.fail(layer.ErrStreamSize)
+		}
+		if err := w.addPending(size, true); err != nil {
+			return w.fail(err)
+		}
+		return nil
+	}
+	if w.opened {
+		w.opened = false
+		if err := w.w.CloseStream(); err != nil {
+			return w.fail(err)
+		}
+	}
+	return nil
+}
+
+func (w *ImageWriter) finishEntry() error {
+	if err := w.finishStream(); err != nil {
+		return err
+	}
+	if !w.pending.open {
+		return nil
+	}
+	if err := w.addEmpty(); err != nil {
+		return w.fail(err)
+	}
+	return w.finishStream()
+}
+
+// Commit makes the links that waited, leaves out what the layer hides, and
+// publishes the image.
+func (w *ImageWriter) Commit() error {
+	if err := w.finishEntry(); err != nil {
+		return err
+	}
+	if err := w.linkDeferred(); err != nil {
+		return w.fail(err)
+	}
+	w.path = ""
+	for _, h := range w.hidden {
+		w.path = h.path
+		if err := w.hide(h.path, !h.opaque); err != nil {
+			return w.fail(err)
+		}
+	}
+	w.path = ""
+	if err := w.w.Commit(); err != nil {
+		return w.fail(err)
+	}
+	w.err = layer.ErrClosed
+	return nil
+}
+
+// linkDeferred links what waited. A target may be a link that waits itself, so it
+// goes round until nothing more can be done; then the parent's files count.
+func (w *ImageWriter) linkDeferred() error {
+	for _, any := range []bool{false, true} {
+		for progress := true; progress && len(w.links) > 0; {
+			progress = false
+			var rest []deferredLink
+			for _, l := range w.links {
+				w.path = l.path
+				ok, err := w.tryLink(l.path, l.target, any || w.parent == nil)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					rest = append(rest, l)
+				}
+				progress = progress || ok
+			}
+			w.links = rest
+		}
+	}
+	if len(w.links) > 0 {
+		w.path = w.links[0].path
+		return &translated{errors.New("target " + w.links[0].target + " does not exist"), layer.ErrLinkTarget}
+	}
+	return nil
+}
+
+// hide removes what the parent image has at path, with self, and below it, but
+// nothing that the layer has brought.
+func (w *ImageWriter) hide(path string, self bool) error {
+	f, err := w.parent.Lookup(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, cimfs.ErrNotDirectory) {
+		return nil // Windows ignores a whiteout of nothing, too
+	}
+	if err != nil {
+		return err
+	}
+	own := w.own[winfs.Fold(path)]
+	if own&ownFile != 0 {
+		return nil
+	}
+	if self && own == 0 {
+		err := w.w.Remove(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
+	}
+	if self && own&ownDir == 0 {
+		// Only the layer's entries below keep the directory there, so nothing of the
+		// hidden one but its name stays.
+		if err := w.w.AddDir(path, &cimfs.Meta{Attributes: winfs.AttrDirectory}); err != nil {
+			return err
+		}
+	}
+	if !f.IsDir() {
+		return nil
+	}
+	for e, err := range f.Entries() {
+		if err != nil {
+			return err
+		}
+		if err := w.hide(winfs.JoinPath(path, e.Name), true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close releases the image writer; without a successful Commit it removes what was
+// written.
+func (w *ImageWriter) Close() error {
+	if w.err == nil {
+		w.err = layer.ErrClosed
+	}
+	return w.w.Close()
+}
+
+// fail makes an error final.
+func (w *ImageWriter) fail(err error) error {
+	w.err = fail("write cim", w.opts.Name, w.path, err)
+	return w.err
+}

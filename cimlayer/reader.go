@@ -1,0 +1,276 @@
+package cimlayer
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+
+	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+// Reader yields what one layer changes, as the tar that it came from had it.
+//
+// Of a base layer that is the image without what unpacking made: the hives under
+// their base names and the layout file. Of a layer with parents it is the
+// difference between its image and its parent's: what the parent stores the same
+// under the same name does not belong to the layer, names that the parent alone has
+// are whiteouts, and a further name of a parent's file is a hard link. Delta hives
+// are in, what they were merged to is not.
+//
+// A directory or file that a layer repeated without any change has left no trace in
+// the image, and is not yielded.
+type Reader struct {
+	ImageReader
+	parent *cimfs.Image
+
+	pull    func() (change, error, bool)
+	end     func()
+	shared  map[cimfs.FileID]string // files with several names, one of which is the parent's: that one
+	yielded map[cimfs.FileID]string // files of the layer, by their first name
+}
+
+// change is one entry of a fork before it is described.
+type change struct {
+	path string
+	file *cimfs.File // nil for a whiteout
+}
+
+// Open opens a layer for reading. parents are those that it was created with; for
+// a base layer there are none. The caller closes the reader.
+func Open(loc Location, parents []Location) (*Reader, error) {
+	fail := func(err error) (*Reader, error) { return nil, fail("read cim layer", loc.String(), "", err) }
+	if err := checkChain(loc, parents); err != nil {
+		return fail(err)
+	}
+	im, err := cimfs.Open(loc.Images, loc.Name)
+	if err != nil {
+		return fail(err)
+	}
+	r := &Reader{ImageReader: ImageReader{im: im}, yielded: map[cimfs.FileID]string{}}
+	if len(parents) > 0 {
+		if r.parent, err = cimfs.Open(parents[0].Images, parents[0].Name); err != nil {
+			return fail(errors.Join(err, im.Close()))
+		}
+		if err := r.checkForked(); err != nil {
+			return fail(errors.Join(err, r.Close()))
+		}
+		if err := r.findShared(); err != nil {
+			return fail(errors.Join(err, r.Close()))
+		}
+	}
+	return r, nil
+}
+
+// checkForked refuses a parent that the image was not forked from.
+func (r *Reader) checkForked() error {
+	for _, set := range r.im.Parents() {
+		if set.GUID == r.parent.GUID() {
+			return nil
+		}
+	}
+	return &translated{errors.New("the image is no fork of " + r.parent.Name()), ErrChain}
+}
+
+// Next returns the next entry.
+func (r *Reader) Next() (*layer.Entry, error) {
+	if r.parent == nil {
+		for {
+			e, err := r.ImageReader.Next()
+			if err != nil || !r.made(e) {
+				return e, err
+			}
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	r.closeEntry()
+	if r.pull == nil {
+		r.pull, r.end = iter.Pull2(r.changes)
+	}
+	c, err, ok := r.pull()
+	switch {
+	case !ok:
+		return nil, r.stick(io.EOF)
+	case err != nil:
+		return nil, r.stick(r.fail(c.path, err))
+	}
+	if err := r.yield(c); err != nil {
+		return nil, r.stick(r.fail(c.path, err))
+	}
+	return &r.entry, nil
+}
+
+// made tells whether an entry of a base image was made by unpacking. The Hives
+// directory was if it says nothing about itself.
+func (r *Reader) made(e *layer.Entry) bool {
+	return madeUp(e.Path) || winfs.EqualFold(e.Path, hives.HivesDir) && e.Kind == layer.Dir && e.Times == (winfs.Times{})
+}
+
+// yield describes a change as an entry.
+func (r *Reader) yield(c change) error {
+	if c.file == nil {
+		r.entry = layer.Entry{Path: c.path, Kind: layer.Whiteout}
+		return nil
+	}
+	if !c.file.IsDir() {
+		if first, ok := r.yielded[c.file.ID()]; ok {
+			r.entry = layer.Entry{Path: c.path, Kind: layer.Link, Target: first}
+			return nil
+		}
+		if target, ok := r.shared[c.file.ID()]; ok {
+			r.entry = layer.Entry{Path: c.path, Kind: layer.Link, Target: target}
+			return nil
+		}
+		r.yielded[c.file.ID()] = c.path
+	}
+	r.file = c.file
+	return describe(&r.entry, c.path, c.file)
+}
+
+// findShared finds the files with several names of which the parent has one and
+// stores the same under it: under its other names such a file is a link.
+func (r *Reader) findShared() error {
+	r.shared = map[cimfs.FileID]string{}
+	seen := make([]uint64, r.im.NumFiles()/64+1)
+	several := map[cimfs.FileID]bool{}
+	err := r.im.Walk(func(_ string, f *cimfs.File) error {
+		word, bit := f.ID()/64, uint64(1)<<(f.ID()%64)
+		if seen[word]&bit != 0 {
+			several[f.ID()] = true
+		}
+		seen[word] |= bit
+		return nil
+	})
+	if err != nil || len(several) == 0 {
+		return err
+	}
+	return r.im.Walk(func(path string, f *cimfs.File) error {
+		if !several[f.ID()] || r.shared[f.ID()] != "" || madeUp(path) {
+			return nil
+		}
+		before, err := r.parent.Lookup(path)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, cimfs.ErrNotDirectory) {
+			return nil
+		}
+		if err == nil && f.Same(before) {
+			r.shared[f.ID()] = path
+		}
+		return err
+	})
+}
+
+// changes compares the trees of the two images, directory by directory.
+func (r *Reader) changes(yield func(change, error) bool) {
+	now, err := r.im.Root()
+	if err != nil {
+		yield(change{}, err)
+		return
+	}
+	before, err := r.parent.Root()
+	if err != nil {
+		yield(change{}, err)
+		return
+	}
+	r.compare("", now, before, 0, yield)
+}
+
+// maxDepth is more than any path of 32,767 units can have.
+const maxDepth = 16384
+
+// compare yields what is different below a directory; before is nil where the
+// parent has none. It reports whether to go on.
+func (r *Reader) compare(dir string, now, before *cimfs.File, depth int, yield func(change, error) bool) bool {
+	if depth > maxDepth {
+		return yield(change{path: dir}, layer.ErrCorrupt)
+	}
+	old := map[string]cimfs.DirEntry{}
+	var order []string
+	if before != nil {
+		for e, err := range before.Entries() {
+			if err != nil {
+				return yield(change{path: dir}, err)
+			}
+			key := winfs.Fold(e.Name)
+			old[key] = e
+			order = append(order, key)
+		}
+	}
+	var here []cimfs.DirEntry
+	for e, err := range now.Entries() {
+		if err != nil {
+			return yield(change{path: dir}, err)
+		}
+		here = append(here, e)
+	}
+	kept := make(map[string]cimfs.DirEntry, len(old))
+	for _, e := range here {
+		if key := winfs.Fold(e.Name); len(old) > 0 {
+			if o, ok := old[key]; ok {
+				kept[key] = o
+			}
+		}
+	}
+	for _, key := range order {
+		if _, ok := kept[key]; ok {
+			continue
+		}
+		if path := winfs.JoinPath(dir, old[key].Name); !madeUp(path) && !yield(change{path: path}, nil) {
+			return false
+		}
+	}
+	for _, e := range here {
+		path := winfs.JoinPath(dir, e.Name)
+		if madeUp(path) {
+			continue
+		}
+		o, was := kept[winfs.Fold(e.Name)]
+		if !r.compareName(path, e, o, was, depth, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Reader) compareName(path string, e, o cimfs.DirEntry, was bool, depth int, yield func(change, error) bool) bool {
+	f, err := r.im.File(e.ID)
+	if err != nil {
+		return yield(change{path: path}, err)
+	}
+	var before *cimfs.File
+	if was {
+		if before, err = r.parent.File(o.ID); err != nil {
+			return yield(change{path: path}, err)
+		}
+	}
+	same := was && o.Name == e.Name && f.Same(before)
+	if !same && !yield(change{path, f}, nil) {
+		return false
+	}
+	if !f.IsDir() {
+		return true
+	}
+	if before != nil && !before.IsDir() {
+		before = nil
+	}
+	return r.compare(path, f, before, depth+1, yield)
+}
+
+// Close releases the images.
+func (r *Reader) Close() error {
+	if r.end != nil {
+		r.end()
+	}
+	errs := []error{r.ImageReader.Close()}
+	if r.im != nil {
+		errs = append(errs, r.im.Close())
+	}
+	if r.parent != nil {
+		errs = append(errs, r.parent.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,15 @@
+//go:build !linux && !darwin
+
+package fusefs
+
+// Server is a mounted tree.
+type Server struct{}
+
+// Mount returns ErrUnsupported: this system has no FUSE.
+func Mount(dir string, t Tree, opt *Options) (*Server, error) { return nil, ErrUnsupported }
+
+// Wait returns at once.
+func (s *Server) Wait() {}
+
+// Unmount returns ErrUnsupported.
+func (s *Server) Unmount() error { return ErrUnsupported }

@@ -1,0 +1,17 @@
+package fusefs
+
+import "log/slog"
+
+// Options of Mount. The zero value, or nil, is a plain mount.
+type Options struct {
+	// Name is shown as the source of the mount; "mullion" if empty.
+	Name string
+	// DriveRoot is the directory in the tree that absolute links on drive C: count
+	// from; DriveRoot, "Files", if empty. "." is the root of the tree.
+	DriveRoot string
+	// AllowOther lets other users than the one who mounts see the files. It is
+	// always on for root.
+	AllowOther bool
+	// Log gets the errors of damaged files, which programs see as EIO. nil is none.
+	Log *slog.Logger
+}

@@ -1,0 +1,74 @@
+package hives
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/mullion/mullion/winfs"
+)
+
+// BootContainerGUID is the identity of the device from which a utility VM boots
+// CimFS. hcsshim wrote the same into the boot configuration and the SYSTEM hive
+// (layer specification, 4.6).
+const BootContainerGUID = "{b890454c-80de-4e98-a7ab-56b74b4fbd0c}"
+
+// Setting is one registry value that EnableCimBoot sets.
+type Setting struct {
+	Key, Value string
+	Type       regf.Type
+	Data       []byte
+}
+
+// CimBootSettings are the values with which the SYSTEM hive of a utility VM boots
+// from a CimFS image: the union file system starts at boot, the older wcifs filter
+// does not start at all, and boot files are looked for in \Windows\.
+func CimBootSettings() []Setting {
+	return []Setting{
+		{`ControlSet001\Control`, "BootContainerGuid", regf.RegSZ, regText(BootContainerGUID)},
+		{`ControlSet001\Services\UnionFS`, "Start", regf.RegDword, regDword(0)},
+		{`ControlSet001\Services\wcifs`, "Start", regf.RegDword, regDword(4)},
+		{`Setup`, "BootPathOverride", regf.RegSZ, regText(`\Windows\`)},
+	}
+}
+
+// EnableCimBoot makes the CimBootSettings in an open SYSTEM hive. Keys that do not
+// exist are made. The caller saves the hive.
+func EnableCimBoot(system *regf.Hive) error {
+	return set(system, CimBootSettings())
+}
+
+// EnableCimBootFile is EnableCimBoot on a file. It is replaced by a complete new
+// one, or stays as it is.
+func EnableCimBootFile(name string) error {
+	h, err := regf.Open(name, nil)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	if err := EnableCimBoot(h); err != nil {
+		return err
+	}
+	return h.Store(name, &regf.StoreOptions{Overwrite: true})
+}
+
+func set(h *regf.Hive, list []Setting) error {
+	for _, s := range list {
+		k, err := h.CreatePath(s.Key)
+		if err != nil {
+			return err
+		}
+		if s.Value == "" && s.Data == nil { // the key alone
+			continue
+		}
+		if err := k.SetValue(s.Value, s.Type, s.Data); err != nil {
+			return fmt.Errorf("set %q of %q: %w", s.Value, s.Key, err)
+		}
+	}
+	return nil
+}
+
+// regText is the data of a REG_SZ or REG_EXPAND_SZ value.
+func regText(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
+
+func regDword(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }

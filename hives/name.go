@@ -1,0 +1,131 @@
+package hives
+
+import (
+	"strings"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// Name is one of the five hives that a layer carries.
+type Name uint8
+
+// The five hives, in the order in which hcsshim handles them.
+const (
+	Default Name = iota + 1
+	SAM
+	Security
+	Software
+	System
+)
+
+// Form is one of the three guises in which a hive stands in a layer.
+type Form uint8
+
+const (
+	// Config is the hive file of the running system:
+	// Files\Windows\System32\config\SYSTEM. In a base layer it is the hive.
+	Config Form = iota + 1
+	// Base is the complete hive of a layer with all below it: Hives\SYSTEM_BASE. In a
+	// base layer it is the same file as Config, in another the result of a merge.
+	Base
+	// Delta is what a layer with parents changes: Hives\System_Delta, a differencing
+	// hive.
+	Delta
+)
+
+// String returns config, base or delta.
+func (f Form) String() string {
+	switch f {
+	case Config:
+		return "config"
+	case Base:
+		return "base"
+	case Delta:
+		return "delta"
+	}
+	return "invalid form"
+}
+
+// The directories that hold hives, relative to the layer's root.
+const (
+	ConfigDir = `Files\Windows\System32\config`
+	HivesDir  = `Hives`
+)
+
+// spellings holds how each name is spelled in each form (layer specification,
+// 4.4). The deltas are spelled as Windows exports them, in mixed case.
+var spellings = map[Name][3]string{
+	Default:  {"DEFAULT", "DEFAULTUSER_BASE", "DefaultUser_Delta"},
+	SAM:      {"SAM", "SAM_BASE", "Sam_Delta"},
+	Security: {"SECURITY", "SECURITY_BASE", "Security_Delta"},
+	Software: {"SOFTWARE", "SOFTWARE_BASE", "Software_Delta"},
+	System:   {"SYSTEM", "SYSTEM_BASE", "System_Delta"},
+}
+
+// All returns the five names in order.
+func All() []Name { return []Name{Default, SAM, Security, Software, System} }
+
+// String returns the name of the hive file in the config directory, SYSTEM.
+func (n Name) String() string {
+	if s, ok := spellings[n]; ok {
+		return s[0]
+	}
+	return "invalid hive"
+}
+
+// File returns the file name in the given form: SYSTEM, SYSTEM_BASE or
+// System_Delta.
+func (n Name) File(f Form) string {
+	s, ok := spellings[n]
+	if !ok || f < Config || f > Delta {
+		return ""
+	}
+	return s[f-1]
+}
+
+// Path returns the path in a layer of the given form.
+func (n Name) Path(f Form) string {
+	if f == Config {
+		return ConfigDir + `\` + n.File(f)
+	}
+	return HivesDir + `\` + n.File(f)
+}
+
+// Match tells which hive, in which form, a path in a layer is. Case does not
+// matter: images ship System_Delta, hcsshim looks for SYSTEM_DELTA.
+func Match(path string) (Name, Form, bool) {
+	i := strings.LastIndexByte(path, '\\')
+	if i < 0 {
+		return 0, 0, false
+	}
+	dir, file := path[:i], path[i+1:]
+	forms := [2]Form{Base, Delta}
+	switch {
+	case winfs.EqualFold(dir, HivesDir):
+	case winfs.EqualFold(dir, ConfigDir):
+		forms = [2]Form{Config, Config}
+	default:
+		return 0, 0, false
+	}
+	for _, n := range All() {
+		for _, f := range forms {
+			if winfs.EqualFold(file, n.File(f)) {
+				return n, f, true
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+// ParseName reads the name of a hive in any form and case: "system",
+// "SYSTEM_BASE", "DefaultUser_Delta".
+func ParseName(s string) (Name, bool) {
+	for _, n := range All() {
+		for _, spelling := range spellings[n] {
+			if winfs.EqualFold(s, spelling) {
+				return n, true
+			}
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,216 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/layer"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// maxArchiveFiles bounds the table of contents of an archive.
+const maxArchiveFiles = 1 << 20
+
+// An archive is a tar file with a table of contents, so that its files are read
+// where they stand and nothing is held in memory.
+type archive struct {
+	file  *os.File
+	spool string // temporary file to remove, if the archive was compressed
+	files map[string]archiveFile
+}
+
+// archiveFile is a file in an archive: a range of bytes, or another name.
+type archiveFile struct {
+	offset, size int64
+	link         string // name of the file that holds the bytes, "" if it is this one
+}
+
+// openArchive reads the table of contents of a tar file. A compressed one is
+// decompressed to a temporary file first.
+func openArchive(ctx context.Context, name string, limits layer.Limits) (*archive, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	a := &archive{file: f, files: map[string]archiveFile{}}
+	if err = a.decompress(ctx, limits); err == nil {
+		err = a.index(ctx)
+	}
+	if err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// decompress replaces a compressed archive by a temporary file.
+func (a *archive) decompress(ctx context.Context, limits layer.Limits) error {
+	info, err := a.file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%w: not a regular file", ErrArchive)
+	}
+	head := make([]byte, 6)
+	n, err := a.file.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	format, err := blob.Detect(head[:n])
+	if err != nil || format == blob.Plain {
+		return err
+	}
+	r, err := blob.NewReader(ctx, a.file, blob.WithLimits(limits))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	spool, err := os.CreateTemp("", "mullion-archive-")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(spool, r)
+	packed := a.file
+	a.file, a.spool = spool, spool.Name()
+	if err == nil {
+		_, err = spool.Seek(0, io.SeekStart)
+	}
+	return errors.Join(err, packed.Close())
+}
+
+// index reads all headers. tar.Reader seeks over the data between them.
+func (a *archive) index(ctx context.Context) error {
+	info, err := a.file.Stat()
+	if err != nil {
+		return err
+	}
+	tr := tar.NewReader(a.file)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %v", ErrArchive, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name := path.Clean(h.Name)
+		f := archiveFile{size: h.Size}
+		switch h.Typeflag {
+		case tar.TypeReg:
+			if f.offset, err = a.file.Seek(0, io.SeekCurrent); err != nil {
+				return err
+			}
+			if f.size > info.Size()-f.offset {
+				return fmt.Errorf("%w: %.200q is cut off", ErrArchive, name)
+			}
+		case tar.TypeGNUSparse:
+			return fmt.Errorf("%w: %.200q is sparse", ErrArchive, name)
+		case tar.TypeSymlink: // docker save wrote a layer that it had written before so
+			f.link = path.Join(path.Dir(name), h.Linkname)
+		case tar.TypeLink:
+			f.link = path.Clean(h.Linkname)
+		default:
+			continue
+		}
+		if _, twice := a.files[name]; twice {
+			return fmt.Errorf("%w: %.200q is there twice", ErrArchive, name)
+		}
+		if len(a.files) >= maxArchiveFiles {
+			return &layer.LimitError{Limit: "archive files", Max: maxArchiveFiles}
+		}
+		a.files[name] = f
+	}
+}
+
+// lookup finds a file, following other names.
+func (a *archive) lookup(name string) (archiveFile, bool) {
+	for range 8 {
+		f, ok := a.files[name]
+		if !ok || f.link == "" {
+			return f, ok
+		}
+		name = f.link
+	}
+	return archiveFile{}, false
+}
+
+func (a *archive) open(name string) (*io.SectionReader, error) {
+	f, ok := a.lookup(path.Clean(name))
+	if !ok {
+		return nil, fmt.Errorf("%w: no file %.200q", ErrArchive, name)
+	}
+	return io.NewSectionReader(a.file, f.offset, f.size), nil
+}
+
+// read reads a small file.
+func (a *archive) read(name string) ([]byte, error) {
+	r, err := a.open(name)
+	if err != nil {
+		return nil, err
+	}
+	if r.Size() > maxDocument {
+		return nil, fmt.Errorf("%w: %.200q is larger than %d bytes", ErrManifest, name, maxDocument)
+	}
+	return io.ReadAll(r)
+}
+
+func (a *archive) close() error {
+	err := a.file.Close()
+	if a.spool != "" {
+		err = errors.Join(err, os.Remove(a.spool))
+	}
+	return err
+}
+
+// ociArchiveSource is an OCI image layout in a tar file.
+type ociArchiveSource struct {
+	*archive
+	tag string
+}
+
+func openOCIArchive(ctx context.Context, ref Reference, o *options) (source, error) {
+	a, err := openArchive(ctx, ref.Path, o.limits)
+	if err != nil {
+		return nil, err
+	}
+	return &ociArchiveSource{a, ref.Name}, nil
+}
+
+func (s *ociArchiveSource) roots(context.Context) ([]Descriptor, error) {
+	raw, err := s.read(ocispec.ImageLayoutFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkLayoutFile(raw); err != nil {
+		return nil, err
+	}
+	if raw, err = s.read(ocispec.ImageIndexFile); err != nil {
+		return nil, err
+	}
+	return layoutRoots(raw, s.tag)
+}
+
+func (s *ociArchiveSource) open(_ context.Context, d Descriptor) (io.ReadCloser, error) {
+	digest, err := blob.ParseDigest(string(d.Digest))
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := s.lookup(blobPath(digest)); !ok {
+		return nil, fmt.Errorf("%w: %s", ErrMissingBlob, d.Digest)
+	}
+	r, err := s.archive.open(blobPath(digest))
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(r), nil
+}

@@ -1,0 +1,81 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The vocabulary of errors of this package. What blobs and layers can do wrong is in
+// packages blob and layer.
+var (
+	// ErrReference says that a text is not an image reference.
+	ErrReference = errors.New("malformed image reference")
+	// ErrNotFound says that a place holds no image under the name or tag.
+	ErrNotFound = errors.New("image not found")
+	// ErrNoWindows says that there are images, but none that matches.
+	ErrNoWindows = errors.New("no matching Windows image")
+	// ErrAmbiguous says that several images match; an AmbiguousError lists them.
+	ErrAmbiguous = errors.New("more than one image matches")
+	// ErrManifest says that an index, manifest or configuration is malformed.
+	ErrManifest = errors.New("malformed manifest")
+	// ErrMediaType says that something is of a kind that is not handled.
+	ErrMediaType = errors.New("unsupported media type")
+	// ErrArchive says that a file is not the archive it is said to be.
+	ErrArchive = errors.New("malformed image archive")
+	// ErrMissingBlob says that a manifest names a blob that the place does not hold.
+	ErrMissingBlob = errors.New("blob is missing")
+	// ErrPlatform says that a text is not a platform.
+	ErrPlatform = errors.New("malformed platform")
+)
+
+// AmbiguousError lists the images that match.
+type AmbiguousError struct{ Candidates []Candidate }
+
+// Error formats as "more than one image matches: windows(10.0.17763.1)/amd64
+// sha256:…, …".
+func (e *AmbiguousError) Error() string {
+	return ErrAmbiguous.Error() + ": " + list(e.Candidates)
+}
+
+// Unwrap returns ErrAmbiguous.
+func (e *AmbiguousError) Unwrap() error { return ErrAmbiguous }
+
+// NoMatchError lists what there is where nothing matches.
+type NoMatchError struct {
+	Want      string // platform that was asked for, "" for any Windows
+	Available []Candidate
+}
+
+// Error formats as "no matching Windows image for windows(10.0.20348)/amd64; there
+// is: linux/amd64 sha256:…".
+func (e *NoMatchError) Error() string {
+	s := ErrNoWindows.Error()
+	if e.Want != "" {
+		s += " for " + e.Want
+	}
+	if len(e.Available) == 0 {
+		return s + "; there is none at all"
+	}
+	return s + "; there is: " + list(e.Available)
+}
+
+// Unwrap returns ErrNoWindows.
+func (e *NoMatchError) Unwrap() error { return ErrNoWindows }
+
+// list prints candidates, the first sixteen of them.
+func list(candidates []Candidate) string {
+	var parts []string
+	for i, c := range candidates {
+		if i == 16 {
+			parts = append(parts, fmt.Sprintf("and %d more", len(candidates)-i))
+			break
+		}
+		s := c.Platform.String() + " " + string(c.Descriptor.Digest)
+		if c.Name != "" {
+			s += " (" + c.Name + ")"
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, ", ")
+}

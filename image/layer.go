@@ -1,0 +1,94 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mullion/mullion/blob"
+)
+
+// Layer is one layer of an image.
+type Layer struct {
+	img *Image
+
+	Index      int // 0 is the base
+	Descriptor Descriptor
+	DiffID     blob.Digest // of the plain tar
+	ChainID    blob.Digest // of this layer together with those below it
+}
+
+// Foreign reports whether the layer may not be distributed to other registries.
+func (l *Layer) Foreign() bool { return isForeign(l.Descriptor.MediaType) }
+
+// Stored opens the blob as it is stored. The reader verifies digest and size and
+// reports io.EOF only if they hold. The caller closes it.
+func (l *Layer) Stored(ctx context.Context) (*blob.Reader, error) {
+	rc, err := l.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.name(blob.NewReader(ctx, rc, blob.Stored(), blob.WithCloser(rc),
+		blob.WithDigest(blob.Digest(l.Descriptor.Digest), l.Descriptor.Size)))
+}
+
+// Tar opens the layer's tar, decompressed. The reader verifies digest, size and
+// diff ID and reports io.EOF only if they hold. The caller closes it.
+func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
+	if !isLayer(l.Descriptor.MediaType) {
+		return nil, fmt.Errorf("%w: layer %d is %.100q", ErrMediaType, l.Index, l.Descriptor.MediaType)
+	}
+	rc, err := l.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.name(blob.NewReader(ctx, rc, blob.WithLimits(l.img.opts.limits), blob.WithCloser(rc),
+		blob.WithDigest(blob.Digest(l.Descriptor.Digest), l.Descriptor.Size), blob.WithDiffID(l.DiffID)))
+}
+
+// name says which layer an error is about.
+func (l *Layer) name(r *blob.Reader, err error) (*blob.Reader, error) {
+	if err != nil {
+		return nil, fmt.Errorf("layer %d: %w", l.Index, err)
+	}
+	return r, nil
+}
+
+func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
+	rc, err := l.img.src.open(ctx, l.Descriptor)
+	if errors.Is(err, ErrMissingBlob) && len(l.Descriptor.URLs) > 0 && l.img.opts.foreign {
+		rc, err = openURLs(ctx, l.Descriptor)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("layer %d: %w", l.Index, err)
+	}
+	if begin := l.img.opts.progress; begin != nil {
+		add, done := begin(l)
+		return &tracked{rc, add, done}, nil
+	}
+	return rc, nil
+}
+
+// tracked tells whoever wants to know how the reading of a blob goes on.
+type tracked struct {
+	rc   io.ReadCloser
+	add  func(int64)
+	done func()
+}
+
+func (t *tracked) Read(p []byte) (int, error) {
+	n, err := t.rc.Read(p)
+	t.add(int64(n))
+	return n, err
+}
+
+func (t *tracked) Close() error {
+	t.done()
+	return t.rc.Close()
+}
+
+// String names the layer in errors and findings: "layer 0 (sha256:0123456789ab)".
+func (l *Layer) String() string {
+	return fmt.Sprintf("layer %d (%s:%.12s)", l.Index, l.DiffID.Algorithm(), l.DiffID.Hex())
+}

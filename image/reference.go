@@ -1,0 +1,78 @@
+package image
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// Transport is the kind of place where an image is kept.
+type Transport string
+
+// The transports.
+const (
+	Layout        Transport = "oci"
+	OCIArchive    Transport = "oci-archive"
+	DockerArchive Transport = "docker-archive"
+	Registry      Transport = "docker"
+)
+
+// Reference is a parsed image reference.
+type Reference struct {
+	Transport Transport
+	Path      string // file or folder; the full name for a registry
+	Name      string // tag of an OCI layout, name in a docker archive; may be empty
+}
+
+// String formats as ParseReference reads.
+func (r Reference) String() string {
+	s := string(r.Transport) + ":" + r.Path
+	if r.Transport == Registry {
+		s = "docker://" + r.Path
+	}
+	if r.Name != "" {
+		s += ":" + r.Name
+	}
+	return s
+}
+
+// layerSchemes begin references to single layers, which would otherwise be taken
+// for names in a registry.
+var layerSchemes = []string{"tar:", "wclayer:", "cim:", "dir:", "docker-daemon:", "containers-storage:", "containerd:"}
+
+// ParseReference reads an image reference. The words are those of skopeo.
+func ParseReference(s string) (Reference, error) {
+	for _, t := range []Transport{Layout, OCIArchive, DockerArchive} {
+		rest, ok := strings.CutPrefix(s, string(t)+":")
+		if !ok {
+			continue
+		}
+		r := Reference{Transport: t}
+		r.Path, r.Name = cutPath(rest)
+		if r.Path == "" {
+			return Reference{}, fmt.Errorf("%w: %.200q has no path", ErrReference, s)
+		}
+		return r, nil
+	}
+	for _, scheme := range layerSchemes {
+		if strings.HasPrefix(s, scheme) {
+			return Reference{}, fmt.Errorf("%w: %.200q is not a place where images are kept", ErrReference, s)
+		}
+	}
+	rest := strings.TrimPrefix(s, "docker://")
+	if _, err := name.ParseReference(rest); err != nil {
+		return Reference{}, fmt.Errorf("%w: %.200q: %v", ErrReference, s, err)
+	}
+	return Reference{Transport: Registry, Path: rest}, nil
+}
+
+// cutPath splits PATH[:NAME] at the first colon that does not belong to a drive.
+func cutPath(s string) (path, name string) {
+	from := 0
+	if len(s) >= 3 && s[1] == ':' && (s[2] == '\\' || s[2] == '/') {
+		from = 2
+	}
+	path, name, _ = strings.Cut(s[from:], ":")
+	return s[:from] + path, name
+}

@@ -1,0 +1,129 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/internal/atomicfile"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// ociArchiveDestination is a new tar file with an OCI image layout in it. The order
+// is fixed and times and owners are zero: the same image gives the same bytes.
+type ociArchiveDestination struct {
+	ref   Reference
+	force bool
+}
+
+func (d *ociArchiveDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
+	f, err := atomicfile.Create(d.ref.Path, d.force)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
+	tw := tar.NewWriter(f)
+	index, err := json.Marshal(newIndex(&ocispec.Index{}, tagged(p, d.ref.Name)))
+	if err != nil {
+		return nil, err
+	}
+	if err := putEntry(tw, ocispec.ImageLayoutFile, int64(len(layoutFile)), bytes.NewReader(layoutFile)); err != nil {
+		return nil, err
+	}
+	if err := putEntry(tw, ocispec.ImageIndexFile, int64(len(index)), bytes.NewReader(index)); err != nil {
+		return nil, err
+	}
+	if err := d.blobs(ctx, tw, p, done); err != nil {
+		return nil, err
+	}
+	if err := tw.Close(); err != nil {
+		return nil, err
+	}
+	return done, f.Commit()
+}
+
+// item is a blob to be written: either small or a layer.
+type item struct {
+	path  string
+	raw   []byte
+	layer *Layer
+}
+
+// blobs writes everything that is named by digest, in the order of the names.
+func (d *ociArchiveDestination) blobs(ctx context.Context, tw *tar.Writer, p *parcel, done *Copied) error {
+	var items []item
+	for _, c := range p.documents() {
+		digest, err := blob.ParseDigest(string(c.desc.Digest))
+		if err != nil {
+			return err
+		}
+		items = append(items, item{path: blobPath(digest), raw: c.raw})
+	}
+	for _, l := range p.blobs() {
+		digest, err := blob.ParseDigest(string(l.Descriptor.Digest))
+		if err != nil {
+			return err
+		}
+		items = append(items, item{path: blobPath(digest), layer: l})
+	}
+	slices.SortStableFunc(items, func(a, b item) int { return strings.Compare(a.path, b.path) })
+	items = slices.CompactFunc(items, func(a, b item) bool { return a.path == b.path })
+
+	dirs := map[string]bool{}
+	for _, it := range items {
+		for _, dir := range []string{"blobs/", it.path[:strings.LastIndexByte(it.path, '/')+1]} {
+			if !dirs[dir] {
+				dirs[dir] = true
+				if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}); err != nil {
+					return err
+				}
+			}
+		}
+		if it.layer == nil {
+			if err := putEntry(tw, it.path, int64(len(it.raw)), bytes.NewReader(it.raw)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := d.layer(ctx, tw, p, it, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *ociArchiveDestination) layer(ctx context.Context, tw *tar.Writer, p *parcel, it item, done *Copied) error {
+	r, err := p.present(ctx, it.layer)
+	if err != nil {
+		return err
+	}
+	desc := it.layer.Descriptor
+	if r == nil {
+		done.Omitted = append(done.Omitted, desc)
+		return nil
+	}
+	defer r.Close()
+	done.Blobs++
+	done.Bytes += desc.Size
+	return putEntry(tw, it.path, desc.Size, r)
+}
+
+// putEntry writes one file of exactly size bytes and reads r to its end, which is
+// where a verifying reader speaks.
+func putEntry(tw *tar.Writer, name string, size int64, r io.Reader) error {
+	if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644}); err != nil {
+		return err
+	}
+	n, err := io.Copy(tw, r)
+	if err == nil && n != size {
+		err = fmt.Errorf("%s: %w", name, io.ErrUnexpectedEOF)
+	}
+	return err
+}

@@ -1,0 +1,151 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/opencontainers/go-digest"
+)
+
+// dockerDestination is a new tar file as docker load reads it: configuration, plain
+// layers named by their diff IDs, and manifest.json.
+type dockerDestination struct {
+	ref   Reference
+	force bool
+}
+
+func (d *dockerDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
+	if p.root.index != nil {
+		return nil, fmt.Errorf("%w: a docker archive holds one image and no index", ErrMediaType)
+	}
+	f, err := atomicfile.Create(d.ref.Path, d.force)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	img := p.images[0]
+	done := &Copied{Digest: img.Digest(), Images: 1}
+	saved := savedImage{Config: img.configName(), Layers: []string{}, RepoTags: []string{}}
+	if d.ref.Name != "" {
+		saved.RepoTags = append(saved.RepoTags, d.ref.Name)
+	}
+	w := &dockerWriter{f: f}
+	written := map[string]bool{}
+	for _, l := range img.layers {
+		name := l.DiffID.Hex() + ".tar"
+		saved.Layers = append(saved.Layers, name)
+		if l.Foreign() {
+			if saved.LayerSources == nil {
+				saved.LayerSources = map[digest.Digest]Descriptor{}
+			}
+			saved.LayerSources[digest.Digest(l.DiffID)] = l.Descriptor
+		}
+		if written[name] {
+			continue
+		}
+		written[name] = true
+		r, err := l.Tar(ctx)
+		if errors.Is(err, ErrMissingBlob) && l.Foreign() {
+			done.Omitted = append(done.Omitted, l.Descriptor)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		n, err := w.stream(name, r)
+		if err := errors.Join(err, r.Close()); err != nil {
+			return nil, err
+		}
+		done.Blobs++
+		done.Bytes += n
+	}
+	manifest, err := json.Marshal([]savedImage{saved})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.small(saved.Config, img.rawConfig); err != nil {
+		return nil, err
+	}
+	if err := w.small("manifest.json", manifest); err != nil {
+		return nil, err
+	}
+	if err := w.finish(); err != nil {
+		return nil, err
+	}
+	return done, f.Commit()
+}
+
+// configName is how docker save names a configuration.
+func (i *Image) configName() string {
+	return blob.Digest(i.manifest.manifest.Config.Digest).Hex() + ".json"
+}
+
+// dockerWriter writes a tar whose files may be of unknown size: the header is
+// written again when the size is known.
+type dockerWriter struct {
+	f *atomicfile.File
+}
+
+func (w *dockerWriter) small(name string, raw []byte) error {
+	_, err := w.stream(name, bytes.NewReader(raw))
+	return err
+}
+
+// stream writes one file from r and returns its size.
+func (w *dockerWriter) stream(name string, r io.Reader) (int64, error) {
+	at, err := w.f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := w.f.Write(make([]byte, blockSize)); err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(w.f, r)
+	if err != nil {
+		return n, err
+	}
+	if pad := -n & (blockSize - 1); pad > 0 {
+		if _, err := w.f.Write(make([]byte, pad)); err != nil {
+			return n, err
+		}
+	}
+	header, err := ustarHeader(name, n)
+	if err != nil {
+		return n, err
+	}
+	_, err = w.f.WriteAt(header, at)
+	return n, err
+}
+
+func (w *dockerWriter) finish() error {
+	_, err := w.f.Write(make([]byte, 2*blockSize))
+	return err
+}
+
+const blockSize = 512
+
+// ustarHeader returns the single header block of a regular file. From 8 GiB on the
+// size is in base 256, as GNU tar, bsdtar and Go read it, because a PAX record would
+// take blocks of its own.
+func ustarHeader(name string, size int64) ([]byte, error) {
+	var b bytes.Buffer
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, Format: tar.FormatUSTAR}
+	if size >= 1<<33 {
+		h.Format = tar.FormatGNU
+	}
+	if err := tar.NewWriter(&b).WriteHeader(h); err != nil {
+		return nil, err
+	}
+	if b.Len() != blockSize {
+		return nil, fmt.Errorf("header of %s takes %s bytes", name, strconv.Itoa(b.Len()))
+	}
+	return b.Bytes(), nil
+}

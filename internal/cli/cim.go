@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/winfs"
+	"github.com/spf13/cobra"
+)
+
+// newCIMCommand is "mullion cim": CimFS images by themselves.
+func newCIMCommand(c *console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cim",
+		Short: "Read, write, fork, check and rewrite CimFS images",
+		Long: `CimFS images are the composite images in which Windows keeps container layers.
+IMAGE.cim is the small file that names the rest; region_* and objectid_* files, and
+those of the images that it was forked from, lie beside it.
+
+Images of format 1, 2 and 3 are read; 3 (default) and 1 are written. Block,
+verified and merged images are refused: their encoding is not public.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return usagef("no command given")
+		},
+	}
+	cmd.AddCommand(newCIMInfoCommand(c), newCIMListCommand(c), newCIMCatCommand(c), newCIMCheckCommand(c),
+		newCIMCreateCommand(c), newCIMExtractCommand(c), newCIMForkCommand(c), newCIMRewriteCommand(c))
+	return cmd
+}
+
+// openCIM opens the image in the file at path.
+func openCIM(path string) (*cimfs.Image, error) {
+	dir, name := splitFile(path)
+	im, err := cimfs.Open(dir, name)
+	return im, about(path, err)
+}
+
+// splitFile splits the path of an image into its directory and its name.
+func splitFile(path string) (dir, name string) {
+	path = strings.TrimPrefix(path, "cim:")
+	return filepath.Dir(path), filepath.Base(path)
+}
+
+// insidePath turns what a user types for a path inside an image or layer into the
+// layer's form: either slash, with or without one at the ends.
+func insidePath(arg string) string { return strings.Trim(strings.ReplaceAll(arg, "/", `\`), `\`) }
+
+// cimInfo is what "cim info" says.
+type cimInfo struct {
+	Name    string       `json:"name"`
+	Version int          `json:"version"`
+	GUID    string       `json:"guid"`
+	Files   int64        `json:"files"`
+	Root    uint32       `json:"root"`
+	Upcase  string       `json:"upcase"`
+	Parents []cimSet     `json:"parents"`
+	Regions []cimRegions `json:"regions"`
+	Bytes   int64        `json:"bytes"`
+}
+
+type cimSet struct {
+	GUID    string `json:"guid"`
+	Regions int    `json:"regions"`
+}
+
+type cimRegions struct {
+	Index int    `json:"index"`
+	Name  string `json:"name"`
+	Own   bool   `json:"own"`
+	Type  string `json:"type"`
+	Size  int64  `json:"size"`
+}
+
+func newCIMInfoCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "info IMAGE.cim",
+		Short: "Show the header, the versions and the regions of an image",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			im, err := openCIM(args[0])
+			if err != nil {
+				return err
+			}
+			defer im.Close()
+			info, err := describeCIM(im)
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(info)
+			}
+			return c.printCIM(info)
+		},
+	}
+}
+
+func describeCIM(im *cimfs.Image) (*cimInfo, error) {
+	info := &cimInfo{Name: im.Name(), Version: int(im.Version()), GUID: im.GUID().String(), Files: im.NumFiles(),
+		Root: uint32(im.RootID()), Upcase: "other", Parents: []cimSet{}}
+	standard, err := im.StandardUpcase()
+	if err != nil {
+		return nil, err
+	}
+	if standard {
+		info.Upcase = "standard"
+	}
+	for _, p := range im.Parents() {
+		info.Parents = append(info.Parents, cimSet{p.GUID.String(), p.Count})
+	}
+	regions, err := im.Regions()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range regions {
+		info.Regions = append(info.Regions, cimRegions{r.Index, r.Name, r.Own, r.Type.String(), r.Size})
+		if r.Own {
+			info.Bytes += r.Size
+		}
+	}
+	return info, nil
+}
+
+func (c *console) printCIM(info *cimInfo) error {
+	var b strings.Builder
+	row := func(name string, format string, a ...any) { appendRow(&b, name, format, a...) }
+	row("image", "%s", info.Name)
+	row("format", "%d.0", info.Version)
+	row("GUID", "%s", info.GUID)
+	row("records", "%d, root %d", info.Files, info.Root)
+	row("upcase", "%s table", info.Upcase)
+	for _, p := range info.Parents {
+		row("parent", "%s, %d regions", p.GUID, p.Regions)
+	}
+	for _, r := range info.Regions {
+		where := "own"
+		if !r.Own {
+			where = "parent's"
+		}
+		row("region", "%d  %-9s %-8s %12d  %s", r.Index, r.Type, where, r.Size, r.Name)
+	}
+	return c.printf("%s", b.String())
+}
+
+func newCIMCatCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "cat IMAGE.cim PATH[:STREAM]",
+		Short: "Print a file or an alternate stream",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			im, err := openCIM(args[0])
+			if err != nil {
+				return err
+			}
+			defer im.Close()
+			s, err := findStream(im, args[1])
+			if err != nil {
+				return about(args[0], err)
+			}
+			_, err = io.Copy(c.out, s.Reader())
+			return err
+		},
+	}
+}
+
+// findStream finds what PATH or PATH:STREAM names.
+func findStream(im *cimfs.Image, arg string) (*cimfs.Stream, error) {
+	path, name, alternate := winfs.CutStream(insidePath(arg))
+	f, err := im.Lookup(path)
+	if err != nil {
+		return nil, err
+	}
+	if !alternate || name == "" {
+		return f.Data()
+	}
+	all, err := f.Streams()
+	if err != nil {
+		return nil, err
+	}
+	var known []string
+	for _, s := range all {
+		if winfs.EqualFold(s.Name(), name) {
+			return s, nil
+		}
+		known = append(known, s.Name())
+	}
+	err = errors.New("no stream " + name)
+	if len(known) > 0 {
+		return nil, hintf(err, "it has %s", strings.Join(known, ", "))
+	}
+	return nil, err
+}
+
+// cimFinding is a finding of "cim check" as JSON.
+type cimFinding struct {
+	Severity string `json:"severity"`
+	Rule     string `json:"rule"`
+	Path     wtf8   `json:"path,omitempty"`
+	File     string `json:"file,omitempty"`
+	Offset   *int64 `json:"offset,omitempty"`
+	Message  string `json:"message"`
+}
+
+func newCIMCheckCommand(c *console) *cobra.Command {
+	var opts cimfs.CheckOptions
+	cmd := &cobra.Command{
+		Use:   "check IMAGE.cim",
+		Short: "Verify everything that is known about the format",
+		Long: `Verifies what the driver checks and what all genuine images show. Every finding is
+a line; the exit status is 1 if there is one.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir, name := splitFile(args[0])
+			found, err := cimfs.Check(dir, name, opts)
+			if err != nil {
+				return about(args[0], err)
+			}
+			for _, f := range found {
+				if err := c.printFinding(f); err != nil {
+					return err
+				}
+			}
+			if len(found) > 0 {
+				return errFound
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&opts.SkipContent, "skip-content", false, "do not read the bytes of files")
+	return cmd
+}
+
+func (c *console) printFinding(f cimfs.Finding) error {
+	if !c.json {
+		return c.printf("%s\n", f)
+	}
+	j := cimFinding{Severity: f.Severity.String(), Rule: f.Rule, Path: wtf8(f.Path), File: f.File, Message: f.Message}
+	if f.Offset >= 0 {
+		j.Offset = &f.Offset
+	}
+	return c.printJSONLine(j)
+}

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/internal/plaindir"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winsec"
+)
+
+// warnf says on standard error what the caller should know, unless --quiet.
+func (c *console) warnf(format string, a ...any) {
+	if !c.quiet {
+		fmt.Fprintf(c.err, "warning: "+format+"\n", a...)
+	}
+}
+
+// openTree opens a layer reference or a plain directory for reading.
+func (c *console) openTree(ctx context.Context, ref string) (layer.Reader, error) {
+	if l, ok := parseLayerRef(ref); ok {
+		r, err := l.open(ctx, c, &layerOptions{limits: c.limits})
+		return r, about(ref, err)
+	}
+	if strings.HasSuffix(strings.ToLower(ref), ".cim") {
+		return cimFormat.open(ctx, c, ref, nil)
+	}
+	r, err := plaindir.Open(ref, plaindir.Options{FileSecurity: winsec.BuilderFile(), DirSecurity: winsec.BuilderDirectory()})
+	if err != nil {
+		if info, statErr := os.Stat(ref); statErr == nil && info.Mode().IsRegular() {
+			err = hintf(err, "a tar is named tar:%s", ref)
+		}
+		return nil, about(ref, err)
+	}
+	return r, nil
+}
+
+// createTree begins a layer reference or a plain directory.
+func (c *console) createTree(ctx context.Context, ref string) (layer.Writer, error) {
+	if l, ok := parseLayerRef(ref); ok {
+		w, err := l.create(ctx, c, &layerOptions{limits: c.limits, compress: "none"})
+		return w, about(ref, err)
+	}
+	w, err := plaindir.Create(ref)
+	return w, about(ref, err)
+}
+
+// warnLost says what a plain directory could not hold.
+func (c *console) warnLost(dst layer.Writer) {
+	if w, ok := dst.(*plaindir.Writer); ok {
+		if lost := w.Lost().String(); lost != "" {
+			c.warnf("a plain directory cannot hold: %s", lost)
+		}
+	}
+}
+
+// copyLayer copies src to dst under a progress bar.
+func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Reader, label string) error {
+	bar := c.progress(label, 0)
+	defer bar.done()
+	var told int64
+	_, err := layer.Copy(ctx, dst, src, layer.WithProgress(func(p layer.Progress) {
+		bar.add(p.Bytes - told)
+		told = p.Bytes
+	}))
+	return err
+}
+
+// cimReader is a reader of an image that closes the image.
+type cimReader struct {
+	*cimlayer.ImageReader
+	im *cimfs.Image
+}
+
+func (r *cimReader) Close() error {
+	if err := r.ImageReader.Close(); err != nil {
+		r.im.Close()
+		return err
+	}
+	return r.im.Close()
+}

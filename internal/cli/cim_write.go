@@ -1,0 +1,249 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+	"github.com/spf13/cobra"
+)
+
+// cimFlags are what the commands that write images have in common.
+type cimFlags struct {
+	version int
+	guid    string
+	proven  bool
+	noPE    bool
+}
+
+func (f *cimFlags) add(cmd *cobra.Command) {
+	f.addNames(cmd)
+	cmd.Flags().BoolVar(&f.proven, "proven-only", false, "refuse everything whose encoding is not proven on genuine images")
+	cmd.Flags().BoolVar(&f.noPE, "no-pe", false, "store executables as they are, sections not moved to pages of their own")
+}
+
+// addNames adds those that "cim rewrite" has too.
+func (f *cimFlags) addNames(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&f.version, "cim-version", 0, "`FORMAT` to write: 3 (default), or 1 for Windows 10")
+	cmd.Flags().StringVar(&f.guid, "guid", "", "`GUID` of the region files (default: from the content)")
+}
+
+// options converts the flags, which are wrong usage where they make no sense.
+func (f *cimFlags) options() (*cimfs.Options, error) {
+	o := &cimfs.Options{ProvenOnly: f.proven, PlainExecutables: f.noPE}
+	switch f.version {
+	case 0, 1, 3:
+		o.Version = cimfs.Version(f.version)
+	case 2:
+		return nil, usagef("--cim-version 2: no image of format 2 has ever been seen, and drivers read its records wrongly; write 1 or 3")
+	default:
+		return nil, usagef("--cim-version %d: write 1 or 3", f.version)
+	}
+	if f.guid != "" {
+		g, err := winfs.ParseGUID(f.guid)
+		if err != nil {
+			return nil, usagef("--guid: %v", err)
+		}
+		o.GUID = g
+	}
+	return o, nil
+}
+
+func newCIMCreateCommand(c *console) *cobra.Command {
+	var flags cimFlags
+	cmd := &cobra.Command{
+		Use:   "create SRC OUT.cim",
+		Short: "Make an image from a layer or a plain directory",
+		Long: `SRC is a layer (tar:FILE, wclayer:DIR, cim:FILE.cim) or a plain directory, which is
+read with default security descriptors and modification times. What an image cannot
+hold is refused, or named on standard error where it hardly matters.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts, err := flags.options()
+			if err != nil {
+				return err
+			}
+			src, err := c.openTree(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer src.Close()
+			err = c.writeCIM(cmd.Context(), src, args[1], "", opts)
+			if errors.Is(err, layer.ErrWhiteout) {
+				err = hintf(err, "a layer that hides something becomes a fork: mullion cim fork PARENT.cim %s OUT.cim", args[0])
+			}
+			return about(args[1], err)
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func newCIMForkCommand(c *console) *cobra.Command {
+	var flags cimFlags
+	cmd := &cobra.Command{
+		Use:   "fork PARENT.cim LAYER OUT.cim",
+		Short: "Make a child image over a parent in the same directory",
+		Long: `The child shows the tree of the parent with the changes of the layer: what the layer
+brings is added or replaced, what it hides is left out. Only the changes take
+space; the parent's files must stay where they are.
+
+The encoding of forks is inferred: no genuine fork is public.`,
+		Args: cobra.ExactArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts, err := flags.options()
+			if err != nil {
+				return err
+			}
+			dir, name := splitFile(args[0])
+			if out, _ := splitFile(args[2]); !sameDir(dir, out) {
+				return usagef("%s: a fork lies in the directory of its parent, %s", args[2], dir)
+			}
+			src, err := c.openTree(cmd.Context(), args[1])
+			if err != nil {
+				return err
+			}
+			defer src.Close()
+			return about(args[2], c.writeCIM(cmd.Context(), src, args[2], name, opts))
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func sameDir(a, b string) bool {
+	x, err := filepath.Abs(a)
+	y, err2 := filepath.Abs(b)
+	return err == nil && err2 == nil && x == y
+}
+
+// writeCIM copies a layer into a new image, a fork if parent names one.
+func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent string, opts *cimfs.Options) error {
+	dst, err := c.createCIM(out, parent, opts)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	if im, ok := src.(interface {
+		Root() (*layer.Entry, error)
+	}); ok && parent == "" {
+		root, err := im.Root()
+		if err != nil {
+			return err
+		}
+		if root.Times != (winfs.Times{}) || root.Security != nil || root.EAs != nil || root.Reparse != nil {
+			if err := dst.SetRoot(root); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.copyLayer(ctx, dst, src, filepath.Base(out)); err != nil {
+		return err
+	}
+	return dst.Commit()
+}
+
+// cimWriter is an image writer that also releases the parent image.
+type cimWriter struct {
+	*cimlayer.ImageWriter
+	parent *cimfs.Image
+}
+
+func (w *cimWriter) Close() error {
+	err := w.ImageWriter.Close()
+	if w.parent != nil {
+		err = errors.Join(err, w.parent.Close())
+	}
+	return err
+}
+
+// createCIM begins the image at path out.
+func (c *console) createCIM(out, parent string, opts *cimfs.Options) (*cimWriter, error) {
+	dir, name := splitFile(out)
+	var up *cimfs.Image
+	if parent != "" {
+		var err error
+		if up, err = cimfs.Open(dir, parent); err != nil {
+			return nil, about(parent, err)
+		}
+	}
+	opts.Parent = parent
+	if opts.DefaultSecurity == nil && !opts.ProvenOnly {
+		opts.DefaultSecurity = cimfs.NullDACL()
+	}
+	w, err := cimfs.Create(dir, name, opts)
+	if err != nil {
+		if up != nil {
+			up.Close()
+		}
+		if errors.Is(err, fs.ErrExist) {
+			err = hintf(err, "an image is never replaced; give another name")
+		}
+		return nil, err
+	}
+	return &cimWriter{cimlayer.NewImageWriter(w, up, cimlayer.ImageOptions{Name: name, Version: opts.Version,
+		Lossy: func(path, what string) { c.warnf("%s: the %s is left out", path, what) }}), up}, nil
+}
+
+func newCIMRewriteCommand(c *console) *cobra.Command {
+	var flags cimFlags
+	cmd := &cobra.Command{
+		Use:   "rewrite IN.cim OUT.cim",
+		Short: "Decode an image and encode it again, file IDs kept",
+		Long: `Drops what no file uses any more, and makes a fork an image that stands alone. The
+version and the GUID are kept unless given; a genuine image then gives the same
+region files.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			opts, err := flags.options()
+			if err != nil {
+				return err
+			}
+			im, err := openCIM(args[0])
+			if err != nil {
+				return err
+			}
+			defer im.Close()
+			dir, name := splitFile(args[1])
+			return about(args[1], cimfs.Rewrite(dir, name, im, opts))
+		},
+	}
+	flags.addNames(cmd)
+	return cmd
+}
+
+func newCIMExtractCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "extract IMAGE.cim DST",
+		Short: "Write the tree of an image as a layer or a plain directory",
+		Long: `DST is a layer (tar:FILE, wclayer:DIR, cim:FILE.cim) or a new plain directory. A plain
+directory keeps names, content, modification times, hard links and symbolic links
+that stay inside; what it cannot hold is counted on standard error.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			im, err := openCIM(args[0])
+			if err != nil {
+				return err
+			}
+			defer im.Close()
+			dst, err := c.createTree(cmd.Context(), args[1])
+			if err != nil {
+				return err
+			}
+			defer dst.Close()
+			if err := c.copyLayer(cmd.Context(), dst, cimlayer.NewImageReader(im), filepath.Base(args[0])); err != nil {
+				return err
+			}
+			if err := dst.Commit(); err != nil {
+				return about(args[1], err)
+			}
+			c.warnLost(dst)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,250 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/regf"
+	"github.com/spf13/cobra"
+)
+
+func newHiveCommand(c *console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hive COMMAND",
+		Short: "Read, change, merge and repair registry hives",
+		Long: `Works on registry hives: SYSTEM, SOFTWARE, NTUSER.DAT, the BCD store and the delta
+hives of container layers.
+
+KEY is a path below the root of the hive, without the root's name, separated by
+backslashes: 'ControlSet001\Services'. Case does not matter.
+
+A hive that was not closed is dirty: its last changes are in its logs. Such a hive
+is refused. --log replays logs in memory first, --allow-dirty takes it as it is.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return usagef("no command given")
+		},
+	}
+	f := &hiveFlags{}
+	f.add(cmd)
+	for _, sub := range []func(*console, *hiveFlags) *cobra.Command{
+		newHiveQueryCommand, newHiveAddCommand, newHiveDeleteCommand, newHiveExportCommand, newHiveImportCommand,
+		newHiveCompareCommand, newHiveDiffCommand, newHiveMergeCommand, newHiveDumpCommand, newHiveCheckCommand,
+		newHiveRecoverCommand, newHiveNewCommand,
+	} {
+		cmd.AddCommand(sub(c, f))
+	}
+	return cmd
+}
+
+// hiveFlags say how hives are opened, for every command of the group.
+type hiveFlags struct {
+	allowDirty bool
+	editDirty  bool
+	logs       []string
+	mode       string
+}
+
+func (f *hiveFlags) add(cmd *cobra.Command) {
+	p := cmd.PersistentFlags()
+	p.BoolVar(&f.allowDirty, "allow-dirty", false, "take a dirty hive as it is, without its last changes")
+	p.StringArrayVar(&f.logs, "log", nil, "replay the transaction log `F` first, repeated")
+	p.StringVar(&f.mode, "mode", "strict", "at damage: strict stops, report goes on and lists it, salvage also reads without a root")
+}
+
+func (f *hiveFlags) options() (*regf.Options, error) {
+	opt := &regf.Options{AllowDirty: f.allowDirty, EditDirty: f.editDirty}
+	for _, m := range []regf.Mode{regf.Strict, regf.Report, regf.Salvage} {
+		if m.String() == f.mode {
+			opt.Mode = m
+			return opt, nil
+		}
+	}
+	return nil, usagef("--mode is strict, report or salvage")
+}
+
+// open opens a hive, with the logs that --log names replayed in memory. With
+// several hives in one command the logs belong to the one that is dirty.
+func (f *hiveFlags) open(c *console, path string) (*regf.Hive, error) {
+	opt, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	h, err := regf.Open(path, opt)
+	if len(f.logs) > 0 && (errors.Is(err, regf.ErrDirty) || err == nil && h.Dirty()) {
+		if h != nil {
+			if err := h.Close(); err != nil {
+				return nil, hiveError(path, err)
+			}
+		}
+		image, _, err := f.recover(c, path)
+		if err != nil {
+			return nil, err
+		}
+		h, err = regf.OpenBytes(image, opt)
+		return h, hiveError(path, err)
+	}
+	return h, hiveError(path, err)
+}
+
+// recover replays the logs over the file at path.
+func (f *hiveFlags) recover(c *console, path string) ([]byte, *regf.Recovery, error) {
+	hive, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, about(path, plain(err))
+	}
+	logs := make([][]byte, len(f.logs))
+	for i, name := range f.logs {
+		if logs[i], err = os.ReadFile(name); err != nil {
+			return nil, nil, about(name, plain(err))
+		}
+	}
+	image, rep, err := regf.Recover(hive, logs...)
+	for i, l := range rep.Logs {
+		if l.Stop != nil {
+			c.notef("%s: %d of %d entries used, then at %#x: %v", f.logs[i], l.Applied, l.Found, l.Offset, l.Stop)
+			if err != nil {
+				err = fmt.Errorf("%w; %s at %#x: %w", err, f.logs[i], l.Offset, l.Stop)
+			}
+		}
+	}
+	return image, rep, hiveError(path, err)
+}
+
+// plain drops the operation and path that errors of the file system carry, because
+// the message names the subject already.
+func plain(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// hiveError places an error about a hive and adds advice.
+func hiveError(path string, err error) error {
+	var re *regf.Error
+	if errors.As(err, &re) {
+		where := ""
+		if re.Path != "" {
+			where = fmt.Sprintf("key %s: ", quote(re.Path))
+		}
+		if re.Offset >= 0 && errors.Is(err, regf.ErrCorrupt) {
+			where = fmt.Sprintf("%scell %#x: ", where, re.Offset)
+		}
+		if re.Path != "" || re.Offset >= 0 || re.Hive != "" {
+			err = fmt.Errorf("%s%w", where, plain(re.Err))
+		}
+	}
+	switch {
+	case errors.Is(err, regf.ErrNoUsableLog):
+		err = hintf(err, "--allow-dirty reads the hive without its last changes")
+	case errors.Is(err, regf.ErrDirty):
+		err = hintf(err, "--log F replays its logs, --allow-dirty reads it without its last changes")
+	case errors.Is(err, regf.ErrCorrupt):
+		err = hintf(err, "mullion hive check lists what is wrong, --mode report reads past it")
+	}
+	return about(path, err)
+}
+
+// findings prints what a tolerant mode has met. Damage makes the command end with
+// status 1, because what was printed is not all that the hive should hold.
+func (c *console) findings(file string, h *regf.Hive) error {
+	found := h.Findings()
+	for _, f := range found {
+		fmt.Fprintf(c.err, "%s: %s\n", file, escapeControl(f.String()))
+	}
+	if len(found) > 0 {
+		return errFound
+	}
+	return nil
+}
+
+// hiveKey finds a key. The error for a missing one names the deepest that exists.
+func hiveKey(h *regf.Hive, file, path string) (regf.Key, error) {
+	k := h.Root()
+	if !k.Valid() {
+		return k, about(file, errors.New("the hive has no readable root key"))
+	}
+	path = trimKey(path)
+	deepest := ""
+	for part := range strings.SplitSeq(path, `\`) {
+		if part == "" {
+			continue
+		}
+		sub, err := k.Subkey(part)
+		if errors.Is(err, regf.ErrNotFound) {
+			where := "the root"
+			if deepest != "" {
+				where = quote(deepest)
+			}
+			return k, about(file, fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quote(path), where))
+		}
+		if err != nil {
+			return k, hiveError(file, err)
+		}
+		k = sub
+		deepest = strings.TrimPrefix(deepest+`\`+k.Name(), `\`)
+	}
+	return k, nil
+}
+
+// trimKey drops backslashes at the ends of a path.
+func trimKey(path string) string { return strings.Trim(path, `\`) }
+
+// hiveValue finds a value of a key.
+func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
+	v, err := k.Value(name)
+	if errors.Is(err, regf.ErrNotFound) {
+		where := "the root"
+		if p := k.Path(); p != "" {
+			where = "key " + quote(p)
+		}
+		what := "value " + quote(name)
+		if name == "" {
+			what = "the default value"
+		}
+		return v, about(file, fmt.Errorf("%s does not exist in %s, which is the deepest key that exists", what, where))
+	}
+	return v, hiveError(file, err)
+}
+
+// edit opens a hive, changes it and writes it back in place, or where -o says.
+func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
+	insisting := *f
+	insisting.editDirty = f.allowDirty
+	h, err := insisting.open(c, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	if h.Dirty() {
+		fmt.Fprintf(c.err, "%s: the changes in its logs are given up\n", path)
+	}
+	if err := change(h); err != nil {
+		return hiveError(path, err)
+	}
+	if out.path == "-" {
+		return hiveError(path, h.StoreTo(c.out))
+	}
+	target, force := out.path, out.force
+	if target == "" {
+		target, force = path, true
+	}
+	return storeHive(h, target, force)
+}
+
+// storeHive writes a hive as it stands in memory.
+func storeHive(h *regf.Hive, path string, force bool) error {
+	return writeFile(path, force, func(f *atomicfile.File) error { return hiveError(path, h.StoreTo(f)) })
+}
+
+// quote shows a name or path in a message: in quotes, with what is not printable
+// escaped, but with single backslashes.
+func quote(s string) string { return `"` + escapeControl(s) + `"` }

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/spf13/cobra"
+)
+
+// hiveFinding is a finding in JSON.
+type hiveFinding struct {
+	Severity string `json:"severity"`
+	Rule     string `json:"rule"`
+	Path     wtf8   `json:"path"`
+	Offset   int64  `json:"offset"` // cell, -1 for the base block and the hive as a whole
+	Message  string `json:"message"`
+}
+
+func newHiveCheckCommand(c *console, f *hiveFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check HIVE",
+		Short: "Verify every rule of the format",
+		Long: `Verifies every cell of a hive against every rule of the format and prints what is
+wrong, one finding a line: severity, rule, key, cell offset, explanation. Status 1 if
+anything is wrong; findings of severity info do not count.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			tolerant := *f
+			if f.mode == regf.Strict.String() {
+				// Strict opening would end at the first fault, and all are wanted.
+				tolerant.mode = regf.Report.String()
+			}
+			return tolerant.checkHive(c, args[0])
+		},
+	}
+}
+
+func (f *hiveFlags) checkHive(c *console, file string) error {
+	h, err := f.open(c, file)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	bad := false
+	for _, x := range h.Check() {
+		bad = bad || x.Severity != regf.Info
+		if c.json {
+			err = c.printJSONLine(hiveFinding{x.Severity.String(), x.Rule, wtf8(x.Path), x.Offset, x.Message})
+		} else {
+			where := ""
+			if x.Path != "" {
+				where = fmt.Sprintf("%s: ", hiveHeading(x.Path))
+			}
+			if x.Offset >= 0 {
+				where += fmt.Sprintf("cell %#x: ", x.Offset)
+			}
+			err = c.printf("%s %s: %s%s\n", x.Severity, x.Rule, where, escapeControl(x.Message))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if bad {
+		return errFound
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/spf13/cobra"
+)
+
+func newHiveCompareCommand(c *console, f *hiveFlags) *cobra.Command {
+	var opt regf.CompareOptions
+	cmd := &cobra.Command{
+		Use:   "compare A B",
+		Short: "Report what differs between two hives",
+		Long: `Prints one line for each key, value, class, descriptor or flag that differs: "+" only
+B has it, "-" only A has it, "~" both have it and it changed. A key that only one of
+them has comes once, without what is below it. Status 1 if anything differs. --json
+prints one object a line.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.pair(c, args, func(a, b *regf.Hive) error {
+				w := bufio.NewWriter(c.out)
+				found := false
+				for d, err := range regf.Compare(a, b, opt) {
+					if err == nil {
+						found = true
+						_, err = w.Write(differenceLine(&d, c.json))
+					}
+					if err != nil {
+						return errors.Join(hiveError(args[0], err), w.Flush())
+					}
+				}
+				if err := w.Flush(); err != nil || !found {
+					return err
+				}
+				return errFound
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&opt.Times, "times", false, "times of keys count too")
+	return cmd
+}
+
+// pair opens the two hives of a command.
+func (f *hiveFlags) pair(c *console, args []string, fn func(a, b *regf.Hive) error) (err error) {
+	a, err := f.open(c, args[0])
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	b, err := f.open(c, args[1])
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := fn(a, b); err != nil {
+		return err
+	}
+	return errors.Join(c.findings(args[0], a), c.findings(args[1], b))
+}
+
+func differenceLine(d *regf.Difference, asJSON bool) []byte {
+	if asJSON {
+		return differenceJSON(d)
+	}
+	sign := map[regf.DifferenceKind]string{regf.Added: "+", regf.Removed: "-", regf.Changed: "~"}[d.Kind]
+	b := fmt.Appendf(nil, "%s %s", sign, hiveHeading(d.Path))
+	switch d.Field {
+	case regf.FieldKey:
+	case regf.FieldValue:
+		b = fmt.Appendf(b, " value %s", quote(d.Name))
+	default:
+		b = fmt.Appendf(b, " %s", d.Field)
+	}
+	if d.Kind == regf.Changed {
+		was, is := differenceSides(d)
+		b = fmt.Appendf(b, ": %s -> %s", was, is)
+	}
+	return append(b, '\n')
+}
+
+// differenceSides shows what changed from and to.
+func differenceSides(d *regf.Difference) (was, is string) {
+	show := func(k regf.Key, v regf.Value) string {
+		switch d.Field {
+		case regf.FieldValue:
+			data, _ := v.Data() // it could be read when it was compared
+			text := valueText(v.Type(), data)
+			if v.Tombstone() {
+				text = "tombstone"
+			}
+			if r := []rune(text); len(r) > 200 {
+				text = string(r[:200]) + "..."
+			}
+			return v.Type().String() + " " + text
+		case regf.FieldClass:
+			s, _ := k.Class()
+			return quote(s)
+		case regf.FieldSecurity:
+			sd, _ := k.Security()
+			return hex.EncodeToString(sd)
+		case regf.FieldFlags:
+			return fmt.Sprintf("%#x/%d/%d", uint16(k.Flags()), k.VirtualFlags(), k.UserFlags())
+		case regf.FieldLayer:
+			if k.InheritClass() {
+				return k.Layer().String() + ", class inherited"
+			}
+			return k.Layer().String()
+		}
+		return k.LastWrite().String()
+	}
+	return show(d.A, d.ValueA), show(d.B, d.ValueB)
+}
+
+func differenceJSON(d *regf.Difference) []byte {
+	b := fmt.Appendf(nil, `{"kind":"%s","field":"%s","path":`, d.Kind, d.Field)
+	b = appendJSON(b, []byte(d.Path))
+	if d.Field == regf.FieldValue {
+		b = appendJSON(append(b, `,"name":`...), []byte(d.Name))
+		for _, side := range []struct {
+			name string
+			v    regf.Value
+		}{{"a", d.ValueA}, {"b", d.ValueB}} {
+			if side.v.Valid() {
+				data, _ := side.v.Data() // it could be read when it was compared
+				b = fmt.Appendf(b, `,"%s":{"type":%d,"data":"%x"}`, side.name, uint32(side.v.Type()), data)
+			}
+		}
+	} else if d.Kind == regf.Changed {
+		was, is := differenceSides(d)
+		b = appendJSON(append(b, `,"a":`...), []byte(was))
+		b = appendJSON(append(b, `,"b":`...), []byte(is))
+	}
+	return append(b, "}\n"...)
+}
+
+func newHiveDiffCommand(c *console, f *hiveFlags) *cobra.Command {
+	var opt regf.DiffOptions
+	var out outputFlags
+	cmd := &cobra.Command{
+		Use:   "diff A B -o DELTA",
+		Short: "Make the delta hive that turns A into B",
+		Long: `Writes a delta hive, as container layers hold them, that merged over A gives B: keys,
+values, classes, descriptors, flags, times and the order of values.
+
+A merged key has the newest time of its layers. Where a key of B is older than in A,
+the delta therefore replaces the whole tree below it; --keep-newer-times leaves such
+keys with the time that they have in A and keeps the delta small. Likewise a key
+with the values of A in another order replaces them all, unless --ignore-value-order.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out.path == "" {
+				return usagef("-o DELTA is missing")
+			}
+			return f.pair(c, args, func(a, b *regf.Hive) error {
+				for i, h := range []*regf.Hive{a, b} {
+					if h.Layered() {
+						return about(args[i], hintf(regf.ErrInvalid, "this is a delta hive: merge it over its base first"))
+					}
+				}
+				delta, err := regf.Diff(a, b, &opt)
+				if err != nil {
+					return hiveError(args[0], err)
+				}
+				return writeHive(c, delta, &out)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&opt.KeepNewerTimes, "keep-newer-times", false, "do not replace trees only to make a time older")
+	cmd.Flags().BoolVar(&opt.IgnoreValueOrder, "ignore-value-order", false, "the order of values does not count")
+	out.add(cmd, "the delta")
+	return cmd
+}

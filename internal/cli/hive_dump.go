@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/spf13/cobra"
+)
+
+// hiveKeyLine is a key in JSON. It is written by append, because a hive has
+// hundreds of thousands of them: see appendKey.
+//
+//	path      below the root, without the root's name, parts joined by backslashes
+//	class     class name, "" where there is none
+//	modified  time of the last change, RFC 3339 with seven decimals
+//	sd        self-relative security descriptor, lower-case hexadecimal
+//	layer     in a differencing hive merge, tombstone, supersede-local or
+//	          supersede-tree; in others ""
+//	inherit_class  true where the class comes from the layer below; else left out
+//	values    name ("" is the default value), type as a number, data in lower-case
+//	          hexadecimal, tombstone true where it hides a value below, else left out
+//
+// Characters that JSON or UTF-8 cannot hold are escaped, so that nothing is lost.
+
+func newHiveDumpCommand(c *console, f *hiveFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "dump HIVE [KEY]",
+		Short: "Print every key as one JSON object a line",
+		Long: `Prints one JSON object a line for every key, the root first, then depth first in
+stored order: path, class, modified, sd, layer, values. The descriptor (sd) and data
+are in hexadecimal, types are numbers. layer is the semantics of the node in a
+differencing hive (merge, tombstone, supersede-local, supersede-tree) and "" in
+others; inherit_class and the tombstone of a value appear only where they are true.`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.read(c, args, func(h *regf.Hive, k regf.Key) error {
+				w := &keyWriter{w: bufio.NewWriterSize(c.out, 1<<18)}
+				path := newPathStack(k)
+				for key, err := range k.Walk() {
+					if err == nil {
+						err = w.key(key, path.of(key))
+					}
+					if err != nil {
+						return errors.Join(hiveError(args[0], err), w.w.Flush())
+					}
+				}
+				return w.w.Flush()
+			})
+		},
+	}
+}
+
+// read opens the hive and finds the key that the arguments name, runs fn, and lists
+// the damage that was met.
+func (f *hiveFlags) read(c *console, args []string, fn func(*regf.Hive, regf.Key) error) (err error) {
+	h, err := f.open(c, args[0])
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	path := ""
+	if len(args) > 1 {
+		path = args[1]
+	}
+	k, err := hiveKey(h, args[0], path)
+	if err != nil {
+		return err
+	}
+	if err := fn(h, k); err != nil {
+		return err
+	}
+	return c.findings(args[0], h)
+}
+
+// pathStack knows the path of the key that a walk has reached without following
+// the keys' own pointers upwards, which a damaged hive may have wrong.
+type pathStack struct {
+	path []byte
+	ends []int // length of path at each level below the first key
+	base int
+}
+
+func newPathStack(top regf.Key) *pathStack {
+	p := &pathStack{path: []byte(top.Path()), base: top.Level()}
+	p.ends = []int{len(p.path)}
+	return p
+}
+
+func (p *pathStack) of(k regf.Key) []byte {
+	level := k.Level() - p.base
+	if level == 0 {
+		return p.path[:p.ends[0]]
+	}
+	p.path = p.path[:p.ends[level-1]]
+	if len(p.path) > 0 {
+		p.path = append(p.path, '\\')
+	}
+	p.path = k.AppendName(p.path)
+	p.ends = append(p.ends[:level], len(p.path))
+	return p.path
+}
+
+// keyWriter writes keys as lines of JSON.
+type keyWriter struct {
+	w    *bufio.Writer
+	buf  []byte
+	name []byte
+}
+
+func (w *keyWriter) key(k regf.Key, path []byte) error {
+	b := append(w.buf[:0], `{"path":`...)
+	b = appendJSON(b, path)
+	class, err := k.Class()
+	if err != nil && k.Hive().Mode() == regf.Strict {
+		return err
+	}
+	b = append(b, `,"class":`...)
+	b = appendJSON(b, []byte(class))
+	b = append(b, `,"modified":"`...)
+	b = append(b, k.LastWrite().String()...)
+	sd, err := k.Security()
+	if err != nil && k.Hive().Mode() == regf.Strict {
+		return err
+	}
+	b = append(b, `","sd":"`...)
+	b = hex.AppendEncode(b, sd)
+	b = append(b, `","layer":"`...)
+	if k.Hive().Layered() {
+		b = append(b, k.Layer().String()...)
+	}
+	b = append(b, '"')
+	if k.InheritClass() {
+		b = append(b, `,"inherit_class":true`...)
+	}
+	b = append(b, `,"values":[`...)
+	first := true
+	for v, err := range k.Values() {
+		if err != nil {
+			return err
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		w.name = v.AppendName(w.name[:0])
+		b = append(b, `{"name":`...)
+		b = appendJSON(b, w.name)
+		b = append(b, `,"type":`...)
+		b = appendUint(b, uint32(v.Type()))
+		data, err := v.Data()
+		if err != nil && k.Hive().Mode() == regf.Strict {
+			return err
+		}
+		b = append(b, `,"data":"`...)
+		b = hex.AppendEncode(b, data)
+		b = append(b, '"')
+		if v.Tombstone() {
+			b = append(b, `,"tombstone":true`...)
+		}
+		b = append(b, '}')
+	}
+	b = append(b, "]}\n"...)
+	w.buf = b
+	_, err = w.w.Write(b)
+	return err
+}

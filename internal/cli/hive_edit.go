@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/spf13/cobra"
+)
+
+func newHiveAddCommand(c *console, f *hiveFlags) *cobra.Command {
+	var name, typ, data string
+	var out outputFlags
+	cmd := &cobra.Command{
+		Use:   "add HIVE KEY",
+		Short: "Make a key, or set a value, like reg add",
+		Long: `Makes a key and those missing above it, and with -v sets a value of it. The hive is
+changed in place, atomically; -o writes the result elsewhere.
+
+Data is given as reg add takes it: text; decimal or 0x numbers for REG_DWORD and
+REG_QWORD; texts separated by \0 for REG_MULTI_SZ; hexadecimal for all other types.
+A type may be a number.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			withValue := cmd.Flags().Changed("value")
+			if !withValue && (cmd.Flags().Changed("type") || cmd.Flags().Changed("data")) {
+				return usagef("-t and -d need -v; an empty name is the default value")
+			}
+			t, err := parseType(typ)
+			if err != nil {
+				return err
+			}
+			b, err := parseData(t, data)
+			if err != nil && withValue {
+				return err
+			}
+			return f.edit(c, args[0], &out, func(h *regf.Hive) error {
+				k, err := makeKey(h, args[1])
+				if err != nil || !withValue {
+					return err
+				}
+				return k.SetValue(name, t, b)
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&name, "value", "v", "", "set the value `NAME`; an empty one is the default value")
+	cmd.Flags().StringVarP(&typ, "type", "t", "REG_SZ", "`TYPE` of the value: REG_SZ, REG_DWORD, ... or a number")
+	cmd.Flags().StringVarP(&data, "data", "d", "", "`DATA` of the value")
+	out.add(cmd, "the changed hive")
+	return cmd
+}
+
+// makeKey returns a key, made where it is missing.
+func makeKey(h *regf.Hive, path string) (regf.Key, error) {
+	path = trimKey(path)
+	if path == "" {
+		return h.Root(), nil
+	}
+	k, err := h.Key(path)
+	if errors.Is(err, regf.ErrNotFound) {
+		return h.CreatePath(path)
+	}
+	return k, err
+}
+
+func newHiveDeleteCommand(c *console, f *hiveFlags) *cobra.Command {
+	var name string
+	var out outputFlags
+	cmd := &cobra.Command{
+		Use:   "delete HIVE KEY",
+		Short: "Delete a key with all below it, or a value, like reg delete",
+		Long: `Deletes a key and everything below it, or with -v one value of it. The hive is
+changed in place, atomically; -o writes the result elsewhere.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			withValue := cmd.Flags().Changed("value")
+			if !withValue && trimKey(args[1]) == "" {
+				return usagef("the root of a hive cannot be deleted")
+			}
+			return f.edit(c, args[0], &out, func(h *regf.Hive) error {
+				k, err := hiveKey(h, args[0], args[1])
+				if err != nil {
+					return err
+				}
+				if !withValue {
+					return k.DeleteTree()
+				}
+				if _, err := hiveValue(k, args[0], name); err != nil {
+					return err
+				}
+				return k.DeleteValue(name)
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&name, "value", "v", "", "delete only the value `NAME`; an empty one is the default value")
+	out.add(cmd, "the changed hive")
+	return cmd
+}
+
+func newHiveNewCommand(c *console, _ *hiveFlags) *cobra.Command {
+	var out outputFlags
+	cmd := &cobra.Command{
+		Use:   "new -o OUT",
+		Short: "Make an empty hive",
+		Long:  `Makes a hive of version 1.5 with nothing but a root key, as the Windows library does.`,
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if out.path == "" {
+				return usagef("-o OUT is missing")
+			}
+			return writeHive(c, regf.New(nil), &out)
+		},
+	}
+	out.add(cmd, "the hive")
+	return cmd
+}
+
+// writeHive writes a hive where -o says.
+func writeHive(c *console, h *regf.Hive, out *outputFlags) (err error) {
+	defer func() { err = errors.Join(err, h.Close()) }()
+	if out.path == "-" {
+		return hiveError(out.path, h.StoreTo(c.out))
+	}
+	return storeHive(h, out.path, out.force)
+}

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/spf13/cobra"
+)
+
+func newHiveQueryCommand(c *console, f *hiveFlags) *cobra.Command {
+	var name string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "query HIVE [KEY]",
+		Short: "Show the values and subkeys of a key, like reg query",
+		Long: `Shows the values of a key and the paths of its subkeys, as reg query does; the root
+without KEY. -v shows one value, -s goes through all subkeys. --json prints one
+object a line for each key, in the form of "hive dump".`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.read(c, args, func(h *regf.Hive, k regf.Key) error {
+				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), one: cmd.Flags().Changed("value"), name: name, all: all}
+				return errors.Join(q.run(k), q.w.Flush())
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&name, "value", "v", "", "only the value `NAME`; an empty one is the default value")
+	cmd.Flags().BoolVarP(&all, "recursive", "s", false, "all subkeys too")
+	return cmd
+}
+
+type hiveQuery struct {
+	c    *console
+	file string
+	w    *bufio.Writer
+	one  bool
+	name string
+	all  bool
+}
+
+func (q *hiveQuery) run(k regf.Key) error {
+	if !q.all {
+		return q.key(k)
+	}
+	found := false
+	for key, err := range k.Walk() {
+		if err != nil {
+			return hiveError(q.file, err)
+		}
+		if q.one {
+			if _, err := key.Value(q.name); errors.Is(err, regf.ErrNotFound) {
+				continue
+			}
+			found = true
+		}
+		if err := q.key(key); err != nil {
+			return err
+		}
+	}
+	if q.one && !found {
+		_, err := hiveValue(k, q.file, q.name)
+		return err
+	}
+	return nil
+}
+
+func (q *hiveQuery) key(k regf.Key) error {
+	if q.c.json && !q.one {
+		w := &keyWriter{w: q.w}
+		if err := w.key(k, []byte(k.Path())); err != nil || q.all {
+			return hiveError(q.file, err)
+		}
+		for sub, err := range k.Subkeys() {
+			if err == nil {
+				err = w.key(sub, []byte(sub.Path()))
+			}
+			if err != nil {
+				return hiveError(q.file, err)
+			}
+		}
+		return nil
+	}
+	if q.one {
+		v, err := hiveValue(k, q.file, q.name)
+		if err != nil {
+			return err
+		}
+		if !q.c.json {
+			fmt.Fprintf(q.w, "%s\n", hiveHeading(k.Path()))
+		}
+		if err := q.value(k, v); err != nil {
+			return err
+		}
+		if !q.c.json {
+			fmt.Fprintln(q.w)
+		}
+		return nil
+	}
+	fmt.Fprintf(q.w, "%s\n", hiveHeading(k.Path()))
+	for v, err := range k.Values() {
+		if err == nil {
+			err = q.value(k, v)
+		}
+		if err != nil {
+			return hiveError(q.file, err)
+		}
+	}
+	fmt.Fprintln(q.w)
+	if q.all {
+		return nil
+	}
+	for sub, err := range k.Subkeys() {
+		if err != nil {
+			return hiveError(q.file, err)
+		}
+		fmt.Fprintf(q.w, "%s\n", hiveHeading(sub.Path()))
+	}
+	return nil
+}
+
+func (q *hiveQuery) value(k regf.Key, v regf.Value) error {
+	data, err := v.Data()
+	if err != nil && v.Valid() && k.Hive().Mode() == regf.Strict {
+		return hiveError(q.file, err)
+	}
+	if q.c.json {
+		return q.jsonValue(k, v, data)
+	}
+	name := escapeControl(v.Name())
+	if name == "" {
+		name = "(Default)"
+	}
+	text := valueText(v.Type(), data)
+	if v.Tombstone() {
+		text = "(tombstone: hides the value in the layer below)"
+	}
+	_, err = fmt.Fprintf(q.w, "    %s    %s    %s\n", name, v.Type(), text)
+	return err
+}
+
+func (q *hiveQuery) jsonValue(k regf.Key, v regf.Value, data []byte) error {
+	b := appendJSON([]byte(`{"path":`), []byte(k.Path()))
+	b = appendJSON(append(b, `,"name":`...), []byte(v.Name()))
+	b = appendUint(append(b, `,"type":`...), uint32(v.Type()))
+	b = append(b, `,"data":"`...)
+	b = append(hex.AppendEncode(b, data), '"')
+	if v.Tombstone() {
+		b = append(b, `,"tombstone":true`...)
+	}
+	_, err := q.w.Write(append(b, "}\n"...))
+	return err
+}
+
+// hiveHeading is a path as a line of its own; the root is a backslash.
+func hiveHeading(path string) string { return `\` + escapeControl(path) }

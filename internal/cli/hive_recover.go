@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/spf13/cobra"
+)
+
+// hiveRecovery is what "hive recover --json" prints.
+type hiveRecovery struct {
+	Clean         bool              `json:"clean"`
+	Format        string            `json:"format,omitempty"`
+	Entries       int               `json:"entries"`
+	Pages         int               `json:"page_runs"`
+	Bytes         int64             `json:"bytes"`
+	FirstSequence uint32            `json:"first_sequence"`
+	LastSequence  uint32            `json:"last_sequence"`
+	BaseBlockFrom string            `json:"base_block_from,omitempty"`
+	DummyBins     []int64           `json:"dummy_bins,omitempty"`
+	Logs          []hiveRecoveryLog `json:"logs"`
+}
+
+type hiveRecoveryLog struct {
+	File    string `json:"file"`
+	Format  string `json:"format"`
+	Found   int    `json:"found"`
+	Applied int    `json:"applied"`
+	Stop    string `json:"stop,omitempty"`
+	Offset  int64  `json:"offset,omitempty"`
+}
+
+func newHiveRecoverCommand(c *console, f *hiveFlags) *cobra.Command {
+	var out outputFlags
+	cmd := &cobra.Command{
+		Use:   "recover HIVE --log F... -o OUT",
+		Short: "Replay the transaction logs of a dirty hive",
+		Long: `Writes the hive as Windows would leave it after replaying its logs (X.LOG1 and X.LOG2,
+or the one X.LOG of old systems), both formats. Logs that do not belong to the hive
+are refused; a log that is damaged is used up to its last good entry, and the report
+says where that was. A clean hive is copied.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out.path == "" {
+				return usagef("-o OUT is missing")
+			}
+			image, rep, err := f.recover(c, args[0])
+			if err != nil {
+				return err
+			}
+			if err := out.write(c, func(w io.Writer) error {
+				_, err := w.Write(image)
+				return err
+			}); err != nil {
+				return err
+			}
+			if out.path == "-" {
+				return nil
+			}
+			return c.printRecovery(f, rep)
+		},
+	}
+	out.add(cmd, "the recovered hive")
+	return cmd
+}
+
+func (c *console) printRecovery(f *hiveFlags, rep *regf.Recovery) error {
+	if c.json {
+		r := hiveRecovery{Clean: rep.Clean, Entries: rep.Entries, Pages: rep.Pages, Bytes: rep.Bytes,
+			FirstSequence: rep.FirstSequence, LastSequence: rep.LastSequence, DummyBins: rep.DummyBins, Logs: []hiveRecoveryLog{}}
+		if rep.Format != regf.LogUnknown {
+			r.Format = rep.Format.String()
+		}
+		if rep.BaseBlockFrom >= 0 {
+			r.BaseBlockFrom = f.logs[rep.BaseBlockFrom]
+		}
+		for i, l := range rep.Logs {
+			line := hiveRecoveryLog{File: f.logs[i], Format: l.Format.String(), Found: l.Found, Applied: l.Applied}
+			if l.Stop != nil {
+				line.Stop, line.Offset = l.Stop.Error(), l.Offset
+			}
+			r.Logs = append(r.Logs, line)
+		}
+		return c.printJSON(r)
+	}
+	if rep.Clean {
+		return c.printf("the hive is clean: logs do not matter\n")
+	}
+	text := fmt.Sprintf("%d entries of %s format replayed, sequences %d to %d, %d bytes in %d runs of pages\n",
+		rep.Entries, rep.Format, rep.FirstSequence, rep.LastSequence, rep.Bytes, rep.Pages)
+	if rep.BaseBlockFrom >= 0 {
+		text += fmt.Sprintf("base block restored from %s\n", f.logs[rep.BaseBlockFrom])
+	}
+	for _, off := range rep.DummyBins {
+		text += fmt.Sprintf("bin at %#x was damaged in the log and is empty now\n", off)
+	}
+	for i, l := range rep.Logs {
+		if l.Stop != nil {
+			text += fmt.Sprintf("%s: %d of %d entries used; at %#x: %v\n", f.logs[i], l.Applied, l.Found, l.Offset, l.Stop)
+		}
+	}
+	return c.printf("%s", text)
+}

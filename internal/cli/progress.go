@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// bars holds the progress bars of one command.
+type bars struct{ p *mpb.Progress }
+
+// bar is one line of progress; nil is a bar that draws nothing.
+type bar struct{ b *mpb.Bar }
+
+// progress begins a bar for total bytes, 0 if they are not known. Without a
+// terminal, or with --quiet, the bar draws nothing.
+func (c *console) progress(label string, total int64) *bar {
+	if c.quiet || c.json || !c.terminal() {
+		return nil
+	}
+	if c.bars == nil {
+		c.bars = &bars{mpb.NewWithContext(context.Background(), mpb.WithOutput(c.err), mpb.WithWidth(40))}
+	}
+	return &bar{c.bars.p.AddBar(total,
+		mpb.PrependDecorators(decor.Name(label, decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace), decor.Name("  "),
+			decor.AverageSpeed(decor.SizeB1024(0), "% .1f")),
+	)}
+}
+
+// add moves the bar by n bytes.
+func (b *bar) add(n int64) {
+	if b != nil {
+		b.b.IncrInt64(n)
+	}
+}
+
+// done completes the bar, whatever was announced.
+func (b *bar) done() {
+	if b != nil {
+		b.b.SetTotal(-1, true)
+	}
+}
+
+// read returns r with every byte that is read from it moving the bar.
+func (b *bar) read(r io.Reader) io.Reader {
+	if b == nil {
+		return r
+	}
+	return &barReader{r, b}
+}
+
+type barReader struct {
+	r io.Reader
+	b *bar
+}
+
+func (r *barReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.b.add(int64(n))
+	return n, err
+}
+
+// stopProgress leaves the terminal in order before an error is printed.
+func (c *console) stopProgress() {
+	if c.bars != nil {
+		c.bars.p.Shutdown()
+		c.bars = nil
+	}
+}

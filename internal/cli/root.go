@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// constructors are the commands in the order in which help lists them.
+var constructors = []func(*console) *cobra.Command{
+	newInspectCommand,
+	newLsCommand,
+	newCatCommand,
+	newConvertCommand,
+	newUnpackCommand,
+	newCopyCommand,
+	newCheckCommand,
+	newDiffCommand,
+	newHiveCommand,
+	newCIMCommand,
+	newMountCommand,
+	newVersionCommand,
+	newManCommand,
+}
+
+// Main runs one command line, without the program's name, and returns its exit
+// status: 0 done; 1 it failed or a check found something; 2 wrong usage.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal stops cleanly; a second one finds the default action again.
+	context.AfterFunc(ctx, stop)
+	return run(ctx, args, stdin, stdout, stderr)
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := &console{in: stdin, out: stdout, err: stderr}
+	root := newRoot(c)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	c.stopProgress()
+	if err == nil {
+		return 0
+	}
+	var usage *usageError
+	if !c.running || errors.As(err, &usage) {
+		fmt.Fprintf(stderr, "mullion: %v\n", err)
+		fmt.Fprintf(stderr, "hint: %s --help\n", cmd.CommandPath())
+		return 2
+	}
+	if errors.Is(err, errFound) {
+		return 1
+	}
+	c.printError(ctx, cmd, err)
+	return 1
+}
+
+func newRoot(c *console) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mullion",
+		Short: "Windows container image layers on any operating system",
+		Long: `mullion reads, writes, converts, inspects and checks Windows container image
+layers on Linux, macOS and Windows, with no Windows host and no Windows API.
+
+` + referenceHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return usagef("no command given")
+		},
+	}
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
+	f := root.PersistentFlags()
+	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress, no notes, only results and errors")
+	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object a line for listings")
+	f.BoolVar(&c.verbose, "verbose", false, "say on standard error what is being done")
+	f.Var(limitFlag{&c.limits}, "limit", "bound what a layer may hold: entries, file-size, total-size, streams, metadata, ratio")
+	f.SortFlags = false
+	for _, newCommand := range constructors {
+		root.AddCommand(newCommand(c))
+	}
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	markRunning(c, root)
+	return root
+}
+
+// markRunning makes every command note that its body was entered, so that errors
+// from before that can be told as wrong usage.
+func markRunning(c *console, cmd *cobra.Command) {
+	if body := cmd.RunE; body != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			c.running = true
+			c.subject = strings.Join(args[:min(1, len(args))], " ")
+			return body(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		markRunning(c, sub)
+	}
+}

@@ -1,0 +1,429 @@
+package plaindir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+// Lost counts what a plain directory could not hold.
+type Lost struct {
+	Security   int // entries with a security descriptor
+	Attributes int // files with attributes other than ARCHIVE or NORMAL
+	EAs        int // entries with extended attributes
+	Streams    int // alternate streams
+	Reparse    int // reparse points other than symbolic links that stay inside
+	ObjectIDs  int
+}
+
+// String lists what was lost, empty if nothing was.
+func (l Lost) String() string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{
+		{l.Security, "security descriptors"}, {l.Attributes, "attribute words"}, {l.EAs, "lists of extended attributes"},
+		{l.Streams, "alternate streams"}, {l.Reparse, "reparse points"}, {l.ObjectIDs, "object identifiers"},
+	} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Writer makes a directory from a layer.
+type Writer struct {
+	parent     *os.Root // the directory that holds the new one
+	root       *os.Root // the new one, under its temporary name
+	name, temp string
+	lost       Lost
+
+	path  string // current entry, host form
+	entry string // current entry
+	kind  layer.Kind
+	mtime winfs.Filetime
+	link  bool // the entry is a reparse point
+	file  *os.File
+	left  int64
+	skip  bool // the current stream is not kept
+	dirs  []dirTime
+	made  map[string]bool // directories known to exist, host form
+	err   error
+	done  bool
+}
+
+type dirTime struct {
+	path string
+	time winfs.Filetime
+}
+
+var (
+	_ layer.Writer       = (*Writer)(nil)
+	_ layer.ExtentWriter = (*Writer)(nil)
+)
+
+// Create begins to make the directory dir, which must not exist (layer.ErrExists)
+// while its parent must. Everything is written under a temporary name beside it
+// and renamed by Commit. Whiteouts are refused: there is nothing to hide.
+func Create(dir string) (*Writer, error) {
+	up, base := filepath.Split(filepath.Clean(dir))
+	if base == "" || base == "." || base == ".." {
+		return nil, fmt.Errorf("%s: %w", dir, fs.ErrInvalid)
+	}
+	if up == "" {
+		up = "."
+	}
+	parent, err := os.OpenRoot(up)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{parent: parent, name: base, temp: "." + base + ".mullion-tmp", made: map[string]bool{".": true}}
+	if err := w.begin(); err != nil {
+		parent.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *Writer) begin() error {
+	if _, err := w.parent.Lstat(w.name); err == nil {
+		return fmt.Errorf("%s: %w", w.name, layer.ErrExists)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// What a killed process left behind.
+	if err := w.parent.RemoveAll(w.temp); err != nil {
+		return err
+	}
+	if err := w.parent.Mkdir(w.temp, 0o777); err != nil {
+		return err
+	}
+	var err error
+	w.root, err = w.parent.OpenRoot(w.temp)
+	return err
+}
+
+// Lost returns what has been left out so far.
+func (w *Writer) Lost() Lost { return w.lost }
+
+// Add begins an entry.
+func (w *Writer) Add(e *layer.Entry) error {
+	if err := w.finish(); err != nil {
+		return err
+	}
+	w.entry, w.kind, w.mtime, w.link = e.Path, e.Kind, e.Times.LastWrite, e.IsReparsePoint()
+	if err := w.add(e); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+func (w *Writer) add(e *layer.Entry) error {
+	host, err := hostPath(e.Path)
+	if err != nil {
+		return err
+	}
+	w.path = host
+	w.count(e)
+	switch e.Kind {
+	case layer.Whiteout, layer.Opaque:
+		return layer.ErrWhiteout
+	case layer.Link:
+		target, err := hostPath(e.Target)
+		if err != nil {
+			return err
+		}
+		if info, err := w.root.Lstat(target); err != nil || info.IsDir() {
+			return fmt.Errorf("%w: %q", layer.ErrLinkTarget, e.Target)
+		}
+		if err := w.mkdirs(filepath.Dir(host)); err != nil {
+			return err
+		}
+		return exists(w.root.Link(target, host))
+	case layer.Dir, layer.File:
+		if err := w.mkdirs(filepath.Dir(host)); err != nil {
+			return err
+		}
+		if w.link {
+			done, err := w.symlink(e)
+			if done || err != nil {
+				return err
+			}
+		}
+		if e.Kind == layer.Dir {
+			if err := w.mkdir(host); err != nil {
+				return err
+			}
+			w.dirs = append(w.dirs, dirTime{host, w.mtime})
+			return nil
+		}
+		w.file, err = w.root.OpenFile(host, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		return exists(err)
+	}
+	return fmt.Errorf("%w: %v", layer.ErrUnsupported, e.Kind)
+}
+
+// exists turns a collision into the layer's error.
+func exists(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %w", layer.ErrDuplicate, err)
+	}
+	return err
+}
+
+func (w *Writer) count(e *layer.Entry) {
+	if len(e.Security) > 0 {
+		w.lost.Security++
+	}
+	if e.Kind == layer.File && e.Attributes&^(winfs.AttrArchive|winfs.AttrNormal|winfs.AttrSparse|winfs.AttrReparsePoint) != 0 {
+		w.lost.Attributes++
+	}
+	if len(e.EAs) > 0 {
+		w.lost.EAs++
+	}
+	if len(e.ObjectID) > 0 {
+		w.lost.ObjectIDs++
+	}
+}
+
+// hostPath converts a path of the layer. Names that the host would read in another
+// way are refused.
+func hostPath(p string) (string, error) {
+	if err := winfs.ValidatePath(p); err != nil {
+		return "", err
+	}
+	if p == "" {
+		return ".", nil
+	}
+	if runtime.GOOS == "windows" {
+		if err := winfs.CheckPath(p); err != nil {
+			return "", err
+		}
+	}
+	return filepath.FromSlash(winfs.ToSlash(p)), nil
+}
+
+func (w *Writer) mkdirs(dir string) error {
+	if w.made[dir] {
+		return nil
+	}
+	if err := w.mkdirs(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	return w.mkdir(dir)
+}
+
+// mkdir makes a directory, or sees that one is there: not a symbolic link to one.
+func (w *Writer) mkdir(dir string) error {
+	if w.made[dir] {
+		return nil
+	}
+	err := w.root.Mkdir(dir, 0o777)
+	if errors.Is(err, fs.ErrExist) {
+		info, statErr := w.root.Lstat(dir)
+		if statErr == nil && !info.IsDir() {
+			return layer.ErrNotDirectory
+		}
+		err = statErr
+	}
+	if err == nil {
+		w.made[dir] = true
+	}
+	return err
+}
+
+// symlink makes a symbolic link that is relative and stays inside; false if the
+// reparse point is none.
+func (w *Writer) symlink(e *layer.Entry) (bool, error) {
+	p, err := winfs.ParseReparse(e.Reparse)
+	if err != nil {
+		return false, err
+	}
+	if p.Tag == winfs.ReparseTagSymlink && p.Relative && !strings.HasPrefix(p.Substitute, `\`) {
+		target := filepath.FromSlash(winfs.ToSlash(p.Substitute))
+		if staysInside(filepath.Dir(w.path), target) {
+			return true, exists(w.root.Symlink(target, w.path))
+		}
+	}
+	w.lost.Reparse++
+	return false, nil
+}
+
+// staysInside reports whether a link in dir with that target cannot lead out of the
+// new directory. Going up is allowed at the beginning only: after a component that
+// may be a link itself, .. would be relative to where that leads.
+func staysInside(dir, target string) bool {
+	if filepath.IsAbs(target) || filepath.VolumeName(target) != "" || !filepath.IsLocal(filepath.Join(dir, target)) {
+		return false
+	}
+	down := false
+	for _, c := range strings.Split(target, string(filepath.Separator)) {
+		if c == ".." && down {
+			return false
+		}
+		down = down || c != ".." && c != "." && c != ""
+	}
+	return true
+}
+
+// AddStream begins a stream.
+func (w *Writer) AddStream(s *layer.Stream) error {
+	if err := w.finishStream(); err != nil {
+		return err
+	}
+	if s.Name != "" {
+		w.lost.Streams++
+	}
+	w.skip = s.Name != "" || w.file == nil
+	w.left = s.Size
+	return nil
+}
+
+// Write appends to the current stream.
+func (w *Writer) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	if int64(len(p)) > w.left {
+		return 0, w.fail(layer.ErrStreamSize)
+	}
+	w.left -= int64(len(p))
+	if w.skip {
+		return len(p), nil
+	}
+	n, err := w.file.Write(p)
+	if err != nil {
+		err = w.fail(err)
+	}
+	return n, err
+}
+
+// WriteHole appends zeros that take no space where the host knows holes.
+func (w *Writer) WriteHole(n int64) error {
+	if w.err != nil {
+		return w.err
+	}
+	if n < 0 || n > w.left {
+		return w.fail(layer.ErrStreamSize)
+	}
+	w.left -= n
+	if w.skip {
+		return nil
+	}
+	at, err := w.file.Seek(n, io.SeekCurrent)
+	if err == nil && w.left == 0 {
+		err = w.file.Truncate(at) // a hole at the end
+	}
+	if err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+func (w *Writer) finishStream() error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.left != 0 {
+		return w.fail(layer.ErrStreamSize)
+	}
+	return nil
+}
+
+// finish ends the current entry.
+func (w *Writer) finish() error {
+	if err := w.finishStream(); err != nil {
+		return err
+	}
+	if w.file == nil {
+		return nil
+	}
+	f := w.file
+	w.file = nil
+	var err error
+	if syncEachFile {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return w.fail(err)
+	}
+	if err := w.setTime(w.path, w.mtime); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+func (w *Writer) setTime(path string, t winfs.Filetime) error {
+	if t == 0 {
+		return nil
+	}
+	return w.root.Chtimes(path, time.Time{}, t.Time())
+}
+
+// Commit gives directories their times, makes everything durable and publishes it.
+func (w *Writer) Commit() error {
+	if err := w.finish(); err != nil {
+		return err
+	}
+	w.entry = ""
+	for i := len(w.dirs) - 1; i >= 0; i-- {
+		if err := w.setTime(w.dirs[i].path, w.dirs[i].time); err != nil {
+			return w.fail(err)
+		}
+	}
+	if err := w.syncTree(); err != nil {
+		return w.fail(err)
+	}
+	if err := w.root.Close(); err != nil {
+		return w.fail(err)
+	}
+	w.root = nil
+	if _, err := w.parent.Lstat(w.name); err == nil {
+		return w.fail(layer.ErrExists)
+	}
+	if err := w.parent.Rename(w.temp, w.name); err != nil {
+		return w.fail(err)
+	}
+	w.done, w.err = true, layer.ErrClosed
+	return syncDir(w.parent, ".")
+}
+
+// Close releases everything; without a successful Commit it removes what was
+// written.
+func (w *Writer) Close() error {
+	if w.parent == nil {
+		return nil
+	}
+	var errs []error
+	if w.file != nil {
+		errs = append(errs, w.file.Close())
+	}
+	if w.root != nil {
+		errs = append(errs, w.root.Close())
+	}
+	if !w.done {
+		errs = append(errs, w.parent.RemoveAll(w.temp))
+	}
+	errs = append(errs, w.parent.Close())
+	w.parent, w.root, w.file = nil, nil, nil
+	if w.err == nil {
+		w.err = layer.ErrClosed
+	}
+	return errors.Join(errs...)
+}
+
+func (w *Writer) fail(err error) error {
+	w.err = &layer.Error{Op: "write directory", Layer: w.name, Entry: w.entry, Offset: -1, Err: err}
+	return w.err
+}

@@ -1,0 +1,355 @@
+package layer
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// GoZeroTime is what the zero value of Go's time.Time becomes when it is counted
+// in nanoseconds since 1970, which wraps: 1754-08-30T22:43:41.1286549Z. Layers
+// that were imported and exported again by such a tool carry it as access and
+// change time (layers specification 3.1).
+const GoZeroTime winfs.Filetime = 48491090211286549
+
+// Roots are the names that may stand at the root of a layer.
+const (
+	RootFiles     = "Files"
+	RootHives     = "Hives"
+	RootUtilityVM = "UtilityVM"
+)
+
+// Audit watches the entries of one layer go by and reports what is wrong with
+// the tree that they make and with the metadata that they carry, whatever the
+// format: it is the common part of the checks of tar, directory and CIM layers.
+// It keeps some 60 bytes for each entry, no names.
+//
+// The rules are listed at their constants. Each finding carries the path and the
+// offset of the entry at which it was seen.
+type Audit struct {
+	// Report takes the findings. It must be set.
+	Report func(Finding)
+	// Base tells that the layer has no parents, HasParents that it has. With both
+	// false the audit does not know, and is silent about what depends on it.
+	Base, HasParents bool
+
+	seeds    [2]maphash.Seed
+	nodes    map[treeKey]auditNode
+	waiting  map[treeKey]waitingLink // targets of links that have not been seen
+	oddRoots map[string]bool
+	hasFiles bool
+	hasHives bool
+	hasSAM   bool // hives of a base layer, in Files
+
+	e      *Entry
+	index  int64
+	offset int64
+	sds    map[uint64][]sdProblem
+}
+
+// The rules of an Audit.
+const (
+	RuleDuplicate        = "duplicate-entry"      // two entries for one path
+	RuleCaseConflict     = "case-conflict"        // two entries whose paths differ in case
+	RuleMissingParent    = "missing-parent"       // no entry for the directory before what is in it
+	RuleTypeChange       = "type-change"          // an ancestor is not a directory, or changes its kind
+	RuleThroughReparse   = "link-through-reparse" // a path leads through a symbolic link or junction
+	RuleRootNotDirectory = "root-not-directory"   // Files, Hives or UtilityVM is something else
+	RuleRootCase         = "root-name-case"       // files instead of Files
+	RuleUnknownRoot      = "unknown-root"         // another name at the root
+	RuleMissingRoot      = "missing-hives-or-files-root"
+	RuleLinkOutside      = "link-target-outside-files"
+	RuleLinkForward      = "forward-link"      // the target comes later
+	RuleLinkToLink       = "link-to-link"      // the target is itself a link
+	RuleLinkToDirectory  = "link-to-directory" // the target is a directory
+	RuleLinkToItself     = "link-to-itself"
+	RuleLinkMissing      = "link-target-missing"
+	RuleWhiteoutSame     = "whiteout-same-layer" // a whiteout of what the layer itself adds
+	RuleWhiteoutOutside  = "whiteout-outside-files"
+	RuleWhiteoutInBase   = "whiteout-in-base"
+	RuleOpaque           = "opaque-whiteout" // upstream importers ignore it
+	RuleReserved         = "reserved-device-name"
+	RuleTrailing         = "trailing-dot-or-space"
+	RuleLoneSurrogate    = "lone-surrogate"
+	RuleSymlinkPrefix    = "symlink-target-with-files-prefix"
+	RuleBadReparse       = "bad-reparse"
+	RuleReparseTag       = "unsupported-reparse-tag" // upstream exporters fail on it
+	RuleGoZeroTime       = "go-zero-time"
+	RuleBadEAs           = "bad-eas"
+	RuleNoDescriptor     = "descriptor-missing"
+	RuleNoDACL           = "descriptor-without-dacl"
+	RuleBadDescriptor    = "descriptor-invalid"
+)
+
+type auditNode struct {
+	exact uint64 // hash of the path as it is spelled
+	index uint32 // number of the entry, saturating
+	kind  Kind   // 0: whiteouts alone
+	flags auditFlags
+}
+
+type auditFlags uint8
+
+const (
+	auditSurrogate auditFlags = 1 << iota
+	auditImplied
+	auditWhiteout
+	auditOpaque
+	auditToldWhiteout
+)
+
+type waitingLink struct {
+	path  string // of the link, shortened
+	index uint32
+}
+
+// Entry looks at the next entry. Index counts from 1; offset is the place in the
+// source, -1 if unknown. The audit keeps nothing that e points to.
+func (a *Audit) Entry(e *Entry, index, offset int64) {
+	if a.nodes == nil {
+		a.nodes = map[treeKey]auditNode{}
+		a.waiting = map[treeKey]waitingLink{}
+		a.oddRoots = map[string]bool{}
+		a.sds = map[uint64][]sdProblem{}
+		a.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+	}
+	a.e, a.index, a.offset = e, index, offset
+	a.names()
+	a.roots()
+	switch e.Kind {
+	case Whiteout, Opaque:
+		a.whiteout()
+	default:
+		a.place()
+		a.metadata()
+	}
+	a.e = nil
+}
+
+func (a *Audit) tell(s Severity, rule, format string, args ...any) {
+	a.Report(Finding{Severity: s, Rule: rule, Path: a.e.Path, Offset: a.offset, Message: fmt.Sprintf(format, args...)})
+}
+
+func (a *Audit) keyOf(folded string) treeKey {
+	return treeKey{maphash.String(a.seeds[0], folded), maphash.String(a.seeds[1], folded)}
+}
+
+func (a *Audit) names() {
+	a.reachable("path", a.e.Path)
+	a.reachable("target", a.e.Target)
+	if !utf8.ValidString(a.e.Path) {
+		a.tell(Info, RuleLoneSurrogate, "the name holds half of a surrogate pair and is not valid UTF-8")
+	}
+}
+
+// reachable looks for names that NTFS can hold and Win32 cannot reach.
+func (a *Audit) reachable(what, path string) {
+	switch err := winfs.CheckPath(path); {
+	case errors.Is(err, winfs.ErrNameReserved):
+		a.tell(SevereError, RuleReserved, "Win32 takes a component of the %s for a device", what)
+	case err != nil:
+		a.tell(SevereError, RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips", what)
+	}
+}
+
+func (a *Audit) roots() {
+	first, rest := cutPath(a.e.Path)
+	proper := ""
+	for _, r := range []string{RootFiles, RootHives, RootUtilityVM} {
+		if winfs.EqualFold(first, r) {
+			proper = r
+		}
+	}
+	if first != proper && len(a.oddRoots) < 64 && !a.oddRoots[first] {
+		a.oddRoots[strings.Clone(first)] = true
+		if proper == "" {
+			a.tell(Warning, RuleUnknownRoot, "importers know Files, Hives and UtilityVM at the root of a layer, not %q", first)
+		} else {
+			a.tell(SevereError, RuleRootCase, "importers compare the names at the root with regard to case: %q is not %s", first, proper)
+		}
+	}
+	if rest == "" && proper != "" && (a.e.Kind == File || a.e.Kind == Link || a.e.IsReparsePoint()) {
+		a.tell(SevereError, RuleRootNotDirectory, "%s must be a directory, this is a %s", proper, a.e.Kind)
+	}
+	switch proper {
+	case RootFiles:
+		a.hasFiles = a.hasFiles || a.e.Kind == Dir && rest == ""
+		if len(rest) == len(`Windows\System32\config\SAM`) && winfs.EqualFold(rest, `Windows\System32\config\SAM`) {
+			a.hasSAM = true
+		}
+	case RootHives:
+		a.hasHives = a.hasHives || a.e.Kind == Dir && rest == ""
+	}
+}
+
+func (a *Audit) whiteout() {
+	e := a.e
+	if e.Kind == Opaque {
+		a.tell(Info, RuleOpaque, "upstream importers do not know opaque whiteouts and ignore this one")
+	}
+	if a.Base {
+		a.tell(SevereError, RuleWhiteoutInBase, "a base layer has nothing below it to hide")
+	}
+	if !winfs.Under(e.Path, RootFiles) && !winfs.Under(e.Path, `UtilityVM\Files`) &&
+		!(e.Kind == Opaque && (winfs.EqualFold(e.Path, RootFiles) || winfs.EqualFold(e.Path, `UtilityVM\Files`))) {
+		a.tell(SevereError, RuleWhiteoutOutside, "whiteouts may stand under Files and UtilityVM\\Files only")
+	}
+	k := a.keyOf(winfs.Fold(e.Path))
+	n, ok := a.nodes[k]
+	if !ok {
+		n.index = a.number()
+	}
+	bit := auditWhiteout
+	if e.Kind == Opaque {
+		bit = auditOpaque
+	}
+	if n.flags&bit != 0 {
+		a.tell(Warning, RuleDuplicate, "the same %s stands in the layer twice", e.Kind)
+	}
+	n.flags |= bit
+	a.sameLayer(&n)
+	a.nodes[k] = n
+}
+
+// sameLayer reports a whiteout and an entry of one path, whichever came first.
+func (a *Audit) sameLayer(n *auditNode) {
+	if n.flags&auditWhiteout != 0 && n.flags&auditToldWhiteout == 0 && n.kind != 0 && n.flags&auditImplied == 0 {
+		n.flags |= auditToldWhiteout
+		a.tell(Warning, RuleWhiteoutSame, "the layer has a whiteout and an entry for this path; upstream importers delete the entry")
+	}
+}
+
+func (a *Audit) number() uint32 {
+	if a.index > math.MaxUint32 {
+		return math.MaxUint32
+	}
+	return uint32(a.index)
+}
+
+// place puts the entry into the tree.
+func (a *Audit) place() {
+	e := a.e
+	folded := winfs.Fold(e.Path)
+	a.parent(folded)
+	k := a.keyOf(folded)
+	exact := maphash.String(a.seeds[0], e.Path)
+	n, ok := a.nodes[k]
+	switch {
+	case !ok || n.kind == 0:
+	case n.flags&auditImplied != 0:
+		if e.Kind != Dir {
+			a.tell(SevereError, RuleTypeChange, "entries before this one are inside of it, but it is a %s", e.Kind)
+		}
+	case n.exact != exact:
+		a.tell(SevereError, RuleCaseConflict, "the path differs from that of entry %d only in case", n.index)
+	case n.kind != e.Kind:
+		a.tell(SevereError, RuleTypeChange, "entry %d has the same path and is a %s, this is a %s", n.index, n.kind, e.Kind)
+	default:
+		a.tell(SevereError, RuleDuplicate, "entry %d has the same path", n.index)
+	}
+	n.exact, n.index, n.kind = exact, a.number(), e.Kind
+	n.flags &^= auditImplied | auditSurrogate
+	if isSurrogate(e) {
+		n.flags |= auditSurrogate
+	}
+	a.sameLayer(&n)
+	a.nodes[k] = n
+	if w, ok := a.waiting[k]; ok {
+		delete(a.waiting, k)
+		a.tell(SevereError, RuleLinkForward, "entry %d, %q, is a hard link to this one and comes before it", w.index, w.path)
+	}
+	if e.Kind == Link {
+		a.link(k)
+	}
+}
+
+func (a *Audit) parent(folded string) {
+	dir, _ := winfs.SplitPath(folded)
+	if dir == "" {
+		return
+	}
+	k := a.keyOf(dir)
+	n, ok := a.nodes[k]
+	switch {
+	case !ok || n.kind == 0:
+		a.tell(SevereError, RuleMissingParent, "no entry for the directory comes before what is in it")
+		n.kind, n.index = Dir, a.number()
+		n.flags |= auditImplied
+		a.nodes[k] = n
+	case n.flags&auditSurrogate != 0:
+		a.tell(SevereError, RuleThroughReparse, "the path leads through entry %d, which is a symbolic link or junction", n.index)
+	case n.kind != Dir:
+		a.tell(SevereError, RuleTypeChange, "the ancestor, entry %d, is a %s", n.index, n.kind)
+	}
+}
+
+func (a *Audit) link(self treeKey) {
+	target := a.e.Target
+	if !winfs.Under(target, RootFiles) && !winfs.Under(target, RootUtilityVM) {
+		a.tell(SevereError, RuleLinkOutside, "the target %s of the hard link is not under Files or UtilityVM", shorten(target))
+	}
+	folded := winfs.Fold(target)
+	k := a.keyOf(folded)
+	if k == self {
+		a.tell(SevereError, RuleLinkToItself, "the hard link is its own target")
+		return
+	}
+	if dir, _ := winfs.SplitPath(folded); dir != "" {
+		if p, ok := a.nodes[a.keyOf(dir)]; ok && p.flags&auditSurrogate != 0 {
+			a.tell(SevereError, RuleThroughReparse, "the target of the hard link leads through entry %d, which is a symbolic link or junction", p.index)
+		} else if ok && p.kind != Dir && p.kind != 0 {
+			a.tell(SevereError, RuleTypeChange, "the target of the hard link is below entry %d, which is a %s", p.index, p.kind)
+		}
+	}
+	t, ok := a.nodes[k]
+	switch {
+	case !ok || t.kind == 0:
+		if _, ok := a.waiting[k]; !ok {
+			a.waiting[k] = waitingLink{path: strings.Clone(clip(a.e.Path)), index: a.number()}
+		}
+	case t.kind == Dir:
+		a.tell(SevereError, RuleLinkToDirectory, "the target, entry %d, is a directory", t.index)
+	case t.kind == Link:
+		a.tell(Warning, RuleLinkToLink, "the target, entry %d, is itself a hard link", t.index)
+	}
+}
+
+// clip bounds a path that is kept or shown.
+func clip(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
+}
+
+func shorten(s string) string { return fmt.Sprintf("%q", clip(s)) }
+
+// Finish reports what only the end can tell.
+func (a *Audit) Finish() {
+	a.e, a.offset = &Entry{}, -1
+	defer func() { a.e = nil }()
+	switch {
+	case !a.hasFiles:
+		a.tell(SevereError, RuleMissingRoot, "the layer has no entry for the directory Files")
+	case !a.hasHives && (a.HasParents || !a.Base && !a.hasSAM):
+		a.tell(SevereError, RuleMissingRoot, "the layer has no entry for the directory Hives")
+	}
+	if a.Base {
+		first := waitingLink{index: math.MaxUint32}
+		for _, w := range a.waiting {
+			if w.index <= first.index {
+				first = w
+			}
+		}
+		if len(a.waiting) > 0 {
+			a.e = &Entry{Path: first.path}
+			a.tell(SevereError, RuleLinkMissing, "the targets of %d hard links are not in the layer, and a base layer has no other", len(a.waiting))
+		}
+	}
+}

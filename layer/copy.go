@@ -1,0 +1,265 @@
+package layer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+)
+
+// copyBuffer is the size in bytes of the buffer through which streams pass: large
+// enough that a system call moves far more than it costs.
+const copyBuffer = 1 << 20
+
+// Stats counts what a copy has moved.
+type Stats struct {
+	Entries   int64 // all entries
+	Files     int64
+	Dirs      int64
+	Links     int64
+	Whiteouts int64 // explicit and opaque
+	Streams   int64 // main and alternate
+	Bytes     int64 // logical bytes of all streams, holes included
+	HoleBytes int64 // of these, holes that were passed on as holes
+}
+
+// Progress is what a progress callback is told.
+type Progress struct {
+	Stats
+	Path string // the current entry
+}
+
+// CopyOption changes how Copy works.
+type CopyOption func(*copier)
+
+// WithLimits bounds the copy. Without it the defaults of Limits hold.
+func WithLimits(l Limits) CopyOption { return func(c *copier) { c.limits = l } }
+
+// WithProgress has fn called, on the goroutine of the copy, when an entry begins
+// and after each piece of a stream of at most 1 MiB. What fn is told is valid
+// during the call.
+func WithProgress(fn func(Progress)) CopyOption { return func(c *copier) { c.progress = fn } }
+
+// WithFilter has fn decide about each entry before it is written. It may change
+// the entry; when it returns false the entry is left out with its streams.
+func WithFilter(fn func(*Entry) bool) CopyOption { return func(c *copier) { c.filter = fn } }
+
+// Copy moves every entry and stream of src to dst, in the order of src, and tells
+// how much that was. It neither commits nor closes: the caller verifies what it
+// must (a digest, say) and then calls dst.Commit.
+//
+// The copy stops at the first error, when ctx is done, and when a limit is
+// exceeded, which gives a *LimitError. Errors carry the entry in an *Error.
+// Holes of sparse streams stay holes where src is an [ExtentReader] and dst an
+// [ExtentWriter]; otherwise they are copied as zeros. Memory does not grow with
+// the number or the size of the entries.
+func Copy(ctx context.Context, dst Writer, src Reader, opts ...CopyOption) (Stats, error) {
+	c := &copier{ctx: ctx, dst: dst, src: src}
+	for _, o := range opts {
+		o(c)
+	}
+	c.limits = c.limits.WithDefaults()
+	c.extentsFrom, _ = src.(ExtentReader)
+	c.extentsTo, _ = dst.(ExtentWriter)
+	err := c.run()
+	return c.stats, err
+}
+
+type copier struct {
+	ctx         context.Context
+	dst         Writer
+	src         Reader
+	limits      Limits
+	progress    func(Progress)
+	filter      func(*Entry) bool
+	extentsFrom ExtentReader // nil if src cannot
+	extentsTo   ExtentWriter // nil if dst cannot
+	buf         []byte
+	stats       Stats
+	path        string
+}
+
+func (c *copier) run() error {
+	for {
+		if err := c.ctx.Err(); err != nil {
+			return c.fail(err)
+		}
+		e, err := c.src.Next()
+		if err == io.EOF {
+			c.path = ""
+			c.tell()
+			return nil
+		}
+		if err != nil {
+			c.path = ""
+			return c.fail(err)
+		}
+		c.path = e.Path
+		if c.filter != nil && !c.filter(e) {
+			continue
+		}
+		c.path = e.Path // the filter may have renamed it
+		if err := c.entry(e); err != nil {
+			return c.fail(err)
+		}
+	}
+}
+
+// fail places an error that does not already know its entry.
+func (c *copier) fail(err error) error {
+	var placed *Error
+	if errors.As(err, &placed) && (placed.Entry != "" || c.path == "") {
+		return err
+	}
+	return &Error{Op: "copy", Entry: c.path, Index: c.stats.Entries, Offset: -1, Err: err}
+}
+
+func (c *copier) tell() {
+	if c.progress != nil {
+		c.progress(Progress{Stats: c.stats, Path: c.path})
+	}
+}
+
+func (c *copier) entry(e *Entry) error {
+	c.stats.Entries++
+	if c.stats.Entries > c.limits.Entries {
+		return &LimitError{Limit: "Entries", Max: c.limits.Entries}
+	}
+	if e.MetadataSize() > c.limits.MetadataLen {
+		return &LimitError{Limit: "MetadataLen", Max: c.limits.MetadataLen}
+	}
+	switch e.Kind {
+	case File:
+		c.stats.Files++
+	case Dir:
+		c.stats.Dirs++
+	case Link:
+		c.stats.Links++
+	case Whiteout, Opaque:
+		c.stats.Whiteouts++
+	}
+	if err := c.dst.Add(e); err != nil {
+		return err
+	}
+	c.tell()
+	if e.Kind != File && e.Kind != Dir {
+		return nil
+	}
+	for n := int64(1); ; n++ {
+		s, err := c.src.NextStream()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n > c.limits.Streams {
+			return &LimitError{Limit: "Streams", Max: c.limits.Streams}
+		}
+		if s.Size > c.limits.FileSize {
+			return &LimitError{Limit: "FileSize", Max: c.limits.FileSize}
+		}
+		if s.Size > c.limits.TotalSize-c.stats.Bytes {
+			return &LimitError{Limit: "TotalSize", Max: c.limits.TotalSize}
+		}
+		c.stats.Streams++
+		if err := c.dst.AddStream(s); err != nil {
+			return err
+		}
+		if err := c.stream(s); err != nil {
+			return err
+		}
+	}
+}
+
+// stream copies the current stream. The announced size was checked against the
+// limits; here the bytes are held against the announced size, so that a source
+// that lies cannot get past them.
+func (c *copier) stream(s *Stream) error {
+	if s.Sparse && c.extentsFrom != nil && c.extentsTo != nil {
+		return c.extents(s.Size)
+	}
+	n, err := c.bytes(s.Size)
+	if err == nil && n != s.Size {
+		err = ErrStreamSize
+	}
+	return err
+}
+
+// bytes copies to the end of the current stream or extent, at most limit bytes.
+func (c *copier) bytes(limit int64) (int64, error) {
+	if c.buf == nil {
+		c.buf = make([]byte, copyBuffer)
+	}
+	var done int64
+	for {
+		n, err := c.src.Read(c.buf)
+		if n > 0 {
+			if int64(n) > limit-done {
+				return done, ErrStreamSize
+			}
+			if _, err := c.dst.Write(c.buf[:n]); err != nil {
+				return done, err
+			}
+			done += int64(n)
+			c.stats.Bytes += int64(n)
+			if done > copyBuffer { // a small file was told of when it began
+				c.tell()
+			}
+			if done > copyBuffer/2 {
+				if err := c.ctx.Err(); err != nil {
+					return done, err
+				}
+			}
+		}
+		if err == io.EOF {
+			return done, nil
+		}
+		if err != nil {
+			return done, err
+		}
+	}
+}
+
+func (c *copier) extents(size int64) error {
+	var at int64
+	for {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		x, err := c.extentsFrom.NextExtent()
+		if err == io.EOF {
+			return c.hole(size - at)
+		}
+		if err != nil {
+			return err
+		}
+		if x.Offset < at || x.Length < 0 || x.Length > math.MaxInt64-x.Offset || x.Offset+x.Length > size {
+			return ErrCorrupt
+		}
+		if err := c.hole(x.Offset - at); err != nil {
+			return err
+		}
+		n, err := c.bytes(x.Length)
+		if err != nil {
+			return err
+		}
+		if n != x.Length {
+			return ErrStreamSize
+		}
+		at = x.Offset + x.Length
+	}
+}
+
+func (c *copier) hole(n int64) error {
+	if n == 0 {
+		return nil
+	}
+	if err := c.extentsTo.WriteHole(n); err != nil {
+		return err
+	}
+	c.stats.Bytes += n
+	c.stats.HoleBytes += n
+	c.tell()
+	return nil
+}

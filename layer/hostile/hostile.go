@@ -1,0 +1,111 @@
+// Package hostile is a corpus of layer tars that are wrong, malicious, or merely
+// odd: paths that leave the layer, links that lead through links, metadata that
+// does not decode, archives that are cut or flipped, sizes that are lies, and
+// bombs. It generates them, so that nothing dangerous lies about in a repository,
+// and tells of each what a reader, a check and an unpacker must make of it.
+//
+// The promise that the corpus tests: a clear error that names the entry, nothing
+// written outside, nothing left behind.
+package hostile
+
+import (
+	"bytes"
+	"io"
+)
+
+// Outcome is what must become of a case.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Refused: an error, and nothing published.
+	Refused Outcome = iota + 1
+	// Accepted: no error.
+	Accepted
+	// Either is right; nothing may be written outside of the target.
+	Either
+)
+
+// String returns refused, accepted or either.
+func (o Outcome) String() string {
+	switch o {
+	case Refused:
+		return "refused"
+	case Accepted:
+		return "accepted"
+	case Either:
+		return "either"
+	}
+	return "invalid outcome"
+}
+
+// Case is one archive.
+type Case struct {
+	// Name is unique and stable, of the form group/what.
+	Name string
+	// What says in a sentence what is wrong with it.
+	What string
+	// Packed is "gzip" or "zstd" where Tar writes a compressed stream.
+	Packed string
+	// Tar writes the archive. Every call writes the same bytes.
+	Tar func(w io.Writer) error
+
+	// Read is what a reader that keeps no state must do (wintar.Reader, to the end).
+	Read Outcome
+	// Unpack is what reading and writing the layer as a tree must do together, with
+	// default limits and, where the layer has parents, empty ones.
+	Unpack Outcome
+	// Rule is what Check must report, "" if nothing of the severity error.
+	Rule string
+	// Entry is part of the name that an error must mention, "" if there is none.
+	Entry string
+	// Heavy marks what takes more than a second or 64 MiB of archive.
+	Heavy bool
+}
+
+// Bytes returns the archive.
+func (c *Case) Bytes() ([]byte, error) {
+	var b bytes.Buffer
+	err := c.Tar(&b)
+	return b.Bytes(), err
+}
+
+// Cases returns the corpus, always in the same order.
+func Cases() []Case {
+	var list []Case
+	for _, group := range []func() []Case{names, hardLinks, reparsePoints, structure, whiteouts, streams, types, records, framing, sizes, bombs} {
+		list = append(list, group()...)
+	}
+	return list
+}
+
+// evil is part of every name that should appear in an error.
+const evil = "evil"
+
+// small makes a case of an archive that fits in memory.
+func small(name, what string, read, unpack Outcome, rule string, fill func(a *archive)) Case {
+	c := Case{Name: name, What: what, Read: read, Unpack: unpack, Rule: rule}
+	build := func() *archive {
+		a := &archive{}
+		a.dir("Files")
+		a.dir("Hives")
+		fill(a)
+		return a
+	}
+	// Where there is no header, there is no name.
+	if a := build(); a.named && rule != "bad-header" {
+		c.Entry = evil
+	}
+	c.Tar = func(w io.Writer) error {
+		a := build()
+		a.end()
+		_, err := w.Write(a.buf.Bytes())
+		return err
+	}
+	return c
+}
+
+// refused is what no part of the program may accept.
+func refused(name, what, rule string, fill func(a *archive)) Case {
+	return small(name, what, Refused, Refused, rule, fill)
+}

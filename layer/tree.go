@@ -1,0 +1,176 @@
+package layer
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// nodeID numbers the nodes of a tree; 0 is the root, none is no node.
+type nodeID int32
+
+const none nodeID = -1
+
+// node is one name in a tree. It is kept small: the index of a union holds one
+// for each name that any layer ever gave.
+type node struct {
+	name    string
+	parent  nodeID
+	child   nodeID // first child, newest first
+	sibling nodeID // next child of the same parent
+	object  int32  // index of what is at the name, noObject for an implied directory
+	next    nodeID // next name of the same object
+	layer   int16  // that gave the object
+	cleared int16  // layer whose whiteouts have been applied to everything below
+	kind    Kind   // File, Dir, or 0 when nothing is here (any more)
+	flags   nodeFlags
+}
+
+type nodeFlags uint8
+
+const (
+	// nodeSurrogate marks a symbolic link or junction: nothing is below it.
+	nodeSurrogate nodeFlags = 1 << iota
+	// nodeConflict marks a file of a lower layer under which this layer has put
+	// something: wrong, unless the layer also says that the file goes away.
+	nodeConflict
+)
+
+const noObject int32 = -1
+
+// tree finds names without regard to case, in constant time. Removed nodes stay
+// as tombs and come back to life when their name is used again.
+type tree struct {
+	nodes []node
+	byKey map[treeKey]nodeID
+	seeds [2]maphash.Seed
+}
+
+// treeKey stands for a parent and a folded name. 128 bits of keyed hash make an
+// accidental collision among 10^7 names less likely than a fault of the machine,
+// and a wilful one impossible; 16 bytes are less than most names.
+type treeKey [2]uint64
+
+func newTree() *tree {
+	t := &tree{byKey: map[treeKey]nodeID{}, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+	t.nodes = append(t.nodes, node{parent: none, child: none, sibling: none, object: noObject, next: none, kind: Dir, layer: -1, cleared: -1})
+	return t
+}
+
+func (t *tree) key(parent nodeID, name string) treeKey {
+	folded := winfs.Fold(name)
+	var k treeKey
+	for i := range k {
+		var h maphash.Hash
+		h.SetSeed(t.seeds[i])
+		h.Write([]byte{byte(parent), byte(parent >> 8), byte(parent >> 16), byte(parent >> 24)})
+		h.WriteString(folded)
+		k[i] = h.Sum64()
+	}
+	return k
+}
+
+// child finds a name, dead or alive.
+func (t *tree) childOf(parent nodeID, name string) (nodeID, bool) {
+	id, ok := t.byKey[t.key(parent, name)]
+	return id, ok
+}
+
+// add makes a node that is not alive yet.
+func (t *tree) add(parent nodeID, name string, layer int) nodeID {
+	id := nodeID(len(t.nodes))
+	t.nodes = append(t.nodes, node{
+		name: strings.Clone(name), parent: parent, child: none, sibling: t.nodes[parent].child,
+		object: noObject, next: none, layer: int16(layer), cleared: int16(layer),
+	})
+	t.nodes[parent].child = id
+	t.byKey[t.key(parent, name)] = id
+	return id
+}
+
+// lookup finds a living node by path.
+func (t *tree) lookup(path string) (nodeID, bool) {
+	id := nodeID(0)
+	for path != "" {
+		name, rest, _ := strings.Cut(path, `\`)
+		next, ok := t.childOf(id, name)
+		if !ok || t.nodes[next].kind == 0 {
+			return none, false
+		}
+		id, path = next, rest
+	}
+	return id, true
+}
+
+// path returns the path of a node, with the spelling of its names.
+func (t *tree) path(id nodeID) string {
+	n := 0
+	for i := id; i > 0; i = t.nodes[i].parent {
+		n += len(t.nodes[i].name) + 1
+	}
+	if n == 0 {
+		return ""
+	}
+	b := make([]byte, n-1)
+	at := n - 1
+	for i := id; i > 0; i = t.nodes[i].parent {
+		at -= len(t.nodes[i].name)
+		copy(b[at:], t.nodes[i].name)
+		if at > 0 {
+			at--
+			b[at] = '\\'
+		}
+	}
+	return string(b)
+}
+
+// hideBelow removes everything that layers below the given one have under a
+// node. What the layer itself has put there stays, and so do the directories
+// that lead to it, which then are implied ones. Each node is visited once for
+// each layer, whatever the number of whiteouts.
+func (t *tree) hideBelow(top nodeID, layer int) {
+	if t.nodes[top].cleared == int16(layer) {
+		return
+	}
+	t.nodes[top].cleared = int16(layer)
+	// First down, marking and collecting; then up, so that a directory is decided
+	// when its children are.
+	var order []nodeID
+	stack := []nodeID{top}
+	for len(stack) > 0 {
+		id := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		for c := t.nodes[id].child; c != none; c = t.nodes[c].sibling {
+			n := &t.nodes[c]
+			if n.kind == 0 {
+				continue
+			}
+			if n.cleared == int16(layer) {
+				continue
+			}
+			n.cleared = int16(layer)
+			order = append(order, c)
+			stack = append(stack, c)
+		}
+	}
+	for i := len(order) - 1; i >= 0; i-- {
+		t.hide(order[i], layer)
+	}
+}
+
+// hide removes a node of a lower layer, unless it is needed as a directory. The
+// node remembers the object, for the sake of hard links of the same layer to it.
+func (t *tree) hide(id nodeID, layer int) {
+	n := &t.nodes[id]
+	if n.layer == int16(layer) && n.object != noObject {
+		return
+	}
+	n.kind, n.layer = 0, int16(layer)
+	for c := n.child; c != none; c = t.nodes[c].sibling {
+		if t.nodes[c].kind != 0 {
+			n.kind, n.object, n.flags = Dir, noObject, 0
+			return
+		}
+	}
+}

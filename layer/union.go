@@ -1,0 +1,469 @@
+package layer
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// View is the merged tree of a chain of layers: what a container sees. It holds
+// an index of names, at most 400 bytes for each entry of the layers, part of it
+// in a temporary file where the layers are large, and no content: that is read
+// from the sources again. A View is used by one goroutine at a time. Close
+// removes the temporary file.
+type View struct {
+	sources []Source
+	tree    *tree
+	stash   *stash
+	objects []object
+	// byOrdinal tells for each layer which object its entries have become.
+	byOrdinal [][]int32
+	limits    Limits
+}
+
+// object is a file or directory of one layer, under however many names.
+type object struct {
+	meta    int64  // in the stash
+	streams int64  // alternate streams of a directory in the stash, or -1
+	names   nodeID // first living name; node.next leads on
+	ordinal int32  // number of the entry in its layer, from 0
+	layer   int16
+	kind    Kind
+}
+
+// UnionOption changes how Union works.
+type UnionOption func(*View)
+
+// WithUnionLimits bounds the index: Entries is the number of entries in one layer
+// and, with the directories that no layer mentions, in all of them.
+func WithUnionLimits(l Limits) UnionOption { return func(v *View) { v.limits = l } }
+
+// Union merges a chain of layers, the lowest (base) layer first, the topmost
+// last. It reads every source once, without the content of files.
+//
+// Names are compared without regard to case. A file or directory of an upper
+// layer replaces a file below it; a directory upon a directory changes its
+// metadata alone. Explicit and opaque whiteouts hide what lower layers have, and
+// never anything of their own layer, wherever in the layer they stand. A hard
+// link finds its target in its own layer, before or after itself, or in the
+// layers below, even if its own layer hides the target there.
+//
+// A layer that contradicts itself is refused with an *Error around ErrDuplicate,
+// ErrCaseConflict, ErrNotDirectory or ErrLinkTarget. A directory that no layer
+// mentions is implied by what is in it, with no metadata.
+//
+// Hives are files like others here: that delta hives add to the base instead of
+// replacing it is the business of package hives.
+func Union(ctx context.Context, layers []Source, opts ...UnionOption) (*View, error) {
+	v := &View{sources: layers, tree: newTree(), stash: newStash()}
+	for _, o := range opts {
+		o(v)
+	}
+	v.limits = v.limits.WithDefaults()
+	if len(layers) > math.MaxInt16 {
+		return nil, &Error{Op: "union", Offset: -1, Err: &LimitError{Limit: "layers", Max: math.MaxInt16}}
+	}
+	for i := range layers {
+		b := merger{View: v, ctx: ctx, layer: i}
+		if err := b.run(); err != nil {
+			v.Close()
+			return nil, err
+		}
+	}
+	v.gatherNames()
+	return v, nil
+}
+
+// Close releases the index and removes its temporary file, if there is one.
+func (v *View) Close() error { return v.stash.close() }
+
+// gatherNames links the living names of every object, in the order in which the
+// names first appeared.
+func (v *View) gatherNames() {
+	for id := nodeID(len(v.tree.nodes) - 1); id > 0; id-- {
+		n := &v.tree.nodes[id]
+		if n.kind == 0 || n.object == noObject {
+			continue
+		}
+		o := &v.objects[n.object]
+		n.next = o.names
+		o.names = id
+	}
+}
+
+// merger adds one layer to a view.
+type merger struct {
+	*View
+	ctx       context.Context
+	layer     int
+	ordinal   int32
+	path      string
+	links     []pendingLink
+	conflicts []nodeID
+}
+
+// pendingLink is a hard link whose target is looked up when the layer is
+// complete. Until then its node's object is -2 minus its index.
+type pendingLink struct {
+	node   nodeID
+	target int64 // path in the stash
+	state  linkState
+}
+
+type linkState uint8
+
+const (
+	linkOpen linkState = iota
+	linkBusy
+	linkDone
+)
+
+func (m *merger) run() error {
+	r, err := m.sources[m.layer].Open()
+	if err != nil {
+		return m.fail(err)
+	}
+	defer r.Close()
+	m.byOrdinal = append(m.byOrdinal, nil)
+	for m.ordinal = 0; ; m.ordinal++ {
+		if m.ordinal%1024 == 0 {
+			if err := m.ctx.Err(); err != nil {
+				return m.fail(err)
+			}
+		}
+		m.path = ""
+		e, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return m.fail(err)
+		}
+		m.path = e.Path
+		if int64(m.ordinal) >= m.limits.Entries || m.ordinal == math.MaxInt32 {
+			return m.fail(&LimitError{Limit: "Entries", Max: m.limits.Entries})
+		}
+		if e.MetadataSize() > m.limits.MetadataLen {
+			return m.fail(&LimitError{Limit: "MetadataLen", Max: m.limits.MetadataLen})
+		}
+		m.byOrdinal[m.layer] = append(m.byOrdinal[m.layer], noObject)
+		if err := m.entry(e, r); err != nil {
+			return m.fail(err)
+		}
+	}
+	for _, id := range m.conflicts {
+		if m.tree.nodes[id].flags&nodeConflict != 0 {
+			m.path = m.tree.path(id)
+			return m.fail(fmt.Errorf("%w: a lower layer has a file here and this one has entries below it", ErrNotDirectory))
+		}
+	}
+	return m.resolveLinks()
+}
+
+func (m *merger) fail(err error) error {
+	return &Error{Op: "union", Layer: fmt.Sprintf("layer %d", m.layer), Entry: m.path, Index: int64(m.ordinal) + 1, Offset: -1, Err: err}
+}
+
+func (m *merger) entry(e *Entry, r Reader) error {
+	switch e.Kind {
+	case Whiteout:
+		if id, ok := m.tree.lookup(e.Path); ok && id != 0 {
+			m.whiteout(id)
+		}
+		return nil
+	case Opaque:
+		if id, ok := m.tree.lookup(e.Path); ok {
+			m.tree.hideBelow(id, m.layer)
+		}
+		return nil
+	case File, Dir, Link:
+	default:
+		return fmt.Errorf("%w: %v", ErrCorrupt, e.Kind)
+	}
+	if e.Path == "" {
+		return fmt.Errorf("%w: the root cannot be an entry", ErrCorrupt)
+	}
+	dir, name := winfs.SplitPath(e.Path)
+	parent, err := m.parents(dir)
+	if err != nil {
+		return err
+	}
+	id, existed := m.tree.childOf(parent, name)
+	if !existed {
+		if id, err = m.newNode(parent, name); err != nil {
+			return err
+		}
+	}
+	if e.Kind == Dir {
+		err = m.makeRoomForDir(id, name, e)
+	} else {
+		err = m.makeRoomForFile(id, name)
+	}
+	if err != nil {
+		return err
+	}
+	n := &m.tree.nodes[id]
+	n.layer, n.flags = int16(m.layer), 0
+	if e.Kind == Link {
+		target, err := m.stash.putString(e.Target)
+		if err != nil {
+			return err
+		}
+		n.kind, n.object = File, noObject-1-int32(len(m.links))
+		m.links = append(m.links, pendingLink{node: id, target: target})
+		return nil
+	}
+	n.kind = e.Kind
+	if isSurrogate(e) {
+		n.flags |= nodeSurrogate
+	}
+	o := object{streams: -1, names: none, ordinal: m.ordinal, layer: int16(m.layer), kind: e.Kind}
+	if o.meta, err = m.stash.put(e); err != nil {
+		return err
+	}
+	if e.Kind == Dir {
+		if o.streams, err = m.keepStreams(r); err != nil {
+			return err
+		}
+	}
+	n.object = int32(len(m.objects))
+	m.byOrdinal[m.layer][m.ordinal] = n.object
+	m.objects = append(m.objects, o)
+	return nil
+}
+
+func (m *merger) newNode(parent nodeID, name string) (nodeID, error) {
+	if int64(len(m.tree.nodes)) > m.limits.Entries || len(m.tree.nodes) == math.MaxInt32 {
+		return none, &LimitError{Limit: "Entries", Max: m.limits.Entries}
+	}
+	return m.tree.add(parent, name, m.layer), nil
+}
+
+// parents finds the directory of an entry, implying those that nobody mentioned.
+func (m *merger) parents(dir string) (nodeID, error) {
+	id := nodeID(0)
+	for dir != "" {
+		name, rest := cutPath(dir)
+		next, ok := m.tree.childOf(id, name)
+		if !ok {
+			var err error
+			if next, err = m.newNode(id, name); err != nil {
+				return none, err
+			}
+		}
+		n := &m.tree.nodes[next]
+		switch {
+		case n.kind == 0:
+			n.kind, n.object, n.flags = Dir, noObject, 0
+			n.layer, n.cleared = int16(m.layer), int16(m.layer)
+		case n.kind == Dir && n.flags&nodeSurrogate == 0:
+		case n.layer == int16(m.layer):
+			return none, fmt.Errorf("%w: %q is a %s of the same layer", ErrNotDirectory, m.tree.path(next), nodeNoun(n))
+		default:
+			// The layer may still say, with a whiteout or a directory further on, that
+			// the file below goes away.
+			n.kind, n.object, n.flags = Dir, noObject, nodeConflict
+			n.layer, n.cleared = int16(m.layer), int16(m.layer)
+			m.conflicts = append(m.conflicts, next)
+		}
+		id, dir = next, rest
+	}
+	return id, nil
+}
+
+func nodeNoun(n *node) string {
+	if n.flags&nodeSurrogate != 0 {
+		return "link"
+	}
+	return n.kind.String()
+}
+
+func cutPath(p string) (first, rest string) {
+	for i := range len(p) {
+		if p[i] == '\\' {
+			return p[:i], p[i+1:]
+		}
+	}
+	return p, ""
+}
+
+// isSurrogate reports whether an entry is a symbolic link or junction, under
+// which there can be nothing. Other reparse points, such as placeholders, are
+// directories with children.
+func isSurrogate(e *Entry) bool {
+	return len(e.Reparse) >= 4 && winfs.IsNameSurrogate(binary.LittleEndian.Uint32(e.Reparse))
+}
+
+func (m *merger) makeRoomForDir(id nodeID, name string, e *Entry) error {
+	n := &m.tree.nodes[id]
+	switch {
+	case n.kind == 0:
+		n.name, n.cleared = keepName(n.name, name), int16(m.layer)
+	case n.kind == File && n.layer == int16(m.layer):
+		return duplicate(n, name)
+	case n.kind == File:
+		n.name, n.cleared = keepName(n.name, name), int16(m.layer)
+	case isSurrogate(e):
+		return m.emptyDir(id)
+	}
+	return nil
+}
+
+func (m *merger) makeRoomForFile(id nodeID, name string) error {
+	n := &m.tree.nodes[id]
+	if n.kind != 0 && n.layer == int16(m.layer) && (n.kind == File || n.object != noObject) {
+		return duplicate(n, name)
+	}
+	if n.kind == Dir {
+		if err := m.emptyDir(id); err != nil {
+			return err
+		}
+	}
+	n.name, n.cleared = keepName(n.name, name), int16(m.layer)
+	return nil
+}
+
+// keepName takes the new spelling of a name, without holding on to the string
+// that it is part of.
+func keepName(old, name string) string {
+	if old == name {
+		return old
+	}
+	return string([]byte(name))
+}
+
+func duplicate(n *node, name string) error {
+	if n.name != name {
+		return fmt.Errorf("%w: the same layer has %q", ErrCaseConflict, n.name)
+	}
+	return fmt.Errorf("%w: the same layer has a %s of this name", ErrDuplicate, nodeNoun(n))
+}
+
+// emptyDir removes a directory's content because something that is not a
+// directory replaces it; its own layer must not have put anything there.
+func (m *merger) emptyDir(id nodeID) error {
+	m.tree.hideBelow(id, m.layer)
+	for c := m.tree.nodes[id].child; c != none; c = m.tree.nodes[c].sibling {
+		if m.tree.nodes[c].kind != 0 {
+			return fmt.Errorf("%w: the same layer has %q below it", ErrNotDirectory, m.tree.nodes[c].name)
+		}
+	}
+	return nil
+}
+
+func (m *merger) whiteout(id nodeID) {
+	m.tree.hideBelow(id, m.layer)
+	n := &m.tree.nodes[id]
+	n.flags &^= nodeConflict
+	if n.layer != int16(m.layer) {
+		m.tree.hide(id, m.layer)
+	}
+}
+
+// keepStreams puts the alternate streams of a directory into the stash, because
+// a directory may have to be yielded long before its own layer is read again.
+func (m *merger) keepStreams(r Reader) (int64, error) {
+	at := int64(-1)
+	for {
+		s, err := r.NextStream()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return 0, err
+		}
+		if s.Size > m.limits.FileSize {
+			return 0, &LimitError{Limit: "FileSize", Max: m.limits.FileSize}
+		}
+		if at < 0 {
+			at = m.stash.size
+		}
+		if err := m.stash.putStream(s, r); err != nil {
+			return 0, err
+		}
+	}
+	if at >= 0 {
+		return at, m.stash.endStreams()
+	}
+	return at, nil
+}
+
+// resolveLinks finds the target of every hard link of the layer.
+func (m *merger) resolveLinks() error {
+	for i := range m.links {
+		if err := m.resolveLink(i); err != nil {
+			m.path = m.tree.path(m.links[i].node)
+			m.ordinal = -1
+			return m.fail(err)
+		}
+	}
+	return nil
+}
+
+func (m *merger) resolveLink(i int) error {
+	// A link may lead to another one; chain is the way so far.
+	chain := []int{i}
+	var found int32
+	for {
+		l := &m.links[chain[len(chain)-1]]
+		if n := &m.tree.nodes[l.node]; n.kind != File || n.object >= 0 || l.state == linkDone {
+			if l.state != linkDone {
+				return nil // something else has taken its place, which was refused before
+			}
+			found = n.object
+			break
+		}
+		l.state = linkBusy
+		target, err := m.stash.getString(l.target)
+		if err != nil {
+			return err
+		}
+		id, ok := m.lookupHidden(target)
+		if !ok {
+			return fmt.Errorf("%w: there is no %q in this layer or below", ErrLinkTarget, target)
+		}
+		n := &m.tree.nodes[id]
+		if n.object >= 0 {
+			if m.objects[n.object].kind != File {
+				return fmt.Errorf("%w: %q is a directory", ErrLinkTarget, target)
+			}
+			found = n.object
+			break
+		}
+		if n.object == noObject {
+			return fmt.Errorf("%w: %q is a directory", ErrLinkTarget, target)
+		}
+		next := int(noObject - 1 - n.object)
+		if m.links[next].state == linkBusy {
+			return fmt.Errorf("%w: links lead in a circle", ErrLinkTarget)
+		}
+		chain = append(chain, next)
+	}
+	for _, c := range chain {
+		m.links[c].state = linkDone
+		m.tree.nodes[m.links[c].node].object = found
+	}
+	return nil
+}
+
+// lookupHidden finds a name that is there, or that this very layer has hidden.
+func (m *merger) lookupHidden(path string) (nodeID, bool) {
+	id := nodeID(0)
+	for path != "" {
+		name, rest := cutPath(path)
+		next, ok := m.tree.childOf(id, name)
+		if !ok {
+			return none, false
+		}
+		n := &m.tree.nodes[next]
+		if n.kind == 0 && n.layer != int16(m.layer) || rest != "" && n.flags&nodeSurrogate != 0 {
+			return none, false
+		}
+		id, path = next, rest
+	}
+	return id, id != 0
+}

@@ -1,0 +1,422 @@
+package regf
+
+import (
+	"slices"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// TimeRule says which time a merged key gets.
+type TimeRule uint8
+
+const (
+	// TimeNewest is the newest time of the nodes that make up the key, which is what
+	// the Windows kernel shows for a layered key.
+	TimeNewest TimeRule = iota
+	// TimeTop is the time of the topmost node.
+	TimeTop
+)
+
+// MergeOptions say how hives are merged. The zero value, which a nil pointer
+// stands for, makes a base hive.
+type MergeOptions struct {
+	// Fold makes a differencing hive of the layers instead of a base hive: merged
+	// over any hive, it gives what merging the layers over it one after the other
+	// gives.
+	Fold bool
+	// Minor is the minor version of the result, 3 to 6. 0 is 5, or 6 with Fold, which
+	// allows nothing else.
+	Minor int
+	// KeepLayerBits keeps the layer byte of each topmost node in a merged base hive
+	// and marks the hive as layered. Microsoft's tools may do so; it is not known.
+	KeepLayerBits bool
+	// Time chooses the time of merged keys.
+	Time TimeRule
+}
+
+// Merge merges the layers of a registry, the base first and the last on top, into
+// a new hive in memory. It does what ORMergeHives does for the hives of container
+// layers, for any number of them at once; the rules are those of the registry
+// specification, section 1.12:
+//
+//   - A tombstone hides the key and everything below it in lower layers; a node
+//     that supersedes its tree hides what is below it but itself.
+//   - Values are united by name, the topmost wins, value tombstones hide. A node
+//     that supersedes locally hides the values and the class of the nodes below it.
+//   - Values keep the order of the lower layers, new ones follow in the order of the
+//     upper layer. A value that one layer deletes and a later one sets again is new.
+//   - The class is that of the topmost node that does not inherit it; flags, the
+//     spelling of the name and the descriptor are those of the topmost node.
+//
+// Layers of versions below 1.6 have no layer semantics and are merged by name.
+// Merging a single layer drops its layer semantics; merging none is ErrInvalid.
+// The layers are only read and may be closed before the result. Save the result
+// with [Hive.Store], because it is compact already.
+func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
+	if opt == nil {
+		opt = &MergeOptions{}
+	}
+	fail := func(err error) (*Hive, error) {
+		return nil, (*Hive)(nil).opError("merge", "", -1, err)
+	}
+	minor := opt.Minor
+	switch {
+	case minor == 0 && (opt.Fold || opt.KeepLayerBits):
+		minor = 6
+	case minor == 0:
+		minor = 5
+	}
+	if len(layers) == 0 || minor < 3 || minor > 6 || (opt.Fold || opt.KeepLayerBits) && minor != 6 {
+		return fail(ErrInvalid)
+	}
+	size := 0
+	for _, h := range layers {
+		if h == nil || h.bins == nil {
+			return fail(ErrClosed)
+		}
+		if h.minor < 3 {
+			return fail(ErrUnsupported)
+		}
+		size += len(h.bins)
+	}
+	m := &merger{treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size), opt: *opt}
+	stack := make([]Key, len(layers)) // topmost first
+	for i, h := range layers {
+		if err := h.loadAll(); err != nil {
+			return fail(err)
+		}
+		root := h.Root()
+		if !root.Valid() {
+			return fail(faultf("root", h.root, "hive has no root key"))
+		}
+		stack[len(layers)-1-i] = root.Traverse()
+	}
+	if err := m.run(stack); err != nil {
+		return fail(err)
+	}
+	h, err := OpenBytes(m.image(), &Options{})
+	if err != nil {
+		return fail(err)
+	}
+	return h, nil
+}
+
+// merger writes the keys of a merged tree level by level.
+type merger struct {
+	*treeWriter
+	opt   MergeOptions
+	queue []mergePending
+	kids  []Key
+	vals  []outValue
+	index valueIndex
+}
+
+// mergePending is a key that was listed and not yet written: its nodes, topmost
+// first, after the cut.
+type mergePending struct {
+	one    Key   // the only node, if nodes is nil
+	nodes  []Key // two nodes and more
+	layer  Layer // what the result does to the layers below it, where they exist
+	sealed bool  // nothing below shows through
+	at     slotAt
+}
+
+// plan cuts a stack of nodes with one name. It reports false where the key does
+// not exist in the result.
+func (m *merger) plan(nodes []Key, sealed bool) (mergePending, bool) {
+	p := mergePending{sealed: sealed}
+	for i, k := range nodes {
+		switch k.Layer() {
+		case LayerTombstone:
+			p.sealed = true
+			if i == 0 {
+				// On top it hides the key; a result that has layers below must say so too.
+				p.one, p.layer = k, LayerTombstone
+				return p, !sealed
+			}
+			nodes = nodes[:i]
+		case LayerSupersedeTree:
+			p.sealed = true
+			nodes = nodes[:i+1]
+		default:
+			continue
+		}
+		break
+	}
+	if p.sealed {
+		p.layer = LayerSupersedeTree
+	}
+	if len(nodes) == 1 {
+		p.one = nodes[0]
+	} else {
+		p.nodes = slices.Clone(nodes)
+	}
+	return p, true
+}
+
+func (m *merger) run(stack []Key) error {
+	root, exists := m.plan(stack, !m.opt.Fold)
+	if !exists || root.layer == LayerTombstone {
+		return faultf("root-tombstone", stack[0].off, "the root of a layer is a tombstone")
+	}
+	root.at = noSlot
+	m.queue = append(m.queue, root)
+	level, end := 0, 1
+	for i := 0; i < len(m.queue); i++ {
+		if i == end {
+			if level++; level > MaxDepth {
+				return ErrLimit
+			}
+			m.queue = append(m.queue[:0], m.queue[i:]...)
+			i, end = 0, len(m.queue)
+		}
+		if err := m.key(&m.queue[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// key writes one merged key and queues its subkeys.
+func (m *merger) key(p *mergePending) error {
+	at, sealed := p.at, p.sealed
+	nodes := p.nodes
+	if nodes == nil {
+		nodes = []Key{p.one}
+	}
+	out := outKey{from: nodes[0]}
+	if p.layer == LayerTombstone {
+		out.layer = byte(LayerTombstone)
+		_, err := m.write(&out, at)
+		return err
+	}
+	if err := m.describe(&out, nodes, p.layer, sealed); err != nil {
+		return err
+	}
+	nk, err := m.write(&out, at)
+	if err != nil {
+		return err
+	}
+	// p is not used from here on: the queue moves when it grows.
+	first := len(m.queue)
+	if len(nodes) == 1 {
+		err = m.singleKids(nodes[0], sealed)
+	} else {
+		err = m.unitedKids(nodes, sealed)
+	}
+	if err != nil {
+		return err
+	}
+	return m.list(nk, len(m.queue)-first, func(i int, s slotAt) { m.queue[first+i].at = s })
+}
+
+// describe finds values, class, time and layer byte of a merged key.
+func (m *merger) describe(out *outKey, nodes []Key, layer Layer, sealed bool) error {
+	top := nodes[0]
+	out.time = top.LastWrite()
+	if m.opt.Time == TimeNewest {
+		for _, k := range nodes[1:] {
+			out.time = max(out.time, k.LastWrite())
+		}
+	}
+	local := nodes
+	valuesSealed := sealed
+	for i, k := range nodes {
+		if k.Layer() == LayerSupersedeLocal {
+			local, valuesSealed = nodes[:i+1], true
+			if layer == LayerMerge {
+				layer = LayerSupersedeLocal
+			}
+			break
+		}
+	}
+	inherit := true
+	for _, k := range local {
+		if !k.InheritClass() {
+			inherit = false
+			class, err := k.ClassBytes()
+			if err != nil && k.h.mode == Strict {
+				return err
+			}
+			out.class = class
+			break
+		}
+	}
+	switch {
+	case m.opt.Fold:
+		out.layer = byte(layer)
+		if inherit && !valuesSealed {
+			out.layer |= inheritClass
+		}
+	case m.opt.KeepLayerBits && top.h.layered:
+		out.layer = top.LayerByte()
+	}
+	m.vals = m.vals[:0]
+	for i := len(local) - 1; i >= 0; i-- {
+		if err := m.layValues(local[i], i == len(local)-1, valuesSealed); err != nil {
+			return err
+		}
+	}
+	out.values = m.vals
+	return nil
+}
+
+// layValues lays the values of a node over those collected so far.
+func (m *merger) layValues(k Key, lowest, sealed bool) error {
+	if lowest {
+		m.index.reset()
+	}
+	below := len(m.vals)
+	removed := false
+	for v, err := range k.Values() {
+		if err != nil {
+			return err
+		}
+		dead := v.Tombstone()
+		i := -1
+		if !lowest {
+			i = m.index.find(m.vals[:below], v)
+		}
+		switch {
+		case dead && sealed && i >= 0:
+			m.vals[i].Value = Value{}
+			removed = true
+		case dead && sealed:
+		case i >= 0:
+			m.vals[i] = outValue{v, dead}
+		default:
+			m.vals = append(m.vals, outValue{v, dead})
+		}
+	}
+	if removed {
+		m.vals = slices.DeleteFunc(m.vals, func(v outValue) bool { return v.Value.h == nil })
+	}
+	m.index.reset()
+	return nil
+}
+
+// singleKids queues the subkeys of a key that only one layer has.
+func (m *merger) singleKids(k Key, sealed bool) error {
+	var err error
+	if m.kids, err = k.sortedSubkeys(m.kids[:0]); err != nil {
+		return err
+	}
+	plain := sealed && !k.h.layered
+	for i, sub := range m.kids {
+		p, ok := mergePending{one: sub, sealed: true, layer: LayerSupersedeTree}, true
+		if !plain {
+			p, ok = m.plan(m.kids[i:i+1], sealed)
+		}
+		if ok {
+			m.queue = append(m.queue, p)
+		}
+	}
+	return nil
+}
+
+// unitedKids queues the union of the subkeys of several nodes, in order.
+func (m *merger) unitedKids(nodes []Key, sealed bool) error {
+	kids := make([][]Key, len(nodes))
+	for i, k := range nodes {
+		var err error
+		if kids[i], err = k.sortedSubkeys(nil); err != nil {
+			return err
+		}
+	}
+	stack := make([]Key, 0, len(nodes))
+	for {
+		stack = lowestNames(stack[:0], kids)
+		if len(stack) == 0 {
+			return nil
+		}
+		if p, ok := m.plan(stack, sealed); ok {
+			m.queue = append(m.queue, p)
+		}
+	}
+}
+
+// lowestNames takes the keys with the lowest name off the heads of sorted lists and
+// appends them to stack, in the order of the lists.
+func lowestNames(stack []Key, lists [][]Key) []Key {
+	for _, list := range lists {
+		if len(list) == 0 {
+			continue
+		}
+		if len(stack) > 0 {
+			switch c := list[0].CompareName(stack[0]); {
+			case c > 0:
+				continue
+			case c < 0:
+				stack = stack[:0]
+			}
+		}
+		stack = append(stack, list[0])
+	}
+	n := 0
+	for i, list := range lists {
+		if n < len(stack) && len(list) > 0 && list[0] == stack[n] {
+			lists[i] = list[1:]
+			n++
+		}
+	}
+	return stack
+}
+
+// sortedSubkeys appends the subkeys in ascending order to list, each name once. A
+// list that is out of order is a fault; past it, in the tolerant modes, the keys
+// are sorted and the first of those with one name is kept.
+func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
+	if k.SubkeyCount() == 0 {
+		return list, nil
+	}
+	from := len(list)
+	ordered := true
+	for sub, err := range k.Subkeys() {
+		if err != nil {
+			return list, err
+		}
+		if n := len(list); ordered && n > from && list[n-1].CompareName(sub) >= 0 {
+			ordered = false
+			if err := k.h.tolerate(faultf("list-order", sub.off, "subkeys are not in ascending order"), &k); err != nil {
+				return list, k.err("list subkeys", err)
+			}
+		}
+		list = append(list, sub)
+	}
+	if !ordered {
+		slices.SortStableFunc(list[from:], Key.CompareName)
+		kept := slices.CompactFunc(list[from:], func(a, b Key) bool { return a.CompareName(b) == 0 })
+		list = list[:from+len(kept)]
+	}
+	return list, nil
+}
+
+// valueIndex finds values by name among the first ones of a list. A short list is
+// searched, a long one gets a map.
+type valueIndex struct {
+	byName map[string]int
+}
+
+func (x *valueIndex) reset() { x.byName = nil }
+
+func (x *valueIndex) find(list []outValue, v Value) int {
+	const short = 8
+	if len(list) <= short {
+		for i := range list {
+			if list[i].Value.h != nil && list[i].CompareName(v) == 0 {
+				return i
+			}
+		}
+		return -1
+	}
+	if x.byName == nil {
+		x.byName = make(map[string]int, len(list))
+		for i := len(list) - 1; i >= 0; i-- { // the first of equal names wins
+			x.byName[winfs.Fold(list[i].Name())] = i
+		}
+	}
+	if i, ok := x.byName[winfs.Fold(v.Name())]; ok && list[i].Value.h != nil {
+		return i
+	}
+	return -1
+}

@@ -1,0 +1,188 @@
+package regtext
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/mullion/mullion/winfs"
+)
+
+// ImportOptions say how text is applied.
+type ImportOptions struct {
+	// Prefix is the path in the file that stands for the root of the hive. Where it
+	// is "", it is taken from the first key of the file: two parts after
+	// HKEY_LOCAL_MACHINE or HKEY_USERS (HKLM, HKU), one after the other HKEY_ names,
+	// and none where the path does not begin with one.
+	Prefix string
+}
+
+// Stats counts what an import did.
+type Stats struct {
+	KeysMade, KeysDeleted, ValuesSet, ValuesDeleted int
+}
+
+// Import applies a .reg file to a hive in memory. Keys that do not exist are made
+// with those above them; deleting what does not exist is no error. The hive is
+// changed up to the place of an error, so that it should be saved only where there
+// was none.
+//
+// Errors are those of [Reader], ErrOtherHive for a key outside the prefix, and
+// those of editing, all with the line.
+func Import(h *regf.Hive, r io.Reader, opt ImportOptions) (Stats, error) {
+	im := &importer{h: h, prefix: opt.Prefix, known: opt.Prefix != ""}
+	rd := NewReader(r)
+	for {
+		op, err := rd.Next()
+		if err == io.EOF {
+			return im.stats, nil
+		}
+		if err == nil {
+			if err = im.apply(op); err != nil {
+				err = &LineError{Line: op.Line, Err: err}
+			}
+		}
+		if err != nil {
+			return im.stats, fmt.Errorf("regtext: import: %w", err)
+		}
+	}
+}
+
+type importer struct {
+	h      *regf.Hive
+	prefix string
+	known  bool
+	path   string // of key, as the file gives it
+	key    regf.Key
+	stats  Stats
+}
+
+func (im *importer) apply(op Op) error {
+	if op.Kind == MakeKey || op.Kind == DeleteKey {
+		path, err := im.below(op.Key)
+		if err != nil {
+			return err
+		}
+		im.path, im.key = op.Key, regf.Key{}
+		if op.Kind == DeleteKey {
+			return im.deleteKey(path)
+		}
+		return im.makeKey(path)
+	}
+	if op.Kind == DeleteValue {
+		err := im.key.DeleteValue(op.Name)
+		if errors.Is(err, regf.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			im.stats.ValuesDeleted++
+		}
+		return err
+	}
+	im.stats.ValuesSet++
+	return im.key.SetValue(op.Name, regf.Type(op.Type), op.Data)
+}
+
+func (im *importer) makeKey(path string) error {
+	if path == "" {
+		im.key = im.h.Root()
+		return nil
+	}
+	k, err := im.h.Key(path)
+	if errors.Is(err, regf.ErrNotFound) {
+		k, err = im.h.CreatePath(path)
+		im.stats.KeysMade++
+	}
+	im.key = k
+	return err
+}
+
+func (im *importer) deleteKey(path string) error {
+	if path == "" {
+		return fmt.Errorf("the root cannot be deleted: %w", regf.ErrInvalid)
+	}
+	k, err := im.h.Key(path)
+	if errors.Is(err, regf.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	im.stats.KeysDeleted++
+	return k.DeleteTree()
+}
+
+// below returns the path below the root of the hive.
+func (im *importer) below(path string) (string, error) {
+	if !im.known {
+		im.prefix, im.known = FindPrefix(path), true
+	}
+	if im.prefix == "" {
+		return strings.TrimPrefix(path, `\`), nil
+	}
+	rest, ok := cutFold(longForm(path), longForm(im.prefix))
+	if !ok {
+		return "", fmt.Errorf("key %q is not below %q: %w", path, im.prefix, ErrOtherHive)
+	}
+	return rest, nil
+}
+
+// cutFold removes a prefix of whole parts without regard to case.
+func cutFold(path, prefix string) (string, bool) {
+	for {
+		p, prefixRest, more := strings.Cut(prefix, `\`)
+		s, rest, _ := strings.Cut(path, `\`)
+		if !winfs.EqualFold(p, s) {
+			return "", false
+		}
+		path, prefix = rest, prefixRest
+		if !more {
+			return path, true
+		}
+	}
+}
+
+// shortForms are the abbreviations that reg.exe takes.
+var shortForms = map[string]string{
+	"HKLM": "HKEY_LOCAL_MACHINE", "HKU": "HKEY_USERS", "HKCU": "HKEY_CURRENT_USER",
+	"HKCR": "HKEY_CLASSES_ROOT", "HKCC": "HKEY_CURRENT_CONFIG",
+}
+
+// longForm writes the first part of a path out.
+func longForm(path string) string {
+	first, rest, more := strings.Cut(path, `\`)
+	long, ok := shortForms[strings.ToUpper(first)]
+	switch {
+	case !ok:
+		return path
+	case more:
+		return long + `\` + rest
+	}
+	return long
+}
+
+// FindPrefix returns the part of a key's path that stands for the root of a hive,
+// by the rule that [ImportOptions] tell.
+func FindPrefix(path string) string {
+	first, rest, _ := strings.Cut(path, `\`)
+	parts := 0
+	switch strings.ToUpper(first) {
+	case "HKEY_LOCAL_MACHINE", "HKLM", "HKEY_USERS", "HKU":
+		parts = 2
+	case "HKEY_CURRENT_USER", "HKCU", "HKEY_CLASSES_ROOT", "HKCR", "HKEY_CURRENT_CONFIG", "HKCC":
+		parts = 1
+	}
+	switch parts {
+	case 0:
+		return ""
+	case 1:
+		return first
+	}
+	second, _, _ := strings.Cut(rest, `\`)
+	if second == "" {
+		return first
+	}
+	return first + `\` + second
+}

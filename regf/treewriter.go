@@ -1,0 +1,290 @@
+package regf
+
+import (
+	"github.com/mullion/mullion/winfs"
+)
+
+// treeWriter writes a hive whose keys come from other hives, level by level, with
+// the allocator of the compacting save. Descriptors are written at their first
+// use, each once.
+type treeWriter struct {
+	*compactor
+	minor   int
+	layered bool // layer bytes and value tombstones have a meaning in the result
+	root    uint32
+	skOf    map[*Hive]map[uint32]int // source cell to index in sks
+	skBytes map[string]int           // descriptor to index in sks
+	lastSK  struct {
+		h     *Hive
+		src   uint32
+		index int
+	}
+	buf []byte
+}
+
+// outKey is a key to be written. Name, flags and all bits that are not named here
+// come from a node.
+type outKey struct {
+	from   Key
+	layer  byte
+	time   winfs.Filetime
+	class  []byte
+	values []outValue
+}
+
+// outValue is a value to be written, or a tombstone with its name.
+type outValue struct {
+	Value
+	tombstone bool
+}
+
+// slotAt is the place in a subkey list that names a key.
+type slotAt struct {
+	list   uint32
+	index  uint32
+	parent uint32
+}
+
+var noSlot = slotAt{list: nilCell, parent: nilCell}
+
+func newTreeWriter(minor int, layered bool, sizeHint int) *treeWriter {
+	w := &treeWriter{
+		compactor: newCompactor(sizeHint + sizeHint/16 + 1<<16),
+		minor:     minor, layered: layered, root: nilCell,
+		skOf: map[*Hive]map[uint32]int{}, skBytes: map[string]int{},
+	}
+	w.big, w.hash = minor > 3, minor >= 5
+	return w
+}
+
+// image completes the base block, that of a hive that was just created, and returns
+// the file.
+func (w *treeWriter) image() []byte {
+	b := w.out[:baseSize]
+	copy(b, "regf")
+	put32(b[hdrPrimary:], 1)
+	put32(b[hdrSecondary:], 1)
+	put32(b[hdrMajor:], 1)
+	put32(b[hdrMinor:], uint32(w.minor))
+	put32(b[hdrFormat:], 1)
+	put32(b[hdrCluster:], 1)
+	if w.layered {
+		put32(b[hdrFlags:], HeaderLayered)
+	}
+	w.ring()
+	w.finish(w.root)
+	return w.out
+}
+
+// write writes a key with its values, class and descriptor and enters it in the
+// list of its parent.
+func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
+	src, name, err := k.from.h.nk(k.from.off)
+	if err != nil {
+		return 0, err
+	}
+	nk, err := w.alloc(uint32(nkSize + len(name)))
+	if err != nil {
+		return 0, err
+	}
+	o := w.at(nk)
+	copy(o[:nkSize], src)
+	copy(o[nkNameAt:], name)
+	o[nkLayer] = k.layer
+	put64(o[nkTime:], uint64(k.time))
+	put16(o[nkNameLen:], uint16(len(name)))
+	put32(o[nkParent:], at.parent)
+	put32(o[nkSubkeys:], 0)
+	put32(o[nkVolatile:], 0)
+	put32(o[nkList:], nilCell)
+	put32(o[nkVolList:], nilCell)
+	put32(o[nkValueList:], nilCell)
+	put32(o[nkClass:], nilCell)
+	put16(o[nkClassLen:], 0)
+	put16(o[nkMaxName:], 0)
+	put32(o[nkMaxClass:], 0)
+	put32(o[nkMaxValName:], 0)
+	put32(o[nkMaxValData:], 0)
+	predefined := u16(o[nkFlags:])&uint16(KeyPredefined) != 0
+	if !predefined {
+		put32(o[nkValues:], 0)
+	}
+	latin := u16(o[nkFlags:])&flagNameLatin != 0
+	if at.list != nilCell {
+		w.slot(at.list, int(at.index), nk, name, latin)
+		bytes := 2 * unitsOf(name, latin)
+		if p := w.at(at.parent); int(u16(p[nkMaxName:])) < bytes {
+			put16(p[nkMaxName:], uint16(bytes))
+		}
+	} else {
+		w.root = nk
+	}
+	if err := w.secure(nk, k.from); err != nil {
+		return 0, err
+	}
+	if len(k.values) > 0 && !predefined {
+		if err := w.values(nk, k.values); err != nil {
+			return 0, err
+		}
+	}
+	if len(k.class) > 0 {
+		off, err := w.put(k.class)
+		if err != nil {
+			return 0, err
+		}
+		o := w.at(nk)
+		put32(o[nkClass:], off)
+		put16(o[nkClassLen:], uint16(len(k.class)))
+		if at.parent != nilCell {
+			raise(w.at(at.parent)[nkMaxClass:], uint32(len(k.class)))
+		}
+	}
+	return nk, nil
+}
+
+// list allocates the subkey list of a key for n subkeys and tells each its slot.
+func (w *treeWriter) list(nk uint32, n int, tell func(i int, s slotAt)) error {
+	if n == 0 {
+		return nil
+	}
+	list, err := w.lists(n)
+	if err != nil {
+		return err
+	}
+	o := w.at(nk)
+	put32(o[nkSubkeys:], uint32(n))
+	put32(o[nkList:], list)
+	for i := range n {
+		tell(i, slotAt{list, uint32(i), nk})
+	}
+	return nil
+}
+
+// secure points a key at the descriptor of the node it comes from.
+func (w *treeWriter) secure(nk uint32, from Key) error {
+	src := from.SecurityCell()
+	if w.lastSK.h != from.h || w.lastSK.src != src {
+		i, err := w.descriptor(from, src)
+		if err != nil {
+			return err
+		}
+		w.lastSK.h, w.lastSK.src, w.lastSK.index = from.h, src, i
+	}
+	s := &w.sks[w.lastSK.index]
+	s.refs++
+	put32(w.at(nk)[nkSecurity:], s.off)
+	return nil
+}
+
+func (w *treeWriter) descriptor(from Key, src uint32) (int, error) {
+	known := w.skOf[from.h]
+	if known == nil {
+		known = map[uint32]int{}
+		w.skOf[from.h] = known
+	}
+	if i, ok := known[src]; ok {
+		return i, nil
+	}
+	sd, err := from.Security()
+	if err != nil {
+		if from.h.mode == Strict {
+			return 0, err
+		}
+		// In the tolerant modes a descriptor that cannot be read becomes the default.
+		sd = defaultSecurity()
+	}
+	i, ok := w.skBytes[string(sd)]
+	if !ok {
+		off, err := w.sk(0, sd)
+		if err != nil {
+			return 0, err
+		}
+		i = len(w.sks)
+		w.sks = append(w.sks, skEntry{src: src, off: off})
+		w.skBytes[string(sd)] = i
+	}
+	known[src] = i
+	return i, nil
+}
+
+// values writes a list of values, each followed by its data.
+func (w *treeWriter) values(nk uint32, list []outValue) error {
+	vl, err := w.alloc(uint32(4 * len(list)))
+	if err != nil {
+		return err
+	}
+	o := w.at(nk)
+	put32(o[nkValues:], uint32(len(list)))
+	put32(o[nkValueList:], vl)
+	var maxName, maxData uint32
+	for i := range list {
+		at, units, size, err := w.value(&list[i])
+		if err != nil {
+			return err
+		}
+		put32(w.at(vl)[4*i:], at)
+		maxName, maxData = max(maxName, 2*units), max(maxData, size)
+	}
+	o = w.at(nk)
+	put32(o[nkMaxValName:], maxName)
+	put32(o[nkMaxValData:], maxData)
+	return nil
+}
+
+// value writes one value and returns its cell, the length of its name in units and
+// the size of its data.
+func (w *treeWriter) value(v *outValue) (at, units, size uint32, err error) {
+	src, name, err := v.h.vk(v.off)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if at, err = w.alloc(uint32(vkSize + len(name))); err != nil {
+		return 0, 0, 0, err
+	}
+	o := w.at(at)
+	copy(o[:vkSize], src)
+	copy(o[vkNameAt:], name)
+	put16(o[vkNameLen:], uint16(len(name)))
+	flags := u16(o[vkFlags:]) &^ vkTombstone
+	units = uint32(unitsOf(name, flags&vkLatin != 0))
+	if v.tombstone {
+		put16(o[vkFlags:], flags|vkTombstone)
+		put32(o[vkType:], 0)
+		put32(o[vkDataSize:], 0)
+		put32(o[vkData:], nilCell)
+		return at, units, 0, nil
+	}
+	put16(o[vkFlags:], flags)
+	size = u32(src[vkDataSize:])
+	if size&inlineBit != 0 && size&^inlineBit <= 4 {
+		return at, units, size &^ inlineBit, nil
+	}
+	var data []byte
+	if size&inlineBit == 0 && v.h.bigData(size) {
+		w.buf, err = v.AppendData(w.buf[:0])
+		data = w.buf
+	} else {
+		data, err = v.Data()
+	}
+	if err != nil && v.h.mode == Strict {
+		return 0, 0, 0, err
+	}
+	size = uint32(len(data))
+	switch {
+	case size == 0:
+		put32(o[vkDataSize:], 0)
+		put32(o[vkData:], nilCell)
+	case size <= 4:
+		put32(o[vkDataSize:], size|inlineBit)
+		put32(o[vkData:], 0)
+		copy(o[vkData:vkData+4], data)
+	default:
+		put32(o[vkDataSize:], size)
+		cell, err := w.data(data)
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		put32(w.at(at)[vkData:], cell)
+	}
+	return at, units, size, nil
+}

@@ -1,0 +1,321 @@
+package wclayer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+// maxLinks is how many names NTFS gives one file besides the first.
+const maxLinks = 1023
+
+// linkEntry is a hard link that is made at Commit, when everything that it may
+// name is there.
+type linkEntry struct {
+	id     nodeID
+	target string
+	root   nodeID // the name in this layer that has the file: its entry, or the first link to a parent's file
+	state  linkState
+}
+
+type linkState uint8
+
+const (
+	linkPending linkState = iota
+	linkFollowed
+	linkMade
+)
+
+func (w *Writer) addLink(e *layer.Entry) error {
+	parent, base, err := w.enter(e.Path)
+	if err != nil {
+		return err
+	}
+	d, err := w.h.dir(w.h.depth())
+	if err != nil {
+		return err
+	}
+	id, err := w.place(d, parent, base, layer.Link)
+	if err != nil {
+		return err
+	}
+	if _, err := w.hostNameFor(id); err != nil {
+		return err
+	}
+	n := w.tree.at(id)
+	n.flags |= nodeLink | nodeOwn
+	n.value = int64(len(w.links))
+	w.links = append(w.links, linkEntry{id: id, target: strings.Clone(e.Target)})
+	rec, err := w.keep.begin(e)
+	if err != nil {
+		return err
+	}
+	return w.keep.index.item(itemLink, e.Path, e.Target, rec.append(nil))
+}
+
+// makeLinks makes all hard links. A target is looked for in this layer first,
+// wherever its entry stood, then in the parents from the top down.
+func (w *Writer) makeLinks() error {
+	if err := w.h.truncate(0); err != nil {
+		return err
+	}
+	marked := make(map[nodeID]bool)
+	for i := range w.links {
+		err := w.makeLink(i)
+		if root := w.links[i].root; err == nil && w.keep.xattr && !marked[root] {
+			marked[root] = true
+			err = w.markTarget(root)
+		}
+		if err != nil {
+			l := &w.links[i]
+			return &layer.Error{Op: "link", Entry: w.tree.path(l.id), Offset: -1,
+				Err: fmt.Errorf("to %q: %w", l.target, err)}
+		}
+	}
+	return nil
+}
+
+// markTarget tells the reader that the file of a group of links is an entry of
+// this layer, so that it returns the links after it. Where records are in the
+// index, or the entry is marked already, it knows.
+func (w *Writer) markTarget(root nodeID) error {
+	f := w.tree.at(root).flags
+	path := w.tree.path(root)
+	if f&nodeOwn == 0 || f&nodeLink != 0 || w.cloned && inUtility(path) {
+		return nil
+	}
+	return w.keep.index.item(itemOwn, path, "", nil)
+}
+
+// makeLink makes a link after those that it depends on. Each is visited once.
+func (w *Writer) makeLink(i int) error {
+	var chain []int
+	for w.links[i].state == linkPending {
+		w.links[i].state = linkFollowed
+		chain = append(chain, i)
+		id, ok := w.tree.findPath(w.links[i].target)
+		if !ok || w.tree.at(id).flags&nodeLink == 0 {
+			break
+		}
+		i = int(w.tree.at(id).value)
+		if w.links[i].state == linkFollowed {
+			return ErrLinkCycle
+		}
+	}
+	for k := len(chain) - 1; k >= 0; k-- {
+		l := &w.links[chain[k]]
+		if err := w.materialise(l); err != nil {
+			return err
+		}
+		l.state = linkMade
+		w.tree.at(l.id).flags |= nodeHost
+	}
+	return nil
+}
+
+// materialise makes a link whose target, if it is in this layer, is there.
+func (w *Writer) materialise(l *linkEntry) error {
+	if id, ok := w.tree.findPath(l.target); ok {
+		n := w.tree.at(id)
+		switch {
+		case n.flags&nodeDir != 0 && n.flags&nodeHost != 0:
+			return fmt.Errorf("%w: it is a directory", layer.ErrLinkTarget)
+		case n.flags&nodeLink != 0:
+			l.root = w.links[n.value].root
+			return w.linkInside(l)
+		case n.flags&nodeHost != 0:
+			l.root = id
+			return w.linkInside(l)
+		}
+	}
+	l.root = l.id
+	if w.cloned && winfs.Under(l.target, utilityFiles) {
+		return fmt.Errorf("%w: no such file", layer.ErrLinkTarget) // the parent's are all here
+	}
+	for _, p := range w.parents {
+		found, err := p.find(l.target, &w.o)
+		if err != nil {
+			return err
+		}
+		if found.hidden {
+			break
+		}
+		if found.dir == nil {
+			continue
+		}
+		to, name, err := w.directoryOf(l.id)
+		if err != nil {
+			return err
+		}
+		return linkOrCopy(found.dir, found.name, to, name)
+	}
+	return fmt.Errorf("%w: no such file here or in %d parents", layer.ErrLinkTarget, len(w.parents))
+}
+
+// linkInside links to a file of this layer, or to the copy that has taken its
+// place after it had all the names that NTFS gives a file.
+func (w *Writer) linkInside(l *linkEntry) error {
+	rep := l.root
+	if r, ok := w.reps[rep]; ok {
+		rep = r
+	}
+	from, err := w.source.open(w, w.tree.at(rep).parent)
+	if err != nil {
+		return err
+	}
+	to, name, err := w.directoryOf(l.id)
+	if err != nil {
+		return err
+	}
+	n := w.tree.at(rep)
+	if n.links < maxLinks {
+		err := to.link(from, w.hostName(rep), name)
+		if err == nil {
+			n.links++
+			return nil
+		}
+		if !linkRefused(err) {
+			return err
+		}
+	}
+	if w.reps == nil {
+		w.reps = make(map[nodeID]nodeID)
+	}
+	w.reps[l.root] = l.id
+	return copyFile(from, w.hostName(rep), to, name)
+}
+
+// linkOrCopy makes newname a further name of a file of a parent, or a copy where
+// the host or NTFS allows none.
+func linkOrCopy(from directory, oldname string, to directory, newname string) error {
+	fi, err := from.stat(oldname)
+	if err != nil {
+		return err
+	}
+	if _, _, links := fileIdentity(fi); links <= maxLinks {
+		err := to.link(from, oldname, newname)
+		if err == nil || !linkRefused(err) {
+			return err
+		}
+	}
+	return copyFile(from, oldname, to, newname)
+}
+
+// copyFile copies content, modification time and record, or everything that NTFS
+// has of a file.
+func copyFile(from directory, oldname string, to directory, newname string) error {
+	if nativeObjects {
+		return copyNative(from, oldname, to, newname, false)
+	}
+	src, err := from.open(oldname)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	fi, err := src.stat()
+	if err != nil {
+		return err
+	}
+	if !fi.Mode().IsRegular() {
+		return fmt.Errorf("%w: %s", ErrHostFile, oldname)
+	}
+	dst, err := to.create(newname)
+	if err != nil {
+		return err
+	}
+	return firstError(copyInto(dst, src, fi), dst.close())
+}
+
+// copyBytes hides all methods but Read and Write, so that every write passes
+// through the interface.
+func copyBytes(dst, src file) error {
+	_, err := io.Copy(struct{ io.Writer }{dst}, struct{ io.Reader }{src})
+	return err
+}
+
+func copyInto(dst, src file, fi fs.FileInfo) error {
+	if err := copyBytes(dst, src); err != nil {
+		return err
+	}
+	if rec, err := src.record(); err != nil {
+		return err
+	} else if rec != nil {
+		if err := dst.setRecord(rec); err != nil && !errors.Is(err, errNoAttributes) {
+			return err
+		}
+	}
+	t, err := winfs.FiletimeFromTime(fi.ModTime())
+	if err != nil {
+		return nil // no Windows time: the copy is as new as it is
+	}
+	return dst.setTimes(winfs.Times{LastWrite: t, LastAccess: t})
+}
+
+// directoryOf returns the open directory of a node and its name on the host.
+func (w *Writer) directoryOf(id nodeID) (directory, string, error) {
+	d, err := w.goTo(w.tree.at(id).parent)
+	return d, w.hostName(id), err
+}
+
+// goTo moves the open handles to a directory.
+func (w *Writer) goTo(id nodeID) (directory, error) {
+	if d := w.h.depth(); d > 0 && w.h.frames[d-1].id == id {
+		return w.h.dir(d)
+	}
+	var way []nodeID
+	for i := id; i != 0; i = w.tree.at(i).parent {
+		way = append(way, i)
+	}
+	slices.Reverse(way)
+	same := 0
+	for same < len(way) && same < w.h.depth() && w.h.frames[same].id == way[same] {
+		same++
+	}
+	if err := w.h.truncate(same); err != nil {
+		return nil, err
+	}
+	for _, i := range way[same:] {
+		w.h.push(i, w.hostName(i))
+	}
+	return w.h.dir(len(way))
+}
+
+// sourceDirectory is a second open directory of the layer, from which links are
+// made while the first is at the link.
+type sourceDirectory struct {
+	id  nodeID
+	dir directory
+}
+
+func (s *sourceDirectory) open(w *Writer, id nodeID) (directory, error) {
+	if s.dir != nil && s.id == id {
+		return s.dir, nil
+	}
+	if err := s.close(); err != nil {
+		return nil, err
+	}
+	d, err := w.goTo(id)
+	if err != nil {
+		return nil, err
+	}
+	if s.dir, err = d.enter("."); err != nil {
+		return nil, err
+	}
+	s.id = id
+	return s.dir, nil
+}
+
+func (s *sourceDirectory) close() error {
+	if s.dir == nil {
+		return nil
+	}
+	d := s.dir
+	s.dir = nil
+	return d.close()
+}

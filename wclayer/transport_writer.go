@@ -1,0 +1,211 @@
+package wclayer
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+// TransportWriter writes a transport directory. It implements layer.Writer and
+// layer.ExtentWriter.
+//
+// The form is narrower than others, and what it cannot say is refused: a
+// directory must have its entry before anything in it, hard links name files of
+// the same layer, only single names are hidden, and there is no utility VM, which
+// Windows keeps in the final directory.
+type TransportWriter struct {
+	Writer // of which it uses all but the form
+	buf    *bufio.Writer
+	tombs  file
+	tombW  *bufio.Writer
+}
+
+var (
+	_ layer.Writer       = (*TransportWriter)(nil)
+	_ layer.ExtentWriter = (*TransportWriter)(nil)
+)
+
+// CreateTransport begins to write a transport directory at path, which must not
+// exist; the folder it stands in must. What [Create] says of Commit and of killed
+// processes holds here too.
+func CreateTransport(path string, opts ...Option) (*TransportWriter, error) {
+	o := newOptions(opts)
+	w := &TransportWriter{Writer: Writer{path: path, o: o, tree: newTree()}, buf: bufio.NewWriterSize(nil, 64<<10)}
+	w.form, w.strict, w.room = w, true, len(metaSuffix)
+	stage, err := newStaging(path, &o)
+	if err != nil {
+		return nil, &layer.Error{Op: "create transport directory", Layer: path, Offset: -1, Err: err}
+	}
+	w.stage = stage
+	w.h.root = stage.root
+	w.keep = newKeeper(stage.root)
+	w.keep.index.flags |= indexTransport
+	w.objects = plainObjects{w.keep}
+	if err := w.begin(); err != nil {
+		w.Close()
+		return nil, &layer.Error{Op: "create transport directory", Layer: path, Offset: -1, Err: err}
+	}
+	return w, nil
+}
+
+// begin chooses where times are kept. The probe is the root itself, because the
+// folder of this package must not be there if it is not needed.
+func (w *TransportWriter) begin() error {
+	if nativeObjects {
+		return nil
+	}
+	return w.keep.choose(w.o.metadata, w.stage.root)
+}
+
+// add is the form's part of Add.
+func (w *TransportWriter) add(e *layer.Entry) error {
+	if err := checkEntry(e); err != nil {
+		return err
+	}
+	first, _, below := strings.Cut(e.Path, `\`)
+	switch root := rootTree(first); {
+	case root == utilityName:
+		return fmt.Errorf("%w: a transport directory has no utility VM", layer.ErrUnsupported)
+	case root == "":
+		return fmt.Errorf("%w: only Files and Hives may be in a transport directory", layer.ErrUnsupported)
+	}
+	switch e.Kind {
+	case layer.Opaque:
+		return fmt.Errorf("%w: a transport directory cannot hide all of a directory, only single names", layer.ErrUnsupported)
+	case layer.Whiteout:
+		return w.addTombstone(e)
+	case layer.Link:
+		if inUtility(e.Target) {
+			return fmt.Errorf("%w: %q is in the utility VM", layer.ErrLinkTarget, e.Target)
+		}
+		return w.addLink(e)
+	}
+	parent, base, err := w.enter(e.Path)
+	if err != nil {
+		return err
+	}
+	d, err := w.h.dir(w.h.depth())
+	if err != nil {
+		return err
+	}
+	id, err := w.place(d, parent, base, e.Kind)
+	if err != nil {
+		return err
+	}
+	n := w.tree.at(id)
+	if e.Kind == layer.Dir {
+		if err := w.makeDirectory(d, id); err != nil {
+			return err
+		}
+		n.flags |= nodeDir
+		if e.IsReparsePoint() {
+			// The placeholder stays empty, since nothing is accepted below it.
+			n.flags |= nodeReparse
+		}
+	} else {
+		n.flags |= nodeFile
+	}
+	n.flags |= nodeOwn | nodeHost
+	if below && !winfs.Under(e.Path, filesName) {
+		if e.Kind == layer.Dir {
+			w.obj, err = w.objects.directory(d, w.hostName(id), normal(e))
+		} else {
+			w.obj, err = w.createFile(d, id, e)
+		}
+		return err
+	}
+	var f file
+	if e.Kind == layer.Dir {
+		f, err = d.create(w.hostName(id) + metaSuffix)
+	} else {
+		err = w.make(id, func(name string) error {
+			f, err = d.create(name)
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	o, err := newTransportObject(w.keep, f, w.buf, e)
+	if err != nil {
+		return errors.Join(err, f.close())
+	}
+	w.obj = o
+	return nil
+}
+
+// addTombstone appends a line to tombstones.txt.
+func (w *TransportWriter) addTombstone(e *layer.Entry) error {
+	id := w.tree.addPath(e.Path)
+	if w.tree.at(id).flags&nodeWhiteout != 0 {
+		return layer.ErrDuplicate
+	}
+	w.tree.at(id).flags |= nodeWhiteout
+	line := e.Path[len(filesName):]
+	if len(line) > maxTombstone {
+		return fmt.Errorf("%w: longer than a line of %s may be", layer.ErrUnsupported, tombstoneName)
+	}
+	if err := w.startTombstones(); err != nil {
+		return err
+	}
+	_, err := w.tombW.WriteString(line + "\n")
+	return err
+}
+
+func (w *TransportWriter) startTombstones() error {
+	if w.tombs != nil {
+		return nil
+	}
+	f, err := w.stage.root.create(tombstoneName)
+	if err != nil {
+		return err
+	}
+	w.tombs, w.tombW = f, bufio.NewWriter(writerOnly{f})
+	_, err = w.tombW.WriteString(tombstoneHeader + "\n")
+	return err
+}
+
+// writerOnly hides what a file can do besides, so that every write passes
+// through the interface.
+type writerOnly struct{ f file }
+
+func (w writerOnly) Write(p []byte) (int, error) { return w.f.Write(p) }
+
+// complete is the form's part of Commit.
+func (w *TransportWriter) complete() error {
+	if err := w.startTombstones(); err != nil {
+		return err
+	}
+	err := w.tombW.Flush()
+	if err == nil && w.o.sync == SyncFiles {
+		err = w.tombs.sync()
+	}
+	f := w.tombs
+	w.tombs = nil
+	if err := firstError(err, f.close()); err != nil {
+		return err
+	}
+	if err := w.makeLinks(); err != nil {
+		return err
+	}
+	if w.o.finish != nil {
+		if err := w.runFinish(); err != nil {
+			return err
+		}
+	}
+	return w.publish(false)
+}
+
+// Close implements layer.Writer.
+func (w *TransportWriter) Close() error {
+	var err error
+	if w.tombs != nil {
+		err = w.tombs.close()
+		w.tombs = nil
+	}
+	return errors.Join(err, w.Writer.Close())
+}

@@ -1,0 +1,608 @@
+package wintar
+
+import (
+	"archive/tar"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+// The rules of Check beyond those of layer.Audit. Those marked with a star are
+// errors of the Reader too.
+const (
+	RuleNameEscapes    = "name-escapes"     // *
+	RuleAbsoluteName   = "absolute-name"    // *
+	RuleColon          = "colon-misplaced"  // *
+	RuleInvalidName    = "invalid-name"     // *
+	RuleBadRecord      = "bad-record"       // *
+	RuleBadLinkTarget  = "bad-link-target"  // * of a symbolic link or junction
+	RuleUnsupported    = "unsupported-type" // * device, FIFO, unknown typeflag
+	RuleTypeMismatch   = "type-mismatch"    // * typeflag and attributes contradict each other
+	RuleBadWhiteout    = "bad-whiteout"     // *
+	RuleStreamPlace    = "stream-misplaced" // * not right behind its file
+	RuleStreamTwice    = "duplicate-stream" // *
+	RuleRootEntry      = "root-entry"       // ./ as an entry; an error where it is no directory
+	RuleBadHeader      = "bad-header"       // * no tar header where one is due
+	RuleTruncated      = "truncated"        // *
+	RuleMissingTrailer = "missing-trailer"  // * unless allowed
+	RuleAfterEnd       = "data-after-end"   //
+	RuleUnknownRecord  = "unknown-record"   //
+	RuleStaleRecord    = "stale-record"     // one of ours contradicts a standard field
+	RuleNoAttributes   = "missing-fileattr" //
+	RuleCreationTime   = "creation-time-unpadded"
+	RuleWrappedTime    = "wrapped-time"
+	RuleSparse         = "sparse-entry"
+	RuleGlobalHeader   = "global-header"
+	RuleTrailingSlash  = "trailing-slash-on-file"
+	RuleSizeOnLink     = "size-without-data"
+	RuleLooseReparse   = "reparse-attribute-without-data"
+)
+
+// role is what a tar header is to a layer.
+type role uint8
+
+const (
+	roleEntry  role = iota
+	roleStream      // an alternate stream, of the entry at owner
+	roleSkip        // a global header, the root directory
+)
+
+// decoder turns headers into entries. It is shared by the Reader, which stops at
+// the first error, and by Check, which wants to hear of everything.
+type decoder struct {
+	options
+	// note takes what is wrong with a header. A nil err is not an error to the
+	// Reader. Nil when nobody listens.
+	note func(severity layer.Severity, rule string, err error, message string)
+	err  error // the first error of the header
+
+	// The last descriptor, because layers repeat few of them very often.
+	sdText string
+	sd     []byte
+
+	// What decode has found. The Reader swaps the entry out, so that a look ahead
+	// does not disturb the current one.
+	entry  layer.Entry
+	role   role
+	owner  string // of a stream
+	stream string
+	sparse bool
+}
+
+// bad reports an error.
+func (d *decoder) bad(rule string, err error) {
+	if d.err == nil {
+		d.err = err
+	}
+	if d.note != nil {
+		d.note(layer.SevereError, rule, err, err.Error())
+	}
+}
+
+func (d *decoder) badf(rule string, cause error, format string, args ...any) {
+	d.bad(rule, fmt.Errorf("%w: %s", cause, fmt.Sprintf(format, args...)))
+}
+
+// tell reports what is not an error.
+func (d *decoder) tell(severity layer.Severity, rule, message string) {
+	if d.note != nil {
+		d.note(severity, rule, nil, message)
+	}
+}
+
+// decode fills e from h and sets role, owner, stream and sparse. It returns false
+// when the header is no use at all; d.err says whether there was an error.
+func (d *decoder) decode(h *tar.Header, e *layer.Entry) bool {
+	*e = layer.Entry{}
+	d.err, d.role, d.owner, d.stream, d.sparse = nil, roleEntry, "", "", false
+	switch h.Typeflag {
+	case tar.TypeXGlobalHeader:
+		d.role = roleSkip
+		d.tell(layer.Info, RuleGlobalHeader, "a global PAX header says nothing about a Windows layer and is skipped")
+		return true
+	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeGNUSparse:
+	default:
+		d.badf(RuleUnsupported, layer.ErrUnsupported, "typeflag %q", h.Typeflag)
+		return false
+	}
+	regular := h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeGNUSparse
+	if regular && d.findStream(h) {
+		return d.err == nil
+	}
+	if dir, base := splitName(h.Name); strings.HasPrefix(base, whiteoutPrefix) {
+		return d.whiteout(h, e, dir, base)
+	}
+	p, err := winfs.FromSlash(h.Name)
+	if err != nil {
+		d.badName("", err)
+		return false
+	}
+	if p == "" {
+		d.role = roleSkip
+		if h.Typeflag != tar.TypeDir {
+			d.badf(RuleRootEntry, layer.ErrCorrupt, "the root of the layer must be a directory")
+			return false
+		}
+		d.tell(layer.Info, RuleRootEntry, "the root is no part of a layer, its metadata is ignored")
+		return true
+	}
+	e.Path = p
+	d.checkName(p)
+	if regular && strings.HasSuffix(h.Name, "/") {
+		d.tell(layer.Warning, RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
+	}
+	if h.Size != 0 && !regular {
+		d.tell(layer.Warning, RuleSizeOnLink, "an entry without data has a size; readers may disagree on where the next one begins")
+	}
+	if regular {
+		d.sparse = isSparse(h)
+		if d.sparse {
+			d.tell(layer.Warning, RuleSparse, "sparse entries should not be used in layers; some importers make them empty")
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		e.Kind = layer.Dir
+	case tar.TypeLink:
+		e.Kind = layer.Link
+		d.linkTarget(h, e)
+	default:
+		e.Kind = layer.File
+	}
+	d.times(h, e)
+	d.records(h, e)
+	d.attributes(h, e)
+	d.reparse(h, e)
+	if e.Kind == layer.File {
+		if regular {
+			e.Size = h.Size
+			e.NoMain = h.Size == 0 && h.Mode == 0
+			d.sparse = d.sparse || e.Attributes&winfs.AttrSparse != 0 || h.PAXRecords[recSparse] != ""
+		} else {
+			e.NoMain = true // the mode cannot tell: the symlink bits include the regular one
+		}
+	}
+	return true
+}
+
+// findStream recognises an alternate stream. It returns false when the name has
+// no colon in its last component.
+func (d *decoder) findStream(h *tar.Header) bool {
+	file, stream, ok := winfs.CutStream(h.Name)
+	if !ok {
+		return false
+	}
+	owner, err := winfs.FromSlash(file)
+	if err == nil && hasDriveLetter(h.Name) {
+		_, err = winfs.FromSlash(h.Name)
+	}
+	if err == nil && strings.HasSuffix(strings.ReplaceAll(file, `\`, "/"), "/") {
+		err = &winfs.NameError{Name: h.Name, Offset: len(file), Err: winfs.ErrNameEmpty}
+	}
+	if err == nil && owner == "" {
+		err = &winfs.NameError{Name: h.Name, Err: winfs.ErrNameColon}
+	}
+	if err == nil {
+		err = winfs.ValidateStream(stream)
+	}
+	if err != nil {
+		d.badName("stream ", err)
+		return true
+	}
+	d.role, d.owner, d.stream = roleStream, owner, stream
+	d.sparse = h.PAXRecords[recSparse] != "" || isSparse(h)
+	return true
+}
+
+// hasDriveLetter tells C:x from a stream x of a file C, which no layer has at its
+// root.
+func hasDriveLetter(name string) bool {
+	return len(name) > 1 && name[1] == ':' && (name[0]|0x20 >= 'a' && name[0]|0x20 <= 'z')
+}
+
+// badName reports a name under the rule that its error belongs to.
+func (d *decoder) badName(of string, err error) {
+	rule := RuleInvalidName
+	switch {
+	case errors.Is(err, winfs.ErrNameAbsolute):
+		rule = RuleAbsoluteName
+	case errors.Is(err, winfs.ErrNameEscapes):
+		rule = RuleNameEscapes
+	case errors.Is(err, winfs.ErrNameColon):
+		rule = RuleColon
+	}
+	d.bad(rule, fmt.Errorf("%s%w: %w", of, layer.ErrInvalidName, err))
+}
+
+// checkName refuses what Win32 cannot reach. Check hears of it from the audit.
+func (d *decoder) checkName(p string) {
+	if d.anyName || d.err != nil {
+		return
+	}
+	if err := winfs.CheckPath(p); err != nil {
+		d.err = fmt.Errorf("%w: %w", layer.ErrInvalidName, err)
+	}
+}
+
+// splitName splits a name of the archive before its last component.
+func splitName(name string) (dir, base string) {
+	name = strings.TrimRight(name, `/\`)
+	i := strings.LastIndexAny(name, `/\`) + 1
+	return name[:i], name[i:]
+}
+
+// whiteout decodes dir, as the archive spells it, and base, .wh. and a name. The
+// name may have all 255 units; the prefix does not count.
+func (d *decoder) whiteout(h *tar.Header, e *layer.Entry, slashDir, base string) bool {
+	dir := ""
+	if slashDir != "" {
+		var err error
+		if dir, err = winfs.FromSlash(slashDir); err != nil {
+			d.badName("", err)
+			return false
+		}
+	}
+	if h.Typeflag != tar.TypeReg {
+		d.badf(RuleBadWhiteout, layer.ErrCorrupt, "a whiteout must be an empty file, not typeflag %q", h.Typeflag)
+		return false
+	}
+	if base == whiteoutOpaque {
+		e.Kind, e.Path = layer.Opaque, dir
+		if dir == "" {
+			d.badf(RuleBadWhiteout, layer.ErrWhiteout, "opaque whiteout at the root")
+			return false
+		}
+		return true
+	}
+	name := base[len(whiteoutPrefix):]
+	if err := winfs.ValidateComponent(name); err != nil {
+		d.bad(RuleBadWhiteout, fmt.Errorf("whiteout: %w: %w", layer.ErrInvalidName, err))
+		return false
+	}
+	e.Kind, e.Path = layer.Whiteout, winfs.JoinPath(dir, name)
+	if err := winfs.ValidatePath(e.Path); err != nil {
+		d.badName("", err)
+		return false
+	}
+	d.checkName(e.Path)
+	return true
+}
+
+func (d *decoder) linkTarget(h *tar.Header, e *layer.Entry) {
+	t, err := winfs.FromSlash(h.Linkname)
+	if err == nil && t == "" {
+		err = fmt.Errorf("%w: the root", layer.ErrLinkTarget)
+	}
+	if err == nil {
+		e.Target = t
+		if !d.anyName {
+			if err = winfs.CheckPath(t); err != nil {
+				err = fmt.Errorf("%w: %w", layer.ErrInvalidName, err)
+				if errors.Is(err, winfs.ErrNameReserved) {
+					d.bad(layer.RuleReserved, fmt.Errorf("hard link target: %w", err))
+				} else {
+					d.bad(layer.RuleTrailing, fmt.Errorf("hard link target: %w", err))
+				}
+			}
+		}
+		return
+	}
+	d.badName("hard link target: ", err)
+}
+
+func isSparse(h *tar.Header) bool {
+	return h.Typeflag == tar.TypeGNUSparse || h.PAXRecords[recGNUMajor] != "" || h.PAXRecords[recGNUMap] != ""
+}
+
+// times takes the text of the records, which holds more than archive/tar says.
+func (d *decoder) times(h *tar.Header, e *layer.Entry) {
+	t := &e.Times
+	t.LastWrite = d.time(h, recMtime, recOwnMtime, h.ModTime, 0)
+	missing := t.LastWrite
+	if d.goZeroTime {
+		missing = layer.GoZeroTime
+	}
+	t.LastAccess = d.time(h, recAtime, recOwnAtime, h.AccessTime, missing)
+	t.Change = d.time(h, recCtime, recOwnCtime, h.ChangeTime, missing)
+	t.Creation = d.time(h, recCreation, "", time.Time{}, t.LastWrite)
+	if text := h.PAXRecords[recCreation]; d.note != nil && text != "" {
+		d.creationText(h, text)
+	}
+	if d.note != nil && (isWrapped(t.Creation) || isWrapped(t.LastAccess) || isWrapped(t.LastWrite) || isWrapped(t.Change)) {
+		d.tell(layer.Warning, RuleWrappedTime, "a time is 2185-07-21T23:34:33.7095516Z, which is an unset FILETIME, wrapped")
+	}
+}
+
+// isWrapped finds FILETIME 0 after a trip through nanoseconds since 1970 in 64
+// bits (3.1): 2^64 ns after 1601.
+func isWrapped(t winfs.Filetime) bool { return t == 184467440737095516 }
+
+func (d *decoder) time(h *tar.Header, key, ownKey string, field time.Time, missing winfs.Filetime) winfs.Filetime {
+	if ownKey != "" {
+		if text := h.PAXRecords[ownKey]; text != "" {
+			t, err := winfs.ParsePAXTime(text)
+			if err == nil && t.Time().IsZero() {
+				return t
+			}
+			d.badf(RuleBadRecord, layer.ErrCorrupt, "%s=%s", ownKey, shorten(text))
+		}
+	}
+	if text := h.PAXRecords[key]; text != "" {
+		t, err := winfs.ParsePAXTime(text)
+		if err != nil {
+			d.badf(RuleBadRecord, layer.ErrCorrupt, "%s=%s: %v", key, shorten(text), err)
+		}
+		return t
+	}
+	if field.IsZero() {
+		return missing
+	}
+	t, err := winfs.FiletimeFromTime(field)
+	if err != nil {
+		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", key, err)
+	}
+	return t
+}
+
+// creationText looks for the mark of a builder that writes seconds, a dot, and
+// the nanoseconds without leading zeros: .000000001 s reads as .1 s (3.9).
+func (d *decoder) creationText(h *tar.Header, text string) {
+	sec, frac, ok := strings.Cut(text, ".")
+	if !ok {
+		return
+	}
+	sameSecond := sec == strconv.FormatInt(h.ModTime.Unix(), 10)
+	nanos := strconv.Itoa(h.ModTime.Nanosecond())
+	if frac == "0" || sameSecond && frac == nanos && len(nanos) < 9 {
+		d.tell(layer.Warning, RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
+	}
+}
+
+func (d *decoder) records(h *tar.Header, e *layer.Entry) {
+	var xattrs []string
+	if d.note == nil {
+		for key := range h.PAXRecords {
+			if strings.HasPrefix(key, recXattr) {
+				xattrs = append(xattrs, key)
+			} else if strings.HasPrefix(key, recVendor) && !knownRecord(key) {
+				d.badf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(key))
+			}
+		}
+		slices.Sort(xattrs)
+	} else {
+		for _, key := range sortedKeys(h.PAXRecords) {
+			switch {
+			case strings.HasPrefix(key, recXattr):
+				xattrs = append(xattrs, key)
+			case knownRecord(key):
+			case strings.HasPrefix(key, recVendor):
+				d.badf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(key))
+			default:
+				d.tell(layer.Info, RuleUnknownRecord, "the record "+shorten(key)+" means nothing to a Windows layer and is ignored")
+			}
+		}
+	}
+	d.security(h, e)
+	d.eas(h, e, xattrs)
+	if text := h.PAXRecords[recObjectID]; text != "" {
+		if id := d.base64(recObjectID, text); id != nil {
+			if len(id) != objectIDSize {
+				d.badf(RuleBadRecord, layer.ErrCorrupt, "%s holds %d bytes instead of %d", recObjectID, len(id), objectIDSize)
+			} else {
+				e.ObjectID = id
+			}
+		}
+	}
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (d *decoder) base64(key, text string) []byte {
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", shorten(key), err)
+		return nil
+	}
+	return b
+}
+
+func (d *decoder) security(h *tar.Header, e *layer.Entry) {
+	if text := h.PAXRecords[recRawSD]; text != "" {
+		if text != d.sdText {
+			sd := d.base64(recRawSD, text)
+			if sd == nil {
+				return
+			}
+			d.sdText, d.sd = text, sd
+		}
+		e.Security = d.sd
+		return
+	}
+	text := h.PAXRecords[recSDDL]
+	if text == "" {
+		return
+	}
+	sd, err := parseSDDL(text)
+	e.Security = sd
+	if err != nil {
+		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recSDDL, err)
+	}
+}
+
+func (d *decoder) eas(h *tar.Header, e *layer.Entry, keys []string) {
+	for _, key := range keys {
+		name := key[len(recXattr):]
+		text := h.PAXRecords[key]
+		var value []byte
+		if text != "" {
+			if value = d.base64(key, text); value == nil {
+				continue
+			}
+		}
+		e.EAs = append(e.EAs, winfs.EA{Name: name, Value: value})
+	}
+	winfs.SortEAs(e.EAs)
+	for i := 1; i < len(e.EAs); i++ {
+		if winfs.EqualFold(e.EAs[i-1].Name, e.EAs[i].Name) {
+			d.badf(RuleBadRecord, layer.ErrDuplicate, "two extended attributes %s", shorten(e.EAs[i].Name))
+			return
+		}
+	}
+	if _, err := winfs.EncodeEAs(e.EAs); err != nil {
+		d.badf(RuleBadRecord, layer.ErrCorrupt, "%v", err)
+		return
+	}
+	text := h.PAXRecords[recEAs]
+	if text == "" {
+		return
+	}
+	buf := d.base64(recEAs, text)
+	if buf == nil {
+		return
+	}
+	full, err := winfs.DecodeEAs(buf)
+	if err != nil {
+		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recEAs, err)
+		return
+	}
+	var plain []winfs.EA
+	for _, ea := range full {
+		if expressibleEA(ea.Name) {
+			plain = append(plain, ea)
+		}
+	}
+	same := slices.EqualFunc(plain, e.EAs, func(a, b winfs.EA) bool {
+		return a.Name == b.Name && string(a.Value) == string(b.Value)
+	})
+	if !same {
+		d.tell(layer.Warning, RuleStaleRecord, recEAs+" contradicts the standard records, which are believed")
+		return
+	}
+	e.EAs = full
+}
+
+// expressibleEA reports whether a name can be part of the key of a PAX record.
+func expressibleEA(name string) bool {
+	return name != "" && !strings.ContainsAny(name, "=\x00")
+}
+
+func (d *decoder) attributes(h *tar.Header, e *layer.Entry) {
+	text, ok := h.PAXRecords[recAttributes]
+	if !ok {
+		if e.Kind != layer.Link {
+			d.tell(layer.Warning, RuleNoAttributes, "there is no "+recAttributes+" record, which the image specification demands")
+		}
+	} else {
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			d.badf(RuleBadRecord, layer.ErrCorrupt, "%s=%s is not a 32-bit number", recAttributes, shorten(text))
+		}
+		e.Attributes = winfs.Attributes(n)
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		if ok && e.Attributes&winfs.AttrDirectory == 0 {
+			d.tell(layer.SevereError, RuleTypeMismatch, "the header is that of a directory, the attributes are not")
+		}
+		e.Attributes |= winfs.AttrDirectory
+	case tar.TypeReg, tar.TypeGNUSparse:
+		if e.Attributes&winfs.AttrDirectory != 0 {
+			d.badf(RuleTypeMismatch, layer.ErrCorrupt, "the header is that of a file, the attributes are those of a directory")
+		}
+	}
+}
+
+// reparse builds the reparse buffer of a link, or takes our own record, if what
+// the header says agrees with it.
+func (d *decoder) reparse(h *tar.Header, e *layer.Entry) {
+	if e.Kind == layer.Link {
+		return
+	}
+	isLink := h.Typeflag == tar.TypeSymlink
+	_, isMount := h.PAXRecords[recMountPoint]
+	if isLink && (isMount || e.Attributes&winfs.AttrDirectory != 0) {
+		e.Kind = layer.Dir
+		e.Attributes |= winfs.AttrDirectory
+	}
+	raw := d.ownReparse(h)
+	if raw != nil && !isLink && e.Attributes&winfs.AttrReparsePoint == 0 {
+		d.tell(layer.Warning, RuleStaleRecord, recReparse+" contradicts the attributes, which are believed")
+		raw = nil
+	}
+	switch {
+	case raw != nil && (!isLink || agrees(raw, h.Linkname, isMount)):
+		e.Reparse = raw
+	case isLink:
+		if raw != nil {
+			d.tell(layer.Warning, RuleStaleRecord, recReparse+" contradicts the link, which is believed")
+		}
+		encode := winfs.EncodeSymlink
+		if isMount {
+			encode = winfs.EncodeMountPoint
+		}
+		buf, err := encode(h.Linkname)
+		if err != nil {
+			d.bad(RuleBadLinkTarget, fmt.Errorf("%w: %w", layer.ErrCorrupt, err))
+			return
+		}
+		e.Reparse = buf
+	case e.Attributes&winfs.AttrReparsePoint != 0:
+		d.tell(layer.Warning, RuleLooseReparse, "the attributes say reparse point, but there is no reparse data")
+		e.Attributes &^= winfs.AttrReparsePoint
+		return
+	default:
+		return
+	}
+	e.Attributes |= winfs.AttrReparsePoint
+}
+
+func (d *decoder) ownReparse(h *tar.Header) []byte {
+	text := h.PAXRecords[recReparse]
+	if text == "" {
+		return nil
+	}
+	raw := d.base64(recReparse, text)
+	if raw == nil {
+		return nil
+	}
+	if _, err := winfs.ParseReparse(raw); err != nil {
+		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recReparse, err)
+		return nil
+	}
+	return raw
+}
+
+// agrees reports whether a raw buffer is the link that the header describes.
+func agrees(raw []byte, linkname string, isMount bool) bool {
+	p, err := winfs.ParseReparse(raw)
+	if err != nil {
+		return false
+	}
+	if isMount != (p.Tag == winfs.ReparseTagMountPoint) || !isMount && p.Tag != winfs.ReparseTagSymlink {
+		return false
+	}
+	return p.Target() == linkname
+}
+
+// shorten quotes text of the archive for a message.
+func shorten(s string) string {
+	const most = 120
+	if len(s) > most {
+		return fmt.Sprintf("%q...", s[:most])
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,308 @@
+package wintar
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+var errSeek = errors.New("only forward from the current position")
+
+// Reader yields the entries of an uncompressed layer tar. It implements
+// layer.Reader and layer.ExtentReader. Memory is a fixed number of buffers,
+// whatever the archive holds.
+type Reader struct {
+	src   *source
+	tr    *tar.Reader
+	dec   decoder
+	raw   io.Reader
+	label string
+
+	index   int64 // of the current entry among entries, from 1
+	entry   layer.Entry
+	streams map[string]bool // folded names of the current entry's streams
+	stream  layer.Stream
+	header  *tar.Header // of the current entry
+	sparse  bool        // its main stream
+	state   streamState
+	ahead   bool // archive/tar already stands at the header behind the entry
+	next    *tar.Header
+	extents layer.ExtentFinder
+	err     error // sticky
+}
+
+type streamState uint8
+
+const (
+	streamsNone streamState = iota // no stream begun
+	streamOpen
+	streamsDone
+)
+
+// NewReader returns a reader of the archive. It reads to the end of r: what
+// follows the archive is skipped, so that a digest over r covers everything. If r
+// can seek, data that nobody asks for is skipped by seeking.
+func NewReader(r io.Reader, opts ...Option) *Reader {
+	o := gather(opts)
+	t := &Reader{src: newSource(r), raw: r, label: o.label}
+	t.dec.options = o
+	t.tr = tar.NewReader(t.src.withSeek())
+	return t
+}
+
+// withSeek returns the source, able to seek if what is under it is.
+func (s *source) withSeek() io.Reader {
+	if k, ok := s.r.(io.Seeker); ok {
+		if _, err := k.Seek(0, io.SeekCurrent); err == nil {
+			return seekSource{s, k}
+		}
+	}
+	return s
+}
+
+// Next returns the next entry; see layer.Reader. An archive that ends without its
+// trailer gives io.ErrUnexpectedEOF.
+func (r *Reader) Next() (*layer.Entry, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	for {
+		h, err := r.peek()
+		if err != nil {
+			return nil, r.fail(err)
+		}
+		if h == nil {
+			if err := r.finish(); err != nil {
+				return nil, r.fail(err)
+			}
+			r.err = io.EOF
+			return nil, io.EOF
+		}
+		if r.dec.role == roleStream {
+			// A stream of the current entry that nobody asked for is held to the rules
+			// nevertheless.
+			if err := r.checkStream(); err != nil {
+				return nil, r.failAt(h.Name, err)
+			}
+			r.ahead = false
+			continue
+		}
+		r.ahead = false
+		r.header, r.sparse = h, r.dec.sparse
+		r.entry, r.dec.entry = r.dec.entry, layer.Entry{}
+		r.index++
+		r.state, r.streams = streamsNone, nil
+		r.extents.Reset()
+		return &r.entry, nil
+	}
+}
+
+// peek returns the header behind the current stream, decoded, without consuming
+// it; nil at the end of the archive. Headers that are nothing to a layer are
+// passed over.
+func (r *Reader) peek() (*tar.Header, error) {
+	if r.ahead {
+		return r.next, nil
+	}
+	r.state = streamsDone
+	for {
+		h, err := r.tr.Next()
+		if err == io.EOF {
+			r.ahead, r.next = true, nil
+			r.dec.role = roleEntry
+			return nil, nil
+		}
+		if err != nil {
+			return nil, r.framing(err)
+		}
+		r.dec.decode(h, &r.dec.entry)
+		if r.dec.err != nil {
+			return nil, &layer.Error{Op: "read tar", Layer: r.label, Entry: clipName(h.Name), Index: r.index + 1, Offset: r.src.block, Err: r.dec.err}
+		}
+		if r.dec.role == roleSkip {
+			continue
+		}
+		r.ahead, r.next = true, h
+		return h, nil
+	}
+}
+
+// framing explains and places an error of archive/tar: it is about the header
+// behind the current entry, or about data of the entry that is not there.
+func (r *Reader) framing(err error) error {
+	placed := &layer.Error{Op: "read tar", Layer: r.label, Entry: r.src.lastName(), Index: r.index + 1, Offset: r.src.block, Err: err}
+	switch {
+	case errors.Is(err, tar.ErrHeader):
+		placed.Err = fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
+	case errors.Is(err, tar.ErrFieldTooLong):
+		placed.Err = fmt.Errorf("%w: records of more than 1 MiB: %w", layer.ErrCorrupt, &layer.LimitError{Limit: "MetadataLen", Max: 1 << 20})
+	default:
+		placed.Offset = r.src.offset
+		if r.header != nil {
+			placed.Entry, placed.Index = r.entry.Path, r.index
+		}
+	}
+	return placed
+}
+
+// checkStream holds the stream in r.dec against the current entry.
+func (r *Reader) checkStream() error {
+	d := &r.dec
+	if r.header == nil || d.owner != r.entry.Path || r.entry.Kind != layer.File && r.entry.Kind != layer.Dir {
+		return fmt.Errorf("%w: an alternate stream must stand right behind its file", layer.ErrCorrupt)
+	}
+	folded := winfs.Fold(d.stream)
+	if r.streams[folded] {
+		return fmt.Errorf("%w: stream %s", layer.ErrDuplicate, shorten(d.stream))
+	}
+	if len(r.streams) >= maxStreams {
+		return &layer.LimitError{Limit: "Streams", Max: maxStreams}
+	}
+	if r.streams == nil {
+		r.streams = map[string]bool{}
+	}
+	r.streams[folded] = true
+	return nil
+}
+
+// maxStreams bounds the names that are remembered of one entry. NTFS has room for
+// some 6,000 streams in one file.
+const maxStreams = 1 << 16
+
+// NextStream begins the next stream; see layer.Reader.
+func (r *Reader) NextStream() (*layer.Stream, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	if r.header == nil {
+		return nil, io.EOF
+	}
+	r.extents.Reset()
+	if r.entry.Kind == layer.File && r.state == streamsNone && !r.ahead {
+		r.stream = layer.Stream{Size: r.entry.Size, Sparse: r.sparse}
+		r.state = streamOpen
+		return &r.stream, nil
+	}
+	if r.entry.Kind != layer.File && r.entry.Kind != layer.Dir {
+		r.state = streamsDone
+		return nil, io.EOF
+	}
+	h, err := r.peek()
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	if h == nil || r.dec.role != roleStream {
+		return nil, io.EOF
+	}
+	if err := r.checkStream(); err != nil {
+		return nil, r.failAt(h.Name, err)
+	}
+	r.ahead = false
+	r.stream = layer.Stream{Name: r.dec.stream, Size: h.Size, Sparse: r.dec.sparse}
+	r.state = streamOpen
+	return &r.stream, nil
+}
+
+// Read reads the current stream; see layer.Reader.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.state != streamOpen {
+		return 0, io.EOF
+	}
+	if r.extents.Active() {
+		return r.extents.Read(p)
+	}
+	n, err := r.tr.Read(p)
+	if err != nil && err != io.EOF {
+		err = r.fail(err)
+	}
+	return n, err
+}
+
+// NextExtent moves to the next range of the current stream that is not zeros; see
+// layer.ExtentReader. The archive holds holes as zeros: what is reported as a
+// hole are the zeros that fill whole units of 64 KiB, which is how NTFS allocates
+// sparse files. A stream that is not sparse is searched as well when asked.
+func (r *Reader) NextExtent() (layer.Extent, error) {
+	if r.err != nil {
+		return layer.Extent{}, r.err
+	}
+	if r.state != streamOpen {
+		return layer.Extent{}, io.EOF
+	}
+	x, err := r.extents.Next(r.tr, r.stream.Size)
+	if err != nil && err != io.EOF {
+		err = r.fail(err)
+	}
+	return x, err
+}
+
+// finish reads what follows the archive, and decides whether there was an end.
+func (r *Reader) finish() error {
+	if r.src.ended && !r.src.blockZero && !r.dec.noTrailer {
+		return fmt.Errorf("the archive has no trailer: %w", io.ErrUnexpectedEOF)
+	}
+	r.src.from, r.src.to = 0, 0
+	if r.src.err != nil {
+		if r.src.err == io.EOF {
+			return nil
+		}
+		return r.src.err
+	}
+	if k, ok := r.raw.(io.Seeker); ok {
+		if _, err := k.Seek(0, io.SeekEnd); err == nil {
+			return nil
+		}
+	}
+	_, err := io.Copy(io.Discard, r.raw)
+	return err
+}
+
+// fail makes an error sticky and places it.
+func (r *Reader) fail(err error) error {
+	var placed *layer.Error
+	if !errors.As(err, &placed) {
+		name := ""
+		if r.header != nil {
+			name = r.entry.Path
+		}
+		err = &layer.Error{Op: "read tar", Layer: r.label, Entry: name, Index: r.index, Offset: r.src.offset, Err: err}
+	}
+	r.err = err
+	r.state = streamsDone
+	return err
+}
+
+func (r *Reader) failAt(name string, err error) error {
+	return r.fail(&layer.Error{Op: "read tar", Layer: r.label, Entry: clipName(name), Index: r.index, Offset: r.src.block, Err: err})
+}
+
+// clipName bounds a name of the archive in an error.
+func clipName(s string) string {
+	const most = 400
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}
+
+// Close makes the reader unusable. It does not close what was given to NewReader;
+// a reader from Open closes its file.
+func (r *Reader) Close() error {
+	if r.err == nil {
+		r.err = layer.ErrClosed
+	}
+	r.state = streamsDone
+	if c, ok := r.raw.(ownedFile); ok {
+		return c.close()
+	}
+	return nil
+}
+
+var (
+	_ layer.Reader       = (*Reader)(nil)
+	_ layer.ExtentReader = (*Reader)(nil)
+)

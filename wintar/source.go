@@ -1,0 +1,133 @@
+package wintar
+
+import (
+	"io"
+	"strings"
+)
+
+const blockSize = 512
+
+// sourceBuffer holds a few headers; the data of large files passes it by.
+const sourceBuffer = 64 << 10
+
+// source buffers the archive under archive/tar. It knows where it is, where the
+// last header began, and whether the archive was over when a header was due,
+// which archive/tar does not tell from an orderly end.
+type source struct {
+	r         io.Reader
+	buf       []byte
+	from, to  int   // what of buf is unread
+	offset    int64 // of the next byte that Read returns
+	err       error // of r, sticky
+	block     int64 // offset of the last read of one block
+	blockZero bool  // it was all zeros
+	last      [blockSize]byte
+	ended     bool // a read found nothing more
+}
+
+func newSource(r io.Reader) *source { return &source{r: r, buf: make([]byte, sourceBuffer)} }
+
+// Read fills p completely while p is small, so that a header always comes in one
+// piece.
+func (s *source) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	start := s.offset
+	n := 0
+	for n < len(p) {
+		if s.from < s.to {
+			c := copy(p[n:], s.buf[s.from:s.to])
+			s.from += c
+			n += c
+			continue
+		}
+		if s.err != nil {
+			break
+		}
+		if len(p)-n >= len(s.buf) {
+			if n > 0 {
+				break // a large read may be short
+			}
+			var c int
+			c, s.err = s.r.Read(p)
+			n += c
+			if c > 0 {
+				break
+			}
+			continue
+		}
+		if n > blockSize {
+			break
+		}
+		s.from, s.to = 0, 0
+		s.to, s.err = s.r.Read(s.buf)
+	}
+	s.offset += int64(n)
+	if len(p) == blockSize && n == blockSize {
+		s.block, s.blockZero = start, p[0] == 0 && allZero(p)
+		copy(s.last[:], p)
+	}
+	if n > 0 {
+		return n, nil
+	}
+	s.ended = s.ended || s.err == io.EOF
+	return 0, s.err
+}
+
+// seekSource is a source over a file: archive/tar skips data that nobody wants
+// by seeking.
+type seekSource struct {
+	*source
+	seeker io.Seeker
+}
+
+// Seek serves archive/tar, which seeks forward from the current position only.
+func (s seekSource) Seek(offset int64, whence int) (int64, error) {
+	if whence != io.SeekCurrent || offset < 0 {
+		return 0, errSeek
+	}
+	buffered := int64(s.to - s.from)
+	if offset <= buffered {
+		s.from += int(offset)
+		s.offset += offset
+		return s.offset, nil
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	if _, err := s.seeker.Seek(offset-buffered, io.SeekCurrent); err != nil {
+		return 0, err
+	}
+	s.from, s.to = 0, 0
+	s.offset += offset
+	return s.offset, nil
+}
+
+// allZero reports whether p holds zeros alone.
+func allZero(p []byte) bool {
+	for len(p) >= len(zeros) {
+		if string(p[:len(zeros)]) != string(zeros[:]) {
+			return false
+		}
+		p = p[len(zeros):]
+	}
+	return string(p) == string(zeros[:len(p)])
+}
+
+var zeros [4096]byte
+
+// lastName returns the name in the last block, if that is a header of an entry:
+// what archive/tar refuses it does not name.
+func (s *source) lastName() string {
+	const atType, atMagic = 156, 257
+	if string(s.last[atMagic:atMagic+5]) != "ustar" {
+		return ""
+	}
+	switch s.last[atType] {
+	case 'x', 'g', 'L', 'K':
+		return ""
+	}
+	name, _, _ := strings.Cut(string(s.last[:100]), "\x00")
+	return name
+}
