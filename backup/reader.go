@@ -19,8 +19,10 @@ type Reader struct {
 	left    int64 // bytes of the current stream not yet read
 	pos     int64 // bytes of src consumed
 	order   order
-	err     error // what ended reading
+	err     error            // what ended reading
+	raw     [headerSize]byte // of the header being read
 	nameBuf []byte
+	discard []byte
 }
 
 // NewReader returns a Reader of src from its current position. It reads no
@@ -62,7 +64,7 @@ func (r *Reader) readHeader() error {
 		}
 		return &Error{"read header", r.hdr.ID, start, detail, err}
 	}
-	var raw [headerSize]byte
+	raw := &r.raw
 	n, err := io.ReadFull(r.src, raw[:])
 	r.pos += int64(n)
 	if err == io.EOF {
@@ -155,8 +157,12 @@ func (r *Reader) dataError(err error) error {
 	return &Error{"read", r.hdr.ID, r.pos, fmt.Sprintf("%d bytes left of %d", r.left, r.hdr.Size), err}
 }
 
-// smallSkip is what is cheaper to read than to seek over.
-const smallSkip = 4096
+// smallSkip is what is cheaper to read than to seek over, discardSize the buffer
+// for reading over what cannot be seeked.
+const (
+	smallSkip   = 4096
+	discardSize = 32 << 10
+)
 
 // skip moves to the end of the current stream.
 func (r *Reader) skip() error {
@@ -173,16 +179,23 @@ func (r *Reader) skip() error {
 		r.left -= by
 		r.pos += by
 	}
-	n, err := io.CopyN(io.Discard, r.src, r.left)
-	r.left -= n
-	r.pos += n
-	if err == nil {
-		return nil
+	if r.discard == nil {
+		r.discard = make([]byte, min(r.left, discardSize))
+	} else if int64(len(r.discard)) < min(r.left, discardSize) {
+		r.discard = make([]byte, discardSize)
 	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
+	for r.left > 0 {
+		n, err := io.ReadFull(r.src, r.discard[:min(r.left, int64(len(r.discard)))])
+		r.left -= int64(n)
+		r.pos += int64(n)
+		if err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return r.dataError(err)
+		}
 	}
-	return r.dataError(err)
+	return nil
 }
 
 // canSeek finds out once whether the source only has a Seek method, as a pipe

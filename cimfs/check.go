@@ -142,6 +142,7 @@ type checker struct {
 	cache    *blockCache
 	objects  [][]object // of each own region, by offset
 	total    int64
+	entries  int64
 	upcase   []uint16
 
 	reached  idSet    // files with at least one name
@@ -188,6 +189,15 @@ func (c *checker) blame(rule string, err error) error {
 // wrong makes a finding about the bytes at o.
 func (c *checker) wrong(rule string, o RegionOffset, format string, args ...any) error {
 	return c.blame(rule, c.im.where(o, corrupt(format, args...)))
+}
+
+// unusual makes a warning about the bytes at o.
+func (c *checker) unusual(rule string, o RegionOffset, format string, args ...any) error {
+	f := Finding{Warning, rule, c.path(), "", o.Offset(), fmt.Sprintf(format, args...)}
+	if i := o.Region(); i < len(c.im.regions) {
+		f.File = c.im.regions[i].name()
+	}
+	return c.add(f)
 }
 
 // inFile makes a finding about a file of the set.
@@ -439,9 +449,7 @@ func (c *checker) fileSystem() error {
 		standard = standard && c.upcase[u] == winfs.Upcase(uint16(u))
 	}
 	if !standard {
-		f, _ := findingOf("upcase", "", im.where(im.upcaseAt, corrupt("table differs from that of all genuine images")))
-		f.Severity = Warning
-		if err := c.add(f); err != nil {
+		if err := c.unusual("upcase", im.upcaseAt, "table differs from that of all genuine images"); err != nil {
 			return err
 		}
 	}

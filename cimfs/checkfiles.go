@@ -89,6 +89,9 @@ func (c *checker) directory(path string, units int, f *File) error {
 	if t.count == 0 {
 		return c.wrong("link-table", t.at, "an empty directory has a table")
 	}
+	if c.entries += int64(t.count); c.entries > c.im.limits.Entries {
+		return because(ErrLimit, "more than %d names", c.im.limits.Entries)
+	}
 	order := nameOrder{c: c, t: t, next: t.namesAt()}
 	cur := t.cursor(walkWindow)
 	for i := range t.count {
@@ -221,7 +224,7 @@ func compareUnits(a, b []uint16) int {
 func (c *checker) file(f *File) error {
 	r := &f.rec
 	if r.flags&^flagsKnown != 0 || c.im.version < V2 && r.flags&flagSparse != 0 {
-		if err := c.wrong("attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
+		if err := c.unusual("attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
 			return err
 		}
 	}

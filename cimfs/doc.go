@@ -1,12 +1,95 @@
 // Package cimfs reads, writes, forks, rewrites and checks CimFS images, the
-// composite images in which Windows keeps container layers.
+// composite images in which Windows keeps container layers. It needs no Windows,
+// and what it writes is, byte for byte, what Microsoft's writer makes of the same
+// files wherever genuine images show what that is.
 //
 // # What a CIM is
 //
 // A CIM (composite image) is a read-only file system kept in ordinary files. The
-// driver cimfs.sys mounts it as a volume. One small file, by convention NAME.cim,
-// is the image proper: it names a GUID, under which region files hold all bytes
-// (region_<guid>_0, _1, ...) and object tables list them with digests
-// (objectid_<guid>_0, _1, ...). All files of an image, and of the images it was
-// forked from, stand in one directory.
+// driver cimfs.sys mounts it as a volume; Windows 11 and Server 2025 can run
+// containers from such volumes instead of unpacking layers file by file.
+//
+// An image is several files in one directory. The small one, by convention
+// NAME.cim, holds a GUID and the place of the topmost object. All bytes are in
+// region files, region_GUID_0, _1 and so on; beside each stands an object table,
+// objectid_GUID_N, which lists the objects of the region with their digests. Region
+// 0 holds metadata; file content goes to a region of small objects, for files up to
+// 1,024 bytes, and to one of page-aligned objects for all others, so that the
+// memory manager can map them. Two files of equal content are one object. A
+// reference is a [RegionOffset], region and byte offset in 64 bits.
+//
+// The topmost object names the image's own upcase table, by which names are
+// compared without regard to case, and the directory of the file tables. A record
+// in a file table, found by its [FileID], is what NTFS calls a file: attributes,
+// four times, the main stream, and where security descriptor, extended attributes,
+// reparse data and alternate streams stand. A directory is a file whose main stream
+// is a link table: names in sorted order, each with a FileID. One FileID under
+// several names is a hard link.
+//
+// An executable (a PE image) is stored with every section moved to a page of its
+// own, with a descriptor that says by how far; readers put the pieces together
+// again.
+//
+// # Forks
+//
+// A fork is an image over a parent in the same directory. It has file records and
+// link tables of its own, and region files for what is new, and refers to the
+// parent's regions for everything else. Forks can be forked again. A parent must
+// stay where it is for as long as it has forks.
+//
+// # Nouns
+//
+// [Open] gives an [Image], which reads lazily and may be used from many goroutines.
+// From it come [File] values, by path ([Image.Lookup]), by number ([Image.File]) or
+// in tree order ([Image.Walk]), and from them [Stream] values. [Image.FS] is the
+// same as an io/fs.FS. [Create] gives a [Writer], which takes files in any order
+// that names directories before their children, and publishes a complete image or
+// none at all; with [Options].Parent it makes a fork. [Rewrite] decodes and encodes
+// again. [Image.Check] tells whether an image follows every known rule; a wrong one
+// can stop the Windows kernel, so a Writer publishes nothing that does not pass.
+//
+// # What is proven, inferred and unknown
+//
+// The format is not documented by Microsoft. What is known was read out of genuine
+// images and public sources. Nothing here has been mounted by Windows.
+//
+// Proven: re-encoding genuine images gives their bytes.
+//
+//   - versions 1.0 and 3.0: all headers, alignment, padding, file records
+//   - object tables: digests, order, one object for equal content
+//   - link tables and their order by the upcase table, the upcase table itself
+//   - security descriptors, extended attributes
+//   - small and page-aligned data, PE images with 512-byte file alignment
+//   - the order of objects in region 0; version 3 parent links of a root and a file
+//
+// Inferred and always used, because every image of some size needs it:
+//
+//   - the limit of small data at 1,024 bytes (between 890 and 1,046)
+//   - more than one file table, 1,024 records each
+//   - empty files and directories have no object
+//   - parent links (version 3) of files in subdirectories: in the order of FileIDs
+//     after all link tables
+//
+// Inferred, and refused with [ErrUnproven] when [Options].ProvenOnly is set:
+//
+//   - forks: the header counts the parents (0x48 + 24 for each; both lengths are
+//     read), parents oldest first, tables written anew
+//   - hard links: one FileID in several link tables; parent links sorted by
+//     upper-cased name, then by directory; the parent field of the record names the
+//     directory of the first name
+//   - alternate streams: a link table of streams under bare names
+//   - reparse points: a 2-byte count before the REPARSE_DATA_BUFFER
+//   - sparse files: a bit of the stream, nothing stored
+//
+// Unknown, and therefore not written, or stored in the plain form that is always
+// legal:
+//
+//   - block, verified and merged images, tombstones and merge links: no encoding is
+//     public. What can be told from the outside gives [ErrNotImage] or
+//     [ErrUnsupportedImage]
+//   - version 2 on disk: read as public structures have it, not written, because a
+//     driver of version 3 reads past the end of such records
+//   - PE images with unsorted, overlapping or cut-off sections, a section alignment
+//     below a page, or nothing to move: stored plain
+//   - a further data region after 2^48 bytes: refused
 package cimfs

@@ -62,6 +62,7 @@ func (w *Writer) loadTree(im *Image) error {
 		}
 	}
 	live(t.node(t.root))
+	entries := int64(0)
 	for stack := []FileID{t.root}; len(stack) > 0; {
 		id := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
@@ -71,6 +72,9 @@ func (w *Writer) loadTree(im *Image) error {
 		}
 		if dir == nil {
 			continue
+		}
+		if entries += int64(dir.count); entries > im.limits.Entries {
+			return im.fail("read directory", "", because(ErrLimit, "more than %d names", im.limits.Entries))
 		}
 		c := dir.cursor(walkWindow)
 		for i := range dir.count {

@@ -16,8 +16,8 @@ import (
 // FS returns the image as an io/fs.FS: directories, and main streams of files. It
 // also implements fs.ReadDirFS and fs.StatFS. FileInfo.Sys returns the [*File].
 //
-// Names are found without regard to case. Reparse points are not followed and
-// have the mode bit ModeIrregular. FileInfo times are last-write times.
+// Names are found without regard to case. Reparse points are not followed; those
+// that are no directories have the mode bit ModeIrregular. FileInfo times are last-write times.
 //
 // io/fs wants names to be valid UTF-8, and a Windows name need not be: in this
 // view a lone surrogate is spelled %uD83D, with its own number, and the percent
@@ -245,7 +245,7 @@ func (i fileInfo) Mode() fs.FileMode {
 	if i.f.IsDir() {
 		m = fs.ModeDir | 0o555
 	}
-	if i.f.rec.reparse != 0 {
+	if i.f.rec.reparse != 0 && !i.f.IsDir() {
 		m |= fs.ModeIrregular
 	}
 	return m

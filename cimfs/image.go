@@ -13,17 +13,24 @@ import (
 // Limits bound what opening and walking an image may cost. A zero field means its
 // default.
 type Limits struct {
-	// Files is the largest number of file records; default 1<<26. A walk keeps one
-	// bit for each.
+	// Files is the largest number of file records; default 1<<24. A walk keeps one
+	// bit for each, a check five bytes.
 	Files int64
+	// Entries is the largest number of names in all directories that a walk, a check,
+	// a fork or Rewrite goes through; default 1<<24. It is not bounded by the size of
+	// an image, for directories may share a link table.
+	Entries int64
 	// Objects is the largest number of entries of all object tables that Check
-	// reads; default 1<<25. Check keeps about 24 bytes for each.
+	// reads; default 1<<25. Check keeps about 48 bytes for each.
 	Objects int64
 }
 
 func (l Limits) withDefaults() Limits {
 	if l.Files <= 0 {
-		l.Files = 1 << 26
+		l.Files = 1 << 24
+	}
+	if l.Entries <= 0 {
+		l.Entries = 1 << 24
 	}
 	if l.Objects <= 0 {
 		l.Objects = 1 << 25

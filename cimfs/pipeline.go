@@ -22,7 +22,7 @@ import (
 const (
 	chunkSize   = 256 << 10
 	chunkCount  = 64 // 16 MiB
-	bufferedMax = 1 << 20
+	bufferedMax = 4 * chunkSize
 	queueLength = 1024
 )
 
@@ -79,6 +79,7 @@ type recordMeta struct {
 type placer struct {
 	ownBase   int // regions of the parents
 	nextIndex int
+	buffered  int64         // bufferedMax, but in tests
 	regions   [3]*regionOut // by RegionType
 	counted   map[string]uint64
 	small     []byte
@@ -97,7 +98,8 @@ type placer struct {
 
 func newPlacer(s *staging, v Version, parent *Image, hashers int) *placer {
 	p := &placer{
-		counted: make(map[string]uint64), parent: parent,
+		buffered: bufferedMax,
+		counted:  make(map[string]uint64), parent: parent,
 		free: make(chan *chunk, chunkCount), queue: make(chan item, queueLength),
 		hashq: make(chan *job, queueLength), done: make(chan struct{}),
 	}

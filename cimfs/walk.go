@@ -123,6 +123,7 @@ type walker struct {
 	fn    func(path string, f *File) error
 	cache *blockCache
 	seen  idSet // directories
+	count int64
 }
 
 // visit handles f and, if it is a directory, what is below. Its depth is bounded
@@ -151,6 +152,9 @@ func (w *walker) visit(path string, units int, f *File, depth int) error {
 	window := walkWindow
 	if depth >= windowedDepth {
 		window = smallWindow
+	}
+	if w.count += int64(t.count); w.count > w.im.limits.Entries {
+		return w.im.fail("walk", path, because(ErrLimit, "more than %d names", w.im.limits.Entries))
 	}
 	c := t.cursor(window)
 	for i := range t.count {

@@ -36,7 +36,7 @@ func (w *Writer) decide(plan *pePlan) {
 	if plan != nil {
 		j.stored = plan.stored
 	}
-	if j.stored <= bufferedMax {
+	if j.stored <= w.placer.buffered {
 		return
 	}
 	// Too large to wait in memory: hand it over now and feed it as it comes.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/mullion/mullion/blob"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -187,24 +186,4 @@ func (p *parcel) present(ctx context.Context, l *Layer) (*blob.Reader, error) {
 		return nil, nil
 	}
 	return rc, err
-}
-
-// track reports the copying of one blob to whoever wants to know.
-func (p *parcel) track(d Descriptor, r io.Reader) (io.Reader, func()) {
-	if p.opts.progress == nil {
-		return r, func() {}
-	}
-	add, done := p.opts.progress(d)
-	return &tracked{r, add}, done
-}
-
-type tracked struct {
-	r   io.Reader
-	add func(int64)
-}
-
-func (t *tracked) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	t.add(int64(n))
-	return n, err
 }

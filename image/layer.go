@@ -63,5 +63,32 @@ func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("layer %d: %w", l.Index, err)
 	}
+	if begin := l.img.opts.progress; begin != nil {
+		add, done := begin(l)
+		return &tracked{rc, add, done}, nil
+	}
 	return rc, nil
+}
+
+// tracked tells whoever wants to know how the reading of a blob goes on.
+type tracked struct {
+	rc   io.ReadCloser
+	add  func(int64)
+	done func()
+}
+
+func (t *tracked) Read(p []byte) (int, error) {
+	n, err := t.rc.Read(p)
+	t.add(int64(n))
+	return n, err
+}
+
+func (t *tracked) Close() error {
+	t.done()
+	return t.rc.Close()
+}
+
+// String names the layer in errors and findings: "layer 0 (sha256:0123456789ab)".
+func (l *Layer) String() string {
+	return fmt.Sprintf("layer %d (%s:%.12s)", l.Index, l.DiffID.Algorithm(), l.DiffID.Hex())
 }

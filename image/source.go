@@ -30,7 +30,7 @@ type options struct {
 	all       bool
 	force     bool
 	limits    layer.Limits
-	progress  func(Descriptor) (func(int64), func())
+	progress  func(*Layer) (func(int64), func())
 }
 
 // Option configures Open and Copy.
@@ -58,9 +58,10 @@ func WithForce() Option { return func(o *options) { o.force = true } }
 // WithLimits bounds what a hostile layer can do.
 func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
 
-// WithProgress has begin called for every blob that is copied; the functions that it
-// returns are called with every number of bytes and at the end.
-func WithProgress(begin func(Descriptor) (add func(int64), done func())) Option {
+// WithProgress has begin called whenever a layer's blob is opened; the functions that
+// it returns are called with every number of stored bytes that were read, and at the
+// end. They may be called by several goroutines.
+func WithProgress(begin func(*Layer) (add func(int64), done func())) Option {
 	return func(o *options) { o.progress = begin }
 }
 

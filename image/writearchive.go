@@ -110,11 +110,9 @@ func (d *ociArchiveDestination) layer(ctx context.Context, tw *tar.Writer, p *pa
 		return nil
 	}
 	defer r.Close()
-	tracked, stop := p.track(desc, r)
-	defer stop()
 	done.Blobs++
 	done.Bytes += desc.Size
-	return putEntry(tw, it.path, desc.Size, tracked)
+	return putEntry(tw, it.path, desc.Size, r)
 }
 
 // putEntry writes one file of exactly size bytes and reads r to its end, which is

@@ -60,9 +60,7 @@ func (d *dockerDestination) write(ctx context.Context, p *parcel) (*Copied, erro
 		if err != nil {
 			return nil, err
 		}
-		tracked, stop := p.track(l.Descriptor, r)
-		n, err := w.stream(name, tracked)
-		stop()
+		n, err := w.stream(name, r)
 		if err := errors.Join(err, r.Close()); err != nil {
 			return nil, err
 		}

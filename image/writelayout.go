@@ -127,11 +127,9 @@ func (d *layoutDestination) layer(ctx context.Context, root *os.Root, p *parcel,
 		return nil
 	}
 	defer r.Close()
-	tracked, stop := p.track(l.Descriptor, r)
-	defer stop()
 	done.Blobs++
 	done.Bytes += l.Descriptor.Size
-	return putFile(root, l.Descriptor, tracked)
+	return putFile(root, l.Descriptor, r)
 }
 
 // putFile writes a blob under a temporary name and publishes it. r reports an error

@@ -85,23 +85,7 @@ func (l *pushLayer) MediaType() (types.MediaType, error) {
 }
 
 func (l *pushLayer) Compressed() (io.ReadCloser, error) {
-	r, err := l.l.Stored(l.ctx)
-	if err != nil {
-		return nil, err
-	}
-	tracked, stop := l.p.track(l.l.Descriptor, r)
-	return &trackedCloser{tracked, r, stop}, nil
-}
-
-type trackedCloser struct {
-	io.Reader
-	c    io.Closer
-	stop func()
-}
-
-func (t *trackedCloser) Close() error {
-	t.stop()
-	return t.c.Close()
+	return l.l.Stored(l.ctx)
 }
 
 // pushIndex shows an index to the registry client.

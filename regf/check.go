@@ -509,8 +509,8 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 func foldStored(name []byte, latin bool) string {
 	var t target
 	t.set(nameString(name, latin))
-	b := make([]byte, 0, 2*len(t.up))
-	for _, u := range t.up {
+	b := make([]byte, 0, 2*t.n)
+	for _, u := range t.units() {
 		b = append(b, byte(u), byte(u>>8))
 	}
 	return string(b)

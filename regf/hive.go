@@ -317,6 +317,9 @@ func (h *Hive) Root() Key {
 // Key finds a key by its path below the root, without the root's name. "" is the
 // root. See [Key.Open].
 func (h *Hive) Key(path string) (Key, error) {
+	if h.bins == nil {
+		return Key{}, h.opError("open key", path, -1, ErrClosed)
+	}
 	if path == "" {
 		if r := h.Root(); r.Valid() {
 			return r, nil

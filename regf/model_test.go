@@ -286,7 +286,7 @@ var (
 	modelSpell = map[string]string{"a": "A", "B": "b", "cc": "Cc", "Über": "üBER"}
 )
 
-func randomName(r *rand.Rand) string {
+func randomLayerName(r *rand.Rand) string {
 	n := modelNames[r.IntN(len(modelNames))]
 	if other, ok := modelSpell[n]; ok && r.IntN(8) == 0 {
 		return other
@@ -310,7 +310,7 @@ func (m *model) fill(r *rand.Rand, depth int, delta, super bool) {
 	}
 	seen := map[string]bool{}
 	for range r.IntN(5) {
-		v := modelValue{name: randomName(r), typ: []uint32{0, 1, 4, 0xFFFF000B}[r.IntN(4)], data: strings.Repeat("d", r.IntN(9))}
+		v := modelValue{name: randomLayerName(r), typ: []uint32{0, 1, 4, 0xFFFF000B}[r.IntN(4)], data: strings.Repeat("d", r.IntN(9))}
 		if r.IntN(6) == 0 {
 			v.name = ""
 		}
@@ -328,7 +328,7 @@ func (m *model) fill(r *rand.Rand, depth int, delta, super bool) {
 	}
 	kids := map[string]bool{}
 	for range r.IntN(5) {
-		k := &model{name: randomName(r), time: winfs.Filetime(r.IntN(50) + 1), sd: byte(r.IntN(4))}
+		k := &model{name: randomLayerName(r), time: winfs.Filetime(r.IntN(50) + 1), sd: byte(r.IntN(4))}
 		if kids[winfs.Fold(k.name)] {
 			continue
 		}

@@ -39,22 +39,35 @@ func nameString(name []byte, latin bool) string {
 	return string(name)
 }
 
-// target is a name to look for: its units, in upper case and as they are.
+// target is a name to look for: its units in upper case. Short names, which are
+// nearly all, need no allocation; a slice into the same struct would cause one.
 type target struct {
-	up   []uint16
+	n    int
 	hash uint32
 	buf  [64]uint16
+	long []uint16
 }
 
-// newTarget prepares a name. The receiver keeps short names without allocation.
 func (t *target) set(name string) {
-	t.up = winfs.AppendUTF16(t.buf[:0], name)
-	t.hash = 0
-	for i, u := range t.up {
+	t.hash, t.long = 0, nil
+	if len(name) <= len(t.buf) {
+		t.n = len(winfs.AppendUTF16(t.buf[:0], name))
+	} else {
+		t.long = winfs.AppendUTF16(nil, name)
+		t.n = len(t.long)
+	}
+	for i, u := range t.units() {
 		u = winfs.Upcase(u)
-		t.up[i] = u
+		t.units()[i] = u
 		t.hash = t.hash*37 + uint32(u)
 	}
+}
+
+func (t *target) units() []uint16 {
+	if t.long != nil {
+		return t.long
+	}
+	return t.buf[:t.n]
 }
 
 // compare orders a stored name against the target as the registry does: -1 where
@@ -64,24 +77,25 @@ func (t *target) compare(name []byte, latin bool) int {
 	if !latin {
 		n /= 2
 	}
-	for i := range min(n, len(t.up)) {
+	up := t.units()
+	for i := range min(n, len(up)) {
 		var u uint16
 		if latin {
 			u = uint16(name[i])
 		} else {
 			u = u16(name[2*i:])
 		}
-		if u = winfs.Upcase(u); u != t.up[i] {
-			if u < t.up[i] {
+		if u = winfs.Upcase(u); u != up[i] {
+			if u < up[i] {
 				return -1
 			}
 			return 1
 		}
 	}
 	switch {
-	case n < len(t.up):
+	case n < len(up):
 		return -1
-	case n > len(t.up):
+	case n > len(up):
 		return 1
 	}
 	return 0
@@ -92,7 +106,7 @@ func (t *target) equal(name []byte, latin bool) bool {
 	if !latin {
 		n /= 2
 	}
-	return n == len(t.up) && t.compare(name, latin) == 0
+	return n == t.n && t.compare(name, latin) == 0
 }
 
 // unitsOf returns the number of UTF-16 units of a stored name.

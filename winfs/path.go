@@ -60,28 +60,49 @@ func ValidateComponent(c string) error {
 	return nil
 }
 
+// Classes of the bytes of a component, as bits that are collected.
+const (
+	byteRefused uint8 = 0
+	byteDot     uint8 = 1 // dots and spaces
+	byteASCII   uint8 = 2
+	byteOther   uint8 = 4
+)
+
+var byteClasses = func() (t [256]uint8) {
+	for b := range t {
+		switch {
+		case b < 0x20 || strings.IndexByte(`"*/:<>?\|`, byte(b)) >= 0:
+			t[b] = byteRefused
+		case b == '.' || b == ' ':
+			t[b] = byteDot
+		case b < 0x80:
+			t[b] = byteASCII
+		default:
+			t[b] = byteOther
+		}
+	}
+	return t
+}()
+
 func componentProblem(c string) (at int, err error) {
 	if c == "" {
 		return 0, ErrNameEmpty
 	}
-	onlyDots, ascii := true, true
+	seen := byteDot
 	for i := range len(c) {
-		switch b := c[i]; {
-		case b == '.' || b == ' ':
-			continue
-		case b == ':':
-			return i, ErrNameColon
-		case b < 0x20 || strings.IndexByte(`"*/<>?\|`, b) >= 0:
+		class := byteClasses[c[i]]
+		if class == byteRefused {
+			if c[i] == ':' {
+				return i, ErrNameColon
+			}
 			return i, ErrNameChar
-		case b >= 0x80:
-			ascii = false
 		}
-		onlyDots = false
+		seen |= class
 	}
-	if onlyDots {
+	if seen == byteDot {
 		return 0, ErrNameEscapes
 	}
-	if !ascii && !ValidWTF8(c) {
+	if seen&byteOther != 0 && !ValidWTF8(c) {
 		return 0, ErrNotWTF8
 	}
 	if len(c) > MaxComponent && UTF16Len(c) > MaxComponent {

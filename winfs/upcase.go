@@ -127,8 +127,17 @@ func Fold(s string) string {
 	if i == len(s) {
 		return s
 	}
-	out := make([]byte, 0, len(s)+8)
-	out = append(out, s[:i]...)
+	// ASCII needs no decoding; the first other byte leaves this loop.
+	var ascii strings.Builder
+	ascii.Grow(len(s))
+	ascii.WriteString(s[:i])
+	for ; i < len(s) && s[i] < 0x80; i++ {
+		ascii.WriteByte(byte(upcaseTable[s[i]]))
+	}
+	if i == len(s) {
+		return ascii.String()
+	}
+	out := append(make([]byte, 0, len(s)+8), ascii.String()...)
 	r := unitReader{s: s[i:]}
 	var high uint16
 	for {

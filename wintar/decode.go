@@ -360,8 +360,7 @@ func (d *decoder) creationText(h *tar.Header, text string) {
 	}
 	sameSecond := sec == strconv.FormatInt(h.ModTime.Unix(), 10)
 	nanos := strconv.Itoa(h.ModTime.Nanosecond())
-	proper := fmt.Sprintf("%09d", h.ModTime.Nanosecond())
-	if frac == "0" || sameSecond && frac == nanos && len(nanos) < len(strings.TrimRight(proper, "0")) {
+	if frac == "0" || sameSecond && frac == nanos && len(nanos) < 9 {
 		d.tell(layer.Warning, RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
 	}
 }

@@ -73,7 +73,11 @@ hold is refused, or named on standard error where it hardly matters.`,
 				return err
 			}
 			defer src.Close()
-			return about(args[1], c.writeCIM(cmd.Context(), src, args[1], "", opts))
+			err = c.writeCIM(cmd.Context(), src, args[1], "", opts)
+			if errors.Is(err, layer.ErrWhiteout) {
+				err = hintf(err, "a layer that hides something becomes a fork: mullion cim fork PARENT.cim %s OUT.cim", args[0])
+			}
+			return about(args[1], err)
 		},
 	}
 	flags.add(cmd)
@@ -125,7 +129,9 @@ func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent st
 		return err
 	}
 	defer dst.Close()
-	if im, ok := src.(*cimlayer.ImageReader); ok && parent == "" {
+	if im, ok := src.(interface {
+		Root() (*layer.Entry, error)
+	}); ok && parent == "" {
 		root, err := im.Root()
 		if err != nil {
 			return err
@@ -225,7 +231,7 @@ that stay inside; what it cannot hold is counted on standard error.`,
 				return err
 			}
 			defer im.Close()
-			dst, err := c.createTree(args[1])
+			dst, err := c.createTree(cmd.Context(), args[1])
 			if err != nil {
 				return err
 			}

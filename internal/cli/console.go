@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/mullion/mullion/layer"
 	"golang.org/x/term"
 )
 
@@ -15,6 +16,8 @@ type console struct {
 	out, err io.Writer
 
 	quiet, json, verbose bool
+
+	limits layer.Limits // from --limit
 
 	running bool   // a command's body was entered
 	subject string // its first argument

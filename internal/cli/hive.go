@@ -46,6 +46,7 @@ is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
 // hiveFlags say how hives are opened, for every command of the group.
 type hiveFlags struct {
 	allowDirty bool
+	editDirty  bool
 	logs       []string
 	mode       string
 }
@@ -58,7 +59,7 @@ func (f *hiveFlags) add(cmd *cobra.Command) {
 }
 
 func (f *hiveFlags) options() (*regf.Options, error) {
-	opt := &regf.Options{AllowDirty: f.allowDirty}
+	opt := &regf.Options{AllowDirty: f.allowDirty, EditDirty: f.editDirty}
 	for _, m := range []regf.Mode{regf.Strict, regf.Report, regf.Salvage} {
 		if m.String() == f.mode {
 			opt.Mode = m
@@ -216,7 +217,9 @@ func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 
 // edit opens a hive, changes it and writes it back in place, or where -o says.
 func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
-	h, err := f.open(c, path)
+	insisting := *f
+	insisting.editDirty = f.allowDirty
+	h, err := insisting.open(c, path)
 	if err != nil {
 		return err
 	}

@@ -9,4 +9,5 @@ const referenceHelp = `IMAGE is one of
 
 LAYER is one of
   tar:FILE, tar:-             a layer tar, plain, gzip or zstd
-  wclayer:DIR                 a transport directory or a final layer directory`
+  wclayer:DIR                 a transport directory or a final layer directory
+  cim:FILE.cim                a CimFS image`

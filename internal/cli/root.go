@@ -15,8 +15,17 @@ import (
 
 // constructors are the commands in the order in which help lists them.
 var constructors = []func(*console) *cobra.Command{
+	newInspectCommand,
+	newLsCommand,
+	newCatCommand,
+	newConvertCommand,
+	newUnpackCommand,
+	newCopyCommand,
+	newCheckCommand,
+	newDiffCommand,
 	newHiveCommand,
 	newCIMCommand,
+	newMountCommand,
 	newVersionCommand,
 	newManCommand,
 }
@@ -78,6 +87,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress, no notes, only results and errors")
 	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object a line for listings")
 	f.BoolVar(&c.verbose, "verbose", false, "say on standard error what is being done")
+	f.Var(limitFlag{&c.limits}, "limit", "bound what a layer may hold: entries, file-size, total-size, streams, metadata, ratio")
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))

@@ -1,0 +1,69 @@
+package cimfs_test
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/winfs"
+)
+
+// An image is written, forked, and read.
+func Example() {
+	dir, err := os.MkdirTemp("", "cim")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	// A base image: one directory, one file.
+	w, err := cimfs.Create(dir, "base.cim", &cimfs.Options{DefaultSecurity: cimfs.NullDACL()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close()
+	must(w.AddDir("Files", nil))
+	must(w.AddFile(`Files\hello.txt`, &cimfs.Meta{Attributes: winfs.AttrArchive}, 12))
+	_, err = io.WriteString(w, "Hello world!")
+	must(err)
+	must(w.Commit())
+
+	// A fork that adds a second name for that file.
+	w, err = cimfs.Create(dir, "fork.cim", &cimfs.Options{Parent: "base.cim"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close()
+	must(w.Link(`Files\again.txt`, `Files\hello.txt`))
+	must(w.Commit())
+
+	im, err := cimfs.Open(dir, "fork.cim")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer im.Close()
+	must(im.Walk(func(path string, f *cimfs.File) error {
+		fmt.Printf("%d %v %q\n", f.ID(), f.Attributes(), path)
+		return nil
+	}))
+	f, err := im.Lookup(`FILES\AGAIN.TXT`)
+	must(err)
+	s, err := f.Data()
+	must(err)
+	_, err = io.Copy(os.Stdout, s.Reader())
+	must(err)
+	// Output:
+	// 1 D----------- ""
+	// 2 D----------- "Files"
+	// 3 --A--------- "Files\\again.txt"
+	// 3 --A--------- "Files\\hello.txt"
+	// Hello world!
+}
+
+func must(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}

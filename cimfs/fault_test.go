@@ -1,0 +1,147 @@
+package cimfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var errInjected = errors.New("injected")
+
+// faultyBuild writes a small image over and over, every time with another
+// operation failing, or watched, until one run goes through.
+func faultyBuild(t *testing.T, dir string, hook func(op, name string) error) error {
+	w, err := create(dir, "a.cim", &Options{}, hook)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{"f", []byte("small")}, {"g", bytesOf(1, 5000)}, {"h", bytesOf(2, bufferedMax+1)}, {"i", bytesOf(2, bufferedMax+1)}, {"x.exe", samplePE(1, 3)}} {
+		if err := w.AddFile(f.name, nil, int64(len(f.data))); err != nil {
+			return err
+		}
+		if _, err := w.Write(f.data); err != nil {
+			return err
+		}
+	}
+	return w.Commit()
+}
+
+func TestFaults(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mine"), []byte("not touched"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; ; n++ {
+		count := 0
+		err := faultyBuild(t, dir, func(op, name string) error {
+			if count++; count == n+1 {
+				return errInjected
+			}
+			return nil
+		})
+		if err == nil {
+			if n < 30 {
+				t.Errorf("only %d operations", n)
+			}
+			break
+		}
+		if !errors.Is(err, errInjected) {
+			t.Fatalf("operation %d: %v", n, err)
+		}
+		onlyFiles(t, dir, 1)
+	}
+	wantClean(t, dir, "a.cim")
+	onlyFiles(t, dir, 8)
+}
+
+// A process may be killed at any operation. What is then on the disk is either the
+// whole image, or nothing once the next writer has come by.
+func TestKilledAnywhere(t *testing.T) {
+	dir, snaps := t.TempDir(), t.TempDir()
+	var snapshots []string
+	err := faultyBuild(t, dir, func(op, name string) error {
+		s := filepath.Join(snaps, strings.Repeat("n", len(snapshots)+1))
+		if err := os.CopyFS(s, os.DirFS(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		snapshots = append(snapshots, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := dumpFile(t, dir, "a.cim")
+	whole := 0
+	for _, s := range snapshots {
+		_, err := os.Stat(filepath.Join(s, "a.cim"))
+		complete := err == nil
+		w, err := Create(s, "next.cim", nil)
+		if err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if complete {
+			whole++
+			wantClean(t, s, "a.cim")
+			want.diff(t, dumpFile(t, s, "a.cim"))
+			onlyFiles(t, s, 7)
+		} else {
+			onlyFiles(t, s, 0)
+		}
+	}
+	if len(snapshots) < 30 || whole == 0 {
+		t.Errorf("%d snapshots, %d of them complete", len(snapshots), whole)
+	}
+}
+
+// Leftovers of one image do not take files of another with the same GUID along.
+func TestLeftoversOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	if err := faultyBuild(t, dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	im, err := Open(dir, "a.cim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	im.Close()
+	area := filepath.Join(dir, ".b.cim.writing")
+	if err := os.Mkdir(area, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(area, intentName), []byte(im.GUID().String()+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Create(dir, "c.cim", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	wantClean(t, dir, "a.cim")
+	onlyFiles(t, dir, 7)
+}
+
+// Two writers of one name exclude each other, two of different names do not, and
+// none clears away what another is working on.
+func TestTwoWriters(t *testing.T) {
+	dir := t.TempDir()
+	a := newBuilder(t, dir, "a.cim", nil)
+	if _, err := Create(dir, "a.cim", nil); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("second writer of one name: %v", err)
+	}
+	b := newBuilder(t, dir, "b.cim", nil)
+	a.file("f", Meta{}, bytesOf(1, 100_000))
+	b.file("f", Meta{}, bytesOf(1, 100_000))
+	a.commit(dir, "a.cim")
+	b.commit(dir, "b.cim")
+	onlyFiles(t, dir, 10)
+}

@@ -1,0 +1,161 @@
+package cimlayer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/layer"
+)
+
+// Store is a directory of layers that images share. A layer is named by its chain
+// ID, the digest of its content together with that of everything below it, so equal
+// layers over equal parents are one, whichever image brought them.
+//
+//	DIR/cim-layers/HEX.cim, region_*, objectid_*   the images
+//	DIR/layers/HEX/                                what stands beside each
+//	DIR/locks/HEX                                  empty; locked while a layer is made
+//
+// Any number of processes may use a store at once. A layer is made by one of them
+// while the others wait; a process that dies leaves nothing that counts.
+type Store struct{ dir string }
+
+// The directories of a store.
+const (
+	storeImages = "cim-layers"
+	storeLayers = "layers"
+	storeLocks  = "locks"
+)
+
+// OpenStore opens the store at dir and makes what does not exist of it.
+func OpenStore(dir string) (*Store, error) {
+	for _, d := range []string{storeImages, storeLayers, storeLocks} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return &Store{dir}, nil
+}
+
+// Dir returns the directory of the store.
+func (s *Store) Dir() string { return s.dir }
+
+// Location returns the place of a layer, whether it is there or not. chainID is a
+// digest, "sha256:HEX".
+func (s *Store) Location(chainID string) (Location, error) {
+	name, err := layerName(chainID)
+	if err != nil {
+		return Location{}, err
+	}
+	return Location{
+		Images: filepath.Join(s.dir, storeImages),
+		Name:   name + ".cim",
+		Files:  filepath.Join(s.dir, storeLayers, name),
+	}, nil
+}
+
+// layerName takes the digits of a digest: they are a file name on every system.
+func layerName(chainID string) (string, error) {
+	_, hex, ok := strings.Cut(chainID, ":")
+	if !ok || len(hex) < 32 || strings.Trim(hex, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("chain ID %.100q: %w", chainID, layer.ErrInvalidName)
+	}
+	return hex, nil
+}
+
+// Has reports whether a layer is there, whole.
+func (s *Store) Has(chainID string) (bool, error) {
+	loc, err := s.Location(chainID)
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Stat(loc.String())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Add makes a layer unless it is there, and reports whether it did. parents are the
+// chain IDs of the layers below it, the immediate parent first; they must be there.
+// fill writes the entries; the store commits. A base layer that is there without the
+// hives that opts ask for is an error, ErrNoHive. Two processes, or goroutines, that add
+// the same layer do the work once: the second waits and finds it done.
+func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill func(layer.Writer) error, opts ...Option) (made bool, err error) {
+	loc, err := s.Location(chainID)
+	if err != nil {
+		return false, err
+	}
+	if there, err := s.Has(chainID); there || err != nil {
+		return false, errors.Join(err, s.hives(loc, len(parents), opts))
+	}
+	var chain []Location
+	for _, p := range parents {
+		l, err := s.Location(p)
+		if err != nil {
+			return false, err
+		}
+		chain = append(chain, l)
+	}
+	name, _ := layerName(chainID)
+	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if there, err := s.Has(chainID); there || err != nil {
+		return false, errors.Join(err, s.hives(loc, len(parents), opts))
+	}
+	// Whoever held the lock and died may have published the files and not the image,
+	// which is what counts.
+	if err := os.RemoveAll(loc.Files); err != nil {
+		return false, err
+	}
+	w, err := Create(loc, chain, opts...)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	if err := fill(w); err != nil {
+		return false, err
+	}
+	return true, w.Commit()
+}
+
+// hives refuses a base layer that is there, but was made by somebody who did not
+// mind that it lacks hives.
+func (s *Store) hives(loc Location, parents int, opts []Option) error {
+	var o options
+	for _, f := range opts {
+		f(&o)
+	}
+	if parents > 0 || o.missing == LeaveMissing {
+		return nil
+	}
+	for _, n := range hives.All() {
+		_, err := findFold(filepath.Join(loc.Files, hives.HivesDir), n.File(hives.Base))
+		if errors.Is(err, fs.ErrNotExist) {
+			return fail("use cim layer", loc.String(), "", fmt.Errorf("it was put into the store without %s: %w: %w", n.Path(hives.Base), ErrHive, ErrNoHive))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Open opens the image of a layer, which shows the layer and everything below it.
+func (s *Store) Open(chainID string) (*cimfs.Image, error) {
+	loc, err := s.Location(chainID)
+	if err != nil {
+		return nil, err
+	}
+	return cimfs.Open(loc.Images, loc.Name)
+}

@@ -1,0 +1,183 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
+)
+
+// maxHive is the largest hive that is taken out of a layer: the base block and 2 GiB
+// of bins, more than Windows loads.
+const maxHive = 2<<30 + 4096
+
+// Hives are the hives of a chain of layers, taken out into temporary files.
+type Hives struct {
+	// Entries is how many entries of layers were looked at to find them.
+	Entries int64
+
+	dir    string
+	layers []hiveLayer // base first
+}
+
+// hiveLayer is the part of one layer.
+type hiveLayer map[hives.Form]map[hives.Name]string
+
+// OpenHive implements hives.Layer.
+func (l hiveLayer) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
+	p, ok := l[f][n]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return regf.Open(p, nil)
+}
+
+// FindHives takes the named hives, all five without names, out of a chain of layers,
+// base first, in every form that the layers have. Each layer is read once and to its
+// end, the base only until all names are found: deltas stand at the end of a layer,
+// the hives of a base stand in the middle. The caller closes the result.
+func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) (h *Hives, err error) {
+	if len(names) == 0 {
+		names = hives.All()
+	}
+	dir, err := os.MkdirTemp("", "mullion-hives-")
+	if err != nil {
+		return nil, err
+	}
+	h = &Hives{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.Close())
+			h = nil
+		}
+	}()
+	for i, src := range layers {
+		found := hiveLayer{}
+		h.layers = append(h.layers, found)
+		if err := h.find(ctx, src, i, found, names); err != nil {
+			return h, fmt.Errorf("find hives in layer %d: %w", i, err)
+		}
+	}
+	return h, nil
+}
+
+func (h *Hives) find(ctx context.Context, src layer.Source, index int, found hiveLayer, names []hives.Name) (err error) {
+	r, err := src.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		e, err := r.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		h.Entries++
+		n, form, ok := hives.Match(e.Path)
+		if !ok || e.Kind != layer.File || !slices.Contains(names, n) {
+			continue
+		}
+		if form == hives.Config && index > 0 {
+			continue // a file like others, see hives.Chain
+		}
+		if found[form] == nil {
+			found[form] = map[hives.Name]string{}
+		}
+		if found[form][n] != "" {
+			return &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: layer.ErrDuplicate}
+		}
+		path := filepath.Join(h.dir, fmt.Sprintf("%d-%s", index, n.File(form)))
+		if err := takeOut(r, path); err != nil {
+			return &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: err}
+		}
+		found[form][n] = path
+		if index == 0 && form == hives.Config && len(found[form]) == len(names) {
+			return nil
+		}
+	}
+}
+
+// takeOut copies the main stream of the current entry to a file.
+func takeOut(r layer.Reader, path string) error {
+	s, err := r.NextStream()
+	if err == io.EOF {
+		s, err = &layer.Stream{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	if s.Size > maxHive {
+		return &layer.LimitError{Limit: "hive size", Max: maxHive}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if s.Size > 0 {
+		_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 1<<18))
+	}
+	return errors.Join(err, f.Close())
+}
+
+// Open gives one hive as a container sees it, all deltas merged. Without a base
+// hive that is hives.ErrNoBase. The caller closes it before h.
+func (h *Hives) Open(n hives.Name) (*regf.Hive, error) {
+	chain := make([]hives.Layer, len(h.layers))
+	for i, l := range h.layers {
+		chain[len(chain)-1-i] = l
+	}
+	return hives.Chain(chain, n)
+}
+
+// OSVersion reads the build from the merged SOFTWARE hive.
+func (h *Hives) OSVersion() (v hives.OSVersion, err error) {
+	s, err := h.Open(hives.Software)
+	if err != nil {
+		return v, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return hives.OSVersionOf(s)
+}
+
+// Environment composes the environment of a process in a container with the given
+// configuration. Hives that the image lacks count as empty.
+func (h *Hives) Environment(config *Config) (env *hives.Env, err error) {
+	var reg hives.Registry
+	for _, x := range []struct {
+		name hives.Name
+		hive **regf.Hive
+	}{{hives.System, &reg.System}, {hives.Software, &reg.Software}, {hives.Default, &reg.Default}} {
+		s, err := h.Open(x.name)
+		if errors.Is(err, hives.ErrNoBase) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, s.Close()) }()
+		*x.hive = s
+	}
+	var user string
+	var words []string
+	if config != nil {
+		user, words = config.Config.User, config.Config.Env
+	}
+	return hives.Environment(reg, user, words)
+}
+
+// Close removes the temporary files.
+func (h *Hives) Close() error { return os.RemoveAll(h.dir) }

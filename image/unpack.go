@@ -1,0 +1,96 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/layer"
+)
+
+// CreateFunc begins to write one layer at path. Parents are the paths of the layers
+// below it, the immediate parent first.
+type CreateFunc func(path string, parents []string) (layer.Writer, error)
+
+// UnpackedLayer is an entry of layers.json, which Unpack leaves beside the layers.
+type UnpackedLayer struct {
+	Name    string      `json:"name"`    // in the folder
+	Parents []string    `json:"parents"` // immediate parent first
+	DiffID  blob.Digest `json:"diffID"`
+	ChainID blob.Digest `json:"chainID"`
+}
+
+// LayersFile and ConfigFile stand beside the layers in a folder that Unpack made.
+const (
+	LayersFile = "layers.json"
+	ConfigFile = "config.json"
+)
+
+// FolderName is the name of the layer in an unpacked image: its number and the begin
+// of its chain ID. Windows derives the identity of a layer from the last part of its
+// path, so layers of different content must not share it.
+func (l *Layer) FolderName() string { return fmt.Sprintf("%02d-%.12s", l.Index, l.ChainID.Hex()) }
+
+// Unpack writes every layer into the folder dir, which must not exist or be empty,
+// base first, and layers.json and the configuration beside them. Nothing stands at
+// dir before all layers are complete and verified.
+func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]UnpackedLayer, error) {
+	out, err := atomicfile.CreateDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	var done []UnpackedLayer
+	parents, names := []string{}, []string{}
+	for _, l := range i.layers {
+		path := filepath.Join(out.Path(), l.FolderName())
+		if err := l.unpack(ctx, path, parents, create); err != nil {
+			return nil, err
+		}
+		done = append(done, UnpackedLayer{l.FolderName(), names, l.DiffID, l.ChainID})
+		parents = append([]string{path}, parents...)
+		names = append([]string{l.FolderName()}, names...)
+	}
+	list, err := json.MarshalIndent(done, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	for name, raw := range map[string][]byte{LayersFile: append(list, '\n'), ConfigFile: i.rawConfig} {
+		if err := writeFile(filepath.Join(out.Path(), name), raw); err != nil {
+			return nil, err
+		}
+	}
+	return done, out.Commit()
+}
+
+// unpack writes one layer.
+func (l *Layer) unpack(ctx context.Context, path string, parents []string, create CreateFunc) error {
+	r, err := l.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := create(path, parents)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if _, err := layer.Copy(ctx, w, r, layer.WithLimits(l.img.opts.limits)); err != nil {
+		return err
+	}
+	return w.Commit()
+}
+
+func writeFile(name string, raw []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	return errors.Join(err, f.Sync(), f.Close())
+}

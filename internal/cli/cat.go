@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+	"github.com/spf13/cobra"
+)
+
+func newCatCommand(c *console) *cobra.Command {
+	var flags contentFlags
+	var out outputFlags
+	cmd := &cobra.Command{
+		Use:   "cat IMAGE|LAYER PATH[:STREAM]",
+		Short: "Print a file of an image or a layer",
+		Long: `Print a file, or an alternate stream of it, of an image as a container would see it,
+or of a single layer.
+
+` + referenceHelp,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, stream, _ := strings.Cut(args[1], ":")
+			path = insidePath(path)
+			source, done, err := flags.openLayer(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			if source != nil {
+				ref, isRef := parseLayerRef(args[0])
+				again := !isRef || ref.reopens()
+				return errors.Join(out.write(c, func(w io.Writer) error {
+					return catLayer(cmd.Context(), w, source, path, stream, again)
+				}), done())
+			}
+			view, done, err := flags.openView(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			return errors.Join(out.write(c, func(w io.Writer) error { return catView(w, view, path, stream) }), done())
+		},
+	}
+	flags.add(cmd)
+	out.add(cmd, "the content")
+	return cmd
+}
+
+func catView(w io.Writer, v *layer.View, path, stream string) error {
+	if _, err := v.Lookup(path); err != nil {
+		return notFound(path, err)
+	}
+	r, err := v.Open(path)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	e, err := r.Next()
+	if err != nil {
+		return err
+	}
+	return copyStream(w, r, e, stream)
+}
+
+// catLayer finds a file in a single layer. A hard link is followed if the layer can
+// be read again.
+func catLayer(ctx context.Context, w io.Writer, source layer.Source, path, stream string, again bool) error {
+	target, err := findIn(ctx, w, source, path, stream)
+	if err != nil || target == "" {
+		return err
+	}
+	if again {
+		target, err = findIn(ctx, w, source, target, stream)
+		if err == nil && target == "" || !errors.Is(err, fs.ErrNotExist) && err != nil {
+			return err
+		}
+	}
+	return hintf(fmt.Errorf("%s is a hard link to %s, which is not in this layer", path, target),
+		"give the image instead of the layer, or that path")
+}
+
+// findIn copies the file at path to w; for a hard link it returns the target instead.
+func findIn(ctx context.Context, w io.Writer, source layer.Source, path, stream string) (target string, err error) {
+	r, err := source.Open()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		e, err := r.Next()
+		if err == io.EOF {
+			return path, notFound(path, fs.ErrNotExist)
+		}
+		if err != nil {
+			return "", err
+		}
+		if !winfs.EqualFold(e.Path, path) || e.Kind == layer.Opaque {
+			continue
+		}
+		if e.Kind == layer.Link {
+			return e.Target, nil
+		}
+		return "", copyStream(w, r, e, stream)
+	}
+}
+
+// copyStream copies a stream of the current entry.
+func copyStream(w io.Writer, r layer.Reader, e *layer.Entry, stream string) error {
+	name := e.Path
+	if stream == "" {
+		switch {
+		case e.IsReparsePoint():
+			target := ""
+			if p, err := winfs.ParseReparse(e.Reparse); err == nil {
+				target = p.Target()
+			}
+			return fmt.Errorf("%s is a link to %q", name, target)
+		case e.Kind != layer.File:
+			return fmt.Errorf("%s is a %v", name, e.Kind)
+		}
+	}
+	for {
+		s, err := r.NextStream()
+		if err == io.EOF {
+			if stream == "" {
+				return nil
+			}
+			return fmt.Errorf("%s: no stream %q: %w", name, stream, fs.ErrNotExist)
+		}
+		if err != nil {
+			return err
+		}
+		if winfs.EqualFold(s.Name, stream) {
+			_, err := io.Copy(w, struct{ io.Reader }{r})
+			return err
+		}
+	}
+}

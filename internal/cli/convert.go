@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"github.com/mullion/mullion/layer"
+	"github.com/spf13/cobra"
+)
+
+func newConvertCommand(c *console) *cobra.Command {
+	var o layerOptions
+	cmd := &cobra.Command{
+		Use:   "convert SRC DST",
+		Short: "Convert one layer from any form to any other",
+		Long: `Convert one layer. Both are layer references. The destination is complete or absent.
+A layer directory of a layer that is not a base needs the layers below it, --parent,
+and so does a CIM that is a fork.
+
+` + referenceHelp,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.limits = c.limits
+			src, err := mustLayerRef(args[0])
+			if err != nil {
+				return err
+			}
+			dst, err := mustLayerRef(args[1])
+			if err != nil {
+				return err
+			}
+			r, err := src.open(cmd.Context(), c, &o)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			w, err := dst.create(cmd.Context(), c, &o)
+			if err != nil {
+				return about(args[1], err)
+			}
+			defer w.Close()
+			stats, err := layer.Copy(cmd.Context(), w, r, layer.WithLimits(c.limits))
+			if err != nil {
+				return err
+			}
+			if err := w.Commit(); err != nil {
+				return about(args[1], err)
+			}
+			c.notef("%d entries, %d bytes", stats.Entries, stats.Bytes)
+			return nil
+		},
+	}
+	o.addParents(cmd)
+	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress what is written: gzip, zstd or none")
+	o.cim.addNames(cmd)
+	cmd.Flags().BoolVar(&o.force, "force", false, "replace a destination file that exists")
+	return cmd
+}

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/mullion/mullion/image"
+	"github.com/spf13/cobra"
+)
+
+func newCopyCommand(c *console) *cobra.Command {
+	var flags imageFlags
+	var all, force bool
+	cmd := &cobra.Command{
+		Use:   "copy SRC DST",
+		Short: "Copy an image between registries, layouts and archives",
+		Long: `Copy an image. Manifests and blobs stay as they are, so that all digests hold; a
+docker archive keeps the configuration and plain layers alone. Everything is verified
+on the way. Of an index one Windows image is copied, or all of it with --all.
+
+Foreign layers, which may not be distributed, are not pushed to registries without
+--foreign; they stay at their URLs.
+
+` + referenceHelp,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts, err := flags.options(c)
+			if err != nil {
+				return err
+			}
+			opts = append(opts, c.layerProgress())
+			if all {
+				opts = append(opts, image.WithAll())
+			}
+			if force {
+				opts = append(opts, image.WithForce())
+			}
+			done, err := image.Copy(cmd.Context(), args[0], args[1], opts...)
+			if errors.Is(err, fs.ErrExist) {
+				return hintf(about(args[1], err), "--force replaces an archive; a folder must be an OCI layout or empty")
+			}
+			if err != nil {
+				return imageHint(err)
+			}
+			c.stopProgress()
+			for _, d := range done.Omitted {
+				c.warnf("foreign layer %s was left at its URLs", d.Digest)
+			}
+			if c.json {
+				return c.printJSON(copied{string(done.Digest), done.Images, done.Blobs, done.Bytes, len(done.Omitted)})
+			}
+			return c.printf("%s\n", done.Digest)
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "copy all of an index")
+	cmd.Flags().BoolVar(&force, "force", false, "replace an archive that exists")
+	return cmd
+}
+
+// copied is what `mullion copy --json` says.
+type copied struct {
+	Digest  string `json:"digest"`
+	Images  int    `json:"images"`
+	Blobs   int    `json:"blobs"`
+	Bytes   int64  `json:"bytes"`
+	Omitted int    `json:"omitted"`
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/layer"
+	"github.com/spf13/cobra"
+)
+
+// imageFlags are those of every command that takes an image reference.
+type imageFlags struct {
+	platform  string
+	plainHTTP bool
+	foreign   bool
+}
+
+func (f *imageFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index what this host runs, `windows(10.0.20348)/amd64`")
+	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "speak HTTP with registries")
+	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "get foreign layers from the URLs that a file names")
+}
+
+// options turns the flags into those of package image.
+func (f *imageFlags) options(c *console) ([]image.Option, error) {
+	opts := []image.Option{image.WithLimits(c.limits)}
+	if f.platform != "" {
+		p, err := image.ParsePlatform(f.platform)
+		if err != nil {
+			return nil, usagef("--platform: %v", err)
+		}
+		opts = append(opts, image.WithPlatform(p))
+	}
+	if f.plainHTTP {
+		opts = append(opts, image.WithPlainHTTP())
+	}
+	if f.foreign {
+		opts = append(opts, image.WithForeign())
+	}
+	return opts, nil
+}
+
+// progress draws a bar for every layer that is read.
+func (c *console) layerProgress() image.Option {
+	return image.WithProgress(func(l *image.Layer) (func(int64), func()) {
+		b := c.progress(fmt.Sprintf("layer %d", l.Index), l.Descriptor.Size)
+		return b.add, b.done
+	})
+}
+
+// open opens an image.
+func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...image.Option) (*image.Image, error) {
+	opts, err := f.options(c)
+	if err != nil {
+		return nil, err
+	}
+	img, err := image.Open(ctx, ref, append(opts, more...)...)
+	return img, imageHint(err)
+}
+
+// imageHint adds advice to errors of package image.
+func imageHint(err error) error {
+	var many *image.AmbiguousError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &many):
+		c := many.Candidates[0]
+		if c.Name != "" {
+			return hintf(err, "name one by its tag or by --platform, as in --platform '%s'", c.Platform)
+		}
+		return hintf(err, "choose one, as in --platform '%s'", c.Platform)
+	case errors.Is(err, image.ErrReference):
+		return hintf(err, "see mullion --help for the forms of a reference")
+	case errors.Is(err, image.ErrMissingBlob):
+		return hintf(err, "a foreign layer is fetched from its URLs with --foreign")
+	}
+	return err
+}
+
+// limitFlag is --limit NAME=N.
+type limitFlag struct{ limits *layer.Limits }
+
+func (f limitFlag) String() string { return "" }
+func (f limitFlag) Type() string   { return "NAME=N" }
+
+func (f limitFlag) Set(s string) error {
+	var name string
+	var n int64
+	for i := range s {
+		if s[i] == '=' {
+			name = s[:i]
+			if _, err := fmt.Sscanf(s[i+1:]+"\n", "%d\n", &n); err != nil {
+				return fmt.Errorf("%q is not a number", s[i+1:])
+			}
+			break
+		}
+	}
+	fields := map[string]*int64{
+		"entries": &f.limits.Entries, "file-size": &f.limits.FileSize, "total-size": &f.limits.TotalSize,
+		"streams": &f.limits.Streams, "metadata": &f.limits.MetadataLen, "ratio": &f.limits.Ratio,
+	}
+	p, ok := fields[name]
+	if !ok {
+		return errors.New("want entries, file-size, total-size, streams, metadata or ratio, = and a number; -1 is no limit")
+	}
+	*p = n
+	return nil
+}

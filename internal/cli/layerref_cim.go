@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/layer"
+)
+
+// cimFormat is cim:FILE.cim, a CimFS image; with a parent a fork of it.
+var cimFormat = &layerFormat{
+	scheme: "cim",
+	open: func(_ context.Context, _ *console, name string, _ *layerOptions) (layer.Reader, error) {
+		im, err := openCIM(name)
+		if err != nil {
+			return nil, err
+		}
+		return &cimReader{cimlayer.NewImageReader(im), im}, nil
+	},
+	create: func(_ context.Context, c *console, name string, o *layerOptions) (layer.Writer, error) {
+		opts, err := o.cim.options()
+		if err != nil {
+			return nil, err
+		}
+		parent, err := o.parentCIM(name)
+		if err != nil {
+			return nil, err
+		}
+		return c.createCIM(name, parent, opts)
+	},
+}
+
+// parentCIM returns the file name of the image that a new one is forked from, "" if
+// it has no parent. An image shows the whole tree, so its immediate parent is all
+// that it needs.
+func (o *layerOptions) parentCIM(name string) (string, error) {
+	if len(o.parents) == 0 {
+		return "", nil
+	}
+	ref, err := mustLayerRef(o.parents[0])
+	if err != nil {
+		return "", err
+	}
+	if ref.format.scheme != "cim" {
+		return "", usagef("--parent %s: an image is forked from an image, cim:FILE.cim", o.parents[0])
+	}
+	dir, parent := splitFile(ref.name)
+	if out, _ := splitFile(name); !sameDir(dir, out) {
+		return "", usagef("%s: a fork lies in the directory of its parent, %s", name, dir)
+	}
+	return parent, nil
+}

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/wclayer"
+)
+
+// wclayerFormat is wclayer:DIR, a final layer directory or a transport directory.
+var wclayerFormat = &layerFormat{
+	scheme: "wclayer",
+	open: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Reader, error) {
+		return wclayer.Open(name, wclayer.WithLimits(o.limits))
+	},
+	create: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Writer, error) {
+		parents, err := o.parentFolders()
+		if err != nil {
+			return nil, err
+		}
+		return wclayer.Create(name, parents, wclayer.WithLimits(o.limits))
+	},
+}
+
+// parentFolders returns the folders that --parent names.
+func (o *layerOptions) parentFolders() ([]string, error) {
+	var dirs []string
+	for _, p := range o.parents {
+		ref, err := mustLayerRef(p)
+		if err != nil {
+			return nil, err
+		}
+		if ref.format.scheme != "wclayer" {
+			return nil, usagef("--parent %s: a layer directory has layer directories below it, wclayer:DIR", p)
+		}
+		dirs = append(dirs, ref.name)
+	}
+	return dirs, nil
+}

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+	"github.com/spf13/cobra"
+)
+
+// contentFlags say what of a reference is looked at.
+type contentFlags struct {
+	image   imageFlags
+	options layerOptions
+	layer   int
+}
+
+func (f *contentFlags) add(cmd *cobra.Command) {
+	f.image.add(cmd)
+	cmd.Flags().IntVar(&f.layer, "layer", -1, "look at layer `N` of an image alone, 0 is the base")
+}
+
+// openLayer opens a single layer: a layer reference, or --layer of an image. Without
+// either it returns nil: the merged view is meant. The function closes what was opened.
+func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (layer.Source, func() error, error) {
+	f.options.limits = c.limits
+	if ref, ok := parseLayerRef(text); ok {
+		if f.layer >= 0 {
+			return nil, nil, usagef("--layer is for images, %s is a layer", text)
+		}
+		return ref.source(ctx, c, &f.options), func() error { return nil }, nil
+	}
+	if f.layer < 0 {
+		return nil, nil, nil
+	}
+	img, err := f.image.open(ctx, c, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.layer >= len(img.Layers()) {
+		img.Close()
+		return nil, nil, usagef("--layer %d: the image has %d layers, from 0", f.layer, len(img.Layers()))
+	}
+	return img.Layers()[f.layer].Source(ctx), img.Close, nil
+}
+
+// openView opens the merged view of an image.
+func (f *contentFlags) openView(ctx context.Context, c *console, text string) (*layer.View, func() error, error) {
+	img, err := f.image.open(ctx, c, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	view, err := img.Union(ctx)
+	if err != nil {
+		img.Close()
+		return nil, nil, imageHint(err)
+	}
+	return view, func() error { return errors.Join(view.Close(), img.Close()) }, nil
+}
+
+// lister prints a listing.
+type lister struct {
+	c               *console
+	path            string // directory or file to list, "" is the root
+	long, recursive bool
+}
+
+func newLsCommand(c *console) *cobra.Command {
+	var flags contentFlags
+	l := lister{c: c}
+	cmd := &cobra.Command{
+		Use:   "ls IMAGE|LAYER [PATH]",
+		Short: "List files of an image or a layer",
+		Long: `List what is in a directory of an image, as a container would see it, or of a single
+layer with its whiteouts. -l adds attributes, kind, size, creation and write time, and
+owner; --json says everything, one object a line. The kinds are f file, d directory, h
+hard link, w whiteout, o opaque whiteout.
+
+` + referenceHelp,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				l.path = insidePath(args[1])
+			}
+			source, done, err := flags.openLayer(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			if source != nil {
+				return errors.Join(l.layer(cmd.Context(), source), done())
+			}
+			view, done, err := flags.openView(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			return errors.Join(l.view(view), done())
+		},
+	}
+	cmd.Flags().BoolVarP(&l.long, "long", "l", false, "print attributes, size, times and owner")
+	cmd.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list what is below, too")
+	flags.add(cmd)
+	return cmd
+}
+
+// view lists from the merged view.
+func (l *lister) view(v *layer.View) error {
+	it, err := v.Lookup(l.path)
+	if err != nil {
+		return notFound(l.path, err)
+	}
+	if it.Kind != layer.Dir {
+		return l.item(it)
+	}
+	items := v.Children(l.path)
+	if l.recursive {
+		items = v.Walk(l.path)
+	}
+	for it, err := range items {
+		if err != nil {
+			return err
+		}
+		if err := l.item(it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lister) item(it *layer.Item) error {
+	entry := listEntry(&it.Entry)
+	entry.Layer, entry.Links = &it.Layer, it.Links
+	return entry.print(l.c, l.long, l.name(it.Path))
+}
+
+// name is the last part of a path, or with -R all of it.
+func (l *lister) name(path string) string {
+	if l.recursive {
+		return path
+	}
+	_, base := winfs.SplitPath(path)
+	return base
+}
+
+// layer lists a single layer in the order in which it is stored.
+func (l *lister) layer(ctx context.Context, source layer.Source) error {
+	r, err := source.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	found := l.path == ""
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		e, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		at := winfs.EqualFold(e.Path, l.path)
+		below := l.path == "" || winfs.Under(e.Path, l.path)
+		found = found || at || below
+		if parent, _ := winfs.SplitPath(e.Path); !l.recursive && below && !winfs.EqualFold(parent, l.path) {
+			continue
+		}
+		if !below && (!at || e.Kind == layer.Dir || e.Kind == layer.Opaque) {
+			continue
+		}
+		if err := l.entry(r, e); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return notFound(l.path, fs.ErrNotExist)
+	}
+	return nil
+}
+
+func (l *lister) entry(r layer.Reader, e *layer.Entry) error {
+	entry := listEntry(e)
+	if l.c.json {
+		for {
+			s, err := r.NextStream()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if s.Name != "" {
+				entry.Streams = append(entry.Streams, listedData{wtf8(s.Name), s.Size})
+			}
+		}
+	}
+	return entry.print(l.c, l.long, l.name(e.Path))
+}
+
+// notFound says that a path does not exist in a reference.
+func notFound(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		var where *layer.Error
+		if errors.As(err, &where) {
+			return fmt.Errorf("%s: %w", path, where.Err)
+		}
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return err
+}
