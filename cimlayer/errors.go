@@ -8,4 +8,6 @@ var (
 	ErrChain = errors.New("invalid chain of parent layers")
 	// ErrHive says that a hive of a layer is missing or cannot be used.
 	ErrHive = errors.New("hive of the layer cannot be used")
+	// ErrNoHive says that a base layer lacks a hive; see WithMissingHives.
+	ErrNoHive = errors.New("the layer has no such hive")
 )

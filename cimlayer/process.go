@@ -30,7 +30,7 @@ func (w *Writer) processBase() error {
 			case LeaveMissing:
 				continue
 			case RefuseMissing:
-				return fmt.Errorf("base layer has no %s: %w", n.Path(hives.Config), ErrHive)
+				return fmt.Errorf("base layer without %s: %w: %w", n.Path(hives.Config), ErrHive, ErrNoHive)
 			}
 			if err := w.createHive(n); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/atomicfile"
 	"github.com/mullion/mullion/layer"
 )
@@ -84,7 +85,8 @@ func (s *Store) Has(chainID string) (bool, error) {
 
 // Add makes a layer unless it is there, and reports whether it did. parents are the
 // chain IDs of the layers below it, the immediate parent first; they must be there.
-// fill writes the entries; the store commits. Two processes, or goroutines, that add
+// fill writes the entries; the store commits. A base layer that is there without the
+// hives that opts ask for is an error, ErrNoHive. Two processes, or goroutines, that add
 // the same layer do the work once: the second waits and finds it done.
 func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill func(layer.Writer) error, opts ...Option) (made bool, err error) {
 	loc, err := s.Location(chainID)
@@ -92,7 +94,7 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		return false, err
 	}
 	if there, err := s.Has(chainID); there || err != nil {
-		return false, err
+		return false, errors.Join(err, s.hives(loc, len(parents), opts))
 	}
 	var chain []Location
 	for _, p := range parents {
@@ -109,7 +111,7 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if there, err := s.Has(chainID); there || err != nil {
-		return false, err
+		return false, errors.Join(err, s.hives(loc, len(parents), opts))
 	}
 	// Whoever held the lock and died may have published the files and not the image,
 	// which is what counts.
@@ -125,6 +127,28 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		return false, err
 	}
 	return true, w.Commit()
+}
+
+// hives refuses a base layer that is there, but was made by somebody who did not
+// mind that it lacks hives.
+func (s *Store) hives(loc Location, parents int, opts []Option) error {
+	var o options
+	for _, f := range opts {
+		f(&o)
+	}
+	if parents > 0 || o.missing == LeaveMissing {
+		return nil
+	}
+	for _, n := range hives.All() {
+		_, err := findFold(filepath.Join(loc.Files, hives.HivesDir), n.File(hives.Base))
+		if errors.Is(err, fs.ErrNotExist) {
+			return fail("use cim layer", loc.String(), "", fmt.Errorf("it was put into the store without %s: %w: %w", n.Path(hives.Base), ErrHive, ErrNoHive))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Open opens the image of a layer, which shows the layer and everything below it.

@@ -1,8 +1,13 @@
-// Package hello makes hello.tar, a small Windows image with one of everything that a
-// layer can hold: a base layer and an application layer with a whiteout, a hard link
-// into the base, an alternate stream, symbolic links and a junction, extended
-// attributes, and descriptors. It is what the README unpacks, and a worked example
-// of writing layers with this library.
+// Package hello makes hello.tar, a Windows image in miniature with one of everything
+// that a layer can hold. The base layer has the five registry hives of a Windows
+// Server 2022 that is not there, and System32 with one program, which prints a line;
+// the application layer has a delta hive that adds, changes and deletes keys and
+// values, a whiteout, a hard link into the base, an alternate stream, symbolic links
+// and a file whose name is not ASCII. There are a junction, extended attributes and
+// security descriptors. It is what the README unpacks, and a worked example of
+// writing layers with this library.
+//
+// Everything in it is made by this package, and the same bytes each time.
 package hello
 
 //go:generate go run ./generate
@@ -18,6 +23,7 @@ import (
 	"time"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/layer"
@@ -53,7 +59,7 @@ func Write(ctx context.Context, archive string) error {
 			Config: ocispec.ImageConfig{
 				User: "ContainerUser",
 				Env:  []string{`PATH=C:\Windows\System32;C:\Windows`},
-				Cmd:  []string{"cmd", "/c", `type C:\hello\hello.txt`},
+				Cmd:  []string{`C:\Windows\System32\hello.exe`},
 			},
 		},
 		Layers: []imagetest.Layer{{Tar: base, Format: blob.Gzip}, {Tar: app, Format: blob.Gzip}},
@@ -87,12 +93,16 @@ func baseLayer(b *builder) {
 	b.dir(`Files\Windows`, 0)
 	b.dir(`Files\Windows\System32`, 0)
 	b.dir(`Files\Windows\System32\config`, 0)
+	for _, n := range hives.All() {
+		b.hive(n.Path(hives.Config), baseHive(n))
+	}
 	b.dir(`Files\Windows\System32\drivers`, 0)
 	b.dir(`Files\Windows\System32\drivers\etc`, 0)
 	b.file(`Files\Windows\System32\drivers\etc\hosts`, 0, "127.0.0.1 localhost\r\n::1 localhost\r\n")
 	b.withEAs(`Files\Windows\System32\kernel.txt`, "Extended attributes hold what Windows knows of its own files.\r\n",
 		winfs.EA{Name: "$KERNEL.PURGE.ESBCACHE", Value: []byte{1, 0, 0, 0}},
 		winfs.EA{Name: "$CI.CATALOGHINT", Flags: 0x80, Value: []byte("hello.cat")})
+	b.file(`Files\Windows\System32\hello.exe`, 0, string(program("Hello from a Windows program.\r\n")))
 	b.file(`Files\Windows\win.ini`, 0, "; for 16-bit app support\r\n[fonts]\r\n[extensions]\r\n")
 	b.link(`Files\Windows\hosts`, symlink(`System32\drivers\etc\hosts`), 0)
 }
@@ -110,6 +120,9 @@ func appLayer(b *builder) {
 	b.link(`Files\hello\system`, symlink(`C:\Windows\System32`), winfs.AttrDirectory)
 	b.file(`Files\hello\Grüße 🪟.txt`, winfs.AttrReadOnly, "Names are UTF-16 on Windows.\r\n")
 	b.dir(`Hives`, 0)
+	for _, n := range []hives.Name{hives.Software, hives.System} {
+		b.hive(n.Path(hives.Delta), deltaHive(n))
+	}
 }
 
 // builder writes entries until the first error.
@@ -146,6 +159,19 @@ func (b *builder) entry(path, data string, more winfs.Attributes, eas []winfs.EA
 
 func (b *builder) file(path string, more winfs.Attributes, data string) {
 	b.entry(path, data, more, nil)
+}
+
+// hive adds what made a hive, unless that failed.
+func (b *builder) hive(path string, made func() ([]byte, error)) {
+	if b.err != nil {
+		return
+	}
+	data, err := made()
+	if err != nil {
+		b.err = err
+		return
+	}
+	b.file(path, 0, string(data))
 }
 
 func (b *builder) withEAs(path, data string, eas ...winfs.EA) { b.entry(path, data, 0, eas) }

@@ -22,9 +22,10 @@ var constructors = []func(*console) *cobra.Command{
 	newUnpackCommand,
 	newCopyCommand,
 	newCheckCommand,
-	newHiveCommand,
 	newDiffCommand,
+	newHiveCommand,
 	newCIMCommand,
+	newMountCommand,
 	newVersionCommand,
 	newManCommand,
 }

@@ -1,0 +1,187 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/layer"
+)
+
+// StoredLayer is one layer of an image in a store.
+type StoredLayer struct {
+	ChainID blob.Digest `json:"chainID"`
+	DiffID  blob.Digest `json:"diffID"`
+	Image   string      `json:"image"` // from the store's directory, with slashes
+	Files   string      `json:"files"` // what stands beside it, likewise
+
+	Made bool `json:"-"` // by this call; otherwise it was there
+}
+
+// StoredImage is the record of an image in a store, images/HEX.json, where HEX is
+// the digest of the manifest. The configuration stands beside it, as
+// images/HEX.config.json. A record is written when all its layers are there.
+type StoredImage struct {
+	Reference string        `json:"reference"`
+	Manifest  blob.Digest   `json:"manifest"`
+	Config    blob.Digest   `json:"config"`
+	Layers    []StoredLayer `json:"layers"` // base first
+}
+
+// storeRecords is the directory of records in a store.
+const storeRecords = "images"
+
+// UnpackStore puts every layer into a store as a CIM, base first, and then writes the
+// record of the image. A layer that is there is not read again, whichever image
+// brought it; of several processes that unpack the same layer one does the work.
+// While a layer is checked and made durable the next one is already being read.
+//
+// The image of the last layer shows the merged tree, Hives with the merged hives in
+// it. After an error the layers that were complete stay, verified; there is no record.
+func (i *Image) UnpackStore(ctx context.Context, store *cimlayer.Store, opts ...cimlayer.Option) ([]StoredLayer, error) {
+	ahead := &readAhead{ctx: ctx, layers: i.layers, store: store}
+	defer ahead.close()
+	var done []StoredLayer
+	var parents []string // immediate parent first
+	for n, l := range i.layers {
+		chain := string(l.ChainID)
+		made, err := store.Add(ctx, chain, parents, func(w layer.Writer) error {
+			r, err := ahead.take(n)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			if _, err := layer.Copy(ctx, w, r, layer.WithLimits(i.opts.limits)); err != nil {
+				return err
+			}
+			return ahead.begin(n + 1)
+		}, opts...)
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", l, err)
+		}
+		s, err := i.stored(store, l)
+		if err != nil {
+			return nil, err
+		}
+		s.Made = made
+		done = append(done, s)
+		parents = append([]string{chain}, parents...)
+	}
+	return done, i.record(ctx, store, done)
+}
+
+// stored describes a layer in the store.
+func (i *Image) stored(store *cimlayer.Store, l *Layer) (StoredLayer, error) {
+	loc, err := store.Location(string(l.ChainID))
+	if err != nil {
+		return StoredLayer{}, err
+	}
+	s := StoredLayer{ChainID: l.ChainID, DiffID: l.DiffID}
+	for _, p := range []struct {
+		to   *string
+		path string
+	}{{&s.Image, loc.String()}, {&s.Files, loc.Files}} {
+		rel, err := filepath.Rel(store.Dir(), p.path)
+		if err != nil {
+			return s, err
+		}
+		*p.to = filepath.ToSlash(rel)
+	}
+	return s, nil
+}
+
+// record writes the configuration and then the record, unless they are there.
+func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []StoredLayer) (err error) {
+	dir := filepath.Join(store.Dir(), storeRecords)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	name := i.Digest().Hex()
+	r := StoredImage{Reference: i.ref.String(), Manifest: i.Digest(), Config: blob.Digest(i.manifest.manifest.Config.Digest), Layers: layers}
+	if r.Layers == nil {
+		r.Layers = []StoredLayer{}
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	unlock, err := atomicfile.Lock(ctx, filepath.Join(dir, "."+name+".lock"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := replaceFile(filepath.Join(dir, name+".config.json"), i.rawConfig); err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(dir, name+".json"), append(text, '\n'))
+}
+
+// replaceFile gives a file a content, complete or not at all; it stays as it is if
+// it has it.
+func replaceFile(name string, content []byte) error {
+	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, content) {
+		return nil
+	}
+	f, err := atomicfile.Create(name, true)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	return f.Commit()
+}
+
+// readAhead opens the next layer while the one before it is being committed. A blob
+// reader runs ahead of its consumer by a few MiB, so the next layer is fetched and
+// inflated in that time.
+type readAhead struct {
+	ctx    context.Context
+	layers []*Layer
+	store  *cimlayer.Store
+	next   layer.Reader
+	index  int
+}
+
+// begin opens a layer that the store does not have. That the layer cannot be opened
+// is told when it is asked for.
+func (a *readAhead) begin(index int) error {
+	if index >= len(a.layers) {
+		return nil
+	}
+	l := a.layers[index]
+	if there, err := a.store.Has(string(l.ChainID)); there || err != nil {
+		return err
+	}
+	if r, err := l.Open(a.ctx); err == nil {
+		a.next, a.index = r, index
+	}
+	return nil
+}
+
+// take gives the reader of a layer to the caller, who closes it.
+func (a *readAhead) take(index int) (layer.Reader, error) {
+	if a.next != nil && a.index == index {
+		r := a.next
+		a.next = nil
+		return r, nil
+	}
+	a.close()
+	return a.layers[index].Open(a.ctx)
+}
+
+// close gives up what was opened and not taken.
+func (a *readAhead) close() {
+	if a.next != nil {
+		a.next.Close()
+		a.next = nil
+	}
+}
