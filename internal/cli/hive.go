@@ -42,7 +42,7 @@ environment variable SOURCE_DATE_EPOCH gives.`,
 	for _, sub := range []func(*console, *hiveFlags) *cobra.Command{
 		newHiveQueryCommand, newHiveAddCommand, newHiveDeleteCommand, newHiveExportCommand, newHiveImportCommand,
 		newHiveCompareCommand, newHiveDiffCommand, newHiveMergeCommand, newHiveDumpCommand, newHiveCheckCommand,
-		newHiveRecoverCommand, newHiveNewCommand,
+		newHiveRecoverCommand, newHiveNewCommand, newHiveOSVersionCommand, newHiveEnableCimBootCommand,
 	} {
 		cmd.AddCommand(sub(c, f))
 	}
