@@ -36,7 +36,7 @@ is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
 	for _, sub := range []func(*console, *hiveFlags) *cobra.Command{
 		newHiveQueryCommand, newHiveAddCommand, newHiveDeleteCommand, newHiveExportCommand, newHiveImportCommand,
 		newHiveCompareCommand, newHiveDiffCommand, newHiveMergeCommand, newHiveDumpCommand, newHiveCheckCommand,
-		newHiveRecoverCommand, newHiveNewCommand,
+		newHiveRecoverCommand, newHiveNewCommand, newHiveOSVersionCommand, newHiveEnableCimBootCommand,
 	} {
 		cmd.AddCommand(sub(c, f))
 	}
