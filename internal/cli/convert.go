@@ -50,6 +50,7 @@ and so does a CIM that is a fork.
 	o.addParents(cmd)
 	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress what is written: gzip, zstd or none")
 	o.cim.addNames(cmd)
+	cmd.Flags().BoolVar(&o.transport, "transport", false, "write a transport directory instead of a final layer directory")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace a destination file that exists")
 	return cmd
 }
