@@ -191,6 +191,15 @@ func (c *checker) wrong(rule string, o RegionOffset, format string, args ...any)
 	return c.blame(rule, c.im.where(o, corrupt(format, args...)))
 }
 
+// unusual makes a warning about the bytes at o.
+func (c *checker) unusual(rule string, o RegionOffset, format string, args ...any) error {
+	f := Finding{Warning, rule, c.path(), "", o.Offset(), fmt.Sprintf(format, args...)}
+	if i := o.Region(); i < len(c.im.regions) {
+		f.File = c.im.regions[i].name()
+	}
+	return c.add(f)
+}
+
 // inFile makes a finding about a file of the set.
 func (c *checker) inFile(sev Severity, rule, file string, off int64, format string, args ...any) error {
 	return c.add(Finding{sev, rule, "", file, off, fmt.Sprintf(format, args...)})
@@ -440,9 +449,7 @@ func (c *checker) fileSystem() error {
 		standard = standard && c.upcase[u] == winfs.Upcase(uint16(u))
 	}
 	if !standard {
-		f, _ := findingOf("upcase", "", im.where(im.upcaseAt, corrupt("table differs from that of all genuine images")))
-		f.Severity = Warning
-		if err := c.add(f); err != nil {
+		if err := c.unusual("upcase", im.upcaseAt, "table differs from that of all genuine images"); err != nil {
 			return err
 		}
 	}

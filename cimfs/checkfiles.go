@@ -224,7 +224,7 @@ func compareUnits(a, b []uint16) int {
 func (c *checker) file(f *File) error {
 	r := &f.rec
 	if r.flags&^flagsKnown != 0 || c.im.version < V2 && r.flags&flagSparse != 0 {
-		if err := c.wrong("attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
+		if err := c.unusual("attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
 			return err
 		}
 	}

@@ -25,9 +25,7 @@ func (w *Writer) Commit() error {
 		}
 		return w.fault("commit", "", err)
 	}
-	if err := w.release(); err != nil {
-		return w.fault("close", "", err)
-	}
+	w.release() // what it cannot clear away, the next run will
 	return nil
 }
 
@@ -40,11 +38,14 @@ func (w *Writer) commit() error {
 	if err := p.failed(); err != nil {
 		return err
 	}
-	c := &committer{w: w, t: w.tree, p: p}
-	c.number()
-	root, err := c.tables()
+	root, err := (&committer{w: w, t: w.tree, p: p}).finish()
 	if err != nil {
 		return err
+	}
+	// The check needs memory of its own.
+	w.tree, w.streams, p.counted, p.free = nil, nil, nil, nil
+	for _, r := range p.regions {
+		r.inherited = nil
 	}
 	set := []*regionOut{} // in index order
 	for _, r := range p.regions {
@@ -53,7 +54,7 @@ func (w *Writer) commit() error {
 		}
 	}
 	slices.SortFunc(set, func(a, b *regionOut) int { return a.index - b.index })
-	content := sha256.New()
+	content := sha256.New() // of what determines the image
 	fmt.Fprintf(content, "CimFS version %d root %v\n", w.opts.Version, root)
 	if w.parent != nil {
 		for _, s := range w.parentSets() {
@@ -65,14 +66,12 @@ func (w *Writer) commit() error {
 		if err := r.finish(); err != nil {
 			return err
 		}
-		b := r.objectFile()
-		content.Write(b)
 		f, err := w.staging.create(fmt.Sprintf("objectid-%d", r.index))
 		if err != nil {
 			return err
 		}
 		r.objectOut = f
-		if err := f.writeAt(b, 0); err != nil {
+		if err := r.writeObjects(f, content); err != nil {
 			return err
 		}
 		files = append(files, r.f, f)
@@ -102,13 +101,20 @@ func (w *Writer) commit() error {
 			return err
 		}
 		if attempt == 0 {
-			if err := w.checkStaged(g, set); err != nil {
-				return err
-			}
-			for _, f := range files {
-				if err := f.sync(); err != nil {
-					return err
+			// A disk is slow to make things durable; meanwhile the check can run.
+			synced := make(chan error, 1)
+			go func() {
+				var err error
+				for _, f := range files {
+					if err == nil {
+						err = f.sync()
+					}
 				}
+				synced <- err
+			}()
+			checked := w.checkStaged(g, set)
+			if err := errors.Join(checked, <-synced); err != nil {
+				return err
 			}
 		} else if err := image.sync(); err != nil {
 			return err
@@ -149,7 +155,10 @@ func (w *Writer) commit() error {
 			return err
 		}
 		w.guid = g
-		return w.staging.syncDir(".")
+		if err := w.staging.syncDir("."); err != nil {
+			return errors.Join(err, w.staging.root.Remove(w.name))
+		}
+		return nil
 	}
 }
 
@@ -239,6 +248,12 @@ type committer struct {
 	ids   []FileID // new number of each node, nil if none changes
 	files int
 	buf   []byte
+}
+
+// finish writes all tables and returns the place of the file system object.
+func (c *committer) finish() (RegionOffset, error) {
+	c.number()
+	return c.tables()
 }
 
 // number closes the gaps that removed files left in the FileIDs.

@@ -129,7 +129,7 @@ func reseal(set memOpener, at int) {
 	var list []object
 	im.objects(0, func(o object) bool { list = append(list, o); return true })
 	for i := range list {
-		if o := &list[i]; o.at.Offset() <= int64(at) && int64(at) < o.at.Offset()+int64(o.length) {
+		if o := &list[i]; o.length <= uint64(len(region)) && o.at.Offset() <= int64(len(region))-int64(o.length) && o.at.Offset() <= int64(at) && int64(at) < o.at.Offset()+int64(o.length) {
 			o.digest = digestOf(region[o.at.Offset():][:o.length])
 		}
 	}

@@ -1,5 +1,7 @@
 package cimfs
 
+import "io"
+
 // regionOut is a region file in the making, with the objects in it.
 type regionOut struct {
 	s         *staging
@@ -93,20 +95,35 @@ func (r *regionOut) finish() error {
 	return f.truncate(r.end)
 }
 
-// objectFile encodes the object table of the region.
-func (r *regionOut) objectFile() []byte {
+// writeObjects writes the object table of the region to f and what it writes also
+// to sum. The list of objects is given up.
+func (r *regionOut) writeObjects(f *outFile, sum io.Writer) error {
 	r.objects.sort()
 	n := r.objects.list.len()
-	b := make([]byte, 0, objectHeaderSize+n*objectEntrySize)
+	if n > 1<<32-1 {
+		return because(ErrLimit, "more than 2^32 objects")
+	}
+	b := make([]byte, 0, 64<<10)
 	b = appendCommon(b, kindObjectID, objectHeaderSize, r.version)
 	b = le.AppendUint16(b, uint16(r.index))
 	b = append(b, byte(r.typ), 0, 0, 0, 0, 0)
 	b = le.AppendUint32(b, objectHeaderSize)
 	b = le.AppendUint32(b, uint32(n))
+	off := int64(0)
 	for i := range n {
 		b = r.objects.list.at(i).append(b)
+		if i < n-1 && len(b)+objectEntrySize <= cap(b) {
+			continue
+		}
+		if err := f.writeAt(b, off); err != nil {
+			return err
+		}
+		sum.Write(b)
+		off += int64(len(b))
+		b = b[:0]
 	}
-	return b
+	r.objects = nil
+	return nil
 }
 
 func appendCommon(b []byte, kind byte, length int, v Version) []byte {

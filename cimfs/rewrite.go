@@ -136,8 +136,8 @@ func (w *Writer) metaOf(f *File) (m recordMeta, hole bool, err error) {
 	if err != nil {
 		return m, false, err
 	}
-	m.flags = f.rec.flags & flagsKnown
-	if w.opts.Version < V2 {
+	m.flags = f.rec.flags // what is not understood is kept
+	if w.opts.Version < V2 && f.im.version >= V2 {
 		m.flags &^= flagSparse
 	}
 	m.tag = f.rec.reparseTag

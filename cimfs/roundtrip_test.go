@@ -147,25 +147,6 @@ func TestReadV2(t *testing.T) {
 	sameSets(t, readSet(t, dir), readSet(t, out)) // as version 3
 }
 
-func TestManyFiles(t *testing.T) {
-	for _, n := range []int{1022, 1023, 1024, 1025, 2047, 2048} {
-		dir := t.TempDir()
-		b := newBuilder(t, dir, "a.cim", nil)
-		for i := range n {
-			b.file(fmt.Sprintf("f%d", i), Meta{}, []byte(fmt.Sprint(i)))
-		}
-		b.commit(dir, "a.cim")
-		im, err := Open(dir, "a.cim")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if im.NumFiles() != int64(n+1) || im.tableCount != uint32((n+1+1023)/1024) {
-			t.Errorf("%d files: %d records in %d tables", n, im.NumFiles(), im.tableCount)
-		}
-		im.Close()
-	}
-}
-
 func TestReplaceAndRemove(t *testing.T) {
 	for _, v := range []Version{V1, V3} {
 		dir := t.TempDir()

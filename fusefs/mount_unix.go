@@ -44,6 +44,12 @@ func Mount(dir string, t Tree, opt *Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	// fusermount says it in its own words, on standard error.
+	if st, err := os.Stat(dir); err != nil {
+		return nil, err
+	} else if !st.IsDir() {
+		return nil, &fs.PathError{Op: "mount", Path: dir, Err: syscall.ENOTDIR}
+	}
 	root, err := t.Root()
 	if err != nil {
 		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}

@@ -12,7 +12,7 @@ var (
 	// make it whole: they are missing, damaged, older than the hive, or belong to
 	// another hive. The hive's last changes are lost; whoever wants the state
 	// before them must ask for it.
-	ErrNoUsableLog = errors.New("no transaction log fits the dirty hive")
+	ErrNoUsableLog error = &sentinel{text: "no transaction log fits the dirty hive", codes: [2]Errno{ErrorNotRegistryFile}}
 	// ErrNotLog says that a file is not a transaction log.
 	ErrNotLog = errors.New("not a transaction log")
 )
@@ -79,12 +79,9 @@ type LogReport struct {
 	Offset int64
 }
 
-// Limits of recovery. A log cannot make a hive grow by more than the logs hold
-// plus growthSlack, nor beyond maxBinsSize, the stable space of a hive.
-const (
-	maxBinsSize = 2 << 30
-	growthSlack = 16 << 20
-)
+// growthSlack limits recovery: a log cannot make a hive grow by more than the logs
+// hold plus this, nor beyond maxBins, the stable space of a hive.
+const growthSlack = 16 << 20
 
 // Recover replays transaction logs over the primary file of a hive and returns
 // the whole file as Windows would leave it: pages written, both sequence numbers
@@ -109,9 +106,9 @@ func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 		r.room += int64(len(l))
 	}
 	baseGood := logBaseValid(hive)
-	if baseGood && logField(hive, logOffSequence1) == logField(hive, logOffSequence2) {
+	if baseGood && u32(hive[hdrPrimary:]) == u32(hive[hdrSecondary:]) {
 		r.out.Clean = true
-		r.out.BinsSize = int64(logField(hive, logOffBinsSize))
+		r.out.BinsSize = int64(u32(hive[hdrBins:]))
 		return append([]byte(nil), hive...), &r.out, nil
 	}
 	parsed := make([]parsedLog, len(logs))
@@ -123,7 +120,7 @@ func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 	}
 	image, err := r.run(parsed, baseGood)
 	if err != nil {
-		return nil, &r.out, err
+		return nil, &r.out, (*Hive)(nil).opError("recover", "", -1, err)
 	}
 	return image, &r.out, nil
 }
@@ -144,11 +141,11 @@ func (r *recovery) run(logs []parsedLog, baseGood bool) ([]byte, error) {
 		plan = r.planOld(logs, baseGood)
 	}
 	if plan == nil {
-		return nil, fmt.Errorf("regf: recover: %w", ErrNoUsableLog)
+		return nil, ErrNoUsableLog
 	}
 	r.image = append([]byte(nil), r.hive...)
-	if len(r.image) < baseBlockBytes {
-		r.image = append(r.image, make([]byte, baseBlockBytes-len(r.image))...)
+	if len(r.image) < baseSize {
+		r.image = append(r.image, make([]byte, baseSize-len(r.image))...)
 	}
 	if !baseGood {
 		r.out.BaseBlockFrom = plan[0].log
@@ -162,7 +159,7 @@ func (r *recovery) run(logs []parsedLog, baseGood bool) ([]byte, error) {
 		}
 		r.grow(int64(e.binsSize))
 		for _, p := range e.pages {
-			copy(r.image[baseBlockBytes+int64(p.offset):], p.data)
+			copy(r.image[baseSize+int64(p.offset):], p.data)
 			if len(p.data) > 0 {
 				touched = append(touched, pageRange{int64(p.offset), int64(len(p.data))})
 			}
@@ -170,8 +167,8 @@ func (r *recovery) run(logs []parsedLog, baseGood bool) ([]byte, error) {
 			r.out.Bytes += int64(len(p.data))
 		}
 		if logs[step.log].format == LogNew {
-			flags := logField(r.image, logOffFlags)&^1 | e.flags&1
-			binary.LittleEndian.PutUint32(r.image[logOffFlags:], flags)
+			flags := u32(r.image[hdrFlags:])&^1 | e.flags&1
+			binary.LittleEndian.PutUint32(r.image[hdrFlags:], flags)
 		}
 		r.out.Format = logs[step.log].format
 		r.out.Entries++
@@ -185,22 +182,22 @@ func (r *recovery) run(logs []parsedLog, baseGood bool) ([]byte, error) {
 
 // grow makes the image long enough for bins of the size given.
 func (r *recovery) grow(bins int64) {
-	if need := baseBlockBytes + bins - int64(len(r.image)); need > 0 {
+	if need := baseSize + bins - int64(len(r.image)); need > 0 {
 		r.image = append(r.image, make([]byte, need)...)
 	}
 }
 
 // finish completes the base block: a primary file, clean, with its checksum.
 func (r *recovery) finish() ([]byte, error) {
-	if !isBin(r.image[baseBlockBytes:], 0) {
-		return nil, fmt.Errorf("regf: recover: first bin is damaged after replay: %w", ErrNoUsableLog)
+	if !isBin(r.image[baseSize:], 0) {
+		return nil, fmt.Errorf("first bin is damaged after replay: %w", ErrNoUsableLog)
 	}
 	put := func(off int, v uint32) { binary.LittleEndian.PutUint32(r.image[off:], v) }
-	put(logOffSequence1, r.out.LastSequence)
-	put(logOffSequence2, r.out.LastSequence)
-	put(logOffType, logTypePrimary)
-	put(logOffBinsSize, uint32(r.out.BinsSize))
-	put(logOffChecksum, logChecksum(r.image))
+	put(hdrPrimary, r.out.LastSequence)
+	put(hdrSecondary, r.out.LastSequence)
+	put(hdrType, 0)
+	put(hdrBins, uint32(r.out.BinsSize))
+	put(hdrChecksum, HeaderChecksum(r.image))
 	return r.image, nil
 }
 
@@ -211,39 +208,39 @@ type pageRange struct{ offset, size int64 }
 // the rest of the chain is not lost. Damage that no log wrote is left for the
 // reader to find.
 func (r *recovery) replaceBrokenBins(touched []pageRange) {
-	bins := r.image[baseBlockBytes : baseBlockBytes+r.out.BinsSize]
-	written := make([]uint64, len(bins)/logPage/64+1) // one bit for each page
+	bins := r.image[baseSize : baseSize+r.out.BinsSize]
+	written := make([]uint64, len(bins)/pageSize/64+1) // one bit for each page
 	for _, t := range touched {
-		for page := t.offset / logPage; page*logPage < t.offset+t.size && page*logPage < int64(len(bins)); page++ {
+		for page := t.offset / pageSize; page*pageSize < t.offset+t.size && page*pageSize < int64(len(bins)); page++ {
 			written[page/64] |= 1 << (page % 64)
 		}
 	}
-	for off := int64(0); off+binHeaderBytes <= int64(len(bins)); {
+	for off := int64(0); off+binHeader <= int64(len(bins)); {
 		if isBin(bins[off:], off) {
 			off += int64(binary.LittleEndian.Uint32(bins[off+8:]))
 			continue
 		}
-		if page := off / logPage; written[page/64]&(1<<(page%64)) == 0 {
+		if page := off / pageSize; written[page/64]&(1<<(page%64)) == 0 {
 			return
 		}
-		page := bins[off : off+logPage]
+		page := bins[off : off+pageSize]
 		clear(page)
 		copy(page, "hbin")
 		binary.LittleEndian.PutUint32(page[4:], uint32(off))
-		binary.LittleEndian.PutUint32(page[8:], logPage)
-		binary.LittleEndian.PutUint32(page[binHeaderBytes:], logPage-binHeaderBytes) // one free cell
+		binary.LittleEndian.PutUint32(page[8:], pageSize)
+		binary.LittleEndian.PutUint32(page[binHeader:], pageSize-binHeader) // one free cell
 		r.out.DummyBins = append(r.out.DummyBins, off)
-		off += logPage
+		off += pageSize
 	}
 }
 
 // isBin reports whether b begins with the header of the bin that stands at off,
 // and whether the bin fits.
 func isBin(b []byte, off int64) bool {
-	if len(b) < binHeaderBytes || string(b[:4]) != "hbin" {
+	if len(b) < binHeader || string(b[:4]) != "hbin" {
 		return false
 	}
 	size := int64(binary.LittleEndian.Uint32(b[8:]))
 	return int64(binary.LittleEndian.Uint32(b[4:])) == off &&
-		size >= logPage && size%logPage == 0 && size <= int64(len(b))
+		size >= pageSize && size%pageSize == 0 && size <= int64(len(b))
 }

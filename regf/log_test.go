@@ -91,7 +91,7 @@ func TestRecoverGenuine(t *testing.T) {
 			if rep.FirstSequence != c.first || c.last != 0 && rep.LastSequence != c.last {
 				t.Errorf("sequences %d to %d", rep.FirstSequence, rep.LastSequence)
 			}
-			if !logBaseValid(got) || logField(got, logOffSequence1) != logField(got, logOffSequence2) || logField(got, logOffType) != 0 {
+			if !logBaseValid(got) || u32(got[hdrPrimary:]) != u32(got[hdrSecondary:]) || u32(got[hdrType:]) != 0 {
 				t.Error("the result is not a clean primary file")
 			}
 			t.Logf("%d keys, %d values; %d entries, %d page runs, %d bytes, sequences %d to %d; logs %+v", k, v, rep.Entries, rep.Pages, rep.Bytes, rep.FirstSequence, rep.LastSequence, rep.Logs)
@@ -129,8 +129,8 @@ func TestRecoverLikeWindows10(t *testing.T) {
 		t.Errorf("%+v", rep)
 	}
 	// Windows counts one more write; all else in the base block is the same.
-	if logField(want, logOffSequence1) != rep.LastSequence+1 {
-		t.Errorf("Windows left sequence %d, the last entry is %d", logField(want, logOffSequence1), rep.LastSequence)
+	if u32(want[hdrPrimary:]) != rep.LastSequence+1 {
+		t.Errorf("Windows left sequence %d, the last entry is %d", u32(want[hdrPrimary:]), rep.LastSequence)
 	}
 	masked := bytes.Clone(got[:4096])
 	setBase(masked, rep.LastSequence+1, rep.LastSequence+1, 0)
@@ -147,7 +147,7 @@ func TestRecoverLikeWindows10(t *testing.T) {
 // recovered file by undoing every third page and logging what that page was.
 func TestRecoverLikeWindows7(t *testing.T) {
 	want := mustRead(t, "msuhanov_yarp/OldDirtyHive", "RecoveredHive_Windows7")
-	bins := int(logField(want, logOffBinsSize))
+	bins := int(u32(want[hdrBins:]))
 	hive := bytes.Clone(want)
 	for at := 4096 + 4096; at < 4096+bins; at += 3 * 4096 {
 		clear(hive[at : at+4096])
@@ -235,7 +235,7 @@ func fourEntries(seq uint32) (hive []byte, log1, log2 []byte) {
 // letters shows the fill of each bin.
 func letters(image []byte) string {
 	s := ""
-	for at := 4096; at < 4096+int(logField(image, logOffBinsSize)); at += 4096 {
+	for at := 4096; at < 4096+int(u32(image[hdrBins:])); at += 4096 {
 		s += string(image[at+100])
 	}
 	return s
@@ -271,7 +271,7 @@ func TestRecoverInterleaved(t *testing.T) {
 				t.Errorf("%#x: %s: %v %+v", seq, c.name, err, rep)
 				continue
 			}
-			if letters(got) != c.want || rep.LastSequence != c.last || logField(got, logOffSequence1) != c.last {
+			if letters(got) != c.want || rep.LastSequence != c.last || u32(got[hdrPrimary:]) != c.last {
 				t.Errorf("%#x: %s: %s, last %#x; want %s, %#x", seq, c.name, letters(got), rep.LastSequence, c.want, c.last)
 			}
 		}
@@ -450,7 +450,7 @@ func FuzzRecover(f *testing.F) {
 			if len(l) < 512 || string(l[:4]) != "regf" {
 				continue
 			}
-			binary.LittleEndian.PutUint32(l[0x1FC:], logChecksum(l))
+			binary.LittleEndian.PutUint32(l[0x1FC:], HeaderChecksum(l))
 			for off := 512; off+40 <= len(l) && string(l[off:off+4]) == "HvLE"; {
 				size := int(binary.LittleEndian.Uint32(l[off+4:]))
 				if size < 40 || off+size > len(l) {
@@ -467,7 +467,7 @@ func FuzzRecover(f *testing.F) {
 			}
 			return
 		}
-		if int64(len(got)) > int64(len(hive)+len(log1)+len(log2)+baseBlockBytes+growthSlack) {
+		if int64(len(got)) > int64(len(hive)+len(log1)+len(log2)+baseSize+growthSlack) {
 			t.Fatalf("%d bytes from %d", len(got), len(hive)+len(log1)+len(log2))
 		}
 		if rep.Clean {

@@ -1,54 +1,22 @@
 package regf
 
 import (
-	"encoding/binary"
 	"fmt"
 )
 
-// The fields of the base block that recovery reads and writes. A log begins with
-// a copy of the first sector of the base block (registry specification, 1.1).
+// File types of logs, and the unit in which logs are laid out: a log begins with a
+// copy of the first sector of the base block (registry specification, 1.13).
 const (
-	logOffSequence1 = 0x04
-	logOffSequence2 = 0x08
-	logOffTime      = 0x0C
-	logOffType      = 0x1C
-	logOffBinsSize  = 0x28
-	logOffFlags     = 0x90
-	logOffChecksum  = 0x1FC
-
-	logTypePrimary = 0
-	logTypeOld     = 1
-	logTypeOldNT   = 2
-	logTypeNew     = 6
-
-	baseBlockBytes = 4096
-	binHeaderBytes = 32
-	logSector      = 512
-	logPage        = 4096
+	logTypeOld   = 1
+	logTypeOldNT = 2
+	logTypeNew   = 6
+	logSector    = 512
 )
-
-func logField(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
-
-// logChecksum is the XOR of the first 127 words of a base block; the results 0 and
-// -1 are replaced, so that neither zeros nor ones pass.
-func logChecksum(b []byte) uint32 {
-	var x uint32
-	for i := 0; i < logOffChecksum; i += 4 {
-		x ^= binary.LittleEndian.Uint32(b[i:])
-	}
-	switch x {
-	case 0:
-		return 1
-	case 0xFFFFFFFF:
-		return 0xFFFFFFFE
-	}
-	return x
-}
 
 // logBaseValid reports whether b begins with a base block whose checksum is
 // right.
 func logBaseValid(b []byte) bool {
-	return len(b) >= logSector && string(b[:4]) == "regf" && logField(b, logOffChecksum) == logChecksum(b)
+	return len(b) >= logSector && string(b[:4]) == "regf" && u32(b[hdrChecksum:]) == HeaderChecksum(b)
 }
 
 // logEntry is one step of replay: pages to write and the state after them. An old
@@ -94,18 +62,18 @@ func parseLog(b []byte, room int64) parsedLog {
 		p.halt(0, "no base block: %w", ErrNotLog)
 		return p
 	}
-	p.sequence = logField(b, logOffSequence1)
-	switch typ := logField(b, logOffType); typ {
+	p.sequence = u32(b[hdrPrimary:])
+	switch typ := u32(b[hdrType:]); typ {
 	case logTypeOld, logTypeOldNT:
 		p.format = LogOld
 	case logTypeNew:
 		p.format = LogNew
 	default:
-		p.halt(logOffType, "file type %d: %w", typ, ErrNotLog)
+		p.halt(hdrType, "file type %d: %w", typ, ErrNotLog)
 		return p
 	}
 	if !logBaseValid(b) {
-		p.halt(logOffChecksum, "wrong checksum of the log's base block")
+		p.halt(hdrChecksum, "wrong checksum of the log's base block")
 		return p
 	}
 	p.valid = true
@@ -124,9 +92,9 @@ func sequenceBefore(a, b uint32) bool { return int32(a-b) < 0 }
 // checkBinsSize checks the size of the bins that a log announces.
 func checkBinsSize(size uint32, room int64) error {
 	switch {
-	case size == 0 || size%logPage != 0:
-		return fmt.Errorf("bins size %#x is not a positive multiple of %d", size, logPage)
-	case int64(size) > room || int64(size) > maxBinsSize:
+	case size == 0 || size%pageSize != 0:
+		return fmt.Errorf("bins size %#x is not a positive multiple of %d", size, pageSize)
+	case int64(size) > room || int64(size) > maxBins:
 		return fmt.Errorf("bins size %#x is more than hive and logs can fill", size)
 	}
 	return nil

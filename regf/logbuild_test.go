@@ -13,7 +13,7 @@ func setBase(b []byte, seq1, seq2, typ uint32) {
 	binary.LittleEndian.PutUint32(b[0x04:], seq1)
 	binary.LittleEndian.PutUint32(b[0x08:], seq2)
 	binary.LittleEndian.PutUint32(b[0x1C:], typ)
-	binary.LittleEndian.PutUint32(b[0x1FC:], logChecksum(b))
+	binary.LittleEndian.PutUint32(b[0x1FC:], HeaderChecksum(b))
 }
 
 type logRun struct {

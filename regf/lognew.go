@@ -92,13 +92,13 @@ func (r *recovery) planNew(logs []parsedLog, baseGood bool) []logStep {
 	if !baseGood {
 		return r.planNewBase(logs)
 	}
-	secondary := logField(r.hive, logOffSequence2)
+	secondary := u32(r.hive[hdrSecondary:])
 	var use []int
 	for i := range logs {
 		switch {
 		case logs[i].format != LogNew || !logs[i].valid:
 		case sequenceBefore(logs[i].sequence, secondary):
-			r.turnDown(i, logOffSequence1, "log starts at sequence %d, before the hive's %d", logs[i].sequence, secondary)
+			r.turnDown(i, hdrPrimary, "log starts at sequence %d, before the hive's %d", logs[i].sequence, secondary)
 		default:
 			use = append(use, i)
 		}
@@ -114,7 +114,7 @@ func (r *recovery) planNew(logs []parsedLog, baseGood bool) []logStep {
 	next := logs[use[0]].sequence
 	for _, i := range use {
 		if logs[i].sequence != next {
-			r.turnDown(i, logOffSequence1, "log starts at sequence %d where %d follows", logs[i].sequence, next)
+			r.turnDown(i, hdrPrimary, "log starts at sequence %d where %d follows", logs[i].sequence, next)
 			continue
 		}
 		plan = append(plan, stepsOf(i, &logs[i])...)

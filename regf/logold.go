@@ -9,13 +9,13 @@ import (
 // a bitmap with one bit for each 512-byte page of the bins, lowest bit first,
 // then, from the next sector on, the pages whose bits are set, packed.
 func (p *parsedLog) parseOld(room int64) {
-	if second := logField(p.data, logOffSequence2); second != p.sequence {
-		p.halt(logOffSequence1, "the log itself was not finished: sequences %d and %d", p.sequence, second)
+	if second := u32(p.data[hdrSecondary:]); second != p.sequence {
+		p.halt(hdrPrimary, "the log itself was not finished: sequences %d and %d", p.sequence, second)
 		return
 	}
-	binsSize := logField(p.data, logOffBinsSize)
+	binsSize := u32(p.data[hdrBins:])
 	if err := checkBinsSize(binsSize, room); err != nil {
-		p.halt(logOffBinsSize, "%w", err)
+		p.halt(hdrBins, "%w", err)
 		return
 	}
 	if len(p.data) < logSector+4 || string(p.data[logSector:logSector+4]) != "DIRT" {
@@ -71,19 +71,19 @@ func (r *recovery) planOld(logs []parsedLog, baseGood bool) []logStep {
 		if logs[i].format != LogOld || len(logs[i].entries) == 0 {
 			continue
 		}
-		logTime := binary.LittleEndian.Uint64(logs[i].data[logOffTime:])
+		logTime := binary.LittleEndian.Uint64(logs[i].data[hdrTime:])
 		switch {
 		case !have || logTime != stamp:
-			r.turnDown(i, logOffTime, "log was written at another time than the hive")
+			r.turnDown(i, hdrTime, "log was written at another time than the hive")
 		case !r.binsStayWhole(&logs[i].entries[0]):
 			r.turnDown(i, logSector, "its pages do not form hive bins")
 		case best < 0:
 			best = i
 		case sequenceBefore(logs[best].sequence, logs[i].sequence):
-			r.turnDown(best, logOffSequence1, "another log is newer")
+			r.turnDown(best, hdrPrimary, "another log is newer")
 			best = i
 		default:
-			r.turnDown(i, logOffSequence1, "another log is newer")
+			r.turnDown(i, hdrPrimary, "another log is newer")
 		}
 	}
 	if best < 0 {
@@ -95,13 +95,13 @@ func (r *recovery) planOld(logs []parsedLog, baseGood bool) []logStep {
 // hiveTime returns the time by which old logs are matched.
 func (r *recovery) hiveTime(baseGood bool) (uint64, bool) {
 	if baseGood {
-		return binary.LittleEndian.Uint64(r.hive[logOffTime:]), true
+		return binary.LittleEndian.Uint64(r.hive[hdrTime:]), true
 	}
 	const binOffTime = 0x14
-	if len(r.hive) < baseBlockBytes+binHeaderBytes || string(r.hive[baseBlockBytes:baseBlockBytes+4]) != "hbin" {
+	if len(r.hive) < baseSize+binHeader || string(r.hive[baseSize:baseSize+4]) != "hbin" {
 		return 0, false
 	}
-	return binary.LittleEndian.Uint64(r.hive[baseBlockBytes+binOffTime:]), true
+	return binary.LittleEndian.Uint64(r.hive[baseSize+binOffTime:]), true
 }
 
 // binsStayWhole reports whether every run of an old log that starts where a bin
@@ -110,14 +110,14 @@ func (r *recovery) hiveTime(baseGood bool) (uint64, bool) {
 // always checked.
 func (r *recovery) binsStayWhole(e *logEntry) bool {
 	for _, p := range e.pages {
-		if p.offset == 0 && (len(p.data) < binHeaderBytes || string(p.data[:4]) != "hbin") {
+		if p.offset == 0 && (len(p.data) < binHeader || string(p.data[:4]) != "hbin") {
 			return false
 		}
-		if p.offset%logPage != 0 || len(p.data) < binHeaderBytes || string(p.data[:4]) != "hbin" {
+		if p.offset%pageSize != 0 || len(p.data) < binHeader || string(p.data[:4]) != "hbin" {
 			continue
 		}
 		size := binary.LittleEndian.Uint32(p.data[8:])
-		if binary.LittleEndian.Uint32(p.data[4:]) != p.offset || size < logPage || size%logPage != 0 ||
+		if binary.LittleEndian.Uint32(p.data[4:]) != p.offset || size < pageSize || size%pageSize != 0 ||
 			int64(p.offset)+int64(size) > int64(e.binsSize) {
 			return false
 		}

@@ -136,13 +136,14 @@ func (s *salvager) scan() {
 func (s *salvager) inFree(off uint32) bool { return !hasBit(s.c.alloc, off) }
 
 func (s *salvager) key(off, at uint32) {
+	hdr := s.v.cellHdr
 	b := s.v.bins
-	if uint64(at)+nkSize > uint64(len(b)) || s.unused(off, nkSize+4) < nkSize+4 {
+	if uint64(at)+nkSize > uint64(len(b)) || s.unused(off, hdr+nkSize) < hdr+nkSize {
 		return
 	}
 	n := uint32(u16(b[at+nkNameLen:]))
 	latin := u16(b[at+nkFlags:])&flagNameLatin != 0
-	if n == 0 || n > 2*MaxKeyName || !latin && n%2 != 0 || s.unused(off, 4+nkSize+n) < 4+nkSize+n {
+	if n == 0 || n > 2*MaxKeyName || !latin && n%2 != 0 || s.unused(off, hdr+nkSize+n) < hdr+nkSize+n {
 		return
 	}
 	if u16(b[at+nkFlags:])&0xFC00&^0xF000 != 0 || u32(b[at+nkSubkeys:]) > uint32(len(b)/80) {
@@ -162,14 +163,15 @@ func (s *salvager) key(off, at uint32) {
 }
 
 func (s *salvager) value(off, at uint32) {
+	hdr := s.v.cellHdr
 	b := s.v.bins
-	if s.unused(off, vkSize+4) < vkSize+4 {
+	if s.unused(off, hdr+vkSize) < hdr+vkSize {
 		return
 	}
 	n := uint32(u16(b[at+vkNameLen:]))
 	flags := u16(b[at+vkFlags:])
 	latin := flags&vkLatin != 0
-	if n > 2*MaxValueName || !latin && n%2 != 0 || flags&^3 != 0 || s.unused(off, 4+vkSize+n) < 4+vkSize+n {
+	if n > 2*MaxValueName || !latin && n%2 != 0 || flags&^3 != 0 || s.unused(off, hdr+vkSize+n) < hdr+vkSize+n {
 		return
 	}
 	size := u32(b[at+vkDataSize:])
@@ -193,6 +195,7 @@ func (s *salvager) value(off, at uint32) {
 // data copies what is left of a value's data. It reports false where the value
 // can never have been right.
 func (s *salvager) data(v *RecoveredValue, off uint32) bool {
+	hdr := s.v.cellHdr
 	b := s.v.bins
 	size := uint32(v.Size)
 	if size == 0 {
@@ -203,29 +206,29 @@ func (s *salvager) data(v *RecoveredValue, off uint32) bool {
 		return false
 	}
 	take := func(off, size uint32) bool {
-		got := s.unused(off, size+4)
-		if got <= 4 || int(got) > s.room {
+		got := s.unused(off, size+hdr)
+		if got <= hdr || int(got) > s.room {
 			return false
 		}
-		v.Data = append(v.Data, b[off+s.v.cellHdr:min(off+got, uint32(len(b)))]...)
+		v.Data = append(v.Data, b[off+hdr:min(off+got, uint32(len(b)))]...)
 		s.room -= int(got)
-		return got == size+4
+		return got == size+hdr
 	}
 	if !s.v.bigData(size) {
 		v.Complete = take(off, size)
 		return true
 	}
-	at := off + s.v.cellHdr
-	if s.unused(off, 12) < 12 || u16(b[at:]) != sigDB {
+	at := off + hdr
+	if s.unused(off, hdr+8) < hdr+8 || u16(b[at:]) != sigDB {
 		return true
 	}
 	n, list := uint32(u16(b[at+2:])), u32(b[at+4:])
-	if list&7 != 0 || uint64(list)+4 > uint64(len(b)) || s.unused(list, 4+4*n) < 4+4*n {
+	if list&7 != 0 || uint64(list)+4 > uint64(len(b)) || s.unused(list, hdr+4*n) < hdr+4*n {
 		return true
 	}
 	left := size
 	for i := range n {
-		seg := u32(b[list+4+4*i:])
+		seg := u32(b[list+hdr+4*i:])
 		want := min(left, segmentSize)
 		if seg&7 != 0 || seg < binHeader || uint64(seg)+8 > uint64(len(b)) || !take(seg, want) {
 			return true
@@ -238,16 +241,17 @@ func (s *salvager) data(v *RecoveredValue, off uint32) bool {
 
 // attach gives values to the recovered keys that list them.
 func (s *salvager) attach() {
+	hdr := s.v.cellHdr
 	b := s.v.bins
 	for i := range s.out.Keys {
 		k := &s.out.Keys[i]
-		at := k.Offset + s.v.cellHdr
+		at := k.Offset + hdr
 		n, list := u32(b[at+nkValues:]), u32(b[at+nkValueList:])
-		if n == 0 || n > uint32(len(b)/4) || list&7 != 0 || uint64(list)+4 > uint64(len(b)) || s.unused(list, 4+4*n) < 4+4*n {
+		if n == 0 || n > uint32(len(b)/4) || list&7 != 0 || uint64(list)+4 > uint64(len(b)) || s.unused(list, hdr+4*n) < hdr+4*n {
 			continue
 		}
 		for j := range n {
-			if v := s.values[u32(b[list+s.v.cellHdr+4*j:])]; v != nil {
+			if v := s.values[u32(b[list+hdr+4*j:])]; v != nil {
 				k.Values = append(k.Values, *v)
 				delete(s.values, v.Offset)
 			}

@@ -10,9 +10,13 @@ type walk struct {
 
 func newWalk(h *Hive) *walk { return &walk{seen: make([]uint64, (len(h.bins)/8+63)/64)} }
 
-// claim reports whether a valid cell offset is new.
+// claim reports whether a cell offset is new. One outside the bins always is: who
+// reads it finds that out.
 func (w *walk) claim(off uint32) bool {
 	i, bit := off>>9, uint64(1)<<(off>>3&63)
+	if uint64(i) >= uint64(len(w.seen)) {
+		return true
+	}
 	if w.seen[i]&bit != 0 {
 		return false
 	}

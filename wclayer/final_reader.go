@@ -188,6 +188,10 @@ func (r *Reader) directory(f *frame, it item) (bool, error) {
 	id, known := r.node(f, it.name)
 	mine := r.mine(path, id, known)
 	r.entry.Path = path
+	if it.reparse { // nothing is below it, and it must not be entered
+		r.entry.Kind = layer.Dir
+		return r.native(it, id, known)
+	}
 	r.h.push(id, it.host)
 	d, err := r.h.dir(r.h.depth())
 	if err != nil {
@@ -205,23 +209,56 @@ func (r *Reader) directory(f *frame, it item) (bool, error) {
 	if !mine {
 		return false, nil
 	}
-	rec, have, err := r.record(d, id, known)
-	if err != nil || r.index != nil && !have && !nativeObjects {
-		return false, err // a directory without a record only stands above entries
-	}
-	if nativeObjects && r.index != nil && !(known && r.index.tree.at(id).flags&nodeOwn != 0) {
-		return false, nil
-	}
 	r.entry.Kind = layer.Dir
 	up, err := r.h.dir(parent)
 	if err != nil {
 		return false, err
 	}
-	return true, r.fill(up, it, nil, d, &rec, have)
+	if nativeObjects {
+		return r.nativeIn(up, it, id, known)
+	}
+	rec, have, err := r.record(d, id, known)
+	if err != nil || r.index != nil && !have {
+		return false, err // a directory without a record only stands above entries
+	}
+	return true, r.fill(up, it, nil, &rec, have)
+}
+
+// native returns an entry whose metadata NTFS has.
+func (r *Reader) native(it item, id nodeID, known bool) (bool, error) {
+	d, err := r.h.dir(len(r.frames) - 1)
+	if err != nil {
+		return false, err
+	}
+	return r.nativeIn(d, it, id, known)
+}
+
+func (r *Reader) nativeIn(d directory, it item, id nodeID, known bool) (bool, error) {
+	if r.index != nil {
+		if !known || r.index.tree.at(id).flags&nodeOwn == 0 {
+			if r.entry.Kind == layer.File && r.counts(r.entry.Path) && !r.o.bare {
+				return false, ErrNoMetadata
+			}
+			return false, nil
+		}
+		r.found++
+		r.returned(id)
+	}
+	return true, r.nativeEntry(d, it)
+}
+
+// counts reports whether every file at such a path is an entry. Elsewhere stand
+// merged hives, backups, and what belongs to the form.
+func (r *Reader) counts(path string) bool {
+	return winfs.Under(path, filesName) || winfs.Under(path, utilityFiles)
 }
 
 // file opens a file.
 func (r *Reader) file(it item, id nodeID, known bool) (bool, error) {
+	if nativeObjects {
+		r.entry.Kind = layer.File
+		return r.native(it, id, known)
+	}
 	d, err := r.h.dir(len(r.frames) - 1)
 	if err != nil {
 		return false, err
@@ -231,9 +268,9 @@ func (r *Reader) file(it item, id nodeID, known bool) (bool, error) {
 		return false, err
 	}
 	rec, have, err := r.record(f, id, known)
-	if err == nil && !have && r.index != nil && !nativeObjects {
-		if !winfs.Under(r.entry.Path, filesName) && !winfs.Under(r.entry.Path, utilityFiles) {
-			return false, f.close() // merged hives, backups, what belongs to the form
+	if err == nil && !have && r.index != nil {
+		if !r.counts(r.entry.Path) {
+			return false, f.close()
 		}
 		if !r.o.bare {
 			err = ErrNoMetadata
@@ -251,7 +288,7 @@ func (r *Reader) file(it item, id nodeID, known bool) (bool, error) {
 		}
 	}
 	r.entry.Kind = layer.File
-	if err := r.fill(d, it, f, nil, &rec, have); err != nil {
+	if err := r.fill(d, it, f, &rec, have); err != nil {
 		return false, errors.Join(err, f.close())
 	}
 	if known {
@@ -262,10 +299,7 @@ func (r *Reader) file(it item, id nodeID, known bool) (bool, error) {
 
 // fill completes the entry of a file or directory, which is open, and takes over
 // the file.
-func (r *Reader) fill(d directory, it item, f file, self directory, rec *record, have bool) error {
-	if nativeObjects {
-		return r.fillNative(d, it, f)
-	}
+func (r *Reader) fill(d directory, it item, f file, rec *record, have bool) error {
 	var fi fs.FileInfo
 	var err error
 	if f != nil {
@@ -356,7 +390,7 @@ func (r *Reader) end() error {
 	if err := r.lostLink(); err != nil {
 		return err
 	}
-	if r.found != r.index.entries && !nativeObjects {
+	if r.found != r.index.entries {
 		return fmt.Errorf("%w: %d entries were recorded, %d are there", layer.ErrCorrupt, r.index.entries, r.found)
 	}
 	return io.EOF

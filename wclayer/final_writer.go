@@ -591,7 +591,8 @@ func (w *Writer) finish() error {
 	}
 	o := w.obj
 	w.obj = nil
-	return o.finish(w.o.sync == SyncFiles)
+	// A host without a sync of everything flushes files while they are open.
+	return o.finish(w.o.sync == SyncFiles || nativeObjects && w.o.sync == SyncLayer)
 }
 
 // Commit implements layer.Writer: it makes the hard links, takes the utility VM's
@@ -654,11 +655,6 @@ func (w *Writer) publish(always bool) error {
 		return err
 	}
 	if err := w.makeDurable(); err != nil {
-		return err
-	}
-	root := w.stage.root
-	w.stage.root = nil
-	if err := root.close(); err != nil {
 		return err
 	}
 	return w.stage.publish(w.o.sync != SyncNone)
@@ -731,7 +727,7 @@ func (w *Writer) makeDurable() error {
 			return err
 		}
 	}
-	return syncTree(w.stage.root, w.o.sync == SyncLayer)
+	return syncTree(w.stage.root, w.o.sync == SyncLayer && !nativeObjects)
 }
 
 // Close implements layer.Writer.

@@ -51,13 +51,17 @@ func fileIdentity(fi os.FileInfo) (device, inode uint64, links uint64) {
 }
 
 // lockDirectory takes the lock that tells a directory in use from a leftover. The
-// kernel drops it with the process.
-func lockDirectory(f *os.File) (bool, error) {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return false, nil
+// kernel drops it with the process, or when the directory is closed.
+func lockDirectory(d *hostDirectory) (unlock func() error, ok bool, err error) {
+	f, err := d.file()
+	if err != nil {
+		return nil, false, err
 	}
-	return err == nil, err
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, false, nil
+	}
+	return func() error { return nil }, err == nil, err
 }
 
 func syncDirectory(f *os.File) error {

@@ -207,8 +207,12 @@ func linkOrCopy(from directory, oldname string, to directory, newname string) er
 	return copyFile(from, oldname, to, newname)
 }
 
-// copyFile copies content, modification time and record.
+// copyFile copies content, modification time and record, or everything that NTFS
+// has of a file.
 func copyFile(from directory, oldname string, to directory, newname string) error {
+	if nativeObjects {
+		return copyNative(from, oldname, to, newname, false)
+	}
 	src, err := from.open(oldname)
 	if err != nil {
 		return err

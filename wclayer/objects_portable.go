@@ -2,17 +2,30 @@
 
 package wclayer
 
-import "github.com/mullion/mullion/winfs"
+import (
+	"io/fs"
+
+	"github.com/mullion/mullion/winfs"
+)
 
 // nativeObjects tells that the file system keeps Windows metadata itself.
 const nativeObjects = false
 
 func newObjects(k *keeper) objects { return plainObjects{k} }
 
-func (r *Reader) fillNative(directory, item, file) error { panic("wclayer: no native metadata here") }
+// entryKind tells what a directory entry is.
+func entryKind(e fs.DirEntry) (dir, regular, reparse bool, err error) {
+	return e.IsDir(), e.Type().IsRegular(), false, nil
+}
 
-func nativeTimes(keptRecord) (winfs.Times, error) { panic("wclayer: no native metadata here") }
+// What follows is never called where nativeObjects is false.
 
-func nativeAttributes(keptRecord) (winfs.Attributes, error) {
-	panic("wclayer: no native metadata here")
+func (r *Reader) nativeEntry(directory, item) error { return ErrHostFile }
+
+func nativeTimes(keptRecord) (winfs.Times, error) { return winfs.Times{}, nil }
+
+func nativeAttributes(keptRecord) (winfs.Attributes, error) { return 0, nil }
+
+func copyNative(from directory, oldname string, to directory, newname string, dir bool) error {
+	return ErrHostFile
 }

@@ -20,6 +20,7 @@ type staging struct {
 	root   directory // the temporary directory
 	temp   string    // its name
 	name   string    // the name that it will get
+	unlock func() error
 	done   bool
 }
 
@@ -78,10 +79,15 @@ func (s *staging) begin() error {
 		return err
 	}
 	s.root = root
-	if err := lock(root); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
+	unlock, ok, err := lockDirectory(root.host())
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil // a file system without locks
+	case err == nil && !ok:
+		err = errors.New("somebody has locked the new temporary directory")
 	}
-	return nil
+	s.unlock = unlock
+	return err
 }
 
 // sweep removes what killed runs have left. It is best effort: a leftover that
@@ -101,29 +107,21 @@ func (s *staging) sweep() {
 		if err != nil {
 			continue
 		}
-		if lock(d) == nil {
+		unlock, ok, err := lockDirectory(d.host())
+		if err == nil && ok {
+			// Another run may sweep at the same time; both remove, and both may.
+			unlock()
 			s.parent.removeAll(e.Name())
 		}
 		d.close()
 	}
 }
 
-var errLocked = errors.New("in use by another process")
-
-func lock(d directory) error {
-	f, err := d.host().file()
-	if err != nil {
+// publish gives the directory its name. Nothing in it but its root may be open.
+func (s *staging) publish(sync bool) error {
+	if err := s.release(); err != nil {
 		return err
 	}
-	ok, err := lockDirectory(f)
-	if err == nil && !ok {
-		err = errLocked
-	}
-	return err
-}
-
-// publish gives the directory its name. Nothing in it may be open any more.
-func (s *staging) publish(sync bool) error {
 	if err := s.parent.rename(s.temp, s.name); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s: %w", s.name, layer.ErrExists)
@@ -141,13 +139,24 @@ func (s *staging) publish(sync bool) error {
 	return nil
 }
 
-// abandon closes everything, and removes the directory unless it was published.
-func (s *staging) abandon() error {
+// release closes the directory itself, which Windows would not rename while it is
+// open, and gives up the lock. On Linux and macOS the lock goes with the handle.
+func (s *staging) release() error {
 	var errs []error
+	if s.unlock != nil {
+		errs = append(errs, s.unlock())
+		s.unlock = nil
+	}
 	if s.root != nil {
 		errs = append(errs, s.root.close())
 		s.root = nil
 	}
+	return errors.Join(errs...)
+}
+
+// abandon closes everything, and removes the directory unless it was published.
+func (s *staging) abandon() error {
+	errs := []error{s.release()}
 	if !s.done && s.temp != "" {
 		errs = append(errs, s.parent.removeAll(s.temp))
 		s.done = true

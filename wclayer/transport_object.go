@@ -207,7 +207,7 @@ func (o *transportObject) finish(sync bool) error {
 	if err == nil {
 		err = o.w.Flush()
 	}
-	if err == nil {
+	if err == nil && !nativeObjects { // NTFS has all four times
 		err = o.k.keep(o.file, o.path, &o.rec)
 	}
 	if err == nil {

@@ -338,7 +338,8 @@ func (r *TransportReader) raw(k keptRecord, f file, stat func() (fs.FileInfo, er
 		if e.Attributes, err = nativeAttributes(k); err != nil {
 			return fail(err)
 		}
-	} else if rec, have, err := r.transportRecord(k, id, known); err != nil {
+	}
+	if rec, have, err := r.transportRecord(k, id, known); err != nil {
 		return fail(err)
 	} else if have {
 		if err := r.blobs.entry(&rec, e); err != nil {

@@ -119,14 +119,17 @@ func (w *Writer) cloneTree(p *parent, src, dst directory, parent nodeID, where s
 			return fmt.Errorf("%s: %w", e.Name(), err)
 		}
 		path := winfs.JoinPath(where, name)
-		fi, err := e.Info()
+		isDir, regular, reparse, err := entryKind(e)
 		if err != nil {
 			return err
 		}
 		switch {
-		case fi.IsDir():
-			err = w.cloneBelow(p, src, dst, parent, e.Name(), name, path, fi)
-		case fi.Mode().IsRegular():
+		case isDir:
+			err = w.cloneBelow(p, src, dst, parent, e, name, path, reparse)
+		case reparse:
+			id := w.tree.add(parent, strings.Clone(name), nodeFile|nodeHost|nodeCloned)
+			err = w.make(id, func(host string) error { return copyNative(src, e.Name(), dst, host, false) })
+		case regular:
 			id := w.tree.add(parent, strings.Clone(name), nodeFile|nodeHost|nodeCloned)
 			var host string
 			if host, err = w.hostNameFor(id); err == nil {
@@ -146,8 +149,21 @@ func (w *Writer) cloneTree(p *parent, src, dst directory, parent nodeID, where s
 	return nil
 }
 
-func (w *Writer) cloneBelow(p *parent, src, dst directory, parent nodeID, host, name, path string, fi fs.FileInfo) error {
+func (w *Writer) cloneBelow(p *parent, src, dst directory, parent nodeID, e fs.DirEntry, name, path string, reparse bool) error {
 	id, err := w.cloneDirectory(dst, parent, name)
+	if err != nil {
+		return err
+	}
+	if nativeObjects {
+		if err := copyNative(src, e.Name(), dst, w.hostName(id), true); err != nil {
+			return err
+		}
+	}
+	if reparse {
+		w.tree.at(id).flags |= nodeReparse
+		return nil
+	}
+	fi, err := e.Info()
 	if err != nil {
 		return err
 	}
@@ -157,7 +173,7 @@ func (w *Writer) cloneBelow(p *parent, src, dst directory, parent nodeID, host, 
 		w.dirs = append(w.dirs, m)
 		w.tree.at(id).value = int64(len(w.dirs))
 	}
-	from, err := src.enter(host)
+	from, err := src.enter(e.Name())
 	if err != nil {
 		return err
 	}

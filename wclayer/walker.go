@@ -26,6 +26,7 @@ type walker struct {
 	index *index // nil in a directory that this package has not made
 	blobs blobReader
 	inode map[[2]uint64]string // first path of files with several names, without an index
+	ids   map[[16]byte]string  // the same on NTFS
 	later map[nodeID][]nodeID  // links that wait for their target
 
 	entry layer.Entry
@@ -48,6 +49,7 @@ type item struct {
 	name, host string
 	dir        bool
 	regular    bool
+	reparse    bool // the host itself has reparse data there
 	meta       bool // a transport directory has a metadata file beside it
 }
 
@@ -116,7 +118,11 @@ func (w *walker) sorted(list []fs.DirEntry, n names) ([]item, error) {
 			return nil, fmt.Errorf("%q: %w", e.Name(), err)
 		}
 		spelled = spelled || name != e.Name()
-		items = append(items, item{name: name, host: e.Name(), dir: e.IsDir(), regular: e.Type().IsRegular()})
+		it := item{name: name, host: e.Name()}
+		if it.dir, it.regular, it.reparse, err = entryKind(e); err != nil {
+			return nil, err
+		}
+		items = append(items, it)
 	}
 	if spelled {
 		slices.SortFunc(items, func(a, b item) int { return strings.Compare(a.name, b.name) })
@@ -188,7 +194,7 @@ func (w *walker) sameFile(f file) (string, error) {
 type keptRecord interface{ record() ([]byte, error) }
 
 func (w *walker) record(k keptRecord, id nodeID, known bool) (record, bool, error) {
-	if w.index == nil || nativeObjects {
+	if w.index == nil {
 		return record{}, false, nil
 	}
 	if w.index.flags&indexXattr == 0 {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -29,7 +30,7 @@ type cimEntry struct {
 	Size       *int64      `json:"size,omitempty"` // of files
 	Sparse     bool        `json:"sparse,omitempty"`
 	Stored     string      `json:"stored,omitempty"` // image: sections moved apart
-	SHA256     string      `json:"sha256,omitempty"`
+	SHA256     string      `json:"sha256,omitempty"` // not of a sparse stream, which is all zeros
 	Streams    []cimStream `json:"streams,omitempty"`
 	Links      []wtf8      `json:"links,omitempty"` // all names, of a file with several
 	Parent     uint32      `json:"parent,omitempty"`
@@ -45,7 +46,7 @@ type cimStream struct {
 	Name   wtf8   `json:"name"`
 	Size   int64  `json:"size"`
 	Sparse bool   `json:"sparse,omitempty"`
-	SHA256 string `json:"sha256"`
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 func newCIMListCommand(c *console) *cobra.Command {
@@ -69,7 +70,7 @@ the name, SHA-256 of every stream included: the manifest for verify-cim.ps1.`,
 					return about(args[0], err)
 				}
 			}
-			return about(args[0], l.list(cmd))
+			return about(args[0], l.list(cmd.Context()))
 		},
 	}
 	cmd.Flags().BoolVarP(&long, "long", "l", false, "attributes, last-write time and size too")
@@ -109,14 +110,14 @@ type cimLister struct {
 	links map[cimfs.FileID][]wtf8 // names of files that have several
 }
 
-func (l *cimLister) list(cmd *cobra.Command) error {
+func (l *cimLister) list(ctx context.Context) error {
 	if l.c.json {
 		if err := l.findLinks(); err != nil {
 			return err
 		}
 	}
 	return l.im.Walk(func(path string, f *cimfs.File) error {
-		if err := cmd.Context().Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if l.below != "" && path != l.below && !winfs.Under(path, l.below) {
@@ -124,7 +125,7 @@ func (l *cimLister) list(cmd *cobra.Command) error {
 		}
 		switch {
 		case l.c.json:
-			return l.manifest(path, f)
+			return l.manifest(ctx, path, f)
 		case path == "":
 			return nil
 		case l.long:
@@ -154,7 +155,7 @@ func (l *cimLister) findLinks() error {
 	})
 }
 
-func (l *cimLister) manifest(path string, f *cimfs.File) error {
+func (l *cimLister) manifest(ctx context.Context, path string, f *cimfs.File) error {
 	t := f.Times()
 	e := cimEntry{Path: wtf8(path), ID: uint32(f.ID()), Kind: "file", Attributes: uint32(f.Attributes()),
 		Creation: t.Creation.String(), LastAccess: t.LastAccess.String(), LastWrite: t.LastWrite.String(), Change: t.Change.String(),
@@ -162,10 +163,13 @@ func (l *cimLister) manifest(path string, f *cimfs.File) error {
 	if f.IsDir() {
 		e.Kind = "directory"
 	}
-	for _, fill := range []func(*cimEntry, *cimfs.File) error{fillSecurity, fillEAs, fillReparse, fillStreams} {
+	for _, fill := range []func(*cimEntry, *cimfs.File) error{fillSecurity, fillEAs, fillReparse} {
 		if err := fill(&e, f); err != nil {
 			return err
 		}
+	}
+	if err := fillStreams(ctx, &e, f); err != nil {
+		return err
 	}
 	return l.c.printJSONLine(e)
 }
@@ -200,7 +204,7 @@ func fillReparse(e *cimEntry, f *cimfs.File) error {
 	return nil
 }
 
-func fillStreams(e *cimEntry, f *cimfs.File) error {
+func fillStreams(ctx context.Context, e *cimEntry, f *cimfs.File) error {
 	if !f.IsDir() {
 		s, err := f.Data()
 		if err != nil {
@@ -211,13 +215,13 @@ func fillStreams(e *cimEntry, f *cimfs.File) error {
 		if s.Type() == cimfs.ImageStream {
 			e.Stored = "image"
 		}
-		if e.SHA256, err = digest(s); err != nil {
+		if e.SHA256, err = digest(ctx, s); err != nil {
 			return err
 		}
 	}
 	streams, err := f.Streams()
 	for _, s := range streams {
-		d, err := digest(s)
+		d, err := digest(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -226,8 +230,22 @@ func fillStreams(e *cimEntry, f *cimfs.File) error {
 	return err
 }
 
-func digest(s *cimfs.Stream) (string, error) {
+// digest returns the SHA-256 of a stream, "" for a sparse one: it may be larger than
+// anybody could wait for.
+func digest(ctx context.Context, s *cimfs.Stream) (string, error) {
+	if s.Sparse() {
+		return "", nil
+	}
 	h := sha256.New()
-	_, err := io.Copy(h, s.Reader())
-	return hex.EncodeToString(h.Sum(nil)), err
+	for r, left := s.Reader(), s.Size(); left > 0; {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, err := io.CopyN(h, r, min(left, 1<<24))
+		if err != nil {
+			return "", err
+		}
+		left -= n
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -3,11 +3,14 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/internal/plaindir"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winsec"
 )
 
 // warnf says on standard error what the caller should know, unless --quiet.
@@ -23,8 +26,14 @@ func (c *console) openTree(ctx context.Context, ref string) (layer.Reader, error
 		r, err := l.open(ctx, c, &layerOptions{limits: c.limits})
 		return r, about(ref, err)
 	}
-	r, err := plaindir.Open(ref, plaindir.Options{})
+	if strings.HasSuffix(strings.ToLower(ref), ".cim") {
+		return cimFormat.open(ctx, c, ref, nil)
+	}
+	r, err := plaindir.Open(ref, plaindir.Options{FileSecurity: winsec.BuilderFile(), DirSecurity: winsec.BuilderDirectory()})
 	if err != nil {
+		if info, statErr := os.Stat(ref); statErr == nil && info.Mode().IsRegular() {
+			err = hintf(err, "a tar is named tar:%s", ref)
+		}
 		return nil, about(ref, err)
 	}
 	return r, nil

@@ -73,7 +73,11 @@ hold is refused, or named on standard error where it hardly matters.`,
 				return err
 			}
 			defer src.Close()
-			return about(args[1], c.writeCIM(cmd.Context(), src, args[1], "", opts))
+			err = c.writeCIM(cmd.Context(), src, args[1], "", opts)
+			if errors.Is(err, layer.ErrWhiteout) {
+				err = hintf(err, "a layer that hides something becomes a fork: mullion cim fork PARENT.cim %s OUT.cim", args[0])
+			}
+			return about(args[1], err)
 		},
 	}
 	flags.add(cmd)

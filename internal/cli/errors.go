@@ -97,3 +97,8 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error)
 		fmt.Fprintf(c.err, "hint: %s\n", h)
 	}
 }
+
+// printWarning prints something that went wrong and does not end the command.
+func (c *console) printWarning(err error) {
+	fmt.Fprintf(c.err, "mullion: warning: %v\n", err)
+}

@@ -95,7 +95,7 @@ func differenceSides(d *regf.Difference) (was, is string) {
 			if r := []rune(text); len(r) > 200 {
 				text = string(r[:200]) + "..."
 			}
-			return typeName(v.Type()) + " " + text
+			return v.Type().String() + " " + text
 		case regf.FieldClass:
 			s, _ := k.Class()
 			return quote(s)

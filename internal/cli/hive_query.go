@@ -137,7 +137,7 @@ func (q *hiveQuery) value(k regf.Key, v regf.Value) error {
 	if v.Tombstone() {
 		text = "(tombstone: hides the value in the layer below)"
 	}
-	_, err = fmt.Fprintf(q.w, "    %s    %s    %s\n", name, typeName(v.Type()), text)
+	_, err = fmt.Fprintf(q.w, "    %s    %s    %s\n", name, v.Type(), text)
 	return err
 }
 

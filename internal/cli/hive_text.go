@@ -13,35 +13,22 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// hiveTypes are the names of types as `reg` writes them.
-var hiveTypes = []string{
-	"REG_NONE", "REG_SZ", "REG_EXPAND_SZ", "REG_BINARY", "REG_DWORD", "REG_DWORD_BIG_ENDIAN", "REG_LINK", "REG_MULTI_SZ",
-	"REG_RESOURCE_LIST", "REG_FULL_RESOURCE_DESCRIPTOR", "REG_RESOURCE_REQUIREMENTS_LIST", "REG_QWORD",
-}
-
-func typeName(t regf.Type) string {
-	if int64(t) < int64(len(hiveTypes)) {
-		return hiveTypes[t]
-	}
-	return fmt.Sprintf("0x%x", uint32(t))
-}
+// namedTypes is the number of types that have a name.
+const namedTypes = regf.RegQword + 1
 
 // parseType reads a name or a number.
 func parseType(s string) (regf.Type, error) {
-	for i, n := range hiveTypes {
-		if strings.EqualFold(n, s) {
-			return regf.Type(i), nil
+	name := strings.TrimSuffix(strings.ToUpper(s), "_LITTLE_ENDIAN")
+	var names []string
+	for t := range namedTypes {
+		if t.String() == name {
+			return t, nil
 		}
-	}
-	switch strings.ToUpper(s) {
-	case "REG_DWORD_LITTLE_ENDIAN":
-		return regf.RegDword, nil
-	case "REG_QWORD_LITTLE_ENDIAN":
-		return regf.RegQword, nil
+		names = append(names, t.String())
 	}
 	n, err := strconv.ParseUint(s, 0, 32)
 	if err != nil {
-		return 0, usagef("-t %s: not a type: %s, or a number", s, strings.Join(hiveTypes, ", "))
+		return 0, usagef("-t %s: not a type: %s, or a number", s, strings.Join(names, ", "))
 	}
 	return regf.Type(n), nil
 }
@@ -111,7 +98,7 @@ func parseData(t regf.Type, s string) ([]byte, error) {
 	}
 	b, err := hex.DecodeString(s)
 	if err != nil {
-		return nil, usagef("-d %s: data of type %s is given in hexadecimal", s, typeName(t))
+		return nil, usagef("-d %s: data of type %s is given in hexadecimal", s, t)
 	}
 	return b, nil
 }

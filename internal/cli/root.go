@@ -22,11 +22,12 @@ var constructors = []func(*console) *cobra.Command{
 	newUnpackCommand,
 	newCopyCommand,
 	newCheckCommand,
+	newDiffCommand,
 	newOSVersionCommand,
 	newEnvCommand,
 	newHiveCommand,
-	newDiffCommand,
 	newCIMCommand,
+	newMountCommand,
 	newVersionCommand,
 	newManCommand,
 }

@@ -233,3 +233,37 @@ func TestShrinkingFile(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
+
+// Holes are kept, in the middle and at the end.
+func TestHoles(t *testing.T) {
+	dst := filepath.Join(t.TempDir(), "out")
+	w, err := plaindir.Create(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for _, step := range []func() error{
+		func() error { return w.Add(&layer.Entry{Path: "f", Kind: layer.File}) },
+		func() error { return w.AddStream(&layer.Stream{Size: 1<<30 + 3, Sparse: true}) },
+		func() error { return w.WriteHole(2) },
+		func() error { _, err := w.Write([]byte("x")); return err },
+		func() error { return w.WriteHole(1 << 30) },
+		w.Commit,
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.Open(filepath.Join(dst, "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 4)
+	if _, err := f.ReadAt(b, 0); err != nil || string(b) != "\x00\x00x\x00" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if info, err := f.Stat(); err != nil || info.Size() != 1<<30+3 {
+		t.Errorf("%d bytes, %v", info.Size(), err)
+	}
+}

@@ -3,6 +3,7 @@ package plaindir
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,7 +68,10 @@ type dirTime struct {
 	time winfs.Filetime
 }
 
-var _ layer.Writer = (*Writer)(nil)
+var (
+	_ layer.Writer       = (*Writer)(nil)
+	_ layer.ExtentWriter = (*Writer)(nil)
+)
 
 // Create begins to make the directory dir, which must not exist (layer.ErrExists)
 // while its parent must. Everything is written under a temporary name beside it
@@ -303,6 +307,28 @@ func (w *Writer) Write(p []byte) (int, error) {
 		err = w.fail(err)
 	}
 	return n, err
+}
+
+// WriteHole appends zeros that take no space where the host knows holes.
+func (w *Writer) WriteHole(n int64) error {
+	if w.err != nil {
+		return w.err
+	}
+	if n < 0 || n > w.left {
+		return w.fail(layer.ErrStreamSize)
+	}
+	w.left -= n
+	if w.skip {
+		return nil
+	}
+	at, err := w.file.Seek(n, io.SeekCurrent)
+	if err == nil && w.left == 0 {
+		err = w.file.Truncate(at) // a hole at the end
+	}
+	if err != nil {
+		return w.fail(err)
+	}
+	return nil
 }
 
 func (w *Writer) finishStream() error {

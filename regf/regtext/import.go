@@ -122,7 +122,7 @@ func (im *importer) below(path string) (string, error) {
 	if im.prefix == "" {
 		return strings.TrimPrefix(path, `\`), nil
 	}
-	rest, ok := cutFold(path, im.prefix)
+	rest, ok := cutFold(longForm(path), longForm(im.prefix))
 	if !ok {
 		return "", fmt.Errorf("key %q is not below %q: %w", path, im.prefix, ErrOtherHive)
 	}
@@ -142,6 +142,25 @@ func cutFold(path, prefix string) (string, bool) {
 			return path, true
 		}
 	}
+}
+
+// shortForms are the abbreviations that reg.exe takes.
+var shortForms = map[string]string{
+	"HKLM": "HKEY_LOCAL_MACHINE", "HKU": "HKEY_USERS", "HKCU": "HKEY_CURRENT_USER",
+	"HKCR": "HKEY_CLASSES_ROOT", "HKCC": "HKEY_CURRENT_CONFIG",
+}
+
+// longForm writes the first part of a path out.
+func longForm(path string) string {
+	first, rest, more := strings.Cut(path, `\`)
+	long, ok := shortForms[strings.ToUpper(first)]
+	switch {
+	case !ok:
+		return path
+	case more:
+		return long + `\` + rest
+	}
+	return long
 }
 
 // FindPrefix returns the part of a key's path that stands for the root of a hive,

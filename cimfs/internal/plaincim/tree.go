@@ -81,3 +81,14 @@ func walk(path string, n *Node, visit func(string, *Node)) {
 		walk(p, c, visit)
 	}
 }
+
+// Upper maps every unit of a path through the image's own table.
+func (t *Tree) Upper(path string) string {
+	units := winfs.AppendUTF16(nil, path)
+	for i, u := range units {
+		if u != '\\' {
+			units[i] = t.Upcase[u]
+		}
+	}
+	return winfs.DecodeUTF16(units)
+}

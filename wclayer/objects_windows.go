@@ -1,0 +1,516 @@
+package wclayer
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/Microsoft/go-winio"
+	"golang.org/x/sys/windows"
+
+	"github.com/mullion/mullion/backup"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+// nativeObjects tells that the file system keeps Windows metadata itself.
+const nativeObjects = true
+
+// ntfsObjects keeps everything where NTFS has it, through BackupWrite. The process
+// must hold SeBackupPrivilege, SeRestorePrivilege and SeSecurityPrivilege; this
+// package does not switch them, because they are of the whole process.
+type ntfsObjects struct{ k *keeper }
+
+func newObjects(k *keeper) objects { return ntfsObjects{k} }
+
+const (
+	writeAccess = windows.GENERIC_READ | windows.GENERIC_WRITE | windows.WRITE_DAC | windows.WRITE_OWNER | windows.ACCESS_SYSTEM_SECURITY
+	readAccess  = windows.GENERIC_READ | windows.READ_CONTROL | windows.ACCESS_SYSTEM_SECURITY
+)
+
+type ntfsObject struct {
+	k     *keeper
+	f     *os.File
+	w     *winio.BackupFileWriter
+	b     *backup.Writer
+	path  string
+	times winfs.Times
+	attrs winfs.Attributes
+	file  bool
+
+	sparse bool
+	offset int64
+	size   int64
+}
+
+func (o ntfsObjects) create(d directory, name string, e *layer.Entry) (object, error) {
+	return o.open(d, name, e, windows.FILE_CREATE, windows.FILE_NON_DIRECTORY_FILE)
+}
+
+func (o ntfsObjects) directory(d directory, name string, e *layer.Entry) (object, error) {
+	return o.open(d, name, e, windows.FILE_OPEN, windows.FILE_DIRECTORY_FILE)
+}
+
+func (o ntfsObjects) open(d directory, name string, e *layer.Entry, disposition, options uint32) (object, error) {
+	dir, err := d.host().file()
+	if err != nil {
+		return nil, err
+	}
+	f, err := openAt(dir, name, writeAccess, disposition, options)
+	if err != nil {
+		return nil, err
+	}
+	w := winio.NewBackupFileWriter(f, true)
+	n := &ntfsObject{k: o.k, f: f, w: w, b: backup.NewWriter(w), path: e.Path,
+		times: e.Times, attrs: e.Attributes, file: e.Kind == layer.File}
+	if err := n.metadata(e); err != nil {
+		n.abandon()
+		return nil, err
+	}
+	return n, nil
+}
+
+// metadata writes what comes before the data. A directory becomes a reparse point
+// at the very end, see restore.
+func (o *ntfsObject) metadata(e *layer.Entry) error {
+	eas, err := winfs.EncodeEAs(e.EAs)
+	if err != nil {
+		return err
+	}
+	reparse := e.Reparse
+	if e.Kind == layer.Dir {
+		reparse = nil
+	}
+	for _, s := range []struct {
+		id   backup.ID
+		data []byte
+	}{{backup.Security, e.Security}, {backup.EAData, eas}, {backup.ReparseData, reparse}, {backup.ObjectID, e.ObjectID}} {
+		if len(s.data) == 0 {
+			continue
+		}
+		if err := writeStream(o.b, s.id, s.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeStream(b *backup.Writer, id backup.ID, data []byte) error {
+	if err := b.WriteHeader(&backup.Header{ID: id, Size: int64(len(data))}); err != nil {
+		return err
+	}
+	_, err := b.Write(data)
+	return err
+}
+
+func (o *ntfsObject) stream(s *layer.Stream) error {
+	if err := o.end(); err != nil {
+		return err
+	}
+	h := backup.Header{ID: backup.Data, Size: s.Size}
+	if s.Name != "" {
+		h.ID, h.Name = backup.AlternateData, backup.StreamName(s.Name)
+	}
+	o.sparse, o.offset, o.size = s.Sparse, 0, s.Size
+	if s.Sparse {
+		h.Size, h.Attributes = 0, backup.AttrSparse
+	}
+	return o.b.WriteHeader(&h)
+}
+
+func (o *ntfsObject) write(p []byte) error {
+	if o.sparse {
+		if err := o.b.WriteHeader(&backup.Header{ID: backup.SparseBlock, Size: int64(len(p)), Offset: o.offset}); err != nil {
+			return err
+		}
+	}
+	o.offset += int64(len(p))
+	_, err := o.b.Write(p)
+	return err
+}
+
+func (o *ntfsObject) hole(n int64) error {
+	o.offset += n
+	return nil
+}
+
+func (o *ntfsObject) end() error {
+	if !o.sparse {
+		return nil
+	}
+	o.sparse = false
+	if o.size == 0 {
+		return nil
+	}
+	return o.b.WriteHeader(&backup.Header{ID: backup.SparseBlock, Offset: o.size})
+}
+
+func (o *ntfsObject) finish(sync bool) error {
+	err := o.end()
+	if err == nil {
+		err = o.b.Close()
+	}
+	err = firstError(err, o.w.Close())
+	if err == nil {
+		err = setBasicInfo(o.f, o.times, o.attrs)
+	}
+	if err == nil && o.file && sync {
+		err = o.f.Sync()
+	}
+	if err = firstError(err, o.f.Close()); err != nil {
+		return err
+	}
+	o.k.index.entries++
+	return o.k.index.item(itemOwn, o.path, "", nil)
+}
+
+func (o *ntfsObject) abandon() {
+	o.w.Close()
+	o.f.Close()
+}
+
+func (o ntfsObjects) restore(d directory, name string, m *dirMeta) error {
+	dir, err := d.host().file()
+	if err != nil {
+		return err
+	}
+	f, err := openAt(dir, name, writeAccess, windows.FILE_OPEN, windows.FILE_DIRECTORY_FILE)
+	if err != nil {
+		return err
+	}
+	if len(m.reparse) > 0 {
+		w := winio.NewBackupFileWriter(f, false)
+		b := backup.NewWriter(w)
+		err = firstError(writeStream(b, backup.ReparseData, m.reparse), b.Close(), w.Close())
+	}
+	if err == nil {
+		err = setBasicInfo(f, m.filetimes(), winfs.Attributes(m.attributes))
+	}
+	return firstError(err, f.Close())
+}
+
+// entryKind tells what a directory entry is by its attributes: the mode bits of
+// package os call neither a junction nor a link to a directory a directory.
+func entryKind(e fs.DirEntry) (dir, regular, reparse bool, err error) {
+	fi, err := e.Info()
+	if err != nil {
+		return false, false, false, err
+	}
+	a := winfs.Attributes(0)
+	if d, ok := fi.Sys().(*syscall.Win32FileAttributeData); ok {
+		a = winfs.Attributes(d.FileAttributes)
+	}
+	dir = a&winfs.AttrDirectory != 0
+	return dir, !dir, a&winfs.AttrReparsePoint != 0, nil
+}
+
+// nativeEntry completes the entry of what stands at it in d and opens its streams.
+// A file that was returned before under another name becomes a link.
+func (r *Reader) nativeEntry(d directory, it item) error {
+	dir, err := d.host().file()
+	if err != nil {
+		return err
+	}
+	f, err := openAt(dir, it.host, readAccess, windows.FILE_OPEN, 0)
+	if err != nil {
+		return err
+	}
+	n := &ntfsSource{f: f, r: winio.NewBackupFileReader(f, true)}
+	n.b = backup.NewReader(n.r)
+	if err := r.fillNative(n); err != nil {
+		n.close()
+		return err
+	}
+	if r.entry.Kind == layer.Link {
+		return n.close()
+	}
+	r.src = n
+	return nil
+}
+
+func (r *Reader) fillNative(n *ntfsSource) (err error) {
+	e := &r.entry
+	if e.Times, e.Attributes, err = basicInfo(n.f); err != nil {
+		return err
+	}
+	std, err := winio.GetFileStandardInfo(n.f)
+	if err != nil {
+		return err
+	}
+	if e.Kind == layer.File {
+		e.Size = std.EndOfFile
+		if r.index == nil && std.NumberOfLinks > 1 {
+			id, err := winio.GetFileID(n.f)
+			if err != nil {
+				return err
+			}
+			if first := r.ids[id.FileID]; first != "" {
+				e.Kind, e.Target = layer.Link, first
+				return nil
+			}
+			if r.ids == nil {
+				r.ids = make(map[[16]byte]string)
+			}
+			r.ids[id.FileID] = e.Path
+		}
+	}
+	n.size, n.main = e.Size, e.Kind == layer.File
+	return n.metadata(e, r.o.limits)
+}
+
+// ntfsSource yields the streams of a file as BackupRead has them: in one pass,
+// because a backup cannot be rewound.
+type ntfsSource struct {
+	f    *os.File
+	r    *winio.BackupFileReader
+	b    *backup.Reader
+	size int64 // of the main stream
+	main bool  // the main stream was not returned yet
+
+	ahead   *backup.Header // read ahead
+	info    layer.Stream
+	pos     int64
+	end     int64
+	block   int64 // offset of the current allocated range
+	left    int64 // bytes left in it
+	extents bool
+	streams int64
+	limit   int64
+}
+
+// metadata reads all that comes before the first data stream.
+func (n *ntfsSource) metadata(e *layer.Entry, limits layer.Limits) error {
+	n.limit = limits.Streams
+	for {
+		h, err := n.b.Next()
+		if err == io.EOF {
+			e.NoMain = n.main
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if h.ID == backup.Data || h.ID == backup.AlternateData {
+			c := *h
+			n.ahead = &c
+			e.NoMain = n.main && h.ID != backup.Data
+			return nil
+		}
+		var dst *[]byte
+		var eas []byte
+		switch h.ID {
+		case backup.Security:
+			dst = &e.Security
+		case backup.EAData:
+			dst = &eas
+		case backup.ReparseData:
+			dst = &e.Reparse
+		case backup.ObjectID:
+			dst = &e.ObjectID
+		default:
+			continue
+		}
+		if h.Size > limits.MetadataLen {
+			return &layer.LimitError{Limit: "MetadataLen", Max: limits.MetadataLen}
+		}
+		*dst = make([]byte, h.Size)
+		if _, err := io.ReadFull(n.b, *dst); err != nil {
+			return noEOF(err)
+		}
+		if eas != nil {
+			if e.EAs, err = winfs.DecodeEAs(eas); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (n *ntfsSource) next() (*layer.Stream, error) {
+	for n.ahead == nil { // what was not read of the current stream
+		if n.main {
+			break
+		}
+		h, err := n.b.Next()
+		if err == io.EOF {
+			return nil, io.EOF
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch h.ID {
+		case backup.AlternateData:
+			c := *h
+			n.ahead = &c
+		case backup.Data, backup.Security, backup.EAData, backup.ReparseData, backup.ObjectID:
+			return nil, fmt.Errorf("%w: %v after the data of a file", layer.ErrUnsupported, h.ID)
+		}
+	}
+	n.pos, n.extents, n.left, n.block = 0, false, 0, 0
+	if n.main && (n.ahead == nil || n.ahead.ID != backup.Data) {
+		n.main = false
+		n.info, n.end = layer.Stream{}, 0
+		return &n.info, nil
+	}
+	n.main = false
+	h := n.ahead
+	n.ahead = nil
+	if n.streams++; n.streams > n.limit {
+		return nil, &layer.LimitError{Limit: "Streams", Max: n.limit}
+	}
+	n.info = layer.Stream{Size: h.Size, Sparse: h.Attributes&backup.AttrSparse != 0}
+	n.left = h.Size
+	if h.ID == backup.AlternateData {
+		name, err := backup.ParseStreamName(h.Name)
+		if err != nil {
+			return nil, err
+		}
+		n.info.Name = name
+		if n.info.Sparse && h.Size == 0 {
+			return nil, fmt.Errorf("%w: alternate stream %q is sparse, and Windows does not say how long it is", layer.ErrUnsupported, name)
+		}
+	} else if n.info.Sparse {
+		n.info.Size = n.size
+	}
+	n.end = n.info.Size
+	return &n.info, nil
+}
+
+// advance finds the next allocated range; false means that there is none.
+func (n *ntfsSource) advance() (bool, error) {
+	if n.ahead != nil || !n.info.Sparse {
+		return false, nil
+	}
+	h, err := n.b.Next()
+	if err == io.EOF {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if h.ID != backup.SparseBlock {
+		if h.ID != backup.AlternateData {
+			return false, fmt.Errorf("%w: %v after the data of a file", layer.ErrUnsupported, h.ID)
+		}
+		c := *h
+		n.ahead = &c
+		return false, nil
+	}
+	n.block, n.left = h.Offset, h.Size
+	return h.Size > 0, nil
+}
+
+func (n *ntfsSource) read(p []byte) (int, error) {
+	if n.pos >= n.end {
+		return 0, io.EOF
+	}
+	if int64(len(p)) > n.end-n.pos {
+		p = p[:n.end-n.pos]
+	}
+	if n.left == 0 && !n.extents {
+		ok, err := n.advance()
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			n.block = n.end
+		}
+	}
+	if n.pos < n.block { // a hole
+		p = p[:min(int64(len(p)), n.block-n.pos)]
+		clear(p)
+		n.pos += int64(len(p))
+		return len(p), nil
+	}
+	k, err := n.b.Read(p[:min(int64(len(p)), n.left)])
+	n.pos, n.block, n.left = n.pos+int64(k), n.block+int64(k), n.left-int64(k)
+	if k > 0 {
+		err = nil
+	}
+	return k, noEOF(err)
+}
+
+func (n *ntfsSource) extent() (layer.Extent, error) {
+	if n.left == 0 || n.extents {
+		ok, err := n.advance()
+		if err != nil {
+			return layer.Extent{}, err
+		}
+		if !ok {
+			n.extents, n.pos, n.end = true, n.info.Size, n.info.Size
+			return layer.Extent{}, io.EOF
+		}
+	}
+	n.extents = true
+	n.pos, n.end = n.block, n.block+n.left
+	return layer.Extent{Offset: n.block, Length: n.left}, nil
+}
+
+func (n *ntfsSource) close() error { return firstError(n.r.Close(), n.f.Close()) }
+
+// osFile is the open file of the host under a file or directory.
+func osFile(k keptRecord) (*os.File, error) {
+	switch k := k.(type) {
+	case directory:
+		return k.host().file()
+	case *hostFile:
+		return k.File, nil
+	}
+	return nil, fs.ErrInvalid
+}
+
+func nativeTimes(k keptRecord) (winfs.Times, error) {
+	f, err := osFile(k)
+	if err != nil {
+		return winfs.Times{}, err
+	}
+	t, _, err := basicInfo(f)
+	return t, err
+}
+
+func nativeAttributes(k keptRecord) (winfs.Attributes, error) {
+	f, err := osFile(k)
+	if err != nil {
+		return 0, err
+	}
+	_, a, err := basicInfo(f)
+	return a, err
+}
+
+// copyNative copies a file, directory or reparse point with everything that a
+// backup holds, as upstream clones a utility VM. A directory stands already.
+func copyNative(from directory, oldname string, to directory, newname string, dir bool) error {
+	src, err := from.host().file()
+	if err != nil {
+		return err
+	}
+	dst, err := to.host().file()
+	if err != nil {
+		return err
+	}
+	in, err := openAt(src, oldname, readAccess, windows.FILE_OPEN, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	disposition, options := uint32(windows.FILE_CREATE), uint32(windows.FILE_NON_DIRECTORY_FILE)
+	if dir {
+		disposition, options = windows.FILE_OPEN, windows.FILE_DIRECTORY_FILE
+	}
+	out, err := openAt(dst, newname, writeAccess, disposition, options)
+	if err != nil {
+		return err
+	}
+	r, w := winio.NewBackupFileReader(in, true), winio.NewBackupFileWriter(out, true)
+	_, err = io.Copy(w, r)
+	err = firstError(err, r.Close(), w.Close())
+	if err == nil {
+		var t winfs.Times
+		var a winfs.Attributes
+		if t, a, err = basicInfo(in); err == nil {
+			err = setBasicInfo(out, t, a)
+		}
+	}
+	return firstError(err, out.Close())
+}
