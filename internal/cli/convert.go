@@ -53,6 +53,7 @@ made up. Layers as Windows keeps them, with all that, are made by "unpack".
 	o.addParents(cmd)
 	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress what is written: gzip, zstd or none")
 	o.cim.addNames(cmd)
+	cmd.Flags().BoolVar(&o.transport, "transport", false, "write a transport directory instead of a final layer directory")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace a destination file that exists")
 	return cmd
 }

@@ -35,12 +35,13 @@ func init() { // some formats open references to others, their parents
 
 // layerOptions are the flags that say how to read or write a layer.
 type layerOptions struct {
-	parents  []string // references, immediate parent first
-	base     bool     // the layer has no parents
-	force    bool
-	compress string
-	cim      cimFlags
-	limits   layer.Limits
+	parents   []string // references, immediate parent first
+	base      bool     // the layer has no parents
+	force     bool
+	transport bool // write a transport directory
+	compress  string
+	cim       cimFlags
+	limits    layer.Limits
 }
 
 // addParents defines --parent.

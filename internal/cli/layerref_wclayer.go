@@ -14,6 +14,9 @@ var wclayerFormat = &layerFormat{
 		return wclayer.Open(name, wclayer.WithLimits(o.limits))
 	},
 	create: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Writer, error) {
+		if o.transport {
+			return wclayer.CreateTransport(name, wclayer.WithLimits(o.limits))
+		}
 		parents, err := o.parentFolders()
 		if err != nil {
 			return nil, err
