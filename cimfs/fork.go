@@ -3,6 +3,8 @@ package cimfs
 import (
 	"bufio"
 	"io"
+
+	"github.com/mullion/mullion/winfs"
 )
 
 // inherit loads the tree of the parent image. Records and link tables are written
@@ -31,7 +33,9 @@ func (w *Writer) inherit() error {
 		}
 		// A table that is missing or broken costs space and nothing else.
 		w.parent.objects(i, func(o object) bool {
-			out.inherited.add(o)
+			if o.length > 0 && o.at.Offset() >= r.typ.start() && o.at.Offset()%r.typ.align() == 0 {
+				out.inherited.add(o)
+			}
 			return true
 		})
 	}
@@ -63,8 +67,12 @@ func (w *Writer) loadTree(im *Image) error {
 	}
 	live(t.node(t.root))
 	entries := int64(0)
-	for stack := []FileID{t.root}; len(stack) > 0; {
-		id := stack[len(stack)-1]
+	type level struct {
+		id    FileID
+		units int // of the path, so that no tree is deeper than a path can be
+	}
+	for stack := []level{{t.root, 0}}; len(stack) > 0; {
+		id, units := stack[len(stack)-1].id, stack[len(stack)-1].units
 		stack = stack[:len(stack)-1]
 		dir, err := im.directory(&t.node(id).rec)
 		if err != nil {
@@ -93,7 +101,11 @@ func (w *Writer) loadTree(im *Image) error {
 				if nd.names != 0 || e.ID == t.root {
 					return im.fail("read directory", e.Name, im.where(dir.at, corrupt("directory %d is reached twice", e.ID)))
 				}
-				stack = append(stack, e.ID)
+				n := units + 1 + winfs.UTF16Len(e.Name)
+				if n > maxPath {
+					return im.fail("read directory", e.Name, im.where(dir.at, corrupt("a path is longer than %d units", maxPath)))
+				}
+				stack = append(stack, level{e.ID, n})
 			}
 			if err := w.roomForNode(); err != nil {
 				return err

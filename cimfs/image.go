@@ -21,7 +21,7 @@ type Limits struct {
 	// an image, for directories may share a link table.
 	Entries int64
 	// Objects is the largest number of entries of all object tables that Check
-	// reads; default 1<<25. Check keeps about 48 bytes for each.
+	// reads; default 1<<24. Check keeps about 48 bytes for each.
 	Objects int64
 }
 
@@ -33,7 +33,7 @@ func (l Limits) withDefaults() Limits {
 		l.Entries = 1 << 24
 	}
 	if l.Objects <= 0 {
-		l.Objects = 1 << 25
+		l.Objects = 1 << 24
 	}
 	return l
 }
@@ -293,7 +293,7 @@ func (im *Image) span(o RegionOffset, length int64) (*region, error) {
 	}
 	r, err := im.region(o.Region())
 	if err != nil {
-		return nil, err
+		return nil, im.where(o, err)
 	}
 	if length < 0 || o.Offset() < regionHeaderSize || length > r.src.Size()-o.Offset() {
 		return nil, &place{r.name(), o.Offset(), corrupt("%d bytes at %v are not inside the region of %d bytes", length, o, r.src.Size())}

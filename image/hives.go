@@ -25,6 +25,7 @@ type Hives struct {
 	Entries int64
 
 	dir    string
+	names  []hives.Name
 	layers []hiveLayer // base first
 }
 
@@ -44,7 +45,20 @@ func (l hiveLayer) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 // base first, in every form that the layers have. Each layer is read once and to its
 // end, the base only until all names are found: deltas stand at the end of a layer,
 // the hives of a base stand in the middle. The caller closes the result.
-func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) (h *Hives, err error) {
+func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) (*Hives, error) {
+	h, err := newHives(names)
+	if err != nil {
+		return nil, err
+	}
+	for i, src := range layers {
+		if err := h.find(ctx, src, i); err != nil {
+			return nil, errors.Join(fmt.Errorf("find hives in layer %d: %w", i, err), h.Close())
+		}
+	}
+	return h, nil
+}
+
+func newHives(names []hives.Name) (*Hives, error) {
 	if len(names) == 0 {
 		names = hives.All()
 	}
@@ -52,24 +66,11 @@ func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) 
 	if err != nil {
 		return nil, err
 	}
-	h = &Hives{dir: dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.Close())
-			h = nil
-		}
-	}()
-	for i, src := range layers {
-		found := hiveLayer{}
-		h.layers = append(h.layers, found)
-		if err := h.find(ctx, src, i, found, names); err != nil {
-			return h, fmt.Errorf("find hives in layer %d: %w", i, err)
-		}
-	}
-	return h, nil
+	return &Hives{dir: dir, names: names}, nil
 }
 
-func (h *Hives) find(ctx context.Context, src layer.Source, index int, found hiveLayer, names []hives.Name) (err error) {
+func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err error) {
+	h.layers = append(h.layers, hiveLayer{})
 	r, err := src.Open()
 	if err != nil {
 		return err
@@ -86,51 +87,63 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int, found hiv
 		if err != nil {
 			return err
 		}
-		h.Entries++
-		n, form, ok := hives.Match(e.Path)
-		if !ok || e.Kind != layer.File || !slices.Contains(names, n) {
-			continue
+		if _, err := h.offer(index, e, r); err != nil {
+			return err
 		}
-		if form == hives.Config && index > 0 {
-			continue // a file like others, see hives.Chain
-		}
-		if found[form] == nil {
-			found[form] = map[hives.Name]string{}
-		}
-		if found[form][n] != "" {
-			return &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: layer.ErrDuplicate}
-		}
-		path := filepath.Join(h.dir, fmt.Sprintf("%d-%s", index, n.File(form)))
-		if err := takeOut(r, path); err != nil {
-			return &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: err}
-		}
-		found[form][n] = path
-		if index == 0 && form == hives.Config && len(found[form]) == len(names) {
+		if index == 0 && len(h.layers[0][hives.Config]) == len(h.names) {
 			return nil
 		}
 	}
 }
 
+// offer takes the main stream of an entry if it is a wanted hive, and returns its
+// size; otherwise it returns -1 and reads nothing.
+func (h *Hives) offer(index int, e *layer.Entry, r layer.Reader) (int64, error) {
+	h.Entries++
+	n, form, ok := hives.Match(e.Path)
+	if !ok || e.Kind != layer.File || !slices.Contains(h.names, n) {
+		return -1, nil
+	}
+	if form == hives.Config && index > 0 {
+		return -1, nil // a file like others, see hives.Chain
+	}
+	found := h.layers[index]
+	if found[form] == nil {
+		found[form] = map[hives.Name]string{}
+	}
+	if found[form][n] != "" {
+		return -1, &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: layer.ErrDuplicate}
+	}
+	path := filepath.Join(h.dir, fmt.Sprintf("%d-%s", index, n.File(form)))
+	size, err := takeOut(r, path)
+	if err != nil {
+		return -1, &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: err}
+	}
+	found[form][n] = path
+	return size, nil
+}
+
 // takeOut copies the main stream of the current entry to a file.
-func takeOut(r layer.Reader, path string) error {
+func takeOut(r layer.Reader, path string) (int64, error) {
 	s, err := r.NextStream()
 	if err == io.EOF {
 		s, err = &layer.Stream{}, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if s.Size > maxHive {
-		return &layer.LimitError{Limit: "hive size", Max: maxHive}
+	size := s.Size
+	if size > maxHive {
+		return 0, &layer.LimitError{Limit: "hive size", Max: maxHive}
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if s.Size > 0 {
+	if size > 0 {
 		_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 1<<18))
 	}
-	return errors.Join(err, f.Close())
+	return size, errors.Join(err, f.Close())
 }
 
 // Open gives one hive as a container sees it, all deltas merged. Without a base

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/mullion/mullion/hives"
@@ -22,6 +23,31 @@ type Summary struct {
 
 // Summarize reads the layer to its end, which verifies it, and counts.
 func (l *Layer) Summarize(ctx context.Context) (*Summary, error) {
+	return l.summarize(ctx, func(*layer.Entry, layer.Reader) (int64, error) { return -1, nil })
+}
+
+// Survey reads every layer of the image once and to its end, counts what is in it, and
+// takes out the hives. The caller closes them.
+func (i *Image) Survey(ctx context.Context) ([]*Summary, *Hives, error) {
+	h, err := newHives(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	var all []*Summary
+	for n, l := range i.layers {
+		h.layers = append(h.layers, hiveLayer{})
+		s, err := l.summarize(ctx, func(e *layer.Entry, r layer.Reader) (int64, error) { return h.offer(n, e, r) })
+		if err != nil {
+			return nil, nil, errors.Join(err, h.Close())
+		}
+		all = append(all, s)
+	}
+	return all, h, nil
+}
+
+// summarize offers every entry to take, which returns the size of the main stream if
+// it has read it, and -1 otherwise.
+func (l *Layer) summarize(ctx context.Context, take func(*layer.Entry, layer.Reader) (int64, error)) (*Summary, error) {
 	tar, err := l.Tar(ctx)
 	if err != nil {
 		return nil, err
@@ -51,6 +77,11 @@ func (l *Layer) Summarize(ctx context.Context) (*Summary, error) {
 		case layer.Whiteout, layer.Opaque:
 			s.Whiteouts++
 		}
+		taken, err := take(e, r)
+		if err != nil {
+			return nil, err
+		}
+		s.Content += max(taken, 0)
 		for {
 			stream, err := r.NextStream()
 			if err == io.EOF {

@@ -26,4 +26,16 @@
 // ones. A reader yields an entry, then on request its streams in order, and the
 // bytes of each; nothing is held in memory. Directories and reparse points may
 // have alternate streams too.
+//
+// # Several layers
+//
+// What needs more than one pass takes a [Source], a layer that can be opened
+// again. [Union] merges a chain of layers into a [View], the tree that a container
+// sees, to be listed, searched, or read as one layer. [Diff] tells what differs
+// between two layers or views. [Audit] is the part of every format's check that
+// is about the tree and the metadata rather than the bytes of the format.
+//
+// Package layertest has a layer in memory, a generator of random layers and the
+// suite that every format runs; package hostile has the archives that nothing may
+// fall for.
 package layer

@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 )
 
+// flushStep is how much is written before the disk is asked to begin with it, so
+// that flushing at the end finds most of the work done.
+const flushStep = 4 << 20
+
 // writeFile writes a file so that it appears complete or not at all: a temporary
 // sibling is written, flushed and renamed. Everything happens inside the
 // directory that is opened first.
@@ -41,7 +45,12 @@ func writeFile(name string, b []byte, overwrite bool) (err error) {
 			err = errors.Join(err, ignoreMissing(root.Remove(tmp)))
 		}
 	}()
-	_, err = f.Write(b)
+	for off := 0; off < len(b) && err == nil; off += flushStep {
+		part := b[off:min(off+flushStep, len(b))]
+		if _, err = f.Write(part); err == nil {
+			startWriteback(f, int64(off), int64(len(part)))
+		}
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -3,10 +3,13 @@ package regf
 import "math/bits"
 
 // editor is what a hive needs once it is edited: where cells begin, which are
-// free, who uses which descriptor. It is built by one pass over the cells at the
-// first edit.
+// free, who uses which descriptor. A bin is read when a cell in it is freed or when
+// space is looked for, from the first bin on, so that a small edit of a large hive
+// reads little of it.
 type editor struct {
-	starts []uint64 // one bit per 8 bytes of bins: a cell begins here
+	starts []uint64 // one bit per 8 bytes of bins that were read: a cell begins here
+	known  []uint64 // one bit per page that begins a bin that was read
+	next   uint32   // the first bin that was not read in the search for space
 
 	// free holds candidates by size: list i < linearLists has cells of 8*i bytes, the
 	// others cells by powers of two. An entry is a hint: it counts only if a free
@@ -48,11 +51,8 @@ func (h *Hive) begin() error {
 		h.adopt(append([]byte(nil), h.data[:baseSize+len(h.bins)]...), len(h.bins))
 		h.owned = true
 	}
-	e := &editor{starts: make([]uint64, (len(h.bins)/8+63)/64)}
-	if err := e.scan(h); err != nil {
-		return err
-	}
-	e.changed = true
+	pages := len(h.bins) / pageSize
+	e := &editor{starts: make([]uint64, (len(h.bins)/8+63)/64), known: make([]uint64, (pages+63)/64), changed: true}
 	h.edit = e
 	return nil
 }
@@ -70,50 +70,79 @@ func (e *editor) offer(off, size uint32)    { l := freeList(size); e.free[l] = a
 func (h *Hive) rawSize(off uint32) int32    { return int32(u32(h.bins[off:])) }
 func (h *Hive) setSize(off uint32, n int32) { put32(h.bins[off:], uint32(n)) }
 
-// scan notes all cells, merges free neighbours and refuses what is not cut into
-// cells properly.
-func (e *editor) scan(h *Hive) error {
+// read notes the cells of a bin, merges free neighbours and refuses what is not
+// cut into cells properly. It returns the end of the bin and the largest free cell.
+func (e *editor) read(h *Hive, bin uint32) (binEnd, largest uint32, err error) {
 	b := h.bins
-	end := uint32(len(b))
-	var offers []span
-	for bin := uint32(0); bin < end; {
-		size := u32(b[bin+8:])
-		if string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin || size == 0 || size%pageSize != 0 || uint64(bin)+uint64(size) > uint64(end) {
-			return faultf("bin-header", bin, "bin header is damaged; save a repaired copy before editing")
-		}
-		h.fillBin(bin, (bin+size)/pageSize-1)
-		binEnd := bin + size
-		var prev *span
-		for off := bin + binHeader; off < binEnd; {
-			n := h.rawSize(off)
-			size := uint32(n)
-			if n < 0 {
-				size = uint32(-n)
-			}
-			if size < 8 || size%8 != 0 || uint64(off)+uint64(size) > uint64(binEnd) {
-				return faultf("cell-size", off, "size %d does not fit; save a repaired copy before editing", n)
-			}
-			switch {
-			case n < 0:
-				e.mark(off)
-				prev = nil
-			case prev != nil:
-				clear(b[off : off+4])
-				prev.size += size
-				h.setSize(prev.off, int32(prev.size))
-			default:
-				e.mark(off)
-				offers = append(offers, span{off, size})
-				prev = &offers[len(offers)-1]
-			}
-			off += size
-		}
-		bin = binEnd
+	size := u32(b[bin+8:])
+	if string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin || size == 0 || size%pageSize != 0 || uint64(bin)+uint64(size) > uint64(len(b)) {
+		return 0, 0, faultf("bin-header", bin, "bin header is damaged; repair the hive before editing it")
 	}
-	for i := len(offers) - 1; i >= 0; i-- { // so that low addresses are taken first
-		e.offer(offers[i].off, offers[i].size)
+	binEnd = bin + size
+	page := bin / pageSize
+	if e.known[page/64]>>(page%64)&1 != 0 {
+		return binEnd, 0, nil
 	}
-	return nil
+	// First only look: a bin that is refused stays as it is.
+	for off := bin + binHeader; off < binEnd; {
+		n := h.rawSize(off)
+		if n < 0 {
+			n = -n
+		}
+		if n < 8 || n%8 != 0 || uint64(off)+uint64(n) > uint64(binEnd) {
+			return 0, 0, faultf("cell-size", off, "size %d does not fit; repair the hive before editing it", h.rawSize(off))
+		}
+		off += uint32(n)
+	}
+	e.known[page/64] |= 1 << (page % 64)
+	h.fillBin(bin, binEnd/pageSize-1)
+	var offers [64]span
+	spans, merged := offers[:0], false
+	for off := bin + binHeader; off < binEnd; {
+		n := h.rawSize(off)
+		switch {
+		case n < 0:
+			e.mark(off)
+			merged = false
+			off += uint32(-n)
+		case merged:
+			clear(b[off : off+4])
+			last := &spans[len(spans)-1]
+			last.size += uint32(n)
+			h.setSize(last.off, int32(last.size))
+			off += uint32(n)
+		default:
+			e.mark(off)
+			spans = append(spans, span{off, uint32(n)})
+			merged = true
+			off += uint32(n)
+		}
+	}
+	for i := len(spans) - 1; i >= 0; i-- { // so that low addresses are taken first
+		e.offer(spans[i].off, spans[i].size)
+		largest = max(largest, spans[i].size)
+	}
+	return binEnd, largest, nil
+}
+
+// space returns a free cell of size bytes or more and takes it off its list,
+// reading bins until one has it.
+func (e *editor) space(h *Hive, size uint32) (uint32, bool, error) {
+	for {
+		if off, ok := e.takeFree(h, size); ok {
+			return off, true, nil
+		}
+		var largest uint32
+		for largest < size {
+			if uint64(e.next) >= uint64(len(h.bins)) {
+				return 0, false, nil
+			}
+			var err error
+			if e.next, largest, err = e.read(h, e.next); err != nil {
+				return 0, false, err
+			}
+		}
+	}
 }
 
 // takeFree returns a free cell of size bytes or more and takes it off its list.
@@ -149,9 +178,11 @@ func (h *Hive) alloc(n int) (uint32, error) {
 		return 0, ErrLimit
 	}
 	size := round8(uint32(n) + 4)
-	off, ok := h.edit.takeFree(h, size)
+	off, ok, err := h.edit.space(h, size)
+	if err != nil {
+		return 0, err
+	}
 	if !ok {
-		var err error
 		if off, err = h.addBin(size); err != nil {
 			return 0, err
 		}
@@ -195,6 +226,10 @@ func (h *Hive) addBin(size uint32) (uint32, error) {
 	for len(e.starts) < (total/8+63)/64 {
 		e.starts = append(e.starts, 0)
 	}
+	for len(e.known) < (total/pageSize+63)/64 {
+		e.known = append(e.known, 0)
+	}
+	e.known[old/pageSize/64] |= 1 << (old / pageSize % 64)
 	for len(h.seen) < (total/8+31)/32 {
 		h.seen = append(h.seen, 0)
 	}
@@ -210,16 +245,22 @@ func (h *Hive) addBin(size uint32) (uint32, error) {
 // free gives a cell back, zeroed and merged with free neighbours.
 func (h *Hive) free(off uint32) {
 	e := h.edit
+	if off < binHeader || uint64(off)+8 > uint64(len(h.bins)) {
+		return
+	}
+	bin, binSize, ok := h.bin(off / pageSize)
+	if !ok {
+		return
+	}
+	if _, _, err := e.read(h, bin); err != nil {
+		return // a damaged bin is left alone
+	}
 	if off&7 != 0 || uint64(off)+8 > uint64(len(h.bins)) || !e.begins(off) || h.rawSize(off) >= 0 {
 		return // not a cell in use: nothing to give back
 	}
 	size := uint32(-h.rawSize(off))
 	clear(h.bins[off : off+size])
 	h.clearSeen(off)
-	bin, binSize, ok := h.bin(off / pageSize)
-	if !ok {
-		return
-	}
 	if next := off + size; next < bin+binSize {
 		if n := h.rawSize(next); n > 0 {
 			e.unmark(next)
@@ -263,6 +304,11 @@ func (h *Hive) resize(off uint32, n int) (uint32, error) {
 		return off, nil
 	}
 	bin, binSize, ok := h.bin(off / pageSize)
+	if ok {
+		if _, _, err := h.edit.read(h, bin); err != nil {
+			return 0, err
+		}
+	}
 	if next := off + have; ok && next < bin+binSize {
 		if m := h.rawSize(next); m > 0 && have+uint32(m) >= size {
 			h.edit.unmark(next)
@@ -289,6 +335,13 @@ func (h *Hive) resize(off uint32, n int) (uint32, error) {
 func (h *Hive) shrink(off, size uint32) {
 	have := uint32(-h.rawSize(off))
 	if size >= have {
+		return
+	}
+	bin, _, ok := h.bin(off / pageSize)
+	if !ok {
+		return
+	}
+	if _, _, err := h.edit.read(h, bin); err != nil {
 		return
 	}
 	h.setSize(off, -int32(size))

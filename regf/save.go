@@ -82,7 +82,8 @@ type saver struct {
 	kids  []uint32
 	vals  []uint32
 	buf   []byte
-	depth int
+	given []uint32 // the descriptors to write, where a first attempt found the ring wrong
+	ringN int      // descriptors that were written before the first key below the root
 }
 
 func (h *Hive) compact(opt *SaveOptions) ([]byte, error) {
@@ -114,14 +115,14 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	if !root.Valid() {
 		return nil, faultf("root", h.root, "hive has no root key")
 	}
-	s := &saver{h: h, w: newWalk(h)}
-	s.compactor = newCompactor(len(h.bins) + len(h.bins)/16 + 1<<16)
-	s.big = minor > 3
-	s.hash = h.minor >= 5
-	s.fresh = h.fresh()
-	copy(s.out, h.data[:baseSize])
-	if err := s.run(root); err != nil {
+	s, err := h.layOut(root, minor, nil)
+	if err != nil {
 		return nil, err
+	}
+	if order, again := s.order(); again {
+		if s, err = h.layOut(root, minor, order); err != nil {
+			return nil, err
+		}
 	}
 	hdr := s.out
 	put32(hdr[hdrMinor:], uint32(minor))
@@ -140,6 +141,17 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	}
 	s.finish(binHeader)
 	return s.out, nil
+}
+
+// layOut writes all cells of a compacted hive.
+func (h *Hive) layOut(root Key, minor int, order []uint32) (*saver, error) {
+	s := &saver{h: h, w: newWalk(h), given: order}
+	s.compactor = newCompactor(len(h.bins) + len(h.bins)/16 + 1<<16)
+	s.big = minor > 3
+	s.hash = h.minor >= 5
+	s.fresh = h.fresh()
+	copy(s.out, h.data[:baseSize])
+	return s, s.run(root)
 }
 
 // fresh reports whether the base block is that of a hive that was created by
@@ -248,68 +260,81 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	return nk, nil
 }
 
-// descriptors copies the ring, from the root's descriptor on, without those that
-// no key uses.
+// descriptors copies the ring, from the root's descriptor on.
 func (s *saver) descriptors(root Key) error {
 	h := s.h
-	used := make(map[uint32]struct{})
-	var order []uint32
-	last := uint32(nilCell)
-	for k, err := range root.Walk() {
-		if err != nil {
+	s.skAt = make(map[uint32]int)
+	defer func() { s.ringN = len(s.sks) }()
+	for _, off := range s.given {
+		if _, err := s.descriptor(off); err != nil {
 			return err
-		}
-		if off := k.SecurityCell(); off != last {
-			last = off
-			if _, ok := used[off]; !ok {
-				used[off] = struct{}{}
-				order = append(order, off)
-			}
 		}
 	}
-	s.skAt = make(map[uint32]int, len(used))
-	add := func(off uint32) error {
-		if _, ok := s.skAt[off]; ok {
-			return nil
-		}
-		sd, err := h.sk(off)
-		if err != nil {
-			return h.tolerate(err, nil)
-		}
-		b, err := h.cell(off)
-		if err != nil {
-			return h.tolerate(err, nil)
-		}
-		at, err := s.sk(u16(b[2:]), sd)
-		if err != nil {
-			return err
-		}
-		s.skAt[off] = len(s.sks)
-		s.sks = append(s.sks, skEntry{src: off, off: at})
+	if s.given != nil {
 		return nil
 	}
-	// Around the ring, then whatever the ring forgot.
 	off := root.SecurityCell()
 	for range len(h.bins) / (skSize + 4) {
 		b, err := h.cell(off)
 		if err != nil || len(b) < skSize || u16(b) != sigSK {
 			break
 		}
-		if _, ok := used[off]; ok {
-			if err := add(off); err != nil {
-				return err
-			}
+		if _, err := s.descriptor(off); err != nil {
+			return err
 		}
 		if off = u32(b[skFlink:]); off == root.SecurityCell() {
 			break
 		}
-	}
-	for _, off := range order {
-		if err := add(off); err != nil {
-			return err
+		if _, again := s.skAt[off]; again {
+			break // a ring that does not close where it began
 		}
 	}
 	return nil
+}
+
+// order returns the descriptors that keys use and whether that is not what was
+// written: the ring can hold some that no key uses, and lack some. Both are rare,
+// so that it is cheaper to do all again than to count beforehand.
+func (s *saver) order() ([]uint32, bool) {
+	again := len(s.sks) > s.ringN
+	order := make([]uint32, 0, len(s.sks))
+	for _, sk := range s.sks {
+		if sk.refs == 0 {
+			again = true
+			continue
+		}
+		order = append(order, sk.src)
+	}
+	return order, again && s.given == nil
+}
+
+// descriptor copies one descriptor, or finds its copy. It gives -1 for one that
+// cannot be read.
+func (s *saver) descriptor(off uint32) (int, error) {
+	if i, ok := s.skAt[off]; ok {
+		return i, nil
+	}
+	if off == nilCell && s.given != nil { // stood in for one that cannot be read
+		at, err := s.sk(0, defaultSecurity())
+		s.skAt[off] = len(s.sks)
+		s.sks = append(s.sks, skEntry{src: nilCell, off: at})
+		return len(s.sks) - 1, err
+	}
+	sd, err := s.h.sk(off)
+	if err != nil {
+		return -1, s.h.tolerate(err, nil)
+	}
+	b, err := s.h.cell(off)
+	if err != nil {
+		return -1, err
+	}
+	at, err := s.sk(u16(b[2:]), sd)
+	if err != nil {
+		return -1, err
+	}
+	s.skAt[off] = len(s.sks)
+	s.sks = append(s.sks, skEntry{src: off, off: at})
+	return len(s.sks) - 1, nil
 }
 
 // secure points a key at its descriptor.
@@ -318,16 +343,18 @@ func (s *saver) secure(nk, src uint32) error {
 	if err != nil {
 		return err
 	}
-	i, ok := s.skAt[u32(b[nkSecurity:])]
-	if !ok {
-		if len(s.sks) == 0 { // no descriptor could be read
+	i, err := s.descriptor(u32(b[nkSecurity:]))
+	if err != nil {
+		return err
+	}
+	if i < 0 { // one that cannot be read becomes that of the root
+		if i = 0; len(s.sks) == 0 {
 			at, err := s.sk(0, defaultSecurity())
 			if err != nil {
 				return err
 			}
 			s.sks = append(s.sks, skEntry{src: nilCell, off: at})
 		}
-		i = 0 // a descriptor that cannot be read becomes that of the root
 	}
 	s.sks[i].refs++
 	put32(s.at(nk)[nkSecurity:], s.sks[i].off)

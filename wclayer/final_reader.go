@@ -87,7 +87,10 @@ func (r *Reader) next() error {
 			if r.entry.Path == "" {
 				r.entry.Path = winfs.JoinPath(top.path, it.name)
 			}
-			return err
+			if err := r.tolerated(err); err != nil {
+				return err
+			}
+			continue
 		}
 		if ok {
 			return r.limited(nil)
@@ -101,8 +104,8 @@ func (r *Reader) visit(f *frame, it item) (bool, error) {
 	if depth == 0 {
 		if t := rootTree(it.name); t != "" {
 			it.name = t
-		} else if r.index == nil {
-			return false, nil // VHDs, layout and the like
+		} else if r.index == nil || it.host == it.name && rootReserved(it.name) {
+			return false, nil // VHDs, layout and the like; an entry of that name is spelled
 		}
 	}
 	if it.dir {
@@ -391,7 +394,7 @@ func (r *Reader) end() error {
 		return err
 	}
 	if r.found != r.index.entries {
-		return fmt.Errorf("%w: %d entries were recorded, %d are there", layer.ErrCorrupt, r.index.entries, r.found)
+		return fmt.Errorf("%w: %d were recorded, %d are there", errLost, r.index.entries, r.found)
 	}
 	return io.EOF
 }

@@ -122,7 +122,7 @@ func (o *ntfsObject) stream(s *layer.Stream) error {
 
 func (o *ntfsObject) write(p []byte) error {
 	if o.sparse {
-		if err := o.b.WriteHeader(&backup.Header{ID: backup.SparseBlock, Size: int64(len(p)), Offset: o.offset}); err != nil {
+		if err := o.b.WriteHeader(&backup.Header{ID: backup.SparseBlock, Attributes: backup.AttrSparse, Size: int64(len(p)), Offset: o.offset}); err != nil {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ func (o *ntfsObject) end() error {
 	if o.size == 0 {
 		return nil
 	}
-	return o.b.WriteHeader(&backup.Header{ID: backup.SparseBlock, Offset: o.size})
+	return o.b.WriteHeader(&backup.Header{ID: backup.SparseBlock, Attributes: backup.AttrSparse, Offset: o.size})
 }
 
 func (o *ntfsObject) finish(sync bool) error {

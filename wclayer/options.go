@@ -46,6 +46,7 @@ type options struct {
 	bare     bool
 	finish   func(root *os.Root) error
 	wrap     func(directory) directory // fault injection in tests
+	tolerate func(error) bool          // for Check: told of an error, says whether to go on
 }
 
 // Option changes how a reader or writer works. The zero set is right for most.

@@ -143,7 +143,7 @@ func (o *transportObject) block(size, offset int64) error {
 		return err
 	}
 	b.Reset()
-	if err := w.WriteHeader(&backup.Header{ID: backup.SparseBlock, Size: size, Offset: offset}); err != nil {
+	if err := w.WriteHeader(&backup.Header{ID: backup.SparseBlock, Attributes: backup.AttrSparse, Size: size, Offset: offset}); err != nil {
 		return err
 	}
 	_, err := countWriter{o}.Write(b.Bytes())

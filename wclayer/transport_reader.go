@@ -33,6 +33,12 @@ var (
 	_ layer.ExtentReader = (*TransportReader)(nil)
 )
 
+// What can be wrong with the metadata files of directories.
+var (
+	errOrphan     = fmt.Errorf("%w: metadata file without a directory", layer.ErrCorrupt)
+	errNoMetaFile = fmt.Errorf("%w: directory without its metadata file", layer.ErrCorrupt)
+)
+
 // deltaName is the file whose times Files and Hives take.
 const deltaName = "System_Delta"
 
@@ -156,9 +162,17 @@ func (r *TransportReader) items(d directory, path string) ([]item, error) {
 			dirs[winfs.Fold(e.Name())] = true
 		}
 	}
-	for name := range meta {
-		if !dirs[name] {
-			return nil, fmt.Errorf("%w: %q has no directory %q beside it", layer.ErrCorrupt, name+metaSuffix, name)
+	for _, e := range list {
+		if !hasMetaSuffix(e.Name()) {
+			continue
+		}
+		name := e.Name()[:len(e.Name())-len(metaSuffix)]
+		if dirs[winfs.Fold(name)] {
+			continue
+		}
+		err := fmt.Errorf("%w: %q has no directory beside it", errOrphan, e.Name())
+		if r.o.tolerate == nil || !r.o.tolerate(err) {
+			return nil, err
 		}
 	}
 	items, err := r.sorted(plain, r.names())
@@ -213,7 +227,10 @@ func (r *TransportReader) next() error {
 			if r.entry.Path == "" {
 				r.entry.Path = winfs.JoinPath(top.path, it.name)
 			}
-			return err
+			if err := r.tolerated(err); err != nil {
+				return err
+			}
+			continue
 		}
 		if ok {
 			return r.limited(nil)
@@ -277,7 +294,7 @@ func (r *TransportReader) visit(f *frame, it item) (bool, error) {
 		return r.file(d, it.host+metaSuffix, true, id, known)
 	}
 	if inFiles {
-		return false, fmt.Errorf("%w: directory without %s", layer.ErrCorrupt, it.name+metaSuffix)
+		return false, fmt.Errorf("%w: %s", errNoMetaFile, it.name+metaSuffix)
 	}
 	return r.raw(self, nil, func() (fs.FileInfo, error) { return self.stat(".") }, id, known)
 }

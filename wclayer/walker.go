@@ -143,6 +143,14 @@ func (w *walker) fail(err error) error {
 	return err
 }
 
+// tolerated leaves an entry out of which a check was told.
+func (w *walker) tolerated(err error) error {
+	if w.o.tolerate == nil || errors.Is(err, layer.ErrLimit) || !w.o.tolerate(err) {
+		return err
+	}
+	return errors.Join(w.done(), w.h.truncate(max(len(w.frames)-1, 0)))
+}
+
 func (w *walker) limited(err error) error {
 	if err == nil && w.count >= w.o.limits.Entries {
 		return &layer.LimitError{Limit: "Entries", Max: w.o.limits.Entries}
@@ -361,6 +369,9 @@ func (w *walker) NextExtent() (layer.Extent, error) {
 	return x, err
 }
 
+// errLost says that something was recorded and is not there.
+var errLost = fmt.Errorf("%w: an entry is missing", layer.ErrCorrupt)
+
 // lostLink returns an error if a link of the index was never returned.
 func (w *walker) lostLink() error {
 	if w.index == nil {
@@ -370,7 +381,7 @@ func (w *walker) lostLink() error {
 	for id := nodeID(1); int(id) < t.count; id++ {
 		if n := t.at(id); n.flags&nodeLink != 0 && n.flags&nodeSeen == 0 {
 			w.entry.Path = t.path(id)
-			return fmt.Errorf("%w: the hard link, or the file it names, is not there", layer.ErrCorrupt)
+			return fmt.Errorf("%w: the hard link, or the file it names", errLost)
 		}
 	}
 	return nil

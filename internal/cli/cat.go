@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
@@ -21,6 +22,10 @@ func newCatCommand(c *console) *cobra.Command {
 		Short: "Print a file of an image or a layer",
 		Long: `Print a file, or an alternate stream of it, of an image as a container would see it,
 or of a single layer.
+
+Hives\SYSTEM_BASE and its siblings SOFTWARE_BASE, SAM_BASE, SECURITY_BASE and
+DEFAULTUSER_BASE, which no layer of an image holds, are its registry: the base's hives
+with the delta hives of all layers merged in, as "unpack" would make them.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
@@ -38,6 +43,9 @@ or of a single layer.
 					return catLayer(cmd.Context(), w, source, path, stream, again)
 				}), done())
 			}
+			if n, form, ok := hives.Match(path); ok && form == hives.Base && stream == "" {
+				return catHive(cmd.Context(), c, &flags, &out, args[0], n)
+			}
 			view, done, err := flags.openView(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -48,6 +56,21 @@ or of a single layer.
 	flags.add(cmd)
 	out.add(cmd, "the content")
 	return cmd
+}
+
+// catHive prints a merged hive.
+func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFlags, text string, n hives.Name) (err error) {
+	r, err := flags.openRegistry(ctx, c, text, n)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	h, err := r.Open(n)
+	if err != nil {
+		return registryHint(err)
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	return out.write(c, h.StoreTo)
 }
 
 func catView(w io.Writer, v *layer.View, path, stream string) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/mullion/mullion/layer"
 	"golang.org/x/term"
@@ -22,6 +23,8 @@ type console struct {
 	running bool   // a command's body was entered
 	subject string // its first argument
 	bars    *bars  // progress on the terminal, nil until the first bar
+
+	bytesRead atomic.Int64 // of blobs and tars, as they are stored
 }
 
 // printf prints a result.

@@ -14,6 +14,9 @@ func newConvertCommand(c *console) *cobra.Command {
 A layer directory of a layer that is not a base needs the layers below it, --parent,
 and so does a CIM that is a fork.
 
+What is written holds what the layer holds: a CIM gets no hives merged and no files
+made up. Layers as Windows keeps them, with all that, are made by "unpack".
+
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {

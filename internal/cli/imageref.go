@@ -42,11 +42,11 @@ func (f *imageFlags) options(c *console) ([]image.Option, error) {
 	return opts, nil
 }
 
-// progress draws a bar for every layer that is read.
+// layerProgress counts what is read of layers and draws a bar for each.
 func (c *console) layerProgress() image.Option {
 	return image.WithProgress(func(l *image.Layer) (func(int64), func()) {
 		b := c.progress(fmt.Sprintf("layer %d", l.Index), l.Descriptor.Size)
-		return b.add, b.done
+		return func(n int64) { c.bytesRead.Add(n); b.add(n) }, b.done
 	})
 }
 

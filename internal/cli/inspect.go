@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/spf13/cobra"
 )
@@ -20,7 +22,11 @@ type inspection struct {
 	Config    any               `json:"config"`
 	Labels    map[string]string `json:"-"`
 	Env       []string          `json:"env"`
-	Layers    []inspectedLayer  `json:"layers"`
+
+	OSVersion   *winVersion      `json:"osVersion,omitempty"` // from the hives
+	Environment []variable       `json:"environment"`         // of a process in a container
+	Warnings    []string         `json:"warnings"`
+	Layers      []inspectedLayer `json:"layers"`
 }
 
 type inspectedLayer struct {
@@ -43,9 +49,10 @@ func newInspectCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE",
 		Short: "Print platform, configuration and layers of an image",
-		Long: `Print platform, configuration and one row a layer: digest, diff ID, sizes, files,
-directories, whiteouts, hard links and hives. All layers are read to their end, which
-verifies them.
+		Long: `Print platform, configuration, the Windows build and the environment that the registry
+hives give, and one row a layer: digest, diff ID, sizes, files, directories,
+whiteouts, hard links and hives. Where the configuration claims another build than the
+hives have, there is a warning. All layers are read to their end, which verifies them.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
@@ -74,16 +81,22 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 	config := img.Config()
 	in := &inspection{
 		Reference: img.Reference().String(), Digest: string(img.Digest()), MediaType: img.Descriptor().MediaType,
-		Platform: img.Platform().String(), Config: config.Config, Env: config.Config.Env, Layers: []inspectedLayer{},
+		Platform: img.Platform().String(), Config: config.Config, Env: config.Config.Env,
+		Environment: []variable{}, Warnings: []string{}, Layers: []inspectedLayer{},
 	}
 	if config.Created != nil {
 		in.Created = config.Created.UTC().Format("2006-01-02T15:04:05Z")
 	}
-	for _, l := range img.Layers() {
-		s, err := l.Summarize(ctx)
-		if err != nil {
-			return nil, err
-		}
+	summaries, found, err := img.Survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in.readRegistry(img, found)
+	if err := found.Close(); err != nil {
+		return nil, err
+	}
+	for n, l := range img.Layers() {
+		s := summaries[n]
 		row := inspectedLayer{
 			Digest: string(l.Descriptor.Digest), DiffID: string(l.DiffID), MediaType: l.Descriptor.MediaType, URLs: l.Descriptor.URLs,
 			Stored: s.Stored, Plain: s.Plain, Content: s.Content, Files: s.Files, Dirs: s.Dirs, Whiteouts: s.Whiteouts, Links: s.Links,
@@ -95,6 +108,29 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 		in.Layers = append(in.Layers, row)
 	}
 	return in, nil
+}
+
+// readRegistry adds what the hives tell. What is wrong with them is a warning: the
+// rest of the image can be inspected all the same.
+func (in *inspection) readRegistry(img *image.Image, found *image.Hives) {
+	warn := func(format string, a ...any) { in.Warnings = append(in.Warnings, fmt.Sprintf(format, a...)) }
+	v, err := found.OSVersion()
+	switch claim := img.Platform().OSVersion; {
+	case errors.Is(err, hives.ErrNoBase):
+	case err != nil:
+		warn("%v", err)
+	default:
+		in.OSVersion = describeVersion(v)
+		if claim != "" && claim != in.OSVersion.Version {
+			warn("the configuration claims Windows %s, the hives have %s", claim, in.OSVersion.Version)
+		}
+	}
+	env, err := found.Environment(img.Config())
+	if err != nil {
+		warn("%v", err)
+		return
+	}
+	in.Environment = variables(env)
 }
 
 // print prints the inspection for people.
@@ -114,8 +150,14 @@ func (in *inspection) print(c *console, img *image.Image) error {
 	row("Directory", config.WorkingDir)
 	row("Entrypoint", strings.Join(config.Entrypoint, " "))
 	row("Command", strings.Join(config.Cmd, " "))
-	for _, e := range in.Env {
-		row("Environment", e)
+	if in.OSVersion != nil {
+		row("Windows", in.OSVersion.String())
+	}
+	for _, e := range in.Environment {
+		row("Environment", e.Name+"="+e.Value)
+	}
+	for _, s := range in.Warnings {
+		row("Warning", s)
 	}
 	fmt.Fprintf(w, "\nLAYER\tDIGEST\tDIFF ID\tSTORED\tSIZE\tFILES\tDIRS\tWHITEOUTS\tLINKS\tHIVES\n")
 	for i, l := range in.Layers {

@@ -20,7 +20,7 @@ var tarFormat = &layerFormat{scheme: "tar", open: openTar, create: createTar, ch
 func openTarBlob(ctx context.Context, c *console, name string, o *layerOptions) (*blob.Reader, error) {
 	opts := []blob.ReaderOption{blob.WithLimits(o.limits)}
 	if name == "-" {
-		return blob.NewReader(ctx, c.in, opts...)
+		return blob.NewReader(ctx, c.count(c.in), opts...)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -32,7 +32,7 @@ func openTarBlob(ctx context.Context, c *console, name string, o *layerOptions) 
 		return nil, err
 	}
 	b := c.progress("read", info.Size())
-	return blob.NewReader(ctx, b.read(f), append(opts, blob.WithCloser(closers(func() error { b.done(); return f.Close() })))...)
+	return blob.NewReader(ctx, c.count(b.read(f)), append(opts, blob.WithCloser(closers(func() error { b.done(); return f.Close() })))...)
 }
 
 // closers is a function as an io.Closer.

@@ -63,6 +63,20 @@ func (r *barReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// count returns r with every byte that is read from it counted.
+func (c *console) count(r io.Reader) io.Reader { return &countedReader{r, c} }
+
+type countedReader struct {
+	r io.Reader
+	c *console
+}
+
+func (r *countedReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.c.bytesRead.Add(int64(n))
+	return n, err
+}
+
 // stopProgress leaves the terminal in order before an error is printed.
 func (c *console) stopProgress() {
 	if c.bars != nil {

@@ -22,6 +22,8 @@ var constructors = []func(*console) *cobra.Command{
 	newUnpackCommand,
 	newCopyCommand,
 	newCheckCommand,
+	newOSVersionCommand,
+	newEnvCommand,
 	newDiffCommand,
 	newHiveCommand,
 	newCIMCommand,
@@ -86,16 +88,30 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	f := root.PersistentFlags()
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress, no notes, only results and errors")
 	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object a line for listings")
-	f.BoolVar(&c.verbose, "verbose", false, "say on standard error what is being done")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, verboseUsage)
 	f.Var(limitFlag{&c.limits}, "limit", "bound what a layer may hold: entries, file-size, total-size, streams, metadata, ratio")
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))
 	}
+	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	markRunning(c, root)
 	return root
+}
+
+const verboseUsage = "say on standard error what is being done"
+
+// ownShorthand lets commands have a flag -v of their own, as hive query has in the
+// image of reg query: there --verbose has no short form.
+func ownShorthand(c *console, cmd *cobra.Command) {
+	if cmd.HasParent() && cmd.Flags().ShorthandLookup("v") != nil {
+		cmd.Flags().BoolVar(&c.verbose, "verbose", false, verboseUsage)
+	}
+	for _, sub := range cmd.Commands() {
+		ownShorthand(c, sub)
+	}
 }
 
 // markRunning makes every command note that its body was entered, so that errors

@@ -3,14 +3,21 @@ package cli
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/internal/testenv"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -28,6 +35,11 @@ func TestMain(m *testing.M) {
 //	damage FILE              flip a bit in the first gzip stream in a file
 //	status N mullion ...     run and compare the exit status
 //	empty DIR                nothing is in DIR
+//	stores DIR               set $CIM0, $CIM1, … to the images of the one image in a store
+//	bare DIR [SOFTWARE]      make a layout of an image whose base layer has no hives, or
+//	                         that one, and which claims to be 10.0.17763.1
+//	bigbase SOFTWARE OUT.tar make a base layer with that hive and much behind it
+//	readless FILE            the last command said that it read less than half of FILE
 //	layers DIR               set $LAYER0, $LAYER1, … to the folders of an unpacked image
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -39,6 +51,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mktar": mktar, "damage": damage, "status": status, "empty": empty, "layers": layers,
+			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -114,5 +127,71 @@ func layers(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	for i, d := range dirs {
 		ts.Setenv(fmt.Sprintf("LAYER%d", i), d)
+	}
+}
+
+func stores(ts *testscript.TestScript, _ bool, args []string) {
+	records, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "images", "*[0-9a-f].json"))
+	ts.Check(err)
+	for _, name := range records {
+		if strings.HasSuffix(name, ".config.json") {
+			continue
+		}
+		raw, err := os.ReadFile(name)
+		ts.Check(err)
+		var r image.StoredImage
+		ts.Check(json.Unmarshal(raw, &r))
+		for i, l := range r.Layers {
+			ts.Setenv(fmt.Sprintf("CIM%d", i), filepath.Join(ts.MkAbs(args[0]), filepath.FromSlash(l.Image)))
+		}
+	}
+}
+
+// tarFiles makes a tar of files and the directories above them.
+func tarFiles(ts *testscript.TestScript, files ...[2]string) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, dir := range []string{"Files", "Files/Windows", "Files/Windows/System32", "Files/Windows/System32/config"} {
+		ts.Check(w.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755}))
+	}
+	for _, f := range files {
+		ts.Check(w.WriteHeader(&tar.Header{Name: f[0], Typeflag: tar.TypeReg, Size: int64(len(f[1])), Mode: 0o644}))
+		_, err := io.WriteString(w, f[1])
+		ts.Check(err)
+	}
+	ts.Check(w.Close())
+	return b.Bytes()
+}
+
+const softwarePath = "Files/Windows/System32/config/SOFTWARE"
+
+func bare(ts *testscript.TestScript, _ bool, args []string) {
+	files := [][2]string{{"Files/bare.txt", "bare"}}
+	if len(args) > 1 {
+		h, err := hives.Minimal(hives.Software, hives.ServerCore(20348, 2700))
+		ts.Check(err)
+		files = append(files, [2]string{softwarePath, string(h)})
+	}
+	ts.Check(imagetest.WriteLayout(ts.MkAbs(args[0]), imagetest.Image{
+		Config: ocispec.Image{Platform: ocispec.Platform{OS: "windows", OSVersion: "10.0.17763.1", Architecture: "amd64"},
+			Config: ocispec.ImageConfig{Env: []string{`PATH=C:\bare`}}},
+		Layers: []imagetest.Layer{{Tar: tarFiles(ts, files...), Format: blob.Gzip}},
+	}))
+}
+
+func bigbase(ts *testscript.TestScript, _ bool, args []string) {
+	b := tarFiles(ts, [2]string{softwarePath, ts.ReadFile(args[0])}, [2]string{"Files/big", strings.Repeat("0123456789abcdef", 1<<20)})
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
+}
+
+func readless(ts *testscript.TestScript, _ bool, args []string) {
+	var n int64
+	if _, err := fmt.Sscanf(ts.ReadFile("stderr"), "%d bytes read", &n); err != nil {
+		ts.Fatalf("stderr: %v", err)
+	}
+	st, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if n >= st.Size()/2 {
+		ts.Fatalf("%d of %d bytes read", n, st.Size())
 	}
 }

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/layer"
+	"github.com/spf13/cobra"
+)
+
+// variable is one line of the environment.
+type variable struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source string `json:"source"`
+}
+
+// variables lists an environment, sorted by name.
+func variables(env *hives.Env) []variable {
+	list := []variable{}
+	for _, v := range env.All() {
+		list = append(list, variable{v.Name, v.Value, string(v.Source)})
+	}
+	return list
+}
+
+func newEnvCommand(c *console) *cobra.Command {
+	var flags imageFlags
+	cmd := &cobra.Command{
+		Use:   "env IMAGE",
+		Short: "Print the environment of a process in a container",
+		Long: `Print the variables that a process in a container of the image sees, NAME=value, one a
+line, sorted: what Windows sets itself, the machine's from the SYSTEM hive with %NAME%
+expanded, the default user's, and the image configuration's on top of all. --json
+tells for each where its value comes from: system, machine, user or config.
+
+COMPUTERNAME is missing: only a running container has one.
+
+` + referenceHelp,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			img, err := flags.open(cmd.Context(), c, args[0], c.layerProgress())
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, img.Close()) }()
+			var layers []layer.Source
+			for _, l := range img.Layers() {
+				layers = append(layers, l.Source(cmd.Context()))
+			}
+			h, err := image.FindHives(cmd.Context(), layers, hives.System, hives.Software, hives.Default)
+			if err != nil {
+				return imageHint(err)
+			}
+			defer func() { err = errors.Join(err, h.Close()) }()
+			env, err := h.Environment(img.Config())
+			if err != nil {
+				return registryHint(err)
+			}
+			c.stopProgress()
+			list := variables(env)
+			if c.json {
+				return c.printJSON(list)
+			}
+			for _, v := range list {
+				if err := c.printf("%s=%s\n", v.Name, v.Value); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
