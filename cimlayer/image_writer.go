@@ -510,7 +510,8 @@ func (w *ImageWriter) hide(path string, self bool) error {
 	}
 	if self && own == 0 {
 		err := w.w.Remove(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		// It is gone with what was above it, if the layer has put a file there.
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, cimfs.ErrNotDirectory) {
 			err = nil
 		}
 		return err

@@ -16,6 +16,9 @@ import (
 // processBase makes what only a base layer has: Hives with the five hives under
 // their base names, hard links to those in the config directory, and layout.
 func (w *Writer) processBase() error {
+	if err := w.step("create", hives.HivesDir); err != nil {
+		return err
+	}
 	if err := w.root.Mkdir(hives.HivesDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -36,6 +39,9 @@ func (w *Writer) processBase() error {
 				return err
 			}
 		} else if err := w.checkHive(n); err != nil {
+			return err
+		}
+		if err := w.step("link", n.Path(hives.Base)); err != nil {
 			return err
 		}
 		if err := w.root.Link(hostHive(n, hives.Config), hostHive(n, hives.Base)); err != nil {
@@ -100,6 +106,9 @@ func (w *Writer) processFork() error {
 }
 
 func (w *Writer) merge(n hives.Name) error {
+	if err := w.step("merge", n.Path(hives.Base)); err != nil {
+		return err
+	}
 	base, err := nearestBase(w.parents, n)
 	if err != nil {
 		return err
@@ -144,11 +153,16 @@ func findFold(dir, name string) (string, error) {
 
 // writeHost makes a file beside the image.
 func (w *Writer) writeHost(name string, b []byte) error {
+	if err := w.step("create", name); err != nil {
+		return err
+	}
 	f, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
+	if _, err = f.Write(b); err == nil {
+		err = w.step("sync", name)
+	}
 	return errors.Join(err, f.Sync(), f.Close())
 }
 

@@ -81,6 +81,15 @@ type options struct {
 	cim     cimfs.Options
 	missing MissingHives
 	lossy   func(path, what string)
+	hook    func(op, name string) error // fails operations on the host in tests
+}
+
+// step is called before every operation on what stands beside the image.
+func (w *Writer) step(op, name string) error {
+	if w.opt.hook == nil {
+		return nil
+	}
+	return w.opt.hook(op, name)
 }
 
 // Option changes how a layer is written.
@@ -129,11 +138,17 @@ func (w *Writer) open() error {
 			o.Version = im.Version()
 		}
 	}
+	if err := w.step("create", w.loc.Files); err != nil {
+		return err
+	}
 	var err error
 	if w.dir, err = atomicfile.CreateDir(w.loc.Files); err != nil {
 		return err
 	}
 	if w.root, err = w.dir.OpenRoot(); err != nil {
+		return err
+	}
+	if err := w.step("create", w.loc.Name); err != nil {
 		return err
 	}
 	cw, err := cimfs.Create(w.loc.Images, w.loc.Name, &o)
@@ -195,6 +210,9 @@ func (w *Writer) enqueue(e *layer.Entry, host string) error {
 	}
 	q := queued{entry: e.Clone(), host: winfs.ToSlash(host)}
 	if q.host != "" {
+		if err := w.step("create", q.host); err != nil {
+			return err
+		}
 		if err := w.root.MkdirAll(filepath.Dir(q.host), 0o755); err != nil {
 			return err
 		}
@@ -248,6 +266,9 @@ func (w *Writer) beginQueued(q *queued, s *layer.Stream) error {
 		}
 	}
 	if w.spool == nil {
+		if err := w.step("create", spoolName); err != nil {
+			return err
+		}
 		var err error
 		if w.spool, err = newSpool(w.root); err != nil {
 			return err
@@ -271,10 +292,12 @@ func (w *Writer) Write(p []byte) (int, error) {
 		return 0, w.failAt(path, layer.ErrStreamSize)
 	}
 	var n int
-	var err error
-	if w.alt {
+	err := w.step("write", path)
+	switch {
+	case err != nil:
+	case w.alt:
 		n, err = w.spool.Write(p)
-	} else {
+	default:
 		n, err = w.file.Write(p)
 	}
 	w.left -= int64(n)
@@ -318,7 +341,7 @@ func (w *Writer) finish() error {
 	}
 	f := w.file
 	w.file = nil
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(w.step("sync", q.host), f.Sync(), f.Close()); err != nil {
 		return w.failAt(q.entry.Path, err)
 	}
 	return nil
@@ -375,6 +398,9 @@ func (w *Writer) release(q *queued) error {
 
 // copyHost appends a file beside the image to the current stream.
 func (w *Writer) copyHost(name string) error {
+	if err := w.step("read", name); err != nil {
+		return err
+	}
 	f, err := w.root.Open(name)
 	if err != nil {
 		return err
@@ -408,21 +434,31 @@ func (w *Writer) publish() error {
 		}
 		w.spool = nil
 	}
-	if err := syncTree(w.root); err != nil {
+	if err := errors.Join(w.step("sync", "."), syncTree(w.root)); err != nil {
 		return err
 	}
 	if err := w.root.Close(); err != nil {
 		return err
 	}
 	w.root = nil
+	if err := w.step("publish", w.loc.Files); err != nil {
+		return err
+	}
 	if err := w.dir.Commit(); err != nil {
 		return err
 	}
-	if err := w.ImageWriter.Commit(); err != nil {
+	if err := w.commitImage(); err != nil {
 		// Without its image the directory is nothing.
 		return errors.Join(err, os.RemoveAll(w.loc.Files))
 	}
 	return nil
+}
+
+func (w *Writer) commitImage() error {
+	if err := w.step("publish", w.loc.Name); err != nil {
+		return err
+	}
+	return w.ImageWriter.Commit()
 }
 
 // Close releases everything; without a successful Commit it removes what was
