@@ -45,8 +45,8 @@ func benchDirectories(cache string) error {
 		files, size int
 		runs        int
 	}{
-		{"100,000 files of 1,000 bytes", 100_000, 1000, 5},
-		{"700 files, 650 MB", 700, 650_000_000 / 700, 5},
+		{"100,000 files of 1,000 bytes", 100_000, 1000, 3},
+		{"700 files, 650 MB", 700, 650_000_000 / 700, 3},
 	} {
 		tar := filepath.Join(work, "layer.tar")
 		if err := makeTar(tar, in.files, in.size); err != nil {

@@ -15,18 +15,17 @@ func TestConformanceFinal(t *testing.T) {
 		mode MetadataMode
 	}{{"auto", MetadataAuto}, {"index", MetadataIndex}} {
 		for _, base := range []bool{true, false} {
+			parents := []string(nil)
+			if !base {
+				parents = []string{emptyBase(t, filepath.Join(t.TempDir(), "base"))}
+			}
 			t.Run(m.name+map[bool]string{true: "/base", false: "/upper"}[base], func(t *testing.T) {
 				layertest.Run(t, layertest.Format{
 					Publishes: true,
 					Unordered: true,
 					Base:      base,
 					New: func(tb testing.TB) (layer.Writer, func() (layer.Reader, error)) {
-						dir := tb.TempDir()
-						var parents []string
-						if !base {
-							parents = []string{emptyBase(tb, filepath.Join(dir, "base"))}
-						}
-						path := filepath.Join(dir, "layer")
+						path := filepath.Join(tb.TempDir(), "layer")
 						w, err := Create(path, parents, WithMetadata(m.mode), WithSync(SyncNone))
 						if err != nil {
 							tb.Fatal(err)
