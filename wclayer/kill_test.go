@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 
 func killChild(path string) {
 	l := killLayer()
+	os.Stdout.WriteString("go")
 	for {
 		w, err := Create(path, nil, WithSync(SyncNone))
 		if err == nil {
@@ -67,10 +68,18 @@ func TestKill(t *testing.T) {
 	for range rounds {
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), "WCLAYER_KILL_CHILD="+path)
+		started, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(5+rand.IntN(90)) * time.Millisecond)
+		// How long a process takes to start must not decide when it dies.
+		if _, err := io.ReadFull(started, make([]byte, 2)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.IntN(90)) * time.Millisecond)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
