@@ -81,7 +81,7 @@ func benchLayers(cache string) error {
 	if err := once(small, makeSmallFiles); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("/dev/shm", "mullion-bench-")
+	dir, err := os.MkdirTemp("/dev/shm", "mullion-layers-")
 	if err != nil {
 		return err
 	}
