@@ -37,6 +37,7 @@ is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
 		newHiveQueryCommand, newHiveAddCommand, newHiveDeleteCommand, newHiveExportCommand, newHiveImportCommand,
 		newHiveCompareCommand, newHiveDiffCommand, newHiveMergeCommand, newHiveDumpCommand, newHiveCheckCommand,
 		newHiveRecoverCommand, newHiveNewCommand, newHiveOSVersionCommand, newHiveEnableCimBootCommand,
+		newHiveBCDCommand,
 	} {
 		cmd.AddCommand(sub(c, f))
 	}
