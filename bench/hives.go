@@ -87,7 +87,7 @@ func benchHives(cache string) error {
 		hivectl := func(name string, words ...string) table.Case {
 			// It shortens the files that it reads, so that it gets a copy.
 			c := table.Case{Name: name, Role: table.Peer, Command: table.Command("hivectl", words...),
-				Before: func() error { return errors.Join(clean(), copyFile(in.path, out+".hive")) }}
+				Before: func() error { return errors.Join(clean(), copyHive(in.path, out+".hive")) }}
 			if _, err := exec.LookPath("hivectl"); err != nil {
 				c.Skip = "hivectl (github.com/joshuapare/hivekit) is not in PATH"
 			}
@@ -184,7 +184,7 @@ func hiveInputs(cache, work string) ([]hiveInput, error) {
 	}
 	for i := range inputs {
 		to := filepath.Join(work, strings.ReplaceAll(inputs[i].title, " ", "-"))
-		if err := copyFile(inputs[i].path, to); err != nil {
+		if err := copyHive(inputs[i].path, to); err != nil {
 			return nil, err
 		}
 		inputs[i].path = to
@@ -246,7 +246,7 @@ func copies(from, to, times string) error {
 	})
 }
 
-func copyFile(from, to string) error {
+func copyHive(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err

@@ -127,8 +127,8 @@ func (t *tree) path(id nodeID) string {
 
 // hideBelow removes everything that layers below the given one have under a
 // node. What the layer itself has put there stays, and so do the directories
-// that lead to it, which then are implied ones. Each node is visited once for
-// each layer, whatever the number of whiteouts.
+// that lead to it, which then are implied ones. Each node is visited at most twice
+// for each layer, whatever the number of whiteouts.
 func (t *tree) hideBelow(top nodeID, layer int) {
 	if t.nodes[top].cleared == int16(layer) {
 		return
@@ -146,12 +146,13 @@ func (t *tree) hideBelow(top nodeID, layer int) {
 			if n.kind == 0 {
 				continue
 			}
-			if n.cleared == int16(layer) {
-				continue
-			}
-			n.cleared = int16(layer)
+			// What is below a cleared node has been decided, but not the node itself: an
+			// opaque whiteout clears a directory that a whiteout above it hides later.
 			order = append(order, c)
-			stack = append(stack, c)
+			if n.cleared != int16(layer) {
+				n.cleared = int16(layer)
+				stack = append(stack, c)
+			}
 		}
 	}
 	for i := len(order) - 1; i >= 0; i-- {

@@ -421,10 +421,7 @@ func (c *checker) values(k Key, b []byte) {
 		if !c.own(off, k, "value") {
 			continue
 		}
-		latin := u16(v[vkFlags:])&vkLatin != 0
-		if c.v.minor < 3 {
-			latin = false
-		}
+		latin := c.v.latinValue(v)
 		c.name(Key{h: c.v, off: k.off}, name, latin, "value")
 		folded := foldStored(name, latin)
 		if _, ok := names[folded]; ok {

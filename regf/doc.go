@@ -59,7 +59,7 @@
 //	OROpenHive, OROpenHiveByHandle  Open, OpenReaderAt, OpenBytes
 //	ORCreateHive                    New
 //	ORCloseHive                     Hive.Close
-//	ORSaveHive                      Hive.Save with SaveOptions.Minor (Windows versions: MinorForWindows)
+//	ORSaveHive                      Hive.Save; MinorForWindows gives the version to save
 //	ORMergeHives                    Merge
 //	OROpenKey                       Hive.Key, Key.Open
 //	ORCreateKey                     Key.Create
@@ -69,9 +69,9 @@
 //	ORQueryInfoKey                  Key.Info
 //	OREnumKey                       Key.SubkeyAt, Key.Subkeys
 //	OREnumValue                     Key.ValueAt, Key.Values
-//	ORGetValue                      Key.Value, Value.CopyData
+//	ORGetValue                      Key.QueryValue, Key.Value
 //	ORSetValue, ORDeleteValue       Key.SetValue, Key.DeleteValue
-//	ORGetKeySecurity, ORSet...      Key.Security, Key.SetSecurity
+//	ORGetKeySecurity, ORSet...      Key.CopySecurity, Key.Security, Key.SetSecurity
 //	ORGetVirtualFlags, ORSet...     Key.VirtualFlags, Key.SetVirtualFlags
 //	ORGetVersion                    Version
 //	ORStart, ORShutdown             not needed: the package holds no global state

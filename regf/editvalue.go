@@ -79,18 +79,21 @@ func (h *Hive) newValue(raw []byte, flags uint16, t Type, data []byte) (uint32, 
 	put32(b[vkType:], uint32(t))
 	put16(b[vkFlags:], flags)
 	copy(b[vkNameAt:], raw)
-	if err := h.putData(off, data); err != nil {
+	if err := h.putData(off, data, flags); err != nil {
 		h.free(off)
 		return 0, err
 	}
 	return off, nil
 }
 
-// putData stores data and lets a value name it.
-func (h *Hive) putData(vk uint32, data []byte) error {
+// putData stores data and lets a value name it. No data is inline data of no bytes,
+// as in all hives that Windows wrote: libhivex follows the pointer of any other. A
+// tombstone alone has a size of 0 and no data.
+func (h *Hive) putData(vk uint32, data []byte, flags uint16) error {
 	size, at := uint32(len(data)), uint32(nilCell)
 	switch {
-	case size == 0:
+	case flags&vkTombstone != 0:
+		size = 0
 	case size <= 4:
 		var field [4]byte
 		copy(field[:], data)
@@ -193,7 +196,7 @@ func (k Key) replaceData(off uint32, t Type, data []byte, flags uint16) error {
 		h.shrink(old, round8(n+4))
 		put32(b[vkDataSize:], n)
 	} else {
-		if err := h.putData(off, data); err != nil {
+		if err := h.putData(off, data, flags); err != nil {
 			return err
 		}
 		h.freeData(oldSize, old)

@@ -182,7 +182,7 @@ func (k Key) findValue(name string) (int, uint32, error) {
 			}
 			continue
 		}
-		if t.equal(stored, b[vkFlags]&vkLatin != 0) {
+		if t.equal(stored, k.h.latinValue(b)) {
 			return i / 4, off, nil
 		}
 	}
@@ -216,8 +216,12 @@ func (v Value) RawName() (name []byte, latin bool) {
 	if err != nil {
 		return nil, true
 	}
-	return name, b[vkFlags]&vkLatin != 0
+	return name, v.h.latinValue(b)
 }
+
+// latinValue reports whether a value's name is stored as Latin-1. Up to version 1.2
+// names are UTF-16 and the word that holds the flag is something else.
+func (h *Hive) latinValue(b []byte) bool { return b[vkFlags]&vkLatin != 0 && h.minor >= 3 }
 
 // Name returns the name in WTF-8, "" for the default value.
 func (v Value) Name() string { return nameString(v.RawName()) }

@@ -58,8 +58,11 @@ type Group struct {
 // Result is what was measured of one case.
 type Result struct {
 	Median, Min, Max time.Duration
-	PeakKiB          int64
-	Err              error
+	// CPU is the median of processor time, user and system. On a machine with other
+	// work it says more than the time that passed.
+	CPU     time.Duration
+	PeakKiB int64
+	Err     error
 }
 
 // Run measures a group and prints it to w.
@@ -69,19 +72,21 @@ func Run(w io.Writer, g Group) ([]Result, error) {
 		runs = 5
 	}
 	times := make([][]time.Duration, len(g.Cases))
+	cpu := make([][]time.Duration, len(g.Cases))
 	results := make([]Result, len(g.Cases))
 	for round := range runs + 1 {
 		for i := range g.Cases {
 			if results[i].Err != nil || g.Cases[i].Skip != "" {
 				continue
 			}
-			d, kib, err := once(&g.Cases[i])
+			d, c, kib, err := once(&g.Cases[i])
 			if err != nil {
 				results[i].Err = err
 				continue
 			}
 			if round > 0 {
 				times[i] = append(times[i], d)
+				cpu[i] = append(cpu[i], c)
 			}
 			results[i].PeakKiB = max(results[i].PeakKiB, kib)
 		}
@@ -91,6 +96,8 @@ func Run(w io.Writer, g Group) ([]Result, error) {
 			continue
 		}
 		slices.Sort(t)
+		slices.Sort(cpu[i])
+		results[i].CPU = cpu[i][len(cpu[i])/2]
 		results[i].Median, results[i].Min, results[i].Max = t[len(t)/2], t[0], t[len(t)-1]
 	}
 	print(w, g, runs, results)
@@ -103,15 +110,15 @@ func Run(w io.Writer, g Group) ([]Result, error) {
 	return results, errors.Join(errs...)
 }
 
-func once(c *Case) (time.Duration, int64, error) {
+func once(c *Case) (wall, cpu time.Duration, kib int64, err error) {
 	if c.Before != nil {
 		if err := c.Before(); err != nil {
-			return 0, 0, fmt.Errorf("prepare: %w", err)
+			return 0, 0, 0, fmt.Errorf("prepare: %w", err)
 		}
 	}
 	cmd, err := c.Command()
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	var stderr strings.Builder
 	if cmd.Stderr == nil {
@@ -126,22 +133,22 @@ func once(c *Case) (time.Duration, int64, error) {
 	}
 	if err != nil {
 		text := stderr.String()
-		return 0, 0, fmt.Errorf("%w: %s", err, text[:min(len(text), 2000)])
+		return 0, 0, 0, fmt.Errorf("%w: %s", err, text[:min(len(text), 2000)])
 	}
-	var kib int64
+	cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		kib = u.Maxrss
 	}
 	if c.After != nil {
 		err = c.After()
 	}
-	return d, kib, err
+	return d, cpu, kib, err
 }
 
 func print(w io.Writer, g Group, runs int, results []Result) {
 	fmt.Fprintf(w, "\n%s (median of %d, interleaved)\n", g.Title, runs)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	head := "case\trole\tmedian\tmin\tmax\tpeak MiB"
+	head := "case\trole\tmedian\tmin\tmax\tcpu\tpeak MiB"
 	if g.Items > 0 {
 		head += "\titems/s"
 	}
@@ -167,7 +174,7 @@ func print(w io.Writer, g Group, runs int, results []Result) {
 			continue
 		}
 		ms := func(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/1e6) }
-		row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%.1f", c.Name, c.Role, ms(r.Median), ms(r.Min), ms(r.Max), float64(r.PeakKiB)/1024)
+		row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%.1f", c.Name, c.Role, ms(r.Median), ms(r.Min), ms(r.Max), ms(r.CPU), float64(r.PeakKiB)/1024)
 		if g.Items > 0 {
 			row += fmt.Sprintf("\t%.0f", float64(g.Items)/r.Median.Seconds())
 		}

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mullion/mullion/internal/atomicfile"
 	"github.com/mullion/mullion/regf"
+	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
 
@@ -22,7 +25,10 @@ KEY is a path below the root of the hive, without the root's name, separated by
 backslashes: 'ControlSet001\Services'. Case does not matter.
 
 A hive that was not closed is dirty: its last changes are in its logs. Such a hive
-is refused. --log replays logs in memory first, --allow-dirty takes it as it is.`,
+is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
+
+Edits write the time of day into the keys that they change, or the time that the
+environment variable SOURCE_DATE_EPOCH gives.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cmd.Help(); err != nil {
@@ -60,7 +66,11 @@ func (f *hiveFlags) add(cmd *cobra.Command) {
 }
 
 func (f *hiveFlags) options() (*regf.Options, error) {
-	opt := &regf.Options{AllowDirty: f.allowDirty, EditDirty: f.editDirty}
+	clock, err := hiveClock()
+	if err != nil {
+		return nil, err
+	}
+	opt := &regf.Options{AllowDirty: f.allowDirty, EditDirty: f.editDirty, Clock: clock}
 	for _, m := range []regf.Mode{regf.Strict, regf.Report, regf.Salvage} {
 		if m.String() == f.mode {
 			opt.Mode = m
@@ -68,6 +78,24 @@ func (f *hiveFlags) options() (*regf.Options, error) {
 		}
 	}
 	return nil, usagef("--mode is strict, report or salvage")
+}
+
+// hiveClock gives the times that edits write: the time of day, or the fixed one that
+// SOURCE_DATE_EPOCH asks for, so that the same edits can give the same bytes.
+func hiveClock() (func() winfs.Filetime, error) {
+	epoch := os.Getenv("SOURCE_DATE_EPOCH")
+	if epoch == "" {
+		return nil, nil
+	}
+	sec, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil {
+		return nil, usagef("SOURCE_DATE_EPOCH=%s: not a number of seconds", epoch)
+	}
+	t, err := winfs.FiletimeFromTime(time.Unix(sec, 0))
+	if err != nil {
+		return nil, usagef("SOURCE_DATE_EPOCH=%s: %v", epoch, err)
+	}
+	return func() winfs.Filetime { return t }, nil
 }
 
 // open opens a hive, with the logs that --log names replayed in memory. With

@@ -107,7 +107,11 @@ func newHiveNewCommand(c *console, _ *hiveFlags) *cobra.Command {
 			if out.path == "" {
 				return usagef("-o OUT is missing")
 			}
-			return writeHive(c, regf.New(nil), &out)
+			clock, err := hiveClock()
+			if err != nil {
+				return err
+			}
+			return writeHive(c, regf.New(&regf.Options{Clock: clock}), &out)
 		},
 	}
 	out.add(cmd, "the hive")

@@ -26,7 +26,8 @@ func (s wtf8) MarshalJSON() ([]byte, error) {
 		if err := e.Encode(rest[:n]); err != nil {
 			return nil, err
 		}
-		out = append(out, bytes.Trim(bytes.TrimSpace(b.Bytes()), `"`)...)
+		text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+		out = append(out, text[1:len(text)-1]...) // without the quotes
 		rest = rest[n:]
 		switch {
 		case rest == "":

@@ -363,6 +363,9 @@ func edit(t *testing.T, h *regf.Hive) {
 	}
 	must(k.SetValue("big", regf.RegBinary, []byte("now it is small")))
 	must(k.SetValue("日本", regf.Type(0xFFFF0011), []byte("x")))
+	must(k.SetValue("empty", regf.RegBinary, nil))
+	must(k.SetValue("emptied", regf.RegBinary, []byte("something longer")))
+	must(k.SetValue("emptied", regf.RegSZ, nil))
 	for first, err := range h.Root().Subkeys() {
 		must(err)
 		if first.Name() != "Mullion" {

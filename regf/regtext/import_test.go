@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/regf/regtext"
 )
@@ -213,4 +214,47 @@ func FuzzReg(f *testing.F) {
 			}
 		}
 	})
+}
+
+func BenchmarkImport(b *testing.B) {
+	for _, name := range []string{"NTUSER_BAGMRU.DAT", "SYSTEM"} {
+		b.Run(name, func(b *testing.B) {
+			var text bytes.Buffer
+			h, err := regf.Open(testenv.Corpus(b, "hives", "mkorman90_regipy", name), &regf.Options{AllowDirty: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer h.Close()
+			if err := regtext.Export(&text, h.Root(), regtext.Options{}); err != nil {
+				b.Fatal(err)
+			}
+			b.Run("parse", func(b *testing.B) {
+				for b.Loop() {
+					if _, err := readAllOps(text.Bytes()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run("import", func(b *testing.B) {
+				for b.Loop() {
+					if _, err := regtext.Import(regf.New(nil), bytes.NewReader(text.Bytes()), regtext.ImportOptions{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func readAllOps(text []byte) (int, error) {
+	r := regtext.NewReader(bytes.NewReader(text))
+	n := 0
+	for {
+		if _, err := r.Next(); err == io.EOF {
+			return n, nil
+		} else if err != nil {
+			return n, err
+		}
+		n++
+	}
 }

@@ -323,8 +323,9 @@ func (r *Reader) endLine() error {
 // readKey reads the rest of a line that began with a bracket. The name ends at the
 // last bracket of the line, because a name may hold brackets itself.
 func (r *Reader) readKey(line int) (Op, error) {
-	var b []byte
+	b := r.data[:0]
 	for {
+		b = r.asciiRun(b)
 		c, err := r.char()
 		if err == io.EOF || c == "\n" {
 			break
@@ -336,6 +337,7 @@ func (r *Reader) readKey(line int) (Op, error) {
 			return Op{}, fmt.Errorf("key: %w", ErrTooLong)
 		}
 	}
+	r.data = b
 	end := bytes.LastIndexByte(b, ']')
 	if end < 0 {
 		return Op{}, &LineError{line, syntaxf("a key has no closing bracket")}
@@ -431,6 +433,7 @@ func noEOF(err error) error {
 // as regedit writes text with line breaks in it.
 func (r *Reader) quoted(limit int) error {
 	for {
+		r.data = r.asciiRun(r.data)
 		c, err := r.char()
 		if err != nil {
 			return noEOF(err)
@@ -559,6 +562,37 @@ func (r *Reader) hex() ([]byte, error) {
 	}
 	return r.data, nil
 }
+
+// asciiRun appends the printable ASCII characters that stand in the buffer, up to a
+// quote or backslash of a text; what follows, and all else, goes through char.
+func (r *Reader) asciiRun(dst []byte) []byte {
+	if len(r.queue) > 0 {
+		return dst
+	}
+	b, _ := r.r.Peek(r.r.Buffered())
+	n := 0
+	if r.enc == UTF16 {
+		for n+1 < len(b) && b[n+1] == 0 && plainASCII[b[n]] {
+			dst = append(dst, b[n])
+			n += 2
+		}
+	} else {
+		for n < len(b) && plainASCII[b[n]] {
+			n++
+		}
+		dst = append(dst, b[:n]...)
+	}
+	r.discard(n)
+	return dst
+}
+
+// plainASCII holds the bytes that stand for themselves in a text.
+var plainASCII = func() (t [256]bool) {
+	for i := 0x20; i < 0x7F; i++ {
+		t[i] = i != '"' && i != '\\'
+	}
+	return t
+}()
 
 // hexRun appends the whole "xx," groups that stand in the buffer, which is where
 // a large file spends its length. It stops before anything else.
