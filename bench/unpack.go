@@ -151,7 +151,7 @@ func verifyImage(args []string) error {
 // makeImages makes layouts of three images: libwine as a base layer with hives and a
 // small application over it; many small files; both.
 func makeImages(cache string) ([]string, error) {
-	root := filepath.Join(cache, "unpack-1") // new name, new images
+	root := filepath.Join(cache, "unpack-2") // new name, new images
 	names := []string{"libwine", "small", "both"}
 	var dirs []string
 	for _, n := range names {
@@ -205,7 +205,8 @@ func baseTar(name string) ([]byte, error) {
 	if _, err := layer.Copy(context.Background(), in, r); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), w.Commit()
+	err = w.Commit() // which adds to b
+	return b.Bytes(), err
 }
 
 // inserter writes the config directory before the first file that sorts behind it.

@@ -43,6 +43,7 @@ environment variable SOURCE_DATE_EPOCH gives.`,
 		newHiveQueryCommand, newHiveAddCommand, newHiveDeleteCommand, newHiveExportCommand, newHiveImportCommand,
 		newHiveCompareCommand, newHiveDiffCommand, newHiveMergeCommand, newHiveDumpCommand, newHiveCheckCommand,
 		newHiveRecoverCommand, newHiveNewCommand, newHiveOSVersionCommand, newHiveEnableCimBootCommand,
+		newHiveBCDCommand,
 	} {
 		cmd.AddCommand(sub(c, f))
 	}

@@ -14,9 +14,11 @@ import (
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/hives/bcd"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/internal/testenv"
+	"github.com/mullion/mullion/winfs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -39,6 +41,7 @@ func TestMain(m *testing.M) {
 //	bare DIR [SOFTWARE]      make a layout of an image whose base layer has no hives, or
 //	                         that one, and which claims to be 10.0.17763.1
 //	bigbase SOFTWARE OUT.tar make a base layer with that hive and much behind it
+//	bcdstore OUT             make a boot configuration store with a boot manager and a loader
 //	readless FILE            the last command said that it read less than half of FILE
 //	layers DIR               set $LAYER0, $LAYER1, … to the folders of an unpacked image
 func TestScripts(t *testing.T) {
@@ -51,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mktar": mktar, "damage": damage, "status": status, "empty": empty, "layers": layers,
-			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless,
+			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -182,6 +185,32 @@ func bare(ts *testscript.TestScript, _ bool, args []string) {
 func bigbase(ts *testscript.TestScript, _ bool, args []string) {
 	b := tarFiles(ts, [2]string{softwarePath, ts.ReadFile(args[0])}, [2]string{"Files/big", strings.Repeat("0123456789abcdef", 1<<20)})
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
+}
+
+func bcdstore(ts *testscript.TestScript, _ bool, args []string) {
+	h, s, err := bcd.New(nil)
+	ts.Check(err)
+	defer h.Close()
+	manager, err := bcd.ParseAlias("{bootmgr}")
+	ts.Check(err)
+	loader, err := bcd.ParseAlias("{1b67bffd-e290-11eb-8ffa-f459a0d9b879}")
+	ts.Check(err)
+	ts.Check(s.Create(manager, bcd.TypeBootManager))
+	ts.Check(s.Create(loader, bcd.TypeLoader))
+	for _, e := range []struct {
+		id winfs.GUID
+		t  bcd.ElementType
+		v  bcd.Value
+	}{
+		{manager, bcd.BootMgrDefaultObject, bcd.ObjectValue(loader)},
+		{manager, bcd.BootMgrTimeout, bcd.IntegerValue(30)},
+		{loader, bcd.ApplicationPath, bcd.TextValue(`\windows\system32\winload.exe`)},
+		{loader, bcd.PreferredLocale, bcd.TextValue("en-US")},
+		{loader, bcd.OSDevice, bcd.Value{Format: bcd.FormatDevice, Device: bcd.BootDevice()}},
+	} {
+		ts.Check(s.Set(e.id, e.t, e.v))
+	}
+	ts.Check(h.Save(ts.MkAbs(args[0]), nil))
 }
 
 func readless(ts *testscript.TestScript, _ bool, args []string) {
