@@ -26,8 +26,7 @@ type compactor struct {
 	big   bool // data above 16,344 bytes is cut into segments
 	hash  bool // lists are lh, not lf
 
-	sks    []skEntry
-	skByID map[string]uint32 // descriptor to index in sks, for the builder
+	sks []skEntry
 }
 
 type span struct{ off, size uint32 }

@@ -251,7 +251,7 @@ func (k Key) repoint(p place, to uint32) error {
 // halve it. It returns the place in the leaf that now holds it.
 func (k Key) split(p place) (place, error) {
 	h := k.h
-	b, sig, n, step, err := h.leafOf(p.leaf)
+	_, sig, n, _, err := h.leafOf(p.leaf)
 	if err != nil {
 		return p, err
 	}
@@ -303,7 +303,8 @@ func (k Key) split(p place) (place, error) {
 	}
 	put32(kb[nkList:], root)
 	p.root = root
-	if b, sig, n, step, err = h.leafOf(p.leaf); err != nil {
+	b, _, n, step, err := h.leafOf(p.leaf)
+	if err != nil {
 		return p, err
 	}
 	copy(h.bins[newLeaf+4+4:], b[4+keep*step:4+n*step])

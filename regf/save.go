@@ -180,7 +180,7 @@ func (s *saver) run(root Key) error {
 	level, end := 0, len(s.queue)
 	for i := 0; i < len(s.queue); i++ {
 		if i == end {
-			level, end = level+1, len(s.queue)
+			level++
 			if level >= MaxDepth {
 				return ErrLimit
 			}

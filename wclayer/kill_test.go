@@ -38,7 +38,7 @@ func killChild(path string) {
 			os.Stderr.WriteString(err.Error())
 			os.Exit(1)
 		}
-		if err := os.RemoveAll(path + ".old"); err == nil {
+		if err = os.RemoveAll(path + ".old"); err == nil {
 			err = os.Rename(path, path+".old")
 		}
 		if err != nil {

@@ -100,10 +100,7 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 		row := inspectedLayer{
 			Digest: string(l.Descriptor.Digest), DiffID: string(l.DiffID), MediaType: l.Descriptor.MediaType, URLs: l.Descriptor.URLs,
 			Stored: s.Stored, Plain: s.Plain, Content: s.Content, Files: s.Files, Dirs: s.Dirs, Whiteouts: s.Whiteouts, Links: s.Links,
-			Hives: []string{},
-		}
-		for _, h := range s.Hives {
-			row.Hives = append(row.Hives, h)
+			Hives: append([]string{}, s.Hives...),
 		}
 		in.Layers = append(in.Layers, row)
 	}

@@ -1,8 +1,6 @@
 package regtext
 
-import (
-	"unicode/utf8"
-)
+import ()
 
 // Encoding is how the characters of a .reg file are stored.
 type Encoding uint8
@@ -46,18 +44,6 @@ func ansiByte(u uint16) (byte, bool) {
 		}
 	}
 	return 0, false
-}
-
-// appendANSI converts bytes of Windows-1252 to UTF-8.
-func appendANSI(dst, b []byte) []byte {
-	for _, c := range b {
-		if c < utf8.RuneSelf {
-			dst = append(dst, c)
-		} else {
-			dst = utf8.AppendRune(dst, rune(ansiUnit(c)))
-		}
-	}
-	return dst
 }
 
 // ansiToUTF16LE converts the bytes that stand for text in REGEDIT4.

@@ -54,7 +54,6 @@ type Reader struct {
 	inKey   bool // a key that values may follow
 	maxData int
 	data    []byte
-	high    uint16 // UTF-16: a high surrogate that was read
 	queue   []byte // characters that were decoded and put back
 	err     error
 }
