@@ -36,6 +36,7 @@ type checker struct {
 	v     *Hive
 	alloc []uint64 // cells in use
 	owned []uint64 // cells that something points at
+	cut   []uint64 // one bit per page of bins that are cut into cells properly
 	refs  map[uint32]uint32
 }
 
@@ -47,7 +48,10 @@ func newChecker(h *Hive) *checker {
 	v.seen = make([]uint32, (len(v.bins)/8+31)/32)
 	v.binAt = make([]uint32, len(v.bins)/pageSize)
 	words := (len(v.bins)/8 + 63) / 64
-	return &checker{h: h, v: v, alloc: make([]uint64, words), owned: make([]uint64, words), refs: make(map[uint32]uint32)}
+	return &checker{
+		h: h, v: v, alloc: make([]uint64, words), owned: make([]uint64, words),
+		cut: make([]uint64, (len(v.bins)/pageSize+63)/64), refs: make(map[uint32]uint32),
+	}
 }
 
 func (c *checker) find(s Severity, rule string, off int64, path, format string, args ...any) {
@@ -109,7 +113,8 @@ func (c *checker) cells() {
 			continue
 		}
 		binEnd, lastFree := bin+size, false
-		for off := bin + binHeader; off < binEnd; {
+		off := bin + binHeader
+		for off < binEnd {
 			n := int32(u32(b[off:]))
 			size, free := uint32(n), n > 0
 			if !free {
@@ -127,6 +132,11 @@ func (c *checker) cells() {
 			}
 			lastFree = free
 			off += size
+		}
+		if off == binEnd {
+			for page := bin / pageSize; page < binEnd/pageSize; page++ {
+				c.cut[page/64] |= 1 << (page % 64)
+			}
 		}
 		bin = binEnd
 	}
@@ -551,12 +561,28 @@ func (c *checker) ring() {
 	}
 }
 
-// leaks lists cells in use that nothing points at.
+// leaks lists cells in use that nothing points at, and what points into cells.
 func (c *checker) leaks() {
 	for i, w := range c.alloc {
 		for w &^= c.owned[i]; w != 0; w &= w - 1 {
 			off := uint32(i*64+trailing(w)) * 8
 			c.find(Warning, "cell-leak", int64(off), "", "cell of %d bytes is in use and nothing points at it", -int32(u32(c.v.bins[off:])))
+		}
+	}
+	c.overlaps()
+}
+
+// overlaps lists cells that are pointed at and look like cells in use, but begin
+// inside another: whoever edits the hive sees the other one. Where the bin is not
+// cut into cells properly that has been said already.
+func (c *checker) overlaps() {
+	for i, w := range c.owned {
+		for w &^= c.alloc[i]; w != 0; w &= w - 1 {
+			off := uint32(i*64+trailing(w)) * 8
+			page := off / pageSize
+			if c.cut[page/64]>>(page%64)&1 != 0 && int32(u32(c.v.bins[off:])) < 0 {
+				c.find(SevereError, "cell-overlap", int64(off), "", "cell begins inside another cell")
+			}
 		}
 	}
 }
