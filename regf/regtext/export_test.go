@@ -55,7 +55,7 @@ func TestExportRoundTrip(t *testing.T) {
 				var text bytes.Buffer
 				if err := regtext.Export(&text, h.Root(), opt); err != nil {
 					if opt.Version == 4 && errors.Is(err, regtext.ErrCannotHold) {
-						t.Skip(err)
+						return // the old form has no way to say it
 					}
 					t.Fatal(err)
 				}
