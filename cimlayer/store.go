@@ -94,7 +94,7 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		return false, err
 	}
 	if there, err := s.Has(chainID); there || err != nil {
-		return false, errors.Join(err, s.hives(loc, len(parents), opts))
+		return false, errors.Join(err, s.hives(loc, len(parents), opts), s.sweep(ctx, loc))
 	}
 	var chain []Location
 	for _, p := range parents {
@@ -149,6 +149,25 @@ func (s *Store) hives(loc Location, parents int, opts []Option) error {
 		}
 	}
 	return nil
+}
+
+// sweep removes the temporary folder of a layer that is there. A process that dies
+// between publishing the image and tidying up leaves it, and nobody makes the layer
+// again.
+func (s *Store) sweep(ctx context.Context, loc Location) error {
+	left := filepath.Join(loc.Images, "."+loc.Name+".writing")
+	if _, err := os.Lstat(left); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	// It may be the work of a process that is just about to finish.
+	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, strings.TrimSuffix(loc.Name, ".cim")))
+	if err != nil {
+		return err
+	}
+	if there, err := s.Has("sha256:" + strings.TrimSuffix(loc.Name, ".cim")); !there || err != nil {
+		return errors.Join(err, unlock())
+	}
+	return errors.Join(os.RemoveAll(left), unlock())
 }
 
 // Open opens the image of a layer, which shows the layer and everything below it.
