@@ -17,6 +17,9 @@ import (
 // still has a name that it has there, is a link to that name. A file that was only renamed
 // comes with its content, because its old name is gone.
 //
+// A directory where the lower tree has one keeps its spelling there: a layer
+// cannot change that without repeating all that is in it.
+//
 // A directory that was removed and made again has whiteouts for what the one below had
 // in it, so that no whiteout stands where the layer itself has something.
 //
@@ -205,10 +208,6 @@ func (p *planner) name(n name, lower File, path string, depth int) error {
 		p.out = append(p.out, planned{path: path, kind: layer.File, id: o.id, same: same})
 		return nil
 	}
-	p.out = append(p.out, planned{path: path, kind: layer.Dir, id: o.id, keep: !same || o.changed()})
-	if same && !p.full && !p.touched[o.id] {
-		return nil
-	}
 	var under File
 	if n.was != 0 {
 		f, err := p.t.lower.File(n.was)
@@ -217,7 +216,13 @@ func (p *planner) name(n name, lower File, path string, depth int) error {
 		}
 		if f.IsDir() {
 			under = f
+			dir, _ := winfs.SplitPath(path)
+			path = winfs.JoinPath(dir, n.below)
 		}
+	}
+	p.out = append(p.out, planned{path: path, kind: layer.Dir, id: o.id, keep: n.id != n.was || o.changed()})
+	if n.id == n.was && !p.full && !p.touched[o.id] {
+		return nil
 	}
 	return p.dir(o, under, path, depth+1)
 }
