@@ -54,13 +54,21 @@ type planner struct {
 	out     []planned
 }
 
+// errNeedsAll says that the names of a file have to be looked for everywhere.
+var errNeedsAll = errors.New("a moved file has other names")
+
 func (p *planner) run() error {
 	if p.t.closed {
 		return ErrClosed
 	}
 	p.mark()
 	root := p.t.objects[p.t.root]
-	if err := p.dir(root, root.lower, "", 0); err != nil {
+	err := p.dir(root, root.lower, "", 0)
+	if err == errNeedsAll {
+		p.full, p.out = true, nil
+		err = p.dir(root, root.lower, "", 0)
+	}
+	if err != nil {
 		return err
 	}
 	if err := p.files(); err != nil {
@@ -205,6 +213,9 @@ func (p *planner) name(n name, lower File, path string, depth int) error {
 		o = &object{id: n.id, dir: f.IsDir(), lower: f, base: links}
 	}
 	if !o.dir {
+		if o.lower != nil && o.base > 1 && !same && !p.full {
+			return errNeedsAll // where are its other names?
+		}
 		p.out = append(p.out, planned{path: path, kind: layer.File, id: o.id, same: same})
 		return nil
 	}
