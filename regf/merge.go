@@ -79,7 +79,7 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 		}
 		size += len(h.bins)
 	}
-	m := &merger{treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size), opt: *opt}
+	m := &merger{treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size), opt: *opt}
 	stack := make([]Key, len(layers)) // topmost first
 	for i, h := range layers {
 		if err := h.loadAll(); err != nil {

@@ -146,7 +146,7 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 // layOut writes all cells of a compacted hive.
 func (h *Hive) layOut(root Key, minor int, order []uint32) (*saver, error) {
 	s := &saver{h: h, w: newWalk(h), given: order}
-	s.compactor = newCompactor(len(h.bins) + len(h.bins)/16 + 1<<16)
+	s.compactor = newCompactor(len(h.bins)+len(h.bins)/16+1<<16, len(h.bins))
 	s.big = minor > 3
 	s.hash = h.minor >= 5
 	s.fresh = h.fresh()
@@ -156,9 +156,10 @@ func (h *Hive) layOut(root Key, minor int, order []uint32) (*saver, error) {
 
 // fresh reports whether the base block is that of a hive that was created by
 // offreg or by New and never loaded by Windows: no time, no name, first sequence.
+// The second sequence does not count, because saving makes it equal to the first.
 func (h *Hive) fresh() bool {
 	b := h.data
-	return u32(b[hdrPrimary:]) == 1 && u32(b[hdrSecondary:]) == 1 && u64(b[hdrTime:]) == 0 && u64(b[hdrName:]) == 0
+	return u32(b[hdrPrimary:]) == 1 && u64(b[hdrTime:]) == 0 && u64(b[hdrName:]) == 0
 }
 
 // run writes all cells.
@@ -260,36 +261,55 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	return nk, nil
 }
 
-// descriptors copies the ring, from the root's descriptor on.
+// descriptors copies the ring, from the root's descriptor on. Where that cannot be
+// read the default stands in for it, so that there is always a first one: keys
+// whose own descriptor cannot be read get it too.
 func (s *saver) descriptors(root Key) error {
 	h := s.h
 	s.skAt = make(map[uint32]int)
 	defer func() { s.ringN = len(s.sks) }()
 	for _, off := range s.given {
-		if _, err := s.descriptor(off); err != nil {
+		if err := s.ringEntry(off); err != nil {
 			return err
 		}
 	}
 	if s.given != nil {
 		return nil
 	}
-	off := root.SecurityCell()
-	for range len(h.bins) / (skSize + 4) {
-		b, err := h.cell(off)
-		if err != nil || len(b) < skSize || u16(b) != sigSK {
-			break
-		}
-		if _, err := s.descriptor(off); err != nil {
+	first := root.SecurityCell()
+	if err := s.ringEntry(first); err != nil {
+		return err
+	}
+	if len(s.sks) == 0 {
+		if err := s.ringEntry(nilCell); err != nil {
 			return err
 		}
-		if off = u32(b[skFlink:]); off == root.SecurityCell() {
-			break
+	}
+	for off := first; ; {
+		b, err := h.cell(off)
+		if err != nil || len(b) < skSize || u16(b) != sigSK {
+			return nil
 		}
-		if _, again := s.skAt[off]; again {
-			break // a ring that does not close where it began
+		// The end, or a ring that does not close where it began.
+		off = u32(b[skFlink:])
+		if _, again := s.skAt[off]; again || off == nilCell {
+			return nil
+		}
+		if err := s.ringEntry(off); err != nil {
+			return err
 		}
 	}
-	return nil
+}
+
+// ringEntry copies a descriptor if it can be read. The default is that of nilCell.
+func (s *saver) ringEntry(off uint32) error {
+	if off != nilCell {
+		_, err := s.descriptor(off)
+		return err
+	}
+	at, err := s.sk(0, defaultSecurity())
+	s.sks = append(s.sks, skEntry{src: nilCell, off: at})
+	return err
 }
 
 // order returns the descriptors that keys use and whether that is not what was
@@ -314,14 +334,9 @@ func (s *saver) descriptor(off uint32) (int, error) {
 	if i, ok := s.skAt[off]; ok {
 		return i, nil
 	}
-	if off == nilCell && s.given != nil { // stood in for one that cannot be read
-		at, err := s.sk(0, defaultSecurity())
-		s.skAt[off] = len(s.sks)
-		s.sks = append(s.sks, skEntry{src: nilCell, off: at})
-		return len(s.sks) - 1, err
-	}
 	sd, err := s.h.sk(off)
 	if err != nil {
+		s.skAt[off] = -1
 		return -1, s.h.tolerate(err, nil)
 	}
 	b, err := s.h.cell(off)
@@ -347,15 +362,7 @@ func (s *saver) secure(nk, src uint32) error {
 	if err != nil {
 		return err
 	}
-	if i < 0 { // one that cannot be read becomes that of the root
-		if i = 0; len(s.sks) == 0 {
-			at, err := s.sk(0, defaultSecurity())
-			if err != nil {
-				return err
-			}
-			s.sks = append(s.sks, skEntry{src: nilCell, off: at})
-		}
-	}
+	i = max(i, 0) // one that cannot be read becomes that of the root
 	s.sks[i].refs++
 	put32(s.at(nk)[nkSecurity:], s.sks[i].off)
 	return nil

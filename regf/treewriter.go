@@ -47,9 +47,9 @@ type slotAt struct {
 
 var noSlot = slotAt{list: nilCell, parent: nilCell}
 
-func newTreeWriter(minor int, layered bool, sizeHint int) *treeWriter {
+func newTreeWriter(minor int, layered bool, sizeHint, source int) *treeWriter {
 	w := &treeWriter{
-		compactor: newCompactor(sizeHint + sizeHint/16 + 1<<16),
+		compactor: newCompactor(sizeHint+sizeHint/16+1<<16, source),
 		minor:     minor, layered: layered, root: nilCell,
 		skOf: map[*Hive]map[uint32]int{}, skBytes: map[string]int{},
 	}
