@@ -324,6 +324,14 @@ func raise(b []byte, v uint32) {
 	}
 }
 
+// raiseName lifts the length of the longest subkey name in a node. The field has 16
+// bits; longer names, which no Windows makes, fill it.
+func raiseName(b []byte, n int) {
+	if n = min(n, 0xFFFF); int(u16(b[nkMaxName:])) < n {
+		put16(b[nkMaxName:], uint16(n))
+	}
+}
+
 // finish completes the base block.
 func (c *compactor) finish(root uint32) {
 	put32(c.out[hdrRoot:], root)

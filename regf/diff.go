@@ -182,6 +182,7 @@ func (d *differ) values(n *diffNode, a, b Key) (local, changed bool, err error) 
 	order := merged[:0:0]
 	for i, v := range merged {
 		if i < len(was) && !kept[i] {
+			twice = twice || d.index.find(was, v.Value) != i
 			gone = append(gone, outValue{was[i].Value, true})
 			continue
 		}

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"fmt"
 	"io"
 	"sort"
 
@@ -10,8 +11,9 @@ import (
 // SaveOptions say how a compacted hive is written.
 type SaveOptions struct {
 	// Minor is the minor version to write: 3, 4, 5 or 6, and 0 for that of the hive.
-	// Versions up to 1.2 cannot be written and become 3. MinorForWindows gives the
-	// one that offreg takes for a version of Windows.
+	// Versions up to 1.2 cannot be written and become 3. A layered hive can only be
+	// written as 6; [Merge] makes others of it. MinorForWindows gives the one that
+	// offreg takes for a version of Windows.
 	Minor int
 	// Tag writes what offreg leaves behind: the letters OfRg and Time.
 	Tag bool
@@ -79,6 +81,7 @@ type saver struct {
 	w     *walk
 	skAt  map[uint32]int // source cell to index in sks
 	queue []pending
+	level int // of the keys that are written
 	kids  []uint32
 	vals  []uint32
 	buf   []byte
@@ -101,6 +104,9 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	}
 	if minor < 3 || minor > 6 {
 		return nil, ErrInvalid
+	}
+	if h.layered && minor != 6 {
+		return nil, fmt.Errorf("keys and values that are deleted would come back, version 1.%d has no layers: %w", minor, ErrInvalid)
 	}
 	if h.bins == nil {
 		return nil, ErrClosed
@@ -128,6 +134,9 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	put32(hdr[hdrMinor:], uint32(minor))
 	put32(hdr[hdrType:], 0)
 	put32(hdr[hdrFormat:], 1)
+	if h.repairing {
+		put32(hdr[hdrCluster:], 1)
+	}
 	if h.dirty || u32(hdr[hdrPrimary:]) != u32(hdr[hdrSecondary:]) {
 		put32(hdr[hdrSecondary:], u32(hdr[hdrPrimary:]))
 	}
@@ -178,13 +187,11 @@ func (s *saver) run(root Key) error {
 	if err := s.rest(nk, root.off); err != nil {
 		return err
 	}
-	level, end := 0, len(s.queue)
+	end := len(s.queue)
+	s.level = 1
 	for i := 0; i < len(s.queue); i++ {
 		if i == end {
-			level++
-			if level >= MaxDepth {
-				return ErrLimit
-			}
+			s.level++
 			// What was written is forgotten, so that the queue stays as wide as two levels.
 			s.queue = append(s.queue[:0], s.queue[i:]...)
 			i, end = 0, len(s.queue)
@@ -231,14 +238,11 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	put16(o[nkNameLen:], uint16(len(name)))
 	if parent != nilCell {
 		put32(o[nkParent:], parent)
-		p := s.at(parent)
 		n := len(name)
 		if u16(o[nkFlags:])&flagNameLatin != 0 {
 			n *= 2
 		}
-		if int(u16(p[nkMaxName:])) < n {
-			put16(p[nkMaxName:], uint16(n))
-		}
+		raiseName(s.at(parent), n)
 	}
 	put32(o[nkSubkeys:], 0)
 	put32(o[nkVolatile:], 0)
@@ -397,6 +401,9 @@ func (s *saver) rest(nk, src uint32) error {
 	}
 	if u32(b[nkSubkeys:]) == 0 {
 		return nil
+	}
+	if s.level >= MaxDepth {
+		return h.tolerate(faultf("depth", src, "more than %d levels", MaxDepth), &k)
 	}
 	if err := s.subkeys(k, b); err != nil || len(s.kids) == 0 {
 		return err

@@ -159,3 +159,204 @@ func TestNestedCellsDoNotMultiply(t *testing.T) {
 		}
 	}
 }
+
+// Of values with one name in a damaged layer the first counts, whatever is laid
+// over it or under it.
+func TestMergeOfDuplicateValues(t *testing.T) {
+	// layer makes a hive whose root has these values, in this order. All names have
+	// one character; a name in upper case becomes that in lower case afterwards, and
+	// data "-" makes a tombstone.
+	layer := func(minor int, values ...string) *Hive {
+		h := New(&Options{Clock: func() winfs.Filetime { return 1 }})
+		if minor == 6 {
+			if err := h.SetLayered(true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, v := range values {
+			var err error
+			if v[1:] == "-" {
+				err = h.Root().SetValueTombstone(string(rune('0' + i)))
+			} else {
+				err = h.Root().SetValue(string(rune('0'+i)), RegBinary, []byte(v[1:]))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		i := 0
+		for v := range h.Root().Values() {
+			_, name, err := h.vk(v.off)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name[0] = values[i][0]
+			i++
+		}
+		return h
+	}
+	show := func(h *Hive) string {
+		s := ""
+		for v, err := range h.Root().Values() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := v.Data()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s += v.Name() + string(data) + " "
+		}
+		return s
+	}
+	long := []string{"d1", "e1", "f1", "g1", "h1", "i1", "j1", "k1", "l1"}
+	for _, tc := range []struct {
+		name  string
+		lower []string
+		upper []string
+		want  string
+	}{
+		{"in the lower layer", []string{"a1", "b1", "a2"}, []string{"c3"}, "a1 b1 c3 "},
+		{"in the lower layer, replaced", []string{"a1", "b1", "a2"}, []string{"a3"}, "a3 b1 "},
+		{"in the lower layer, deleted", []string{"a1", "b1", "a2"}, []string{"a-"}, "b1 "},
+		{"in the upper layer", []string{"a1", "b1"}, []string{"b3", "b4", "c5", "c6"}, "a1 b3 c5 "},
+		{"deleted, then set", []string{"a1", "b1"}, []string{"a-", "a2"}, "b1 "},
+		{"set, then deleted", []string{"a1", "b1"}, []string{"a2", "a-"}, "a2 b1 "},
+		{"many in the lower layer", append([]string{"a1", "A2"}, long...), []string{"a-"}, "d1 e1 f1 g1 h1 i1 j1 k1 l1 "},
+		{"many in the upper layer", []string{"a1"}, append([]string{"A2", "a3"}, long...), "A2 d1 e1 f1 g1 h1 i1 j1 k1 l1 "},
+	} {
+		h, err := Merge([]*Hive{layer(5, tc.lower...), layer(6, tc.upper...)}, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		if got := show(h); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		}
+	}
+	alone, err := Merge([]*Hive{layer(6, "a-", "a1", "b1")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := show(alone); got != "b1 " {
+		t.Errorf("a layer alone: %s", got)
+	}
+
+	// A difference between damaged hives leads from one to the other.
+	for _, tc := range [][2][]string{
+		{{"a1", "b1", "a2"}, {"a1", "b1"}},
+		{{"a1", "b1", "a2"}, {"b1"}},
+		{{"a1", "b1"}, {"a1", "b1", "a2"}},
+		{append([]string{"a1", "A2"}, long...), long},
+	} {
+		was, is := layer(5, tc[0]...), layer(5, tc[1]...)
+		d, err := Diff(was, is, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := Merge([]*Hive{was, d}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if show(h) != show(is) {
+			t.Errorf("%v to %v: %s", tc[0], tc[1], show(h))
+		}
+		for x, err := range Compare(is, is, CompareOptions{}) {
+			t.Errorf("a hive with duplicates differs from itself: %v %q, %v", x.Kind, x.Name, err)
+		}
+	}
+}
+
+func TestSaveLeavesOutWhatIsTooDeep(t *testing.T) {
+	h := New(&Options{Clock: func() winfs.Filetime { return 1 }})
+	chain := func(name string) (top, last Key) {
+		for k := h.Root(); ; last = k {
+			next, _, err := k.Create(name)
+			if errors.Is(err, ErrInvalid) {
+				return top, last
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if k.IsRoot() {
+				top = next
+			}
+			k = next
+		}
+	}
+	_, last := chain("a")
+	top, _ := chain("b")
+	// The list below b is hung below the last a.
+	from, err := top.node()
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := last.node()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put32(to[nkList:], u32(from[nkList:]))
+	put32(to[nkSubkeys:], 1)
+	put32(from[nkList:], nilCell)
+	put32(from[nkSubkeys:], 0)
+	img, err := h.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exercise(t, img, "too deep")
+	strict, err := OpenBytes(img, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := strict.Compact(nil); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("strict: %v", err)
+	}
+	r, err := OpenBytes(img, &Options{Mode: Report})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed, err := r.Repair(&RepairOptions{AllowLoss: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deepest := 0
+	for k, err := range fixed.Hive.Root().Walk() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		deepest = max(deepest, k.Level())
+	}
+	if deepest != MaxDepth {
+		t.Errorf("%d levels, want %d", deepest, MaxDepth)
+	}
+	if m, err := Merge([]*Hive{r}, nil); err != nil {
+		t.Errorf("merge: %v", err)
+	} else if f := serious(m.Check()); len(f) > 0 {
+		t.Errorf("merge: %v", f)
+	}
+}
+
+func TestSaveKeepsLayers(t *testing.T) {
+	h := New(nil)
+	if err := h.SetLayered(true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Compact(&SaveOptions{Minor: 5}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a layered hive saved without layers: %v", err)
+	}
+	if _, err := h.Compact(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRepairOfClusteringFactor(t *testing.T) {
+	b := small(t, 5)
+	put32(b[hdrCluster:], 2)
+	put32(b[hdrChecksum:], HeaderChecksum(b))
+	h, err := OpenBytes(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Repair(nil); err != nil {
+		t.Fatal(err)
+	}
+}

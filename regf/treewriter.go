@@ -112,10 +112,7 @@ func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
 	latin := u16(o[nkFlags:])&flagNameLatin != 0
 	if at.list != nilCell {
 		w.slot(at.list, int(at.index), nk, name, latin)
-		bytes := 2 * unitsOf(name, latin)
-		if p := w.at(at.parent); int(u16(p[nkMaxName:])) < bytes {
-			put16(p[nkMaxName:], uint16(bytes))
-		}
+		raiseName(w.at(at.parent), 2*unitsOf(name, latin))
 	} else {
 		w.root = nk
 	}
