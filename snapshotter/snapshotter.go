@@ -41,9 +41,18 @@ func (sn *Snapshotter) Update(ctx context.Context, info snapshots.Info, fieldpat
 // Walk calls fn for every snapshot that a filter matches.
 func (sn *Snapshotter) Walk(ctx context.Context, fn snapshots.WalkFunc, filters ...string) (err error) {
 	defer func(t time.Time) { sn.s.observe(Event{Op: "walk", Err: err}, t) }(time.Now())
-	return sn.s.tx(ctx, false, func(ctx context.Context) error {
-		return storage.WalkInfo(ctx, fn, filters...)
+	walked := false
+	err = sn.s.tx(ctx, false, func(ctx context.Context) error {
+		return storage.WalkInfo(ctx, func(ctx context.Context, info snapshots.Info) error {
+			walked = true
+			return fn(ctx, info)
+		}, filters...)
 	})
+	// A store in which nothing has been made yet has no bucket to walk.
+	if errdefs.IsNotFound(err) && !walked {
+		return nil
+	}
+	return err
 }
 
 func (sn *Snapshotter) Usage(ctx context.Context, key string) (snapshots.Usage, error) {
