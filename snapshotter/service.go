@@ -182,18 +182,16 @@ func (s *Service) observe(e Event, begin time.Time) {
 // Stats counts what the service holds.
 func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	var n Stats
-	err := s.tx(ctx, false, func(ctx context.Context) error {
-		return storage.WalkInfo(ctx, func(_ context.Context, i snapshots.Info) error {
-			switch i.Kind {
-			case snapshots.KindActive:
-				n.Active++
-			case snapshots.KindView:
-				n.Views++
-			case snapshots.KindCommitted:
-				n.Committed++
-			}
-			return nil
-		})
+	err := s.walk(ctx, func(_ context.Context, i snapshots.Info) error {
+		switch i.Kind {
+		case snapshots.KindActive:
+			n.Active++
+		case snapshots.KindView:
+			n.Views++
+		case snapshots.KindCommitted:
+			n.Committed++
+		}
+		return nil
 	})
 	if err != nil {
 		return n, err
