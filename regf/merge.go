@@ -2,8 +2,6 @@ package regf
 
 import (
 	"slices"
-
-	"github.com/mullion/mullion/winfs"
 )
 
 // TimeRule says which time a merged key gets.
@@ -79,7 +77,7 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 		}
 		size += len(h.bins)
 	}
-	m := &merger{treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size), opt: *opt}
+	m := &merger{treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size), opt: *opt}
 	stack := make([]Key, len(layers)) // topmost first
 	for i, h := range layers {
 		if err := h.loadAll(); err != nil {
@@ -108,6 +106,7 @@ type merger struct {
 	queue []mergePending
 	kids  []Key
 	vals  []outValue
+	own   []outValue // of one node
 	index valueIndex
 }
 
@@ -253,7 +252,7 @@ func (m *merger) describe(out *outKey, nodes []Key, layer Layer, sealed bool) er
 	}
 	m.vals = m.vals[:0]
 	for i := len(local) - 1; i >= 0; i-- {
-		if err := m.layValues(local[i], i == len(local)-1, valuesSealed); err != nil {
+		if err := m.layValues(local[i], len(local) == 1, i == len(local)-1, valuesSealed); err != nil {
 			return err
 		}
 	}
@@ -261,31 +260,49 @@ func (m *merger) describe(out *outKey, nodes []Key, layer Layer, sealed bool) er
 	return nil
 }
 
-// layValues lays the values of a node over those collected so far.
-func (m *merger) layValues(k Key, lowest, sealed bool) error {
-	if lowest {
-		m.index.reset()
+// layValues lays the values of a node over those collected so far. Of values with
+// one name in a node the first counts, as it does for who looks the name up. Where
+// nothing is laid over anything all are kept.
+func (m *merger) layValues(k Key, alone, lowest, sealed bool) error {
+	if alone && !k.h.layered {
+		for v, err := range k.Values() {
+			if err != nil {
+				return err
+			}
+			m.vals = append(m.vals, outValue{Value: v})
+		}
+		return nil
 	}
-	below := len(m.vals)
-	removed := false
+	m.own = m.own[:0]
+	dead := false
 	for v, err := range k.Values() {
 		if err != nil {
 			return err
 		}
-		dead := v.Tombstone()
+		o := outValue{v, v.Tombstone()}
+		dead = dead || o.tombstone
+		m.own = append(m.own, o)
+	}
+	if !alone || dead {
+		m.own = firstOfNames(m.own)
+	}
+	below := len(m.vals)
+	removed := false
+	m.index.reset()
+	for _, v := range m.own {
 		i := -1
 		if !lowest {
-			i = m.index.find(m.vals[:below], v)
+			i = m.index.find(m.vals[:below], v.Value)
 		}
 		switch {
-		case dead && sealed && i >= 0:
+		case v.tombstone && sealed && i >= 0:
 			m.vals[i].Value = Value{}
 			removed = true
-		case dead && sealed:
+		case v.tombstone && sealed:
 		case i >= 0:
-			m.vals[i] = outValue{v, dead}
+			m.vals[i] = v
 		default:
-			m.vals = append(m.vals, outValue{v, dead})
+			m.vals = append(m.vals, v)
 		}
 	}
 	if removed {
@@ -293,6 +310,26 @@ func (m *merger) layValues(k Key, lowest, sealed bool) error {
 	}
 	m.index.reset()
 	return nil
+}
+
+// firstOfNames removes values whose name has come before.
+func firstOfNames(list []outValue) []outValue {
+	if len(list) <= shortList {
+		kept := list[:0]
+		for i := range list {
+			if !slices.ContainsFunc(kept, func(v outValue) bool { return v.CompareName(list[i].Value) == 0 }) {
+				kept = append(kept, list[i])
+			}
+		}
+		return kept
+	}
+	seen := make(map[string]struct{}, len(list))
+	return slices.DeleteFunc(list, func(v outValue) bool {
+		name := foldStored(v.RawName())
+		_, again := seen[name]
+		seen[name] = struct{}{}
+		return again
+	})
 }
 
 // singleKids queues the subkeys of a key that only one layer has.
@@ -395,13 +432,34 @@ func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
 // searched, a long one gets a map.
 type valueIndex struct {
 	byName map[string]int
+	next   []int // of a value, the next one with its name; 0 for none
 }
 
-func (x *valueIndex) reset() { x.byName = nil }
+// shortList is the length up to which searching is quicker than a map.
+const shortList = 8
 
+func (x *valueIndex) reset() { x.byName, x.next = nil, nil }
+
+func (x *valueIndex) build(list []outValue) {
+	if x.byName != nil {
+		return
+	}
+	x.byName = make(map[string]int, len(list))
+	for i := len(list) - 1; i >= 0; i-- { // the first of equal names wins
+		name := foldStored(list[i].RawName())
+		if after, twice := x.byName[name]; twice {
+			if x.next == nil {
+				x.next = make([]int, len(list))
+			}
+			x.next[i] = after
+		}
+		x.byName[name] = i
+	}
+}
+
+// find returns the index of the first value with the name of v, or -1.
 func (x *valueIndex) find(list []outValue, v Value) int {
-	const short = 8
-	if len(list) <= short {
+	if len(list) <= shortList {
 		for i := range list {
 			if list[i].Value.h != nil && list[i].CompareName(v) == 0 {
 				return i
@@ -409,14 +467,36 @@ func (x *valueIndex) find(list []outValue, v Value) int {
 		}
 		return -1
 	}
-	if x.byName == nil {
-		x.byName = make(map[string]int, len(list))
-		for i := len(list) - 1; i >= 0; i-- { // the first of equal names wins
-			x.byName[winfs.Fold(list[i].Name())] = i
-		}
-	}
-	if i, ok := x.byName[winfs.Fold(v.Name())]; ok && list[i].Value.h != nil {
+	x.build(list)
+	if i, ok := x.byName[foldStored(v.RawName())]; ok && list[i].Value.h != nil {
 		return i
 	}
 	return -1
+}
+
+// take returns the index of the first value with the name of v that was not taken
+// before, and takes it, or -1. Duplicates in two damaged lists so pair in order.
+func (x *valueIndex) take(list []outValue, v Value, taken []bool) int {
+	i := -1
+	if len(list) <= shortList {
+		for k := range list {
+			if !taken[k] && list[k].CompareName(v) == 0 {
+				i = k
+				break
+			}
+		}
+	} else {
+		x.build(list)
+		name := foldStored(v.RawName())
+		if k, ok := x.byName[name]; ok && !taken[k] {
+			i = k
+			if x.next != nil && x.next[k] != 0 {
+				x.byName[name] = x.next[k]
+			}
+		}
+	}
+	if i >= 0 {
+		taken[i] = true
+	}
+	return i
 }

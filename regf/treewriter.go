@@ -47,9 +47,9 @@ type slotAt struct {
 
 var noSlot = slotAt{list: nilCell, parent: nilCell}
 
-func newTreeWriter(minor int, layered bool, sizeHint int) *treeWriter {
+func newTreeWriter(minor int, layered bool, sizeHint, source int) *treeWriter {
 	w := &treeWriter{
-		compactor: newCompactor(sizeHint + sizeHint/16 + 1<<16),
+		compactor: newCompactor(sizeHint+sizeHint/16+1<<16, source),
 		minor:     minor, layered: layered, root: nilCell,
 		skOf: map[*Hive]map[uint32]int{}, skBytes: map[string]int{},
 	}
@@ -112,10 +112,7 @@ func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
 	latin := u16(o[nkFlags:])&flagNameLatin != 0
 	if at.list != nilCell {
 		w.slot(at.list, int(at.index), nk, name, latin)
-		bytes := 2 * unitsOf(name, latin)
-		if p := w.at(at.parent); int(u16(p[nkMaxName:])) < bytes {
-			put16(p[nkMaxName:], uint16(bytes))
-		}
+		raiseName(w.at(at.parent), 2*unitsOf(name, latin))
 	} else {
 		w.root = nk
 	}
