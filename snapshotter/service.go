@@ -27,6 +27,9 @@ const (
 // lockWait is how long New waits for a process that is about to end.
 const lockWait = 3 * time.Second
 
+// closeWait is how long Close waits for programs that look at a view.
+const closeWait = 2 * time.Second
+
 // Service owns a directory of snapshots and layers.
 type Service struct {
 	config Config
@@ -34,6 +37,16 @@ type Service struct {
 	log    *slog.Logger
 	meta   *storage.MetaStore
 	store  *cimlayer.Store
+	layers *references
+	viewer viewer // nil where a snapshot cannot be shown to programs
+	views  views
+	// damaged tells that the record of some snapshot was of no use at the start, so that
+	// it is not certain which layers are needed.
+	damaged bool
+	hook    func(op, name string) error // fails operations in tests
+
+	snapshots keyed // by number: whoever applies, commits, shows or removes a snapshot
+	applying  keyed // by parent and blob: whoever makes a layer
 
 	closing sync.Once
 	unlock  func() error
@@ -51,7 +64,11 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{config: c, root: root, log: c.Log}
+	return open(c, root, systemViewer(c))
+}
+
+func open(c Config, root string, v viewer) (*Service, error) {
+	s := &Service{config: c, root: root, log: c.Log, viewer: v, views: views{open: map[string]*view{}}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -82,8 +99,31 @@ func (s *Service) open() error {
 	if err := os.MkdirAll(filepath.Join(s.root, snapshotsName), 0o700); err != nil {
 		return err
 	}
-	s.meta, err = storage.NewMetaStore(filepath.Join(s.root, metadataName))
-	return err
+	if s.meta, err = storage.NewMetaStore(filepath.Join(s.root, metadataName)); err != nil {
+		return err
+	}
+	s.layers = newReferences(s.removeLayer)
+	return s.recover()
+}
+
+// step is called before operations that can fail.
+func (s *Service) step(op, name string) error {
+	if s.hook == nil {
+		return nil
+	}
+	return s.hook(op, name)
+}
+
+// removeLayer removes a layer that nobody needs. What cannot be removed now is
+// removed at the next start.
+func (s *Service) removeLayer(chainID string) {
+	err := s.step("remove layer", chainID)
+	if err == nil {
+		err = s.store.Remove(context.Background(), chainID)
+	}
+	if err != nil {
+		s.log.Warn("remove layer", "layer", chainID, "err", err)
+	}
 }
 
 // Snapshotter returns the snapshotter of the service.
@@ -99,6 +139,11 @@ func (s *Service) Store() *cimlayer.Store { return s.store }
 func (s *Service) Close() error {
 	s.closing.Do(func() {
 		var errs []error
+		if s.viewer != nil && s.meta != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+			defer cancel()
+			errs = append(errs, s.closeViews(ctx))
+		}
 		if s.meta != nil {
 			errs = append(errs, s.meta.Close())
 		}
@@ -137,16 +182,23 @@ func (s *Service) observe(e Event, begin time.Time) {
 // Stats counts what the service holds.
 func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	var n Stats
-	err := s.Snapshotter().Walk(ctx, func(_ context.Context, i snapshots.Info) error {
-		switch i.Kind {
-		case snapshots.KindActive:
-			n.Active++
-		case snapshots.KindView:
-			n.Views++
-		case snapshots.KindCommitted:
-			n.Committed++
-		}
-		return nil
+	err := s.tx(ctx, false, func(ctx context.Context) error {
+		return storage.WalkInfo(ctx, func(_ context.Context, i snapshots.Info) error {
+			switch i.Kind {
+			case snapshots.KindActive:
+				n.Active++
+			case snapshots.KindView:
+				n.Views++
+			case snapshots.KindCommitted:
+				n.Committed++
+			}
+			return nil
+		})
 	})
+	if err != nil {
+		return n, err
+	}
+	layers, err := s.store.Layers()
+	n.Layers, n.Mounted = len(layers), s.views.count()
 	return n, err
 }

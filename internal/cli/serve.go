@@ -121,7 +121,7 @@ func (f *serveFlags) print(c *console, config serve.Config) error {
 	if err != nil {
 		return err
 	}
-	err = serve.ContainerdConfig{Version: f.configVersion, Root: config.Snapshotter.Root, Address: address}.Write(c.out)
+	err = serve.ContainerdConfig{Version: f.configVersion, Root: config.Snapshotter.Root, Address: address, Capabilities: serve.Capabilities()}.Write(c.out)
 	if errors.Is(err, serve.ErrConfigVersion) {
 		return usagef("--config-version: %v", err)
 	}
