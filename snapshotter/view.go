@@ -14,6 +14,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/fusefs"
+	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -174,7 +175,7 @@ func (s *Service) startView(id string, layers []string, writable bool) (*view, e
 		}
 		served, err = s.viewer.writable(v.dir, v.upper)
 	case v.image == nil:
-		served, err = s.viewer.readOnly(v.dir, emptyTree{})
+		served, err = s.viewer.readOnly(v.dir, overlay.NoLower())
 	default:
 		served, err = s.viewer.readOnly(v.dir, fusefs.CimTree(v.image))
 	}
