@@ -14,8 +14,8 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/fusefs"
-	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/overlay"
 )
 
 // upperName is the directory in that of a snapshot that holds what was written to its
