@@ -94,12 +94,16 @@ type fixture struct {
 	sn   *Snapshotter
 	diff *Differ
 	keys int
+
+	contentRoots []string
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{T: t, ctx: namespaces.WithNamespace(context.Background(), "test"), dir: filepath.Join(t.TempDir(), "root")}
-	inner, err := local.NewLabeledStore(t.TempDir(), &memoryLabels{m: map[digest.Digest]map[string]string{}})
+	root := t.TempDir()
+	f.contentRoots = append(f.contentRoots, root)
+	inner, err := local.NewLabeledStore(root, &memoryLabels{m: map[digest.Digest]map[string]string{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
-	"github.com/containerd/errdefs"
 
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/internal/atomicfile"
@@ -178,22 +177,6 @@ func (s *Service) observe(e Event, begin time.Time) {
 		e.Duration = time.Since(begin)
 		s.config.Observe(e)
 	}
-}
-
-// walk calls fn for every snapshot that a filter matches.
-func (s *Service) walk(ctx context.Context, fn snapshots.WalkFunc, filters ...string) error {
-	walked := false
-	err := s.tx(ctx, false, func(ctx context.Context) error {
-		return storage.WalkInfo(ctx, func(ctx context.Context, info snapshots.Info) error {
-			walked = true
-			return fn(ctx, info)
-		}, filters...)
-	})
-	// A store in which nothing has been made yet has no bucket to walk.
-	if errdefs.IsNotFound(err) && !walked {
-		return nil
-	}
-	return err
 }
 
 // Stats counts what the service holds.

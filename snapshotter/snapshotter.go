@@ -211,7 +211,23 @@ func (n *Snapshotter) Update(ctx context.Context, info snapshots.Info, fieldpath
 // Walk calls fn for every snapshot that a filter matches.
 func (n *Snapshotter) Walk(ctx context.Context, fn snapshots.WalkFunc, filters ...string) (err error) {
 	defer n.s.observed("walk", time.Now(), &err)
-	return n.s.walk(ctx, fn, filters...)
+	err = n.s.walk(ctx, fn, filters...)
+	return err
+}
+
+func (s *Service) walk(ctx context.Context, fn snapshots.WalkFunc, filters ...string) error {
+	walked := false
+	err := s.tx(ctx, false, func(ctx context.Context) error {
+		return storage.WalkInfo(ctx, func(ctx context.Context, info snapshots.Info) error {
+			walked = true
+			return fn(ctx, info)
+		}, filters...)
+	})
+	// A store in which nothing has been made yet has no bucket to walk.
+	if errdefs.IsNotFound(err) && !walked {
+		return nil
+	}
+	return err
 }
 
 // Usage returns what a snapshot takes up on disk by itself. Of a committed one that is

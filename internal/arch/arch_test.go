@@ -26,8 +26,9 @@ var floors = [][]string{
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
 	{"hives", "internal/testenv", "internal/atomicfile", "internal/containerd"},
-	{"wintar", "wclayer", "internal/plaindir", "fusefs"},
-	{"cimlayer"},
+	{"wintar", "wclayer", "internal/plaindir"},
+	{"cimlayer", "overlay"},
+	{"fusefs"},
 	{"blob"},
 	{"image"},
 	{"inventory"},
