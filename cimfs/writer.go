@@ -34,6 +34,8 @@ type Writer struct {
 	parent  *Image
 	streams map[FileID][]*altStream
 
+	security []byte // the last descriptor, never changed
+
 	// the open stream
 	open    bool
 	path    string
@@ -297,7 +299,11 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 		if err := checkSecurity(m.Security); err != nil {
 			return out, err
 		}
-		out.security = bytes.Clone(m.Security)
+		// Files that follow each other mostly have the same.
+		if !bytes.Equal(w.security, m.Security) {
+			w.security = bytes.Clone(m.Security)
+		}
+		out.security = w.security
 	}
 	if len(m.EAs) > 0 {
 		if err := checkEAs(m.EAs); err != nil {
@@ -384,7 +390,7 @@ func (w *Writer) addDir(path string, m *Meta) error {
 // files of the source would become one. A name of a parent image may be replaced
 // under another spelling.
 func (w *Writer) checkCase(e *dirLink, name string) error {
-	if have := w.tree.names.get(e.name); have != name && !e.old {
+	if have := w.tree.names.bytes(e.name); string(have) != name && !e.old {
 		return because(ErrCaseConflict, "%q and %q", have, name)
 	}
 	return nil
