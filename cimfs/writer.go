@@ -333,8 +333,8 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 }
 
 // AddDir adds a directory. If one exists at path already its metadata is replaced
-// and its children stay; a file is replaced. The path "" sets the metadata of the
-// root.
+// and its children stay, and so does its name where path spells it in another case; a
+// file is replaced. The path "" sets the metadata of the root.
 func (w *Writer) AddDir(path string, m *Meta) error {
 	if err := w.addDir(path, m); err != nil {
 		return w.fault("add directory", path, err)
@@ -371,7 +371,6 @@ func (w *Writer) addDir(path string, m *Meta) error {
 			}
 			if old := w.tree.node(e.id); old.dir {
 				nd = old
-				e.old = false
 			} else {
 				w.tree.remove(n)
 			}
@@ -387,8 +386,9 @@ func (w *Writer) addDir(path string, m *Meta) error {
 }
 
 // checkCase refuses a second spelling of a name that this writer has added: two
-// files of the source would become one. A name of a parent image may be replaced
-// under another spelling.
+// files of the source would become one. A file of a parent image may be replaced
+// under another spelling; a directory of one takes in what comes under any spelling
+// and keeps its own.
 func (w *Writer) checkCase(e *dirLink, name string) error {
 	if have := w.tree.names.bytes(e.name); string(have) != name && !e.old {
 		return because(ErrCaseConflict, "%q and %q", have, name)
