@@ -39,7 +39,7 @@ their parents, config.json is the configuration. DIR is complete or absent.
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts, err := hivesOption(missing)
+			m, err := missingHives(missing)
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ their parents, config.json is the configuration. DIR is complete or absent.
 			}
 			defer img.Close()
 			if format == "cim" {
-				return c.unpackStore(cmd.Context(), img, args[1], opts)
+				return c.unpackStore(cmd.Context(), img, args[1], cimlayer.WithMissingHives(m))
 			}
 			return c.unpackFolders(cmd.Context(), img, args[1])
 		},
@@ -66,17 +66,18 @@ their parents, config.json is the configuration. DIR is complete or absent.
 	return cmd
 }
 
-func hivesOption(word string) ([]cimlayer.Option, error) {
+// missingHives reads --hives.
+func missingHives(word string) (cimlayer.MissingHives, error) {
 	for i, w := range []string{"require", "create", "leave"} {
 		if w == word {
-			return []cimlayer.Option{cimlayer.WithMissingHives(cimlayer.MissingHives(i))}, nil
+			return cimlayer.MissingHives(i), nil
 		}
 	}
-	return nil, usagef("--hives is require, create or leave")
+	return 0, usagef("--hives is require, create or leave")
 }
 
 // unpackStore puts the layers into the store at dir.
-func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string, opts []cimlayer.Option) error {
+func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string, opts ...cimlayer.Option) error {
 	if err := checkStore(dir); err != nil {
 		return about(dir, err)
 	}
