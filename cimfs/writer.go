@@ -376,7 +376,7 @@ func (w *Writer) addDir(path string, m *Meta) error {
 			}
 		}
 	}
-	w.placer.queue <- item{rec: &nd.rec, meta: meta}
+	w.placer.add(item{rec: &nd.rec, meta: meta})
 	return nil
 }
 
@@ -462,7 +462,7 @@ func (w *Writer) beginFile(nd *node, path string, meta recordMeta, hole bool, si
 	it := item{rec: &nd.rec, meta: meta}
 	if hole {
 		nd.rec.data = stream{0, uint64(size) | streamSparse}
-		w.placer.queue <- it
+		w.placer.add(it)
 		w.open, w.path, w.size, w.written = true, path, 0, 0
 		w.pending = item{}
 		return

@@ -4,10 +4,8 @@ package fusefs
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"syscall"
 	"time"
@@ -28,22 +26,7 @@ type Server struct {
 // caller ends it with Unmount; the tree must live until then. Needs /dev/fuse, and
 // fusermount3 where the caller is not root.
 func Mount(dir string, t Tree, opt *Options) (*Server, error) {
-	var o Options
-	if opt != nil {
-		o = *opt
-	}
-	if o.Name == "" {
-		o.Name = "mullion"
-	}
-	switch o.DriveRoot {
-	case "":
-		o.DriveRoot = DriveRoot
-	case ".":
-		o.DriveRoot = ""
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o := opt.withDefaults()
 	// fusermount says it in its own words, on standard error.
 	if st, err := os.Stat(dir); err != nil {
 		return nil, err
@@ -94,17 +77,7 @@ func (s *Server) Unmount() error {
 // view is what the nodes of one mount share.
 type view struct{ opt Options }
 
-// errno tells a program what went wrong and the log which file it was.
-func (v *view) errno(op, path string, err error) syscall.Errno {
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, fs.ErrNotExist):
-		return syscall.ENOENT
-	}
-	v.opt.Log.Error("file system", "op", op, "path", path, "err", err)
-	return syscall.EIO
-}
+func (v *view) errno(op, path string, err error) syscall.Errno { return v.opt.errno(op, path, err) }
 
 // node is a file of the tree that the kernel knows of.
 type node struct {

@@ -378,7 +378,7 @@ func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
 	}
 	// A predefined handle or a volatile subkey can have left larger numbers behind;
 	// only one that is too small makes buffers too small.
-	if n := uint32(u16(b[nkMaxName:])); n < longName {
+	if n := uint32(u16(b[nkMaxName:])); n < min(longName, 0xFFFF) {
 		c.find(Warning, "longest-subkey", int64(k.off), k.Path(), "longest subkey name is %d bytes, field says %d", longName, n)
 	}
 	if n := u32(b[nkMaxClass:]); n < longClass {

@@ -189,14 +189,8 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 	if pb, err = k.node(); err != nil {
 		return Key{}, err
 	}
-	k.raiseName(pb, raw, latin)
+	raiseName(pb, 2*unitsOf(raw, latin))
 	return Key{h: h, off: off, level: k.level + 1}, nil
-}
-
-func (k Key) raiseName(pb, raw []byte, latin bool) {
-	if n := 2 * unitsOf(raw, latin); int(u16(pb[nkMaxName:])) < n {
-		put16(pb[nkMaxName:], uint16(n))
-	}
 }
 
 // stamp sets the time of last write.
@@ -307,7 +301,7 @@ func (k Key) measureSubkeys(b []byte) {
 		name = max(name, 2*unitsOf(raw, latin))
 		class = max(class, int(s.field16(nkClassLen)))
 	}
-	put16(b[nkMaxName:], uint16(name))
+	put16(b[nkMaxName:], uint16(min(name, 0xFFFF)))
 	put32(b[nkMaxClass:], uint32(class))
 }
 
@@ -438,7 +432,7 @@ func (k Key) rename(name string) (Key, error) {
 	n.stamp(now)
 	parent.stamp(now)
 	if pb, err := parent.node(); err == nil {
-		parent.raiseName(pb, raw, latin)
+		raiseName(pb, 2*unitsOf(raw, latin))
 		if oldLen >= int(u16(pb[nkMaxName:])) {
 			parent.measureSubkeys(pb)
 		}

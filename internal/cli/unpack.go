@@ -46,7 +46,7 @@ The paths of the layers are printed, base first; the last one is the whole image
   mullion unpack --format wclayer oci:layout:latest out`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts, err := hivesOption(missing)
+			m, err := missingHives(missing)
 			if err != nil {
 				return err
 			}
@@ -62,7 +62,7 @@ The paths of the layers are printed, base first; the last one is the whole image
 			}
 			defer img.Close()
 			if format == "cim" {
-				return c.unpackStore(cmd.Context(), img, args[1], opts)
+				return c.unpackStore(cmd.Context(), img, args[1], cimlayer.WithMissingHives(m))
 			}
 			return c.unpackFolders(cmd.Context(), img, args[1])
 		},
@@ -73,17 +73,18 @@ The paths of the layers are printed, base first; the last one is the whole image
 	return cmd
 }
 
-func hivesOption(word string) ([]cimlayer.Option, error) {
+// missingHives reads --hives.
+func missingHives(word string) (cimlayer.MissingHives, error) {
 	for i, w := range []string{"require", "create", "leave"} {
 		if w == word {
-			return []cimlayer.Option{cimlayer.WithMissingHives(cimlayer.MissingHives(i))}, nil
+			return cimlayer.MissingHives(i), nil
 		}
 	}
-	return nil, usagef("--hives is require, create or leave")
+	return 0, usagef("--hives is require, create or leave")
 }
 
 // unpackStore puts the layers into the store at dir.
-func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string, opts []cimlayer.Option) error {
+func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string, opts ...cimlayer.Option) error {
 	done, err := unpackToStore(ctx, img, dir, opts...)
 	if errors.Is(err, cimlayer.ErrNoHive) {
 		err = hintf(err, "--hives create adds minimal hives, --hives leave does without")
