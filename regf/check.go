@@ -38,6 +38,7 @@ type checker struct {
 	owned []uint64 // cells that something points at
 	cut   []uint64 // one bit per page of bins that are cut into cells properly
 	refs  map[uint32]uint32
+	empty []uint32 // cells in use that values without data point at
 }
 
 func newChecker(h *Hive) *checker {
@@ -378,7 +379,7 @@ func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
 	}
 	// A predefined handle or a volatile subkey can have left larger numbers behind;
 	// only one that is too small makes buffers too small.
-	if n := uint32(u16(b[nkMaxName:])); n < longName {
+	if n := uint32(u16(b[nkMaxName:])); n < min(longName, 0xFFFF) {
 		c.find(Warning, "longest-subkey", int64(k.off), k.Path(), "longest subkey name is %d bytes, field says %d", longName, n)
 	}
 	if n := u32(b[nkMaxClass:]); n < longClass {
@@ -466,7 +467,7 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 	if size == 0 {
 		// Some versions of Windows keep a cell for data that has become empty.
 		if off != nilCell && off&7 == 0 && uint64(off)+8 <= uint64(len(c.v.bins)) && hasBit(c.alloc, off) {
-			setBit(c.owned, off)
+			c.empty = append(c.empty, off)
 		}
 		return
 	}
@@ -563,6 +564,9 @@ func (c *checker) ring() {
 
 // leaks lists cells in use that nothing points at, and what points into cells.
 func (c *checker) leaks() {
+	for _, off := range c.empty {
+		setBit(c.owned, off)
+	}
 	for i, w := range c.alloc {
 		for w &^= c.owned[i]; w != 0; w &= w - 1 {
 			off := uint32(i*64+trailing(w)) * 8

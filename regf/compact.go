@@ -27,6 +27,8 @@ type compactor struct {
 	hash  bool // lists are lh, not lf
 
 	sks []skEntry
+
+	limit uint64 // bytes of bins that the result may have
 }
 
 type span struct{ off, size uint32 }
@@ -41,9 +43,20 @@ type skEntry struct {
 	refs uint32
 }
 
-func newCompactor(sizeHint int) *compactor {
-	c := &compactor{out: make([]byte, baseSize, baseSize+sizeHint)}
-	return c
+// maxGrowth bounds the result by the bytes of bins that it is made of. No sound hive
+// comes near it: data just above 16,344 bytes in whole segments takes two and a
+// half times its room, a list of offsets alone twice when it gets hashes. Cells that
+// lie inside each other can be copied once each, and grow with the square of
+// what they stand in.
+const maxGrowth = 4
+
+// newCompactor prepares for a result of about sizeHint bytes, made of source bytes
+// of bins.
+func newCompactor(sizeHint, source int) *compactor {
+	return &compactor{
+		out:   make([]byte, baseSize, baseSize+sizeHint),
+		limit: min(maxBins, maxGrowth*uint64(source)+1<<20),
+	}
 }
 
 func freeClass(size uint32) int {
@@ -81,7 +94,7 @@ func (c *compactor) alloc(n uint32) (uint32, error) {
 	}
 	bin := uint32(len(c.out) - baseSize)
 	pages := roundPage(size + binHeader)
-	if size < n || uint64(bin)+uint64(pages) > maxBins {
+	if size < n || uint64(bin)+uint64(pages) > c.limit {
 		return 0, ErrLimit
 	}
 	c.out = grow(c.out, int(pages))
@@ -308,6 +321,14 @@ func (c *compactor) ring() {
 func raise(b []byte, v uint32) {
 	if u32(b) < v {
 		put32(b, v)
+	}
+}
+
+// raiseName lifts the length of the longest subkey name in a node. The field has 16
+// bits; longer names, which no Windows makes, fill it.
+func raiseName(b []byte, n int) {
+	if n = min(n, 0xFFFF); int(u16(b[nkMaxName:])) < n {
+		put16(b[nkMaxName:], uint16(n))
 	}
 }
 

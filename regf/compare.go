@@ -142,12 +142,11 @@ func (c *comparer) values(a, b Key, path string) bool {
 			c.yield(Difference{}, err)
 			return false
 		}
-		i := index.find(was, v)
-		if i < 0 || seen[i] {
+		i := index.take(was, v, seen)
+		if i < 0 {
 			added = append(added, v)
 			continue
 		}
-		seen[i] = true
 		same, err := sameData(was[i].Value, v)
 		if err != nil {
 			c.yield(Difference{}, err)

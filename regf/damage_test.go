@@ -60,6 +60,11 @@ func exercise(t testing.TB, b []byte, what string) {
 			t.Fatalf("%s: %d keys in %d bytes", what, keys, len(b))
 		}
 		h.Check()
+		for d, err := range Compare(h, h, CompareOptions{Times: true}) {
+			if err == nil {
+				t.Fatalf("%s: %v: hive differs from itself: %v %q %v %q", what, mode, d.Kind, d.Path, d.Field, d.Name)
+			}
+		}
 		out, err := h.Compact(nil)
 		if err != nil {
 			continue
@@ -76,6 +81,9 @@ func exercise(t testing.TB, b []byte, what string) {
 			if r, err := h.Repair(&RepairOptions{AllowLoss: true}); err == nil {
 				if f := serious(r.Hive.Check()); len(f) > 0 {
 					t.Fatalf("%s: repaired hive has findings: %v", what, f)
+				}
+				if again, err := r.Hive.Compact(nil); err != nil || !bytes.Equal(again, r.Hive.data) {
+					t.Fatalf("%s: the save of a repaired hive differs from it, %v", what, err)
 				}
 			}
 		}

@@ -46,7 +46,7 @@ func Diff(base, other *Hive, opt *DiffOptions) (*Hive, error) {
 			return fail(faultf("root", h.root, "hive has no root key"))
 		}
 	}
-	d := &differ{treeWriter: newTreeWriter(6, true, 1<<16), opt: *opt}
+	d := &differ{treeWriter: newTreeWriter(6, true, 1<<16, len(base.bins)+len(other.bins)), opt: *opt}
 	root, err := d.compare(base.Root().Traverse(), other.Root().Traverse(), true)
 	if err != nil {
 		return fail(err)
@@ -182,6 +182,7 @@ func (d *differ) values(n *diffNode, a, b Key) (local, changed bool, err error) 
 	order := merged[:0:0]
 	for i, v := range merged {
 		if i < len(was) && !kept[i] {
+			twice = twice || d.index.find(was, v.Value) != i
 			gone = append(gone, outValue{was[i].Value, true})
 			continue
 		}

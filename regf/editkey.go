@@ -189,14 +189,8 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 	if pb, err = k.node(); err != nil {
 		return Key{}, err
 	}
-	k.raiseName(pb, raw, latin)
+	raiseName(pb, 2*unitsOf(raw, latin))
 	return Key{h: h, off: off, level: k.level + 1}, nil
-}
-
-func (k Key) raiseName(pb, raw []byte, latin bool) {
-	if n := 2 * unitsOf(raw, latin); int(u16(pb[nkMaxName:])) < n {
-		put16(pb[nkMaxName:], uint16(n))
-	}
 }
 
 // stamp sets the time of last write.
@@ -274,6 +268,9 @@ func (k Key) remove() error {
 			return err
 		}
 		keys = append(keys, s.off)
+		if s.keepsCells() {
+			h.findEmptied()
+		}
 	}
 	raw, latin := k.RawName()
 	n := 2 * unitsOf(raw, latin)
@@ -288,6 +285,18 @@ func (k Key) remove() error {
 	}
 	parent.stamp(h.clock())
 	return nil
+}
+
+// keepsCells reports whether a value of the key keeps a cell without data.
+func (k Key) keepsCells() bool {
+	k.w = nil
+	list, err := k.valueList()
+	for ; err == nil && len(list) >= 4; list = list[4:] {
+		if b, _, err := k.h.vk(u32(list)); err == nil && keepsCell(b) {
+			return true
+		}
+	}
+	return false
 }
 
 // measureLimit is the number of siblings up to which longest-something fields are
@@ -307,7 +316,7 @@ func (k Key) measureSubkeys(b []byte) {
 		name = max(name, 2*unitsOf(raw, latin))
 		class = max(class, int(s.field16(nkClassLen)))
 	}
-	put16(b[nkMaxName:], uint16(name))
+	put16(b[nkMaxName:], uint16(min(name, 0xFFFF)))
 	put32(b[nkMaxClass:], uint32(class))
 }
 
@@ -438,7 +447,7 @@ func (k Key) rename(name string) (Key, error) {
 	n.stamp(now)
 	parent.stamp(now)
 	if pb, err := parent.node(); err == nil {
-		parent.raiseName(pb, raw, latin)
+		raiseName(pb, 2*unitsOf(raw, latin))
 		if oldLen >= int(u16(pb[nkMaxName:])) {
 			parent.measureSubkeys(pb)
 		}

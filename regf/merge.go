@@ -1,9 +1,8 @@
 package regf
 
 import (
+	"errors"
 	"slices"
-
-	"github.com/mullion/mullion/winfs"
 )
 
 // TimeRule says which time a merged key gets.
@@ -51,7 +50,8 @@ type MergeOptions struct {
 // Layers of versions below 1.6 have no layer semantics and are merged by name.
 // Merging a single layer drops its layer semantics; merging none is ErrInvalid.
 // The layers are only read and may be closed before the result. Save the result
-// with [Hive.Store], because it is compact already.
+// with [Hive.Store], because it is compact already: [Hive.Compact] gives the same
+// bytes.
 func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	if opt == nil {
 		opt = &MergeOptions{}
@@ -79,20 +79,28 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 		}
 		size += len(h.bins)
 	}
-	m := &merger{treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size), opt: *opt}
-	stack := make([]Key, len(layers)) // topmost first
-	for i, h := range layers {
+	for _, h := range layers {
 		if err := h.loadAll(); err != nil {
 			return fail(err)
 		}
-		root := h.Root()
-		if !root.Valid() {
+		if !h.Root().Valid() {
 			return fail(faultf("root", h.root, "hive has no root key"))
 		}
-		stack[len(layers)-1-i] = root.Traverse()
 	}
-	if err := m.run(stack); err != nil {
-		return fail(err)
+	m := &merger{opt: *opt}
+	// What the survey says is right wherever no cell is shared. Else all is done again
+	// with the descriptors that the first attempt found.
+	first := m.survey(layers)
+	for range 2 {
+		m.treeWriter = newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size)
+		m.fresh, m.first = true, first
+		if err := m.run(layers); err != nil {
+			return fail(err)
+		}
+		var same bool
+		if first, same = m.inUse(); same {
+			break
+		}
 	}
 	h, err := OpenBytes(m.image(), &Options{})
 	if err != nil {
@@ -105,9 +113,11 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 type merger struct {
 	*treeWriter
 	opt   MergeOptions
+	found *descriptorSurvey // nothing is written, descriptors are looked for
 	queue []mergePending
 	kids  []Key
 	vals  []outValue
+	own   []outValue // of one node
 	index valueIndex
 }
 
@@ -154,7 +164,79 @@ func (m *merger) plan(nodes []Key, sealed bool) (mergePending, bool) {
 	return p, true
 }
 
-func (m *merger) run(stack []Key) error {
+// descriptorSurvey collects descriptors in the order in which keys use them.
+type descriptorSurvey struct {
+	list   [][]byte
+	seen   map[string]struct{}
+	cells  map[*Hive]map[uint32]struct{}
+	last   Key
+	lastSK uint32
+	all    int // descriptors in the rings of all layers, none twice; -1 if not known
+}
+
+// survey finds the descriptors of the merged keys in the order of their first use,
+// because they come before what uses them in the order that offreg writes. It
+// ends as soon as it has seen all that there are. Faults are left for who writes.
+func (m *merger) survey(layers []*Hive) [][]byte {
+	s := &descriptorSurvey{seen: map[string]struct{}{}, cells: map[*Hive]map[uint32]struct{}{}}
+	for _, h := range layers {
+		ring, err := h.ringCells()
+		if err != nil {
+			s.all = -1
+			break
+		}
+		for _, off := range ring {
+			if sd, err := h.sk(off); err == nil {
+				s.seen[string(sd)] = struct{}{}
+			}
+		}
+	}
+	if s.all == 0 {
+		s.all = len(s.seen)
+	}
+	clear(s.seen)
+	m.found = s
+	_ = m.run(layers)
+	m.found = nil
+	return s.list
+}
+
+// add notes the descriptor of a key and reports whether more may come.
+func (s *descriptorSurvey) add(k Key) (more bool) {
+	off := k.SecurityCell()
+	if s.last.h == k.h && s.lastSK == off {
+		return true
+	}
+	s.last, s.lastSK = k, off
+	cells := s.cells[k.h]
+	if cells == nil {
+		cells = map[uint32]struct{}{}
+		s.cells[k.h] = cells
+	}
+	if _, ok := cells[off]; ok {
+		return true
+	}
+	cells[off] = struct{}{}
+	sd, err := descriptorOf(k)
+	if err != nil {
+		return false
+	}
+	if _, ok := s.seen[string(sd)]; !ok {
+		s.seen[string(sd)] = struct{}{}
+		s.list = append(s.list, sd)
+	}
+	return len(s.list) != s.all
+}
+
+// errSurveyed ends a survey early.
+var errSurveyed = errors.New("all descriptors were seen")
+
+func (m *merger) run(layers []*Hive) error {
+	stack := make([]Key, len(layers)) // topmost first
+	for i, h := range layers {
+		stack[len(layers)-1-i] = h.Root().Traverse()
+	}
+	m.queue = m.queue[:0]
 	root, exists := m.plan(stack, !m.opt.Fold)
 	if !exists || root.layer == LayerTombstone {
 		return faultf("root-tombstone", stack[0].off, "the root of a layer is a tombstone")
@@ -184,6 +266,9 @@ func (m *merger) key(p *mergePending) error {
 	if nodes == nil {
 		nodes = []Key{p.one}
 	}
+	if m.found != nil {
+		return m.look(p.layer, nodes, sealed)
+	}
 	out := outKey{from: nodes[0]}
 	if p.layer == LayerTombstone {
 		out.layer = byte(LayerTombstone)
@@ -199,15 +284,29 @@ func (m *merger) key(p *mergePending) error {
 	}
 	// p is not used from here on: the queue moves when it grows.
 	first := len(m.queue)
-	if len(nodes) == 1 {
-		err = m.singleKids(nodes[0], sealed)
-	} else {
-		err = m.unitedKids(nodes, sealed)
-	}
-	if err != nil {
+	if err := m.queueKids(nodes, sealed); err != nil {
 		return err
 	}
 	return m.list(nk, len(m.queue)-first, func(i int, s slotAt) { m.queue[first+i].at = s })
+}
+
+// look is key in a survey.
+func (m *merger) look(layer Layer, nodes []Key, sealed bool) error {
+	if !m.found.add(nodes[0]) {
+		return errSurveyed
+	}
+	if layer == LayerTombstone {
+		return nil
+	}
+	return m.queueKids(nodes, sealed)
+}
+
+// queueKids queues the subkeys of the nodes of one key.
+func (m *merger) queueKids(nodes []Key, sealed bool) error {
+	if len(nodes) == 1 {
+		return m.singleKids(nodes[0], sealed)
+	}
+	return m.unitedKids(nodes, sealed)
 }
 
 // describe finds values, class, time and layer byte of a merged key.
@@ -253,7 +352,7 @@ func (m *merger) describe(out *outKey, nodes []Key, layer Layer, sealed bool) er
 	}
 	m.vals = m.vals[:0]
 	for i := len(local) - 1; i >= 0; i-- {
-		if err := m.layValues(local[i], i == len(local)-1, valuesSealed); err != nil {
+		if err := m.layValues(local[i], len(local) == 1, i == len(local)-1, valuesSealed); err != nil {
 			return err
 		}
 	}
@@ -261,31 +360,49 @@ func (m *merger) describe(out *outKey, nodes []Key, layer Layer, sealed bool) er
 	return nil
 }
 
-// layValues lays the values of a node over those collected so far.
-func (m *merger) layValues(k Key, lowest, sealed bool) error {
-	if lowest {
-		m.index.reset()
+// layValues lays the values of a node over those collected so far. Of values with
+// one name in a node the first counts, as it does for who looks the name up. Where
+// nothing is laid over anything all are kept.
+func (m *merger) layValues(k Key, alone, lowest, sealed bool) error {
+	if alone && !k.h.layered {
+		for v, err := range k.Values() {
+			if err != nil {
+				return err
+			}
+			m.vals = append(m.vals, outValue{Value: v})
+		}
+		return nil
 	}
-	below := len(m.vals)
-	removed := false
+	m.own = m.own[:0]
+	dead := false
 	for v, err := range k.Values() {
 		if err != nil {
 			return err
 		}
-		dead := v.Tombstone()
+		o := outValue{v, v.Tombstone()}
+		dead = dead || o.tombstone
+		m.own = append(m.own, o)
+	}
+	if !alone || dead {
+		m.own = firstOfNames(m.own)
+	}
+	below := len(m.vals)
+	removed := false
+	m.index.reset()
+	for _, v := range m.own {
 		i := -1
 		if !lowest {
-			i = m.index.find(m.vals[:below], v)
+			i = m.index.find(m.vals[:below], v.Value)
 		}
 		switch {
-		case dead && sealed && i >= 0:
+		case v.tombstone && sealed && i >= 0:
 			m.vals[i].Value = Value{}
 			removed = true
-		case dead && sealed:
+		case v.tombstone && sealed:
 		case i >= 0:
-			m.vals[i] = outValue{v, dead}
+			m.vals[i] = v
 		default:
-			m.vals = append(m.vals, outValue{v, dead})
+			m.vals = append(m.vals, v)
 		}
 	}
 	if removed {
@@ -293,6 +410,26 @@ func (m *merger) layValues(k Key, lowest, sealed bool) error {
 	}
 	m.index.reset()
 	return nil
+}
+
+// firstOfNames removes values whose name has come before.
+func firstOfNames(list []outValue) []outValue {
+	if len(list) <= shortList {
+		kept := list[:0]
+		for i := range list {
+			if !slices.ContainsFunc(kept, func(v outValue) bool { return v.CompareName(list[i].Value) == 0 }) {
+				kept = append(kept, list[i])
+			}
+		}
+		return kept
+	}
+	seen := make(map[string]struct{}, len(list))
+	return slices.DeleteFunc(list, func(v outValue) bool {
+		name := foldStored(v.RawName())
+		_, again := seen[name]
+		seen[name] = struct{}{}
+		return again
+	})
 }
 
 // singleKids queues the subkeys of a key that only one layer has.
@@ -395,13 +532,34 @@ func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
 // searched, a long one gets a map.
 type valueIndex struct {
 	byName map[string]int
+	next   []int // of a value, the next one with its name; 0 for none
 }
 
-func (x *valueIndex) reset() { x.byName = nil }
+// shortList is the length up to which searching is quicker than a map.
+const shortList = 8
 
+func (x *valueIndex) reset() { x.byName, x.next = nil, nil }
+
+func (x *valueIndex) build(list []outValue) {
+	if x.byName != nil {
+		return
+	}
+	x.byName = make(map[string]int, len(list))
+	for i := len(list) - 1; i >= 0; i-- { // the first of equal names wins
+		name := foldStored(list[i].RawName())
+		if after, twice := x.byName[name]; twice {
+			if x.next == nil {
+				x.next = make([]int, len(list))
+			}
+			x.next[i] = after
+		}
+		x.byName[name] = i
+	}
+}
+
+// find returns the index of the first value with the name of v, or -1.
 func (x *valueIndex) find(list []outValue, v Value) int {
-	const short = 8
-	if len(list) <= short {
+	if len(list) <= shortList {
 		for i := range list {
 			if list[i].Value.h != nil && list[i].CompareName(v) == 0 {
 				return i
@@ -409,14 +567,36 @@ func (x *valueIndex) find(list []outValue, v Value) int {
 		}
 		return -1
 	}
-	if x.byName == nil {
-		x.byName = make(map[string]int, len(list))
-		for i := len(list) - 1; i >= 0; i-- { // the first of equal names wins
-			x.byName[winfs.Fold(list[i].Name())] = i
-		}
-	}
-	if i, ok := x.byName[winfs.Fold(v.Name())]; ok && list[i].Value.h != nil {
+	x.build(list)
+	if i, ok := x.byName[foldStored(v.RawName())]; ok && list[i].Value.h != nil {
 		return i
 	}
 	return -1
+}
+
+// take returns the index of the first value with the name of v that was not taken
+// before, and takes it, or -1. Duplicates in two damaged lists so pair in order.
+func (x *valueIndex) take(list []outValue, v Value, taken []bool) int {
+	i := -1
+	if len(list) <= shortList {
+		for k := range list {
+			if !taken[k] && list[k].CompareName(v) == 0 {
+				i = k
+				break
+			}
+		}
+	} else {
+		x.build(list)
+		name := foldStored(v.RawName())
+		if k, ok := x.byName[name]; ok && !taken[k] {
+			i = k
+			if x.next != nil && x.next[k] != 0 {
+				x.byName[name] = x.next[k]
+			}
+		}
+	}
+	if i >= 0 {
+		taken[i] = true
+	}
+	return i
 }

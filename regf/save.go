@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"fmt"
 	"io"
 	"sort"
 
@@ -10,8 +11,9 @@ import (
 // SaveOptions say how a compacted hive is written.
 type SaveOptions struct {
 	// Minor is the minor version to write: 3, 4, 5 or 6, and 0 for that of the hive.
-	// Versions up to 1.2 cannot be written and become 3. MinorForWindows gives the
-	// one that offreg takes for a version of Windows.
+	// Versions up to 1.2 cannot be written and become 3. A layered hive can only be
+	// written as 6; [Merge] makes others of it. MinorForWindows gives the one that
+	// offreg takes for a version of Windows.
 	Minor int
 	// Tag writes what offreg leaves behind: the letters OfRg and Time.
 	Tag bool
@@ -79,6 +81,7 @@ type saver struct {
 	w     *walk
 	skAt  map[uint32]int // source cell to index in sks
 	queue []pending
+	level int // of the keys that are written
 	kids  []uint32
 	vals  []uint32
 	buf   []byte
@@ -101,6 +104,9 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	}
 	if minor < 3 || minor > 6 {
 		return nil, ErrInvalid
+	}
+	if h.layered && minor != 6 {
+		return nil, fmt.Errorf("keys and values that are deleted would come back, version 1.%d has no layers: %w", minor, ErrInvalid)
 	}
 	if h.bins == nil {
 		return nil, ErrClosed
@@ -128,6 +134,9 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	put32(hdr[hdrMinor:], uint32(minor))
 	put32(hdr[hdrType:], 0)
 	put32(hdr[hdrFormat:], 1)
+	if h.repairing {
+		put32(hdr[hdrCluster:], 1)
+	}
 	if h.dirty || u32(hdr[hdrPrimary:]) != u32(hdr[hdrSecondary:]) {
 		put32(hdr[hdrSecondary:], u32(hdr[hdrPrimary:]))
 	}
@@ -146,7 +155,7 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 // layOut writes all cells of a compacted hive.
 func (h *Hive) layOut(root Key, minor int, order []uint32) (*saver, error) {
 	s := &saver{h: h, w: newWalk(h), given: order}
-	s.compactor = newCompactor(len(h.bins) + len(h.bins)/16 + 1<<16)
+	s.compactor = newCompactor(len(h.bins)+len(h.bins)/16+1<<16, len(h.bins))
 	s.big = minor > 3
 	s.hash = h.minor >= 5
 	s.fresh = h.fresh()
@@ -156,9 +165,10 @@ func (h *Hive) layOut(root Key, minor int, order []uint32) (*saver, error) {
 
 // fresh reports whether the base block is that of a hive that was created by
 // offreg or by New and never loaded by Windows: no time, no name, first sequence.
+// The second sequence does not count, because saving makes it equal to the first.
 func (h *Hive) fresh() bool {
 	b := h.data
-	return u32(b[hdrPrimary:]) == 1 && u32(b[hdrSecondary:]) == 1 && u64(b[hdrTime:]) == 0 && u64(b[hdrName:]) == 0
+	return u32(b[hdrPrimary:]) == 1 && u64(b[hdrTime:]) == 0 && u64(b[hdrName:]) == 0
 }
 
 // run writes all cells.
@@ -177,13 +187,11 @@ func (s *saver) run(root Key) error {
 	if err := s.rest(nk, root.off); err != nil {
 		return err
 	}
-	level, end := 0, len(s.queue)
+	end := len(s.queue)
+	s.level = 1
 	for i := 0; i < len(s.queue); i++ {
 		if i == end {
-			level++
-			if level >= MaxDepth {
-				return ErrLimit
-			}
+			s.level++
 			// What was written is forgotten, so that the queue stays as wide as two levels.
 			s.queue = append(s.queue[:0], s.queue[i:]...)
 			i, end = 0, len(s.queue)
@@ -230,14 +238,11 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	put16(o[nkNameLen:], uint16(len(name)))
 	if parent != nilCell {
 		put32(o[nkParent:], parent)
-		p := s.at(parent)
 		n := len(name)
 		if u16(o[nkFlags:])&flagNameLatin != 0 {
 			n *= 2
 		}
-		if int(u16(p[nkMaxName:])) < n {
-			put16(p[nkMaxName:], uint16(n))
-		}
+		raiseName(s.at(parent), n)
 	}
 	put32(o[nkSubkeys:], 0)
 	put32(o[nkVolatile:], 0)
@@ -260,36 +265,55 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	return nk, nil
 }
 
-// descriptors copies the ring, from the root's descriptor on.
+// descriptors copies the ring, from the root's descriptor on. Where that cannot be
+// read the default stands in for it, so that there is always a first one: keys
+// whose own descriptor cannot be read get it too.
 func (s *saver) descriptors(root Key) error {
 	h := s.h
 	s.skAt = make(map[uint32]int)
 	defer func() { s.ringN = len(s.sks) }()
 	for _, off := range s.given {
-		if _, err := s.descriptor(off); err != nil {
+		if err := s.ringEntry(off); err != nil {
 			return err
 		}
 	}
 	if s.given != nil {
 		return nil
 	}
-	off := root.SecurityCell()
-	for range len(h.bins) / (skSize + 4) {
-		b, err := h.cell(off)
-		if err != nil || len(b) < skSize || u16(b) != sigSK {
-			break
-		}
-		if _, err := s.descriptor(off); err != nil {
+	first := root.SecurityCell()
+	if err := s.ringEntry(first); err != nil {
+		return err
+	}
+	if len(s.sks) == 0 {
+		if err := s.ringEntry(nilCell); err != nil {
 			return err
 		}
-		if off = u32(b[skFlink:]); off == root.SecurityCell() {
-			break
+	}
+	for off := first; ; {
+		b, err := h.cell(off)
+		if err != nil || len(b) < skSize || u16(b) != sigSK {
+			return nil
 		}
-		if _, again := s.skAt[off]; again {
-			break // a ring that does not close where it began
+		// The end, or a ring that does not close where it began.
+		off = u32(b[skFlink:])
+		if _, again := s.skAt[off]; again || off == nilCell {
+			return nil
+		}
+		if err := s.ringEntry(off); err != nil {
+			return err
 		}
 	}
-	return nil
+}
+
+// ringEntry copies a descriptor if it can be read. The default is that of nilCell.
+func (s *saver) ringEntry(off uint32) error {
+	if off != nilCell {
+		_, err := s.descriptor(off)
+		return err
+	}
+	at, err := s.sk(0, defaultSecurity())
+	s.sks = append(s.sks, skEntry{src: nilCell, off: at})
+	return err
 }
 
 // order returns the descriptors that keys use and whether that is not what was
@@ -314,14 +338,9 @@ func (s *saver) descriptor(off uint32) (int, error) {
 	if i, ok := s.skAt[off]; ok {
 		return i, nil
 	}
-	if off == nilCell && s.given != nil { // stood in for one that cannot be read
-		at, err := s.sk(0, defaultSecurity())
-		s.skAt[off] = len(s.sks)
-		s.sks = append(s.sks, skEntry{src: nilCell, off: at})
-		return len(s.sks) - 1, err
-	}
 	sd, err := s.h.sk(off)
 	if err != nil {
+		s.skAt[off] = -1
 		return -1, s.h.tolerate(err, nil)
 	}
 	b, err := s.h.cell(off)
@@ -347,15 +366,7 @@ func (s *saver) secure(nk, src uint32) error {
 	if err != nil {
 		return err
 	}
-	if i < 0 { // one that cannot be read becomes that of the root
-		if i = 0; len(s.sks) == 0 {
-			at, err := s.sk(0, defaultSecurity())
-			if err != nil {
-				return err
-			}
-			s.sks = append(s.sks, skEntry{src: nilCell, off: at})
-		}
-	}
+	i = max(i, 0) // one that cannot be read becomes that of the root
 	s.sks[i].refs++
 	put32(s.at(nk)[nkSecurity:], s.sks[i].off)
 	return nil
@@ -390,6 +401,9 @@ func (s *saver) rest(nk, src uint32) error {
 	}
 	if u32(b[nkSubkeys:]) == 0 {
 		return nil
+	}
+	if s.level >= MaxDepth {
+		return h.tolerate(faultf("depth", src, "more than %d levels", MaxDepth), &k)
 	}
 	if err := s.subkeys(k, b); err != nil || len(s.kids) == 0 {
 		return err

@@ -8,7 +8,7 @@ import (
 // with the descriptor that offreg gives it, version 1.5.
 func New(opt *Options) *Hive {
 	h := newHive("", opt)
-	c := newCompactor(pageSize)
+	c := newCompactor(pageSize, pageSize)
 	b := c.out
 	copy(b, "regf")
 	put32(b[hdrPrimary:], 1)
