@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
@@ -33,14 +34,19 @@ type Metadata interface {
 //
 // Names are found without regard to case, a name in its own spelling first. io/fs has
 // no hard links, so every name is a file of its own; inode numbers are given as names
-// are met, and kept, some 100 bytes each. A file that can neither be read at an offset
+// are met, and kept, some 100 bytes each, so that no two calls give trees of the same
+// identity. A file that can neither be read at an offset
 // nor be sought in is copied to a temporary file as far as it is read.
-func FSTree(fsys fs.FS) Tree { return &ioTree{fsys: fsys, ids: map[string]uint64{}} }
+func FSTree(fsys fs.FS) Tree {
+	return &ioTree{fsys: fsys, ids: map[string]uint64{}, identity: "io/fs " + rand.Text()}
+}
 
 type ioTree struct {
-	fsys fs.FS
-	mu   sync.Mutex
-	ids  map[string]uint64
+	fsys     fs.FS
+	identity string
+	mu       sync.Mutex
+	ids      map[string]uint64
+	names    []string // by ID, from 1
 }
 
 // id numbers the paths in the order in which they are met.
@@ -51,6 +57,7 @@ func (t *ioTree) id(name string) uint64 {
 	if !ok {
 		id = uint64(len(t.ids) + 1)
 		t.ids[name] = id
+		t.names = append(t.names, name)
 	}
 	return id
 }
@@ -60,10 +67,28 @@ func (t *ioTree) Root() (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.file(".", info), nil
+	return t.open(".", info), nil
 }
 
-func (t *ioTree) file(name string, info fs.FileInfo) *ioFile {
+func (t *ioTree) Identity() string { return t.identity }
+
+// File returns the file with an ID that was given before.
+func (t *ioTree) File(id uint64) (File, error) {
+	t.mu.Lock()
+	if id == 0 || id > uint64(len(t.names)) {
+		t.mu.Unlock()
+		return nil, fs.ErrNotExist
+	}
+	name := t.names[id-1]
+	t.mu.Unlock()
+	info, err := fs.Lstat(t.fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	return t.open(name, info), nil
+}
+
+func (t *ioTree) open(name string, info fs.FileInfo) *ioFile {
 	meta, _ := info.Sys().(Metadata)
 	return &ioFile{tree: t, name: name, info: info, id: t.id(name), meta: meta}
 }
@@ -191,7 +216,7 @@ func (f *ioFile) Child(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.tree.file(path.Join(f.name, e.Name()), info), nil
+	return f.tree.open(path.Join(f.name, e.Name()), info), nil
 }
 
 func (f *ioFile) Entries() iter.Seq2[Entry, error] {

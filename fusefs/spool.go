@@ -2,8 +2,11 @@ package fusefs
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"iter"
@@ -37,7 +40,9 @@ type Spool struct {
 	spanned int
 
 	root    *spoolFile
-	files   uint64
+	files   []*spoolFile // by ID, from 1
+	sum     hash.Hash    // of the entries
+	dataSum uint32       // of what was written
 	links   []spoolLink
 	missing int
 
@@ -106,7 +111,7 @@ func NewSpool(dir string) (*Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Spool{file: f, name: f.Name(), buf: make([]byte, 0, spoolBuffer), spans: map[string]span{}}
+	s := &Spool{file: f, name: f.Name(), buf: make([]byte, 0, spoolBuffer), spans: map[string]span{}, sum: sha256.New()}
 	if os.Remove(s.name) == nil {
 		s.name = ""
 	}
@@ -120,8 +125,8 @@ func NewSpool(dir string) (*Spool, error) {
 func (s *Spool) Missing() int { return s.missing }
 
 func (s *Spool) newFile(dir bool) *spoolFile {
-	s.files++
-	f := &spoolFile{s: s, id: s.files, isDir: dir}
+	f := &spoolFile{s: s, id: uint64(len(s.files) + 1), isDir: dir}
+	s.files = append(s.files, f)
 	if dir {
 		f.names, f.attributes = map[string]spoolName{}, winfs.AttrDirectory
 	}
@@ -150,6 +155,7 @@ func (s *Spool) Add(e *layer.Entry) error {
 	if err := validName(e.Path); err != nil {
 		return s.fail(e.Path, err)
 	}
+	fmt.Fprintf(s.sum, "%d %q %q %x %v %d %d\n", e.Kind, e.Path, e.Target, uint32(e.Attributes), e.Times, e.Size, s.at)
 	return s.fail(e.Path, s.add(e))
 }
 
@@ -409,11 +415,15 @@ func (s *Spool) append(p []byte) error {
 	return nil
 }
 
-var zeros [64 << 10]byte
+var (
+	zeros      [64 << 10]byte
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+)
 
 // flush writes what is buffered, save for pieces of nothing but zeros.
 func (s *Spool) flush() error {
 	at := s.at - int64(len(s.buf))
+	s.dataSum = crc32.Update(s.dataSum, castagnoli, s.buf)
 	for b := s.buf; len(b) > 0; {
 		n := min(len(b), len(zeros))
 		if !bytes.Equal(b[:n], zeros[:n]) {
@@ -546,6 +556,21 @@ func (s *Spool) Root() (File, error) {
 	}
 	return s.root, nil
 }
+
+// File returns the file with an ID.
+func (s *Spool) File(id uint64) (File, error) {
+	switch {
+	case !s.done || s.closed:
+		return nil, layer.ErrClosed
+	case id == 0 || id > uint64(len(s.files)):
+		return nil, fs.ErrNotExist
+	}
+	return s.files[id-1], nil
+}
+
+// Identity tells trees apart by the entries that they were made of, their order and
+// their content, as far as check sums go.
+func (s *Spool) Identity() string { return fmt.Sprintf("spool %x %08x", s.sum.Sum(nil), s.dataSum) }
 
 func (f *spoolFile) ID() uint64                   { return f.id }
 func (f *spoolFile) IsDir() bool                  { return f.isDir }

@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -32,6 +33,9 @@ func treeItems(t Tree) (*layertest.Layer, error) {
 				return err
 			}
 			p := winfs.JoinPath(path, e.Name)
+			if same, err := t.File(f.ID()); err != nil || same.ID() != f.ID() || same.Size() != f.Size() {
+				return fmt.Errorf("%s: another file has its ID: %v", winfs.JoinPath(path, e.Name), err)
+			}
 			if first := seen[f.ID()]; first != "" {
 				out.Items = append(out.Items, layertest.Item{Entry: layer.Entry{Path: p, Kind: layer.Link, Target: first}})
 				continue
@@ -154,6 +158,19 @@ func spoolOf(t *testing.T, entries ...layer.Entry) (*Spool, error) {
 func TestSpoolLinks(t *testing.T) {
 	link := func(p, target string) layer.Entry { return layer.Entry{Path: p, Kind: layer.Link, Target: target} }
 	file := func(p string) layer.Entry { return layer.Entry{Path: p, Kind: layer.File} }
+
+	one, err := spoolOf(t, file(`Files\x`), file(`Files\y`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := spoolOf(t, file(`Files\x`), file(`Files\y`))
+	if err != nil || one.Identity() != two.Identity() {
+		t.Errorf("equal layers are %s and %s: %v", one.Identity(), two.Identity(), err)
+	}
+	three, err := spoolOf(t, file(`Files\x`), file(`Files\z`))
+	if err != nil || one.Identity() == three.Identity() {
+		t.Errorf("different layers are both %s: %v", three.Identity(), err)
+	}
 
 	// Before its target, through other links, around in a circle, into the void.
 	s, err := spoolOf(t, link(`Files\z`, `Files\Y`), link(`Files\y`, `files\x`), link(`Files\w`, `Files\z`), file(`Files\x`),
