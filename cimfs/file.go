@@ -320,6 +320,22 @@ func (f *File) Links() ([]Link, error) {
 	return out, nil
 }
 
+// NumNames returns how many names the record lists, without reading them; 0 in
+// versions 1 and 2, which keep no list.
+func (f *File) NumNames() (int, error) {
+	if f.rec.links == 0 {
+		return 0, nil
+	}
+	var b [linkHeaderSize]byte
+	if err := f.im.read(RegionOffset(f.rec.links), b[:]); err != nil {
+		return 0, f.im.fail("read parent links", "", err)
+	}
+	if n := le.Uint32(b[4:]); n <= maxListed {
+		return int(n), nil
+	}
+	return 0, f.im.fail("read parent links", "", f.im.where(RegionOffset(f.rec.links), because(ErrLimit, "%d names", le.Uint32(b[4:]))))
+}
+
 // maxListed bounds the entries of a list that is returned as a slice.
 const maxListed = 1 << 16
 

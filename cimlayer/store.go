@@ -54,11 +54,15 @@ func (s *Store) Location(chainID string) (Location, error) {
 	if err != nil {
 		return Location{}, err
 	}
+	return s.location(name), nil
+}
+
+func (s *Store) location(name string) Location {
 	return Location{
 		Images: filepath.Join(s.dir, storeImages),
 		Name:   name + ".cim",
 		Files:  filepath.Join(s.dir, storeLayers, name),
-	}, nil
+	}
 }
 
 // layerName takes the digits of a digest: they are a file name on every system.
@@ -136,7 +140,7 @@ func (s *Store) hives(loc Location, parents int, opts []Option) error {
 	for _, f := range opts {
 		f(&o)
 	}
-	if parents > 0 || o.missing == LeaveMissing {
+	if parents > 0 || o.missing == LeaveMissing || o.missing == TreeMissing {
 		return nil
 	}
 	for _, n := range hives.All() {

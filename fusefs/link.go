@@ -17,6 +17,7 @@ func linkText(path string, p *winfs.ReparsePoint, driveRoot string) string {
 	target := p.Target()
 	dir, _ := winfs.SplitPath(path)
 	var from []string // components of the place that the target counts from
+	relative := false
 	rest := strings.ReplaceAll(target, "/", `\`)
 	switch {
 	case strings.HasPrefix(rest, `\\?\`), strings.HasPrefix(rest, `\??\`):
@@ -34,23 +35,29 @@ func linkText(path string, p *winfs.ReparsePoint, driveRoot string) string {
 	case strings.HasPrefix(rest, `\`):
 		from = split(driveRoot)
 	default:
-		from = split(dir)
+		from, relative = split(dir), true
 	}
 	floor := 0 // what .. cannot climb above: the drive, for what is on it
 	if root := split(driveRoot); len(from) >= len(root) && equalFold(from[:len(root)], root) {
 		floor = len(root)
 	}
 	to := append([]string(nil), from...)
+	clamped := false
 	for _, c := range split(rest) {
 		switch c {
 		case ".":
 		case "..":
 			if len(to) > floor {
 				to = to[:len(to)-1]
+			} else {
+				clamped = true
 			}
 		default:
 			to = append(to, c)
 		}
+	}
+	if relative && !clamped {
+		return strings.Join(split(rest), "/") // as it was written
 	}
 	// Relative to the directory of the link.
 	at := split(dir)

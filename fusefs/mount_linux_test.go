@@ -14,17 +14,24 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/internal/testenv"
+	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/winfs"
 )
+
+func needFUSE(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		testenv.Missing(t, fmt.Sprintf("this machine has no usable FUSE: %v", err))
+		return
+	}
+	f.Close()
+}
 
 // mount shows a tree for the length of a test.
 func mount(t *testing.T, tree Tree) string {
 	t.Helper()
-	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
-		testenv.Missing(t, fmt.Sprintf("this machine has no usable FUSE: %v", err))
-	} else {
-		f.Close()
-	}
+	needFUSE(t)
 	dir := t.TempDir()
 	s, err := Mount(dir, tree, nil)
 	if err != nil {
@@ -131,5 +138,74 @@ func TestMountSample(t *testing.T) {
 	err = filepath.Walk(dir, func(_ string, _ os.FileInfo, err error) error { n++; return err })
 	if err != nil || n != len(manifest.Entries)+1 {
 		t.Errorf("the walk finds %d names, %v; the manifest has %d and the root", n, err, len(manifest.Entries))
+	}
+}
+
+// mountOverlay shows a writable tree for the length of a test.
+func mountOverlay(t *testing.T, tr *overlay.Tree) string {
+	t.Helper()
+	needFUSE(t)
+	dir := t.TempDir()
+	s, err := MountOverlay(dir, tr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Unmount(); err != nil {
+			t.Error(err)
+		}
+		s.Wait()
+	})
+	return dir
+}
+
+// Files are made, changed and found in every case; the image stays as it is.
+func TestMountOverlay(t *testing.T) {
+	corpus := testenv.Corpus(t, "cim", "synthetic-v1")
+	im, err := cimfs.Open(corpus, "synthetic.cim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Close()
+	tr, err := overlay.Open(t.TempDir(), overlay.CimLower(im), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	dir := mountOverlay(t, tr)
+	before, err := os.Stat(filepath.Join(dir, "Readme.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "README.TXT"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("more"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "readme.TXT"))
+	if err != nil || int64(len(got)) != before.Size()+4 || !bytes.HasSuffix(got, []byte("more")) {
+		t.Errorf("%q, %v", got, err)
+	}
+	after, err := os.Stat(filepath.Join(dir, "Readme.txt"))
+	if err != nil || !os.SameFile(before, after) {
+		t.Errorf("the file has another number when it was written: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "New"), []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "NEW")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "New")); !os.IsNotExist(err) {
+		t.Errorf("the name that was removed in another case: %v", err)
+	}
+	lower, err := im.Lookup("Readme.txt")
+	if err != nil || lower.Size() != before.Size() {
+		t.Errorf("the image has changed: %v", err)
 	}
 }

@@ -4,10 +4,8 @@ package fusefs
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"syscall"
 	"time"
@@ -15,6 +13,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -28,22 +27,7 @@ type Server struct {
 // caller ends it with Unmount; the tree must live until then. Needs /dev/fuse, and
 // fusermount3 where the caller is not root.
 func Mount(dir string, t Tree, opt *Options) (*Server, error) {
-	var o Options
-	if opt != nil {
-		o = *opt
-	}
-	if o.Name == "" {
-		o.Name = "mullion"
-	}
-	switch o.DriveRoot {
-	case "":
-		o.DriveRoot = DriveRoot
-	case ".":
-		o.DriveRoot = ""
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o := opt.withDefaults()
 	// fusermount says it in its own words, on standard error.
 	if st, err := os.Stat(dir); err != nil {
 		return nil, err
@@ -94,17 +78,7 @@ func (s *Server) Unmount() error {
 // view is what the nodes of one mount share.
 type view struct{ opt Options }
 
-// errno tells a program what went wrong and the log which file it was.
-func (v *view) errno(op, path string, err error) syscall.Errno {
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, fs.ErrNotExist):
-		return syscall.ENOENT
-	}
-	v.opt.Log.Error("file system", "op", op, "path", path, "err", err)
-	return syscall.EIO
-}
+func (v *view) errno(op, path string, err error) syscall.Errno { return v.opt.errno(op, path, err) }
 
 // node is a file of the tree that the kernel knows of.
 type node struct {
@@ -175,17 +149,22 @@ func (n *node) attr(mode uint32, a *fuse.Attr) syscall.Errno {
 	if err != nil {
 		return n.view.errno("stat", n.path, err)
 	}
-	a.Ino, a.Nlink, a.Mode, a.Size, a.Blksize = f.ID(), uint32(links), mode, uint64(f.Size()), 4096
+	eas, err := f.EAs()
+	if err != nil {
+		return n.view.errno("stat", n.path, err)
+	}
+	// As in a writable view: what programs set there they find in what was committed.
+	// That nothing can be written is a property of the mount.
+	p := overlay.ReadPOSIX(eas)
+	a.Ino, a.Nlink, a.Size, a.Blksize = f.ID(), uint32(links), uint64(f.Size()), 4096
+	a.Uid, a.Gid, a.Mode = p.UID, p.GID, mode|p.Mode
 	switch mode {
 	case syscall.S_IFDIR:
-		a.Mode |= 0o555
 		a.Nlink++ // itself
 		a.Size = 0
 	case syscall.S_IFLNK:
-		a.Mode |= 0o777
+		a.Mode = mode | 0o777
 		a.Size = uint64(len(n.link(linkOf(f))))
-	default:
-		a.Mode |= 0o555 // Windows has no execute bit: anything may be a program
 	}
 	a.Blocks = (a.Size + 511) / 512
 	t := f.Times()

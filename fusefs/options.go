@@ -15,3 +15,23 @@ type Options struct {
 	// Log gets the errors of damaged files, which programs see as EIO. nil is none.
 	Log *slog.Logger
 }
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Name == "" {
+		out.Name = "mullion"
+	}
+	switch out.DriveRoot {
+	case "":
+		out.DriveRoot = DriveRoot
+	case ".":
+		out.DriveRoot = ""
+	}
+	if out.Log == nil {
+		out.Log = slog.New(slog.DiscardHandler)
+	}
+	return out
+}

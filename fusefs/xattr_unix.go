@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -18,25 +19,103 @@ const maxXattr = 64 << 10
 // streamPrefix stands before the name of an alternate stream.
 const streamPrefix = "user."
 
-// metadata are the attributes that are not streams. A nil value is absent.
-var metadata = []struct {
+// metadataSource is what the attributes are made from: a File, or an object of an
+// overlay.
+type metadataSource interface {
+	Attributes() winfs.Attributes
+	Times() winfs.Times
+	Security() ([]byte, error)
+	EAs() ([]byte, error)
+	Reparse() ([]byte, error)
+}
+
+// metadatum is an attribute that is no stream.
+type metadatum struct {
 	name string
-	get  func(File) ([]byte, error)
-}{
-	{"system.ntfs_acl", File.Security},
-	{"system.ntfs_attrib", func(f File) ([]byte, error) {
-		return binary.LittleEndian.AppendUint32(nil, uint32(f.Attributes())), nil
-	}},
-	{"system.ntfs_attrib_be", func(f File) ([]byte, error) {
-		return binary.BigEndian.AppendUint32(nil, uint32(f.Attributes())), nil
-	}},
-	{"system.ntfs_crtime", func(f File) ([]byte, error) { return appendTimes(f.Times().Creation), nil }},
-	{"system.ntfs_ea", File.EAs},
-	{"system.ntfs_reparse_data", File.Reparse},
-	{"system.ntfs_times", func(f File) ([]byte, error) {
-		t := f.Times()
-		return appendTimes(t.Creation, t.LastWrite, t.LastAccess, t.Change), nil
-	}},
+	get  func(metadataSource) ([]byte, error) // nil: absent
+	// set tells what setting it changes; false for a value that cannot be.
+	set   func(*overlay.Change, *overlay.Info, []byte) bool
+	clear func(*overlay.Change) // nil: cannot be absent
+}
+
+var metadata = []metadatum{
+	{
+		"system.ntfs_acl", metadataSource.Security, setSecurity,
+		func(c *overlay.Change) { c.Security = new([]byte) },
+	},
+	{
+		"system.ntfs_attrib",
+		func(f metadataSource) ([]byte, error) {
+			return binary.LittleEndian.AppendUint32(nil, uint32(f.Attributes())), nil
+		},
+		func(c *overlay.Change, i *overlay.Info, b []byte) bool {
+			return len(b) == 4 && setAttributes(c, i, binary.LittleEndian.Uint32(b))
+		}, nil,
+	},
+	{
+		"system.ntfs_attrib_be",
+		func(f metadataSource) ([]byte, error) {
+			return binary.BigEndian.AppendUint32(nil, uint32(f.Attributes())), nil
+		},
+		func(c *overlay.Change, i *overlay.Info, b []byte) bool {
+			return len(b) == 4 && setAttributes(c, i, binary.BigEndian.Uint32(b))
+		}, nil,
+	},
+	{
+		"system.ntfs_crtime",
+		func(f metadataSource) ([]byte, error) { return appendTimes(f.Times().Creation), nil },
+		func(c *overlay.Change, i *overlay.Info, b []byte) bool { return len(b) == 8 && setTimes(c, i, b) }, nil,
+	},
+	{
+		"system.ntfs_ea", metadataSource.EAs, setEAs,
+		func(c *overlay.Change) { c.EAs = new([]byte) },
+	},
+	{
+		"system.ntfs_reparse_data", metadataSource.Reparse, setReparse,
+		func(c *overlay.Change) { c.Reparse = new([]byte) },
+	},
+	{
+		"system.ntfs_times",
+		func(f metadataSource) ([]byte, error) {
+			t := f.Times()
+			return appendTimes(t.Creation, t.LastWrite, t.LastAccess, t.Change), nil
+		},
+		setTimes, nil,
+	},
+}
+
+func findMetadata(name string) *metadatum {
+	for i := range metadata {
+		if metadata[i].name == name {
+			return &metadata[i]
+		}
+	}
+	return nil
+}
+
+// listMetadata returns the names of those attributes that are there, each with a NUL
+// behind it.
+func listMetadata(f metadataSource) ([]byte, error) {
+	var list []byte
+	for i := range metadata {
+		b, err := metadata[i].get(f)
+		if err != nil {
+			return nil, err
+		}
+		if b != nil {
+			list = append(append(list, metadata[i].name...), 0)
+		}
+	}
+	return list, nil
+}
+
+// appendStreamName appends the attribute of a stream. Linux has no name longer than
+// 255 bytes and no larger value.
+func appendStreamName(list []byte, name string, size int64) []byte {
+	if len(name)+len(streamPrefix) <= 255 && size <= maxXattr && !strings.Contains(name, "\x00") {
+		list = append(append(list, streamPrefix+name...), 0)
+	}
+	return list
 }
 
 func appendTimes(times ...winfs.Filetime) []byte {
@@ -48,34 +127,22 @@ func appendTimes(times ...winfs.Filetime) []byte {
 }
 
 func (n *node) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
-	var list []byte
-	for _, m := range metadata {
-		b, err := m.get(n.file)
-		if err != nil {
-			return 0, n.view.errno("list attributes", n.path, err)
-		}
-		if b != nil {
-			list = append(append(list, m.name...), 0)
-		}
+	list, err := listMetadata(n.file)
+	if err != nil {
+		return 0, n.view.errno("list attributes", n.path, err)
 	}
 	streams, err := n.file.Streams()
 	if err != nil {
 		return 0, n.view.errno("list attributes", n.path, err)
 	}
 	for _, s := range streams {
-		// Linux has no name longer than 255 bytes and no larger value.
-		if len(s.Name())+len(streamPrefix) <= 255 && s.Size() <= maxXattr && !strings.Contains(s.Name(), "\x00") {
-			list = append(append(list, streamPrefix+s.Name()...), 0)
-		}
+		list = appendStreamName(list, s.Name(), s.Size())
 	}
 	return answer(dest, list)
 }
 
 func (n *node) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
-	for _, m := range metadata {
-		if m.name != name {
-			continue
-		}
+	if m := findMetadata(name); m != nil {
 		b, err := m.get(n.file)
 		if err != nil {
 			return 0, n.view.errno("get attribute", n.path, err)

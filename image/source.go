@@ -31,6 +31,8 @@ type options struct {
 	force     bool
 	limits    layer.Limits
 	progress  func(*Layer) (func(int64), func())
+
+	containerd string // socket
 }
 
 // Option configures Open and Copy.
@@ -84,6 +86,8 @@ func openSource(ctx context.Context, ref Reference, o *options) (source, error) 
 		return openDockerArchive(ctx, ref, o)
 	case Registry:
 		return openRegistry(ref, o)
+	case Containerd:
+		return openContainerd(ctx, ref, o)
 	}
 	return nil, fmt.Errorf("%w: transport %.40q", ErrReference, ref.Transport)
 }

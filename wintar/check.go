@@ -59,9 +59,10 @@ func (c *checker) run(r io.Reader) {
 	c.dec.note = func(severity layer.Severity, rule string, _ error, message string) { c.tell(severity, rule, message) }
 	// What Win32 cannot reach is a finding of the audit.
 	c.dec.anyName = true
-	tr := tar.NewReader(c.src.withSeek())
+	a := newArchive(c.src)
+	a.plain = true // there is no hurry, and what is told of is archive/tar's view
 	for !c.stopped {
-		h, err := tr.Next()
+		h, err := a.next()
 		if err == io.EOF {
 			c.path = ""
 			c.end(r)
@@ -122,8 +123,8 @@ func (c *checker) end(r io.Reader) {
 	}
 }
 
-func (c *checker) header(h *tar.Header) {
-	c.path = clipName(strings.TrimSuffix(strings.TrimPrefix(h.Name, "./"), "/"))
+func (c *checker) header(h *header) {
+	c.path = clipName(strings.TrimSuffix(strings.TrimPrefix(h.name, "./"), "/"))
 	usable := c.dec.decode(h, &c.dec.entry)
 	switch {
 	case c.dec.role == roleStream:

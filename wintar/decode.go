@@ -99,34 +99,34 @@ func (d *decoder) tell(severity layer.Severity, rule, message string) {
 
 // decode fills e from h and sets role, owner, stream and sparse. It returns false
 // when the header is no use at all; d.err says whether there was an error.
-func (d *decoder) decode(h *tar.Header, e *layer.Entry) bool {
+func (d *decoder) decode(h *header, e *layer.Entry) bool {
 	*e = layer.Entry{}
 	d.err, d.role, d.owner, d.stream, d.sparse = nil, roleEntry, "", "", false
-	switch h.Typeflag {
+	switch h.typeflag {
 	case tar.TypeXGlobalHeader:
 		d.role = roleSkip
 		d.tell(layer.Info, RuleGlobalHeader, "a global PAX header says nothing about a Windows layer and is skipped")
 		return true
 	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeGNUSparse:
 	default:
-		d.badf(RuleUnsupported, layer.ErrUnsupported, "typeflag %q", h.Typeflag)
+		d.badf(RuleUnsupported, layer.ErrUnsupported, "typeflag %q", h.typeflag)
 		return false
 	}
-	regular := h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeGNUSparse
+	regular := h.typeflag == tar.TypeReg || h.typeflag == tar.TypeGNUSparse
 	if regular && d.findStream(h) {
 		return d.err == nil
 	}
-	if dir, base := splitName(h.Name); strings.HasPrefix(base, whiteoutPrefix) {
+	if dir, base := splitName(h.name); strings.HasPrefix(base, whiteoutPrefix) {
 		return d.whiteout(h, e, dir, base)
 	}
-	p, err := winfs.FromSlash(h.Name)
+	p, err := winfs.FromSlash(h.name)
 	if err != nil {
 		d.badName("", err)
 		return false
 	}
 	if p == "" {
 		d.role = roleSkip
-		if h.Typeflag != tar.TypeDir {
+		if h.typeflag != tar.TypeDir {
 			d.badf(RuleRootEntry, layer.ErrCorrupt, "the root of the layer must be a directory")
 			return false
 		}
@@ -135,10 +135,10 @@ func (d *decoder) decode(h *tar.Header, e *layer.Entry) bool {
 	}
 	e.Path = p
 	d.checkName(p)
-	if regular && strings.HasSuffix(h.Name, "/") {
+	if regular && strings.HasSuffix(h.name, "/") {
 		d.tell(layer.Warning, RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
 	}
-	if h.Size != 0 && !regular {
+	if h.announced != 0 && !regular {
 		d.tell(layer.Warning, RuleSizeOnLink, "an entry without data has a size; readers may disagree on where the next one begins")
 	}
 	if regular {
@@ -147,7 +147,7 @@ func (d *decoder) decode(h *tar.Header, e *layer.Entry) bool {
 			d.tell(layer.Warning, RuleSparse, "sparse entries should not be used in layers; some importers make them empty")
 		}
 	}
-	switch h.Typeflag {
+	switch h.typeflag {
 	case tar.TypeDir:
 		e.Kind = layer.Dir
 	case tar.TypeLink:
@@ -162,9 +162,9 @@ func (d *decoder) decode(h *tar.Header, e *layer.Entry) bool {
 	d.reparse(h, e)
 	if e.Kind == layer.File {
 		if regular {
-			e.Size = h.Size
-			e.NoMain = h.Size == 0 && h.Mode == 0
-			d.sparse = d.sparse || e.Attributes&winfs.AttrSparse != 0 || h.PAXRecords[recSparse] != ""
+			e.Size = h.size
+			e.NoMain = h.size == 0 && h.mode == 0
+			d.sparse = d.sparse || e.Attributes&winfs.AttrSparse != 0 || h.records.get(recSparse) != ""
 		} else {
 			e.NoMain = true // the mode cannot tell: the symlink bits include the regular one
 		}
@@ -174,20 +174,20 @@ func (d *decoder) decode(h *tar.Header, e *layer.Entry) bool {
 
 // findStream recognises an alternate stream. It returns false when the name has
 // no colon in its last component.
-func (d *decoder) findStream(h *tar.Header) bool {
-	file, stream, ok := winfs.CutStream(h.Name)
+func (d *decoder) findStream(h *header) bool {
+	file, stream, ok := winfs.CutStream(h.name)
 	if !ok {
 		return false
 	}
 	owner, err := winfs.FromSlash(file)
-	if err == nil && hasDriveLetter(h.Name) {
-		_, err = winfs.FromSlash(h.Name)
+	if err == nil && hasDriveLetter(h.name) {
+		_, err = winfs.FromSlash(h.name)
 	}
 	if err == nil && strings.HasSuffix(strings.ReplaceAll(file, `\`, "/"), "/") {
-		err = &winfs.NameError{Name: h.Name, Offset: len(file), Err: winfs.ErrNameEmpty}
+		err = &winfs.NameError{Name: h.name, Offset: len(file), Err: winfs.ErrNameEmpty}
 	}
 	if err == nil && owner == "" {
-		err = &winfs.NameError{Name: h.Name, Err: winfs.ErrNameColon}
+		err = &winfs.NameError{Name: h.name, Err: winfs.ErrNameColon}
 	}
 	if err == nil {
 		err = winfs.ValidateStream(stream)
@@ -197,7 +197,7 @@ func (d *decoder) findStream(h *tar.Header) bool {
 		return true
 	}
 	d.role, d.owner, d.stream = roleStream, owner, stream
-	d.sparse = h.PAXRecords[recSparse] != "" || isSparse(h)
+	d.sparse = h.records.get(recSparse) != "" || isSparse(h)
 	return true
 }
 
@@ -240,7 +240,7 @@ func splitName(name string) (dir, base string) {
 
 // whiteout decodes dir, as the archive spells it, and base, .wh. and a name. The
 // name may have all 255 units; the prefix does not count.
-func (d *decoder) whiteout(h *tar.Header, e *layer.Entry, slashDir, base string) bool {
+func (d *decoder) whiteout(h *header, e *layer.Entry, slashDir, base string) bool {
 	dir := ""
 	if slashDir != "" {
 		var err error
@@ -249,8 +249,8 @@ func (d *decoder) whiteout(h *tar.Header, e *layer.Entry, slashDir, base string)
 			return false
 		}
 	}
-	if h.Typeflag != tar.TypeReg {
-		d.badf(RuleBadWhiteout, layer.ErrCorrupt, "a whiteout must be an empty file, not typeflag %q", h.Typeflag)
+	if h.typeflag != tar.TypeReg {
+		d.badf(RuleBadWhiteout, layer.ErrCorrupt, "a whiteout must be an empty file, not typeflag %q", h.typeflag)
 		return false
 	}
 	if base == whiteoutOpaque {
@@ -275,8 +275,8 @@ func (d *decoder) whiteout(h *tar.Header, e *layer.Entry, slashDir, base string)
 	return true
 }
 
-func (d *decoder) linkTarget(h *tar.Header, e *layer.Entry) {
-	t, err := winfs.FromSlash(h.Linkname)
+func (d *decoder) linkTarget(h *header, e *layer.Entry) {
+	t, err := winfs.FromSlash(h.linkname)
 	if err == nil && t == "" {
 		err = fmt.Errorf("%w: the root", layer.ErrLinkTarget)
 	}
@@ -297,22 +297,22 @@ func (d *decoder) linkTarget(h *tar.Header, e *layer.Entry) {
 	d.badName("hard link target: ", err)
 }
 
-func isSparse(h *tar.Header) bool {
-	return h.Typeflag == tar.TypeGNUSparse || h.PAXRecords[recGNUMajor] != "" || h.PAXRecords[recGNUMap] != ""
+func isSparse(h *header) bool {
+	return h.typeflag == tar.TypeGNUSparse || h.records.get(recGNUMajor) != "" || h.records.get(recGNUMap) != ""
 }
 
 // times takes the text of the records, which holds more than archive/tar says.
-func (d *decoder) times(h *tar.Header, e *layer.Entry) {
+func (d *decoder) times(h *header, e *layer.Entry) {
 	t := &e.Times
-	t.LastWrite = d.time(h, recMtime, recOwnMtime, h.ModTime, 0)
+	t.LastWrite = d.time(h, recMtime, recOwnMtime, h.mtime, 0)
 	missing := t.LastWrite
 	if d.goZeroTime {
 		missing = layer.GoZeroTime
 	}
-	t.LastAccess = d.time(h, recAtime, recOwnAtime, h.AccessTime, missing)
-	t.Change = d.time(h, recCtime, recOwnCtime, h.ChangeTime, missing)
+	t.LastAccess = d.time(h, recAtime, recOwnAtime, h.atime, missing)
+	t.Change = d.time(h, recCtime, recOwnCtime, h.ctime, missing)
 	t.Creation = d.time(h, recCreation, "", time.Time{}, t.LastWrite)
-	if text := h.PAXRecords[recCreation]; d.note != nil && text != "" {
+	if text := h.records.get(recCreation); d.note != nil && text != "" {
 		d.creationText(h, text)
 	}
 	if d.note != nil && (isWrapped(t.Creation) || isWrapped(t.LastAccess) || isWrapped(t.LastWrite) || isWrapped(t.Change)) {
@@ -324,9 +324,9 @@ func (d *decoder) times(h *tar.Header, e *layer.Entry) {
 // bits (3.1): 2^64 ns after 1601.
 func isWrapped(t winfs.Filetime) bool { return t == 184467440737095516 }
 
-func (d *decoder) time(h *tar.Header, key, ownKey string, field time.Time, missing winfs.Filetime) winfs.Filetime {
+func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing winfs.Filetime) winfs.Filetime {
 	if ownKey != "" {
-		if text := h.PAXRecords[ownKey]; text != "" {
+		if text := h.records.get(ownKey); text != "" {
 			t, err := winfs.ParsePAXTime(text)
 			if err == nil && t.Time().IsZero() {
 				return t
@@ -334,7 +334,7 @@ func (d *decoder) time(h *tar.Header, key, ownKey string, field time.Time, missi
 			d.badf(RuleBadRecord, layer.ErrCorrupt, "%s=%s", ownKey, shorten(text))
 		}
 	}
-	if text := h.PAXRecords[key]; text != "" {
+	if text := h.records.get(key); text != "" {
 		t, err := winfs.ParsePAXTime(text)
 		if err != nil {
 			d.badf(RuleBadRecord, layer.ErrCorrupt, "%s=%s: %v", key, shorten(text), err)
@@ -353,45 +353,34 @@ func (d *decoder) time(h *tar.Header, key, ownKey string, field time.Time, missi
 
 // creationText looks for the mark of a builder that writes seconds, a dot, and
 // the nanoseconds without leading zeros: .000000001 s reads as .1 s (3.9).
-func (d *decoder) creationText(h *tar.Header, text string) {
+func (d *decoder) creationText(h *header, text string) {
 	sec, frac, ok := strings.Cut(text, ".")
 	if !ok {
 		return
 	}
-	sameSecond := sec == strconv.FormatInt(h.ModTime.Unix(), 10)
-	nanos := strconv.Itoa(h.ModTime.Nanosecond())
+	sameSecond := sec == strconv.FormatInt(h.mtime.Unix(), 10)
+	nanos := strconv.Itoa(h.mtime.Nanosecond())
 	if frac == "0" || sameSecond && frac == nanos && len(nanos) < 9 {
 		d.tell(layer.Warning, RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
 	}
 }
 
-func (d *decoder) records(h *tar.Header, e *layer.Entry) {
-	var xattrs []string
-	if d.note == nil {
-		for key := range h.PAXRecords {
-			if strings.HasPrefix(key, recXattr) {
-				xattrs = append(xattrs, key)
-			} else if strings.HasPrefix(key, recVendor) && !knownRecord(key) {
-				d.badf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(key))
-			}
-		}
-		slices.Sort(xattrs)
-	} else {
-		for _, key := range sortedKeys(h.PAXRecords) {
-			switch {
-			case strings.HasPrefix(key, recXattr):
-				xattrs = append(xattrs, key)
-			case knownRecord(key):
-			case strings.HasPrefix(key, recVendor):
-				d.badf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(key))
-			default:
-				d.tell(layer.Info, RuleUnknownRecord, "the record "+shorten(key)+" means nothing to a Windows layer and is ignored")
-			}
+func (d *decoder) records(h *header, e *layer.Entry) {
+	var xattrs []record
+	for _, r := range h.records {
+		switch {
+		case strings.HasPrefix(r.key, recXattr):
+			xattrs = append(xattrs, r)
+		case knownRecord(r.key):
+		case strings.HasPrefix(r.key, recVendor):
+			d.badf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(r.key))
+		case d.note != nil:
+			d.tell(layer.Info, RuleUnknownRecord, "the record "+shorten(r.key)+" means nothing to a Windows layer and is ignored")
 		}
 	}
 	d.security(h, e)
 	d.eas(h, e, xattrs)
-	if text := h.PAXRecords[recObjectID]; text != "" {
+	if text := h.records.get(recObjectID); text != "" {
 		if id := d.base64(recObjectID, text); id != nil {
 			if len(id) != objectIDSize {
 				d.badf(RuleBadRecord, layer.ErrCorrupt, "%s holds %d bytes instead of %d", recObjectID, len(id), objectIDSize)
@@ -400,15 +389,6 @@ func (d *decoder) records(h *tar.Header, e *layer.Entry) {
 			}
 		}
 	}
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func (d *decoder) base64(key, text string) []byte {
@@ -420,8 +400,8 @@ func (d *decoder) base64(key, text string) []byte {
 	return b
 }
 
-func (d *decoder) security(h *tar.Header, e *layer.Entry) {
-	if text := h.PAXRecords[recRawSD]; text != "" {
+func (d *decoder) security(h *header, e *layer.Entry) {
+	if text := h.records.get(recRawSD); text != "" {
 		if text != d.sdText {
 			sd := d.base64(recRawSD, text)
 			if sd == nil {
@@ -432,7 +412,7 @@ func (d *decoder) security(h *tar.Header, e *layer.Entry) {
 		e.Security = d.sd
 		return
 	}
-	text := h.PAXRecords[recSDDL]
+	text := h.records.get(recSDDL)
 	if text == "" {
 		return
 	}
@@ -443,13 +423,12 @@ func (d *decoder) security(h *tar.Header, e *layer.Entry) {
 	}
 }
 
-func (d *decoder) eas(h *tar.Header, e *layer.Entry, keys []string) {
-	for _, key := range keys {
-		name := key[len(recXattr):]
-		text := h.PAXRecords[key]
+func (d *decoder) eas(h *header, e *layer.Entry, xattrs []record) {
+	for _, r := range xattrs {
+		name := r.key[len(recXattr):]
 		var value []byte
-		if text != "" {
-			if value = d.base64(key, text); value == nil {
+		if r.value != "" {
+			if value = d.base64(r.key, r.value); value == nil {
 				continue
 			}
 		}
@@ -466,7 +445,7 @@ func (d *decoder) eas(h *tar.Header, e *layer.Entry, keys []string) {
 		d.badf(RuleBadRecord, layer.ErrCorrupt, "%v", err)
 		return
 	}
-	text := h.PAXRecords[recEAs]
+	text := h.records.get(recEAs)
 	if text == "" {
 		return
 	}
@@ -500,8 +479,8 @@ func expressibleEA(name string) bool {
 	return name != "" && !strings.ContainsAny(name, "=\x00")
 }
 
-func (d *decoder) attributes(h *tar.Header, e *layer.Entry) {
-	text, ok := h.PAXRecords[recAttributes]
+func (d *decoder) attributes(h *header, e *layer.Entry) {
+	text, ok := h.records.get(recAttributes), h.records.has(recAttributes)
 	if !ok {
 		if e.Kind != layer.Link {
 			d.tell(layer.Warning, RuleNoAttributes, "there is no "+recAttributes+" record, which the image specification demands")
@@ -513,7 +492,7 @@ func (d *decoder) attributes(h *tar.Header, e *layer.Entry) {
 		}
 		e.Attributes = winfs.Attributes(n)
 	}
-	switch h.Typeflag {
+	switch h.typeflag {
 	case tar.TypeDir:
 		if ok && e.Attributes&winfs.AttrDirectory == 0 {
 			d.tell(layer.SevereError, RuleTypeMismatch, "the header is that of a directory, the attributes are not")
@@ -528,12 +507,12 @@ func (d *decoder) attributes(h *tar.Header, e *layer.Entry) {
 
 // reparse builds the reparse buffer of a link, or takes our own record, if what
 // the header says agrees with it.
-func (d *decoder) reparse(h *tar.Header, e *layer.Entry) {
+func (d *decoder) reparse(h *header, e *layer.Entry) {
 	if e.Kind == layer.Link {
 		return
 	}
-	isLink := h.Typeflag == tar.TypeSymlink
-	_, isMount := h.PAXRecords[recMountPoint]
+	isLink := h.typeflag == tar.TypeSymlink
+	isMount := h.records.has(recMountPoint)
 	if isLink && (isMount || e.Attributes&winfs.AttrDirectory != 0) {
 		e.Kind = layer.Dir
 		e.Attributes |= winfs.AttrDirectory
@@ -544,7 +523,7 @@ func (d *decoder) reparse(h *tar.Header, e *layer.Entry) {
 		raw = nil
 	}
 	switch {
-	case raw != nil && (!isLink || agrees(raw, h.Linkname, isMount)):
+	case raw != nil && (!isLink || agrees(raw, h.linkname, isMount)):
 		e.Reparse = raw
 	case isLink:
 		if raw != nil {
@@ -554,7 +533,7 @@ func (d *decoder) reparse(h *tar.Header, e *layer.Entry) {
 		if isMount {
 			encode = winfs.EncodeMountPoint
 		}
-		buf, err := encode(h.Linkname)
+		buf, err := encode(h.linkname)
 		if err != nil {
 			d.bad(RuleBadLinkTarget, fmt.Errorf("%w: %w", layer.ErrCorrupt, err))
 			return
@@ -570,8 +549,8 @@ func (d *decoder) reparse(h *tar.Header, e *layer.Entry) {
 	e.Attributes |= winfs.AttrReparsePoint
 }
 
-func (d *decoder) ownReparse(h *tar.Header) []byte {
-	text := h.PAXRecords[recReparse]
+func (d *decoder) ownReparse(h *header) []byte {
+	text := h.records.get(recReparse)
 	if text == "" {
 		return nil
 	}

@@ -17,7 +17,7 @@ var errSeek = errors.New("only forward from the current position")
 // whatever the archive holds.
 type Reader struct {
 	src   *source
-	tr    *tar.Reader
+	tr    *archive
 	dec   decoder
 	raw   io.Reader
 	label string
@@ -26,11 +26,11 @@ type Reader struct {
 	entry   layer.Entry
 	streams map[string]bool // folded names of the current entry's streams
 	stream  layer.Stream
-	header  *tar.Header // of the current entry
-	sparse  bool        // its main stream
+	begun   bool // there is a current entry
+	sparse  bool // its main stream
 	state   streamState
-	ahead   bool // archive/tar already stands at the header behind the entry
-	next    *tar.Header
+	ahead   bool    // the archive already stands at the header behind the entry
+	next    *header // that one, nil at the end
 	extents layer.ExtentFinder
 	err     error // sticky
 }
@@ -50,18 +50,8 @@ func NewReader(r io.Reader, opts ...Option) *Reader {
 	o := gather(opts)
 	t := &Reader{src: newSource(r), raw: r, label: o.label}
 	t.dec.options = o
-	t.tr = tar.NewReader(t.src.withSeek())
+	t.tr = newArchive(t.src)
 	return t
-}
-
-// withSeek returns the source, able to seek if what is under it is.
-func (s *source) withSeek() io.Reader {
-	if k, ok := s.r.(io.Seeker); ok {
-		if _, err := k.Seek(0, io.SeekCurrent); err == nil {
-			return seekSource{s, k}
-		}
-	}
-	return s
 }
 
 // Next returns the next entry; see layer.Reader. An archive that ends without its
@@ -86,13 +76,13 @@ func (r *Reader) Next() (*layer.Entry, error) {
 			// A stream of the current entry that nobody asked for is held to the rules
 			// nevertheless.
 			if err := r.checkStream(); err != nil {
-				return nil, r.failAt(h.Name, err)
+				return nil, r.failAt(h.name, err)
 			}
 			r.ahead = false
 			continue
 		}
 		r.ahead = false
-		r.header, r.sparse = h, r.dec.sparse
+		r.begun, r.sparse = true, r.dec.sparse
 		r.entry, r.dec.entry = r.dec.entry, layer.Entry{}
 		r.index++
 		r.state, r.streams = streamsNone, nil
@@ -104,13 +94,13 @@ func (r *Reader) Next() (*layer.Entry, error) {
 // peek returns the header behind the current stream, decoded, without consuming
 // it; nil at the end of the archive. Headers that are nothing to a layer are
 // passed over.
-func (r *Reader) peek() (*tar.Header, error) {
+func (r *Reader) peek() (*header, error) {
 	if r.ahead {
 		return r.next, nil
 	}
 	r.state = streamsDone
 	for {
-		h, err := r.tr.Next()
+		h, err := r.tr.next()
 		if err == io.EOF {
 			r.ahead, r.next = true, nil
 			r.dec.role = roleEntry
@@ -121,7 +111,7 @@ func (r *Reader) peek() (*tar.Header, error) {
 		}
 		r.dec.decode(h, &r.dec.entry)
 		if r.dec.err != nil {
-			return nil, &layer.Error{Op: "read tar", Layer: r.label, Entry: clipName(h.Name), Index: r.index + 1, Offset: r.src.block, Err: r.dec.err}
+			return nil, &layer.Error{Op: "read tar", Layer: r.label, Entry: clipName(h.name), Index: r.index + 1, Offset: r.src.block, Err: r.dec.err}
 		}
 		if r.dec.role == roleSkip {
 			continue
@@ -142,7 +132,7 @@ func (r *Reader) framing(err error) error {
 		placed.Err = fmt.Errorf("%w: records of more than 1 MiB: %w", layer.ErrCorrupt, &layer.LimitError{Limit: "MetadataLen", Max: 1 << 20})
 	default:
 		placed.Offset = r.src.offset
-		if r.header != nil {
+		if r.begun {
 			placed.Entry, placed.Index = r.entry.Path, r.index
 		}
 	}
@@ -152,7 +142,7 @@ func (r *Reader) framing(err error) error {
 // checkStream holds the stream in r.dec against the current entry.
 func (r *Reader) checkStream() error {
 	d := &r.dec
-	if r.header == nil || d.owner != r.entry.Path || r.entry.Kind != layer.File && r.entry.Kind != layer.Dir {
+	if !r.begun || d.owner != r.entry.Path || r.entry.Kind != layer.File && r.entry.Kind != layer.Dir {
 		return fmt.Errorf("%w: an alternate stream must stand right behind its file", layer.ErrCorrupt)
 	}
 	folded := winfs.Fold(d.stream)
@@ -178,7 +168,7 @@ func (r *Reader) NextStream() (*layer.Stream, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	if r.header == nil {
+	if !r.begun {
 		return nil, io.EOF
 	}
 	r.extents.Reset()
@@ -199,10 +189,10 @@ func (r *Reader) NextStream() (*layer.Stream, error) {
 		return nil, io.EOF
 	}
 	if err := r.checkStream(); err != nil {
-		return nil, r.failAt(h.Name, err)
+		return nil, r.failAt(h.name, err)
 	}
 	r.ahead = false
-	r.stream = layer.Stream{Name: r.dec.stream, Size: h.Size, Sparse: r.dec.sparse}
+	r.stream = layer.Stream{Name: r.dec.stream, Size: h.size, Sparse: r.dec.sparse}
 	r.state = streamOpen
 	return &r.stream, nil
 }
@@ -266,7 +256,7 @@ func (r *Reader) fail(err error) error {
 	var placed *layer.Error
 	if !errors.As(err, &placed) {
 		name := ""
-		if r.header != nil {
+		if r.begun {
 			name = r.entry.Path
 		}
 		err = &layer.Error{Op: "read tar", Layer: r.label, Entry: name, Index: r.index, Offset: r.src.offset, Err: err}

@@ -21,11 +21,29 @@ type source struct {
 	err       error // of r, sticky
 	block     int64 // offset of the last read of one block
 	blockZero bool  // it was all zeros
+	dataEnd   int64 // blocks before this offset are data, whatever they look like
 	last      [blockSize]byte
-	ended     bool // a read found nothing more
+	ended     bool      // a read found nothing more
+	seeker    io.Seeker // r, if it can
 }
 
-func newSource(r io.Reader) *source { return &source{r: r, buf: make([]byte, sourceBuffer)} }
+func newSource(r io.Reader) *source {
+	s := &source{r: r, buf: make([]byte, sourceBuffer)}
+	if k, ok := r.(io.Seeker); ok {
+		if _, err := k.Seek(0, io.SeekCurrent); err == nil {
+			s.seeker = k
+		}
+	}
+	return s
+}
+
+// withSeek returns the source, able to seek if what is under it is.
+func (s *source) withSeek() io.Reader {
+	if s.seeker != nil {
+		return seekSource{s}
+	}
+	return s
+}
 
 // Read fills p completely while p is small, so that a header always comes in one
 // piece.
@@ -65,8 +83,7 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	s.offset += int64(n)
 	if len(p) == blockSize && n == blockSize {
-		s.block, s.blockZero = start, p[0] == 0 && allZero(p)
-		copy(s.last[:], p)
+		s.seen(start, p)
 	}
 	if n > 0 {
 		return n, nil
@@ -75,12 +92,91 @@ func (s *source) Read(p []byte) (int, error) {
 	return 0, s.err
 }
 
+// seen remembers the block that was read last.
+func (s *source) seen(at int64, b []byte) {
+	s.block, s.blockZero = at, at >= s.dataEnd && b[0] == 0 && allZero(b)
+	copy(s.last[:], b)
+}
+
+// window returns what is buffered, at least n bytes of it if there are as many and
+// n is at most the size of the buffer. It consumes nothing.
+func (s *source) window(n int) []byte {
+	if s.to-s.from < n && n <= len(s.buf) {
+		s.to = copy(s.buf, s.buf[s.from:s.to])
+		s.from = 0
+		for s.to < n && s.err == nil {
+			var c int
+			c, s.err = s.r.Read(s.buf[s.to:])
+			s.to += c
+		}
+	}
+	return s.buf[s.from:s.to]
+}
+
+// take consumes n bytes of the window, which end with a header block.
+func (s *source) take(n int) {
+	s.from += n
+	s.offset += int64(n)
+	s.block, s.blockZero = s.offset-blockSize, false
+	copy(s.last[:], s.buf[s.from-blockSize:s.from])
+}
+
+// data reads up to len(p) bytes of data, which is not empty; io.EOF where there are
+// none.
+func (s *source) data(p []byte) (int, error) {
+	if s.from == s.to && s.err == nil {
+		if len(p) >= len(s.buf) {
+			n, err := s.r.Read(p)
+			s.offset += int64(n)
+			s.err = err
+			if n > 0 {
+				return n, nil
+			}
+		} else {
+			s.from = 0
+			s.to, s.err = s.r.Read(s.buf)
+		}
+	}
+	if s.from == s.to {
+		s.ended = s.ended || s.err == io.EOF
+		return 0, s.err
+	}
+	n := copy(p, s.buf[s.from:s.to])
+	s.from += n
+	s.offset += int64(n)
+	return n, nil
+}
+
+// skip passes over n bytes; io.EOF if there are fewer.
+func (s *source) skip(n int64) error {
+	k := min(n, int64(s.to-s.from))
+	s.from += int(k)
+	s.offset += k
+	n -= k
+	if n > int64(len(s.buf)) && s.seeker != nil && s.err == nil {
+		// Seeking past the end is no error; reading the last byte tells.
+		if _, err := s.seeker.Seek(n-1, io.SeekCurrent); err != nil {
+			return err
+		}
+		s.offset += n - 1
+		n = 1
+	}
+	for n > 0 {
+		if b := s.window(1); len(b) == 0 {
+			s.ended = s.ended || s.err == io.EOF
+			return s.err
+		}
+		k := min(n, int64(s.to-s.from))
+		s.from += int(k)
+		s.offset += k
+		n -= k
+	}
+	return nil
+}
+
 // seekSource is a source over a file: archive/tar skips data that nobody wants
 // by seeking.
-type seekSource struct {
-	*source
-	seeker io.Seeker
-}
+type seekSource struct{ *source }
 
 // Seek serves archive/tar, which seeks forward from the current position only.
 func (s seekSource) Seek(offset int64, whence int) (int64, error) {

@@ -25,9 +25,10 @@ var floors = [][]string{
 	{"winsec", "backup"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
-	{"hives", "internal/testenv", "internal/atomicfile"},
-	{"wintar", "wclayer", "internal/plaindir", "fusefs"},
-	{"cimlayer"},
+	{"hives", "internal/testenv", "internal/atomicfile", "internal/containerd"},
+	{"wintar", "wclayer", "internal/plaindir"},
+	{"cimlayer", "overlay"},
+	{"fusefs"},
 	{"blob"},
 	{"image"},
 	{"inventory"},

@@ -28,6 +28,7 @@ var constructors = []func(*console) *cobra.Command{
 	newHiveCommand,
 	newCIMCommand,
 	newMountCommand,
+	newServeCommand,
 	newVersionCommand,
 	newManCommand,
 }

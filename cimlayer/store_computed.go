@@ -1,0 +1,140 @@
+package cimlayer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/layer"
+)
+
+// namelessPrefix begins the names of layers that are written before their chain ID
+// is known. No layer has such a name, since a name is hex digits alone.
+const namelessPrefix = "new-"
+
+// maxNameless bounds how many layers may be written without a name at once.
+const maxNameless = 1 << 12
+
+// AddComputed makes a layer whose chain ID is known only when all of it has been
+// written, from a digest over what fill reads for example. fill returns it. If the
+// store has that layer by then, what was written is discarded and made is false. Else
+// it is as Add.
+func (s *Store) AddComputed(ctx context.Context, parents []string, fill func(layer.Writer) (chainID string, err error), opts ...Option) (chainID string, made bool, err error) {
+	var chain []Location
+	for _, p := range parents {
+		l, err := s.Location(p)
+		if err != nil {
+			return "", false, err
+		}
+		chain = append(chain, l)
+	}
+	temp, unlock, err := s.nameless()
+	if err != nil {
+		return "", false, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	w, err := Create(temp, chain, opts...)
+	if err != nil {
+		return "", false, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	if chainID, err = fill(w); err != nil {
+		return "", false, err
+	}
+	loc, err := s.Location(chainID)
+	if err != nil {
+		return "", false, err
+	}
+	if there, err := s.Has(chainID); there || err != nil {
+		return chainID, false, errors.Join(err, s.hives(loc, len(parents), opts))
+	}
+	if err := w.Commit(); err != nil {
+		return "", false, err
+	}
+	made, err = s.publish(ctx, temp, loc)
+	if err == nil && !made {
+		err = s.hives(loc, len(parents), opts)
+	}
+	if err != nil || !made {
+		err = errors.Join(err, temp.Remove())
+	}
+	return chainID, made, err
+}
+
+// nameless takes a name for a layer that has none yet and removes what a process
+// that died left under it.
+func (s *Store) nameless() (Location, func() error, error) {
+	for i := range maxNameless {
+		name := fmt.Sprintf("%s%d", namelessPrefix, i)
+		unlock, err := s.tryLock(name)
+		if err != nil {
+			return Location{}, nil, err
+		}
+		if unlock == nil {
+			continue
+		}
+		loc := s.location(name)
+		if err := loc.Remove(); err != nil {
+			return Location{}, nil, errors.Join(err, unlock())
+		}
+		return loc, unlock, nil
+	}
+	return Location{}, nil, fmt.Errorf("%d layers are being written to %s: %w", maxNameless, s.dir, layer.ErrLimit)
+}
+
+// tryLock takes a lock of the store, or returns nil if somebody has it.
+func (s *Store) tryLock(name string) (unlock func() error, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	unlock, err = atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	if errors.Is(err, context.Canceled) {
+		return nil, nil
+	}
+	return unlock, err
+}
+
+// publish gives a complete layer its name. The files of the image keep theirs: an
+// image finds them by the GUID in it.
+func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err error) {
+	name := strings.TrimSuffix(to.Name, ".cim")
+	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if _, err := os.Lstat(to.String()); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	// Whoever held the lock and died may have published the files and not the image.
+	if err := os.RemoveAll(to.Files); err != nil {
+		return false, err
+	}
+	if err := os.Rename(from.Files, to.Files); err != nil {
+		return false, err
+	}
+	if err := syncDir(filepath.Dir(to.Files)); err != nil {
+		return false, err
+	}
+	if err := os.Rename(from.String(), to.String()); err != nil {
+		return false, errors.Join(err, os.RemoveAll(to.Files))
+	}
+	return true, syncDir(to.Images)
+}
+
+// syncDir makes the names in a directory durable, where the system can.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncDirectory(f), f.Close())
+}

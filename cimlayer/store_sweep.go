@@ -1,0 +1,131 @@
+package cimlayer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/internal/atomicfile"
+)
+
+// Layers returns the chain IDs of all layers, in no particular order.
+func (s *Store) Layers() ([]string, error) {
+	list, err := os.ReadDir(filepath.Join(s.dir, storeImages))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range list {
+		if name, ok := strings.CutSuffix(e.Name(), ".cim"); ok {
+			if id, ok := chainIDOf(name); ok {
+				out = append(out, id)
+			}
+		}
+	}
+	return out, nil
+}
+
+// chainIDOf is the inverse of layerName. The length of the name tells the algorithm.
+func chainIDOf(name string) (string, bool) {
+	algorithm, ok := map[int]string{64: "sha256", 96: "sha384", 128: "sha512"}[len(name)]
+	if !ok || strings.Trim(name, "0123456789abcdef") != "" {
+		return "", false
+	}
+	return algorithm + ":" + name, true
+}
+
+// Remove deletes a layer, and waits for whoever is making it. Layers above it become
+// unreadable. One that is not there is passed over. What is left of a layer when
+// Remove fails or dies counts as none; Sweep clears it away.
+func (s *Store) Remove(ctx context.Context, chainID string) error {
+	loc, err := s.Location(chainID)
+	if err != nil {
+		return err
+	}
+	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, strings.TrimSuffix(loc.Name, ".cim")))
+	if err != nil {
+		return err
+	}
+	return errors.Join(loc.Remove(), unlock())
+}
+
+// Sweep clears away everything that belongs to no layer: what processes that died
+// while they made or removed layers have left. Nobody else may use the store
+// meanwhile.
+func (s *Store) Sweep() error {
+	images, layers := filepath.Join(s.dir, storeImages), filepath.Join(s.dir, storeLayers)
+	list, err := os.ReadDir(images)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	there := map[string]bool{} // by name
+	owned := map[string]bool{} // GUIDs of region sets
+	damaged := false           // the files of an image cannot be told from those of none
+	for _, e := range list {
+		name, ok := strings.CutSuffix(e.Name(), ".cim")
+		if !ok || strings.HasPrefix(name, ".") {
+			continue
+		}
+		if strings.HasPrefix(name, namelessPrefix) {
+			errs = append(errs, s.location(name).Remove())
+			continue
+		}
+		there[name] = true
+		im, err := cimfs.Open(images, e.Name())
+		if err != nil {
+			damaged = true
+			errs = append(errs, err)
+			continue
+		}
+		owned[im.GUID().String()] = true
+		errs = append(errs, im.Close())
+	}
+	for _, e := range list {
+		n := e.Name()
+		switch {
+		case strings.HasPrefix(n, ".") && strings.HasSuffix(n, ".cim.writing"):
+			errs = append(errs, os.RemoveAll(filepath.Join(images, n)))
+		case !damaged && !owned[guidOf(n)] && guidOf(n) != "":
+			err := os.Remove(filepath.Join(images, n))
+			if !errors.Is(err, fs.ErrNotExist) { // gone with its nameless image
+				errs = append(errs, err)
+			}
+		}
+	}
+	if list, err = os.ReadDir(layers); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, e := range list {
+		if !there[e.Name()] {
+			errs = append(errs, os.RemoveAll(filepath.Join(layers, e.Name())))
+		}
+	}
+	// Lock files are empty, but a store that lives long would fill with them.
+	if list, err = os.ReadDir(filepath.Join(s.dir, storeLocks)); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, e := range list {
+		if !there[e.Name()] {
+			errs = append(errs, os.Remove(filepath.Join(s.dir, storeLocks, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// guidOf returns the GUID in the name of a region or object file, "" for others.
+func guidOf(name string) string {
+	for _, prefix := range []string{"region_", "objectid_"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			guid, _, ok := strings.Cut(rest, "_")
+			if ok {
+				return guid
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/snapshotter"
+	"github.com/mullion/mullion/snapshotter/serve"
+	"github.com/spf13/cobra"
+)
+
+// serveFlags are those of mullion serve.
+type serveFlags struct {
+	root, address, containerd, metrics string
+	hives, level, format               string
+	printConfig                        bool
+	configVersion                      int
+}
+
+func newServeCommand(c *console) *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve Windows images to containerd: snapshotter and differ on one socket",
+		Long: `Serve the snapshots and the diff service of containerd until SIGINT or SIGTERM, so
+that containerd pulls, imports, mounts and diffs Windows images on this machine.
+
+containerd must be told about it:
+
+  mullion serve --print-config > /etc/containerd/conf.d/mullion.toml
+
+prints what its configuration needs, with the same --root and --address. containerd
+2.x reads that file if its configuration imports it; --config-version 2 is for
+containerd 1.7.
+
+Layers are kept below --root as CimFS images, equal ones once. A base layer without
+the five registry hives is refused unless --hives says what to do: create makes
+minimal ones, leave does without.
+
+The log goes to standard error. Requests are logged at level debug, layers that are
+applied at info. With --metrics ADDRESS, Prometheus finds http://ADDRESS/metrics.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := f.config(c)
+			if err != nil {
+				return err
+			}
+			if f.printConfig {
+				return f.print(c, config)
+			}
+			err = serve.Run(cmd.Context(), config)
+			if errors.Is(err, snapshotter.ErrInUse) || errors.Is(err, serve.ErrAddressInUse) {
+				err = hintf(err, "another mullion serve is running")
+			}
+			return err
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (f *serveFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.root, "root", "/var/lib/mullion", "`DIR` of snapshots and layers")
+	flags.StringVar(&f.address, "address", "/run/mullion/mullion.sock", "`SOCKET` to serve at")
+	addContainerd(cmd, &f.containerd)
+	flags.StringVar(&f.metrics, "metrics", "", "TCP `ADDRESS` for Prometheus, 127.0.0.1:9464")
+	flags.StringVar(&f.hives, "hives", "require", "what becomes of a base layer without hives: require, create or leave")
+	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&f.format, "log-format", "text", "text or json")
+	flags.BoolVar(&f.printConfig, "print-config", false, "print what containerd's configuration needs, and end")
+	flags.IntVar(&f.configVersion, "config-version", serve.ConfigVersion2, "version of that file: 2 for containerd 1.7, 3 for 2.x, 4 from 2.4 on")
+}
+
+// addContainerd adds --containerd, with the environment variable of ctr.
+func addContainerd(cmd *cobra.Command, p *string) {
+	cmd.Flags().StringVar(p, "containerd", image.ContainerdAddress(), "`SOCKET` of containerd; default from CONTAINERD_ADDRESS")
+}
+
+// config turns the flags into a configuration.
+func (f *serveFlags) config(c *console) (serve.Config, error) {
+	missing, err := missingHives(f.hives)
+	if err != nil {
+		return serve.Config{}, err
+	}
+	log, err := newLog(c.err, f.level, f.format)
+	if err != nil {
+		return serve.Config{}, err
+	}
+	root, err := filepath.Abs(f.root)
+	if err != nil {
+		return serve.Config{}, err
+	}
+	return serve.Config{
+		Snapshotter: snapshotter.Config{Root: root, MissingHives: missing, Limits: c.limits},
+		Address:     f.address, Containerd: f.containerd, Metrics: f.metrics, Log: log,
+	}, nil
+}
+
+func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("--log-level is debug, info, warn or error")
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, usagef("--log-format is text or json")
+}
+
+// print prints what containerd must be told.
+func (f *serveFlags) print(c *console, config serve.Config) error {
+	address, err := serve.Address(config.Address)
+	if err != nil {
+		return err
+	}
+	err = serve.ContainerdConfig{Version: f.configVersion, Root: config.Snapshotter.Root, Address: address, Capabilities: serve.Capabilities()}.Write(c.out)
+	if errors.Is(err, serve.ErrConfigVersion) {
+		return usagef("--config-version: %v", err)
+	}
+	return err
+}

@@ -1,0 +1,16 @@
+//go:build !windows
+
+package overlay
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+// allocated is what a file takes up on disk.
+func allocated(st fs.FileInfo) int64 {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return sys.Blocks * 512
+	}
+	return st.Size()
+}

@@ -1,0 +1,630 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// Options of Open. The zero value, or nil, is what is wanted but in tests.
+type Options struct {
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// KeepJournal has the journal never be written anew.
+	KeepJournal bool
+}
+
+// Tree is a writable tree. Its methods may be called from several goroutines at
+// once.
+//
+// Objects are addressed by number. A number is good from the call that returned an
+// [Info] with it until as many calls of [Tree.Forget] as there were such calls; the
+// root's number is always good.
+type Tree struct {
+	lower Lower
+	opt   Options
+	root  uint64
+	dir   string
+
+	mu      sync.RWMutex
+	objects map[uint64]*object
+	nextID  uint64
+	nextN   uint64 // of data files
+	journal *journal
+	disk    *os.Root // the directory
+	data    *os.Root // data/
+	lock    *os.File
+	closed  bool
+	settled bool      // the journal was replayed
+	idle    []*object // directories that lost the last of what was placed in them, to be dropped between operations
+	ops     int       // in the journal
+}
+
+const (
+	dataName = "data"
+	lockName = "lock"
+	// compactOps is how many operations a journal must have before it is worth while
+	// to write it anew.
+	compactOps = 4096
+)
+
+// Open opens the writable tree that is kept in the directory dir, over lower, which
+// must stay open. dir is made if it does not exist. It belongs to the tree alone, and to one
+// process at a time: ErrBusy. A journal that was begun over another lower tree
+// gives ErrOtherLower. The caller closes the tree.
+func Open(dir string, lower Lower, opts *Options) (*Tree, error) {
+	t := &Tree{lower: lower, dir: dir, objects: map[uint64]*object{}, nextID: firstNew, nextN: 1}
+	if opts != nil {
+		t.opt = *opts
+	}
+	if t.opt.Now == nil {
+		t.opt.Now = time.Now
+	}
+	if err := t.open(); err != nil {
+		t.release()
+		return nil, &Error{"open", dir, err}
+	}
+	return t, nil
+}
+
+func (t *Tree) open() error {
+	root, err := t.lower.Root()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(t.dir, 0o700); err != nil {
+		return err
+	}
+	if t.disk, err = os.OpenRoot(t.dir); err != nil {
+		return err
+	}
+	if t.lock, err = t.disk.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	if ok, err := lockFile(t.lock); err != nil {
+		return err
+	} else if !ok {
+		return ErrBusy
+	}
+	if err := t.disk.Mkdir(dataName, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if t.data, err = t.disk.OpenRoot(dataName); err != nil {
+		return err
+	}
+	o, err := t.enter(root)
+	if err != nil {
+		return err
+	}
+	t.root, o.adopted = o.id, true
+	if err := t.replay(); err != nil {
+		return err
+	}
+	if err := t.settle(); err != nil {
+		return err
+	}
+	return t.compact()
+}
+
+// replay applies the journal and opens it for appending.
+func (t *Tree) replay() error {
+	f, err := t.disk.OpenFile(journalName, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.journal, err = createJournal(t.disk, [][]op{{{code: opLower, name: t.lower.Identity()}}})
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	t.journal = &journal{f: f}
+	size, err := readJournal(f, func(payload []byte) error {
+		d := decoder{b: payload}
+		var o op
+		for d.next(&o) {
+			if err := t.replayOp(&o); err != nil {
+				return err
+			}
+		}
+		if d.bad {
+			return corrupt("operation %d cannot be read", t.ops)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if t.ops == 0 {
+		// Its maker died before the first record was whole.
+		f.Close()
+		t.journal, err = createJournal(t.disk, [][]op{{{code: opLower, name: t.lower.Identity()}}})
+		return err
+	}
+	t.journal.size = size
+	return f.Truncate(size)
+}
+
+func (t *Tree) replayOp(o *op) error {
+	if first := t.ops == 0; first != (o.code == opLower) {
+		return corrupt("operation %d has code %d", t.ops, o.code)
+	}
+	t.ops++
+	if o.code == opLower {
+		if o.name != t.lower.Identity() {
+			return fmt.Errorf("%w: %q instead of %q", ErrOtherLower, o.name, t.lower.Identity())
+		}
+		return nil
+	}
+	return t.apply(o)
+}
+
+// dirObject returns the directory that an operation names.
+func (t *Tree) dirObject(id uint64) (*object, error) {
+	o := t.objects[id]
+	if o == nil || !o.dir {
+		return nil, corrupt("object %d is no known directory", id)
+	}
+	return o, nil
+}
+
+// apply changes the state in memory as an operation says. An operation that a
+// running tree has made cannot fail here.
+func (t *Tree) apply(p *op) error {
+	switch p.code {
+	case opNew:
+		if p.id < firstNew || t.objects[p.id] != nil || p.n > 1 {
+			return corrupt("object %d cannot be new", p.id)
+		}
+		t.objects[p.id] = &object{id: p.id, dir: p.n == 1, adopted: true}
+		t.nextID = max(t.nextID, p.id+1)
+		return nil
+	case opAdopt:
+		o, err := t.load(p.id)
+		if err != nil {
+			return corrupt("object %d of the lower tree: %v", p.id, err)
+		}
+		o.adopted = true
+		if p.dir != 0 {
+			if _, err := t.dirObject(p.dir); err != nil {
+				return err
+			}
+			t.setPlace(o, p.dir, p.name)
+		}
+		return nil
+	case opName:
+		return t.applyName(p)
+	}
+	o := t.objects[p.id]
+	if o == nil {
+		return corrupt("object %d is not known", p.id)
+	}
+	switch p.code {
+	case opSet:
+		o.over.merge(&p.set)
+		if p.set.mask&setTimes != 0 {
+			o.dirty = false
+		}
+	case opDirty:
+		o.dirty = true
+	case opData:
+		return t.applyData(o, p)
+	}
+	return nil
+}
+
+func (t *Tree) applyName(p *op) error {
+	d, err := t.dirObject(p.dir)
+	if err != nil {
+		return err
+	}
+	now, was := t.objects[p.id], t.objects[p.n]
+	if p.id != 0 && now == nil || p.n != 0 && was == nil || p.name == "" {
+		return corrupt("name %q in %d of objects %d and %d that are not known", p.name, p.dir, p.id, p.n)
+	}
+	key := winfs.Fold(p.name)
+	if was != nil {
+		was.delta--
+		if was.place.dir == d.id && winfs.Fold(was.place.name) == key {
+			t.setPlace(was, 0, "")
+		}
+	}
+	if now != nil {
+		now.delta++
+		t.setPlace(now, d.id, p.name)
+	}
+	if p.id == 0 && p.below == 0 {
+		delete(d.names, key)
+		return nil
+	}
+	if d.names == nil {
+		d.names = map[string]nameRef{}
+	}
+	d.names[key] = nameRef{p.name, p.id, p.below}
+	return nil
+}
+
+func (t *Tree) applyData(o *object, p *op) error {
+	var c *content
+	if p.n != 0 {
+		c = t.contentOf(p.n)
+		t.nextN = max(t.nextN, p.n+1)
+	}
+	if p.name == "" {
+		if o.dir || c == nil {
+			return corrupt("object %d has no main stream", o.id)
+		}
+		t.discard(o.main)
+		o.main = c
+		return nil
+	}
+	if o.streams == nil {
+		o.streams = map[string]*altered{}
+	}
+	key := winfs.Fold(p.name)
+	if a := o.streams[key]; a != nil {
+		t.discard(a.data)
+	}
+	o.streams[key] = &altered{p.name, c}
+	return nil
+}
+
+// commit writes operations as one record and applies them.
+func (t *Tree) commit(ops []op) error {
+	if t.closed {
+		return ErrClosed
+	}
+	if err := t.journal.write(ops); err != nil {
+		return err
+	}
+	for i := range ops {
+		if err := t.apply(&ops[i]); err != nil {
+			t.journal.broken = true
+			return err
+		}
+	}
+	t.ops += len(ops)
+	for _, d := range t.idle {
+		t.drop(d)
+	}
+	t.idle = t.idle[:0]
+	return nil
+}
+
+// settle looks at what a journal has made: a tree without cycles, content that is
+// there, nothing that is not needed.
+func (t *Tree) settle() error {
+	t.settled = true
+	for _, o := range t.objects {
+		if err := t.checkPlace(o); err != nil {
+			return err
+		}
+	}
+	used := map[string]bool{}
+	for _, id := range slices.Sorted(maps.Keys(t.objects)) {
+		o := t.objects[id]
+		if o == nil {
+			continue
+		}
+		t.drop(o)
+		if t.objects[id] == nil {
+			continue
+		}
+		if o.main != nil {
+			used[dataFile(o.main.n)] = true
+			if err := t.measure(o); err != nil {
+				return err
+			}
+		}
+		for _, a := range o.streams {
+			if a.data == nil {
+				continue
+			}
+			used[dataFile(a.data.n)] = true
+			if st, err := t.data.Stat(dataFile(a.data.n)); err == nil {
+				a.data.size.Store(st.Size())
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	d, err := t.data.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	list, err := d.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if n, err := strconv.ParseUint(e.Name(), 10, 63); err == nil {
+			t.nextN = max(t.nextN, n+1)
+		}
+		if !used[e.Name()] {
+			if err := t.data.Remove(e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkPlace refuses directories that are in themselves.
+func (t *Tree) checkPlace(o *object) error {
+	for n := 0; o.id != t.root; n++ {
+		up := t.objects[o.place.dir]
+		if o.place.dir == 0 || up == nil {
+			return nil // without a name, or below what is
+		}
+		if n > len(t.objects) {
+			return corrupt("directory %d is below itself", o.id)
+		}
+		o = up
+	}
+	return nil
+}
+
+// measure takes the size of a main stream from its data file, and its time if that
+// was not recorded. Data that a power failure has taken away counts as empty.
+func (t *Tree) measure(o *object) error {
+	st, err := t.data.Stat(dataFile(o.main.n))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o.main.size.Store(st.Size())
+	if !o.dirty {
+		return nil
+	}
+	o.dirty = false
+	at, err := winfs.FiletimeFromTime(st.ModTime())
+	if err != nil {
+		return nil
+	}
+	times := o.times()
+	times.LastWrite, times.Change = at, max(at, times.Change)
+	return t.commit([]op{{code: opSet, id: o.id, set: overrides{mask: setTimes, times: times}}})
+}
+
+// compact writes the journal anew when most of it is history.
+func (t *Tree) compact() error {
+	if t.opt.KeepJournal || t.ops < compactOps {
+		return nil
+	}
+	records := t.snapshot()
+	n := 0
+	for _, r := range records {
+		n += len(r)
+	}
+	if n > t.ops/2 {
+		return nil
+	}
+	if err := t.journal.f.Close(); err != nil {
+		return err
+	}
+	j, err := createJournal(t.disk, records)
+	if err != nil {
+		return err
+	}
+	t.journal, t.ops = j, n
+	return nil
+}
+
+// snapshot returns operations that make the tree of this moment.
+func (t *Tree) snapshot() [][]op {
+	records := [][]op{{{code: opLower, name: t.lower.Identity()}}}
+	ids := slices.Sorted(maps.Keys(t.objects))
+	add := func(o op) { records = append(records, []op{o}) }
+	for _, id := range ids {
+		switch o := t.objects[id]; {
+		case o.lower == nil:
+			kind := uint64(0)
+			if o.dir {
+				kind = 1
+			}
+			add(op{code: opNew, id: id, n: kind})
+		case o.adopted && id != t.root:
+			add(op{code: opAdopt, id: id})
+		}
+	}
+	for _, id := range ids {
+		o := t.objects[id]
+		if !o.adopted {
+			continue
+		}
+		// Where the lower tree has it, unless a name below says otherwise.
+		if up := t.objects[o.place.dir]; o.lower != nil && up != nil && up.adopted {
+			if r, ok := up.names[winfs.Fold(o.place.name)]; !ok || r.id != id {
+				add(op{code: opAdopt, id: id, dir: up.id, name: o.place.name})
+			}
+		}
+		if o.over.mask != 0 {
+			add(op{code: opSet, id: id, set: o.over})
+		}
+		if o.main != nil {
+			add(op{code: opData, id: id, n: o.main.n})
+		}
+		for _, key := range slices.Sorted(maps.Keys(o.streams)) {
+			a := o.streams[key]
+			p := op{code: opData, id: id, name: a.name}
+			if a.data != nil {
+				p.n = a.data.n
+			}
+			add(p)
+		}
+		if o.dirty {
+			add(op{code: opDirty, id: id})
+		}
+	}
+	for _, id := range ids {
+		d := t.objects[id]
+		for _, key := range slices.Sorted(maps.Keys(d.names)) {
+			r := d.names[key]
+			// What was below is counted off if it is known; otherwise nobody asks.
+			was := r.below
+			if t.objects[was] == nil || !t.objects[was].adopted {
+				was = 0
+			}
+			add(op{code: opName, dir: id, name: r.name, id: r.id, n: was, below: r.below})
+		}
+	}
+	return records
+}
+
+// Root returns the number of the root directory.
+func (t *Tree) Root() uint64 { return t.root }
+
+// Empty reports whether nothing was changed.
+func (t *Tree) Empty() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, o := range t.objects {
+		if o.links() > 0 && (o.changed() || len(o.names) > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// Usage returns the bytes and the number of files that the changes take up on disk.
+func (t *Tree) Usage() (bytes, files int64, err error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.closed {
+		return 0, 0, &Error{"usage", "", ErrClosed}
+	}
+	err = fs.WalkDir(t.disk.FS(), ".", func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		st, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		files++
+		bytes += allocated(st)
+		return nil
+	})
+	if err != nil {
+		err = &Error{"usage", "", err}
+	}
+	return bytes, files, err
+}
+
+// Sync makes everything durable that was done.
+func (t *Tree) Sync() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.syncAll(); err != nil {
+		return &Error{"sync", "", err}
+	}
+	return nil
+}
+
+func (t *Tree) syncAll() error {
+	if t.closed {
+		return ErrClosed
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.objects)) {
+		o := t.objects[id]
+		if err := t.recordTimes(o); err != nil {
+			return err
+		}
+		if o.main != nil {
+			if err := t.syncContent(o.main); err != nil {
+				return err
+			}
+		}
+		for _, a := range o.streams {
+			if a.data != nil {
+				if err := t.syncContent(a.data); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := syncDir(t.data); err != nil {
+		return err
+	}
+	return t.journal.sync()
+}
+
+// Close records what is pending and releases everything. It does not sync. Open handles
+// cannot be used any more.
+func (t *Tree) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(t.objects)) {
+		errs = append(errs, t.recordTimes(t.objects[id]))
+	}
+	t.closed = true
+	if err := errors.Join(append(errs, t.release())...); err != nil {
+		return &Error{"close", t.dir, err}
+	}
+	return nil
+}
+
+// release closes the files.
+func (t *Tree) release() error {
+	var errs []error
+	for _, o := range t.objects {
+		for _, c := range o.contents() {
+			if c.file != nil {
+				errs = append(errs, c.file.Close())
+				c.file = nil
+			}
+		}
+	}
+	if t.journal != nil {
+		errs = append(errs, t.journal.f.Close())
+	}
+	for _, r := range []*os.Root{t.data, t.disk} {
+		if r != nil {
+			errs = append(errs, r.Close())
+		}
+	}
+	if t.lock != nil {
+		errs = append(errs, t.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (t *Tree) now() winfs.Filetime {
+	f, err := winfs.FiletimeFromTime(t.opt.Now())
+	if err != nil {
+		return 0
+	}
+	return f
+}
+
+// Dir returns the directory that the tree is kept in.
+func (t *Tree) Dir() string { return t.dir }
+
+// SyncNames makes durable what was done to names and metadata.
+func (t *Tree) SyncNames() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	return t.journal.sync()
+}

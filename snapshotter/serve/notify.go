@@ -1,0 +1,23 @@
+package serve
+
+import (
+	"net"
+	"os"
+)
+
+// notify tells systemd about the state of a service, "READY=1" or "STOPPING=1", as
+// sd_notify(3) describes: one datagram to the socket that the environment names.
+// Where there is none, nobody wants to know.
+func notify(state string) error {
+	name := os.Getenv("NOTIFY_SOCKET")
+	if name == "" {
+		return nil
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Write([]byte(state))
+	return err
+}

@@ -1,0 +1,112 @@
+package wintar
+
+import (
+	"archive/tar"
+	"io"
+	"strings"
+)
+
+// archive walks over the headers and data of an archive. Ordinary headers it reads
+// itself (see header.ordinary), all others archive/tar does, which begins anew at
+// such a header: between entries it remembers nothing.
+type archive struct {
+	src  *source
+	from io.Reader // src, able to seek if what is under it is
+
+	tr        *tar.Reader // stands in an entry whose data only archive/tar can read
+	left, pad int64       // otherwise: data and padding that are still to come
+	plain     bool        // leave everything to archive/tar, in tests
+	header    header      // the current one
+}
+
+func newArchive(s *source) *archive { return &archive{src: s, from: s.withSeek()} }
+
+// next skips what is left of the current entry and reads the next header, which is
+// valid until the next call. It returns io.EOF where the archive is over or breaks
+// off between data and padding or between entries; the source knows which.
+func (a *archive) next() (*header, error) {
+	if a.tr == nil {
+		if err := a.skip(); err != nil {
+			return nil, err
+		}
+		if !a.plain && a.look() {
+			return &a.header, nil
+		}
+		a.tr = tar.NewReader(a.from)
+	}
+	h, err := a.tr.Next()
+	if err != nil {
+		return nil, err
+	}
+	a.header.fill(h)
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink:
+		if a.header.hasSparseMap() {
+			break
+		}
+		a.src.dataEnd = a.src.offset + a.header.size
+		if !a.plain {
+			a.tr, a.left, a.pad = nil, a.header.size, padding(a.header.size)
+		}
+	}
+	return &a.header, nil
+}
+
+// hasSparseMap reports whether there may be more to the data than its bytes.
+func (h *header) hasSparseMap() bool {
+	for i := range h.records {
+		if strings.HasPrefix(h.records[i].key, recGNUSparse) {
+			return true
+		}
+	}
+	return false
+}
+
+// look reads the next header if it is ordinary, and nothing otherwise.
+func (a *archive) look() bool {
+	for want := blockSize; ; {
+		b := a.src.window(want)
+		n, v := a.header.ordinary(b)
+		switch {
+		case v == ordinary:
+			a.src.take(n)
+			a.left, a.pad = a.header.size, padding(a.header.size)
+			return true
+		case v == notOrdinary || len(b) < want:
+			return false
+		}
+		want = n
+	}
+}
+
+// skip passes over the rest of the current entry.
+func (a *archive) skip() error {
+	if err := a.src.skip(a.left); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	a.left = 0
+	if err := a.src.skip(a.pad); err != nil {
+		return err
+	}
+	a.pad = 0
+	return nil
+}
+
+// Read reads the data of the current entry. It returns io.EOF at its end.
+func (a *archive) Read(p []byte) (int, error) {
+	if a.tr != nil {
+		return a.tr.Read(p)
+	}
+	if a.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := a.src.data(p[:min(int64(len(p)), a.left)])
+	a.left -= int64(n)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
