@@ -45,8 +45,22 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 		}
 		defer func() { err = errors.Join(err, sides[i].Close()) }()
 	}
+	var partial [2]bool
+	for i, r := range sides {
+		if partial[i], err = hasOnlyDeltas(r); err != nil {
+			return false, about(refs[i], err)
+		}
+	}
+	if partial[0] != partial[1] {
+		part := refs[0]
+		if partial[1] {
+			part = refs[1]
+		}
+		c.warnf("the registry is not compared: %s has only changes of one; compare the images instead", part)
+		return false, nil
+	}
 	for _, n := range hives.All() {
-		differs, err := c.diffHive(n, sides, refs, skip)
+		differs, err := c.diffHive(n, sides, refs, skip, partial[0])
 		if err != nil {
 			return found, fmt.Errorf("%s: %w", registryRoots[n], err)
 		}
@@ -55,48 +69,58 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 	return found, nil
 }
 
-// openComparable opens a hive as it is compared: merged, or where a layer alone has no
-// base for its delta, the delta itself. h is nil if there is neither.
-func openComparable(r registry, n hives.Name) (h *regf.Hive, delta bool, err error) {
-	if h, err = r.Open(n); !errors.Is(err, hives.ErrNoBase) {
-		return h, false, err
+// hasOnlyDeltas tells a layer that is seen without the base of its registry.
+func hasOnlyDeltas(r registry) (bool, error) {
+	for _, n := range hives.All() {
+		d, err := r.OpenHive(n, hives.Delta)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = d.Close()
+		}
+		if err != nil {
+			return false, registryHint(err)
+		}
+		h, err := r.Open(n)
+		if errors.Is(err, hives.ErrNoBase) {
+			return true, nil
+		}
+		if err != nil {
+			return false, registryHint(err)
+		}
+		return false, h.Close()
 	}
-	if h, err = r.OpenHive(n, hives.Delta); errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
-	return h, true, err
+	return false, nil
 }
 
-func (c *console) diffHive(n hives.Name, sides [2]registry, refs [2]string, skip layer.Aspect) (found bool, err error) {
+// diffHive compares one hive, merged, or the deltas of it. A side may have none.
+func (c *console) diffHive(n hives.Name, sides [2]registry, refs [2]string, skip layer.Aspect, delta bool) (found bool, err error) {
 	var open [2]*regf.Hive
-	var delta [2]bool
 	for i, r := range sides {
-		h, isDelta, err := openComparable(r, n)
+		h, err := r.Open(n)
+		absent := errors.Is(err, hives.ErrNoBase)
+		if delta {
+			h, err = r.OpenHive(n, hives.Delta)
+			absent = errors.Is(err, fs.ErrNotExist)
+		}
+		if absent {
+			continue
+		}
 		if err != nil {
 			return false, about(refs[i], registryHint(err))
 		}
-		if h != nil {
-			defer func() { err = errors.Join(err, h.Close()) }()
-		}
-		open[i], delta[i] = h, isDelta
+		defer func() { err = errors.Join(err, h.Close()) }()
+		open[i] = h
 	}
 	a, b := open[0], open[1]
 	switch {
 	case a == nil && b == nil:
 		return false, nil
-	case a == nil || b == nil:
-		change := regf.Difference{Kind: regf.Added, Field: regf.FieldKey}
-		if b == nil {
-			change.Kind = regf.Removed
-		}
-		return true, c.printRegistryChange(n, &change, delta[0] || delta[1])
-	case delta[0] != delta[1]:
-		whole, part := refs[0], refs[1]
-		if delta[0] {
-			whole, part = part, whole
-		}
-		c.warnf("%s is not compared: %s has the hive, %s only changes of it; compare the images instead", registryRoots[n], whole, part)
-		return false, nil
+	case a == nil:
+		return true, c.printRegistryChange(n, &regf.Difference{Kind: regf.Added}, delta)
+	case b == nil:
+		return true, c.printRegistryChange(n, &regf.Difference{Kind: regf.Removed}, delta)
 	}
 	for d, err := range regf.Compare(a, b, regf.CompareOptions{}) {
 		if err != nil {
@@ -106,7 +130,7 @@ func (c *console) diffHive(n hives.Name, sides [2]registry, refs [2]string, skip
 			continue
 		}
 		found = true
-		if err := c.printRegistryChange(n, &d, delta[0]); err != nil {
+		if err := c.printRegistryChange(n, &d, delta); err != nil {
 			return found, err
 		}
 	}
