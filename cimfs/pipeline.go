@@ -122,7 +122,7 @@ type placer struct {
 func newPlacer(s *staging, v Version, parent *Image, hashers int) *placer {
 	p := &placer{
 		buffered: bufferedMax, most: batchItems,
-		counted:  make(map[string]uint64), parent: parent,
+		counted: make(map[string]uint64), parent: parent,
 		free: make(chan *chunk, chunkCount), queue: make(chan *batch, queueLength),
 		hashq: make(chan *batch, queueLength), done: make(chan struct{}),
 	}

@@ -121,9 +121,8 @@ func (r *regionOut) finish() error {
 }
 
 // writeObjects writes the object table of the region to f and what it writes also
-// to sum. The list of objects is given up.
+// to sum. The list of objects, which is sorted, is given up.
 func (r *regionOut) writeObjects(f *outFile, sum io.Writer) error {
-	r.objects.sort()
 	n := r.objects.list.len()
 	if n > 1<<32-1 {
 		return because(ErrLimit, "more than 2^32 objects")
@@ -161,9 +160,11 @@ func appendCommon(b []byte, kind byte, length int, v Version) []byte {
 }
 
 // put stores a metadata object once and returns where it is.
-func (p *placer) put(b []byte) (RegionOffset, error) {
+func (p *placer) put(b []byte) (RegionOffset, error) { return p.putDigest(b, digestOf(b)) }
+
+// putDigest is put for an object whose digest is known.
+func (p *placer) putDigest(b []byte, d digest) (RegionOffset, error) {
 	r := p.regions[MetadataRegion]
-	d := digestOf(b)
 	if at, ok := r.objects.find(uint64(len(b)), &d); ok {
 		return at, nil
 	}

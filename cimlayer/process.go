@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/hives"
@@ -16,6 +17,9 @@ import (
 // processBase makes what only a base layer has: Hives with the five hives under
 // their base names, hard links to those in the config directory, and layout.
 func (w *Writer) processBase() error {
+	if w.opt.missing == TreeMissing && !slices.ContainsFunc(hives.All(), func(n hives.Name) bool { return w.isQueued(n.Path(hives.Config)) }) {
+		return nil
+	}
 	if err := w.step("create", hives.HivesDir); err != nil {
 		return err
 	}
@@ -30,7 +34,7 @@ func (w *Writer) processBase() error {
 	for _, n := range hives.All() {
 		if !w.isQueued(n.Path(hives.Config)) {
 			switch w.opt.missing {
-			case LeaveMissing:
+			case LeaveMissing, TreeMissing:
 				continue
 			case RefuseMissing:
 				return fmt.Errorf("base layer without %s: %w: %w", n.Path(hives.Config), ErrHive, ErrNoHive)
@@ -59,7 +63,7 @@ func (w *Writer) processBase() error {
 
 // checkHive refuses a base layer whose hive no later layer could be merged with.
 func (w *Writer) checkHive(n hives.Name) error {
-	if w.opt.missing == LeaveMissing {
+	if w.opt.missing == LeaveMissing || w.opt.missing == TreeMissing {
 		return nil
 	}
 	f, err := w.root.Open(hostHive(n, hives.Config))

@@ -140,7 +140,7 @@ func (s *Store) hives(loc Location, parents int, opts []Option) error {
 	for _, f := range opts {
 		f(&o)
 	}
-	if parents > 0 || o.missing == LeaveMissing {
+	if parents > 0 || o.missing == LeaveMissing || o.missing == TreeMissing {
 		return nil
 	}
 	for _, n := range hives.All() {

@@ -75,6 +75,9 @@ const (
 	CreateMissing
 	// LeaveMissing leaves it out, for layers that are only to be looked at.
 	LeaveMissing
+	// TreeMissing leaves it out too, and a layer with none of the five is taken for a
+	// tree that is no Windows: it gets neither the directory Hives nor the file layout.
+	TreeMissing
 )
 
 type options struct {

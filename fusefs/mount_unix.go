@@ -13,6 +13,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -148,17 +149,22 @@ func (n *node) attr(mode uint32, a *fuse.Attr) syscall.Errno {
 	if err != nil {
 		return n.view.errno("stat", n.path, err)
 	}
-	a.Ino, a.Nlink, a.Mode, a.Size, a.Blksize = f.ID(), uint32(links), mode, uint64(f.Size()), 4096
+	eas, err := f.EAs()
+	if err != nil {
+		return n.view.errno("stat", n.path, err)
+	}
+	// As in a writable view: what programs set there they find in what was committed.
+	// That nothing can be written is a property of the mount.
+	p := overlay.ReadPOSIX(eas)
+	a.Ino, a.Nlink, a.Size, a.Blksize = f.ID(), uint32(links), uint64(f.Size()), 4096
+	a.Uid, a.Gid, a.Mode = p.UID, p.GID, mode|p.Mode
 	switch mode {
 	case syscall.S_IFDIR:
-		a.Mode |= 0o555
 		a.Nlink++ // itself
 		a.Size = 0
 	case syscall.S_IFLNK:
-		a.Mode |= 0o777
+		a.Mode = mode | 0o777
 		a.Size = uint64(len(n.link(linkOf(f))))
-	default:
-		a.Mode |= 0o555 // Windows has no execute bit: anything may be a program
 	}
 	a.Blocks = (a.Size + 511) / 512
 	t := f.Times()

@@ -17,6 +17,9 @@ import (
 // still has a name that it has there, is a link to that name. A file that was only renamed
 // comes with its content, because its old name is gone.
 //
+// A directory where the lower tree has one keeps its spelling there: a layer
+// cannot change that without repeating all that is in it.
+//
 // A directory that was removed and made again has whiteouts for what the one below had
 // in it, so that no whiteout stands where the layer itself has something.
 //
@@ -51,13 +54,21 @@ type planner struct {
 	out     []planned
 }
 
+// errNeedsAll says that the names of a file have to be looked for everywhere.
+var errNeedsAll = errors.New("a moved file has other names")
+
 func (p *planner) run() error {
 	if p.t.closed {
 		return ErrClosed
 	}
 	p.mark()
 	root := p.t.objects[p.t.root]
-	if err := p.dir(root, root.lower, "", 0); err != nil {
+	err := p.dir(root, root.lower, "", 0)
+	if err == errNeedsAll {
+		p.full, p.out = true, nil
+		err = p.dir(root, root.lower, "", 0)
+	}
+	if err != nil {
 		return err
 	}
 	if err := p.files(); err != nil {
@@ -202,11 +213,10 @@ func (p *planner) name(n name, lower File, path string, depth int) error {
 		o = &object{id: n.id, dir: f.IsDir(), lower: f, base: links}
 	}
 	if !o.dir {
+		if o.lower != nil && o.base > 1 && !same && !p.full {
+			return errNeedsAll // where are its other names?
+		}
 		p.out = append(p.out, planned{path: path, kind: layer.File, id: o.id, same: same})
-		return nil
-	}
-	p.out = append(p.out, planned{path: path, kind: layer.Dir, id: o.id, keep: !same || o.changed()})
-	if same && !p.full && !p.touched[o.id] {
 		return nil
 	}
 	var under File
@@ -217,7 +227,13 @@ func (p *planner) name(n name, lower File, path string, depth int) error {
 		}
 		if f.IsDir() {
 			under = f
+			dir, _ := winfs.SplitPath(path)
+			path = winfs.JoinPath(dir, n.below)
 		}
+	}
+	p.out = append(p.out, planned{path: path, kind: layer.Dir, id: o.id, keep: n.id != n.was || o.changed()})
+	if n.id == n.was && !p.full && !p.touched[o.id] {
+		return nil
 	}
 	return p.dir(o, under, path, depth+1)
 }

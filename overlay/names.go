@@ -477,12 +477,36 @@ func (t *Tree) exchange(from, o *object, n found, to, old *object, m found) erro
 	if err != nil {
 		return err
 	}
+	name, err := t.spelling(from, n)
+	if err != nil {
+		return err
+	}
+	toName, err := t.spelling(to, m)
+	if err != nil {
+		return err
+	}
 	ops = append(ops,
-		op{code: opName, dir: from.id, name: n.name, id: old.id, n: o.id, below: n.below},
-		op{code: opName, dir: to.id, name: m.name, id: o.id, n: old.id, below: m.below})
+		op{code: opName, dir: from.id, name: name, id: old.id, n: o.id, below: n.below},
+		op{code: opName, dir: to.id, name: toName, id: o.id, n: old.id, below: m.below})
 	ops = t.touched(t.touched(t.touched(ops, o, false), old, false), from, true)
 	if to != from {
 		ops = t.touched(ops, to, true)
 	}
 	return t.commit(ops)
+}
+
+// spelling returns how a name that was found is spelled.
+func (t *Tree) spelling(d *object, n found) (string, error) {
+	if n.file == nil {
+		return n.name, nil
+	}
+	for e, err := range d.lower.Entries() {
+		if err != nil {
+			return "", err
+		}
+		if winfs.EqualFold(e.Name, n.name) {
+			return e.Name, nil
+		}
+	}
+	return n.name, nil
 }

@@ -242,9 +242,8 @@ func (t *Tree) setPlace(o *object, dir uint64, name string) {
 		return
 	}
 	if d := t.objects[o.place.dir]; d != nil && o.place.dir != 0 {
-		d.pins--
-		if d.pins == 0 {
-			defer t.drop(d)
+		if d.pins--; d.pins == 0 && t.settled {
+			t.idle = append(t.idle, d)
 		}
 	}
 	o.place.dir, o.place.name = dir, name

@@ -43,8 +43,9 @@ type Tree struct {
 	data    *os.Root // data/
 	lock    *os.File
 	closed  bool
-	settled bool // the journal was replayed
-	ops     int  // in the journal
+	settled bool      // the journal was replayed
+	idle    []*object // directories that lost the last of what was placed in them, to be dropped between operations
+	ops     int       // in the journal
 }
 
 const (
@@ -225,7 +226,7 @@ func (t *Tree) applyName(p *op) error {
 	}
 	now, was := t.objects[p.id], t.objects[p.n]
 	if p.id != 0 && now == nil || p.n != 0 && was == nil || p.name == "" {
-		return corrupt("name %q of objects that are not known", p.name)
+		return corrupt("name %q in %d of objects %d and %d that are not known", p.name, p.dir, p.id, p.n)
 	}
 	key := winfs.Fold(p.name)
 	if was != nil {
@@ -289,6 +290,10 @@ func (t *Tree) commit(ops []op) error {
 		}
 	}
 	t.ops += len(ops)
+	for _, d := range t.idle {
+		t.drop(d)
+	}
+	t.idle = t.idle[:0]
 	return nil
 }
 
@@ -437,7 +442,7 @@ func (t *Tree) snapshot() [][]op {
 			continue
 		}
 		// Where the lower tree has it, unless a name below says otherwise.
-		if up := t.objects[o.place.dir]; o.lower != nil && up != nil {
+		if up := t.objects[o.place.dir]; o.lower != nil && up != nil && up.adopted {
 			if r, ok := up.names[winfs.Fold(o.place.name)]; !ok || r.id != id {
 				add(op{code: opAdopt, id: id, dir: up.id, name: o.place.name})
 			}

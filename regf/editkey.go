@@ -268,6 +268,9 @@ func (k Key) remove() error {
 			return err
 		}
 		keys = append(keys, s.off)
+		if s.keepsCells() {
+			h.findEmptied()
+		}
 	}
 	raw, latin := k.RawName()
 	n := 2 * unitsOf(raw, latin)
@@ -282,6 +285,18 @@ func (k Key) remove() error {
 	}
 	parent.stamp(h.clock())
 	return nil
+}
+
+// keepsCells reports whether a value of the key keeps a cell without data.
+func (k Key) keepsCells() bool {
+	k.w = nil
+	list, err := k.valueList()
+	for ; err == nil && len(list) >= 4; list = list[4:] {
+		if b, _, err := k.h.vk(u32(list)); err == nil && keepsCell(b) {
+			return true
+		}
+	}
+	return false
 }
 
 // measureLimit is the number of siblings up to which longest-something fields are

@@ -17,6 +17,10 @@ type editor struct {
 	free   [linearLists + 24][]uint32
 	filled [(linearLists + 24 + 63) / 64]uint64 // one bit per list that has entries
 
+	// emptied holds the cells that belong to values without data and to nothing else,
+	// nil until such a value goes for the first time.
+	emptied map[uint32]struct{}
+
 	secs    map[string]uint32 // descriptor to cell, nil until needed
 	counted bool              // reference counts were verified
 	changed bool

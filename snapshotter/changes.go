@@ -140,6 +140,10 @@ func (c *changes) before(e *layer.Entry) (*layer.Entry, error) {
 	if c.parent == nil {
 		return nil, nil
 	}
+	if e != nil && e.Kind == layer.Whiteout && rootOf(e.Path) == e.Path {
+		c.seen[winfs.Fold(e.Path)] = true
+		return nil, nil // whiteouts stand before the names of their directory
+	}
 	for _, root := range []string{layer.RootFiles, layer.RootHives} {
 		key := winfs.Fold(root)
 		if e != nil && winfs.CompareFold(rootOf(e.Path), root) < 0 {

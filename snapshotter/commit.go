@@ -191,7 +191,7 @@ func (s *Service) fromView(ctx context.Context, parents []string, u upper) (*rec
 		}
 		held = rec.Layers
 		return rec.Layers[0], nil
-	}, cimlayer.WithMissingHives(cimlayer.LeaveMissing))
+	}, cimlayer.WithMissingHives(cimlayer.TreeMissing))
 	if err != nil {
 		s.layers.release(held...)
 		return nil, err

@@ -8,13 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/fusefs"
-	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -60,11 +60,31 @@ type view struct {
 	upper upper        // nil for a read-only view
 	ended chan struct{}
 
+	mu      sync.Mutex
+	users   int // who serves it, and who reads what was written
 	closing sync.Once
 	closed  error
 }
 
-// closeUpper makes what was written durable; the view is of no use any more.
+func (v *view) use() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.users++
+}
+
+// done undoes a use. The last one closes the view.
+func (v *view) done() error {
+	v.mu.Lock()
+	v.users--
+	last := v.users == 0
+	v.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return errors.Join(v.closeUpper(), closeImage(v.image))
+}
+
+// closeUpper makes what was written durable. Who still looks at the view gets errors.
 func (v *view) closeUpper() error {
 	v.closing.Do(func() {
 		if v.upper != nil {
@@ -73,6 +93,19 @@ func (v *view) closeUpper() error {
 	})
 	return v.closed
 }
+
+// settle waits until all that programs have written has arrived, unless they hold on to
+// the view.
+func (v *view) settle() {
+	select {
+	case <-v.ended:
+	case <-time.After(settleWait):
+	}
+}
+
+// settleWait is how long a view that was detached may take to end. It ends at once
+// unless a program uses it.
+const settleWait = 2 * time.Second
 
 // views are those that a service serves, by the number of their snapshot. The lock of
 // the snapshot is held by whoever starts or stops one.
@@ -175,17 +208,18 @@ func (s *Service) startView(id string, layers []string, writable bool) (*view, e
 		}
 		served, err = s.viewer.writable(v.dir, v.upper)
 	case v.image == nil:
-		served, err = s.viewer.readOnly(v.dir, overlay.NoLower())
+		served, err = s.viewer.readOnly(v.dir, fusefs.EmptyTree())
 	default:
 		served, err = s.viewer.readOnly(v.dir, fusefs.CimTree(v.image))
 	}
 	if err != nil {
 		return fail(err)
 	}
+	v.use()
 	s.views.wait.Go(func() {
 		served.Wait()
 		close(v.ended)
-		if err := errors.Join(v.closeUpper(), closeImage(v.image)); err != nil {
+		if err := v.done(); err != nil {
 			s.log.Error("close view", "snapshot", id, "err", err)
 		}
 	})
@@ -219,17 +253,20 @@ func (s *Service) writtenTo(id string, layers []string, end bool) (u upper, done
 				return nil, nil, err
 			}
 		default:
+			v.use()
+			done = v.done
 			if end {
 				if err := s.viewer.detach(v.dir); err != nil {
-					return nil, nil, err
+					return nil, nil, errors.Join(err, v.done())
 				}
 				s.views.take(id)
-				nothing = v.closeUpper
+				v.settle()
+				done = func() error { return errors.Join(v.closeUpper(), v.done()) }
 			}
 			if v.upper == nil || v.upper.Empty() {
-				return nil, nothing, nil
+				return nil, done, nil
 			}
-			return v.upper, nothing, nil
+			return v.upper, done, nil
 		}
 	}
 	dir := filepath.Join(s.dir(id), upperName)

@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"os/exec"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/fusefs"
+	"github.com/mullion/mullion/overlay"
 )
 
 // fuseViewer shows trees through FUSE.
@@ -26,11 +26,15 @@ func (v fuseViewer) readOnly(dir string, t fusefs.Tree) (server, error) {
 }
 
 func (v fuseViewer) open(dir string, im *cimfs.Image) (upper, error) {
-	return nil, fmt.Errorf("writable views: %w", errdefs.ErrNotImplemented)
+	lower := overlay.NoLower()
+	if im != nil {
+		lower = overlay.CimLower(im)
+	}
+	return overlay.Open(dir, lower, nil)
 }
 
 func (v fuseViewer) writable(dir string, u upper) (server, error) {
-	return nil, fmt.Errorf("writable views: %w", errdefs.ErrNotImplemented)
+	return fusefs.MountOverlay(dir, u.(*overlay.Tree), v.options())
 }
 
 // detach unmounts until nothing is mounted at dir: a process that died may have left
