@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"github.com/mullion/mullion/cimfs/internal/sha512x8"
 )
 
 // contents verifies the digest of every object and that nothing but zeros stands
@@ -142,8 +144,10 @@ func (c *checker) digests(r *region, list []object) error {
 }
 
 type objectHasher struct {
-	r   *region
-	buf []byte
+	r        *region
+	buf      []byte
+	hasher   sha512x8.Hasher
+	messages []*sha512x8.Message // as many as any run had
 }
 
 // run returns the offsets of the objects that have another digest. All but the
@@ -181,9 +185,26 @@ func (h *objectHasher) run(list []object) (bad []int64, err error) {
 	if err := readFull(h.r.src, b, first); err != nil {
 		return bad, &place{h.r.name(), first, err}
 	}
+	for len(h.messages) < len(list) {
+		h.messages = append(h.messages, &sha512x8.Message{Pieces: make([][]byte, 1)})
+	}
+	hashed := 0
+	for i := range list {
+		if o := &list[i]; o.length > digestSize {
+			h.messages[hashed].Pieces[0] = b[o.at.Offset()-first:][:o.length]
+			hashed++
+		}
+	}
+	h.hasher.Sum(h.messages[:hashed])
+	hashed = 0
 	for i := range list {
 		o := &list[i]
-		check(o, digestOf(b[o.at.Offset()-first:][:o.length]))
+		if o.length > digestSize {
+			check(o, digest(h.messages[hashed].Sum[:digestSize]))
+			hashed++
+		} else {
+			check(o, digestOf(b[o.at.Offset()-first:][:o.length]))
+		}
 	}
 	return bad, nil
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/mullion/mullion/cimfs/internal/sha512x8"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -38,10 +39,19 @@ func (w *Writer) commit() error {
 	if err := p.failed(); err != nil {
 		return err
 	}
+	// Only the metadata region gets more objects now.
+	sorted := make(chan struct{})
+	go func() {
+		defer close(sorted)
+		p.regions[DataRegion].objects.sort()
+		p.regions[SmallRegion].objects.sort()
+	}()
 	root, err := (&committer{w: w, t: w.tree, p: p}).finish()
+	<-sorted
 	if err != nil {
 		return err
 	}
+	p.regions[MetadataRegion].objects.sort()
 	// The check needs memory of its own.
 	w.tree, w.streams, p.counted, p.free = nil, nil, nil, nil
 	for _, r := range p.regions {
@@ -248,6 +258,9 @@ type committer struct {
 	ids   []FileID // new number of each node, nil if none changes
 	files int
 	buf   []byte
+
+	values []byte
+	names  []string
 }
 
 // finish writes all tables and returns the place of the file system object.
@@ -325,7 +338,7 @@ func (c *committer) tables() (RegionOffset, error) {
 	if err := c.directory(c.t.root); err != nil {
 		return 0, err
 	}
-	if err := c.live(c.finishRecord); err != nil {
+	if err := c.finishRecords(); err != nil {
 		return 0, err
 	}
 	size := recordSize(c.w.opts.Version)
@@ -412,14 +425,79 @@ func (c *committer) directory(id FileID) error {
 	return err
 }
 
-// finishRecord gives a record its parent and, in version 3, the list of its names:
-// by upper-cased name, then by FileID of the directory. That order is inferred, as
-// is which of several directories counts as the parent: the one of the first name.
-func (c *committer) finishRecord(id FileID, nd *node) error {
-	if c.w.opts.Version < V3 {
-		nd.rec.parent, nd.rec.links = 0, 0
+// linkBatch is how many link tables of files are hashed together.
+const linkBatch = 64
+
+// finishRecords gives all records their parents and link tables.
+func (c *committer) finishRecords() error {
+	var (
+		hasher  sha512x8.Hasher
+		batch   [linkBatch]linkTableOut
+		tables  = make([]*sha512x8.Message, 0, linkBatch)
+		waiting int
+	)
+	for i := range batch {
+		batch[i].message.Pieces = make([][]byte, 1)
+	}
+	place := func() error {
+		tables = tables[:0]
+		for i := range batch[:waiting] {
+			o := &batch[i]
+			if o.message.Pieces[0] = o.table; len(o.table) > digestSize {
+				tables = append(tables, &o.message)
+			}
+		}
+		hasher.Sum(tables)
+		for i := range batch[:waiting] {
+			o := &batch[i]
+			var d digest
+			if len(o.table) > digestSize {
+				copy(d[:], o.message.Sum[:])
+			} else {
+				d = digestOf(o.table)
+			}
+			at, err := c.p.putDigest(o.table, d)
+			if err != nil {
+				return err
+			}
+			o.node.rec.links = uint64(at)
+		}
+		waiting = 0
 		return nil
 	}
+	err := c.live(func(id FileID, nd *node) error {
+		o := &batch[waiting]
+		o.node = nd
+		if c.w.opts.Version < V3 {
+			nd.rec.parent, nd.rec.links = 0, 0
+			return nil
+		}
+		if err := c.finishRecord(id, nd, o); err != nil {
+			return err
+		}
+		if waiting++; waiting == linkBatch {
+			return place()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return place()
+}
+
+// linkTableOut is the link table of a file that waits for its digest.
+type linkTableOut struct {
+	node    *node
+	table   []byte
+	message sha512x8.Message
+}
+
+// finishRecord gives a record its parent and makes the list of its names, which
+// version 3 has: by upper-cased name, then by FileID of the directory. That order is
+// inferred, as is which of several directories counts as the parent: the one of the
+// first name.
+func (c *committer) finishRecord(id FileID, nd *node, out *linkTableOut) error {
 	type link struct {
 		dir  FileID
 		name string
@@ -451,12 +529,12 @@ func (c *committer) finishRecord(id FileID, nd *node) error {
 		}
 		return int(a.dir) - int(b.dir)
 	})
-	var values []byte
-	var names []string
+	values, names := c.values[:0], c.names[:0]
 	for _, l := range links {
 		values, names = le.AppendUint32(values, uint32(l.dir)), append(names, l.name)
 	}
-	at, err := c.putTable(values, names)
-	nd.rec.links = uint64(at)
+	c.values, c.names = values, names
+	var err error
+	out.table, err = appendLinkTable(out.table[:0], values, names)
 	return err
 }

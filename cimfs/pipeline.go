@@ -2,16 +2,20 @@ package cimfs
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha512"
 	"hash"
+	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/mullion/mullion/cimfs/internal/sha512x8"
 )
 
 // How content flows from Write into the regions:
 //
-//	caller    copies bytes into chunks, cuts PE images, asks for a digest
-//	hashers   compute digests, on all processors, of several files at once
+//	caller    copies bytes into chunks, cuts PE images, gathers files to batches
+//	hashers   compute digests, on all processors, of the files of a batch side by side
 //	placer    takes files in the order in which they were added, looks for their
 //	          digests, gives them their places and writes
 //
@@ -19,11 +23,16 @@ import (
 // at most bufferedMax bytes waits for its digest in memory and is written only if
 // it is new. A larger one is written at the end of the region while it is hashed,
 // and the end is taken back when the digest is known already.
+//
+// A batch goes on when it is full, and before the caller waits for anything, for
+// what it waits for may be held by the batch.
 const (
 	chunkSize   = 256 << 10
 	chunkCount  = 64 // 16 MiB
 	bufferedMax = 4 * chunkSize
-	queueLength = 1024
+	batchItems  = 128
+	batchBytes  = 4 << 20
+	queueLength = 16 // batches
 )
 
 // chunk is a piece of memory shared by several files; refs counts its users.
@@ -49,16 +58,27 @@ type job struct {
 	toHash   chan segment // streamed
 	toWrite  chan segment
 
-	digest digest
-	hashed sync.WaitGroup
-	result *stream // filled by the placer
+	digest  digest
+	message sha512x8.Message
+	batch   *batch  // whose digests are complete together
+	result  *stream // filled by the placer
 }
 
 // reset makes a job ready for its next use.
 func (j *job) reset() {
 	clear(j.segments)
 	j.segments = j.segments[:0]
-	j.stored, j.logical, j.pe, j.inline, j.toHash, j.toWrite, j.result = 0, 0, nil, false, nil, nil, nil
+	clear(j.message.Pieces)
+	j.message.Pieces = j.message.Pieces[:0]
+	j.stored, j.logical, j.pe, j.inline, j.toHash, j.toWrite, j.result, j.batch = 0, 0, nil, false, nil, nil, nil, nil
+}
+
+// batch is a number of items that go on together.
+type batch struct {
+	items  []item
+	hash   []*job         // whose digests are wanted
+	hashed sync.WaitGroup // until they are there
+	bytes  int64
 }
 
 // item is what the placer works off: the metadata of a file and its stream.
@@ -80,16 +100,19 @@ type placer struct {
 	ownBase   int // regions of the parents
 	nextIndex int
 	buffered  int64         // bufferedMax, but in tests
+	most      int           // batchItems, but in tests
+	plain     bool          // one digest after the other, in tests
 	regions   [3]*regionOut // by RegionType
 	counted   map[string]uint64
-	small     []byte
 	parent    *Image
 
 	free    chan *chunk
 	made    int
 	stopped bool
-	queue   chan item
-	hashq   chan *job
+	queue   chan *batch
+	hashq   chan *batch
+	batch   *batch // the caller's
+	batches sync.Pool
 	wg      sync.WaitGroup
 	done    chan struct{}
 	err     atomic.Pointer[error]
@@ -98,10 +121,10 @@ type placer struct {
 
 func newPlacer(s *staging, v Version, parent *Image, hashers int) *placer {
 	p := &placer{
-		buffered: bufferedMax,
-		counted:  make(map[string]uint64), parent: parent,
-		free: make(chan *chunk, chunkCount), queue: make(chan item, queueLength),
-		hashq: make(chan *job, queueLength), done: make(chan struct{}),
+		buffered: bufferedMax, most: batchItems,
+		counted: make(map[string]uint64), parent: parent,
+		free: make(chan *chunk, chunkCount), queue: make(chan *batch, queueLength),
+		hashq: make(chan *batch, queueLength), done: make(chan struct{}),
 	}
 	if parent != nil {
 		p.ownBase = len(parent.regions)
@@ -148,6 +171,7 @@ func (p *placer) chunk() *chunk {
 			p.made++
 			c = new(chunk)
 		} else {
+			p.flush()
 			c = <-p.free
 		}
 	}
@@ -162,23 +186,72 @@ func (p *placer) release(c *chunk) {
 	}
 }
 
+// add gives an item to the batch of the caller.
+func (p *placer) add(it item) {
+	if p.batch == nil {
+		if p.batch, _ = p.batches.Get().(*batch); p.batch == nil {
+			p.batch = &batch{items: make([]item, 0, batchItems)}
+		}
+	}
+	b := p.batch
+	b.items = append(b.items, it)
+	if j := it.content; j != nil {
+		j.batch = b
+		if !j.inline {
+			b.hash = append(b.hash, j)
+		}
+		b.bytes += j.stored
+	}
+	if len(b.items) >= p.most || b.bytes >= batchBytes {
+		p.flush()
+	}
+}
+
+// flush sends the batch of the caller on its way.
+func (p *placer) flush() {
+	b := p.batch
+	if b == nil {
+		return
+	}
+	p.batch = nil
+	if len(b.hash) > 0 {
+		b.hashed.Add(1)
+		p.hashq <- b
+	}
+	p.queue <- b
+}
+
 func (p *placer) hashLoop() {
 	defer p.wg.Done()
-	h := sha512.New()
-	for j := range p.hashq {
-		h.Reset()
-		if j.toHash != nil {
-			for s := range j.toHash {
-				h.Write(s.b)
-				p.release(s.c)
+	var h sha512x8.Hasher
+	var messages []*sha512x8.Message
+	one := sha512.New()
+	for b := range p.hashq {
+		// Long ones first: they would be alone in the end.
+		slices.SortFunc(b.hash, func(a, b *job) int { return cmp.Compare(b.stored, a.stored) })
+		messages = messages[:0]
+		for _, j := range b.hash {
+			if j.toHash != nil {
+				one.Reset()
+				for s := range j.toHash {
+					one.Write(s.b)
+					p.release(s.c)
+				}
+				one.Sum(j.message.Sum[:0])
+				continue
 			}
-		} else {
 			for _, s := range j.segments {
-				h.Write(s.b)
+				j.message.Pieces = append(j.message.Pieces, s.b)
 			}
+			messages = append(messages, &j.message)
 		}
-		setDigest(&j.digest, h)
-		j.hashed.Done()
+		h.Plain = p.plain
+		h.Sum(messages)
+		for _, j := range b.hash {
+			copy(j.digest[:], j.message.Sum[:])
+		}
+		clear(messages)
+		b.hashed.Done()
 	}
 }
 
@@ -189,24 +262,39 @@ func setDigest(d *digest, h hash.Hash) {
 
 func (p *placer) placeLoop() {
 	defer close(p.done)
-	for it := range p.queue {
-		if it.rec != nil {
-			p.fail(p.placeBefore(&it))
+	for b := range p.queue {
+		for i := range b.items {
+			p.place(&b.items[i])
 		}
-		if it.content != nil {
-			s, err := p.placeContent(it.content)
-			p.fail(err)
-			if err == nil {
-				*it.content.result = s
+		b.hashed.Wait() // after an error nobody may have
+		for i := range b.items {
+			if j := b.items[i].content; j != nil {
+				j.reset()
+				p.jobs.Put(j)
 			}
-			it.content.reset()
-			p.jobs.Put(it.content)
 		}
-		if it.rec != nil && len(it.meta.ea) > 0 && p.failed() == nil {
-			at, err := p.put(it.meta.ea)
-			it.rec.ea, it.rec.eaLength = uint64(at), uint16(len(it.meta.ea))
-			p.fail(err)
+		clear(b.items)
+		clear(b.hash)
+		b.items, b.hash, b.bytes = b.items[:0], b.hash[:0], 0
+		p.batches.Put(b)
+	}
+}
+
+func (p *placer) place(it *item) {
+	if it.rec != nil {
+		p.fail(p.placeBefore(it))
+	}
+	if it.content != nil {
+		s, err := p.placeContent(it.content)
+		p.fail(err)
+		if err == nil {
+			*it.content.result = s
 		}
+	}
+	if it.rec != nil && len(it.meta.ea) > 0 && p.failed() == nil {
+		at, err := p.put(it.meta.ea)
+		it.rec.ea, it.rec.eaLength = uint64(at), uint16(len(it.meta.ea))
+		p.fail(err)
 	}
 }
 
@@ -252,7 +340,7 @@ func (p *placer) placeContent(j *job) (stream, error) {
 
 func (p *placer) placeBuffered(r *regionOut, j *job) (RegionOffset, error) {
 	if !j.inline {
-		j.hashed.Wait()
+		j.batch.hashed.Wait()
 	}
 	defer func() {
 		for _, s := range j.segments {
@@ -271,35 +359,21 @@ func (p *placer) placeBuffered(r *regionOut, j *job) (RegionOffset, error) {
 		}
 	}
 	at := p.keep(r, r.end, j.stored, j.digest)
-	if r.typ == SmallRegion {
-		p.small = p.small[:0]
-		for _, s := range j.segments {
-			p.small = append(p.small, s.b...)
-		}
-		return at, r.append(p.small)
-	}
-	if err := r.room(j.stored); err != nil {
-		return 0, err
-	}
-	f, err := r.file()
-	if err != nil {
-		return 0, err
-	}
-	off := r.end
 	for _, s := range j.segments {
-		if err := f.writeAt(s.b, off); err != nil {
+		if err := r.write(s.b); err != nil {
 			return 0, err
 		}
-		off += int64(len(s.b))
 	}
-	r.end = roundUp(off, r.typ.align())
-	return at, nil
+	return at, r.pad()
 }
 
 // placeStreamed writes while the hasher works on the same chunks.
 func (p *placer) placeStreamed(r *regionOut, j *job) (RegionOffset, error) {
 	start, off := r.end, r.end
 	f, err := r.file()
+	if err == nil {
+		err = r.flush()
+	}
 	if err == nil {
 		err = r.room(j.stored)
 	}
@@ -311,7 +385,7 @@ func (p *placer) placeStreamed(r *regionOut, j *job) (RegionOffset, error) {
 		}
 		p.release(s.c)
 	}
-	j.hashed.Wait()
+	j.batch.hashed.Wait()
 	if err := p.failed(); err != nil {
 		return 0, err
 	}
@@ -325,6 +399,7 @@ func (p *placer) placeStreamed(r *regionOut, j *job) (RegionOffset, error) {
 		return at, f.truncate(start)
 	}
 	r.end = roundUp(off, r.typ.align())
+	r.bufAt = r.end
 	return p.keep(r, start, j.stored, j.digest), nil
 }
 
@@ -364,6 +439,7 @@ func (p *placer) finish() {
 		return
 	}
 	p.stopped = true
+	p.flush()
 	close(p.hashq)
 	close(p.queue)
 	<-p.done

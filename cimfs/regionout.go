@@ -21,7 +21,7 @@ type regionOut struct {
 const regionBuffer = 256 << 10
 
 func newRegionOut(s *staging, v Version, typ RegionType) *regionOut {
-	return &regionOut{s: s, version: v, typ: typ, index: -1, objects: newObjectTable(), end: typ.start(), bufAt: regionHeaderSize}
+	return &regionOut{s: s, version: v, typ: typ, index: -1, objects: newObjectTable(), end: typ.start(), bufAt: typ.start()}
 }
 
 func (r *regionOut) tempName() string {
@@ -39,15 +39,40 @@ func (r *regionOut) file() (*outFile, error) {
 	return r.f, nil
 }
 
-// append adds an object to a region that is written in sequence, through the
-// buffer. Padding follows it.
+// append adds an object and its padding.
 func (r *regionOut) append(b []byte) error {
+	if err := r.write(b); err != nil {
+		return err
+	}
+	return r.pad()
+}
+
+// write adds bytes at the end of the region, through the buffer if they are few.
+func (r *regionOut) write(b []byte) error {
 	if err := r.room(int64(len(b))); err != nil {
 		return err
 	}
-	next := roundUp(r.end+int64(len(b)), r.typ.align())
-	r.buf = append(r.buf, b...)
-	r.buf = append(r.buf, zeroPage[:next-r.end-int64(len(b))]...)
+	if len(b) < regionBuffer/4 {
+		r.buf = append(r.buf, b...)
+		r.end += int64(len(b))
+		return nil
+	}
+	if err := r.flush(); err != nil {
+		return err
+	}
+	f, err := r.file()
+	if err == nil {
+		err = f.writeAt(b, r.end)
+	}
+	r.end += int64(len(b))
+	r.bufAt = r.end
+	return err
+}
+
+// pad ends an object.
+func (r *regionOut) pad() error {
+	next := roundUp(r.end, r.typ.align())
+	r.buf = append(r.buf, zeroPage[:next-r.end]...)
 	r.end = next
 	if len(r.buf) >= regionBuffer {
 		return r.flush()
@@ -96,9 +121,8 @@ func (r *regionOut) finish() error {
 }
 
 // writeObjects writes the object table of the region to f and what it writes also
-// to sum. The list of objects is given up.
+// to sum. The list of objects, which is sorted, is given up.
 func (r *regionOut) writeObjects(f *outFile, sum io.Writer) error {
-	r.objects.sort()
 	n := r.objects.list.len()
 	if n > 1<<32-1 {
 		return because(ErrLimit, "more than 2^32 objects")
@@ -136,9 +160,11 @@ func appendCommon(b []byte, kind byte, length int, v Version) []byte {
 }
 
 // put stores a metadata object once and returns where it is.
-func (p *placer) put(b []byte) (RegionOffset, error) {
+func (p *placer) put(b []byte) (RegionOffset, error) { return p.putDigest(b, digestOf(b)) }
+
+// putDigest is put for an object whose digest is known.
+func (p *placer) putDigest(b []byte, d digest) (RegionOffset, error) {
 	r := p.regions[MetadataRegion]
-	d := digestOf(b)
 	if at, ok := r.objects.find(uint64(len(b)), &d); ok {
 		return at, nil
 	}

@@ -86,7 +86,7 @@ func (w *Writer) rewriteFile(f *File, nd *node, buf []byte) error {
 		return because(ErrUnproven, "hard links")
 	}
 	if f.IsDir() {
-		w.placer.queue <- item{rec: &nd.rec, meta: meta}
+		w.placer.add(item{rec: &nd.rec, meta: meta})
 	} else {
 		s, err := f.Data()
 		if err != nil {

@@ -24,12 +24,12 @@ func TestRoundTrip(t *testing.T) {
 				everything(b, v)
 				b.commit(one, "a.cim")
 
-				// The same again gives the same bytes, with everything held in memory and
-				// one hasher too, the plain way of the pipeline.
+				// The same again gives the same bytes, with everything held in memory, file
+				// after file, and one plain hasher, the plain way of the pipeline.
 				b2 := newBuilder(t, two, "a.cim", opts)
 				b2.w.placer.finish()
 				b2.w.placer = newPlacer(b2.w.staging, v, nil, 1)
-				b2.w.placer.buffered = 8 << 20
+				b2.w.placer.buffered, b2.w.placer.most, b2.w.placer.plain = 8<<20, 1, true
 				everything(b2, v)
 				b2.commit(two, "a.cim")
 				sameSets(t, readSet(t, one), readSet(t, two))

@@ -84,7 +84,7 @@ func (t *tree) find(dir FileID, name string) uint32 {
 			return 0
 		case slotDeleted:
 		default:
-			if e := t.entry(n); e.dir == dir && winfs.EqualFold(t.names.get(e.name), name) {
+			if e := t.entry(n); e.dir == dir && t.names.equalFold(e.name, name) {
 				return n
 			}
 		}
@@ -195,6 +195,9 @@ func (t *tree) lookup(path string) (FileID, error) {
 	if path == "" {
 		return t.root, nil
 	}
+	if path == t.lastDir && t.lastDirID != 0 {
+		return t.lastDirID, nil
+	}
 	dir, name, err := t.parent(path)
 	if err != nil {
 		return 0, err
@@ -250,9 +253,18 @@ func (a *nameArena) add(name string) uint32 {
 	return at
 }
 
-func (a *nameArena) get(at uint32) string {
+// bytes returns a name in its place.
+func (a *nameArena) bytes(at uint32) []byte {
 	b := a.b[at/arenaBlock][at%arenaBlock:]
-	return string(b[2 : 2+int(le.Uint16(b))])
+	return b[2 : 2+int(le.Uint16(b))]
+}
+
+func (a *nameArena) get(at uint32) string { return string(a.bytes(at)) }
+
+// equalFold compares without regard to case.
+func (a *nameArena) equalFold(at uint32, name string) bool {
+	b := a.bytes(at)
+	return string(b) == name || winfs.EqualFold(string(b), name)
 }
 
 func (a *nameArena) full() bool { return len(a.b) >= (1<<32)/arenaBlock }

@@ -34,6 +34,8 @@ type Writer struct {
 	parent  *Image
 	streams map[FileID][]*altStream
 
+	security []byte // the last descriptor, never changed
+
 	// the open stream
 	open    bool
 	path    string
@@ -297,7 +299,11 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 		if err := checkSecurity(m.Security); err != nil {
 			return out, err
 		}
-		out.security = bytes.Clone(m.Security)
+		// Files that follow each other mostly have the same.
+		if !bytes.Equal(w.security, m.Security) {
+			w.security = bytes.Clone(m.Security)
+		}
+		out.security = w.security
 	}
 	if len(m.EAs) > 0 {
 		if err := checkEAs(m.EAs); err != nil {
@@ -327,8 +333,8 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 }
 
 // AddDir adds a directory. If one exists at path already its metadata is replaced
-// and its children stay; a file is replaced. The path "" sets the metadata of the
-// root.
+// and its children stay, and so does its name where path spells it in another case; a
+// file is replaced. The path "" sets the metadata of the root.
 func (w *Writer) AddDir(path string, m *Meta) error {
 	if err := w.addDir(path, m); err != nil {
 		return w.fault("add directory", path, err)
@@ -365,7 +371,6 @@ func (w *Writer) addDir(path string, m *Meta) error {
 			}
 			if old := w.tree.node(e.id); old.dir {
 				nd = old
-				e.old = false
 			} else {
 				w.tree.remove(n)
 			}
@@ -376,15 +381,16 @@ func (w *Writer) addDir(path string, m *Meta) error {
 			}
 		}
 	}
-	w.placer.queue <- item{rec: &nd.rec, meta: meta}
+	w.placer.add(item{rec: &nd.rec, meta: meta})
 	return nil
 }
 
 // checkCase refuses a second spelling of a name that this writer has added: two
-// files of the source would become one. A name of a parent image may be replaced
-// under another spelling.
+// files of the source would become one. A file of a parent image may be replaced
+// under another spelling; a directory of one takes in what comes under any spelling
+// and keeps its own.
 func (w *Writer) checkCase(e *dirLink, name string) error {
-	if have := w.tree.names.get(e.name); have != name && !e.old {
+	if have := w.tree.names.bytes(e.name); string(have) != name && !e.old {
 		return because(ErrCaseConflict, "%q and %q", have, name)
 	}
 	return nil
@@ -462,7 +468,7 @@ func (w *Writer) beginFile(nd *node, path string, meta recordMeta, hole bool, si
 	it := item{rec: &nd.rec, meta: meta}
 	if hole {
 		nd.rec.data = stream{0, uint64(size) | streamSparse}
-		w.placer.queue <- it
+		w.placer.add(it)
 		w.open, w.path, w.size, w.written = true, path, 0, 0
 		w.pending = item{}
 		return

@@ -220,7 +220,9 @@ func (c *changer) add(path string, dir bool) {
 		}
 		c.write(f.data)
 	}
-	c.own[winfs.Fold(path)] = true
+	if !dir || old == nil || !old.file.dir {
+		c.own[winfs.Fold(path)] = true
+	}
 	if dir && old != nil && old.file.dir {
 		f.streams = old.file.streams // metadata is replaced; name, children and streams stay
 		old.file = f

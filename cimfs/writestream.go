@@ -40,10 +40,11 @@ func (w *Writer) decide(plan *pePlan) {
 		return
 	}
 	// Too large to wait in memory: hand it over now and feed it as it comes.
+	// What waits in the batch can be hashed meanwhile.
 	j.toHash, j.toWrite = make(chan segment, chunkCount), make(chan segment, chunkCount)
-	j.hashed.Add(1)
-	w.placer.hashq <- j
-	w.placer.queue <- w.pending
+	w.placer.flush()
+	w.placer.add(w.pending)
+	w.placer.flush()
 }
 
 // Write appends to the open stream. More than the announced size gives
@@ -198,7 +199,7 @@ func (w *Writer) endStream() error {
 	j := w.pending.content
 	if j == nil {
 		if w.pending.rec != nil {
-			w.placer.queue <- w.pending
+			w.placer.add(w.pending)
 		}
 		return nil
 	}
@@ -221,11 +222,8 @@ func (w *Writer) endStream() error {
 		for _, s := range j.segments {
 			off += copy(j.digest[off:], s.b)
 		}
-	} else {
-		j.hashed.Add(1)
-		w.placer.hashq <- j
 	}
-	w.placer.queue <- w.pending
+	w.placer.add(w.pending)
 	return nil
 }
 

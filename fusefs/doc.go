@@ -30,8 +30,10 @@
 //
 // # Use
 //
-// A [Tree] is what is shown; [CimTree] makes one of a CimFS image. [Mount] serves it
-// until it is unmounted:
+// A [Tree] is what is shown. [CimTree] makes one of a CimFS image, [FSTree] of any
+// io/fs file system. A layer that cannot be read at random, as a compressed tar, is
+// copied into a [Spool], which is a layer.Writer and a tree. [Mount] serves a tree until
+// it is unmounted:
 //
 //	s, err := fusefs.Mount(dir, fusefs.CimTree(im), nil)
 //	defer s.Unmount()

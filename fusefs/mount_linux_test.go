@@ -167,7 +167,7 @@ func TestMountOverlay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer im.Close()
-	tr, err := overlay.Open(t.TempDir(), CimTree(im), nil)
+	tr, err := overlay.Open(t.TempDir(), overlay.CimLower(im), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

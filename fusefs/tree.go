@@ -10,18 +10,23 @@ import (
 // ErrUnsupported says that this system has no FUSE that the package can serve.
 var ErrUnsupported = errors.New("FUSE is not supported on this system")
 
-// Tree is what a read-only file system shows, File one file in it, Entry a name in a
-// directory and Stream the content of a file. Package overlay describes them: it lays
-// a writable tree over one.
+// Tree is what a read-only file system shows. Its method and those of its files are
+// called from several goroutines at once. Every overlay.Lower is one.
+type Tree interface {
+	// Root returns the root directory.
+	Root() (File, error)
+}
+
+// File is one file in a Tree, Entry a name in a directory and Stream the content of a
+// file. Package overlay describes them: it lays a writable tree over such files.
 type (
-	Tree   = overlay.Lower
 	File   = overlay.File
 	Entry  = overlay.Entry
 	Stream = overlay.Stream
 )
 
 // CimTree returns the tree of a CimFS image, which must stay open.
-func CimTree(im *cimfs.Image) Tree { return overlay.CimLower(im) }
+func CimTree(im *cimfs.Image) overlay.Lower { return overlay.CimLower(im) }
 
 // EmptyTree returns a tree with nothing in its root.
-func EmptyTree() Tree { return overlay.NoLower() }
+func EmptyTree() overlay.Lower { return overlay.NoLower() }

@@ -49,7 +49,7 @@ func Merge(out, base string, deltas ...string) (err error) {
 	if err != nil {
 		return err
 	}
-	err = merged.Save(out, nil)
+	err = merged.Store(out, nil)
 	return errors.Join(err, merged.Close())
 }
 

@@ -78,6 +78,8 @@ func newDestination(ref Reference, o *options) (destination, error) {
 			return nil, err
 		}
 		return &registryDestination{r}, nil
+	case Containerd:
+		return &containerdDestination{ref, o}, nil
 	}
 	return nil, fmt.Errorf("%w: transport %.40q", ErrReference, ref.Transport)
 }

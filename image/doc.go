@@ -22,6 +22,7 @@
 //	oci-archive:FILE[:TAG]      the same in a tar
 //	docker-archive:FILE[:NAME]  what docker save writes
 //	docker://NAME, or NAME      a registry
+//	containerd:[NAMESPACE/]NAME the content store of a containerd
 //
 // [Open] chooses one image from what such a reference names. Documents are verified
 // when they are read, layers while they are read: a [layer.Reader] from this package

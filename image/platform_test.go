@@ -85,12 +85,22 @@ func TestParseReference(t *testing.T) {
 		{"docker://mcr.microsoft.com/windows/nanoserver:ltsc2022", Reference{Registry, "mcr.microsoft.com/windows/nanoserver:ltsc2022", ""}},
 		{"localhost:5000/a/b:c", Reference{Registry, "localhost:5000/a/b:c", ""}},
 		{"nanoserver", Reference{Registry, "nanoserver", ""}},
+		{"containerd:docker.io/library/x:v1", Reference{Containerd, "docker.io/library/x:v1", ""}},
+		{"containerd:k8s.io/docker.io/library/x:v1", Reference{Containerd, "docker.io/library/x:v1", "k8s.io"}},
+		{"containerd:moby/example.com/x:v1", Reference{Containerd, "example.com/x:v1", "moby"}},
+		{"containerd:moby/app:v1", Reference{Containerd, "app:v1", "moby"}},
+		{"containerd:example.com/app:v1", Reference{Containerd, "example.com/app:v1", ""}},
+		{"containerd:localhost:5000/app:v1", Reference{Containerd, "localhost:5000/app:v1", ""}},
+		{"containerd:default/localhost/app@sha256:x", Reference{Containerd, "localhost/app@sha256:x", "default"}},
+		{"containerd:app", Reference{Containerd, "app", ""}},
 	} {
 		if got, err := ParseReference(c.text); err != nil || got != c.want {
 			t.Errorf("ParseReference(%q) = %+v, %v", c.text, got, err)
+		} else if again, err := ParseReference(got.String()); err != nil || again != got {
+			t.Errorf("%q prints as %q, which is %+v, %v", c.text, got, again, err)
 		}
 	}
-	for _, bad := range []string{"", "oci:", "oci-archive:", "docker://", "UPPER/case:x", "tar:x", "wclayer:x", "cim:x", "a b", "containerd:x"} {
+	for _, bad := range []string{"", "oci:", "oci-archive:", "docker://", "UPPER/case:x", "tar:x", "wclayer:x", "cim:x", "a b", "containerd:", "containers-storage:x"} {
 		if got, err := ParseReference(bad); !errors.Is(err, ErrReference) {
 			t.Errorf("ParseReference(%q) = %+v, %v", bad, got, err)
 		}

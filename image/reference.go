@@ -16,18 +16,22 @@ const (
 	OCIArchive    Transport = "oci-archive"
 	DockerArchive Transport = "docker-archive"
 	Registry      Transport = "docker"
+	Containerd    Transport = "containerd"
 )
 
 // Reference is a parsed image reference.
 type Reference struct {
 	Transport Transport
-	Path      string // file or folder; the full name for a registry
-	Name      string // tag of an OCI layout, name in a docker archive; may be empty
+	Path      string // file or folder; the full name for a registry or containerd
+	Name      string // tag of an OCI layout, name in a docker archive, namespace in containerd; may be empty
 }
 
 // String formats as ParseReference reads.
 func (r Reference) String() string {
 	s := string(r.Transport) + ":" + r.Path
+	if r.Transport == Containerd && r.Name != "" {
+		return string(r.Transport) + ":" + r.Name + "/" + r.Path
+	}
 	if r.Transport == Registry {
 		s = "docker://" + r.Path
 	}
@@ -39,7 +43,7 @@ func (r Reference) String() string {
 
 // layerSchemes begin references to single layers, which would otherwise be taken
 // for names in a registry.
-var layerSchemes = []string{"tar:", "wclayer:", "cim:", "dir:", "docker-daemon:", "containers-storage:", "containerd:"}
+var layerSchemes = []string{"tar:", "wclayer:", "cim:", "dir:", "docker-daemon:", "containers-storage:"}
 
 // ParseReference reads an image reference. The words are those of skopeo.
 func ParseReference(s string) (Reference, error) {
@@ -52,6 +56,13 @@ func ParseReference(s string) (Reference, error) {
 		r.Path, r.Name = cutPath(rest)
 		if r.Path == "" {
 			return Reference{}, fmt.Errorf("%w: %.200q has no path", ErrReference, s)
+		}
+		return r, nil
+	}
+	if rest, ok := strings.CutPrefix(s, string(Containerd)+":"); ok {
+		r := Reference{Transport: Containerd}
+		if r.Name, r.Path = cutNamespace(rest); r.Path == "" {
+			return Reference{}, fmt.Errorf("%w: %.200q has no name", ErrReference, s)
 		}
 		return r, nil
 	}

@@ -31,6 +31,19 @@ type options struct {
 	force     bool
 	limits    layer.Limits
 	progress  func(*Layer) (func(int64), func())
+
+	containerd string // socket
+
+	hook func(op, name string) error // fails operations on the host in tests
+}
+
+// step is called before every operation on the host of Unpack and UnpackStore that
+// is not the layer writer's.
+func (o *options) step(op, name string) error {
+	if o.hook == nil {
+		return nil
+	}
+	return o.hook(op, name)
 }
 
 // Option configures Open and Copy.
@@ -84,6 +97,8 @@ func openSource(ctx context.Context, ref Reference, o *options) (source, error) 
 		return openDockerArchive(ctx, ref, o)
 	case Registry:
 		return openRegistry(ref, o)
+	case Containerd:
+		return openContainerd(ctx, ref, o)
 	}
 	return nil, fmt.Errorf("%w: transport %.40q", ErrReference, ref.Transport)
 }

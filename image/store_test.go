@@ -192,6 +192,26 @@ func TestUnpackStore(t *testing.T) {
 	}
 }
 
+// A layer may spell a directory of its parents in another case, as often as it likes.
+func TestUnpackStoreOtherCase(t *testing.T) {
+	app := []entry{{kind: layer.Dir, path: `FILES`}, {kind: layer.File, path: `FILES\a`, data: "a"}, {kind: layer.Dir, path: `FILES`}}
+	img := openLayout(t, layout(t, gzipped(hiveEntries(t), app)(t)))
+	store := openStore(t, t.TempDir())
+	done, err := img.UnpackStore(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, store, done)
+	im, err := store.Open(string(done[1].ChainID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := treeOf(t, cimlayer.NewImageReader(im))
+	if f := tree[winfs.Fold(`Files\a`)]; f == nil || f.data != "a" {
+		t.Errorf("%+v", f)
+	}
+}
+
 // Several goroutines stand for several processes: locks are of open files, not of
 // processes.
 func TestUnpackStoreTogether(t *testing.T) {

@@ -38,6 +38,7 @@ type checker struct {
 	owned []uint64 // cells that something points at
 	cut   []uint64 // one bit per page of bins that are cut into cells properly
 	refs  map[uint32]uint32
+	empty []uint32 // cells in use that values without data point at
 }
 
 func newChecker(h *Hive) *checker {
@@ -466,7 +467,7 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 	if size == 0 {
 		// Some versions of Windows keep a cell for data that has become empty.
 		if off != nilCell && off&7 == 0 && uint64(off)+8 <= uint64(len(c.v.bins)) && hasBit(c.alloc, off) {
-			setBit(c.owned, off)
+			c.empty = append(c.empty, off)
 		}
 		return
 	}
@@ -563,6 +564,9 @@ func (c *checker) ring() {
 
 // leaks lists cells in use that nothing points at, and what points into cells.
 func (c *checker) leaks() {
+	for _, off := range c.empty {
+		setBit(c.owned, off)
+	}
 	for i, w := range c.alloc {
 		for w &^= c.owned[i]; w != 0; w &= w - 1 {
 			off := uint32(i*64+trailing(w)) * 8

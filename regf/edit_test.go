@@ -545,3 +545,90 @@ func TestDirtyHiveIsRefused(t *testing.T) {
 		t.Error("edited hive is dirty", err)
 	}
 }
+
+// Values whose data has become empty may keep its cell. Whatever happens to them,
+// the cell goes with the last of them, and one that is another's stays.
+func TestEditOfValuesThatKeepACell(t *testing.T) {
+	made := func(empty ...string) *Hive {
+		h := New(&Options{Clock: func() winfs.Filetime { return 1 }})
+		for _, p := range []string{`a\b`, `c`} {
+			k, err := h.CreatePath(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range []string{"x", "y", "z"} {
+				if err := k.SetValue(v, RegBinary, []byte("data of "+p+v)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		cells := map[string][]byte{}
+		for k, err := range h.Root().Walk() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for v := range k.Values() {
+				b, err := v.node()
+				if err != nil {
+					t.Fatal(err)
+				}
+				cells[k.Path()+`\`+v.Name()] = b
+			}
+		}
+		for i := 0; i < len(empty); i += 2 {
+			put32(cells[empty[i]][vkDataSize:], 0)
+			put32(cells[empty[i]][vkData:], u32(cells[empty[i+1]][vkData:]))
+		}
+		return h
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := func(h *Hive, path string) Key {
+		k, err := h.Key(path)
+		must(err)
+		return k
+	}
+	edits := map[string]func(h *Hive){
+		"delete the value":  func(h *Hive) { must(key(h, `a\b`).DeleteValue("x")) },
+		"set it, inline":    func(h *Hive) { must(key(h, `a\b`).SetValue("x", RegDword, []byte{1, 2, 3, 4})) },
+		"set it":            func(h *Hive) { must(key(h, `a\b`).SetValue("x", RegBinary, []byte("a longer datum than before"))) },
+		"delete the key":    func(h *Hive) { must(key(h, `a\b`).Delete()) },
+		"delete the tree":   func(h *Hive) { must(key(h, `a`).DeleteTree()) },
+		"delete everything": func(h *Hive) { must(key(h, `a`).DeleteTree()); must(key(h, `c`).DeleteTree()) },
+	}
+	for name, edit := range edits {
+		for _, empty := range [][]string{
+			{`a\b\x`, `a\b\x`},                   // its own cell
+			{`a\b\x`, `a\b\x`, `c\y`, `a\b\x`},   // one cell of two
+			{`a\b\x`, `a\b\x`, `a\b\y`, `a\b\x`}, // the same in one key, where that of y leaks
+			{`a\b\x`, `a\b\x`, `a\b\z`, `a\b\z`}, // a cell each
+			{`a\b\x`, `a\b\x`, `c\x`, `c\x`},     // in two keys
+			{`a\b\z`, `a\b\z`, `a\b\x`, `a\b\z`}, // the last one first
+			{`a\b\x`, `a\b\x`, `a\b\x`, `c\x`},   // the cell of another, which has data
+			{`a\b\x`, `a\b\x`, `a\b\x`, `a\b\z`}, // that of a neighbour
+			{`c\x`, `c\x`, `c\y`, `a\b\x`},       // an empty one points at data
+		} {
+			h := made(empty...)
+			leaks := len(h.Check())
+			edit(h)
+			for _, v := range []string{"x", "y", "z"} {
+				c, err := h.Key(`c`)
+				if err != nil {
+					break // deleted
+				}
+				v, err := c.Value(v)
+				must(err)
+				if d, err := v.Data(); err != nil || len(d) > 0 && string(d) != `data of c`+v.Name() {
+					t.Errorf("%s, %v: %s is %q, %v", name, empty, v.Name(), d, err)
+				}
+			}
+			if f := h.Check(); len(f) > leaks {
+				t.Errorf("%s, %v: %v", name, empty, f)
+			}
+		}
+	}
+}

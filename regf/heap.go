@@ -14,7 +14,12 @@ type editor struct {
 	// free holds candidates by size: list i < linearLists has cells of 8*i bytes, the
 	// others cells by powers of two. An entry is a hint: it counts only if a free
 	// cell of that list still begins there, so that merging need not search lists.
-	free [linearLists + 24][]uint32
+	free   [linearLists + 24][]uint32
+	filled [(linearLists + 24 + 63) / 64]uint64 // one bit per list that has entries
+
+	// emptied holds the cells that belong to values without data and to nothing else,
+	// nil until such a value goes for the first time.
+	emptied map[uint32]struct{}
 
 	secs    map[string]uint32 // descriptor to cell, nil until needed
 	counted bool              // reference counts were verified
@@ -46,6 +51,15 @@ func (h *Hive) begin() error {
 	if err := h.loadAll(); err != nil {
 		return err
 	}
+	if h.lazy != nil && h.unmap != nil {
+		// All is in memory. An open file could not be replaced by the edited hive on
+		// systems that have no mapping here, which are those that refuse that.
+		release := h.unmap
+		h.unmap = nil
+		if err := release(); err != nil {
+			return err
+		}
+	}
 	h.lazy = nil
 	if !h.owned {
 		h.adopt(append([]byte(nil), h.data[:baseSize+len(h.bins)]...), len(h.bins))
@@ -54,6 +68,24 @@ func (h *Hive) begin() error {
 	pages := len(h.bins) / pageSize
 	e := &editor{starts: make([]uint64, (len(h.bins)/8+63)/64), known: make([]uint64, (pages+63)/64), changed: true}
 	h.edit = e
+	clear(h.seen) // cells are held to more from here on, see proper
+	return nil
+}
+
+// proper verifies that a cell in use begins where its bin is cut into cells. In a
+// hive that is edited no other is read, whatever the mode: what is written to a
+// cell inside another would change the size of a third.
+func (e *editor) proper(h *Hive, off uint32) error {
+	bin, _, ok := h.bin(off / pageSize)
+	if !ok {
+		return faultf("bin-header", off&^(pageSize-1), "no bin header covers this page; repair the hive before editing it")
+	}
+	if _, _, err := e.read(h, bin); err != nil {
+		return err
+	}
+	if !e.begins(off) {
+		return faultf("cell-overlap", off, "cell begins inside another cell; repair the hive before editing it")
+	}
 	return nil
 }
 
@@ -66,9 +98,29 @@ func (h *Hive) adopt(data []byte, bins int) {
 func (e *editor) mark(off uint32)           { e.starts[off>>9] |= 1 << (off >> 3 & 63) }
 func (e *editor) unmark(off uint32)         { e.starts[off>>9] &^= 1 << (off >> 3 & 63) }
 func (e *editor) begins(off uint32) bool    { return e.starts[off>>9]>>(off>>3&63)&1 != 0 }
-func (e *editor) offer(off, size uint32)    { l := freeList(size); e.free[l] = append(e.free[l], off) }
 func (h *Hive) rawSize(off uint32) int32    { return int32(u32(h.bins[off:])) }
 func (h *Hive) setSize(off uint32, n int32) { put32(h.bins[off:], uint32(n)) }
+
+// offer puts a free cell on its list.
+func (e *editor) offer(off, size uint32) {
+	l := freeList(size)
+	e.free[l] = append(e.free[l], off)
+	e.filled[l/64] |= 1 << (l % 64)
+}
+
+// nextFilled returns the first list from l on that has entries, or -1.
+func (e *editor) nextFilled(l int) int {
+	for i := l / 64; i < len(e.filled); i++ {
+		w := e.filled[i]
+		if i == l/64 {
+			w &= ^uint64(0) << (l % 64)
+		}
+		if w != 0 {
+			return 64*i + bits.TrailingZeros64(w)
+		}
+	}
+	return -1
+}
 
 // read notes the cells of a bin, merges free neighbours and refuses what is not
 // cut into cells properly. It returns the end of the bin and the largest free cell.
@@ -154,12 +206,16 @@ func (e *editor) takeFree(h *Hive, size uint32) (uint32, bool) {
 		n := h.rawSize(off)
 		return n > 0 && freeList(uint32(n)) == list
 	}
-	for l := freeList(size); l < len(e.free); l++ {
+	for l := e.nextFilled(freeList(size)); l >= 0; l = e.nextFilled(l + 1) {
 		stack := e.free[l]
 		for len(stack) > 0 && !valid(stack[len(stack)-1], l) {
 			stack = stack[:len(stack)-1]
 		}
 		e.free[l] = stack
+		if len(stack) == 0 {
+			e.filled[l/64] &^= 1 << (l % 64)
+			continue
+		}
 		// In a list of mixed sizes the first that is large enough among the newest.
 		for i := len(stack) - 1; i >= 0 && i >= len(stack)-64; i-- {
 			off := stack[i]
@@ -209,7 +265,11 @@ func (h *Hive) addBin(size uint32) (uint32, error) {
 	total := int(old + add)
 	data := h.data[:baseSize+int(old)] // what follows the bins is left behind
 	if cap(data) < baseSize+total || h.unmap != nil && !h.grown {
-		bigger := make([]byte, baseSize+total, baseSize+total+total/8+1<<16)
+		room := total / 8
+		if h.grown { // it is being filled, so that a small one may grow faster
+			room = min(total/2, room+4<<20)
+		}
+		bigger := make([]byte, baseSize+total, baseSize+total+room+1<<16)
 		copy(bigger, data)
 		data = bigger
 		h.grown = true // the mapping stays until Close: data that was handed out points into it

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"errors"
 	"slices"
 )
 
@@ -49,7 +50,8 @@ type MergeOptions struct {
 // Layers of versions below 1.6 have no layer semantics and are merged by name.
 // Merging a single layer drops its layer semantics; merging none is ErrInvalid.
 // The layers are only read and may be closed before the result. Save the result
-// with [Hive.Store], because it is compact already.
+// with [Hive.Store], because it is compact already: [Hive.Compact] gives the same
+// bytes.
 func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	if opt == nil {
 		opt = &MergeOptions{}
@@ -77,20 +79,28 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 		}
 		size += len(h.bins)
 	}
-	m := &merger{treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size), opt: *opt}
-	stack := make([]Key, len(layers)) // topmost first
-	for i, h := range layers {
+	for _, h := range layers {
 		if err := h.loadAll(); err != nil {
 			return fail(err)
 		}
-		root := h.Root()
-		if !root.Valid() {
+		if !h.Root().Valid() {
 			return fail(faultf("root", h.root, "hive has no root key"))
 		}
-		stack[len(layers)-1-i] = root.Traverse()
 	}
-	if err := m.run(stack); err != nil {
-		return fail(err)
+	m := &merger{opt: *opt}
+	// What the survey says is right wherever no cell is shared. Else all is done again
+	// with the descriptors that the first attempt found.
+	first := m.survey(layers)
+	for range 2 {
+		m.treeWriter = newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size)
+		m.fresh, m.first = true, first
+		if err := m.run(layers); err != nil {
+			return fail(err)
+		}
+		var same bool
+		if first, same = m.inUse(); same {
+			break
+		}
 	}
 	h, err := OpenBytes(m.image(), &Options{})
 	if err != nil {
@@ -103,6 +113,7 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 type merger struct {
 	*treeWriter
 	opt   MergeOptions
+	found *descriptorSurvey // nothing is written, descriptors are looked for
 	queue []mergePending
 	kids  []Key
 	vals  []outValue
@@ -153,7 +164,79 @@ func (m *merger) plan(nodes []Key, sealed bool) (mergePending, bool) {
 	return p, true
 }
 
-func (m *merger) run(stack []Key) error {
+// descriptorSurvey collects descriptors in the order in which keys use them.
+type descriptorSurvey struct {
+	list   [][]byte
+	seen   map[string]struct{}
+	cells  map[*Hive]map[uint32]struct{}
+	last   Key
+	lastSK uint32
+	all    int // descriptors in the rings of all layers, none twice; -1 if not known
+}
+
+// survey finds the descriptors of the merged keys in the order of their first use,
+// because they come before what uses them in the order that offreg writes. It
+// ends as soon as it has seen all that there are. Faults are left for who writes.
+func (m *merger) survey(layers []*Hive) [][]byte {
+	s := &descriptorSurvey{seen: map[string]struct{}{}, cells: map[*Hive]map[uint32]struct{}{}}
+	for _, h := range layers {
+		ring, err := h.ringCells()
+		if err != nil {
+			s.all = -1
+			break
+		}
+		for _, off := range ring {
+			if sd, err := h.sk(off); err == nil {
+				s.seen[string(sd)] = struct{}{}
+			}
+		}
+	}
+	if s.all == 0 {
+		s.all = len(s.seen)
+	}
+	clear(s.seen)
+	m.found = s
+	_ = m.run(layers)
+	m.found = nil
+	return s.list
+}
+
+// add notes the descriptor of a key and reports whether more may come.
+func (s *descriptorSurvey) add(k Key) (more bool) {
+	off := k.SecurityCell()
+	if s.last.h == k.h && s.lastSK == off {
+		return true
+	}
+	s.last, s.lastSK = k, off
+	cells := s.cells[k.h]
+	if cells == nil {
+		cells = map[uint32]struct{}{}
+		s.cells[k.h] = cells
+	}
+	if _, ok := cells[off]; ok {
+		return true
+	}
+	cells[off] = struct{}{}
+	sd, err := descriptorOf(k)
+	if err != nil {
+		return false
+	}
+	if _, ok := s.seen[string(sd)]; !ok {
+		s.seen[string(sd)] = struct{}{}
+		s.list = append(s.list, sd)
+	}
+	return len(s.list) != s.all
+}
+
+// errSurveyed ends a survey early.
+var errSurveyed = errors.New("all descriptors were seen")
+
+func (m *merger) run(layers []*Hive) error {
+	stack := make([]Key, len(layers)) // topmost first
+	for i, h := range layers {
+		stack[len(layers)-1-i] = h.Root().Traverse()
+	}
+	m.queue = m.queue[:0]
 	root, exists := m.plan(stack, !m.opt.Fold)
 	if !exists || root.layer == LayerTombstone {
 		return faultf("root-tombstone", stack[0].off, "the root of a layer is a tombstone")
@@ -183,6 +266,9 @@ func (m *merger) key(p *mergePending) error {
 	if nodes == nil {
 		nodes = []Key{p.one}
 	}
+	if m.found != nil {
+		return m.look(p.layer, nodes, sealed)
+	}
 	out := outKey{from: nodes[0]}
 	if p.layer == LayerTombstone {
 		out.layer = byte(LayerTombstone)
@@ -198,15 +284,29 @@ func (m *merger) key(p *mergePending) error {
 	}
 	// p is not used from here on: the queue moves when it grows.
 	first := len(m.queue)
-	if len(nodes) == 1 {
-		err = m.singleKids(nodes[0], sealed)
-	} else {
-		err = m.unitedKids(nodes, sealed)
-	}
-	if err != nil {
+	if err := m.queueKids(nodes, sealed); err != nil {
 		return err
 	}
 	return m.list(nk, len(m.queue)-first, func(i int, s slotAt) { m.queue[first+i].at = s })
+}
+
+// look is key in a survey.
+func (m *merger) look(layer Layer, nodes []Key, sealed bool) error {
+	if !m.found.add(nodes[0]) {
+		return errSurveyed
+	}
+	if layer == LayerTombstone {
+		return nil
+	}
+	return m.queueKids(nodes, sealed)
+}
+
+// queueKids queues the subkeys of the nodes of one key.
+func (m *merger) queueKids(nodes []Key, sealed bool) error {
+	if len(nodes) == 1 {
+		return m.singleKids(nodes[0], sealed)
+	}
+	return m.unitedKids(nodes, sealed)
 }
 
 // describe finds values, class, time and layer byte of a merged key.

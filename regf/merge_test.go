@@ -16,6 +16,12 @@ func merged(t testing.TB, opt *MergeOptions, layers ...*Hive) *Hive {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, bench := t.(*testing.B); bench {
+		return h
+	}
+	if b, err := h.Compact(nil); err != nil || !bytes.Equal(b, h.data) {
+		t.Fatalf("the result is not compact: %v", err)
+	}
 	return h
 }
 
@@ -409,6 +415,9 @@ func FuzzMerge(f *testing.F) {
 		}
 		if _, _, err := count(h); err != nil {
 			t.Fatalf("the result is damaged: %v", err)
+		}
+		if b, err := h.Compact(nil); err != nil || !bytes.Equal(b, h.data) {
+			t.Fatalf("the result is not compact: %v", err)
 		}
 		if d, err := Diff(ha, hb, nil); err == nil {
 			if _, _, err := count(d); err != nil {

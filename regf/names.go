@@ -185,6 +185,13 @@ func hintStored(name []byte, latin bool) uint32 {
 // encodeName returns the bytes that are stored for a name and whether they are
 // Latin-1, as they are whenever that is possible.
 func encodeName(name string) (b []byte, latin bool) {
+	latin = true
+	for i := range len(name) {
+		latin = latin && name[i] < utf8.RuneSelf
+	}
+	if latin {
+		return []byte(name), true
+	}
 	units := winfs.AppendUTF16(make([]uint16, 0, len(name)), name)
 	latin = true
 	for _, u := range units {

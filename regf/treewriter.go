@@ -5,15 +5,17 @@ import (
 )
 
 // treeWriter writes a hive whose keys come from other hives, level by level, with
-// the allocator of the compacting save. Descriptors are written at their first
-// use, each once.
+// the allocator of the compacting save. Descriptors are each written once: those
+// that are known before after the root, the others at their first use.
 type treeWriter struct {
 	*compactor
 	minor   int
 	layered bool // layer bytes and value tombstones have a meaning in the result
 	root    uint32
+	first   [][]byte                 // descriptors to write after the root
 	skOf    map[*Hive]map[uint32]int // source cell to index in sks
 	skBytes map[string]int           // descriptor to index in sks
+	used    []int                    // sks in the order of their first use
 	lastSK  struct {
 		h     *Hive
 		src   uint32
@@ -115,6 +117,11 @@ func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
 		raiseName(w.at(at.parent), 2*unitsOf(name, latin))
 	} else {
 		w.root = nk
+		for _, sd := range w.first {
+			if _, err := w.newDescriptor(sd); err != nil {
+				return 0, err
+			}
+		}
 	}
 	if err := w.secure(nk, k.from); err != nil {
 		return 0, err
@@ -168,7 +175,9 @@ func (w *treeWriter) secure(nk uint32, from Key) error {
 		w.lastSK.h, w.lastSK.src, w.lastSK.index = from.h, src, i
 	}
 	s := &w.sks[w.lastSK.index]
-	s.refs++
+	if s.refs++; s.refs == 1 {
+		w.used = append(w.used, w.lastSK.index)
+	}
 	put32(w.at(nk)[nkSecurity:], s.off)
 	return nil
 }
@@ -182,26 +191,48 @@ func (w *treeWriter) descriptor(from Key, src uint32) (int, error) {
 	if i, ok := known[src]; ok {
 		return i, nil
 	}
-	sd, err := from.Security()
+	sd, err := descriptorOf(from)
 	if err != nil {
-		if from.h.mode == Strict {
-			return 0, err
-		}
-		// In the tolerant modes a descriptor that cannot be read becomes the default.
-		sd = defaultSecurity()
+		return 0, err
 	}
 	i, ok := w.skBytes[string(sd)]
 	if !ok {
-		off, err := w.sk(0, sd)
-		if err != nil {
+		if i, err = w.newDescriptor(sd); err != nil {
 			return 0, err
 		}
-		i = len(w.sks)
-		w.sks = append(w.sks, skEntry{src: src, off: off})
-		w.skBytes[string(sd)] = i
 	}
 	known[src] = i
 	return i, nil
+}
+
+// descriptorOf returns the descriptor of a key. In the tolerant modes one that
+// cannot be read becomes the default.
+func descriptorOf(k Key) ([]byte, error) {
+	sd, err := k.Security()
+	if err != nil && k.h.mode != Strict {
+		return defaultSecurity(), nil
+	}
+	return sd, err
+}
+
+func (w *treeWriter) newDescriptor(sd []byte) (int, error) {
+	off, err := w.sk(0, sd)
+	i := len(w.sks)
+	w.sks = append(w.sks, skEntry{off: off})
+	w.skBytes[string(sd)] = i
+	return i, err
+}
+
+// inUse returns the descriptors that keys use, in the order of their first use, and
+// whether that is what stands after the root.
+func (w *treeWriter) inUse() (list [][]byte, same bool) {
+	same = len(w.used) == len(w.sks) && len(w.used) == len(w.first)
+	for n, i := range w.used {
+		same = same && n == i
+		b := w.at(w.sks[i].off)
+		list = append(list, b[skBytes:skBytes+u32(b[skLen:])])
+	}
+	return list, same
 }
 
 // values writes a list of values, each followed by its data.

@@ -112,7 +112,11 @@ func DecodeUTF16LE(b []byte) string {
 
 // AppendUTF16 appends the units of a WTF-8 string to dst.
 func AppendUTF16(dst []uint16, s string) []uint16 {
-	r := unitReader{s: s}
+	n := asciiLen(s)
+	for i := range n { // nearly all names are ASCII to the end
+		dst = append(dst, uint16(s[i]))
+	}
+	r := unitReader{s: s[n:]}
 	for u, ok := r.next(); ok; u, ok = r.next() {
 		dst = append(dst, u)
 	}
@@ -122,11 +126,25 @@ func AppendUTF16(dst []uint16, s string) []uint16 {
 // AppendUTF16LE appends the units of a WTF-8 string to dst as little-endian
 // bytes, without a terminator.
 func AppendUTF16LE(dst []byte, s string) []byte {
-	r := unitReader{s: s}
+	n := asciiLen(s)
+	for i := range n {
+		dst = append(dst, s[i], 0)
+	}
+	r := unitReader{s: s[n:]}
 	for u, ok := r.next(); ok; u, ok = r.next() {
 		dst = append(dst, byte(u), byte(u>>8))
 	}
 	return dst
+}
+
+// asciiLen returns the number of bytes before the first that is not ASCII.
+func asciiLen(s string) int {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // UTF16Len returns the number of UTF-16 units in a WTF-8 string, which is what
@@ -148,6 +166,7 @@ func UTF16Len(s string) int {
 // units. A surrogate pair written as two three-byte halves is not: it would be a
 // second spelling of one name.
 func ValidWTF8(s string) bool {
+	s = s[asciiLen(s):]
 	afterHigh := false
 	for len(s) > 0 {
 		if s[0] < utf8.RuneSelf {

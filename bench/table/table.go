@@ -39,6 +39,9 @@ type Case struct {
 	Command func() (*exec.Cmd, error)
 	// Before and After, if set, prepare and clean up each run; they are not timed.
 	Before, After func() error
+	// Servers, if set, tells how much processor time processes have spent so far that
+	// work for the case besides its command.
+	Servers func() (time.Duration, error)
 	// OKStatus lists exit statuses besides 0 that mean success (reged exits 2).
 	OKStatus []int
 	// Skip, if not empty, says why the case cannot run here; it is printed.
@@ -120,6 +123,12 @@ func once(c *Case) (wall, cpu time.Duration, kib int64, err error) {
 	if err != nil {
 		return 0, 0, 0, err
 	}
+	var served time.Duration
+	if c.Servers != nil {
+		if served, err = c.Servers(); err != nil {
+			return 0, 0, 0, err
+		}
+	}
 	var stderr strings.Builder
 	if cmd.Stderr == nil {
 		cmd.Stderr = &stderr
@@ -136,6 +145,13 @@ func once(c *Case) (wall, cpu time.Duration, kib int64, err error) {
 		return 0, 0, 0, fmt.Errorf("%w: %s", err, text[:min(len(text), 2000)])
 	}
 	cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if c.Servers != nil {
+		after, err := c.Servers()
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		cpu += after - served
+	}
 	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		kib = u.Maxrss
 	}

@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"winsec", "backup"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
-	{"hives", "internal/testenv", "internal/atomicfile"},
+	{"hives", "internal/testenv", "internal/atomicfile", "internal/containerd"},
 	{"wintar", "wclayer", "internal/plaindir"},
 	{"cimlayer", "overlay"},
 	{"fusefs"},

@@ -15,17 +15,20 @@ type imageFlags struct {
 	platform  string
 	plainHTTP bool
 	foreign   bool
+
+	containerd string
 }
 
 func (f *imageFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index what this host runs, `windows(10.0.20348)/amd64`")
 	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "speak HTTP with registries")
 	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "get foreign layers from the URLs that a file names")
+	addContainerd(cmd, &f.containerd)
 }
 
 // options turns the flags into those of package image.
 func (f *imageFlags) options(c *console) ([]image.Option, error) {
-	opts := []image.Option{image.WithLimits(c.limits)}
+	opts := []image.Option{image.WithLimits(c.limits), image.WithContainerd(f.containerd)}
 	if f.platform != "" {
 		p, err := image.ParsePlatform(f.platform)
 		if err != nil {

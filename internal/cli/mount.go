@@ -3,132 +3,237 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
 
-	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/fusefs"
+	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
 
 func newMountCommand(c *console) *cobra.Command {
 	var flags contentFlags
+	var store string
 	cmd := &cobra.Command{
 		Use:   "mount IMAGE|LAYER DIR",
 		Short: "Show an image or a layer as a read-only file system",
 		Long: `Show an image as a container would see it, or a single layer, at the directory DIR,
 until Ctrl-C or until somebody unmounts it. Needs FUSE: Linux, or macOS with macFUSE.
 
-A CimFS image is served from where it is. Anything else is converted to one first, in
-a temporary folder, which takes as much room as its files.
+An image is unpacked to a store of CimFS images first, its registry hives merged into
+Hives. The store is a temporary one, or with --store DIR one that stays, as "unpack"
+makes it: then a second mount begins at once. A cim: is served from where it is. A tar:
+or wclayer: is copied to a temporary file. A layer that is not a base shows what it adds,
+without whiteouts; --parent names the layers below it, and the merged tree is shown.
 
-Names are found without regard to case. Descriptors, attributes, times and reparse
-data are extended attributes under the names of ntfs-3g, system.ntfs_acl and so on;
-alternate streams are user.NAME.
+What is seen:
+  names               found in any case, listed as they are spelled
+  symbolic links      and junctions lead where they lead in the container, never out
+  system.ntfs_acl     security descriptor, and as further extended attributes of the
+                      names that ntfs-3g uses: system.ntfs_attrib, system.ntfs_times,
+                      system.ntfs_crtime, system.ntfs_reparse_data, system.ntfs_ea
+  user.NAME           alternate streams, up to 64 KiB
+  stat                size, last write, access and change time, number of names, and
+                      the same inode number under each name
 
 ` + referenceHelp,
+		Example: `  mullion mount oci-archive:hello.tar /mnt
+  mullion mount --store layers mcr.microsoft.com/windows/nanoserver:ltsc2022 /mnt
+  mullion mount --parent tar:base.tar.gz tar:app.tar.gz /mnt
+  getfattr -e hex -n system.ntfs_acl /mnt/Files/Windows`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			im, done, err := flags.openImageTree(cmd.Context(), c, args[0])
+			if err := checkMountPoint(args[1]); err != nil {
+				return err
+			}
+			tree, done, err := flags.openMountable(cmd.Context(), c, args[0], store)
 			if err != nil {
 				return err
 			}
-			return errors.Join(c.serveTree(cmd.Context(), im, args[0], args[1]), im.Close(), done())
+			return errors.Join(c.serveTree(cmd.Context(), tree, args[0], args[1]), done())
 		},
 	}
 	flags.add(cmd)
 	flags.options.addParents(cmd)
+	cmd.Flags().StringVar(&store, "store", "", "keep the layers of an image in the store `DIR`")
 	return cmd
 }
 
-// serveTree mounts and waits.
-func (c *console) serveTree(ctx context.Context, im *cimfs.Image, name, dir string) error {
-	s, err := fusefs.Mount(dir, fusefs.CimTree(im), &fusefs.Options{
-		Name: name, Log: slog.New(slog.NewTextHandler(c.err, nil)),
-	})
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = hintf(plain(err), "the directory must exist")
-		}
-		return about(dir, plain(err))
+// checkMountPoint fails before anything has been unpacked.
+func checkMountPoint(dir string) error {
+	if !fusefs.Supported {
+		return hintf(fusefs.ErrUnsupported, "unpack makes files of an image, ls and cat read it where it is")
 	}
-	c.stopProgress()
-	c.notef("mounted at %s", dir)
-	stop := context.AfterFunc(ctx, func() {
-		// Busy: the file system goes on until its users have gone.
-		if err := s.Unmount(); err != nil {
-			c.printWarning(err)
-		}
-	})
-	defer stop()
-	s.Wait()
+	st, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return about(dir, hintf(plain(err), "the directory must exist"))
+	case err != nil:
+		return about(dir, plain(err))
+	case !st.IsDir():
+		return about(dir, hintf(errors.New("not a directory"), "name an empty directory"))
+	}
 	return nil
 }
 
-// openImageTree opens what a reference names as a CimFS image. The function removes
-// the temporary one, if one was made.
-func (f *contentFlags) openImageTree(ctx context.Context, c *console, text string) (*cimfs.Image, func() error, error) {
-	if ref, ok := parseLayerRef(text); ok && ref.format == cimFormat {
-		im, err := openCIM(ref.name)
-		return im, func() error { return nil }, err
+// serveTree mounts and waits until the tree has been unmounted.
+func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir string) error {
+	s, err := fusefs.Mount(dir, tree, &fusefs.Options{
+		Name: name, Log: slog.New(slog.NewTextHandler(c.err, nil)),
+	})
+	if err != nil {
+		return about(dir, hintf(plain(err), "FUSE is needed: /dev/fuse, and fusermount3 unless root mounts"))
 	}
-	source, done, err := f.openLayer(ctx, c, text)
-	if err == nil && source == nil {
-		var view *layer.View
-		if view, done, err = f.openView(ctx, c, text); err == nil {
-			source = view.Source()
+	c.stopProgress()
+	if !c.quiet {
+		fmt.Fprintf(c.err, "%s is mounted at %s; Ctrl-C unmounts it\n", name, dir)
+	}
+	served := make(chan struct{})
+	go func() { s.Wait(); close(served) }()
+	select {
+	case <-served:
+		return nil
+	case <-ctx.Done():
+	}
+	// While a program uses the file system it goes on, and is asked again. A second
+	// Ctrl-C takes it away from them: what is left open gives errors.
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(again)
+	for told := false; ; told = true {
+		err := s.Unmount()
+		if err != nil && !told {
+			c.printWarning(fmt.Errorf("%s is in use: it is unmounted when nothing uses it any more, or at once after another Ctrl-C", dir))
+		}
+		select {
+		case <-served:
+			return nil
+		case <-again:
+			return about(dir, s.Detach())
+		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// openMountable opens what a reference names as a tree. The function gives back what it
+// took.
+func (f *contentFlags) openMountable(ctx context.Context, c *console, text, store string) (fusefs.Tree, func() error, error) {
+	ref, isLayer := parseLayerRef(text)
+	single := isLayer || f.layer >= 0
+	switch {
+	case store != "" && single:
+		return nil, nil, usagef("--store is for images")
+	case len(f.options.parents) > 0 && !isLayer:
+		return nil, nil, usagef("--parent is for layers, %s is an image", text)
+	case isLayer && ref.format == cimFormat:
+		im, err := openCIM(ref.name)
+		if err != nil {
+			return nil, nil, err
+		}
+		return fusefs.CimTree(im), im.Close, nil
+	case single:
+		return f.spoolLayer(ctx, c, text)
+	}
+	return f.storeImage(ctx, c, text, store)
+}
+
+// spoolLayer copies a layer, or what it makes with the layers below, to a temporary
+// file.
+func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) (_ fusefs.Tree, _ func() error, err error) {
+	source, done, err := f.openLayer(ctx, c, text)
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := os.MkdirTemp("", "mullion-mount-")
-	if err != nil {
-		return nil, nil, errors.Join(err, done())
+	defer func() { err = errors.Join(err, done()) }()
+	if len(f.options.parents) > 0 {
+		sources := []layer.Source{source} // immediate parent first
+		for _, p := range f.options.parents {
+			ref, err := mustLayerRef(p)
+			if err != nil {
+				return nil, nil, err
+			}
+			sources = append(sources, ref.source(ctx, c, &f.options))
+		}
+		slices.Reverse(sources) // base first
+		view, err := layer.Union(ctx, sources, layer.WithUnionLimits(c.limits))
+		if err != nil {
+			return nil, nil, err
+		}
+		defer func() { err = errors.Join(err, view.Close()) }()
+		source = view.Source()
 	}
-	im, err := convertToImage(ctx, source, dir)
-	if err = errors.Join(err, done()); err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return im, func() error { return os.RemoveAll(dir) }, nil
-}
-
-// convertToImage writes a layer as an image in a folder of its own. Whiteouts of a
-// single layer have no place in it and are left out.
-func convertToImage(ctx context.Context, source layer.Source, dir string) (*cimfs.Image, error) {
-	const name = "view.cim"
 	r, err := source.Open()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.Close()
-	w, err := cimfs.Create(dir, name, &cimfs.Options{PlainExecutables: true})
+	s, err := fusefs.NewSpool("")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	iw := cimlayer.NewImageWriter(w, nil, cimlayer.ImageOptions{Name: filepath.Join(dir, name), Lossy: func(string, string) {}})
-	defer iw.Close()
-	if _, err := layer.Copy(ctx, iw, withoutWhiteouts{r}); err != nil {
-		return nil, err
+	if _, err = layer.Copy(ctx, s, r, layer.WithLimits(c.limits)); err == nil {
+		err = s.Commit()
 	}
-	if err := iw.Commit(); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
 	}
-	return cimfs.Open(dir, name)
+	if n := s.Missing(); n > 0 {
+		c.warnf("%d hard links lead to files of layers below and are missing; --parent names those layers", n)
+	}
+	return s, s.Close, nil
 }
 
-// withoutWhiteouts is a layer seen by itself.
-type withoutWhiteouts struct{ layer.Reader }
-
-func (r withoutWhiteouts) Next() (*layer.Entry, error) {
-	for {
-		e, err := r.Reader.Next()
-		if err != nil || e.Kind != layer.Whiteout && e.Kind != layer.Opaque {
-			return e, err
-		}
+// storeImage unpacks an image to a store and opens its topmost layer, which shows all.
+// The temporary store is gone again before the function returns: the tree keeps its
+// files open, so that a process that is killed leaves none.
+func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir string) (_ fusefs.Tree, _ func() error, err error) {
+	img, err := f.image.open(ctx, c, text, c.layerProgress())
+	if err != nil {
+		return nil, nil, err
 	}
+	defer func() { err = errors.Join(err, img.Close()) }()
+	if len(img.Layers()) == 0 {
+		return nil, nil, errors.New("the image has no layers")
+	}
+	if dir != "" {
+		layers, err := unpackToStore(ctx, img, dir)
+		if errors.Is(err, cimlayer.ErrNoHive) {
+			err = hintf(err, "fill the store with unpack --hives create, or leave --store away")
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		im, err := openCIM(topImage(dir, layers))
+		if err != nil {
+			return nil, nil, err
+		}
+		return fusefs.CimTree(im), im.Close, nil
+	}
+	if dir, err = os.MkdirTemp("", "mullion-mount-"); err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	layers, err := unpackToStore(ctx, img, dir, cimlayer.WithMissingHives(cimlayer.LeaveMissing))
+	if err != nil {
+		return nil, nil, err
+	}
+	im, err := cimlayer.OpenDetached(filepath.Split(topImage(dir, layers)))
+	if err != nil {
+		return nil, nil, err
+	}
+	return fusefs.CimTree(im.Image), im.Close, nil
+}
+
+// topImage is the file of the topmost layer, whose image shows the merged tree.
+func topImage(dir string, layers []image.StoredLayer) string {
+	return filepath.Join(dir, filepath.FromSlash(layers[len(layers)-1].Image))
 }

@@ -6,6 +6,7 @@ const referenceHelp = `IMAGE is one of
   oci-archive:FILE[:TAG]      an OCI image layout in a tar file
   docker-archive:FILE[:NAME]  what "docker save" writes
   docker://NAME, or NAME      an image in a registry: registry/name:tag
+  containerd:[NAMESPACE/]NAME an image in containerd, its name with the host
 
 LAYER is one of
   tar:FILE, tar:-             a layer tar, plain, gzip or zstd

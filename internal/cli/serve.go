@@ -4,9 +4,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 
+	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/snapshotter"
 	"github.com/mullion/mullion/snapshotter/serve"
 	"github.com/spf13/cobra"
@@ -75,16 +75,9 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.configVersion, "config-version", serve.ConfigVersion2, "version of that file: 2 for containerd 1.7, 3 for 2.x, 4 from 2.4 on")
 }
 
-// containerdAddress is where containerd listens unless it was told otherwise.
-const containerdAddress = "/run/containerd/containerd.sock"
-
 // addContainerd adds --containerd, with the environment variable of ctr.
 func addContainerd(cmd *cobra.Command, p *string) {
-	def := os.Getenv("CONTAINERD_ADDRESS")
-	if def == "" {
-		def = containerdAddress
-	}
-	cmd.Flags().StringVar(p, "containerd", def, "`SOCKET` of containerd; default from CONTAINERD_ADDRESS")
+	cmd.Flags().StringVar(p, "containerd", image.ContainerdAddress(), "`SOCKET` of containerd; default from CONTAINERD_ADDRESS")
 }
 
 // config turns the flags into a configuration.
@@ -128,7 +121,7 @@ func (f *serveFlags) print(c *console, config serve.Config) error {
 	if err != nil {
 		return err
 	}
-	err = serve.ContainerdConfig{Version: f.configVersion, Root: config.Snapshotter.Root, Address: address}.Write(c.out)
+	err = serve.ContainerdConfig{Version: f.configVersion, Root: config.Snapshotter.Root, Address: address, Capabilities: serve.Capabilities()}.Write(c.out)
 	if errors.Is(err, serve.ErrConfigVersion) {
 		return usagef("--config-version: %v", err)
 	}

@@ -36,7 +36,14 @@ With --format wclayer every layer becomes a directory of the Windows layer filte
 DIR, named by its number and the begin of its chain ID. layers.json lists them with
 their parents, config.json is the configuration. DIR is complete or absent.
 
+The paths of the layers are printed, base first; the last one is the whole image.
+--json tells their chain IDs and diff IDs, too, and whether they were made now.
+
 ` + referenceHelp,
+		Example: `  mullion unpack oci-archive:hello.tar store
+  mullion unpack --platform 'windows(10.0.20348)/amd64' mcr.microsoft.com/windows/nanoserver:ltsc2022 store
+  mullion cim ls "$(mullion unpack oci-archive:hello.tar store | tail -n 1)" 'Files\Windows'
+  mullion unpack --format wclayer oci:layout:latest out`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := missingHives(missing)
@@ -78,19 +85,12 @@ func missingHives(word string) (cimlayer.MissingHives, error) {
 
 // unpackStore puts the layers into the store at dir.
 func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string, opts ...cimlayer.Option) error {
-	if err := checkStore(dir); err != nil {
-		return about(dir, err)
+	done, err := unpackToStore(ctx, img, dir, opts...)
+	if errors.Is(err, cimlayer.ErrNoHive) {
+		err = hintf(err, "--hives create adds minimal hives, --hives leave does without")
 	}
-	store, err := cimlayer.OpenStore(dir)
 	if err != nil {
-		return about(dir, err)
-	}
-	done, err := img.UnpackStore(ctx, store, opts...)
-	switch {
-	case errors.Is(err, cimlayer.ErrNoHive):
-		return hintf(err, "--hives create adds minimal hives, --hives leave does without")
-	case err != nil:
-		return imageHint(err)
+		return err
 	}
 	c.stopProgress()
 	type row struct {
@@ -100,16 +100,32 @@ func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string,
 	rows := []row{}
 	for _, l := range done {
 		rows = append(rows, row{l, l.Made})
-		what := "was there"
-		if l.Made {
-			what = "made"
+		if !l.Made {
+			c.notef("layer %s was there", l.ChainID)
 		}
-		c.notef("%s %s", filepath.Join(dir, filepath.FromSlash(l.Image)), what)
 	}
 	if c.json {
 		return c.printJSON(rows)
 	}
+	for _, l := range done {
+		if err := c.printf("%s\n", filepath.Join(dir, filepath.FromSlash(l.Image))); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// unpackToStore puts the layers of an image into the store at dir, base first.
+func unpackToStore(ctx context.Context, img *image.Image, dir string, opts ...cimlayer.Option) ([]image.StoredLayer, error) {
+	if err := checkStore(dir); err != nil {
+		return nil, about(dir, err)
+	}
+	store, err := cimlayer.OpenStore(dir)
+	if err != nil {
+		return nil, about(dir, err)
+	}
+	done, err := img.UnpackStore(ctx, store, opts...)
+	return done, imageHint(err)
 }
 
 // checkStore refuses a folder that holds something else.
@@ -142,7 +158,9 @@ func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir strin
 		return c.printJSON(done)
 	}
 	for _, l := range done {
-		c.notef("%s %s", l.Name, l.DiffID)
+		if err := c.printf("%s\n", filepath.Join(dir, l.Name)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -53,10 +53,15 @@ func Import(h *regf.Hive, r io.Reader, opt ImportOptions) (Stats, error) {
 type importer struct {
 	h      *regf.Hive
 	prefix string
+	long   string // prefix without abbreviation
 	known  bool
-	path   string // of key, as the file gives it
 	key    regf.Key
 	stats  Stats
+
+	// The keys on the way to the key before, so that the next one, which is nearly
+	// always close to it, is not looked up from the root.
+	way   []regf.Key
+	parts []string
 }
 
 func (im *importer) apply(op Op) error {
@@ -65,7 +70,7 @@ func (im *importer) apply(op Op) error {
 		if err != nil {
 			return err
 		}
-		im.path, im.key = op.Key, regf.Key{}
+		im.key = regf.Key{}
 		if op.Kind == DeleteKey {
 			return im.deleteKey(path)
 		}
@@ -86,17 +91,38 @@ func (im *importer) apply(op Op) error {
 }
 
 func (im *importer) makeKey(path string) error {
-	if path == "" {
-		im.key = im.h.Root()
-		return nil
+	k := im.h.Root()
+	level, made := 0, false
+	for rest := path; rest != ""; {
+		var part string
+		part, rest, _ = strings.Cut(rest, `\`)
+		if part == "" {
+			continue
+		}
+		if level < len(im.parts) && im.parts[level] == part {
+			k = im.way[level]
+		} else {
+			next, created, err := k.Create(part)
+			if errors.Is(err, regf.ErrInvalid) { // a name that is too long to make may be there
+				if there, missing := k.Subkey(part); missing == nil {
+					next, err = there, nil
+				}
+			}
+			if err != nil {
+				return err
+			}
+			k, made = next, made || created
+			im.parts = append(im.parts[:level], part)
+			im.way = append(im.way[:level], k)
+		}
+		level++
 	}
-	k, err := im.h.Key(path)
-	if errors.Is(err, regf.ErrNotFound) {
-		k, err = im.h.CreatePath(path)
+	im.parts, im.way = im.parts[:level], im.way[:level]
+	if made {
 		im.stats.KeysMade++
 	}
 	im.key = k
-	return err
+	return nil
 }
 
 func (im *importer) deleteKey(path string) error {
@@ -111,6 +137,7 @@ func (im *importer) deleteKey(path string) error {
 		return err
 	}
 	im.stats.KeysDeleted++
+	im.parts, im.way = im.parts[:0], im.way[:0]
 	return k.DeleteTree()
 }
 
@@ -122,7 +149,10 @@ func (im *importer) below(path string) (string, error) {
 	if im.prefix == "" {
 		return strings.TrimPrefix(path, `\`), nil
 	}
-	rest, ok := cutFold(longForm(path), longForm(im.prefix))
+	if im.long == "" {
+		im.long = longForm(im.prefix)
+	}
+	rest, ok := cutFold(longForm(path), im.long)
 	if !ok {
 		return "", fmt.Errorf("key %q is not below %q: %w", path, im.prefix, ErrOtherHive)
 	}

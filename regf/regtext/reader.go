@@ -1,11 +1,11 @@
 package regtext
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -45,7 +45,11 @@ const (
 // Reader yields the changes of a .reg file in order. It reads ahead but keeps no
 // more than one change.
 type Reader struct {
-	r       *bufio.Reader
+	src     io.Reader
+	buf     []byte
+	pos     int // buf[pos:end] was read and not yet taken
+	end     int
+	srcErr  error // what src gave last
 	enc     Encoding
 	version int
 	line    int
@@ -61,8 +65,31 @@ type Reader struct {
 // NewReader returns a Reader. The encoding is found from the byte order mark and
 // the first line; closing what is read from is the caller's part.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{r: bufio.NewReaderSize(r, 1<<16), maxData: DefaultMaxData, line: 1}
+	return &Reader{src: r, buf: make([]byte, 1<<16), maxData: DefaultMaxData, line: 1}
 }
+
+// need reports whether n bytes, 4 at most, are in the buffer, after reading more
+// where that is necessary. Where they are not, srcErr says why.
+func (r *Reader) need(n int) bool { return r.end-r.pos >= n || r.fill(n) }
+
+func (r *Reader) fill(n int) bool {
+	r.end = copy(r.buf, r.buf[r.pos:r.end])
+	r.pos = 0
+	for empty := 0; r.end < n && r.srcErr == nil; {
+		var got int
+		got, r.srcErr = r.src.Read(r.buf[r.end:])
+		r.end += got
+		if got > 0 {
+			empty = 0
+		} else if empty++; empty >= 100 && r.srcErr == nil {
+			r.srcErr = io.ErrNoProgress
+		}
+	}
+	return r.end >= n
+}
+
+// ahead returns what is in the buffer.
+func (r *Reader) ahead() []byte { return r.buf[r.pos:r.end] }
 
 // Version returns 5 or 4 after the first call of Next.
 func (r *Reader) Version() int { return r.version }
@@ -99,7 +126,7 @@ func (r *Reader) next() (Op, error) {
 		r.started = true
 	}
 	for {
-		c, err := r.skip(" \t\r\n")
+		c, err := r.skip(blanksLine)
 		if err != nil {
 			return Op{}, err
 		}
@@ -124,10 +151,10 @@ func (r *Reader) next() (Op, error) {
 
 // start finds the encoding and reads the first line.
 func (r *Reader) start() error {
-	head, err := r.r.Peek(4)
-	if err != nil && err != io.EOF {
-		return err
+	if !r.need(4) && r.srcErr != io.EOF {
+		return r.srcErr
 	}
+	head := r.ahead()
 	unmarked := false
 	switch {
 	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}):
@@ -168,7 +195,8 @@ func (r *Reader) start() error {
 	return nil
 }
 
-func (r *Reader) discard(n int) { _, _ = r.r.Discard(n) } // they were peeked
+// discard takes n bytes that are in the buffer.
+func (r *Reader) discard(n int) { r.pos += n }
 
 // char returns the next character in WTF-8, one to four bytes, and counts lines.
 func (r *Reader) char() (string, error) {
@@ -179,6 +207,15 @@ func (r *Reader) char() (string, error) {
 			r.line++
 		}
 		return s, nil
+	}
+	if r.enc == UTF16 {
+		if b := r.ahead(); len(b) >= 2 && b[1] == 0 && b[0] < utf8.RuneSelf {
+			r.pos += 2
+			if b[0] == '\n' {
+				r.line++
+			}
+			return ascii[b[0]], nil
+		}
 	}
 	s, err := r.decode()
 	if s == "\n" {
@@ -217,7 +254,8 @@ func (r *Reader) decode() (string, error) {
 		units := [2]uint16{u}
 		n := 1
 		if u >= 0xD800 && u < 0xDC00 {
-			if b, err := r.r.Peek(2); err == nil {
+			if r.need(2) {
+				b := r.ahead()
 				if low := uint16(b[0]) | uint16(b[1])<<8; low >= 0xDC00 && low < 0xE000 {
 					r.discard(2)
 					units[1], n = low, 2
@@ -226,25 +264,25 @@ func (r *Reader) decode() (string, error) {
 		}
 		return winfs.DecodeUTF16(units[:n]), nil
 	case ANSI:
-		b, err := r.r.ReadByte()
-		if err != nil {
-			return "", err
+		if !r.need(1) {
+			return "", r.srcErr
 		}
+		b := r.buf[r.pos]
+		r.pos++
 		if b < 0x80 {
 			return ascii[b], nil
 		}
 		return string(rune(ansiUnit(b))), nil
 	}
-	b, err := r.r.ReadByte()
-	if err != nil {
-		return "", err
+	if !r.need(1) {
+		return "", r.srcErr
 	}
-	if b < 0x80 {
+	if b := r.buf[r.pos]; b < 0x80 {
+		r.pos++
 		return ascii[b], nil
 	}
-	more, _ := r.r.Peek(3) // fewer at the end of the file
-	buf := append(make([]byte, 0, 4), b)
-	buf = append(buf, more...)
+	r.need(4) // fewer at the end of the file
+	buf := r.ahead()
 	size := surrogateBytes
 	if !isSurrogate(buf) {
 		ch, w := utf8.DecodeRune(buf)
@@ -253,7 +291,7 @@ func (r *Reader) decode() (string, error) {
 		}
 		size = w
 	}
-	r.discard(size - 1)
+	r.pos += size
 	return string(buf[:size]), nil
 }
 
@@ -266,25 +304,32 @@ func isSurrogate(b []byte) bool {
 }
 
 func (r *Reader) unit() (uint16, error) {
-	a, err := r.r.ReadByte()
-	if err != nil {
-		return 0, err
+	if !r.need(2) {
+		if r.end > r.pos && r.srcErr == io.EOF {
+			return 0, syntaxf("the text ends in the middle of a UTF-16 unit")
+		}
+		return 0, r.srcErr
 	}
-	b, err := r.r.ReadByte()
-	if err == io.EOF {
-		return 0, syntaxf("the text ends in the middle of a UTF-16 unit")
-	}
-	return uint16(a) | uint16(b)<<8, err
+	u := uint16(r.buf[r.pos]) | uint16(r.buf[r.pos+1])<<8
+	r.pos += 2
+	return u, nil
 }
 
+// Sets of characters that stand between others.
+const (
+	blanks     = 1<<' ' | 1<<'\t'
+	blanksCR   = blanks | 1<<'\r'
+	blanksLine = blanksCR | 1<<'\n'
+)
+
 // skip returns the first character that is not in set.
-func (r *Reader) skip(set string) (string, error) {
+func (r *Reader) skip(set uint64) (string, error) {
 	for {
 		c, err := r.char()
 		if err != nil {
 			return "", err
 		}
-		if len(c) != 1 || strings.IndexByte(set, c[0]) < 0 {
+		if len(c) != 1 || c[0] >= 64 || set>>c[0]&1 == 0 {
 			return c, nil
 		}
 	}
@@ -305,7 +350,7 @@ func (r *Reader) toLineEnd() error {
 
 // endLine takes blanks and a comment up to the end of the line.
 func (r *Reader) endLine() error {
-	c, err := r.skip(" \t\r")
+	c, err := r.skip(blanksCR)
 	switch {
 	case err == io.EOF:
 		return nil
@@ -369,12 +414,12 @@ func (r *Reader) readValue(first string, line int) (Op, error) {
 		}
 		op.Name = string(r.data)
 	}
-	c, err := r.skip(" \t")
+	c, err := r.skip(blanks)
 	if err == nil && c != "=" {
 		err = syntaxf("%q where = belongs", c)
 	}
 	if err == nil {
-		c, err = r.skip(" \t")
+		c, err = r.skip(blanks)
 	}
 	if err != nil {
 		return Op{}, noEOF(err)
@@ -389,8 +434,7 @@ func (r *Reader) readValue(first string, line int) (Op, error) {
 		if err := r.quoted(r.maxData / 2); err != nil {
 			return Op{}, err
 		}
-		text := string(r.data)
-		r.data = append(winfs.AppendUTF16LE(r.data[:0], text), 0, 0)
+		r.data = toUTF16LE(r.data)
 		op.Data = r.data
 		return op, r.endLine()
 	}
@@ -419,6 +463,23 @@ func (r *Reader) readValue(first string, line int) (Op, error) {
 		err = syntaxf("type %q", word)
 	}
 	return op, err
+}
+
+// toUTF16LE makes the data of a text value of WTF-8: UTF-16 with its terminator. It
+// works in place where the text is ASCII.
+func toUTF16LE(text []byte) []byte {
+	n := 0
+	for n < len(text) && text[n] < utf8.RuneSelf {
+		n++
+	}
+	if n < len(text) {
+		return append(winfs.AppendUTF16LE(text[:0:0], string(text)), 0, 0)
+	}
+	text = append(slices.Grow(text, n+2), text...)[:2*n]
+	for i := n - 1; i >= 0; i-- {
+		text[2*i], text[2*i+1] = text[i], 0
+	}
+	return append(text, 0, 0)
 }
 
 func noEOF(err error) error {
@@ -457,13 +518,20 @@ func (r *Reader) quoted(limit int) error {
 
 // word reads up to the colon and returns what stood before it, in lower case.
 func (r *Reader) word(first string) (string, error) {
-	b := []byte(first)
+	var room [32]byte
+	b := append(room[:0], first...)
 	for {
 		c, err := r.char()
 		if err != nil {
 			return "", noEOF(err)
 		}
 		if c == ":" {
+			switch string(b) { // the usual ones allocate nothing
+			case "dword":
+				return "dword", nil
+			case "hex":
+				return "hex", nil
+			}
 			return strings.ToLower(strings.TrimRight(string(b), " \t")), nil
 		}
 		if b = append(b, c...); len(b) > 20 || c == "\n" {
@@ -475,7 +543,7 @@ func (r *Reader) word(first string) (string, error) {
 // dword reads one to eight digits.
 func (r *Reader) dword() ([]byte, error) {
 	n, digits := uint32(0), 0
-	c, err := r.skip(" \t")
+	c, err := r.skip(blanks)
 	for ; err == nil; c, err = r.char() {
 		d, ok := hexDigit(c)
 		if !ok {
@@ -568,7 +636,7 @@ func (r *Reader) asciiRun(dst []byte) []byte {
 	if len(r.queue) > 0 {
 		return dst
 	}
-	b, _ := r.r.Peek(r.r.Buffered())
+	b := r.ahead()
 	n := 0
 	if r.enc == UTF16 {
 		for n+1 < len(b) && b[n+1] == 0 && plainASCII[b[n]] {
@@ -603,7 +671,7 @@ func (r *Reader) hexRun() {
 	if r.enc == UTF16 {
 		step = 2
 	}
-	b, _ := r.r.Peek(r.r.Buffered())
+	b := r.ahead()
 	taken := 0
 	for room := r.maxData - len(r.data); room > 0 && len(b) >= 3*step; room-- {
 		hi, lo := hexValue[b[0]], hexValue[b[step]]

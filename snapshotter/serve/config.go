@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/platforms"
 )
 
@@ -21,6 +22,10 @@ const (
 
 // Platform is that of the images which the plugins are for.
 const Platform = "windows/amd64"
+
+// Capabilities are those of the snapshotter: it takes a layer before the one below it
+// is there, so that containerd can unpack several at once.
+func Capabilities() []string { return []string{snapshots.RebaseCap} }
 
 // The versions of containerd's configuration file that can be written.
 const (

@@ -12,8 +12,8 @@
 //
 // The differ is told which blob to apply, but is not given it. It asks containerd
 // back, over containerd's own socket, in the namespace that came with the request.
-// So each of the two is a client of the other. [Containerd] is the connection back;
-// it is made when it is needed and again after containerd was restarted.
+// So each of the two is a client of the other. The connection back is made when it
+// is needed, and again after containerd was restarted.
 //
 // # What is here
 //

@@ -64,9 +64,3 @@ func removeStale(address string) error {
 	}
 	return os.Remove(address)
 }
-
-// dial connects to containerd.
-func dial(ctx context.Context, address string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "unix", address)
-}

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"context"
 	"errors"
 	"net"
 
@@ -18,9 +17,4 @@ func Address(name string) (string, error) { return name, nil }
 // system, as containerd does with its own.
 func listen(address string) (net.Listener, error) {
 	return winio.ListenPipe(address, &winio.PipeConfig{SecurityDescriptor: "D:P(A;;GA;;;BA)(A;;GA;;;SY)"})
-}
-
-// dial connects to containerd.
-func dial(ctx context.Context, address string) (net.Conn, error) {
-	return winio.DialPipeContext(ctx, address)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/contrib/snapshotservice"
 	"github.com/containerd/containerd/v2/core/content/proxy"
 	"github.com/containerd/containerd/v2/defaults"
+	"github.com/mullion/mullion/internal/containerd"
 	"github.com/mullion/mullion/snapshotter"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -48,7 +49,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	conn, err := Containerd(c.Containerd)
+	conn, err := containerd.Dial(c.Containerd)
 	if err != nil {
 		return err
 	}

@@ -17,13 +17,12 @@ import (
 	"testing"
 	"time"
 
-	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/mullion/mullion/internal/containerd"
 	"github.com/mullion/mullion/snapshotter"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
 	healthapi "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -80,7 +79,7 @@ func run(t *testing.T, c Config) *running {
 		}
 	})
 	var err error
-	if r.conn, err = Containerd(c.Address); err != nil {
+	if r.conn, err = containerd.Dial(c.Address); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.conn.Close() })
@@ -214,70 +213,11 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	}
 }
 
-// fakeContainerd answers Info with the namespace that it was asked in.
-type fakeContainerd struct {
-	contentapi.UnimplementedContentServer
-}
-
-func (fakeContainerd) Info(ctx context.Context, req *contentapi.InfoRequest) (*contentapi.InfoResponse, error) {
-	ns, _ := namespaces.Namespace(ctx)
-	return &contentapi.InfoResponse{Info: &contentapi.Info{Digest: req.Digest, Labels: map[string]string{"namespace": ns}}}, nil
-}
-
-func startFake(t *testing.T, address string) *grpc.Server {
-	t.Helper()
-	l, err := listen(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := grpc.NewServer()
-	contentapi.RegisterContentServer(s, fakeContainerd{})
-	go s.Serve(l)
-	t.Cleanup(s.Stop)
-	return s
-}
-
-// The connection back is made when it is needed, carries the namespace of the request
-// that is being served, and outlives a restart of containerd.
-func TestContainerdConnection(t *testing.T) {
-	address := filepath.Join(shortDir(t), "c")
-	conn, err := Containerd(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	ask := func() error {
-		incoming := metadata.NewIncomingContext(t.Context(), metadata.Pairs("containerd-namespace", "theirs"))
-		resp, err := contentapi.NewContentClient(conn).Info(withNamespace(incoming), &contentapi.InfoRequest{})
-		if err == nil && resp.Info.Labels["namespace"] != "theirs" {
-			t.Errorf("asked in namespace %q", resp.Info.Labels["namespace"])
-		}
-		return err
-	}
-	noticeLoss := func() {
-		for conn.GetState() == connectivity.Ready {
-			time.Sleep(time.Millisecond)
-		}
-	}
-	first := startFake(t, address)
-	if err := ask(); err != nil {
-		t.Fatal(err)
-	}
-	first.Stop()
-	noticeLoss()
-	// The call comes first, containerd later.
-	answered := make(chan error, 1)
-	go func() { answered <- ask() }()
-	time.Sleep(100 * time.Millisecond)
-	second := startFake(t, address)
-	if err := <-answered; err != nil {
-		t.Errorf("after a restart: %v", err)
-	}
-	second.Stop()
-	noticeLoss()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := contentapi.NewContentClient(conn).Info(ctx, &contentapi.InfoRequest{}); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), address) {
-		t.Errorf("without containerd: %v", err)
+// The namespace of a request is that of the calls which are made on its behalf.
+func TestNamespaceIsHandedOn(t *testing.T) {
+	incoming := metadata.NewIncomingContext(t.Context(), metadata.Pairs("containerd-namespace", "theirs"))
+	out, _ := metadata.FromOutgoingContext(withNamespace(incoming))
+	if got := out.Get("containerd-namespace"); len(got) != 1 || got[0] != "theirs" {
+		t.Errorf("%v", out)
 	}
 }

@@ -1,4 +1,6 @@
-package serve
+// Package containerd connects to a containerd: for the plugin, which asks it for the
+// blobs of layers, and for images that it keeps.
+package containerd
 
 import (
 	"context"
@@ -19,15 +21,15 @@ import (
 // is being restarted.
 const Patience = 10 * time.Second
 
-// Containerd returns a connection to the containerd at address, a socket or, on
+// Dial returns a connection to the containerd at address, a socket or, on
 // Windows, a named pipe. Nothing is connected before the first call; a connection
 // that is lost is made anew by the next. The namespace of a call is that of its
 // context. The caller closes the connection.
-func Containerd(address string) (*grpc.ClientConn, error) {
+func Dial(address string) (*grpc.ClientConn, error) {
 	w := &waiter{address: address}
 	conn, err := grpc.NewClient("passthrough:///containerd",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx, address) }),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dialSocket(ctx, address) }),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: time.Second,
@@ -44,6 +46,17 @@ func Containerd(address string) (*grpc.ClientConn, error) {
 		return nil, fmt.Errorf("containerd at %s: %w", address, err)
 	}
 	return conn, nil
+}
+
+// Reachable tells whether somebody listens at address, and if not why.
+func Reachable(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	c, err := dialSocket(ctx, address)
+	if err != nil {
+		return fmt.Errorf("containerd at %s: %w", address, err)
+	}
+	return c.Close()
 }
 
 // waiter holds calls until there is a connection. gRPC itself either fails a call as

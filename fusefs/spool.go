@@ -1,0 +1,627 @@
+package fusefs
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+)
+
+// Spool makes a [Tree] of a layer, or of the merged view of several, whose format
+// cannot be read at random, as a compressed tar cannot. It is a layer.Writer: what it
+// is given goes to one temporary file, holes and runs of zeros take no room in it, and
+// the names stay in memory, at most 400 bytes an entry. After Commit the tree can be
+// shown; Close gives everything back.
+//
+// A tree shows what is there: whiteouts are left out, and so are hard links to files
+// that the layer does not hold, which Missing counts. A directory that no entry
+// mentions is implied by what is in it.
+//
+// The temporary file has no name where the system allows that, so that nothing is left
+// of a process that was killed.
+type Spool struct {
+	file *os.File
+	name string // to be removed, "" where it was already
+
+	buf     []byte // what was not written yet; stands at flushed
+	at      int64  // where the next byte goes
+	spans   map[string]span
+	spanned int
+
+	root    *spoolFile
+	files   []*spoolFile // by ID, from 1
+	sum     hash.Hash    // of the entries
+	dataSum uint32       // of what was written
+	links   []spoolLink
+	missing int
+
+	current *spoolFile // takes streams
+	want    int64      // what the entry says of its main stream
+	stream  *span
+	done    bool
+	closed  bool
+	failed  error
+}
+
+// span is a place in the temporary file.
+type span struct{ at, size int64 }
+
+type spoolLink struct{ path, target string }
+
+// spoolFile is a file or directory under all of its names.
+type spoolFile struct {
+	s          *Spool
+	id         uint64
+	isDir      bool
+	implied    bool // no entry has described it
+	links      int
+	attributes winfs.Attributes
+	times      winfs.Times
+
+	security, eas, reparse span
+	main                   span
+	hasMain                bool
+	streams                []spoolStream
+
+	names    map[string]spoolName // by folded name, while entries come in
+	children []spoolName          // sorted, afterwards
+}
+
+type spoolName struct {
+	name string
+	file *spoolFile
+}
+
+type spoolStream struct {
+	s    *Spool
+	name string
+	span
+}
+
+const (
+	spoolBuffer = 256 << 10
+	// A layer has few different descriptors. Those that fit into this many bytes are
+	// stored once.
+	spanMemory = 4 << 20
+)
+
+var (
+	_ layer.Writer       = (*Spool)(nil)
+	_ layer.ExtentWriter = (*Spool)(nil)
+	_ Tree               = (*Spool)(nil)
+	_ File               = (*spoolFile)(nil)
+	_ Stream             = (*spoolStream)(nil)
+)
+
+// NewSpool makes an empty tree to be filled. The temporary file is in dir, or where
+// the system has them if dir is empty.
+func NewSpool(dir string) (*Spool, error) {
+	f, err := os.CreateTemp(dir, "mullion-spool-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Spool{file: f, name: f.Name(), buf: make([]byte, 0, spoolBuffer), spans: map[string]span{}, sum: sha256.New()}
+	if os.Remove(s.name) == nil {
+		s.name = ""
+	}
+	s.root = s.newFile(true)
+	s.root.links, s.root.implied = 1, true
+	return s, nil
+}
+
+// Missing is the number of hard links that were left out because their target is not
+// in the layer. It is known after Commit.
+func (s *Spool) Missing() int { return s.missing }
+
+func (s *Spool) newFile(dir bool) *spoolFile {
+	f := &spoolFile{s: s, id: uint64(len(s.files) + 1), isDir: dir}
+	s.files = append(s.files, f)
+	if dir {
+		f.names, f.attributes = map[string]spoolName{}, winfs.AttrDirectory
+	}
+	return f
+}
+
+// fail remembers the first error: after it nothing is shown.
+func (s *Spool) fail(e string, err error) error {
+	if err != nil {
+		err = &layer.Error{Op: "spool", Entry: e, Offset: -1, Err: err}
+		if s.failed == nil {
+			s.failed = err
+		}
+	}
+	return err
+}
+
+// Add begins an entry.
+func (s *Spool) Add(e *layer.Entry) error {
+	if err := s.ready(); err != nil {
+		return err
+	}
+	if err := s.endEntry(); err != nil {
+		return s.fail(e.Path, err)
+	}
+	if err := validName(e.Path); err != nil {
+		return s.fail(e.Path, err)
+	}
+	fmt.Fprintf(s.sum, "%d %q %q %x %v %d %d\n", e.Kind, e.Path, e.Target, uint32(e.Attributes), e.Times, e.Size, s.at)
+	return s.fail(e.Path, s.add(e))
+}
+
+// validName accepts the path of an entry, which is not the root.
+func validName(path string) error {
+	if path == "" {
+		return fmt.Errorf("%w: the root is no entry", layer.ErrInvalidName)
+	}
+	return winfs.ValidatePath(path)
+}
+
+func (s *Spool) ready() error {
+	switch {
+	case s.closed || s.done:
+		return layer.ErrClosed
+	case s.failed != nil:
+		return s.failed
+	}
+	return nil
+}
+
+func (s *Spool) add(e *layer.Entry) error {
+	switch e.Kind {
+	case layer.Whiteout, layer.Opaque:
+		return nil
+	case layer.Link:
+		if err := validName(e.Target); err != nil {
+			return err
+		}
+		s.links = append(s.links, spoolLink{strings.Clone(e.Path), strings.Clone(e.Target)})
+		return nil
+	case layer.File, layer.Dir:
+	default:
+		return fmt.Errorf("%w: entry of kind %v", layer.ErrUnsupported, e.Kind)
+	}
+	f, err := s.place(e.Path, e.Kind == layer.Dir)
+	if err != nil {
+		return err
+	}
+	f.attributes, f.times = e.Attributes, e.Times
+	if f.isDir {
+		f.attributes |= winfs.AttrDirectory
+	}
+	if len(e.Reparse) > 0 {
+		f.attributes |= winfs.AttrReparsePoint
+	}
+	eas, err := winfs.EncodeEAs(e.EAs)
+	if err != nil {
+		return err
+	}
+	for _, m := range []struct {
+		to   *span
+		data []byte
+	}{{&f.security, e.Security}, {&f.eas, eas}, {&f.reparse, e.Reparse}} {
+		if *m.to, err = s.keep(m.data); err != nil {
+			return err
+		}
+	}
+	s.current, s.want = f, e.Size
+	return nil
+}
+
+// endEntry holds an entry to what it said of itself.
+func (s *Spool) endEntry() error {
+	if err := s.endStream(); err != nil {
+		return err
+	}
+	f := s.current
+	s.current = nil
+	if f != nil && !f.isDir && s.want > 0 && f.main.size != s.want {
+		return layer.ErrStreamSize
+	}
+	return nil
+}
+
+// place makes a file or directory at a path, and the directories above it.
+func (s *Spool) place(path string, dir bool) (*spoolFile, error) {
+	parent, base := winfs.SplitPath(path)
+	d, err := s.directory(parent)
+	if err != nil {
+		return nil, err
+	}
+	if there, ok := d.names[winfs.Fold(base)]; ok {
+		if dir && there.file.implied {
+			there.file.implied = false
+			d.names[winfs.Fold(base)] = spoolName{strings.Clone(base), there.file}
+			return there.file, nil
+		}
+		return nil, conflict(there.name, base)
+	}
+	f := s.newFile(dir)
+	d.enter(base, f)
+	return f, nil
+}
+
+// conflict says in which way a name is taken.
+func conflict(there, name string) error {
+	if there == name {
+		return layer.ErrDuplicate
+	}
+	return layer.ErrCaseConflict
+}
+
+func (f *spoolFile) enter(name string, child *spoolFile) {
+	child.links++
+	f.names[winfs.Fold(name)] = spoolName{strings.Clone(name), child}
+}
+
+// directory finds a directory while entries come in and makes it if need be.
+func (s *Spool) directory(path string) (*spoolFile, error) {
+	d := s.root
+	for part := range strings.SplitSeq(path, `\`) {
+		if part == "" {
+			continue
+		}
+		n, ok := d.names[winfs.Fold(part)]
+		if !ok {
+			f := s.newFile(true)
+			f.implied = true
+			d.enter(part, f)
+			d = f
+			continue
+		}
+		if d = n.file; !d.isDir {
+			return nil, layer.ErrNotDirectory
+		}
+	}
+	return d, nil
+}
+
+// find looks up a path while entries come in; nil if there is nothing.
+func (s *Spool) find(path string) *spoolFile {
+	f := s.root
+	for part := range strings.SplitSeq(path, `\`) {
+		n, ok := f.names[winfs.Fold(part)]
+		if !ok {
+			return nil
+		}
+		f = n.file
+	}
+	return f
+}
+
+// keep stores metadata. What many files share is stored once.
+func (s *Spool) keep(data []byte) (span, error) {
+	if len(data) == 0 {
+		return span{}, nil
+	}
+	if p, ok := s.spans[string(data)]; ok {
+		return p, nil
+	}
+	p := span{s.at, int64(len(data))}
+	if err := s.append(data); err != nil {
+		return span{}, err
+	}
+	if s.spanned+len(data) <= spanMemory {
+		s.spans[string(data)] = p
+		s.spanned += len(data)
+	}
+	return p, nil
+}
+
+// AddStream begins a stream of the entry.
+func (s *Spool) AddStream(st *layer.Stream) error {
+	if err := s.ready(); err != nil {
+		return err
+	}
+	if err := s.endStream(); err != nil {
+		return s.fail("", err)
+	}
+	f := s.current
+	switch {
+	case f == nil:
+		return s.fail(st.Name, fmt.Errorf("%w: a stream of what has none", layer.ErrUnsupported))
+	case st.Size < 0:
+		return s.fail(st.Name, layer.ErrStreamSize)
+	case st.Name == "" && (f.isDir || f.hasMain || len(f.streams) > 0):
+		return s.fail(st.Name, fmt.Errorf("%w: the main stream stands elsewhere", layer.ErrDuplicate))
+	}
+	p := span{at: s.at, size: st.Size}
+	if st.Name == "" {
+		f.main, f.hasMain = p, true
+		s.stream = &p
+		return nil
+	}
+	if err := winfs.ValidateComponent(st.Name); err != nil {
+		return s.fail(st.Name, err)
+	}
+	for _, other := range f.streams {
+		if winfs.EqualFold(other.name, st.Name) {
+			return s.fail(st.Name, layer.ErrDuplicate)
+		}
+	}
+	f.streams = append(f.streams, spoolStream{s, strings.Clone(st.Name), p})
+	s.stream = &p
+	return nil
+}
+
+// endStream holds a stream to its size.
+func (s *Spool) endStream() error {
+	if s.stream == nil {
+		return nil
+	}
+	p := s.stream
+	s.stream = nil
+	if s.at != p.at+p.size {
+		return layer.ErrStreamSize
+	}
+	return nil
+}
+
+// Write appends to the stream.
+func (s *Spool) Write(p []byte) (int, error) {
+	if err := s.room(int64(len(p))); err != nil {
+		return 0, err
+	}
+	if err := s.append(p); err != nil {
+		return 0, s.fail("", err)
+	}
+	return len(p), nil
+}
+
+// WriteHole appends zeros that take no room.
+func (s *Spool) WriteHole(n int64) error {
+	if err := s.room(n); err != nil {
+		return err
+	}
+	if err := s.flush(); err != nil {
+		return s.fail("", err)
+	}
+	s.at += n
+	return nil
+}
+
+func (s *Spool) room(n int64) error {
+	if err := s.ready(); err != nil {
+		return err
+	}
+	if s.stream == nil || n < 0 || n > s.stream.at+s.stream.size-s.at {
+		return s.fail("", layer.ErrStreamSize)
+	}
+	return nil
+}
+
+func (s *Spool) append(p []byte) error {
+	for len(p) > 0 {
+		n := copy(s.buf[len(s.buf):cap(s.buf)], p)
+		s.buf = s.buf[:len(s.buf)+n]
+		s.at += int64(n)
+		p = p[n:]
+		if len(s.buf) == cap(s.buf) {
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var (
+	zeros      [64 << 10]byte
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+)
+
+// flush writes what is buffered, save for pieces of nothing but zeros.
+func (s *Spool) flush() error {
+	at := s.at - int64(len(s.buf))
+	s.dataSum = crc32.Update(s.dataSum, castagnoli, s.buf)
+	for b := s.buf; len(b) > 0; {
+		n := min(len(b), len(zeros))
+		if !bytes.Equal(b[:n], zeros[:n]) {
+			if _, err := s.file.WriteAt(b[:n], at); err != nil {
+				return err
+			}
+		}
+		b, at = b[n:], at+int64(n)
+	}
+	s.buf = s.buf[:0]
+	return nil
+}
+
+// Commit finishes the tree.
+func (s *Spool) Commit() error {
+	if err := s.ready(); err != nil {
+		return err
+	}
+	err := s.endEntry()
+	if err == nil {
+		err = s.flush()
+	}
+	if err == nil {
+		err = s.file.Truncate(s.at) // the end may be a hole
+	}
+	if err == nil {
+		err = s.resolve()
+	}
+	if err != nil {
+		return s.fail("", err)
+	}
+	s.root.settle()
+	s.links, s.spans, s.buf, s.current, s.done = nil, nil, nil, nil, true
+	return nil
+}
+
+// resolve gives files their further names. A link may come before its target, and may
+// lead to another link.
+func (s *Spool) resolve() error {
+	pending := make(map[string]int, len(s.links)) // by folded path; -1 while it is followed, or for nothing
+	for i, l := range s.links {
+		if other, ok := pending[winfs.Fold(l.path)]; ok {
+			return &layer.Error{Op: "spool", Entry: l.path, Offset: -1, Err: conflict(s.links[other].path, l.path)}
+		}
+		pending[winfs.Fold(l.path)] = i
+	}
+	for i, l := range s.links {
+		if pending[winfs.Fold(l.path)] != i {
+			continue
+		}
+		// From link to link down to a file, then back up.
+		var chain []spoolLink
+		var f *spoolFile
+		for f == nil {
+			chain = append(chain, l)
+			pending[winfs.Fold(l.path)] = -1
+			if f = s.find(l.target); f != nil {
+				break
+			}
+			next, ok := pending[winfs.Fold(l.target)]
+			if !ok || next < 0 {
+				break
+			}
+			l = s.links[next]
+		}
+		if f == nil {
+			s.missing += len(chain)
+			continue
+		}
+		for _, l := range slices.Backward(chain) {
+			if err := s.link(l, f); err != nil {
+				return &layer.Error{Op: "spool", Entry: l.path, Offset: -1, Err: err}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Spool) link(l spoolLink, f *spoolFile) error {
+	if f.isDir {
+		return layer.ErrLinkTarget
+	}
+	parent, base := winfs.SplitPath(l.path)
+	d, err := s.directory(parent)
+	if err != nil {
+		return err
+	}
+	if there, ok := d.names[winfs.Fold(base)]; ok {
+		return conflict(there.name, base)
+	}
+	d.enter(base, f)
+	return nil
+}
+
+// settle puts the names of a directory into the order in which NTFS lists them.
+func (f *spoolFile) settle() {
+	dirs := []*spoolFile{f}
+	for len(dirs) > 0 {
+		d := dirs[len(dirs)-1]
+		dirs = dirs[:len(dirs)-1]
+		d.children = make([]spoolName, 0, len(d.names))
+		for _, n := range d.names {
+			d.children = append(d.children, n)
+			if n.file.isDir {
+				dirs = append(dirs, n.file)
+			}
+		}
+		d.names = nil
+		slices.SortFunc(d.children, func(a, b spoolName) int { return winfs.CompareFold(a.name, b.name) })
+	}
+}
+
+// Close removes the temporary file. The tree must not be shown any more.
+func (s *Spool) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	err := s.file.Close()
+	if s.name != "" {
+		err = errors.Join(err, os.Remove(s.name))
+	}
+	return err
+}
+
+// Root returns the root directory.
+func (s *Spool) Root() (File, error) {
+	if !s.done || s.closed {
+		return nil, layer.ErrClosed
+	}
+	return s.root, nil
+}
+
+// File returns the file with an ID.
+func (s *Spool) File(id uint64) (File, error) {
+	switch {
+	case !s.done || s.closed:
+		return nil, layer.ErrClosed
+	case id == 0 || id > uint64(len(s.files)):
+		return nil, fs.ErrNotExist
+	}
+	return s.files[id-1], nil
+}
+
+// Identity tells trees apart by the entries that they were made of, their order and
+// their content, as far as check sums go.
+func (s *Spool) Identity() string { return fmt.Sprintf("spool %x %08x", s.sum.Sum(nil), s.dataSum) }
+
+func (f *spoolFile) ID() uint64                   { return f.id }
+func (f *spoolFile) IsDir() bool                  { return f.isDir }
+func (f *spoolFile) Size() int64                  { return f.main.size }
+func (f *spoolFile) NumLinks() (int, error)       { return f.links, nil }
+func (f *spoolFile) Attributes() winfs.Attributes { return f.attributes }
+func (f *spoolFile) Times() winfs.Times           { return f.times }
+func (f *spoolFile) Security() ([]byte, error)    { return f.s.read(f.security) }
+func (f *spoolFile) EAs() ([]byte, error)         { return f.s.read(f.eas) }
+func (f *spoolFile) Reparse() ([]byte, error)     { return f.s.read(f.reparse) }
+
+func (s *Spool) read(p span) ([]byte, error) {
+	if p.size == 0 {
+		return nil, nil
+	}
+	b := make([]byte, p.size)
+	_, err := s.file.ReadAt(b, p.at)
+	return b, err
+}
+
+func (f *spoolFile) Child(name string) (File, error) {
+	i, ok := slices.BinarySearchFunc(f.children, name, func(n spoolName, name string) int { return winfs.CompareFold(n.name, name) })
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return f.children[i].file, nil
+}
+
+func (f *spoolFile) Entries() iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for _, n := range f.children {
+			if !yield(Entry{Name: n.name, ID: n.file.id, Dir: n.file.isDir, DirKnown: n.file.reparse.size == 0}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *spoolFile) Open() (Stream, error) { return &spoolStream{f.s, "", f.main}, nil }
+
+func (f *spoolFile) Streams() ([]Stream, error) {
+	var out []Stream
+	for i := range f.streams {
+		out = append(out, &f.streams[i])
+	}
+	return out, nil
+}
+
+func (s *spoolStream) Name() string { return s.name }
+func (s *spoolStream) Size() int64  { return s.size }
+
+func (s *spoolStream) ReadAt(p []byte, off int64) (int, error) {
+	return io.NewSectionReader(s.s.file, s.at, s.size).ReadAt(p, off)
+}

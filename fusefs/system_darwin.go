@@ -1,0 +1,19 @@
+package fusefs
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+const mntForce = 0x80000 // MNT_FORCE of unmount(2)
+
+// Supported tells whether Mount can work on this system.
+const Supported = true
+
+// Detach unmounts at once, whoever uses the mount. What is open gives errors.
+func (s *Server) Detach() error {
+	if err := syscall.Unmount(s.dir, mntForce); err != nil {
+		return &fs.PathError{Op: "detach", Path: s.dir, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+package fusefs
+
+import (
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+const mntDetach = 2 // MNT_DETACH of umount2(2)
+
+// Supported tells whether Mount can work on this system.
+const Supported = true
+
+// Detach takes the mount out of the tree of files at once, whoever uses it. What is
+// open stays so until the server or its user ends.
+func (s *Server) Detach() error {
+	err := syscall.Unmount(s.dir, mntDetach)
+	if err != syscall.EPERM {
+		return s.detached(err)
+	}
+	// Who is not root asks the program that mounted.
+	out, err := exec.Command("fusermount3", "-u", "-z", "--", s.dir).CombinedOutput()
+	if text := strings.TrimSpace(string(out)); err != nil && text != "" {
+		err = fmt.Errorf("%w: %s", err, text)
+	}
+	return s.detached(err)
+}
+
+func (s *Server) detached(err error) error {
+	if err != nil {
+		return &fs.PathError{Op: "detach", Path: s.dir, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/mullion/mullion/internal/containerd"
+	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// ContainerdAddress returns the socket of containerd that is used without
+// WithContainerd: CONTAINERD_ADDRESS, as for ctr, or containerd's own default.
+func ContainerdAddress() string {
+	if a := os.Getenv("CONTAINERD_ADDRESS"); a != "" {
+		return a
+	}
+	return containerd.DefaultAddress
+}
+
+// WithContainerd says at which socket the containerd listens whose images are meant.
+func WithContainerd(address string) Option { return func(o *options) { o.containerd = address } }
+
+// defaultNamespace is that of names without one: CONTAINERD_NAMESPACE, as for ctr.
+func defaultNamespace() string {
+	if n := os.Getenv("CONTAINERD_NAMESPACE"); n != "" {
+		return n
+	}
+	return namespaces.Default
+}
+
+// identifier is what containerd allows as a namespace (pkg/identifiers).
+var identifier = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$`)
+
+// cutNamespace splits [NAMESPACE/]NAME. A name in containerd begins with the host of
+// its registry, which has a dot or a port in it or is localhost. But so may a
+// namespace, as k8s.io: it is one if a host follows.
+func cutNamespace(s string) (namespace, name string) {
+	first, rest, found := strings.Cut(s, "/")
+	if !found || !identifier.MatchString(first) || len(first) > 76 {
+		return "", s
+	}
+	second, _, more := strings.Cut(rest, "/")
+	if isHost(first) && !(more && isHost(second)) {
+		return "", s
+	}
+	return first, rest
+}
+
+func isHost(s string) bool { return strings.ContainsAny(s, ".:") || s == "localhost" }
+
+// containerdSource is an image in a containerd.
+type containerdSource struct {
+	namespace, name string
+	conn            *grpc.ClientConn
+}
+
+// openContainerd connects to the containerd of an image. Calls are made in the
+// namespace of the reference.
+func openContainerd(ctx context.Context, ref Reference, o *options) (*containerdSource, error) {
+	address := o.containerd
+	if address == "" {
+		address = ContainerdAddress()
+	}
+	// gRPC does not tell why it could not connect.
+	if err := containerd.Reachable(ctx, address); err != nil {
+		return nil, err
+	}
+	conn, err := containerd.Dial(address)
+	if err != nil {
+		return nil, err
+	}
+	s := &containerdSource{namespace: ref.Name, name: ref.Path, conn: conn}
+	if s.namespace == "" {
+		s.namespace = defaultNamespace()
+	}
+	return s, nil
+}
+
+func (s *containerdSource) in(ctx context.Context) context.Context {
+	return namespaces.WithNamespace(ctx, s.namespace)
+}
+
+func (s *containerdSource) roots(ctx context.Context) ([]Descriptor, error) {
+	images := imagesapi.NewImagesClient(s.conn)
+	resp, err := images.Get(s.in(ctx), &imagesapi.GetImageRequest{Name: s.name})
+	if status.Code(err) == codes.NotFound {
+		return nil, fmt.Errorf("%w: no %.200q in namespace %s%s", ErrNotFound, s.name, s.namespace, s.others(ctx))
+	}
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	t := resp.GetImage().GetTarget()
+	return []Descriptor{{MediaType: t.GetMediaType(), Digest: digest.Digest(t.GetDigest()), Size: t.GetSize(), Annotations: t.GetAnnotations()}}, nil
+}
+
+// others lists what there is instead.
+func (s *containerdSource) others(ctx context.Context) string {
+	resp, err := imagesapi.NewImagesClient(s.conn).List(s.in(ctx), &imagesapi.ListImagesRequest{})
+	if err != nil || len(resp.GetImages()) == 0 {
+		return ""
+	}
+	var names []string
+	for i, img := range resp.GetImages() {
+		if i == 16 {
+			names = append(names, fmt.Sprintf("and %d more", len(resp.GetImages())-i))
+			break
+		}
+		names = append(names, img.GetName())
+	}
+	return "; there is: " + strings.Join(names, ", ")
+}
+
+// explain gives an error of gRPC the text that containerd sent, without its number.
+func (s *containerdSource) explain(err error) error {
+	if status.Code(err) == codes.Canceled {
+		return context.Canceled
+	}
+	return fmt.Errorf("containerd: %s", status.Convert(err).Message())
+}
+
+func (s *containerdSource) open(ctx context.Context, d Descriptor) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(s.in(ctx))
+	stream, err := contentapi.NewContentClient(s.conn).Read(ctx, &contentapi.ReadContentRequest{Digest: string(d.Digest)})
+	r := &containerdReader{s: s, stream: stream, cancel: cancel}
+	if err == nil {
+		// The first piece, because only with it comes the answer that there is none.
+		err = r.fill()
+	}
+	if err == nil || err == io.EOF {
+		return r, nil
+	}
+	cancel()
+	if status.Code(err) == codes.NotFound {
+		return nil, fmt.Errorf("%w: %s is not in containerd's content store", ErrMissingBlob, d.Digest)
+	}
+	return nil, s.explain(err)
+}
+
+func (s *containerdSource) close() error { return s.conn.Close() }
+
+// containerdReader reads a blob in the pieces in which containerd sends it.
+type containerdReader struct {
+	s      *containerdSource
+	stream contentapi.Content_ReadClient
+	cancel context.CancelFunc
+	piece  []byte
+	ended  bool
+}
+
+func (r *containerdReader) fill() error {
+	resp, err := r.stream.Recv()
+	if err != nil {
+		r.ended = err == io.EOF
+		return err
+	}
+	r.piece = resp.GetData()
+	return nil
+}
+
+func (r *containerdReader) Read(p []byte) (int, error) {
+	for len(r.piece) == 0 {
+		if r.ended {
+			return 0, io.EOF
+		}
+		if err := r.fill(); err == io.EOF {
+			return 0, err
+		} else if err != nil {
+			return 0, r.s.explain(err)
+		}
+	}
+	n := copy(p, r.piece)
+	r.piece = r.piece[n:]
+	return n, nil
+}
+
+func (r *containerdReader) Close() error {
+	r.cancel()
+	return nil
+}

@@ -1,0 +1,163 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
+	"github.com/containerd/containerd/api/types"
+	contentstore "github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/content/proxy"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/mullion/mullion/blob"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+)
+
+// containerdDestination is a name in a containerd. The image is put into its content
+// store and not unpacked.
+type containerdDestination struct {
+	ref  Reference
+	opts *options
+}
+
+// Labels that containerd's garbage collector looks at (docs/garbage-collection.md):
+// when a lease ends by itself, and what content refers to.
+const (
+	labelExpire  = "containerd.io/gc.expire"
+	labelContent = "containerd.io/gc.ref.content."
+)
+
+// leaseTime is how long content that nothing refers to yet is kept if this process
+// dies.
+const leaseTime = 24 * time.Hour
+
+func (d *containerdDestination) write(ctx context.Context, p *parcel) (done *Copied, err error) {
+	s, err := openContainerd(ctx, d.ref, d.opts)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	ctx = s.in(ctx)
+	leaseClient := leasesapi.NewLeasesClient(s.conn)
+	lease, err := leaseClient.Create(ctx, &leasesapi.CreateRequest{
+		Labels: map[string]string{labelExpire: time.Now().Add(leaseTime).UTC().Format(time.RFC3339)},
+	})
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	id := lease.GetLease().GetID()
+	defer func() {
+		if _, e := leaseClient.Delete(context.WithoutCancel(ctx), &leasesapi.DeleteRequest{ID: id}); e != nil {
+			err = errors.Join(err, s.explain(e))
+		}
+	}()
+	if done, err = d.content(leases.WithLease(ctx, id), proxy.NewContentStore(s.conn), p); err != nil {
+		return nil, err
+	}
+	return done, s.publish(ctx, p.root.desc, int64(len(p.root.raw)))
+}
+
+// content puts layers and documents into the store, what is referred to first.
+func (d *containerdDestination) content(ctx context.Context, store contentstore.Store, p *parcel) (*Copied, error) {
+	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
+	for _, l := range p.blobs() {
+		if _, err := store.Info(ctx, l.Descriptor.Digest); err == nil {
+			continue
+		}
+		r, err := p.present(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		if r == nil {
+			done.Omitted = append(done.Omitted, l.Descriptor)
+			continue
+		}
+		done.Blobs++
+		done.Bytes += l.Descriptor.Size
+		if err := errors.Join(put(ctx, store, l.Descriptor, r, nil), r.Close()); err != nil {
+			return nil, fmt.Errorf("layer %d: %w", l.Index, err)
+		}
+	}
+	for _, img := range p.images {
+		if err := put(ctx, store, img.manifest.manifest.Config, bytes.NewReader(img.rawConfig), nil); err != nil {
+			return nil, err
+		}
+		if err := putDocument(ctx, store, img.manifest); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range append(p.children, p.root) {
+		if c.index == nil {
+			continue
+		}
+		if err := putDocument(ctx, store, c); err != nil {
+			return nil, err
+		}
+	}
+	return done, nil
+}
+
+// putDocument stores an index or manifest, labelled with what it refers to so that
+// containerd keeps it.
+func putDocument(ctx context.Context, store contentstore.Store, doc *document) error {
+	refs := map[string]string{}
+	if m := doc.manifest; m != nil {
+		refs[labelContent+"config"] = string(m.Config.Digest)
+		for i, l := range m.Layers {
+			refs[fmt.Sprintf(labelContent+"l.%d", i)] = string(l.Digest)
+		}
+	} else {
+		for i, m := range doc.index.Manifests {
+			refs[fmt.Sprintf(labelContent+"m.%d", i)] = string(m.Digest)
+		}
+	}
+	desc := doc.desc
+	desc.Size = int64(len(doc.raw))
+	return put(ctx, store, desc, bytes.NewReader(doc.raw), refs)
+}
+
+// put stores a blob. One that is there gets the labels.
+func put(ctx context.Context, store contentstore.Store, d Descriptor, r io.Reader, labels map[string]string) error {
+	ref := "mullion-" + string(d.Digest)
+	var opts []contentstore.Opt
+	if len(labels) > 0 {
+		opts = append(opts, contentstore.WithLabels(labels))
+	}
+	desc := ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
+	if err := contentstore.WriteBlob(ctx, store, ref, r, desc, opts...); err != nil {
+		return fmt.Errorf("%s: %w", d.Digest, err)
+	}
+	if len(labels) == 0 {
+		return nil
+	}
+	var paths []string
+	for k := range labels {
+		paths = append(paths, "labels."+k)
+	}
+	if _, err := store.Update(ctx, contentstore.Info{Digest: d.Digest, Labels: labels}, paths...); err != nil {
+		return fmt.Errorf("%s: %w", d.Digest, err)
+	}
+	return nil
+}
+
+// publish gives the image its name, which from then on keeps the content.
+func (s *containerdSource) publish(ctx context.Context, d Descriptor, size int64) error {
+	img := &imagesapi.Image{Name: s.name, Target: &types.Descriptor{MediaType: d.MediaType, Digest: string(d.Digest), Size: size}}
+	client := imagesapi.NewImagesClient(s.conn)
+	_, err := client.Create(ctx, &imagesapi.CreateImageRequest{Image: img})
+	if status.Code(err) == codes.AlreadyExists {
+		_, err = client.Update(ctx, &imagesapi.UpdateImageRequest{Image: img, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"target"}}})
+	}
+	if err != nil {
+		return s.explain(err)
+	}
+	return nil
+}

@@ -1,0 +1,17 @@
+//go:build !windows
+
+package containerd
+
+import (
+	"context"
+	"net"
+)
+
+// DefaultAddress is where containerd listens unless it was told otherwise.
+const DefaultAddress = "/run/containerd/containerd.sock"
+
+// dialSocket connects to a socket.
+func dialSocket(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", address)
+}

@@ -1,0 +1,16 @@
+package containerd
+
+import (
+	"context"
+	"net"
+
+	"github.com/Microsoft/go-winio"
+)
+
+// DefaultAddress is where containerd listens unless it was told otherwise.
+const DefaultAddress = `\\.\pipe\containerd-containerd`
+
+// dialSocket connects to a named pipe.
+func dialSocket(ctx context.Context, address string) (net.Conn, error) {
+	return winio.DialPipeContext(ctx, address)
+}
