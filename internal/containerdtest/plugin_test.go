@@ -53,7 +53,7 @@ func empty(t *testing.T, r *containerdtest.Rig) {
 			t.Errorf("on disk there is still %s", left)
 		}
 	}
-	for _, m := range mountsBelow(t, r.Dir) {
+	for _, m := range mountsBelow(t, r.Root) {
 		t.Errorf("still mounted: %s", m)
 	}
 }
