@@ -11,6 +11,7 @@ import (
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
+	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -33,7 +34,7 @@ func treeItems(t Tree) (*layertest.Layer, error) {
 				return err
 			}
 			p := winfs.JoinPath(path, e.Name)
-			if same, err := t.File(f.ID()); err != nil || same.ID() != f.ID() || same.Size() != f.Size() {
+			if same, err := t.(overlay.Lower).File(f.ID()); err != nil || same.ID() != f.ID() || same.Size() != f.Size() {
 				return fmt.Errorf("%s: another file has its ID: %v", winfs.JoinPath(path, e.Name), err)
 			}
 			if first := seen[f.ID()]; first != "" {
