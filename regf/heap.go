@@ -51,6 +51,15 @@ func (h *Hive) begin() error {
 	if err := h.loadAll(); err != nil {
 		return err
 	}
+	if h.lazy != nil && h.unmap != nil {
+		// All is in memory. An open file could not be replaced by the edited hive on
+		// systems that have no mapping here, which are those that refuse that.
+		release := h.unmap
+		h.unmap = nil
+		if err := release(); err != nil {
+			return err
+		}
+	}
 	h.lazy = nil
 	h.resident = nil // what is written exists in memory alone
 	if !h.owned {
