@@ -95,6 +95,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))
 	}
+	explain(root)
 	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
