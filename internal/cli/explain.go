@@ -35,6 +35,8 @@ mullion osversion -v tar:base.tar.gz
 mullion osversion --parent tar:base.tar tar:app.tar`,
 	"env": `mullion env oci-archive:hello.tar
 mullion env --json oci:layout:v1 | jq -r '.[] | select(.source == "config") | .name'`,
+	"sbom": `mullion sbom oci-archive:hello.tar -o hello.cdx.json
+mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022`,
 	"serve": `mullion serve --print-config
 mullion serve --root /var/lib/mullion --address /run/mullion.sock`,
 	"version": `mullion version`,

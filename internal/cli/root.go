@@ -24,6 +24,7 @@ var constructors = []func(*console) *cobra.Command{
 	newCheckCommand,
 	newOSVersionCommand,
 	newEnvCommand,
+	newSBOMCommand,
 	newDiffCommand,
 	newHiveCommand,
 	newCIMCommand,
