@@ -4,7 +4,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build test race lint fuzz bench interop containerd kill-test man ci
+.PHONY: all build test test-wine race lint fuzz bench interop containerd kill-test man ci
 
 all: build test
 
@@ -13,6 +13,9 @@ build: ## the program, in bin/
 
 test:
 	$(GO) test ./...
+
+test-wine: ## the tests of the Windows build, run by Debian's wine64; see docs/wine.md
+	scripts/test-wine
 
 race:
 	$(GO) test -race ./...
