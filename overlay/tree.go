@@ -51,6 +51,9 @@ type Tree struct {
 const (
 	dataName = "data"
 	lockName = "lock"
+	// maxNumber bounds the numbers of objects and data files, so that counting on from
+	// them cannot come to an end.
+	maxNumber = 1 << 61
 	// compactOps is how many operations a journal must have before it is worth while
 	// to write it anew.
 	compactOps = 4096
@@ -179,7 +182,7 @@ func (t *Tree) dirObject(id uint64) (*object, error) {
 func (t *Tree) apply(p *op) error {
 	switch p.code {
 	case opNew:
-		if p.id < firstNew || t.objects[p.id] != nil || p.n > 1 {
+		if p.id < firstNew || p.id > maxNumber || t.objects[p.id] != nil || p.n > 1 {
 			return corrupt("object %d cannot be new", p.id)
 		}
 		t.objects[p.id] = &object{id: p.id, dir: p.n == 1, adopted: true}
@@ -252,6 +255,9 @@ func (t *Tree) applyName(p *op) error {
 
 func (t *Tree) applyData(o *object, p *op) error {
 	var c *content
+	if p.n > maxNumber {
+		return corrupt("data file %d", p.n)
+	}
 	if p.n != 0 {
 		c = t.contentOf(p.n)
 		t.nextN = max(t.nextN, p.n+1)
