@@ -368,6 +368,7 @@ func (v *readonly) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 func (v *readonly) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	list, status := v.entries(in)
 	dir := v.id(in.NodeId)
+	var given []listed
 	for n := range list {
 		e := &list[n]
 		d := fuse.DirEntry{Name: e.Name, Ino: e.ID}
@@ -395,8 +396,9 @@ func (v *readonly) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 			break
 		}
 		*place = entry
-		v.ahead.listed(e.ID, dir, int(in.Offset)+n)
+		given = append(given, listed{e.ID, dir, int(in.Offset) + n})
 	}
+	v.ahead.listed(given)
 	return status
 }
 
