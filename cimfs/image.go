@@ -205,10 +205,15 @@ func (im *Image) readHeader() error {
 		return bad(0, err)
 	}
 	total := im.own.Count
+	seen := map[winfs.GUID]bool{im.guid: true}
 	for i := range parents {
 		p := im.header[imageSize+i*parentSetSize:]
 		set := RegionSet{winfs.GUIDFromWindows([16]byte(p)), int(le.Uint16(p[16:]))}
 		im.parents = append(im.parents, set)
+		if seen[set.GUID] {
+			return bad(imageSize+int64(i)*parentSetSize, corrupt("the set %v is its own parent, or a parent twice", set.GUID))
+		}
+		seen[set.GUID] = true
 		total += set.Count
 		if total > 1<<16 {
 			return bad(imageSize+int64(i)*parentSetSize, corrupt("more than 65,536 regions"))

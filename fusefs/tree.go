@@ -26,7 +26,7 @@ type (
 )
 
 // CimTree returns the tree of a CimFS image, which must stay open.
-func CimTree(im *cimfs.Image) Tree { return overlay.CimLower(im) }
+func CimTree(im *cimfs.Image) overlay.Lower { return overlay.CimLower(im) }
 
 // EmptyTree returns a tree with nothing in its root.
-func EmptyTree() Tree { return overlay.NoLower() }
+func EmptyTree() overlay.Lower { return overlay.NoLower() }

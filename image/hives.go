@@ -156,6 +156,14 @@ func (h *Hives) Open(n hives.Name) (*regf.Hive, error) {
 	return hives.Chain(chain, n)
 }
 
+// OpenHive implements hives.Layer with what the topmost layer has.
+func (h *Hives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
+	if len(h.layers) == 0 {
+		return nil, fs.ErrNotExist
+	}
+	return h.layers[len(h.layers)-1].OpenHive(n, f)
+}
+
 // OSVersion reads the build from the merged SOFTWARE hive.
 func (h *Hives) OSVersion() (v hives.OSVersion, err error) {
 	s, err := h.Open(hives.Software)

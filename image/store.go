@@ -100,6 +100,9 @@ func (i *Image) stored(store *cimlayer.Store, l *Layer) (StoredLayer, error) {
 // record writes the configuration and then the record, unless they are there.
 func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []StoredLayer) (err error) {
 	dir := filepath.Join(store.Dir(), storeRecords)
+	if err := i.opts.step("mkdir", dir); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -112,29 +115,41 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 	if err != nil {
 		return err
 	}
+	if err := i.opts.step("lock", name); err != nil {
+		return err
+	}
 	unlock, err := atomicfile.Lock(ctx, filepath.Join(dir, "."+name+".lock"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if err := replaceFile(filepath.Join(dir, name+".config.json"), i.rawConfig); err != nil {
+	if err := i.replaceFile(filepath.Join(dir, name+".config.json"), i.rawConfig); err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(dir, name+".json"), append(text, '\n'))
+	return i.replaceFile(filepath.Join(dir, name+".json"), append(text, '\n'))
 }
 
 // replaceFile gives a file a content, complete or not at all; it stays as it is if
 // it has it.
-func replaceFile(name string, content []byte) error {
+func (i *Image) replaceFile(name string, content []byte) error {
 	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, content) {
 		return nil
+	}
+	if err := i.opts.step("create", name); err != nil {
+		return err
 	}
 	f, err := atomicfile.Create(name, true)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if err := i.opts.step("write", name); err != nil {
+		return err
+	}
 	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := i.opts.step("publish", name); err != nil {
 		return err
 	}
 	return f.Commit()

@@ -40,6 +40,9 @@ func (l *Layer) FolderName() string { return fmt.Sprintf("%02d-%.12s", l.Index, 
 // base first, and layers.json and the configuration beside them. Nothing stands at
 // dir before all layers are complete and verified.
 func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]UnpackedLayer, error) {
+	if err := i.opts.step("create", dir); err != nil {
+		return nil, err
+	}
 	out, err := atomicfile.CreateDir(dir)
 	if err != nil {
 		return nil, err
@@ -60,10 +63,14 @@ func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]Un
 	if err != nil {
 		return nil, err
 	}
-	for name, raw := range map[string][]byte{LayersFile: append(list, '\n'), ConfigFile: i.rawConfig} {
-		if err := writeFile(filepath.Join(out.Path(), name), raw); err != nil {
-			return nil, err
-		}
+	if err := i.writeFile(filepath.Join(out.Path(), LayersFile), append(list, '\n')); err != nil {
+		return nil, err
+	}
+	if err := i.writeFile(filepath.Join(out.Path(), ConfigFile), i.rawConfig); err != nil {
+		return nil, err
+	}
+	if err := i.opts.step("publish", dir); err != nil {
+		return nil, err
 	}
 	return done, out.Commit()
 }
@@ -86,11 +93,19 @@ func (l *Layer) unpack(ctx context.Context, path string, parents []string, creat
 	return w.Commit()
 }
 
-func writeFile(name string, raw []byte) error {
+func (i *Image) writeFile(name string, raw []byte) error {
+	if err := i.opts.step("create", name); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(raw)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = i.opts.step("write", name); err == nil {
+		_, err = f.Write(raw)
+	}
+	if err == nil {
+		err = errors.Join(i.opts.step("sync", name), f.Sync())
+	}
+	return errors.Join(err, f.Close())
 }

@@ -56,7 +56,11 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 	if uint64(off)+uint64(n) > uint64(len(b)) {
 		return nil, faultf("cell-size", off, "cell of %d bytes goes past the bins", n)
 	}
-	if err := h.checkBin(off, n); err != nil {
+	if h.edit != nil {
+		if err := h.edit.proper(h, off); err != nil {
+			return nil, err
+		}
+	} else if err := h.checkBin(off, n); err != nil {
 		if err := h.tolerate(err, nil); err != nil {
 			return nil, err
 		}
@@ -95,6 +99,9 @@ func (h *Hive) bin(page uint32) (off, size uint32, ok bool) {
 			size = u32(b[8:])
 			if size != 0 && size%pageSize == 0 && uint64(o)+uint64(size) <= uint64(len(h.bins)) && o+size > page*pageSize {
 				h.fillBin(o, page)
+				if h.resident != nil {
+					h.resident.add(size)
+				}
 				return o, size, true
 			}
 		}

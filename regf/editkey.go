@@ -149,12 +149,9 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 		return Key{}, err
 	}
 	sk := u32(pb[nkSecurity:])
-	sb, err := h.cell(sk)
+	sb, err := h.skCell(sk)
 	if err != nil {
 		return Key{}, err
-	}
-	if len(sb) < skSize || u16(sb) != sigSK {
-		return Key{}, faultf("sk", sk, "cell is not a security descriptor")
 	}
 	if !h.inOrder(k.off) {
 		return Key{}, faultf("list-order", k.off, "subkeys are not in order; save a repaired copy before editing")
@@ -181,8 +178,7 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 	put32(b[nkClass:], nilCell)
 	put16(b[nkNameLen:], uint16(len(raw)))
 	copy(b[nkNameAt:], raw)
-	sb, err = h.cell(sk)
-	if err != nil {
+	if sb, err = h.skCell(sk); err != nil {
 		return Key{}, err
 	}
 	put32(sb[skRefs:], u32(sb[skRefs:])+1)
@@ -431,6 +427,9 @@ func (k Key) rename(name string) (Key, error) {
 	copy(b[nkNameAt:], raw)
 	if to == k.off {
 		end := uint32(-h.rawSize(to))
+		if end < 4+nkNameAt+uint32(len(raw)) {
+			return Key{}, faultf("cell-shared", to, "key has changed while it was edited: its cell is another's too")
+		}
 		clear(h.bins[to+4+nkNameAt+uint32(len(raw)) : to+end])
 		h.shrink(to, round8(uint32(nkSize+len(raw)+4)))
 	} else {

@@ -196,6 +196,9 @@ func (k Key) link(key uint32, raw []byte, latin bool, t *target) error {
 			return err
 		}
 	}
+	if p.index > n || 4+(n+1)*step > len(lb) {
+		return faultf("list-shared", p.leaf, "list has changed while it was edited: its cell is another's too")
+	}
 	at := 4 + p.index*step
 	copy(lb[at+step:4+(n+1)*step], lb[at:4+n*step])
 	putEntry(lb[at:], sig, key, raw, latin)
@@ -303,16 +306,21 @@ func (k Key) split(p place) (place, error) {
 	}
 	put32(kb[nkList:], root)
 	p.root = root
-	b, _, n, step, err := h.leafOf(p.leaf)
+	b, _, now, step, err := h.leafOf(p.leaf)
 	if err != nil {
 		return p, err
+	}
+	rb, rsig, leaves, _, err := h.leafOf(root)
+	if err != nil {
+		return p, err
+	}
+	if now != n || rsig != sigRI || p.slot >= leaves || 4+4*(leaves+1) > len(rb) {
+		return p, faultf("list-shared", p.leaf, "list has changed while it was edited: its cell is another's too")
 	}
 	copy(h.bins[newLeaf+4+4:], b[4+keep*step:4+n*step])
 	clear(b[4+keep*step : 4+n*step])
 	put16(b[2:], uint16(keep))
 	h.shrink(p.leaf, round8(uint32(4+keep*step+4)))
-	rb := h.bins[root+4:]
-	leaves := int(u16(rb[2:]))
 	copy(rb[4+4*(p.slot+2):4+4*(leaves+1)], rb[4+4*(p.slot+1):4+4*leaves])
 	put32(rb[4+4*(p.slot+1):], newLeaf)
 	put16(rb[2:], uint16(leaves+1))
@@ -396,6 +404,9 @@ func (k Key) dropped(root uint32, slot int, leaf uint32, n, step int) error {
 	rb, _, leaves, _, err := h.leafOf(root)
 	if err != nil {
 		return err
+	}
+	if slot >= leaves {
+		return faultf("list-shared", root, "list has changed while it was edited: its cell is another's too")
 	}
 	copy(rb[4+4*slot:], rb[4+4*(slot+1):4+4*leaves])
 	clear(rb[4+4*(leaves-1) : 4+4*leaves])

@@ -52,7 +52,7 @@ func (k Key) setSecurity(sd []byte) error {
 	if err != nil {
 		return err
 	}
-	c, err := h.cell(off)
+	c, err := h.skCell(off)
 	if err != nil {
 		return err
 	}
@@ -135,12 +135,12 @@ func (h *Hive) intern(sd []byte) (uint32, error) {
 		return 0, err
 	}
 	first := u32(root[nkSecurity:])
-	fb, err := h.cell(first)
+	fb, err := h.skCell(first)
 	if err != nil {
 		return 0, err
 	}
 	last := u32(fb[skBlink:])
-	lb, err := h.cell(last)
+	lb, err := h.skCell(last)
 	if err != nil {
 		return 0, err
 	}
@@ -177,7 +177,7 @@ func (h *Hive) countRefs() error {
 		refs[off]++
 	}
 	for off, n := range refs {
-		c, err := h.cell(off)
+		c, err := h.skCell(off)
 		if err != nil {
 			return err
 		}
@@ -189,8 +189,8 @@ func (h *Hive) countRefs() error {
 
 // release gives up one reference to a descriptor; the last one frees it.
 func (h *Hive) release(off uint32) {
-	c, err := h.cell(off)
-	if err != nil || len(c) < skSize || u16(c) != sigSK {
+	c, err := h.skCell(off)
+	if err != nil {
 		return
 	}
 	if n := u32(c[skRefs:]); n > 1 {
@@ -198,11 +198,11 @@ func (h *Hive) release(off uint32) {
 		return
 	}
 	next, prev := u32(c[skFlink:]), u32(c[skBlink:])
-	nb, err := h.cell(next)
+	nb, err := h.skCell(next)
 	if err != nil {
 		return
 	}
-	pb, err := h.cell(prev)
+	pb, err := h.skCell(prev)
 	if err != nil {
 		return
 	}

@@ -51,7 +51,17 @@ func (h *Hive) begin() error {
 	if err := h.loadAll(); err != nil {
 		return err
 	}
+	if h.lazy != nil && h.unmap != nil {
+		// All is in memory. An open file could not be replaced by the edited hive on
+		// systems that have no mapping here, which are those that refuse that.
+		release := h.unmap
+		h.unmap = nil
+		if err := release(); err != nil {
+			return err
+		}
+	}
 	h.lazy = nil
+	h.resident = nil // what is written exists in memory alone
 	if !h.owned {
 		h.adopt(append([]byte(nil), h.data[:baseSize+len(h.bins)]...), len(h.bins))
 		h.owned = true
@@ -59,6 +69,24 @@ func (h *Hive) begin() error {
 	pages := len(h.bins) / pageSize
 	e := &editor{starts: make([]uint64, (len(h.bins)/8+63)/64), known: make([]uint64, (pages+63)/64), changed: true}
 	h.edit = e
+	clear(h.seen) // cells are held to more from here on, see proper
+	return nil
+}
+
+// proper verifies that a cell in use begins where its bin is cut into cells. In a
+// hive that is edited no other is read, whatever the mode: what is written to a
+// cell inside another would change the size of a third.
+func (e *editor) proper(h *Hive, off uint32) error {
+	bin, _, ok := h.bin(off / pageSize)
+	if !ok {
+		return faultf("bin-header", off&^(pageSize-1), "no bin header covers this page; repair the hive before editing it")
+	}
+	if _, _, err := e.read(h, bin); err != nil {
+		return err
+	}
+	if !e.begins(off) {
+		return faultf("cell-overlap", off, "cell begins inside another cell; repair the hive before editing it")
+	}
 	return nil
 }
 

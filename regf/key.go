@@ -290,18 +290,24 @@ func (k Key) Security() ([]byte, error) {
 
 // sk returns the descriptor of a security cell.
 func (h *Hive) sk(off uint32) ([]byte, error) {
-	c, err := h.cell(off)
+	c, err := h.skCell(off)
 	if err != nil {
 		return nil, err
-	}
-	if len(c) < skSize || u16(c) != sigSK {
-		return nil, faultf("sk", off, "cell is not a security descriptor")
 	}
 	n := u32(c[skLen:])
 	if uint64(n) > uint64(len(c)-skSize) {
 		return nil, faultf("sk-size", off, "descriptor of %d bytes goes past its cell", n)
 	}
 	return c[skBytes : skBytes+n : skBytes+n], nil
+}
+
+// skCell returns the payload of a security cell.
+func (h *Hive) skCell(off uint32) ([]byte, error) {
+	c, err := h.cell(off)
+	if err == nil && (len(c) < skSize || u16(c) != sigSK) {
+		err = faultf("sk", off, "cell is not a security descriptor")
+	}
+	return c, err
 }
 
 // note records a fault where faults are recorded.

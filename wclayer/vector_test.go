@@ -114,6 +114,9 @@ func TestTransportVectors(t *testing.T) {
 			l := collect(t, path)
 			it := l.Items[1]
 			it.Path = ""
+			if nativeObjects {
+				it.Times = winfs.Times{} // a host that keeps them has no file without
+			}
 			if fmt.Sprintf("%+v", it.Entry) != fmt.Sprintf("%+v", v.item.Entry) {
 				t.Errorf("read %+v, want %+v", it.Entry, v.item.Entry)
 			}

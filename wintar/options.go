@@ -10,6 +10,7 @@ type options struct {
 	overwrite     bool
 	base, parents bool
 	label         string
+	hook          func(op string) error
 }
 
 func gather(opts []Option) options {

@@ -29,39 +29,51 @@ type changedSide struct {
 func newDiffCommand(c *console) *cobra.Command {
 	var flags contentFlags
 	var ignore []string
+	var filesOnly, registryOnly bool
 	cmd := &cobra.Command{
 		Use:   "diff A B",
-		Short: "Compare the files of two images or layers",
-		Long: `Compare the files of two images, as containers would see them, or of two layers, and
-print what was added, removed or changed, one path a line. Of what changed is told what:
-kind, name, attributes, creation, access, write, change, security, eas, reparse,
-objectid, size, content, streams, links. The status is 1 if anything differs.
+		Short: "Compare files and registry of two images or layers",
+		Long: `Compare two images, as containers would see them, or two layers, and print what was
+added, removed or changed, one path a line: first files, then keys and values of the
+registry. The status is 1 if anything differs.
+
+Of a file that changed is told what: kind, name, attributes, creation, access, write,
+change, security, eas, reparse, objectid, size, content, streams, links.
+
+The registry of an image is that of its base with the delta hives of all layers merged
+in. Of two layers that have only deltas, the deltas are compared. A key that only one
+side has comes once, without what is below it. Times of keys do not count.
 
 ` + referenceHelp,
+		Example: `  mullion diff oci:layout:v1 oci:layout:v2
+  mullion diff --ignore times,security --files-only tar:a.tar.gz wclayer:dir
+  mullion diff --registry-only docker://registry/app:1 docker://registry/app:2
+  mullion diff --json oci:layout:v1 oci:layout:v2 | jq -r 'select(.hive == "SOFTWARE") | .key'`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			skip, err := parseAspects(ignore)
 			if err != nil {
 				return err
 			}
-			a, closeA, err := flags.side(cmd.Context(), c, args[0])
-			if err != nil {
-				return about(args[0], err)
+			if filesOnly && registryOnly {
+				return usagef("--files-only and --registry-only leave nothing to compare")
 			}
-			b, closeB, err := flags.side(cmd.Context(), c, args[1])
-			if err != nil {
-				return errors.Join(about(args[1], err), closeA())
-			}
-			changes, err := layer.Diff(cmd.Context(), a, b, layer.IgnoreAspects(skip), layer.WithDiffLimits(c.limits))
-			if err = errors.Join(err, closeA(), closeB()); err != nil {
-				return err
-			}
-			for i := range changes {
-				if err := c.printChange(&changes[i]); err != nil {
+			var differ, registryDiffers bool
+			if !registryOnly {
+				if differ, err = flags.diffFiles(cmd.Context(), c, args, skip); err != nil {
 					return err
 				}
 			}
-			if len(changes) > 0 {
+			if !filesOnly && !registryOnly && (args[0] == "tar:-" || args[1] == "tar:-") {
+				c.warnf("standard input can be read once: the registry is not compared; --registry-only does")
+				filesOnly = true
+			}
+			if !filesOnly {
+				if registryDiffers, err = flags.diffRegistry(cmd.Context(), c, [2]string(args), skip); err != nil {
+					return err
+				}
+			}
+			if differ || registryDiffers {
 				return errFound
 			}
 			return nil
@@ -69,7 +81,31 @@ objectid, size, content, streams, links. The status is 1 if anything differs.
 	}
 	flags.add(cmd)
 	cmd.Flags().StringSliceVar(&ignore, "ignore", nil, "do not compare these, `times,security`; times is all four")
+	cmd.Flags().BoolVar(&filesOnly, "files-only", false, "do not compare the registry")
+	cmd.Flags().BoolVar(&registryOnly, "registry-only", false, "compare the registry alone")
 	return cmd
+}
+
+// diffFiles prints what differs between the files and reports whether anything does.
+func (f *contentFlags) diffFiles(ctx context.Context, c *console, args []string, skip layer.Aspect) (bool, error) {
+	a, closeA, err := f.side(ctx, c, args[0])
+	if err != nil {
+		return false, about(args[0], err)
+	}
+	b, closeB, err := f.side(ctx, c, args[1])
+	if err != nil {
+		return false, errors.Join(about(args[1], err), closeA())
+	}
+	changes, err := layer.Diff(ctx, a, b, layer.IgnoreAspects(skip), layer.WithDiffLimits(c.limits))
+	if err = errors.Join(err, closeA(), closeB()); err != nil {
+		return false, err
+	}
+	for i := range changes {
+		if err := c.printChange(&changes[i]); err != nil {
+			return false, err
+		}
+	}
+	return len(changes) > 0, nil
 }
 
 // side opens one side of a comparison: a layer, or the merged view of an image.

@@ -17,7 +17,10 @@ import (
 
 // registry is what a command reads from the hives of an image or a layer.
 type registry interface {
+	// Open gives a hive with all deltas merged, hives.ErrNoBase if there is no base.
 	Open(n hives.Name) (*regf.Hive, error)
+	// OpenHive gives what the topmost layer itself has.
+	hives.Layer
 	Close() error
 }
 

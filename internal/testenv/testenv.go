@@ -22,7 +22,13 @@ func Root(tb testing.TB) string {
 	if !ok {
 		tb.Fatal("cannot tell where the module is")
 	}
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	// A test that was built on another system and runs under Wine has a path without a
+	// drive, which is the drive of the package's folder, where tests begin.
+	root, err := filepath.Abs(filepath.Join(filepath.Dir(file), "..", ".."))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return root
 }
 
 // Corpus returns a path inside the corpus of genuine files, which is at
