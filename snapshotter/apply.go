@@ -254,14 +254,16 @@ func (s *Service) build(ctx context.Context, parents []string, want, blobDigest 
 	if err != nil {
 		return nil, err
 	}
-	if !made {
-		// It came with another blob of the same content meanwhile.
-		rec = layerOver(parents, want, 0)
-		if known, ok := s.layers.lookup(chain); ok {
-			rec.Size = known.Size
-		}
+	if made {
+		return rec, nil
 	}
-	return rec, nil
+	// It came with another blob of the same content meanwhile, or Remove has failed to
+	// remove it.
+	if known, ok := s.layers.lookup(chain); ok {
+		return layerOver(parents, want, known.Size), nil
+	}
+	_, err = fillOnce(nowhere{})
+	return rec, err
 }
 
 // spool verifies a layer whose parent is not known yet and keeps its tar for Commit.
@@ -355,3 +357,12 @@ func (w *stepping) Add(e *layer.Entry) error {
 	}
 	return w.Writer.Add(e)
 }
+
+// nowhere takes a layer that is only read to be verified.
+type nowhere struct{}
+
+func (nowhere) Add(*layer.Entry) error        { return nil }
+func (nowhere) AddStream(*layer.Stream) error { return nil }
+func (nowhere) Write(p []byte) (int, error)   { return len(p), nil }
+func (nowhere) Commit() error                 { return nil }
+func (nowhere) Close() error                  { return nil }

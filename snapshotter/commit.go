@@ -135,10 +135,23 @@ func (s *Service) layerOf(ctx context.Context, sn snapshot, parents []string) (r
 		rec, err = s.fromView(ctx, parents, written)
 		return rec, true, err
 	}
+	if err := s.seesWrites(sn); err != nil {
+		return nil, false, err
+	}
 	if err := s.layers.hold(ctx, parents...); err != nil {
 		return nil, false, err
 	}
 	return &record{Layers: append([]string{}, parents...), Written: true}, true, nil
+}
+
+// seesWrites refuses a snapshot whose mount somebody else may have served: what a
+// container on Windows writes to its scratch disk is not seen here, and must not pass for
+// nothing.
+func (s *Service) seesWrites(sn snapshot) error {
+	if s.viewer != nil {
+		return nil
+	}
+	return fmt.Errorf("what was written to snapshot %s cannot be seen on this system: %w", sn.info.Name, errdefs.ErrFailedPrecondition)
 }
 
 // fromSpool makes the layer of a spooled tar.

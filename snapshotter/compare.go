@@ -125,6 +125,9 @@ func (s *Service) difference(ctx context.Context, lower []mount.Mount, sn snapsh
 				return nil, err
 			}
 			if u == nil {
+				if err := s.seesWrites(sn); err != nil {
+					return nil, errors.Join(err, done())
+				}
 				u = untouched{}
 			}
 			r, err := s.layerChanges(tree, u)

@@ -47,7 +47,6 @@ func TestDiskFull(t *testing.T) {
 	}
 	tar := f.tar(items...)
 	desc, diffID := f.blob(tar)
-	before := func() []string { return f.disk() }
 	check := func(what string, was []string, err error) {
 		t.Helper()
 		if !errors.Is(err, unix.ENOSPC) || !errors.Is(err, errdefs.ErrResourceExhausted) || !strings.Contains(err.Error(), "no space left") {
@@ -63,7 +62,7 @@ func TestDiskFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		was := before()
+		was := f.disk()
 		_, err = f.diff.Apply(f.ctx, desc, m)
 		check("apply "+label, was, err)
 	}
@@ -71,7 +70,7 @@ func TestDiskFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	was := before()
+	was := f.disk()
 	_, err = f.diff.Apply(f.ctx, desc, m)
 	check("spool", was, err)
 	// Room for what was written, not for its layer.
@@ -79,7 +78,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.write(m, items[:3]...)
-	was = before()
+	was = f.disk()
 	err = f.sn.Commit(f.ctx, "committed", "written")
 	now := f.disk()
 	if !errors.Is(err, unix.ENOSPC) || !errors.Is(err, errdefs.ErrResourceExhausted) {

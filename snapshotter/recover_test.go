@@ -252,6 +252,31 @@ func TestCleanup(t *testing.T) {
 	if layers, err := f.Service.store.Layers(); err != nil || len(layers) != 1 {
 		t.Errorf("%q, %v", layers, err)
 	}
+	// It is used again if it is wanted again, with all that is to be said of it.
+	tar := f.tar(dir(`Files`), file(`Files\a`, "one"))
+	m, err := f.sn.Prepare(f.ctx, "again", "", unpackLabels(name, name, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc, _ := f.blob(tar)
+	if out, err := f.diff.Apply(f.ctx, desc, m); err != nil || out.Size != int64(len(tar)) {
+		t.Errorf("%+v, %v", out, err)
+	}
+	f.agree()
+	f.Service.hook = func(string, string) error { return syscall.EIO }
+	if err := f.sn.Remove(f.ctx, "again"); !errors.Is(err, syscall.EIO) || !errdefs.IsFailedPrecondition(err) {
+		t.Errorf("%v", err) // its directory cannot be renamed
+	}
+	f.Service.hook = func(op, _ string) error {
+		if op == "remove layer" {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if err := f.sn.Remove(f.ctx, "again"); err != nil {
+		t.Error(err)
+	}
+	f.Service.hook = nil
 	if err := os.MkdirAll(filepath.Join(f.dir, "snapshots", "rm-77", "fs"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -2,13 +2,21 @@ package snapshotter
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
 	"testing"
 
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	"github.com/containerd/containerd/v2/contrib/snapshotservice"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/core/snapshots/proxy"
 	"github.com/containerd/containerd/v2/core/snapshots/testsuite"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/mullion/mullion/internal/testenv"
 )
@@ -26,7 +34,8 @@ func fuse(t *testing.T) {
 	f.Close()
 }
 
-// The suite that containerd holds its own snapshotters to.
+// The suite that containerd holds its own snapshotters to, as a proxy plugin meets it:
+// through gRPC. Every case passes; there are no exceptions.
 func TestSuite(t *testing.T) {
 	fuse(t)
 	if err := flag.Set("test.root", "true"); err != nil {
@@ -37,6 +46,25 @@ func TestSuite(t *testing.T) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return s.Snapshotter(), s.Close, nil
+		socket := filepath.Join(filepath.Dir(root), "socket")
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			return nil, nil, errors.Join(err, s.Close())
+		}
+		server := grpc.NewServer()
+		snapshotsapi.RegisterSnapshotsServer(server, snapshotservice.FromSnapshotter(s.Snapshotter()))
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(l) }()
+		conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			server.Stop()
+			return nil, nil, errors.Join(err, <-served, s.Close())
+		}
+		end := func() error {
+			err := conn.Close()
+			server.Stop()
+			return errors.Join(err, <-served, s.Close())
+		}
+		return proxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(conn), "mullion"), end, nil
 	})
 }

@@ -275,6 +275,9 @@ func (s *Service) writtenTo(id string, layers []string, end bool) (u upper, done
 	} else if err != nil {
 		return nil, nil, err
 	}
+	if s.viewer == nil {
+		return nil, nil, fmt.Errorf("what was written to snapshot %s cannot be read on this system: %w", id, errdefs.ErrFailedPrecondition)
+	}
 	im, err := s.openImage(layers)
 	if err != nil {
 		return nil, nil, err
