@@ -126,7 +126,7 @@ func importBoth(name, dir, windows, linux string, plain int64) error {
 	}
 	group := table.Group{
 		Title: fmt.Sprintf("ctr images import: libwine, 100,000 small files and a small layer, gzip, %.0f MB of tars, on %s; cpu is that of ctr, containerd and plugin", float64(plain)/1e6, name),
-		Bytes: plain,
+		Bytes: plain, Runs: 3,
 		Cases: []table.Case{
 			importCase(r, "mullion", table.Ours, windows, "--platform", containerdtest.Platform, "--snapshotter", containerdtest.Snapshotter),
 			importCase(r, "overlayfs of containerd", table.Peer, linux, "--snapshotter", "overlayfs"),

@@ -45,6 +45,7 @@ func number(t *testing.T, name string, def int) int {
 // whole image, the metadata and the disk agree, and ctr goes on. scripts/kill-test
 // does it 200 times; MULLION_SEED repeats a run.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	kills, seed := number(t, "MULLION_KILLS", 8), number(t, "MULLION_SEED", 1)
 	k := &killer{t: t, r: containerdtest.Start(t), rng: rand.New(rand.NewPCG(uint64(seed), 0))}
 	base := baseLayer(t, numbered("base", 400)...)
@@ -88,7 +89,7 @@ func (k *killer) name(i int) string { return fmt.Sprintf("example.com/image%d:v1
 func (k *killer) operation() (what string, run func(ctx context.Context) error) {
 	i := k.rng.IntN(len(k.files))
 	importArgs := k.importArgs(i)
-	switch k.rng.IntN(6) {
+	switch k.rng.IntN(7) {
 	case 0, 1:
 		return "import", func(ctx context.Context) error { return k.ctr(ctx, importArgs...) }
 	case 2:
@@ -99,6 +100,8 @@ func (k *killer) operation() (what string, run func(ctx context.Context) error) 
 		return "remove", func(ctx context.Context) error {
 			return k.ctr(ctx, "images", "rm", "--sync", k.name(i))
 		}
+	case 5:
+		return "mount", func(ctx context.Context) error { return k.look(ctx, i) }
 	}
 	return "import and remove", func(ctx context.Context) error {
 		if err := k.ctr(ctx, importArgs...); err != nil {
@@ -106,6 +109,19 @@ func (k *killer) operation() (what string, run func(ctx context.Context) error) 
 		}
 		return k.ctr(ctx, "images", "rm", "--sync", k.name(i))
 	}
+}
+
+// look mounts an image and reads all of it, until the plugin is killed below it.
+func (k *killer) look(ctx context.Context, i int) error {
+	dir, err := os.MkdirTemp(k.t.TempDir(), "look")
+	if err != nil {
+		return err
+	}
+	defer exec.Command("umount", "-l", dir).Run() // also what an interrupted ctr has mounted
+	if err := k.ctr(ctx, "images", "mount", "--platform", containerdtest.Platform, "--snapshotter", containerdtest.Snapshotter, k.name(i), dir); err != nil {
+		return err
+	}
+	return exec.CommandContext(ctx, "tar", "-C", dir, "-cf", "/dev/null", ".").Run()
 }
 
 func (k *killer) importArgs(i int) []string {

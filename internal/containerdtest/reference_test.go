@@ -14,6 +14,7 @@ import (
 // Images are read from containerd's content store and written to it, whoever unpacks
 // them.
 func TestReferences(t *testing.T) {
+	t.Parallel()
 	r := containerdtest.Start(t)
 	in := image.WithContainerd(r.Containerd.Socket)
 	file := archive(t, windowsImage(blob.Gzip, baseLayer(t, file{`Files\hello.txt`, "hello"}), windowsLayer(t, numbered("more", 20)...)))

@@ -67,6 +67,7 @@ func mounted(t *testing.T, r *containerdtest.Rig, key string, f func(dir string)
 // a Windows layer: changed and new files, whiteouts, hard links, metadata that was not
 // touched, and the delta of the registry.
 func TestSnapshots(t *testing.T) {
+	t.Parallel()
 	r := containerdtest.Start(t)
 	software := hives.Software.Path(hives.Base)
 	image := archive(t, windowsImage(blob.Gzip, baseLayer(t, file{`Files\keep.txt`, "keep"}, file{`Files\change.txt`, "old"}, file{`Files\gone.txt`, "gone"})))

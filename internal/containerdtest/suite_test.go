@@ -23,6 +23,7 @@ import (
 
 // containerd's own suite for snapshotters, through the socket as containerd goes.
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	containerdtest.Require(t)
 	// The suite leaves out what needs root unless it is told that it may.
 	if err := flag.Set("test.root", "true"); err != nil {

@@ -26,14 +26,26 @@ func (r *requests) unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	r.metrics.inFlight.Inc()
 	defer r.finish(info.FullMethod, req, time.Now(), &err)
 	defer r.recover(info.FullMethod, &err)
-	return handle(withNamespace(ctx), req)
+	reply, err = handle(withNamespace(ctx), req)
+	return reply, plain(err)
+}
+
+// plain leaves of an error its kind and its text. containerd's services also send the
+// errors that it is made of, and whoever prints it at the other end would print those
+// once more, each on a line of its own.
+func plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	s := status.Convert(err)
+	return status.Error(s.Code(), s.Message())
 }
 
 func (r *requests) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
 	r.metrics.inFlight.Inc()
 	defer r.finish(info.FullMethod, nil, time.Now(), &err)
 	defer r.recover(info.FullMethod, &err)
-	return handle(srv, &namespacedStream{s, withNamespace(s.Context())})
+	return plain(handle(srv, &namespacedStream{s, withNamespace(s.Context())}))
 }
 
 // withNamespace makes the namespace of a request also that of the calls back to
