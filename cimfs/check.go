@@ -9,26 +9,19 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 )
 
-// Severity orders findings: an Error is something that the driver refuses, or
-// worse, or that loses data; a Warning is unusual but harmless.
-type Severity uint8
+// Severity orders findings, see [finding.Severity]. An Error is also what stops the
+// driver, or worse.
+type Severity = finding.Severity
 
-// The severities.
+// The severities that Check uses.
 const (
-	Warning Severity = iota + 1
-	SevereError
+	Warning     = finding.Warning
+	SevereError = finding.SevereError
 )
-
-// String returns "warning" or "error".
-func (s Severity) String() string {
-	if s == Warning {
-		return "warning"
-	}
-	return "error"
-}
 
 // Finding is one thing that Check has to say.
 type Finding struct {

@@ -1,31 +1,20 @@
 package layer
 
-import "fmt"
+import (
+	"fmt"
 
-// Severity orders findings.
-type Severity uint8
-
-// The severities. An Error is something that Windows or another reader refuses
-// or that loses data; a Warning is something known to cause trouble; Info is
-// worth knowing.
-const (
-	Info Severity = iota + 1
-	Warning
-	SevereError
+	"github.com/mullion/mullion/finding"
 )
 
-// String returns info, warning or error.
-func (s Severity) String() string {
-	switch s {
-	case Info:
-		return "info"
-	case Warning:
-		return "warning"
-	case SevereError:
-		return "error"
-	}
-	return "invalid severity"
-}
+// Severity orders findings, see [finding.Severity].
+type Severity = finding.Severity
+
+// The severities.
+const (
+	Info        = finding.Info
+	Warning     = finding.Warning
+	SevereError = finding.SevereError
+)
 
 // Finding is one thing that a check has to say.
 type Finding struct {

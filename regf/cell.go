@@ -99,6 +99,9 @@ func (h *Hive) bin(page uint32) (off, size uint32, ok bool) {
 			size = u32(b[8:])
 			if size != 0 && size%pageSize == 0 && uint64(o)+uint64(size) <= uint64(len(h.bins)) && o+size > page*pageSize {
 				h.fillBin(o, page)
+				if h.resident != nil {
+					h.resident.add(size)
+				}
 				return o, size, true
 			}
 		}

@@ -332,6 +332,19 @@ func raiseName(b []byte, n int) {
 	}
 }
 
+// begin writes the base block of a hive that is created, as offreg does: first
+// sequence, no time and no name.
+func (c *compactor) begin(minor int) {
+	b := c.out
+	copy(b, "regf")
+	put32(b[hdrPrimary:], 1)
+	put32(b[hdrSecondary:], 1)
+	put32(b[hdrMajor:], 1)
+	put32(b[hdrMinor:], uint32(minor))
+	put32(b[hdrFormat:], 1)
+	put32(b[hdrCluster:], 1)
+}
+
 // finish completes the base block.
 func (c *compactor) finish(root uint32) {
 	put32(c.out[hdrRoot:], root)

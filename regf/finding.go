@@ -1,31 +1,20 @@
 package regf
 
-import "fmt"
+import (
+	"fmt"
 
-// Severity orders findings.
-type Severity uint8
-
-// The severities. An Error is something that Windows or another reader refuses
-// or that loses data; a Warning breaks a rule without losing anything; Info is
-// worth knowing.
-const (
-	Info Severity = iota + 1
-	Warning
-	SevereError
+	"github.com/mullion/mullion/finding"
 )
 
-// String returns info, warning or error.
-func (s Severity) String() string {
-	switch s {
-	case Info:
-		return "info"
-	case Warning:
-		return "warning"
-	case SevereError:
-		return "error"
-	}
-	return "invalid severity"
-}
+// Severity orders findings, see [finding.Severity].
+type Severity = finding.Severity
+
+// The severities.
+const (
+	Info        = finding.Info
+	Warning     = finding.Warning
+	SevereError = finding.SevereError
+)
 
 // Finding is one thing that is wrong with a hive.
 type Finding struct {

@@ -61,6 +61,7 @@ func (h *Hive) begin() error {
 		}
 	}
 	h.lazy = nil
+	h.resident = nil // what is written exists in memory alone
 	if !h.owned {
 		h.adopt(append([]byte(nil), h.data[:baseSize+len(h.bins)]...), len(h.bins))
 		h.owned = true

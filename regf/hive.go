@@ -69,11 +69,12 @@ type Hive struct {
 	dirty   bool
 	layered bool
 
-	seen  []uint32 // one bit per 8 bytes of bins: a cell that was validated starts here
-	binAt []uint32 // per page: offset of its bin plus 1; 0 unknown; binBad none
-	lazy  *pageSource
-	unmap func() error
-	owned bool // data may be written to
+	seen     []uint32 // one bit per 8 bytes of bins: a cell that was validated starts here
+	binAt    []uint32 // per page: offset of its bin plus 1; 0 unknown; binBad none
+	lazy     *pageSource
+	unmap    func() error
+	resident *residence // of a mapped hive that was not edited
+	owned    bool       // data may be written to
 
 	edit      *editor
 	editDirty bool
@@ -131,6 +132,9 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 		h.owned = true
 	} else if h.data, h.unmap, err = mapFile(f, size); err == nil && h.data != nil {
 		h.owned = true // a private mapping: writing to it copies the page
+		if canRelease {
+			h.resident = &residence{mapping: h.data}
+		}
 	} else {
 		h.lazy = newPageSource(f, size)
 		h.data = make([]byte, size)
@@ -266,7 +270,7 @@ func (h *Hive) Close() error {
 	h.data, h.bins, h.seen, h.binAt, h.edit = nil, nil, nil, nil, nil
 	h.root = nilCell
 	unmap := h.unmap
-	h.unmap, h.lazy = nil, nil
+	h.unmap, h.lazy, h.resident = nil, nil, nil
 	if unmap != nil {
 		if err := unmap(); err != nil {
 			return h.opError("close", "", -1, err)

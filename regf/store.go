@@ -9,14 +9,7 @@ import (
 func New(opt *Options) *Hive {
 	h := newHive("", opt)
 	c := newCompactor(pageSize, pageSize)
-	b := c.out
-	copy(b, "regf")
-	put32(b[hdrPrimary:], 1)
-	put32(b[hdrSecondary:], 1)
-	put32(b[hdrMajor:], 1)
-	put32(b[hdrMinor:], 5)
-	put32(b[hdrFormat:], 1)
-	put32(b[hdrCluster:], 1)
+	c.begin(5)
 	const name = "ROOT"
 	root, _ := c.alloc(nkSize + len32(name)) // cannot fail: the hive is empty
 	sk, _ := c.sk(0, defaultSecurity())

@@ -62,16 +62,9 @@ func newTreeWriter(minor int, layered bool, sizeHint, source int) *treeWriter {
 // image completes the base block, that of a hive that was just created, and returns
 // the file.
 func (w *treeWriter) image() []byte {
-	b := w.out[:baseSize]
-	copy(b, "regf")
-	put32(b[hdrPrimary:], 1)
-	put32(b[hdrSecondary:], 1)
-	put32(b[hdrMajor:], 1)
-	put32(b[hdrMinor:], uint32(w.minor))
-	put32(b[hdrFormat:], 1)
-	put32(b[hdrCluster:], 1)
+	w.begin(w.minor)
 	if w.layered {
-		put32(b[hdrFlags:], HeaderLayered)
+		put32(w.out[hdrFlags:], HeaderLayered)
 	}
 	w.ring()
 	w.finish(w.root)

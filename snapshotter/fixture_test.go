@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/fusefs"
@@ -445,9 +445,14 @@ func (f *fixture) write(m []mount.Mount, items ...layertest.Item) {
 	}
 }
 
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
 // collect gathers the names of snapshots.
 func collect(all *[]string) snapshots.WalkFunc {
 	return func(_ context.Context, i snapshots.Info) error { *all = append(*all, i.Name); return nil }
+}
+
+// fillOf fills a layer from a tar, for build.
+func fillOf(f *fixture, tar []byte) func(layer.Writer) (*blob.Reader, error) {
+	return func(w layer.Writer) (*blob.Reader, error) {
+		return f.copyTar(f.ctx, w, "test", bytes.NewReader(tar), blob.WithSums())
+	}
 }

@@ -50,53 +50,7 @@ func openFinal(path string, root directory, o options) (*Reader, error) {
 }
 
 // Next implements layer.Reader.
-func (r *Reader) Next() (*layer.Entry, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	if err := r.next(); err != nil {
-		return nil, r.fail(err)
-	}
-	r.count++
-	return &r.entry, nil
-}
-
-func (r *Reader) next() error {
-	if err := r.done(); err != nil {
-		return err
-	}
-	for {
-		r.entry = layer.Entry{}
-		if len(r.queue) > 0 {
-			return r.queued()
-		}
-		if len(r.frames) == 0 {
-			return r.end()
-		}
-		top := &r.frames[len(r.frames)-1]
-		if top.next == len(top.items) {
-			if err := r.up(); err != nil {
-				return err
-			}
-			continue
-		}
-		it := top.items[top.next]
-		top.next++
-		ok, err := r.visit(top, it)
-		if err != nil {
-			if r.entry.Path == "" {
-				r.entry.Path = winfs.JoinPath(top.path, it.name)
-			}
-			if err := r.tolerated(err); err != nil {
-				return err
-			}
-			continue
-		}
-		if ok {
-			return r.limited(nil)
-		}
-	}
-}
+func (r *Reader) Next() (*layer.Entry, error) { return r.step(r) }
 
 // visit looks at one thing in a directory and reports whether it made an entry.
 func (r *Reader) visit(f *frame, it item) (bool, error) {
@@ -388,7 +342,7 @@ func (r *Reader) end() error {
 		}
 	}
 	if len(r.queue) > 0 {
-		return r.queued()
+		return nil
 	}
 	if err := r.lostLink(); err != nil {
 		return err

@@ -165,15 +165,7 @@ func (w *Writer) add(e *layer.Entry) error {
 	case layer.Link:
 		return w.addLink(e)
 	}
-	parent, base, err := w.enter(e.Path)
-	if err != nil {
-		return err
-	}
-	d, err := w.h.dir(w.h.depth())
-	if err != nil {
-		return err
-	}
-	id, err := w.place(d, parent, base, e.Kind)
+	d, id, err := w.locate(e.Path, e.Kind)
 	if err != nil {
 		return err
 	}
@@ -344,6 +336,21 @@ func (w *Writer) newNode(parent nodeID, name string) nodeID {
 		}
 	}
 	return w.tree.add(parent, strings.Clone(name), 0)
+}
+
+// locate goes to the directory of a path and makes a node for what is to stand
+// there. It returns the directory, too.
+func (w *Writer) locate(path string, kind layer.Kind) (directory, nodeID, error) {
+	parent, base, err := w.enter(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	d, err := w.h.dir(w.h.depth())
+	if err != nil {
+		return nil, 0, err
+	}
+	id, err := w.place(d, parent, base, kind)
+	return d, id, err
 }
 
 // place makes room for a new entry and returns its node.

@@ -33,15 +33,7 @@ const (
 )
 
 func (w *Writer) addLink(e *layer.Entry) error {
-	parent, base, err := w.enter(e.Path)
-	if err != nil {
-		return err
-	}
-	d, err := w.h.dir(w.h.depth())
-	if err != nil {
-		return err
-	}
-	id, err := w.place(d, parent, base, layer.Link)
+	_, id, err := w.locate(e.Path, layer.Link)
 	if err != nil {
 		return err
 	}

@@ -183,59 +183,17 @@ func (r *TransportReader) items(d directory, path string) ([]item, error) {
 }
 
 // Next implements layer.Reader.
-func (r *TransportReader) Next() (*layer.Entry, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	if err := r.next(); err != nil {
-		return nil, r.fail(err)
-	}
-	r.count++
-	return &r.entry, nil
-}
+func (r *TransportReader) Next() (*layer.Entry, error) { return r.step(r) }
 
-func (r *TransportReader) next() error {
-	if err := r.done(); err != nil {
+func (r *TransportReader) end() error {
+	r.hide(r.tombs.rest())
+	if len(r.queue) > 0 {
+		return nil
+	}
+	if err := r.lostLink(); err != nil {
 		return err
 	}
-	for {
-		r.entry = layer.Entry{}
-		if len(r.queue) > 0 {
-			return r.queued()
-		}
-		if len(r.frames) == 0 {
-			r.hide(r.tombs.rest())
-			if len(r.queue) > 0 {
-				return r.queued()
-			}
-			if err := r.lostLink(); err != nil {
-				return err
-			}
-			return io.EOF
-		}
-		top := &r.frames[len(r.frames)-1]
-		if top.next == len(top.items) {
-			if err := r.up(); err != nil {
-				return err
-			}
-			continue
-		}
-		it := top.items[top.next]
-		top.next++
-		ok, err := r.visit(top, it)
-		if err != nil {
-			if r.entry.Path == "" {
-				r.entry.Path = winfs.JoinPath(top.path, it.name)
-			}
-			if err := r.tolerated(err); err != nil {
-				return err
-			}
-			continue
-		}
-		if ok {
-			return r.limited(nil)
-		}
-	}
+	return io.EOF
 }
 
 func (r *TransportReader) hide(paths []string) {

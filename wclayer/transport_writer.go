@@ -84,15 +84,7 @@ func (w *TransportWriter) add(e *layer.Entry) error {
 		}
 		return w.addLink(e)
 	}
-	parent, base, err := w.enter(e.Path)
-	if err != nil {
-		return err
-	}
-	d, err := w.h.dir(w.h.depth())
-	if err != nil {
-		return err
-	}
-	id, err := w.place(d, parent, base, e.Kind)
+	d, id, err := w.locate(e.Path, e.Kind)
 	if err != nil {
 		return err
 	}

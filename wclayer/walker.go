@@ -388,6 +388,67 @@ func (w *walker) lostLink() error {
 	return nil
 }
 
+// traveller is what the two forms do on the way of a walker.
+type traveller interface {
+	// visit looks at one thing in a directory and reports whether it made an entry.
+	visit(f *frame, it item) (bool, error)
+	// end is called when the walk is over. It queues what is still to come and
+	// returns io.EOF once there is nothing.
+	end() error
+}
+
+// step goes on to the next entry.
+func (w *walker) step(t traveller) (*layer.Entry, error) {
+	if w.err != nil {
+		return nil, w.err
+	}
+	if err := w.advance(t); err != nil {
+		return nil, w.fail(err)
+	}
+	w.count++
+	return &w.entry, nil
+}
+
+func (w *walker) advance(t traveller) error {
+	if err := w.done(); err != nil {
+		return err
+	}
+	for {
+		w.entry = layer.Entry{}
+		if len(w.queue) > 0 {
+			return w.queued()
+		}
+		if len(w.frames) == 0 {
+			if err := t.end(); err != nil {
+				return err
+			}
+			continue
+		}
+		top := &w.frames[len(w.frames)-1]
+		if top.next == len(top.items) {
+			if err := w.up(); err != nil {
+				return err
+			}
+			continue
+		}
+		it := top.items[top.next]
+		top.next++
+		ok, err := t.visit(top, it)
+		if err != nil {
+			if w.entry.Path == "" {
+				w.entry.Path = winfs.JoinPath(top.path, it.name)
+			}
+			if err := w.tolerated(err); err != nil {
+				return err
+			}
+			continue
+		}
+		if ok {
+			return w.limited(nil)
+		}
+	}
+}
+
 // queued returns the entry that waits to be returned next.
 func (w *walker) queued() error {
 	f := w.queue[0]
