@@ -4,7 +4,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build test race lint fuzz bench interop man ci
+.PHONY: all build test test-wine race lint fuzz bench interop containerd kill-test man ci
 
 all: build test
 
@@ -13,6 +13,9 @@ build: ## the program, in bin/
 
 test:
 	$(GO) test ./...
+
+test-wine: ## the tests of the Windows build, run by Debian's wine64; see docs/wine.md
+	scripts/test-wine
 
 race:
 	$(GO) test -race ./...
@@ -32,6 +35,12 @@ interop: ## layers that other tools write
 
 bench: ## tables against peers and floors
 	cd bench && $(GO) run .
+
+containerd: ## the containerd that the tests of the plugin run with
+	MULLION_REQUIRE=1 $(GO) test -count=1 -timeout 20m -run '^TestBuild$$' ./internal/containerdtest
+
+kill-test: ## plugin and containerd killed 200 times
+	scripts/kill-test
 
 man: build
 	bin/mullion man out/man1

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
@@ -89,7 +92,7 @@ func (im *Image) Check(opts CheckOptions) ([]Finding, error) {
 		return nil, err
 	}
 	defer own.Close()
-	c := &checker{im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[uint64]bool)}
+	c := &checker{im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[uint64]bool), total: new(atomic.Int64)}
 	err = c.run()
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
@@ -133,8 +136,8 @@ type checker struct {
 	opts     CheckOptions
 	findings []Finding
 	cache    *blockCache
-	objects  [][]object // of each own region, by offset
-	total    int64
+	objects  [][]object    // of each own region, by offset
+	total    *atomic.Int64 // objects
 	entries  int64
 	upcase   []uint16
 
@@ -210,18 +213,76 @@ func (c *checker) run() error {
 			return err
 		}
 	}
-	for i := range im.own.Count {
-		if err := c.objectTable(i); err != nil {
+	if err := c.objectTables(); err != nil {
+		return err
+	}
+	// The content does not need the tree, nor the tree the content.
+	content := c.part()
+	var contentErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { contentErr = content.contents() })
+	tree := c.part()
+	treeErr := tree.fileSystem()
+	if treeErr == nil {
+		treeErr = tree.files()
+	}
+	wg.Wait()
+	if err := c.join(content, contentErr); err != nil {
+		return err
+	}
+	return c.join(tree, treeErr)
+}
+
+// part returns a checker with findings of its own, for another goroutine. At most one
+// of those at work at a time may use im and cache.
+func (c *checker) part() *checker {
+	p := *c
+	p.findings = nil
+	return &p
+}
+
+// join takes over the findings of a part that came to its end with err, as if c had
+// made them itself.
+func (c *checker) join(p *checker, err error) error {
+	for _, f := range p.findings {
+		if err := c.add(f); err != nil {
 			return err
 		}
 	}
-	if err := c.contents(); err != nil {
-		return err
+	return err
+}
+
+// objectTables checks all object tables, two at a time where there are processors.
+func (c *checker) objectTables() error {
+	n := c.im.own.Count
+	c.objects = make([][]object, n)
+	parts, errs := make([]*checker, n), make([]error, n)
+	var next, stop atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for stop.Load() == 0 {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				parts[i] = c.part()
+				if errs[i] = parts[i].objectTable(i); errs[i] != nil {
+					stop.Store(1)
+				}
+			}
+		})
 	}
-	if err := c.fileSystem(); err != nil {
-		return err
+	wg.Wait()
+	for i, p := range parts {
+		if p == nil {
+			break
+		}
+		if err := c.join(p, errs[i]); err != nil {
+			return err
+		}
 	}
-	return c.files()
+	return nil
 }
 
 // region checks what a region file as a whole shows.
@@ -266,16 +327,16 @@ func (c *checker) region(i int) error {
 // objectTable checks an object table by itself and keeps its entries by offset.
 func (c *checker) objectTable(n int) error {
 	index := c.im.ownBase() + n
-	c.objects = append(c.objects, nil)
 	r, err := c.im.region(index)
 	if err != nil {
 		return nil // reported already
 	}
 	name := objectIDName(r.set.GUID, n)
-	if err := c.objectHeader(name, r); err != nil {
+	count, err := c.objectHeader(name, r)
+	if err != nil {
 		return err
 	}
-	var list []object
+	list := make([]object, 0, min(count, c.im.limits.Objects, 1<<18)) // more, when they are seen
 	var stop error
 	var last object
 	i := int64(0)
@@ -286,7 +347,7 @@ func (c *checker) objectTable(n int) error {
 				stop = c.inFile(SevereError, rule, name, at, format, args...)
 			}
 		}
-		if c.total++; c.total > c.im.limits.Objects {
+		if c.total.Add(1) > c.im.limits.Objects {
 			stop = because(ErrLimit, "more than %d objects", c.im.limits.Objects)
 			return false
 		}
@@ -340,18 +401,20 @@ func zeroTail(d digest, n uint64) digest {
 	return d
 }
 
-func (c *checker) objectHeader(name string, r *region) error {
+// objectHeader checks the header of an object table and returns how many entries there
+// are, at most as many as the file has room for.
+func (c *checker) objectHeader(name string, r *region) (int64, error) {
 	src, err := c.im.opener.OpenFile(name)
 	if err != nil {
-		return c.blame("object-table-missing", &place{name, -1, err})
+		return 0, c.blame("object-table-missing", &place{name, -1, err})
 	}
 	defer src.Close()
 	var b [objectHeaderSize]byte
 	if src.Size() < objectHeaderSize {
-		return nil // reported by the reading of it
+		return 0, nil // reported by the reading of it
 	}
 	if err := readFull(src, b[:], 0); err != nil {
-		return err
+		return 0, err
 	}
 	count := int64(le.Uint32(b[objectCountAt:]))
 	for _, f := range []struct {
@@ -369,11 +432,11 @@ func (c *checker) objectHeader(name string, r *region) error {
 	} {
 		if f.got != f.want {
 			if err := c.inFile(SevereError, "object-header", name, f.at, "%s is %#x, want %#x", f.what, f.got, f.want); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
-	return nil
+	return min(count, src.Size()/objectEntrySize), nil
 }
 
 // isObject checks that a reference is to exactly one object of the table. In the

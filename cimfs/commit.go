@@ -425,72 +425,98 @@ func (c *committer) directory(id FileID) error {
 	return err
 }
 
-// linkBatch is how many link tables of files are hashed together.
-const linkBatch = 64
+// linkBatch is how many link tables of files are hashed together, linkAhead how many
+// such batches are on their way.
+const (
+	linkBatch = 64
+	linkAhead = 4
+)
 
-// finishRecords gives all records their parents and link tables.
-func (c *committer) finishRecords() error {
-	var (
-		hasher  sha512x8.Hasher
-		batch   [linkBatch]linkTableOut
-		tables  = make([]*sha512x8.Message, 0, linkBatch)
-		waiting int
-	)
-	for i := range batch {
-		batch[i].message.Pieces = make([][]byte, 1)
-	}
-	place := func() error {
-		tables = tables[:0]
-		for i := range batch[:waiting] {
-			o := &batch[i]
-			if o.message.Pieces[0] = o.table; len(o.table) > digestSize {
-				tables = append(tables, &o.message)
-			}
-		}
-		hasher.Sum(tables)
-		for i := range batch[:waiting] {
-			o := &batch[i]
-			var d digest
-			if len(o.table) > digestSize {
-				copy(d[:], o.message.Sum[:])
-			} else {
-				d = digestOf(o.table)
-			}
-			at, err := c.p.putDigest(o.table, d)
-			if err != nil {
-				return err
-			}
-			o.node.rec.links = uint64(at)
-		}
-		waiting = 0
-		return nil
-	}
-	err := c.live(func(id FileID, nd *node) error {
-		o := &batch[waiting]
-		o.node = nd
-		if c.w.opts.Version < V3 {
-			nd.rec.parent, nd.rec.links = 0, 0
-			return nil
-		}
-		if err := c.finishRecord(id, nd, o); err != nil {
-			return err
-		}
-		if waiting++; waiting == linkBatch {
-			return place()
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return place()
+// linkTables are the link tables of some files, in the order of FileIDs.
+type linkTables struct {
+	n    int
+	list [linkBatch]linkTableOut
+	err  error // why there are no more
 }
 
-// linkTableOut is the link table of a file that waits for its digest.
 type linkTableOut struct {
 	node    *node
 	table   []byte
+	digest  digest
 	message sha512x8.Message
+}
+
+// finishRecords gives all records their parents and link tables. One goroutine makes
+// the tables and their digests, the other stores them.
+func (c *committer) finishRecords() error {
+	full, free := make(chan *linkTables, linkAhead), make(chan *linkTables, linkAhead)
+	for range linkAhead {
+		free <- new(linkTables)
+	}
+	go func() {
+		defer close(full)
+		b := <-free
+		var hasher sha512x8.Hasher
+		err := c.live(func(id FileID, nd *node) error {
+			if c.w.opts.Version < V3 {
+				nd.rec.parent, nd.rec.links = 0, 0
+				return nil
+			}
+			o := &b.list[b.n]
+			o.node = nd
+			if err := c.finishRecord(id, nd, o); err != nil {
+				return err
+			}
+			if b.n++; b.n == linkBatch {
+				b.hash(&hasher)
+				full <- b
+				b = <-free
+			}
+			return nil
+		})
+		b.hash(&hasher)
+		b.err = err
+		full <- b
+	}()
+	var failed error
+	for b := range full { // to the end, whatever happens
+		for i := range b.list[:b.n] {
+			o := &b.list[i]
+			if failed != nil {
+				break
+			}
+			var at RegionOffset
+			if at, failed = c.p.putDigest(o.table, o.digest); failed == nil {
+				o.node.rec.links = uint64(at)
+			}
+		}
+		if failed == nil {
+			failed = b.err
+		}
+		b.n = 0
+		free <- b
+	}
+	return failed
+}
+
+// hash computes the digests of the tables.
+func (b *linkTables) hash(h *sha512x8.Hasher) {
+	var buf [linkBatch]*sha512x8.Message
+	long := buf[:0]
+	for i := range b.list[:b.n] {
+		if o := &b.list[i]; len(o.table) > digestSize {
+			o.message.Pieces = append(o.message.Pieces[:0], o.table)
+			long = append(long, &o.message)
+		}
+	}
+	h.Sum(long)
+	for i := range b.list[:b.n] {
+		if o := &b.list[i]; len(o.table) > digestSize {
+			copy(o.digest[:], o.message.Sum[:])
+		} else {
+			o.digest = digestOf(o.table)
+		}
+	}
 }
 
 // finishRecord gives a record its parent and makes the list of its names, which

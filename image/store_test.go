@@ -206,6 +206,7 @@ func TestUnpackStoreOtherCase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer im.Close()
 	tree := treeOf(t, cimlayer.NewImageReader(im))
 	if f := tree[winfs.Fold(`Files\a`)]; f == nil || f.data != "a" {
 		t.Errorf("%+v", f)

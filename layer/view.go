@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strconv"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -29,7 +30,7 @@ func (v *View) Lookup(path string) (*Item, error) {
 	id, ok := v.tree.lookup(path)
 	if !ok {
 		return nil, &Error{Op: "lookup", Entry: path, Offset: -1,
-			Err: fmt.Errorf("%w, the deepest that exists is %q", fs.ErrNotExist, v.deepest(path))}
+			Err: fmt.Errorf("%w, the deepest that exists is %s", fs.ErrNotExist, v.deepest(path))}
 	}
 	return v.item(id)
 }
@@ -37,11 +38,11 @@ func (v *View) Lookup(path string) (*Item, error) {
 func (v *View) deepest(path string) string {
 	for path != "" {
 		path, _ = winfs.SplitPath(path)
-		if id, ok := v.tree.lookup(path); ok {
-			return v.tree.path(id)
+		if id, ok := v.tree.lookup(path); ok && path != "" {
+			return strconv.Quote(v.tree.path(id))
 		}
 	}
-	return ""
+	return "the root"
 }
 
 func (v *View) item(id nodeID) (*Item, error) {

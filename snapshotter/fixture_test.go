@@ -24,6 +24,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/fusefs"
@@ -450,4 +451,11 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // collect gathers the names of snapshots.
 func collect(all *[]string) snapshots.WalkFunc {
 	return func(_ context.Context, i snapshots.Info) error { *all = append(*all, i.Name); return nil }
+}
+
+// fillOf fills a layer from a tar, for build.
+func fillOf(f *fixture, tar []byte) func(layer.Writer) (*blob.Reader, error) {
+	return func(w layer.Writer) (*blob.Reader, error) {
+		return f.copyTar(f.ctx, w, "test", bytes.NewReader(tar), blob.WithSums())
+	}
 }

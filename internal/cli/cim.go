@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -216,6 +217,9 @@ func newCIMCheckCommand(c *console) *cobra.Command {
 a line; the exit status is 1 if there is one.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if _, err := os.Stat(args[0]); err != nil {
+				return plain(err) // that is no finding
+			}
 			dir, name := splitFile(args[0])
 			found, err := cimfs.Check(dir, name, opts)
 			if err != nil {

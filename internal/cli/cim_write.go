@@ -210,7 +210,11 @@ region files.`,
 			}
 			defer im.Close()
 			dir, name := splitFile(args[1])
-			return about(args[1], cimfs.Rewrite(dir, name, im, opts))
+			err = cimfs.Rewrite(dir, name, im, opts)
+			if errors.Is(err, fs.ErrExist) {
+				err = hintf(err, "an image is never replaced; files are named by the GUID: give --guid or another folder")
+			}
+			return about(args[1], err)
 		},
 	}
 	flags.addNames(cmd)
@@ -232,6 +236,9 @@ that stay inside; what it cannot hold is counted on standard error.`,
 			}
 			defer im.Close()
 			dst, err := c.createTree(cmd.Context(), args[1])
+			if errors.Is(err, layer.ErrExists) {
+				err = hintf(err, "name a folder that does not exist")
+			}
 			if err != nil {
 				return err
 			}

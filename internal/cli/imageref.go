@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
@@ -60,15 +63,38 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 		return nil, err
 	}
 	img, err := image.Open(ctx, ref, append(opts, more...)...)
+	if err != nil {
+		if hint := fileHint(ref); hint != "" {
+			err = hintf(err, "%s", hint)
+		}
+	}
 	return img, imageHint(err)
+}
+
+// fileHint is for who names a file without saying what it is, which is then looked for
+// in a registry.
+func fileHint(ref string) string {
+	st, err := os.Stat(ref)
+	switch {
+	case err != nil:
+		return ""
+	case st.IsDir():
+		return fmt.Sprintf("%s is a folder here: an image layout is oci:%[1]s, a layer directory wclayer:%[1]s", ref)
+	case strings.EqualFold(filepath.Ext(ref), ".cim"):
+		return fmt.Sprintf("%s is a file here: a CimFS image is cim:%[1]s", ref)
+	}
+	return fmt.Sprintf("%s is a file here: an image is oci-archive:%[1]s or docker-archive:%[1]s, a layer tar:%[1]s", ref)
 }
 
 // imageHint adds advice to errors of package image.
 func imageHint(err error) error {
 	var many *image.AmbiguousError
+	var hinted *hintedError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &hinted):
+		return err
 	case errors.As(err, &many):
 		c := many.Candidates[0]
 		if c.Name != "" {

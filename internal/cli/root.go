@@ -24,6 +24,7 @@ var constructors = []func(*console) *cobra.Command{
 	newCheckCommand,
 	newOSVersionCommand,
 	newEnvCommand,
+	newSBOMCommand,
 	newDiffCommand,
 	newHiveCommand,
 	newCIMCommand,
@@ -95,6 +96,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))
 	}
+	explain(root)
 	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()

@@ -22,18 +22,25 @@ const tags = "no_cri no_btrfs no_devmapper no_zfs no_tracing"
 // Programs are the built programs.
 type Programs struct{ Containerd, Ctr string }
 
+// Built returns the programs and whether an earlier Build has made them.
+func Built() (p Programs, there bool, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return p, false, err
+	}
+	dir := filepath.Join(cache, "mullion-tests", "containerd-"+Version)
+	p = Programs{filepath.Join(dir, "containerd"), filepath.Join(dir, "ctr")}
+	return p, p.exist(), nil
+}
+
 // Build builds containerd and ctr unless an earlier call has. It takes minutes, and
 // the module proxy; only one process builds at a time.
 func Build(ctx context.Context) (Programs, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return Programs{}, err
+	p, there, err := Built()
+	if there || err != nil {
+		return p, err
 	}
-	dir := filepath.Join(cache, "mullion-tests", "containerd-"+Version)
-	p := Programs{filepath.Join(dir, "containerd"), filepath.Join(dir, "ctr")}
-	if p.exist() {
-		return p, nil
-	}
+	dir := filepath.Dir(p.Containerd)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return p, err
 	}

@@ -21,15 +21,12 @@ func Main(m *testing.M, mullion func(args []string) int) {
 }
 
 // Start starts a rig for a test, which closes it. flags are those of mullion serve.
-// Where containerd cannot be built or run, the test is skipped, or fails where
-// everything is required.
+// Where containerd cannot run or is not built, the test is skipped; where everything
+// is required, it is built, or the test fails.
 func Start(tb testing.TB, flags ...string) *Rig {
 	tb.Helper()
 	Require(tb)
-	p, err := Build(tb.Context())
-	if err != nil {
-		testenv.Missing(tb, err.Error())
-	}
+	p := programs(tb)
 	r, err := New(tb.Context(), Options{Mullion: []string{Self(tb)}, Env: []string{actAsMullion + "=1"}, Serve: flags, Programs: p})
 	if err != nil {
 		tb.Fatal(err)
@@ -87,4 +84,21 @@ func (r *Rig) Count(tb testing.TB, name, label string) int {
 		tb.Fatal(err)
 	}
 	return int(v)
+}
+
+// programs returns containerd and ctr. Nobody who tries the tests for the first time is
+// made to wait until they are built.
+func programs(tb testing.TB) Programs {
+	tb.Helper()
+	p, there, err := Built()
+	if err == nil && !there {
+		if !testenv.Required() {
+			testenv.Missing(tb, "containerd "+Version+" is not built; make containerd does it")
+		}
+		p, err = Build(tb.Context())
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
 }

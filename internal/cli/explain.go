@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// examples are what --help shows of each command that says nothing itself, by path. A
+// test holds them to the flags and arguments that the commands take.
+var examples = map[string]string{
+	"inspect": `mullion inspect oci-archive:hello.tar
+mullion inspect --platform 'windows(10.0.20348)/amd64' mcr.microsoft.com/windows/nanoserver:ltsc2022
+mullion inspect --json oci:layout:v1 | jq -r '.layers[].diffID'`,
+	"ls": `mullion ls oci-archive:hello.tar Files/Windows
+mullion ls -l -R tar:layer.tar.gz
+mullion ls --layer 1 oci:layout:v1
+mullion ls --json -R oci:layout:v1 | jq -r 'select(.kind == "whiteout") | .path'`,
+	"cat": `mullion cat oci-archive:hello.tar Files/hello/hello.txt
+mullion cat tar:layer.tar 'Files\hello\hello.txt:Zone.Identifier'
+mullion cat oci:layout:v1 'Hives\SOFTWARE_BASE' -o SOFTWARE`,
+	"convert": `mullion convert tar:layer.tar.gz wclayer:layer
+mullion convert --parent wclayer:base tar:app.tar.gz wclayer:app
+mullion convert cim:base.cim tar:base.tar.zst --compress zstd
+mullion convert wclayer:layer tar:- | sha256sum`,
+	"copy": `mullion copy mcr.microsoft.com/windows/nanoserver:ltsc2022 oci:layout:ltsc2022
+mullion copy --all docker://registry/app:1 oci-archive:app.tar
+mullion copy oci:layout:v1 docker://localhost:5000/app:v1`,
+	"check": `mullion check oci-archive:hello.tar
+mullion check --severity error docker://registry/app:1
+mullion check --parent tar:base.tar tar:app.tar`,
+	"osversion": `mullion osversion oci-archive:hello.tar
+mullion osversion -v tar:base.tar.gz
+mullion osversion --parent tar:base.tar tar:app.tar`,
+	"env": `mullion env oci-archive:hello.tar
+mullion env --json oci:layout:v1 | jq -r '.[] | select(.source == "config") | .name'`,
+	"sbom": `mullion sbom oci-archive:hello.tar -o hello.cdx.json
+mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022`,
+	"serve": `mullion serve --print-config
+mullion serve --root /var/lib/mullion --address /run/mullion.sock`,
+	"version": `mullion version`,
+	"man":     `mullion man share/man/man1`,
+
+	"hive query": `mullion hive query SOFTWARE 'Microsoft\Windows NT\CurrentVersion' -v CurrentBuild
+mullion hive query SYSTEM 'ControlSet001\Services\wcifs'
+mullion hive query -s System_Delta`,
+	"hive add": `mullion hive add SOFTWARE 'Vendor\App' -v Level -t REG_DWORD -d 3
+mullion hive add SOFTWARE 'Vendor\App' -v Paths -t REG_MULTI_SZ -d 'C:\a\0C:\b' -o NEW
+mullion hive add SYSTEM 'ControlSet001\Services\mine'`,
+	"hive delete": `mullion hive delete SOFTWARE 'Vendor\App' -v Level
+mullion hive delete SOFTWARE 'Vendor\App'`,
+	"hive export": `mullion hive export SOFTWARE 'Vendor\App' -o app.reg
+mullion hive export SOFTWARE`,
+	"hive import":  `mullion hive import SOFTWARE app.reg`,
+	"hive compare": `mullion hive compare SOFTWARE.old SOFTWARE`,
+	"hive diff":    `mullion hive diff SOFTWARE.old SOFTWARE -o Software_Delta`,
+	"hive merge": `mullion hive merge SOFTWARE Software_Delta -o SOFTWARE_BASE
+mullion hive merge SYSTEM lower_Delta upper_Delta -o SYSTEM_BASE`,
+	"hive dump":  `mullion hive dump SOFTWARE | jq -r 'select(.values | length > 100) | .path'`,
+	"hive check": `mullion hive check SOFTWARE`,
+	"hive recover": `mullion hive recover SYSTEM --log SYSTEM.LOG1 --log SYSTEM.LOG2 -o SYSTEM.clean
+mullion hive query --log SYSTEM.LOG1 --log SYSTEM.LOG2 SYSTEM Select`,
+	"hive new":             `mullion hive new -o EMPTY`,
+	"hive os-version":      `mullion hive os-version SOFTWARE`,
+	"hive enable-cim-boot": `mullion hive enable-cim-boot SYSTEM -o SYSTEM_BASE`,
+	"hive bcd": `mullion hive bcd BCD
+mullion hive bcd --set BCD '{default}' locale de-DE -o BCD.new`,
+
+	"cim info": `mullion cim info base.cim`,
+	"cim ls": `mullion cim ls base.cim Files/Windows
+mullion cim ls --json base.cim`,
+	"cim cat":   `mullion cim cat base.cim Files/Windows/win.ini`,
+	"cim check": `mullion cim check base.cim`,
+	"cim create": `mullion cim create tar:base.tar.gz base.cim
+mullion cim create folder files.cim`,
+	"cim extract": `mullion cim extract base.cim folder
+mullion cim extract base.cim tar:base.tar`,
+	"cim fork":    `mullion cim fork base.cim tar:app.tar.gz app.cim`,
+	"cim rewrite": `mullion cim rewrite old.cim new/old.cim --cim-version 3`,
+}
+
+// explain gives every command its examples and has it say what it takes when it is
+// given something else.
+func explain(cmd *cobra.Command) {
+	path := strings.TrimPrefix(cmd.CommandPath(), "mullion ")
+	if text := examples[path]; text != "" && cmd.Example == "" {
+		cmd.Example = "  " + strings.ReplaceAll(text, "\n", "\n  ")
+	}
+	if _, takes, ok := strings.Cut(cmd.Use, " "); ok && cmd.Args != nil && !cmd.HasSubCommands() {
+		valid := cmd.Args
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := valid(cmd, args)
+			if err != nil && strings.HasPrefix(err.Error(), "accepts ") || err != nil && strings.HasPrefix(err.Error(), "requires ") {
+				return fmt.Errorf("%s takes %s; %s given", path, takes, count(len(args), "argument"))
+			}
+			return err
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		explain(sub)
+	}
+}
+
+// count says how many.
+func count(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what + " was"
+	case 1:
+		return "1 " + what + " was"
+	}
+	return fmt.Sprintf("%d %ss were", n, what)
+}

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// Every command has examples, and takes the flags and arguments in them.
+func TestExamples(t *testing.T) {
+	used := map[string]bool{}
+	commands := 0
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		path := strings.TrimPrefix(cmd.CommandPath(), "mullion ")
+		used[path] = true
+		if cmd.HasSubCommands() || path == "help" || path == "mullion" || strings.HasPrefix(path, "completion") {
+			return
+		}
+		commands++
+		if cmd.Example == "" {
+			t.Errorf("%s has no example", path)
+		}
+		for line := range strings.Lines(cmd.Example) {
+			line = strings.TrimSpace(line)
+			// What follows a pipe, or asks another program, is not ours.
+			if !strings.HasPrefix(line, "mullion ") || strings.Contains(line, "$(") {
+				continue
+			}
+			words := splitWords(line)
+			root := newRoot(&console{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
+			found, rest, err := root.Find(words[1:])
+			if err == nil {
+				err = found.ParseFlags(rest)
+			}
+			if err == nil {
+				err = found.ValidateArgs(found.Flags().Args())
+			}
+			if err != nil {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
+	}
+	walk(newRoot(&console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}))
+	if commands < 30 {
+		t.Errorf("only %d commands were looked at", commands)
+	}
+	for path := range examples {
+		if !used[path] {
+			t.Errorf("there are examples of %s, which is no command", path)
+		}
+	}
+}
+
+// splitWords reads a line as a shell does, quotes included, up to a pipe.
+func splitWords(line string) []string {
+	var words []string
+	var word strings.Builder
+	inWord, quoted := false, false
+	end := func() {
+		if inWord {
+			words = append(words, word.String())
+			word.Reset()
+			inWord = false
+		}
+	}
+	for _, r := range line {
+		switch {
+		case r == '\'':
+			quoted, inWord = !quoted, true
+		case r == ' ' && !quoted:
+			end()
+		case r == '|' && !quoted:
+			end()
+			return words
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	end()
+	return words
+}

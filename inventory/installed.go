@@ -1,0 +1,183 @@
+package inventory
+
+import (
+	"encoding/binary"
+	"errors"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/mullion/mullion/winfs"
+)
+
+// The keys in SOFTWARE; see the package comment.
+const (
+	uninstallKey   = `Microsoft\Windows\CurrentVersion\Uninstall`
+	uninstall32Key = `WOW6432Node\` + uninstallKey
+	servicingKey   = `Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages`
+	hotfixKey      = `Microsoft\Windows NT\CurrentVersion\HotFix`
+)
+
+// stateInstalled is CurrentState of a servicing package that is installed. Others are
+// staged (64), superseded (80), being installed (96) and so on.
+const stateInstalled = 112
+
+var (
+	kbPattern   = regexp.MustCompile(`(?i)KB\d{5,8}`)
+	guidPattern = regexp.MustCompile(`^\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}$`)
+)
+
+// subkeys yields the keys below one that need not exist.
+func subkeys(h *regf.Hive, path string, each func(k regf.Key, where string) error) error {
+	top, err := h.Key(path)
+	if errors.Is(err, regf.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for k, err := range top.Subkeys() {
+		if err == nil {
+			err = each(k, path+`\`+k.Name())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text reads a value of text, "" if there is none. What follows a NUL, and space at
+// the ends, is no part of it.
+func text(k regf.Key, name string) (string, error) {
+	t, data, err := value(k, name)
+	if err != nil || t != regf.RegSZ && t != regf.RegExpandSZ || len(data)%2 != 0 {
+		return "", err
+	}
+	s, _, _ := strings.Cut(winfs.DecodeUTF16LE(data), "\x00")
+	return strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), nil
+}
+
+// number reads a DWORD, 0 if there is none.
+func number(k regf.Key, name string) (uint32, error) {
+	t, data, err := value(k, name)
+	if err != nil || t != regf.RegDword || len(data) != 4 {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint32(data), nil
+}
+
+func value(k regf.Key, name string) (regf.Type, []byte, error) {
+	v, err := k.Value(name)
+	if errors.Is(err, regf.ErrNotFound) {
+		return 0, nil, nil
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	data, err := v.Data()
+	return v.Type(), data, err
+}
+
+// readPrograms reads the Uninstall keys. A key without a display name is not shown by
+// Windows either; with SystemComponent set it is installed all the same.
+func readPrograms(h *regf.Hive) ([]Component, error) {
+	var list []Component
+	for _, from := range []struct{ key, arch string }{{uninstallKey, ""}, {uninstall32Key, "x86"}} {
+		err := subkeys(h, from.key, func(k regf.Key, where string) error {
+			c := Component{Kind: Program, Architecture: from.arch, Key: where}
+			var date, kind string
+			for _, v := range []struct {
+				name string
+				to   *string
+			}{{"DisplayName", &c.Name}, {"DisplayVersion", &c.Version}, {"Publisher", &c.Publisher}, {"InstallDate", &date}, {"ReleaseType", &kind}} {
+				var err error
+				if *v.to, err = text(k, v.name); err != nil {
+					return err
+				}
+			}
+			if c.Name == "" {
+				return nil
+			}
+			if t, err := time.Parse("20060102", date); err == nil {
+				c.InstallDate = t.Format(time.DateOnly)
+			}
+			if strings.Contains(kind, "Update") || strings.Contains(kind, "Hotfix") {
+				c.Kind, c.KB = Update, kbOf(c.Name+" "+k.Name())
+			}
+			msi, err := number(k, "WindowsInstaller")
+			if err != nil {
+				return err
+			}
+			if msi == 1 && guidPattern.MatchString(k.Name()) {
+				c.ProductCode = strings.ToUpper(k.Name())
+			}
+			list = append(list, c)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// kbOf finds the number of an article in a text.
+func kbOf(s string) string {
+	return strings.ToUpper(kbPattern.FindString(s))
+}
+
+// readPackages reads the servicing packages that are installed.
+func readPackages(h *regf.Hive) ([]Component, error) {
+	var list []Component
+	err := subkeys(h, servicingKey, func(k regf.Key, where string) error {
+		state, err := number(k, "CurrentState")
+		if err != nil || state != stateInstalled {
+			return err
+		}
+		list = append(list, packageOf(k.Name(), where))
+		return nil
+	})
+	return list, err
+}
+
+// packageOf reads an assembly identity, NAME~TOKEN~ARCH~LANGUAGE~VERSION.
+func packageOf(identity, where string) Component {
+	c := Component{Kind: Package, Name: identity, Key: where}
+	if parts := strings.Split(identity, "~"); len(parts) == 5 {
+		c.Name, c.Architecture, c.Version = parts[0], parts[2], parts[4]
+		if parts[3] != "" {
+			c.Name += "~" + parts[3]
+		}
+		if parts[1] == "31bf3856ad364e35" { // the key that Windows is signed with
+			c.Publisher = "Microsoft Corporation"
+		}
+	}
+	if strings.HasPrefix(c.Name, "Package_for_") {
+		c.Kind, c.KB = Update, kbOf(c.Name)
+	}
+	return c
+}
+
+// readHotfixes reads what updates of old versions have left.
+func readHotfixes(h *regf.Hive) ([]Component, error) {
+	var list []Component
+	err := subkeys(h, hotfixKey, func(k regf.Key, where string) error {
+		installed, err := number(k, "Installed")
+		if err != nil || installed != 1 {
+			return err
+		}
+		about, err := text(k, "Fix Description")
+		if err != nil {
+			return err
+		}
+		c := Component{Kind: Update, Name: k.Name(), KB: kbOf(k.Name()), Publisher: "Microsoft Corporation", Key: where}
+		if about != "" {
+			c.Name = about
+		}
+		list = append(list, c)
+		return nil
+	})
+	return list, err
+}

@@ -1,0 +1,60 @@
+package inventory
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// tool is who writes the documents. No version: what a document says depends on the
+// image alone.
+const tool = "mullion"
+
+// ref is a name for a component inside a document, the same in every run.
+func (c *Component) ref() string {
+	sum := sha256.Sum256([]byte(string(c.Kind) + "\x00" + c.Key))
+	return string(c.Kind) + "-" + hex.EncodeToString(sum[:8])
+}
+
+// uuid is a UUID of version 8, the application's own, made from what a document is
+// about: RFC 9562, 5.8.
+func (s Subject) uuid(format string) string {
+	b := sha256.Sum256([]byte(tool + "\x00" + format + "\x00" + s.Name + "\x00" + s.Digest))
+	b[6], b[8] = b[6]&0x0F|0x80, b[8]&0x3F|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}
+
+// created is the time that documents bear: that of the image, or 1970.
+func (s Subject) created() string {
+	t := s.Created
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	return t.UTC().Format("2006-01-02T15:04:05Z")
+}
+
+// osVersion is the version of the operating system, "10.0.20348.2700".
+func (inv *Inventory) osVersion() string {
+	if !inv.HasOS {
+		return ""
+	}
+	return inv.OS.String()
+}
+
+// property is a fact that a document has no field for.
+type property struct{ name, value string }
+
+// properties lists such facts, in order.
+func (c *Component) properties() []property {
+	var list []property
+	for _, p := range []property{
+		{"kind", string(c.Kind)}, {"architecture", c.Architecture}, {"kb", c.KB},
+		{"installDate", c.InstallDate}, {"productCode", c.ProductCode}, {"registryKey", `HKLM\SOFTWARE\` + c.Key},
+	} {
+		if p.value != "" {
+			list = append(list, property{"mullion:" + p.name, p.value})
+		}
+	}
+	return list
+}
