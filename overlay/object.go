@@ -198,14 +198,6 @@ func (s altStream) size() int64 {
 	return s.lower.Size()
 }
 
-// object returns the object with a number, if the tree has it in memory.
-func (t *Tree) object(id uint64) (*object, error) {
-	if o := t.objects[id]; o != nil {
-		return o, nil
-	}
-	return nil, fs.ErrNotExist
-}
-
 // load returns an object of the lower tree, from memory or from there.
 func (t *Tree) load(id uint64) (*object, error) {
 	if o := t.objects[id]; o != nil {

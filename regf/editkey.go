@@ -149,8 +149,7 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 		return Key{}, err
 	}
 	sk := u32(pb[nkSecurity:])
-	sb, err := h.skCell(sk)
-	if err != nil {
+	if _, err := h.skCell(sk); err != nil {
 		return Key{}, err
 	}
 	if !h.inOrder(k.off) {
@@ -178,7 +177,8 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 	put32(b[nkClass:], nilCell)
 	put16(b[nkNameLen:], uint16(len(raw)))
 	copy(b[nkNameAt:], raw)
-	if sb, err = h.skCell(sk); err != nil {
+	sb, err := h.skCell(sk)
+	if err != nil {
 		return Key{}, err
 	}
 	put32(sb[skRefs:], u32(sb[skRefs:])+1)

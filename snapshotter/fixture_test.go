@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -445,8 +444,6 @@ func (f *fixture) write(m []mount.Mount, items ...layertest.Item) {
 		f.Fatal(err)
 	}
 }
-
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // collect gathers the names of snapshots.
 func collect(all *[]string) snapshots.WalkFunc {
