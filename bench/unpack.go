@@ -260,7 +260,7 @@ func appTar(out io.Writer) error {
 
 // benchHiveMerge merges a SOFTWARE hive of 100 MB with three deltas.
 func benchHiveMerge(cache, dir string) error {
-	root := filepath.Join(cache, "software-1")
+	root := filepath.Join(cache, "software-2")
 	if _, err := os.Stat(root); err != nil {
 		if err := os.RemoveAll(root + ".part"); err != nil {
 			return err
@@ -305,13 +305,26 @@ func benchHiveMerge(cache, dir string) error {
 }
 
 // makeSoftware makes a hive with the proportions of a genuine SOFTWARE hive, some
-// five subkeys and two values a key, and three deltas that each change a hundredth.
+// five subkeys and two values a key and a few hundred descriptors, and three deltas
+// that each change a hundredth.
 func makeSoftware(dir string) error {
 	rng := rand.New(rand.NewPCG(1, 2))
 	clock := &regf.Options{Clock: func() winfs.Filetime { return 133444736000000000 }}
 	h := regf.New(clock)
 	defer h.Close()
 	text := func(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
+	var descriptors [][]byte
+	for i := range 300 {
+		d, err := winsec.ParseSDDL(fmt.Sprintf("O:BAG:SYD:(A;CI;KA;;;SY)(A;CI;KA;;;BA)(A;CI;KR;;;S-1-15-3-1024-%d)", 1000+i))
+		if err != nil {
+			return err
+		}
+		b, err := d.Bytes()
+		if err != nil {
+			return err
+		}
+		descriptors = append(descriptors, b)
+	}
 	var keys []string
 	size := 0
 	for size < 100_000_000 {
@@ -324,6 +337,11 @@ func makeSoftware(dir string) error {
 			k, err := h.CreatePath(path)
 			if err != nil {
 				return err
+			}
+			if n := len(keys); n%500 == 0 && n > 0 { // the last of them comes late
+				if err := k.SetSecurity(descriptors[n/500%len(descriptors)]); err != nil {
+					return err
+				}
 			}
 			keys = append(keys, path)
 			size += 200

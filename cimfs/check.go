@@ -78,7 +78,7 @@ func Check(dir, name string, opts CheckOptions) ([]Finding, error) {
 //
 // The regions of parents are checked as far as this image refers to them; the rest
 // is the business of a check of the parent. Memory is about 48 bytes for each
-// object and 5 for each file, bounded by the limits given to Open.
+// object and 9 for each file, bounded by the limits given to Open.
 //
 // The error is for what kept the check from going on, such as a failing disk.
 // Wrong content gives findings, ordered by file and offset.
@@ -138,13 +138,16 @@ type checker struct {
 	cache    *blockCache
 	objects  [][]object    // of each own region, by offset
 	total    *atomic.Int64 // objects
-	entries  int64
-	upcase   []uint16
+
+	nextObject []int // in each list of objects, where the last reference was, plus 1
+	entries    int64
+	upcase     []uint16
 
 	reached  idSet    // files with at least one name
 	dirs     idSet    // directories whose table was read
 	parentOK idSet    // files whose parent field names a directory that has them
 	names    []uint32 // names of each file, in version 3
+	listed   []uint32 // parent links that the file says it has
 	checked  map[uint64]bool
 
 	dir, name string // of the file being checked
@@ -222,6 +225,7 @@ func (c *checker) run() error {
 	var wg sync.WaitGroup
 	wg.Go(func() { contentErr = content.contents() })
 	tree := c.part()
+	tree.nextObject = make([]int, c.im.own.Count)
 	treeErr := tree.fileSystem()
 	if treeErr == nil {
 		treeErr = tree.files()
@@ -457,10 +461,15 @@ func (c *checker) isObject(rule string, o RegionOffset, length int64, data bool)
 		return nil
 	}
 	list := c.objects[n]
-	i, ok := slices.BinarySearchFunc(list, o, func(e object, o RegionOffset) int { return cmp.Compare(e.at, o) })
-	if !ok {
-		return c.wrong(rule, o, "object is not in the object table")
+	// Mostly it is the one behind the last.
+	i := c.nextObject[n]
+	if i >= len(list) || list[i].at != o {
+		var ok bool
+		if i, ok = slices.BinarySearchFunc(list, o, func(e object, o RegionOffset) int { return cmp.Compare(e.at, o) }); !ok {
+			return c.wrong(rule, o, "object is not in the object table")
+		}
 	}
+	c.nextObject[n] = i + 1
 	if list[i].length != uint64(length) {
 		return c.wrong(rule, o, "object has %d bytes, in the object table %d", length, list[i].length)
 	}

@@ -13,6 +13,7 @@ func (c *checker) files() error {
 	c.reached, c.dirs, c.parentOK = newIDSet(im.files), newIDSet(im.files), newIDSet(im.files)
 	if im.version >= V3 {
 		c.names = make([]uint32, im.files+1)
+		c.listed = make([]uint32, im.files+1)
 	}
 	root, err := im.Root()
 	if err != nil {
@@ -448,6 +449,7 @@ func (c *checker) hasLink(f *File, dir FileID, name string) error {
 	}
 	cur := t.cursor(smallWindow)
 	if c.names[f.id] == 1 {
+		c.listed[f.id] = uint32(t.count)
 		if err := c.isObject("parent-links", t.at, t.length, false); err != nil {
 			return err
 		}
@@ -540,8 +542,8 @@ func (c *checker) searchLink(cur *linkCursor, dir FileID, name string) (int, err
 // linkCount checks that a file has as many parent links as names. As every name
 // was found among the links, they are then the same.
 func (c *checker) linkCount(id FileID) error {
-	if c.names[id] == 0 {
-		return nil // the root, or reported before
+	if c.names[id] == 0 || c.names[id] == c.listed[id] {
+		return nil // the root, or reported before; or as it should be
 	}
 	f := &File{im: c.im, id: id}
 	if err := c.im.readRecord(id, &f.rec, c.cache); err != nil {

@@ -48,6 +48,7 @@ type Image struct {
 	// oneReader promises that one goroutine uses the image, so that reads of metadata
 	// may go through a cache without locks.
 	oneReader bool
+	shared    atomic.Pointer[sharedCache]
 	version   Version
 	minor     uint32
 	guid      winfs.GUID
@@ -312,7 +313,7 @@ func (im *Image) read(o RegionOffset, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := readFull(r.src, b, o.Offset()); err != nil {
+	if err := im.readAt(r, b, o.Offset()); err != nil {
 		return &place{r.name(), o.Offset(), err}
 	}
 	return nil

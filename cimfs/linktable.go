@@ -92,7 +92,7 @@ func (w *linkWindow) get(off int64, n int) ([]byte, error) {
 		w.b = make([]byte, size)
 	}
 	w.b = w.b[:size]
-	if err := readFull(w.t.r.src, w.b, w.t.at.Offset()+off); err != nil {
+	if err := w.t.im.readAt(w.t.r, w.b, w.t.at.Offset()+off); err != nil {
 		w.b = w.b[:0]
 		return nil, &place{w.t.r.name(), w.t.at.Offset() + off, err}
 	}

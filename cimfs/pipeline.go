@@ -28,10 +28,10 @@ import (
 // what it waits for may be held by the batch.
 const (
 	chunkSize   = 256 << 10
-	chunkCount  = 64 // 16 MiB
+	chunkCount  = 40 // 10 MiB
 	bufferedMax = 4 * chunkSize
 	batchItems  = 128
-	batchBytes  = 4 << 20
+	batchBytes  = 3 << 20
 	queueLength = 16 // batches
 )
 

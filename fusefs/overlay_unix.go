@@ -4,8 +4,6 @@ package fusefs
 
 import (
 	"io"
-	"io/fs"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -25,37 +23,16 @@ import (
 // Linux takes the two for one file. Times have a resolution of 100 ns.
 func MountOverlay(dir string, t *overlay.Tree, opt *Options) (*Server, error) {
 	o := opt.withDefaults()
-	if st, err := os.Stat(dir); err != nil {
-		return nil, err
-	} else if !st.IsDir() {
-		return nil, &fs.PathError{Op: "mount", Path: dir, Err: syscall.ENOTDIR}
-	}
 	v := &writable{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		t:             t, opt: o, handles: map[uint64]any{},
 	}
-	s, err := fuse.NewServer(v, dir, &fuse.MountOptions{
-		FsName:               o.Name,
-		Name:                 "mullion",
-		AllowOther:           o.AllowOther || os.Geteuid() == 0,
-		Options:              []string{"default_permissions"},
-		MaxReadAhead:         1 << 20,
-		MaxWrite:             1 << 20,
-		DirectMount:          os.Geteuid() == 0,
-		MaxBackground:        64,
-		IgnoreSecurityLabels: true,
+	return serve(dir, v, o, fuse.MountOptions{
+		Options: []string{"default_permissions"},
 		// What is in the page cache is what was written: nobody changes content but
 		// through the kernel.
 		ExplicitDataCacheControl: true,
 	})
-	if err != nil {
-		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
-	}
-	go s.Serve()
-	if err := s.WaitMount(); err != nil {
-		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
-	}
-	return &Server{s, dir}, nil
 }
 
 // attrTimeout is how long the kernel may keep attributes: it sees every change,

@@ -320,7 +320,7 @@ func testPOSIX(t *testing.T, seed uint64) {
 	defer syscall.Umask(old)
 	p := &posix{r: rand.New(rand.NewPCG(seed, 3)), roots: []string{dir, plain}}
 	for round := range 3 {
-		tr, err := overlay.Open(upper, CimTree(im), nil)
+		tr, err := overlay.Open(upper, overlay.CimLower(im), nil)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, strings.Join(p.log, "\n"))
 		}

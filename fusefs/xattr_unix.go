@@ -3,9 +3,7 @@
 package fusefs
 
 import (
-	"context"
 	"encoding/binary"
-	"io"
 	"strings"
 	"syscall"
 
@@ -124,56 +122,6 @@ func appendTimes(times ...winfs.Filetime) []byte {
 		b = binary.LittleEndian.AppendUint64(b, uint64(t))
 	}
 	return b
-}
-
-func (n *node) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
-	list, err := listMetadata(n.file)
-	if err != nil {
-		return 0, n.view.errno("list attributes", n.path, err)
-	}
-	streams, err := n.file.Streams()
-	if err != nil {
-		return 0, n.view.errno("list attributes", n.path, err)
-	}
-	for _, s := range streams {
-		list = appendStreamName(list, s.Name(), s.Size())
-	}
-	return answer(dest, list)
-}
-
-func (n *node) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
-	if m := findMetadata(name); m != nil {
-		b, err := m.get(n.file)
-		if err != nil {
-			return 0, n.view.errno("get attribute", n.path, err)
-		}
-		if b == nil {
-			return 0, errNoAttr
-		}
-		return answer(dest, b)
-	}
-	stream, ok := strings.CutPrefix(name, streamPrefix)
-	if !ok {
-		return 0, errNoAttr
-	}
-	streams, err := n.file.Streams()
-	if err != nil {
-		return 0, n.view.errno("get attribute", n.path, err)
-	}
-	for _, s := range streams {
-		if !winfs.EqualFold(s.Name(), stream) {
-			continue
-		}
-		if s.Size() > maxXattr {
-			return 0, syscall.E2BIG
-		}
-		b := make([]byte, s.Size())
-		if _, err := s.ReadAt(b, 0); err != nil && err != io.EOF {
-			return 0, n.view.errno("get attribute", n.path, err)
-		}
-		return answer(dest, b)
-	}
-	return 0, errNoAttr
 }
 
 // answer copies a value if it fits and tells its size in any case.

@@ -9,8 +9,15 @@ import (
 	"github.com/mullion/mullion/cimfs"
 )
 
-// CimLower returns the tree of a CimFS image, which must stay open.
-func CimLower(im *cimfs.Image) Lower { return &cimLower{im: im} }
+// cimCache is how much of an image's files is kept in memory.
+const cimCache = 16 << 20
+
+// CimLower returns the tree of a CimFS image, which must stay open. It
+// gives the image a cache of 16 MiB.
+func CimLower(im *cimfs.Image) Lower {
+	im.UseCache(cimCache)
+	return &cimLower{im: im}
+}
 
 type cimLower struct {
 	im *cimfs.Image

@@ -291,8 +291,15 @@ func (d *differ) run(root *diffNode) error {
 				queue = append(queue, diffPending{key: kid, tree: p.tree})
 			}
 		}
-		if err := d.list(nk, len(queue)-first, func(i int, s slotAt) { queue[first+i].at = s }); err != nil {
+		if len(queue) == first {
+			continue
+		}
+		list, err := d.newList(nk, len(queue)-first)
+		if err != nil {
 			return err
+		}
+		for i := range queue[first:] {
+			queue[first+i].at = slotAt{list, uint32(i), nk}
 		}
 	}
 	return nil

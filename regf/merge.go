@@ -1,7 +1,6 @@
 package regf
 
 import (
-	"errors"
 	"slices"
 )
 
@@ -66,7 +65,7 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	case minor == 0:
 		minor = 5
 	}
-	if len(layers) == 0 || minor < 3 || minor > 6 || (opt.Fold || opt.KeepLayerBits) && minor != 6 {
+	if len(layers) == 0 || len(layers) >= manyNodes || minor < 3 || minor > 6 || (opt.Fold || opt.KeepLayerBits) && minor != 6 {
 		return fail(ErrInvalid)
 	}
 	size := 0
@@ -87,20 +86,13 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 			return fail(faultf("root", h.root, "hive has no root key"))
 		}
 	}
-	m := &merger{opt: *opt}
-	// What the survey says is right wherever no cell is shared. Else all is done again
-	// with the descriptors that the first attempt found.
-	first := m.survey(layers)
-	for range 2 {
-		m.treeWriter = newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size)
-		m.fresh, m.first = true, first
-		if err := m.run(layers); err != nil {
-			return fail(err)
-		}
-		var same bool
-		if first, same = m.inUse(); same {
-			break
-		}
+	m := &merger{opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size)}
+	m.fresh = true
+	if err := m.survey(layers); err != nil {
+		return fail(err)
+	}
+	if err := m.writeAll(); err != nil {
+		return fail(err)
 	}
 	h, err := OpenBytes(m.image(), &Options{})
 	if err != nil {
@@ -109,40 +101,59 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	return h, nil
 }
 
-// merger writes the keys of a merged tree level by level.
+// merger writes the keys of a merged tree level by level, in two passes: the first
+// finds the keys, because the descriptors that they use come before them in the
+// order that offreg writes, the second writes them.
 type merger struct {
 	*treeWriter
-	opt   MergeOptions
-	found *descriptorSurvey // nothing is written, descriptors are looked for
-	queue []mergePending
-	kids  []Key
-	vals  []outValue
-	own   []outValue // of one node
-	index valueIndex
+	opt    MergeOptions
+	roots  []Key // of the layers, topmost first; the walks know their places here
+	plan   []planned
+	stacks [][]Key // nodes of the keys that several layers have
+	kids   []Key
+	vals   []outValue
+	own    []outValue // of one node
+	index  valueIndex
 }
 
-// mergePending is a key that was listed and not yet written: its nodes, topmost
-// first, after the cut.
-type mergePending struct {
-	one    Key   // the only node, if nodes is nil
-	nodes  []Key // two nodes and more
-	layer  Layer // what the result does to the layers below it, where they exist
-	sealed bool  // nothing below shows through
-	at     slotAt
+// planned is a key of the result, in the order of writing. There is one for every
+// key at once, so that it is small.
+type planned struct {
+	node   uint32 // cell of the only node, or index in stacks
+	kids   uint32 // subkeys, which follow those of the keys before
+	source uint16 // the layer of the only node, or manyNodes
+	layer  Layer  // what the result does to the layers below it, where they exist
+	sealed bool   // nothing below shows through
 }
 
-// plan cuts a stack of nodes with one name. It reports false where the key does
-// not exist in the result.
-func (m *merger) plan(nodes []Key, sealed bool) (mergePending, bool) {
-	p := mergePending{sealed: sealed}
+const manyNodes = 0xFFFF
+
+// nodes returns the nodes of a planned key, topmost first, after the cut.
+func (m *merger) nodes(p planned, one *[1]Key, level uint16) []Key {
+	if p.source == manyNodes {
+		return m.stacks[p.node]
+	}
+	r := m.roots[p.source]
+	one[0] = Key{h: r.h, w: r.w, off: p.node, level: level}
+	return one[:]
+}
+
+// add plans the key that a stack of nodes with one name makes, which it cuts. It
+// reports false where the key does not exist in the result.
+func (m *merger) add(nodes []Key, sealed bool) bool {
+	p := planned{sealed: sealed}
 	for i, k := range nodes {
 		switch k.Layer() {
 		case LayerTombstone:
 			p.sealed = true
 			if i == 0 {
 				// On top it hides the key; a result that has layers below must say so too.
-				p.one, p.layer = k, LayerTombstone
-				return p, !sealed
+				if sealed {
+					return false
+				}
+				p.layer = LayerTombstone
+				m.push(p, nodes[:1])
+				return true
 			}
 			nodes = nodes[:i]
 		case LayerSupersedeTree:
@@ -156,157 +167,147 @@ func (m *merger) plan(nodes []Key, sealed bool) (mergePending, bool) {
 	if p.sealed {
 		p.layer = LayerSupersedeTree
 	}
+	m.push(p, nodes)
+	return true
+}
+
+func (m *merger) push(p planned, nodes []Key) {
 	if len(nodes) == 1 {
-		p.one = nodes[0]
+		p.node, p.source = nodes[0].off, nodes[0].w.source
 	} else {
-		p.nodes = slices.Clone(nodes)
+		p.node, p.source = uint32(len(m.stacks)), manyNodes
+		m.stacks = append(m.stacks, slices.Clone(nodes))
 	}
-	return p, true
+	m.plan = append(m.plan, p)
+}
+
+// survey plans all keys and finds their descriptors in the order of first use.
+func (m *merger) survey(layers []*Hive) error {
+	for i := range layers {
+		root := layers[len(layers)-1-i].Root().Traverse()
+		root.w.source = uint16(i)
+		m.roots = append(m.roots, root)
+	}
+	if !m.add(m.roots, !m.opt.Fold) || m.plan[0].layer == LayerTombstone {
+		return faultf("root-tombstone", m.roots[0].off, "the root of a layer is a tombstone")
+	}
+	found := newDescriptorSurvey()
+	level, end := uint16(0), 1
+	for i := 0; i < len(m.plan); i++ {
+		if i == end {
+			if level++; level > MaxDepth {
+				return ErrLimit
+			}
+			end = len(m.plan)
+		}
+		p := m.plan[i]
+		var one [1]Key
+		nodes := m.nodes(p, &one, level)
+		if err := found.add(nodes[0]); err != nil {
+			return err
+		}
+		if p.layer == LayerTombstone {
+			continue
+		}
+		before := len(m.plan)
+		var err error
+		if len(nodes) == 1 {
+			err = m.singleKids(nodes[0], p.sealed)
+		} else {
+			err = m.unitedKids(nodes, p.sealed)
+		}
+		if err != nil {
+			return err
+		}
+		m.plan[i].kids = uint32(len(m.plan) - before)
+	}
+	m.first = found.list
+	return nil
+}
+
+// writeAll writes the keys that were planned.
+func (m *merger) writeAll() error {
+	// family is a key whose subkeys are written or to come.
+	type family struct {
+		at   slotAt // of the next one
+		left uint32
+	}
+	families := []family{{at: noSlot, left: 1}}
+	for i := range m.plan {
+		p := m.plan[i]
+		for families[0].left == 0 {
+			families = families[1:]
+		}
+		at := families[0].at
+		families[0].at.index++
+		families[0].left--
+		nk, err := m.key(p, at)
+		if err != nil {
+			return err
+		}
+		if p.kids == 0 {
+			continue
+		}
+		list, err := m.newList(nk, int(p.kids))
+		if err != nil {
+			return err
+		}
+		families = append(families, family{at: slotAt{list: list, parent: nk}, left: p.kids})
+	}
+	return nil
+}
+
+// key writes one merged key.
+func (m *merger) key(p planned, at slotAt) (uint32, error) {
+	var one [1]Key
+	nodes := m.nodes(p, &one, 0)
+	out := outKey{from: nodes[0]}
+	if p.layer == LayerTombstone {
+		out.layer = byte(LayerTombstone)
+	} else if err := m.describe(&out, nodes, p.layer, p.sealed); err != nil {
+		return 0, err
+	}
+	return m.write(&out, at)
 }
 
 // descriptorSurvey collects descriptors in the order in which keys use them.
 type descriptorSurvey struct {
-	list   [][]byte
-	seen   map[string]struct{}
-	cells  map[*Hive]map[uint32]struct{}
-	last   Key
-	lastSK uint32
-	all    int // descriptors in the rings of all layers, none twice; -1 if not known
+	list  [][]byte
+	seen  map[string]struct{}
+	cells map[*Hive]map[uint32]struct{}
+	h     *Hive // of the key before
+	cell  uint32
 }
 
-// survey finds the descriptors of the merged keys in the order of their first use,
-// because they come before what uses them in the order that offreg writes. It
-// ends as soon as it has seen all that there are. Faults are left for who writes.
-func (m *merger) survey(layers []*Hive) [][]byte {
-	s := &descriptorSurvey{seen: map[string]struct{}{}, cells: map[*Hive]map[uint32]struct{}{}}
-	for _, h := range layers {
-		ring, err := h.ringCells()
-		if err != nil {
-			s.all = -1
-			break
-		}
-		for _, off := range ring {
-			if sd, err := h.sk(off); err == nil {
-				s.seen[string(sd)] = struct{}{}
-			}
-		}
-	}
-	if s.all == 0 {
-		s.all = len(s.seen)
-	}
-	clear(s.seen)
-	m.found = s
-	_ = m.run(layers)
-	m.found = nil
-	return s.list
+func newDescriptorSurvey() *descriptorSurvey {
+	return &descriptorSurvey{seen: map[string]struct{}{}, cells: map[*Hive]map[uint32]struct{}{}}
 }
 
-// add notes the descriptor of a key and reports whether more may come.
-func (s *descriptorSurvey) add(k Key) (more bool) {
+// add notes the descriptor of a key.
+func (s *descriptorSurvey) add(k Key) error {
 	off := k.SecurityCell()
-	if s.last.h == k.h && s.lastSK == off {
-		return true
+	if s.h == k.h && s.cell == off {
+		return nil
 	}
-	s.last, s.lastSK = k, off
+	s.h, s.cell = k.h, off
 	cells := s.cells[k.h]
 	if cells == nil {
 		cells = map[uint32]struct{}{}
 		s.cells[k.h] = cells
 	}
 	if _, ok := cells[off]; ok {
-		return true
+		return nil
 	}
 	cells[off] = struct{}{}
 	sd, err := descriptorOf(k)
 	if err != nil {
-		return false
+		return err
 	}
 	if _, ok := s.seen[string(sd)]; !ok {
 		s.seen[string(sd)] = struct{}{}
 		s.list = append(s.list, sd)
 	}
-	return len(s.list) != s.all
-}
-
-// errSurveyed ends a survey early.
-var errSurveyed = errors.New("all descriptors were seen")
-
-func (m *merger) run(layers []*Hive) error {
-	stack := make([]Key, len(layers)) // topmost first
-	for i, h := range layers {
-		stack[len(layers)-1-i] = h.Root().Traverse()
-	}
-	m.queue = m.queue[:0]
-	root, exists := m.plan(stack, !m.opt.Fold)
-	if !exists || root.layer == LayerTombstone {
-		return faultf("root-tombstone", stack[0].off, "the root of a layer is a tombstone")
-	}
-	root.at = noSlot
-	m.queue = append(m.queue, root)
-	level, end := 0, 1
-	for i := 0; i < len(m.queue); i++ {
-		if i == end {
-			if level++; level > MaxDepth {
-				return ErrLimit
-			}
-			m.queue = append(m.queue[:0], m.queue[i:]...)
-			i, end = 0, len(m.queue)
-		}
-		if err := m.key(&m.queue[i]); err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-// key writes one merged key and queues its subkeys.
-func (m *merger) key(p *mergePending) error {
-	at, sealed := p.at, p.sealed
-	nodes := p.nodes
-	if nodes == nil {
-		nodes = []Key{p.one}
-	}
-	if m.found != nil {
-		return m.look(p.layer, nodes, sealed)
-	}
-	out := outKey{from: nodes[0]}
-	if p.layer == LayerTombstone {
-		out.layer = byte(LayerTombstone)
-		_, err := m.write(&out, at)
-		return err
-	}
-	if err := m.describe(&out, nodes, p.layer, sealed); err != nil {
-		return err
-	}
-	nk, err := m.write(&out, at)
-	if err != nil {
-		return err
-	}
-	// p is not used from here on: the queue moves when it grows.
-	first := len(m.queue)
-	if err := m.queueKids(nodes, sealed); err != nil {
-		return err
-	}
-	return m.list(nk, len(m.queue)-first, func(i int, s slotAt) { m.queue[first+i].at = s })
-}
-
-// look is key in a survey.
-func (m *merger) look(layer Layer, nodes []Key, sealed bool) error {
-	if !m.found.add(nodes[0]) {
-		return errSurveyed
-	}
-	if layer == LayerTombstone {
-		return nil
-	}
-	return m.queueKids(nodes, sealed)
-}
-
-// queueKids queues the subkeys of the nodes of one key.
-func (m *merger) queueKids(nodes []Key, sealed bool) error {
-	if len(nodes) == 1 {
-		return m.singleKids(nodes[0], sealed)
-	}
-	return m.unitedKids(nodes, sealed)
 }
 
 // describe finds values, class, time and layer byte of a merged key.
@@ -432,7 +433,7 @@ func firstOfNames(list []outValue) []outValue {
 	})
 }
 
-// singleKids queues the subkeys of a key that only one layer has.
+// singleKids plans the subkeys of a key that only one layer has.
 func (m *merger) singleKids(k Key, sealed bool) error {
 	var err error
 	if m.kids, err = k.sortedSubkeys(m.kids[:0]); err != nil {
@@ -440,18 +441,16 @@ func (m *merger) singleKids(k Key, sealed bool) error {
 	}
 	plain := sealed && !k.h.layered
 	for i, sub := range m.kids {
-		p, ok := mergePending{one: sub, sealed: true, layer: LayerSupersedeTree}, true
-		if !plain {
-			p, ok = m.plan(m.kids[i:i+1], sealed)
-		}
-		if ok {
-			m.queue = append(m.queue, p)
+		if plain {
+			m.plan = append(m.plan, planned{node: sub.off, source: k.w.source, sealed: true, layer: LayerSupersedeTree})
+		} else {
+			m.add(m.kids[i:i+1], sealed)
 		}
 	}
 	return nil
 }
 
-// unitedKids queues the union of the subkeys of several nodes, in order.
+// unitedKids plans the union of the subkeys of several nodes, in order.
 func (m *merger) unitedKids(nodes []Key, sealed bool) error {
 	kids := make([][]Key, len(nodes))
 	for i, k := range nodes {
@@ -466,9 +465,7 @@ func (m *merger) unitedKids(nodes []Key, sealed bool) error {
 		if len(stack) == 0 {
 			return nil
 		}
-		if p, ok := m.plan(stack, sealed); ok {
-			m.queue = append(m.queue, p)
-		}
+		m.add(stack, sealed)
 	}
 }
 

@@ -238,11 +238,7 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	put16(o[nkNameLen:], uint16(len(name)))
 	if parent != nilCell {
 		put32(o[nkParent:], parent)
-		n := len(name)
-		if u16(o[nkFlags:])&flagNameLatin != 0 {
-			n *= 2
-		}
-		raiseName(s.at(parent), n)
+		raiseName(s.at(parent), 2*unitsOf(name, u16(o[nkFlags:])&flagNameLatin != 0))
 	}
 	put32(o[nkSubkeys:], 0)
 	put32(o[nkVolatile:], 0)
@@ -525,11 +521,7 @@ func (s *saver) values(k Key, nk uint32) error {
 		if h.minor < 3 {
 			put32(o[vkFlags:], 0)
 		}
-		units := uint32(len(name))
-		if u16(o[vkFlags:])&vkLatin != 0 {
-			units *= 2
-		}
-		maxName = max(maxName, units)
+		maxName = max(maxName, uint32(2*unitsOf(name, u16(o[vkFlags:])&vkLatin != 0)))
 		size := u32(b[vkDataSize:])
 		if size&inlineBit != 0 && size&^inlineBit <= 4 {
 			maxData = max(maxData, size&^inlineBit)

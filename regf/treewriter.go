@@ -15,7 +15,6 @@ type treeWriter struct {
 	first   [][]byte                 // descriptors to write after the root
 	skOf    map[*Hive]map[uint32]int // source cell to index in sks
 	skBytes map[string]int           // descriptor to index in sks
-	used    []int                    // sks in the order of their first use
 	lastSK  struct {
 		h     *Hive
 		src   uint32
@@ -139,22 +138,16 @@ func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
 	return nk, nil
 }
 
-// list allocates the subkey list of a key for n subkeys and tells each its slot.
-func (w *treeWriter) list(nk uint32, n int, tell func(i int, s slotAt)) error {
-	if n == 0 {
-		return nil
-	}
+// newList allocates the subkey list of a key for n subkeys, not none.
+func (w *treeWriter) newList(nk uint32, n int) (uint32, error) {
 	list, err := w.lists(n)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	o := w.at(nk)
 	put32(o[nkSubkeys:], uint32(n))
 	put32(o[nkList:], list)
-	for i := range n {
-		tell(i, slotAt{list, uint32(i), nk})
-	}
-	return nil
+	return list, nil
 }
 
 // secure points a key at the descriptor of the node it comes from.
@@ -168,9 +161,7 @@ func (w *treeWriter) secure(nk uint32, from Key) error {
 		w.lastSK.h, w.lastSK.src, w.lastSK.index = from.h, src, i
 	}
 	s := &w.sks[w.lastSK.index]
-	if s.refs++; s.refs == 1 {
-		w.used = append(w.used, w.lastSK.index)
-	}
+	s.refs++
 	put32(w.at(nk)[nkSecurity:], s.off)
 	return nil
 }
@@ -214,18 +205,6 @@ func (w *treeWriter) newDescriptor(sd []byte) (int, error) {
 	w.sks = append(w.sks, skEntry{off: off})
 	w.skBytes[string(sd)] = i
 	return i, err
-}
-
-// inUse returns the descriptors that keys use, in the order of their first use, and
-// whether that is what stands after the root.
-func (w *treeWriter) inUse() (list [][]byte, same bool) {
-	same = len(w.used) == len(w.sks) && len(w.used) == len(w.first)
-	for n, i := range w.used {
-		same = same && n == i
-		b := w.at(w.sks[i].off)
-		list = append(list, b[skBytes:skBytes+u32(b[skLen:])])
-	}
-	return list, same
 }
 
 // values writes a list of values, each followed by its data.

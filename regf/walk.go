@@ -5,7 +5,8 @@ import "iter"
 // walk remembers which cells a traversal has reached, so that it ends on any
 // input: no key, list or value is reached twice.
 type walk struct {
-	seen []uint64
+	seen   []uint64
+	source uint16 // which layer of a merge is walked
 }
 
 func newWalk(h *Hive) *walk { return &walk{seen: make([]uint64, (len(h.bins)/8+63)/64)} }

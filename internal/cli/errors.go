@@ -90,6 +90,8 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error)
 	if err == nil || !errors.As(err, &s) {
 		if c.subject != "" {
 			text = c.subject + ": " + text
+		} else {
+			op += ":"
 		}
 	}
 	fmt.Fprintf(c.err, "mullion: %s %s\n", op, text)

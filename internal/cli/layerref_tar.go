@@ -45,7 +45,36 @@ func openTar(ctx context.Context, c *console, name string, o *layerOptions) (lay
 	if err != nil {
 		return nil, err
 	}
-	return image.OpenTar(b, wintar.Label(name)), nil
+	return &archiveWarning{image.OpenTar(b, wintar.Label(name)), c, name}, nil
+}
+
+// archiveWarning says so when what is read as a layer is an image with its layers
+// inside. It may be meant all the same.
+type archiveWarning struct {
+	layer.Reader
+	c    *console // nil once it has spoken
+	name string
+}
+
+func (r *archiveWarning) Next() (*layer.Entry, error) {
+	e, err := r.Reader.Next()
+	if err == nil && r.c != nil && (e.Path == "oci-layout" || e.Path == "manifest.json") {
+		what := "oci-archive:" + r.name
+		if e.Path == "manifest.json" {
+			what = "docker-archive:" + r.name
+		}
+		if r.name == "-" {
+			what = "which is read from a file"
+		}
+		r.c.warnf("tar:%s is an image, %s, and is taken for a layer", r.name, what)
+		r.c = nil
+	}
+	return e, err
+}
+
+// NextExtent implements layer.ExtentReader as the reader of tars does.
+func (r *archiveWarning) NextExtent() (layer.Extent, error) {
+	return r.Reader.(layer.ExtentReader).NextExtent()
 }
 
 func checkTar(ctx context.Context, c *console, name string, o *layerOptions, report func(layer.Finding)) error {
