@@ -33,7 +33,7 @@ func mount(t *testing.T, tree Tree) string {
 	t.Helper()
 	needFUSE(t)
 	dir := t.TempDir()
-	s, err := Mount(dir, tree, nil)
+	s, err := Mount(dir, tree, &Options{SameProcess: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func mountOverlay(t *testing.T, tr *overlay.Tree) string {
 	t.Helper()
 	needFUSE(t)
 	dir := t.TempDir()
-	s, err := MountOverlay(dir, tr, nil)
+	s, err := MountOverlay(dir, tr, &Options{SameProcess: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package fusefs
 import (
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -51,8 +52,12 @@ func serve(dir string, v fuse.RawFileSystem, o Options, m fuse.MountOptions) (*S
 		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
 	}
 	go s.Serve()
-	if err := s.WaitMount(); err != nil {
-		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
+	// On Linux the kernel has been answered already, and all that is left to wait for
+	// is the file that is opened to be polled.
+	if runtime.GOOS != "linux" || o.SameProcess {
+		if err := s.WaitMount(); err != nil {
+			return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
+		}
 	}
 	return &Server{s, dir}, nil
 }

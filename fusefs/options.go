@@ -12,6 +12,12 @@ type Options struct {
 	// AllowOther lets other users than the one who mounts see the files. It is
 	// always on for root.
 	AllowOther bool
+	// SameProcess tells that the process that serves the tree opens files in it, too.
+	// Its runtime then must learn that they cannot be polled before it can wait for
+	// itself, for which one is opened while mounting. A process that is killed in that
+	// moment does not end until its connection is aborted (Linux), so who only serves
+	// leaves this off. On macOS it is always on.
+	SameProcess bool
 	// Log gets the errors of damaged files, which programs see as EIO. nil is none.
 	Log *slog.Logger
 }

@@ -324,7 +324,7 @@ func testPOSIX(t *testing.T, seed uint64) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, strings.Join(p.log, "\n"))
 		}
-		s, err := MountOverlay(dir, tr, nil)
+		s, err := MountOverlay(dir, tr, &Options{SameProcess: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -183,7 +183,7 @@ func TestMountSpool(t *testing.T) {
 func mountAt(t *testing.T, tb testing.TB, tree Tree) string {
 	t.Helper()
 	dir := tb.TempDir()
-	s, err := Mount(dir, tree, nil)
+	s, err := Mount(dir, tree, &Options{SameProcess: true})
 	if err != nil {
 		t.Fatal(err)
 	}

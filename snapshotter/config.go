@@ -21,6 +21,9 @@ type Config struct {
 	Content content.Store
 	// Log gets what an operator should know. nil is none.
 	Log *slog.Logger
+	// SameProcess tells that this process opens files in the views that it serves; see
+	// fusefs.Options.
+	SameProcess bool
 	// Observe, if set, is told of every finished operation, for metrics. It is called
 	// from many goroutines at once and must not block.
 	Observe func(Event)

@@ -33,7 +33,7 @@ func TestDiskFull(t *testing.T) {
 		}
 	})
 	f.dir = small
-	f.config = Config{Root: small, Content: f.store, MissingHives: cimlayer.LeaveMissing}
+	f.config = Config{Root: small, SameProcess: true, Content: f.store, MissingHives: cimlayer.LeaveMissing}
 	f.start()
 	// Closed while its file system is still there.
 	t.Cleanup(func() {

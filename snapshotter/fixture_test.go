@@ -108,7 +108,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f.store = &countingStore{Store: inner}
-	f.config = Config{Root: f.dir, Content: f.store, MissingHives: cimlayer.LeaveMissing}
+	f.config = Config{Root: f.dir, SameProcess: true, Content: f.store, MissingHives: cimlayer.LeaveMissing}
 	f.viewer = &fakeViewer{shown: map[string]*fakeServer{}}
 	f.start()
 	t.Cleanup(func() {

@@ -42,7 +42,7 @@ func TestSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	testsuite.SnapshotterSuite(t, "mullion", func(_ context.Context, root string) (snapshots.Snapshotter, func() error, error) {
-		s, err := New(Config{Root: root})
+		s, err := New(Config{Root: root, SameProcess: true})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -89,11 +89,7 @@ func (k *killer) name(i int) string { return fmt.Sprintf("example.com/image%d:v1
 func (k *killer) operation() (what string, run func(ctx context.Context) error) {
 	i := k.rng.IntN(len(k.files))
 	importArgs := k.importArgs(i)
-	kinds := 6
-	if os.Getenv("MULLION_KILL_MOUNTS") != "" {
-		kinds++ // can hang, see the limits in docs/containerd.md
-	}
-	switch k.rng.IntN(kinds) {
+	switch k.rng.IntN(7) {
 	case 0, 1:
 		return "import", func(ctx context.Context) error { return k.ctr(ctx, importArgs...) }
 	case 2:

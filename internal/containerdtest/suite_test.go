@@ -47,7 +47,7 @@ func TestSuite(t *testing.T) {
 		done := make(chan error, 1)
 		go func() {
 			done <- serve.Run(ctx, serve.Config{
-				Snapshotter: snapshotter.Config{Root: root, MissingHives: cimlayer.LeaveMissing},
+				Snapshotter: snapshotter.Config{Root: root, SameProcess: true, MissingHives: cimlayer.LeaveMissing},
 				Address:     address, Containerd: filepath.Join(root, "none"),
 				Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 			})
