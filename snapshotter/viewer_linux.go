@@ -22,7 +22,9 @@ type fuseViewer struct {
 // systemViewer returns what shows snapshots on Linux.
 func systemViewer(c Config) viewer { return fuseViewer{c.Log, c.SameProcess} }
 
-func (v fuseViewer) options() *fusefs.Options { return &fusefs.Options{Log: v.log, SameProcess: v.sameProcess} }
+func (v fuseViewer) options() *fusefs.Options {
+	return &fusefs.Options{Log: v.log, SameProcess: v.sameProcess}
+}
 
 func (v fuseViewer) readOnly(dir string, t fusefs.Tree) (server, error) {
 	return fusefs.Mount(dir, t, v.options())
