@@ -165,7 +165,36 @@ func (t *Tree) replayOp(o *op) error {
 		}
 		return nil
 	}
+	if o.code == opName {
+		if err := t.checkName(o); err != nil {
+			return err
+		}
+	}
 	return t.apply(o)
+}
+
+// checkName refuses an operation that does not know what the name meant before it. On
+// that rests how many names an object has, and on those that a directory has one.
+func (t *Tree) checkName(p *op) error {
+	d, err := t.dirObject(p.dir)
+	if err != nil {
+		return err
+	}
+	r, ok := d.names[winfs.Fold(p.name)]
+	if !ok && d.lower != nil {
+		switch c, err := d.lower.Child(p.name); {
+		case err == nil:
+			r.id, r.below = c.ID(), c.ID()
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+	}
+	// What is forgotten, since nothing but its old name ever changed, is not counted either.
+	forgotten := p.n == 0 && t.objects[r.id] == nil
+	if p.n != r.id && !forgotten || p.below != r.below {
+		return corrupt("name %q in %d meant %d over %d, not %d over %d", p.name, p.dir, r.id, r.below, p.n, p.below)
+	}
+	return nil
 }
 
 // dirObject returns the directory that an operation names.
@@ -310,6 +339,11 @@ func (t *Tree) settle() error {
 	for _, o := range t.objects {
 		if err := t.checkPlace(o); err != nil {
 			return err
+		}
+		// With one name each, none of them the root's, whatever leads to itself cannot be
+		// reached.
+		if o.dir && o.base+o.delta > 1 {
+			return corrupt("directory %d has %d names", o.id, o.base+o.delta)
 		}
 	}
 	used := map[string]bool{}
