@@ -218,6 +218,15 @@ func (s *Service) upload(ctx context.Context, r layer.Reader, format blob.Format
 	if ctx, err = s.contentContext(ctx); err != nil {
 		return out, err
 	}
+	ctx, drop, err := s.leased(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer func() {
+		if err != nil {
+			drop()
+		}
+	}()
 	store, ref := s.config.Content, config.Reference
 	if ref == "" {
 		var b [8]byte

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/leases"
 
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/layer"
@@ -19,6 +20,11 @@ type Config struct {
 	// those of Compare written to it. Calls carry the namespace and the lease of the
 	// request that they serve. Without it Apply and Compare fail.
 	Content content.Store
+	// Leases keeps containerd's garbage collector from what Compare writes, for
+	// CompareLease, when the request itself has no lease; containerd does not hand the
+	// lease of its client on to a plugin. Without it what Compare wrote can be gone
+	// before the client reads it.
+	Leases leases.Manager
 	// Log gets what an operator should know. nil is none.
 	Log *slog.Logger
 	// SameProcess tells that this process opens files in the views that it serves; see

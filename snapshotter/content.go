@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/leases"
@@ -16,6 +17,11 @@ import (
 // readAhead is how much of a blob is asked for at once: containerd's content service
 // answers every request with a stream of its own.
 const readAhead = 4 << 20
+
+// CompareLease is how long what Compare wrote is kept if nobody refers to it. That is
+// long enough to compare and push the other layers of an image, and a forgotten
+// difference takes room no longer.
+const CompareLease = time.Hour
 
 // contentContext returns a context whose calls of the content store carry the
 // namespace and the lease of the request that ctx belongs to.
@@ -33,6 +39,26 @@ func (s *Service) contentContext(ctx context.Context) (context.Context, error) {
 		ctx = leases.WithLease(ctx, lease)
 	}
 	return ctx, nil
+}
+
+// leased returns a context whose writes to the content store outlive the next garbage
+// collection. If what was to be written was not, drop gives the lease back. ctx comes
+// from contentContext.
+func (s *Service) leased(ctx context.Context) (_ context.Context, drop func(), err error) {
+	if _, ok := leases.FromContext(ctx); ok || s.config.Leases == nil {
+		return ctx, func() {}, nil
+	}
+	l, err := s.config.Leases.Create(ctx, leases.WithRandomID(), leases.WithExpiration(CompareLease))
+	if err != nil {
+		return nil, nil, fmt.Errorf("lease for the difference: %w", err)
+	}
+	drop = func() {
+		// Also when the request was cancelled.
+		if err := s.config.Leases.Delete(context.WithoutCancel(ctx), l); err != nil {
+			s.log.Warn("give back lease", "lease", l.ID, "err", err)
+		}
+	}
+	return leases.WithLease(ctx, l.ID), drop, nil
 }
 
 // openBlob opens a blob of the content store. ctx comes from contentContext.

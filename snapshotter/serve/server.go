@@ -9,10 +9,12 @@ import (
 	"time"
 
 	diffapi "github.com/containerd/containerd/api/services/diff/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/v2/contrib/diffservice"
 	"github.com/containerd/containerd/v2/contrib/snapshotservice"
 	"github.com/containerd/containerd/v2/core/content/proxy"
+	leasesproxy "github.com/containerd/containerd/v2/core/leases/proxy"
 	"github.com/containerd/containerd/v2/defaults"
 	"github.com/mullion/mullion/internal/containerd"
 	"github.com/mullion/mullion/snapshotter"
@@ -26,8 +28,8 @@ const DrainTimeout = 30 * time.Second
 
 // Config says what Run serves, and where.
 type Config struct {
-	// Snapshotter is the configuration of the service. Content, Log and Observe are
-	// set by Run.
+	// Snapshotter is the configuration of the service. Content, Leases, Log and
+	// Observe are set by Run.
 	Snapshotter snapshotter.Config
 	// Address is the socket, or named pipe on Windows, to listen at.
 	Address string
@@ -57,7 +59,8 @@ func Run(ctx context.Context, c Config) (err error) {
 
 	m := newMetrics()
 	sc := c.Snapshotter
-	sc.Content, sc.Log, sc.Observe = proxy.NewContentStore(conn), c.Log, m.observe
+	sc.Content, sc.Leases = proxy.NewContentStore(conn), leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(conn))
+	sc.Log, sc.Observe = c.Log, m.observe
 	// The service first: it holds the lock of its directory, so that a second process
 	// started by mistake ends before it touches the socket.
 	s, err := snapshotter.New(sc)
