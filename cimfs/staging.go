@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/mullion/mullion/internal/filelock"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -102,7 +103,7 @@ func (s *staging) open() error {
 		if err != nil {
 			return err
 		}
-		locked, err := lockFile(f)
+		locked, err := filelock.Try(f)
 		if err == nil && !locked {
 			err = because(fs.ErrExist, "another process is writing %s", s.name)
 		}
@@ -148,7 +149,7 @@ func cleanLeftovers(root *os.Root) error {
 		if err != nil {
 			continue
 		}
-		locked, err := lockFile(lock)
+		locked, err := filelock.Try(lock)
 		if err != nil || !locked || !sameFile(root, lock, path.Join(dir, lockName)) {
 			lock.Close() // somebody is at work there
 			continue

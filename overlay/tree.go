@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mullion/mullion/internal/filelock"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -92,7 +93,7 @@ func (t *Tree) open() error {
 	if t.lock, err = t.disk.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return err
 	}
-	if ok, err := lockFile(t.lock); err != nil {
+	if ok, err := filelock.Try(t.lock); err != nil {
 		return err
 	} else if !ok {
 		return ErrBusy

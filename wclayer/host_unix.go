@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mullion/mullion/internal/filelock"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -57,11 +58,8 @@ func lockDirectory(d *hostDirectory) (unlock func() error, ok bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, false, nil
-	}
-	return func() error { return nil }, err == nil, err
+	ok, err = filelock.Try(f)
+	return func() error { return nil }, ok, err
 }
 
 func syncDirectory(f *os.File) error {

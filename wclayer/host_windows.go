@@ -11,6 +11,7 @@ import (
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
 
+	"github.com/mullion/mullion/internal/filelock"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -148,13 +149,8 @@ func lockDirectory(d *hostDirectory) (unlock func() error, ok bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	var overlapped windows.Overlapped
-	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &overlapped)
-	if err != nil {
+	if ok, err := filelock.Try(f); err != nil || !ok {
 		f.Close()
-		if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
-			return nil, false, nil
-		}
 		return nil, false, err
 	}
 	return func() error { return errors.Join(f.Close(), d.root.Remove(lockFile)) }, true, nil

@@ -13,14 +13,6 @@ import (
 // followed or waited for.
 const openFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK
 
-func lock(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return ErrBusy
-	}
-	return err
-}
-
 func releaseBeforeRename(*os.File) error { return nil }
 
 // syncDir makes a rename durable.

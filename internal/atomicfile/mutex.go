@@ -5,11 +5,22 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/mullion/mullion/internal/filelock"
 )
 
 // lockPoll is how often a lock that somebody else holds is tried again. The system
 // has no way to wait for a lock and for a context at once.
 const lockPoll = 20 * time.Millisecond
+
+// lock fails with ErrBusy where somebody else has the lock.
+func lock(f *os.File) error {
+	ok, err := filelock.Try(f)
+	if err == nil && !ok {
+		err = ErrBusy
+	}
+	return err
+}
 
 // Lock takes the lock that the file at path stands for, making the file if need be,
 // and waits while another process, or another call in this one, has it. The system

@@ -1,4 +1,4 @@
-package cimfs
+package filelock
 
 import (
 	"os"
@@ -8,16 +8,15 @@ import (
 
 var procLockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")
 
-// lockFile takes the exclusive lock of an open file, which the system releases
-// when the process ends; false means that another process has it.
-func lockFile(f *os.File) (bool, error) {
+func try(f *os.File) (bool, error) {
 	const (
 		failImmediately = 1
 		exclusive       = 2
 		lockViolation   = syscall.Errno(33)
 	)
-	var ov syscall.Overlapped
-	ok, _, err := procLockFileEx.Call(f.Fd(), failImmediately|exclusive, 0, 1, 0, uintptr(unsafe.Pointer(&ov)))
+	// One byte far beyond any data: here a locked range cannot be read by others.
+	at := syscall.Overlapped{OffsetHigh: 0x7FFFFFFF}
+	ok, _, err := procLockFileEx.Call(f.Fd(), failImmediately|exclusive, 0, 1, 0, uintptr(unsafe.Pointer(&at)))
 	if ok != 0 {
 		return true, nil
 	}
