@@ -26,6 +26,9 @@ import (
 	"github.com/mullion/mullion/internal/containerdtest"
 )
 
+// patience is how long a busy machine may take until all is as it should be.
+const patience = 30 * time.Second
+
 // number reads a number from the environment.
 func number(t *testing.T, name string, def int) int {
 	t.Helper()
@@ -201,7 +204,7 @@ func (k *killer) round(n int) {
 		}
 		transient := strings.Contains(err.Error(), "connection error") ||
 			strings.Contains(err.Error(), "content digest sha256:") && strings.Contains(err.Error(), ": not found")
-		if !transient || time.Since(begin) > 10*time.Second {
+		if !transient || time.Since(begin) > patience {
 			k.t.Fatal(err)
 		}
 		k.again++
@@ -227,11 +230,10 @@ func (k *killer) agree(ctx context.Context) {
 	// Requests of containerd that were under way may still be served; what they make
 	// is not there yet, or not gone yet. So look until two looks agree with the disk.
 	var problems []string
-	for range 50 {
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(100 * time.Millisecond) {
 		if problems = k.compare(ctx); len(problems) == 0 {
 			break
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	for _, p := range problems {
 		k.t.Error(p)
