@@ -37,6 +37,7 @@ func TestDiskFull(t *testing.T) {
 	if err := r.Plugin.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	reconnected(t, r)
 	for _, way := range ways {
 		args := append([]string{"images", "import", "--base-name", "example.com/full"}, importFlags...)
 		_, err := r.Run(t.Context(), append(append(args, way...), image)...)

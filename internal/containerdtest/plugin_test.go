@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/internal/containerdtest"
@@ -39,6 +40,21 @@ func mountImage(t *testing.T, r *containerdtest.Rig, name, file string) string {
 		t.Error(err)
 	}
 	return string(b)
+}
+
+// reconnected waits until containerd, which may have seen the plugin away, has tried
+// its socket again.
+func reconnected(t *testing.T, r *containerdtest.Rig) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		_, err := r.Run(t.Context(), "snapshots", "--snapshotter", containerdtest.Snapshotter, "ls")
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "connection error") || time.Since(begin) > patience {
+			t.Fatal(err)
+		}
+	}
 }
 
 // empty checks that the plugin keeps nothing.
@@ -312,6 +328,7 @@ func TestRestart(t *testing.T) {
 		if err := p.Start(t.Context()); err != nil {
 			t.Fatalf("start %s: %v", what, err)
 		}
+		reconnected(t, r)
 	}
 	importImage(t, r, "example.com/first", first)
 	restart("the plugin", &r.Plugin)
