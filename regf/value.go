@@ -219,9 +219,8 @@ func (v Value) RawName() (name []byte, latin bool) {
 	return name, v.h.latinValue(b)
 }
 
-// latinValue reports whether a value's name is stored as Latin-1. Up to version 1.2
-// names are UTF-16 and the word that holds the flag is something else.
-func (h *Hive) latinValue(b []byte) bool { return b[vkFlags]&vkLatin != 0 && h.minor >= 3 }
+// latinValue reports whether a value's name is stored as Latin-1.
+func (h *Hive) latinValue(b []byte) bool { return b[vkFlags]&vkLatin != 0 && !h.ancient() }
 
 // Name returns the name in WTF-8, "" for the default value.
 func (v Value) Name() string { return nameString(v.RawName()) }
