@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -27,3 +28,6 @@ func releaseBeforeRename(f *os.File) error { return f.Close() }
 
 // syncDir does nothing: NTFS journals the rename.
 func syncDir(*os.Root) error { return nil }
+
+// takeOver does nothing: the new file has the access list that the folder gives.
+func takeOver(*os.File, fs.FileInfo) error { return nil }
