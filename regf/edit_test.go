@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
 	"testing"
@@ -489,6 +490,20 @@ func TestSaveIsAtomic(t *testing.T) {
 	}
 	if err := o.Store(name, &StoreOptions{Overwrite: true}); err != nil {
 		t.Fatal(err)
+	}
+	// Who may read the file is not changed by an edit, and nobody more for a moment.
+	if runtime.GOOS != "windows" {
+		for _, mode := range []fs.FileMode{0o600, 0o666, 0o444} {
+			if err := os.Chmod(name, mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Store(name, &StoreOptions{Overwrite: true}); err != nil {
+				t.Fatal(err)
+			}
+			if st, err := os.Stat(name); err != nil || st.Mode().Perm() != mode {
+				t.Errorf("%o has become %v: %v", mode, st.Mode(), err)
+			}
+		}
 	}
 	again, err := Open(name, nil)
 	if err != nil {
