@@ -201,6 +201,45 @@ func TestTruncated(t *testing.T) {
 }
 
 // Lists that name each other, themselves or one key many times must not multiply.
+// A base block that fails its checksum and declares too little hides nothing in the
+// tolerant modes; a whole one is believed, and so is the end of the chain of bins.
+func TestBrokenBaseBlockDeclaresLess(t *testing.T) {
+	h := New(nil)
+	for i := range 300 {
+		if _, err := h.CreatePath(fmt.Sprintf("key%03d\\below", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole, err := h.Compact(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	less := append(bytes.Clone(whole), make([]byte, 3*pageSize)...)
+	put32(less[hdrBins:], 2*pageSize)
+	opened := func(b []byte, mode Mode) *Hive {
+		t.Helper()
+		h, err := OpenReaderAt(bytes.NewReader(b), int64(len(b)), &Options{Mode: mode, AllowDirty: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	r := opened(less, Report)
+	if keys, _, err := count(r); err != nil || keys != 601 || len(r.bins) != len(whole)-baseSize {
+		t.Errorf("%d keys, %#x bytes of bins, %v", keys, len(r.bins), err)
+	}
+	if f := r.Findings(); len(f) != 1 || f[0].Rule != "bins-size" {
+		t.Errorf("%v", f)
+	}
+	if _, _, err := count(opened(less, Strict)); err == nil {
+		t.Error("strict mode went beyond the declared bins")
+	}
+	put32(less[hdrChecksum:], HeaderChecksum(less))
+	if r := opened(less, Report); len(r.bins) != 2*pageSize {
+		t.Errorf("a whole base block was not believed: %#x", len(r.bins))
+	}
+}
+
 func TestHostileLists(t *testing.T) {
 	b := small(t, 5)
 	h, err := OpenBytes(b, nil)

@@ -241,6 +241,18 @@ func (h *Hive) start(opt *Options) error {
 		h.note(faultf("truncated", nilCell, "the file has %#x bytes of bins, the hive %#x", avail, size), nil)
 		size = avail
 	}
+	if !hdr.ChecksumOK && h.mode != Strict {
+		// What a broken base block declares is no limit: the bins themselves say where
+		// they end.
+		whole, err := h.chained(size, avail)
+		if err != nil {
+			return fail(err)
+		}
+		if whole > size {
+			h.note(faultf("bins-size", nilCell, "the broken base block declares %#x bytes of bins, there are %#x", size, whole), nil)
+			size = whole
+		}
+	}
 	if u32(h.data[hdrFormat:]) != 1 {
 		if err := h.tolerate(faultf("format", nilCell, "format field is not 1"), nil); err != nil {
 			return fail(err)
@@ -262,6 +274,21 @@ func (h *Hive) start(opt *Options) error {
 		h.root = nilCell
 	}
 	return nil
+}
+
+// chained returns where the bins end that follow one another from an offset on.
+func (h *Hive) chained(from, end uint32) (uint32, error) {
+	for from < end {
+		if err := h.load(baseSize+int(from), binHeader); err != nil {
+			return 0, err
+		}
+		b := h.data[baseSize+int(from) : baseSize+int(end)]
+		if !isBin(b, int64(from)) {
+			break
+		}
+		from += u32(b[8:])
+	}
+	return from, nil
 }
 
 // cellHeader returns how many bytes stand before the payload of a cell. Windows NT 3.1
