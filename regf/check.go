@@ -481,6 +481,10 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 		}
 		return
 	}
+	if c.v.isFlat(off, size) {
+		c.fault(flatData(off, size), off, k, "big data")
+		return
+	}
 	list, n, err := c.v.segments(off)
 	if err != nil {
 		c.fault(err, off, k, "big data")

@@ -197,7 +197,7 @@ func (h *Hive) freeData(size, at uint32) {
 	if size&inlineBit != 0 || at == nilCell {
 		return
 	}
-	if h.bigData(size) {
+	if h.bigData(size) && !h.isFlat(at, size) {
 		if list, n, err := h.segments(at); err == nil {
 			if c, err := h.cell(list); err == nil {
 				for i := 0; i < n && 4*i+4 <= len(c); i++ {
