@@ -264,8 +264,7 @@ func (h *Hive) start(opt *Options) error {
 	if h.cellHdr, err = h.cellHeader(); err != nil {
 		return fail(err)
 	}
-	h.seen = make([]uint32, (len(h.bins)/8+31)/32)
-	h.binAt = make([]uint32, len(h.bins)/pageSize)
+	h.makeTables()
 	if _, _, err := h.nk(h.root); err != nil {
 		if h.mode != Salvage {
 			return fail(err)
@@ -274,6 +273,21 @@ func (h *Hive) start(opt *Options) error {
 		h.root = nilCell
 	}
 	return nil
+}
+
+// makeTables makes the tables of cells and bins, which grow with the hive. Opening a file
+// takes the same time at any size: beside a mapping they are mapped too.
+func (h *Hive) makeTables() {
+	cells, bins := (len(h.bins)/8+31)/32, len(h.bins)/pageSize
+	if h.unmap != nil {
+		if words, free, err := mapWords(cells + bins); err == nil {
+			h.seen, h.binAt = words[:cells:cells], words[cells:]
+			unmap := h.unmap
+			h.unmap = func() error { return errors.Join(unmap(), free()) }
+			return
+		}
+	}
+	h.seen, h.binAt = make([]uint32, cells), make([]uint32, bins)
 }
 
 // chained returns where the bins end that follow one another from an offset on.
