@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -380,6 +382,40 @@ func TestLazyReads(t *testing.T) {
 	requireClean(t, l)
 	if _, err := OpenReaderAt(bytes.NewReader(image[:8192]), int64(len(image)), nil); err != nil {
 		t.Fatal(err) // the base block and the root are there
+	}
+}
+
+// Opening a file does not depend on its size: the tables of a gigabyte of bins would be
+// 17 MB.
+func TestOpenIsConstant(t *testing.T) {
+	if !canRelease {
+		t.Skip("files are not mapped here")
+	}
+	b, err := New(nil).Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put32(b[hdrBins:], 1<<30)
+	put32(b[hdrChecksum:], HeaderChecksum(b))
+	name := filepath.Join(t.TempDir(), "sparse")
+	if err := errors.Join(os.WriteFile(name, b, 0o600), os.Truncate(name, baseSize+1<<30)); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	h, err := Open(name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<10 {
+		t.Errorf("%d bytes were allocated", n)
+	}
+	if h.Root().Name() != "ROOT" {
+		t.Error(h.Root().Name())
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -211,7 +211,7 @@ func (c *checker) key(f checkFrame, kids []uint32) []uint32 {
 	if err != nil {
 		return kids
 	}
-	latin := u16(b[nkFlags:])&flagNameLatin != 0
+	latin := c.v.latinKey(b)
 	c.name(k, name, latin, "key")
 	if k.off != c.v.root && strings.Contains(nameString(name, latin), `\`) {
 		c.bad("nk-name", k.off, k, "name holds a backslash")
@@ -321,7 +321,7 @@ func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
 			if !c.own(kid, k, "subkey") {
 				continue
 			}
-			latin := u16(nb[nkFlags:])&flagNameLatin != 0
+			latin := c.v.latinKey(nb)
 			sub := Key{h: c.v, off: kid}
 			if p := u32(nb[nkParent:]); p != k.off {
 				c.find(SevereError, "nk-parent", int64(kid), k.Path(), "parent is %#x, not %#x", p, k.off)
@@ -479,6 +479,10 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 		if uint64(size) > uint64(len(cell)) {
 			c.bad("data-size", off, k, "%d bytes of data go past their cell", size)
 		}
+		return
+	}
+	if c.v.isFlat(off, size) {
+		c.fault(flatData(off, size), off, k, "big data")
 		return
 	}
 	list, n, err := c.v.segments(off)

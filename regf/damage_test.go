@@ -3,6 +3,7 @@ package regf
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -201,6 +202,103 @@ func TestTruncated(t *testing.T) {
 }
 
 // Lists that name each other, themselves or one key many times must not multiply.
+// libhivex writes large data as one cell in every version. Strict mode refuses that, as
+// Windows would; the others read it, and a repair cuts it into segments without loss.
+func TestFlatBigData(t *testing.T) {
+	for _, first := range []string{"db", "text"} {
+		data := append([]byte(first), bytes.Repeat([]byte{0xAB}, 3*segmentSize)...)
+		copy(data[2:], []byte{1, 0, 0x20, 0, 0, 0}) // as a list of segments: the root's cell
+		h := New(nil)
+		if err := h.Root().SetValue("big", RegBinary, data); err != nil {
+			t.Fatal(err)
+		}
+		b, err := h.Compact(&SaveOptions{Minor: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put32(b[hdrMinor:], 5)
+		put32(b[hdrChecksum:], HeaderChecksum(b))
+		read := func(h *Hive) ([]byte, error) {
+			t.Helper()
+			v, err := h.Root().Value("big")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v.Data()
+		}
+		s, err := OpenBytes(b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(s); !errors.Is(err, ErrCorrupt) || len(got) != 0 {
+			t.Errorf("%s: strict: %d bytes, %v", first, len(got), err)
+		}
+		r, err := OpenBytes(b, &Options{Mode: Report})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(r); !bytes.Equal(got, data) || err == nil {
+			t.Errorf("%s: report: %d bytes, %v", first, len(got), err)
+		}
+		for name, f := range map[string][]Finding{"findings": r.Findings(), "check": s.Check()} {
+			if len(f) != 1 || f[0].Rule != "db-flat" {
+				t.Errorf("%s: %s: %v", first, name, f)
+			}
+		}
+		fixed, err := s.Repair(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(fixed.Hive); !bytes.Equal(got, data) || err != nil {
+			t.Errorf("%s: repaired: %d bytes, %v", first, len(got), err)
+		}
+		// Deleting it leaves no cell behind.
+		if err := r.Root().DeleteValue("big"); err != nil {
+			t.Fatal(err)
+		}
+		requireClean(t, r)
+	}
+}
+
+// A base block that fails its checksum and declares too little hides nothing in the
+// tolerant modes; a whole one is believed, and so is the end of the chain of bins.
+func TestBrokenBaseBlockDeclaresLess(t *testing.T) {
+	h := New(nil)
+	for i := range 300 {
+		if _, err := h.CreatePath(fmt.Sprintf("key%03d\\below", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole, err := h.Compact(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	less := append(bytes.Clone(whole), make([]byte, 3*pageSize)...)
+	put32(less[hdrBins:], 2*pageSize)
+	opened := func(b []byte, mode Mode) *Hive {
+		t.Helper()
+		h, err := OpenReaderAt(bytes.NewReader(b), int64(len(b)), &Options{Mode: mode, AllowDirty: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	r := opened(less, Report)
+	if keys, _, err := count(r); err != nil || keys != 601 || len(r.bins) != len(whole)-baseSize {
+		t.Errorf("%d keys, %#x bytes of bins, %v", keys, len(r.bins), err)
+	}
+	if f := r.Findings(); len(f) != 1 || f[0].Rule != "bins-size" {
+		t.Errorf("%v", f)
+	}
+	if _, _, err := count(opened(less, Strict)); err == nil {
+		t.Error("strict mode went beyond the declared bins")
+	}
+	put32(less[hdrChecksum:], HeaderChecksum(less))
+	if r := opened(less, Report); len(r.bins) != 2*pageSize {
+		t.Errorf("a whole base block was not believed: %#x", len(r.bins))
+	}
+}
+
 func TestHostileLists(t *testing.T) {
 	b := small(t, 5)
 	h, err := OpenBytes(b, nil)

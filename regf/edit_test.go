@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
 	"testing"
@@ -490,6 +491,20 @@ func TestSaveIsAtomic(t *testing.T) {
 	if err := o.Store(name, &StoreOptions{Overwrite: true}); err != nil {
 		t.Fatal(err)
 	}
+	// Who may read the file is not changed by an edit, and nobody more for a moment.
+	if runtime.GOOS != "windows" {
+		for _, mode := range []fs.FileMode{0o600, 0o666, 0o444} {
+			if err := os.Chmod(name, mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Store(name, &StoreOptions{Overwrite: true}); err != nil {
+				t.Fatal(err)
+			}
+			if st, err := os.Stat(name); err != nil || st.Mode().Perm() != mode {
+				t.Errorf("%o has become %v: %v", mode, st.Mode(), err)
+			}
+		}
+	}
 	again, err := Open(name, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -631,4 +646,124 @@ func TestEditOfValuesThatKeepACell(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Edits of a differencing hive keep its rules: what is made below a key that supersedes
+// its tree does so too, a tombstone has nothing, and one that is made again hides what
+// it hid.
+func TestEditLayered(t *testing.T) {
+	h := New(nil)
+	if err := h.SetLayered(true); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := h.CreatePath("tree")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, err := h.CreatePath("gone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tree.SetLayer(LayerSupersedeTree, false), gone.SetLayer(LayerTombstone, false)); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := h.CreatePath(`tree\new\newer`); err != nil || k.Layer() != LayerSupersedeTree {
+		t.Error(k.Layer(), err)
+	}
+	is(t, "value of a tombstone", gone.SetValue("v", RegSZ, nil), ErrDeleted, ErrorKeyDeleted)
+	is(t, "value tombstone of a tombstone", gone.SetValueTombstone("v"), ErrDeleted)
+	is(t, "class of a tombstone", gone.SetClass([]byte("C\x00")), ErrDeleted)
+	_, _, err = gone.Create("below")
+	is(t, "key below a tombstone", err, ErrNotFound)
+	_, err = tree.CopyTo(h.Root(), "gone")
+	is(t, "copy to a tombstone", err, ErrExists)
+	plain := New(nil)
+	_, err = gone.CopyTo(plain.Root(), "copy")
+	is(t, "copy of a tombstone to a hive without layers", err, ErrInvalid)
+	requireClean(t, h)
+	again, created, err := h.Root().Create("GONE")
+	if err != nil || !created || again.Layer() != LayerSupersedeTree {
+		t.Error(again.Layer(), created, err)
+	}
+	if _, created, err := h.Root().Create("gone"); err != nil || created {
+		t.Error(created, err)
+	}
+	if err := again.SetValueTombstone("dead"); err != nil {
+		t.Error(err)
+	}
+	if k, err := h.CreatePath(`gone\below`); err != nil || k.Layer() != LayerSupersedeTree {
+		t.Error(k.Layer(), err)
+	}
+	_, err = again.CopyTo(plain.Root(), "copy")
+	is(t, "copy of a value tombstone to a hive without layers", err, ErrInvalid)
+	if k, err := plain.Root().CopyTo(tree, "copied"); err != nil || k.Layer() != LayerSupersedeTree {
+		t.Error(k.Layer(), err)
+	}
+	requireClean(t, h)
+	base := New(nil)
+	if _, err := base.CreatePath(`gone\old`); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Merge([]*Hive{base, h}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Key(`gone\old`); !errors.Is(err, ErrNotFound) {
+		t.Errorf("what a tombstone hid came back: %v", err)
+	}
+	if _, err := m.Key(`gone\below`); err != nil {
+		t.Error(err)
+	}
+}
+
+// In a hive without layers the bits of layers mean nothing, whatever they are.
+func TestStrayLayerBits(t *testing.T) {
+	h := New(nil)
+	k, err := h.CreatePath("key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.SetValue("v", RegSZ, StringData("kept")); err != nil {
+		t.Fatal(err)
+	}
+	stray := func() {
+		t.Helper()
+		v, err := k.Value("v")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := v.node()
+		put16(b[vkFlags:], u16(b[vkFlags:])|vkTombstone)
+		b, _ = k.node()
+		b[nkLayer] = byte(LayerTombstone)
+	}
+	kept := func(k Key, err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		v, err := k.Value("v")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if s, err := v.AsString(); err != nil || s != "kept" || v.Tombstone() || k.Layer() != LayerMerge {
+			t.Error(s, v.Tombstone(), k.Layer(), err)
+		}
+	}
+	stray()
+	kept(k.CopyTo(h.Root(), "copy"))
+	layered := New(nil)
+	if err := layered.SetLayered(true); err != nil {
+		t.Fatal(err)
+	}
+	kept(k.CopyTo(layered.Root(), "copy"))
+	if err := h.SetLayered(true); err != nil {
+		t.Fatal(err)
+	}
+	kept(h.Key("key"))
+	kept(h.Key("copy"))
+	requireClean(t, h)
+	requireClean(t, layered)
 }

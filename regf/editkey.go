@@ -25,10 +25,12 @@ type CreateOptions struct {
 
 // Create makes a subkey, as ORCreateKey does, and reports whether it is new; one
 // that exists is returned as it is. The name may be a path whose parents exist; a
-// trailing backslash and doubled inner ones are allowed.
+// trailing backslash and doubled inner ones are allowed. In a layered hive a tombstone
+// of that name becomes a key again that hides what it hid, and a key below one that
+// supersedes its tree does so too.
 //
 // Errors: ErrInvalid for an empty or too long name or a level too deep,
-// ErrNotFound for a missing parent or a leading backslash.
+// ErrNotFound for a missing parent, a tombstone as parent, or a leading backslash.
 func (k Key) Create(name string) (Key, bool, error) {
 	return k.CreateWith(name, CreateOptions{})
 }
@@ -64,14 +66,18 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 	if _, err := parent.node(); err != nil {
 		return Key{}, false, err
 	}
+	if parent.Layer() == LayerTombstone {
+		return Key{}, false, ErrNotFound
+	}
 	var t target
 	t.set(name)
 	off, err := parent.find(&t)
 	if err != nil {
 		return Key{}, false, err
 	}
-	if off != nilCell {
-		return Key{h: k.h, off: off, level: parent.level + 1}, false, nil
+	there := Key{h: k.h, off: off, level: parent.level + 1}
+	if off != nilCell && there.Layer() != LayerTombstone {
+		return there, false, nil
 	}
 	if parent.depth() >= maxCreateDepth {
 		return Key{}, false, ErrInvalid
@@ -80,10 +86,19 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 		return Key{}, false, err
 	}
 	now := k.h.clock()
-	raw, latin := encodeName(name)
-	n, err := parent.newSubkey(raw, latin, &t, now)
-	if err != nil {
-		return Key{}, false, err
+	n := there
+	if off != nilCell {
+		b, err := n.node()
+		if err != nil {
+			return Key{}, false, err
+		}
+		b[nkLayer] = b[nkLayer]&^(3|inheritClass) | byte(LayerSupersedeTree)
+		n.stamp(now)
+	} else {
+		raw, latin := encodeName(name)
+		if n, err = parent.newSubkey(raw, latin, &t, now); err != nil {
+			return Key{}, false, err
+		}
 	}
 	if opt.Options&CreateLink != 0 {
 		b, _ := n.node()
@@ -169,6 +184,9 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 		put16(b[nkFlags:], flagNameLatin)
 	}
 	put64(b[nkTime:], uint64(now))
+	if k.Layer() == LayerSupersedeTree {
+		b[nkLayer] = byte(LayerSupersedeTree)
+	}
 	put32(b[nkParent:], k.off)
 	put32(b[nkList:], nilCell)
 	put32(b[nkVolList:], nilCell)
@@ -457,7 +475,7 @@ func (k Key) rename(name string) (Key, error) {
 // CopyTo copies the key with its values, class, descriptor, flags, times and
 // everything below it to a new subkey of parent, which may be in another hive. An
 // existing subkey of that name gives ErrExists, a parent inside the key itself
-// ErrInvalid. When an error ends it, what was copied is deleted again.
+// ErrInvalid, and so does a tombstone among what is copied to a hive without layers. When an error ends it, what was copied is deleted again.
 func (k Key) CopyTo(parent Key, name string) (Key, error) {
 	n, err := k.copyTo(parent, name)
 	return n, k.err("copy key", err)
@@ -482,12 +500,13 @@ func (k Key) copyTo(parent Key, name string) (Key, error) {
 			p = next
 		}
 	}
-	top, created, err := parent.Create(name)
+	// A tombstone exists too: it would be gone after a copy that fails.
+	if _, err := parent.Subkey(name); err == nil {
+		return Key{}, ErrExists
+	}
+	top, _, err := parent.Create(name)
 	if err != nil {
 		return Key{}, err
-	}
-	if !created {
-		return Key{}, ErrExists
 	}
 	if err := k.copyBelow(top); err != nil {
 		if derr := top.DeleteTree(); derr != nil {
@@ -538,6 +557,9 @@ func (k Key) copyBelow(top Key) error {
 
 // copyNode copies what belongs to one key.
 func (k Key) copyNode(dst Key) error {
+	if k.Layer() == LayerTombstone && !dst.h.layered {
+		return ErrInvalid
+	}
 	class, err := k.ClassBytes()
 	if err != nil {
 		return err
@@ -560,7 +582,11 @@ func (k Key) copyNode(dst Key) error {
 		if buf, err = v.AppendData(buf[:0]); err != nil {
 			return err
 		}
-		if err := dst.setValue(v.Name(), v.Type(), buf, v.Flags()); err != nil {
+		flags := v.Flags() &^ vkTombstone // which means nothing without layers
+		if v.Tombstone() {
+			flags |= vkTombstone
+		}
+		if err := dst.setValue(v.Name(), v.Type(), buf, flags); err != nil {
 			return err
 		}
 	}
@@ -575,7 +601,14 @@ func (k Key) copyNode(dst Key) error {
 	const kept = uint16(KeyCompressed)
 	const place = uint16(KeyHiveEntry | KeyNoDelete | KeyHiveExit | KeyVolatile | KeyPredefined)
 	put16(d[nkFlags:], u16(d[nkFlags:])&kept|u16(b[nkFlags:])&^(kept|place))
-	d[nkAccess], d[nkLayer] = b[nkAccess], b[nkLayer]
+	d[nkAccess] = b[nkAccess]
+	switch {
+	case k.h.layered != dst.h.layered: // one of the two bytes has no meaning
+	case d[nkLayer]&3 == byte(LayerSupersedeTree) && k.Layer() != LayerTombstone:
+		d[nkLayer] = b[nkLayer] | byte(LayerSupersedeTree)
+	default:
+		d[nkLayer] = b[nkLayer]
+	}
 	d[nkVirtual], d[nkDebug] = b[nkVirtual], b[nkDebug]
 	return nil
 }
@@ -597,6 +630,9 @@ func (k Key) setClass(class []byte) error {
 	b, err := k.change()
 	if err != nil {
 		return err
+	}
+	if len(class) > 0 && k.Layer() == LayerTombstone {
+		return ErrDeleted
 	}
 	oldLen, old := u16(b[nkClassLen:]), u32(b[nkClass:])
 	off := uint32(nilCell)
@@ -744,6 +780,15 @@ func (h *Hive) clearLayers() error {
 				return err
 			}
 			if v.Flags()&vkTombstone == 0 {
+				i++
+				continue
+			}
+			if !h.layered { // the bit had no meaning
+				vb, err := v.node()
+				if err != nil {
+					return err
+				}
+				put16(vb[vkFlags:], u16(vb[vkFlags:])&^vkTombstone)
 				i++
 				continue
 			}

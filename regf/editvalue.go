@@ -7,7 +7,7 @@ import "github.com/mullion/mullion/winfs"
 // type and any data are allowed; a tombstone of that name becomes a value.
 //
 // Errors: ErrInvalid for a name of more than MaxValueName units or data that the
-// version of the hive cannot hold.
+// version of the hive cannot hold, ErrDeleted for a tombstone key.
 func (k Key) SetValue(name string, t Type, data []byte) error {
 	err := k.setValue(name, t, data, 0)
 	if err == nil {
@@ -37,6 +37,12 @@ func (k Key) setValue(name string, t Type, data []byte, flags uint16) error {
 	b, err := k.change()
 	if err != nil {
 		return err
+	}
+	if k.Layer() == LayerTombstone {
+		return ErrDeleted
+	}
+	if flags&vkTombstone != 0 && !h.layered {
+		return ErrInvalid
 	}
 	if u16(b[nkFlags:])&uint16(KeyPredefined) != 0 || len(data) > maxBins/2 || h.minor > 3 && len(data) > MaxBigData {
 		return ErrInvalid
@@ -191,7 +197,7 @@ func (h *Hive) freeData(size, at uint32) {
 	if size&inlineBit != 0 || at == nilCell {
 		return
 	}
-	if h.bigData(size) {
+	if h.bigData(size) && !h.isFlat(at, size) {
 		if list, n, err := h.segments(at); err == nil {
 			if c, err := h.cell(list); err == nil {
 				for i := 0; i < n && 4*i+4 <= len(c); i++ {

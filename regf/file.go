@@ -14,7 +14,8 @@ const flushStep = 4 << 20
 
 // writeFile writes a file so that it appears complete or not at all: a temporary
 // sibling is written, flushed and renamed. Everything happens inside the
-// directory that is opened first.
+// directory that is opened first. A file that replaces another takes over its
+// permissions and, as far as the system lets it, its owner.
 func writeFile(name string, b []byte, overwrite bool) (err error) {
 	dir, base := filepath.Split(name)
 	if dir == "" {
@@ -26,13 +27,14 @@ func writeFile(name string, b []byte, overwrite bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
 	mode := fs.FileMode(0o666)
-	switch st, err := root.Lstat(base); {
+	old, err := root.Lstat(base)
+	switch {
 	case err == nil && !overwrite:
 		return ErrExists
-	case err == nil && !st.Mode().IsRegular():
+	case err == nil && !old.Mode().IsRegular():
 		return fmt.Errorf("%w: target is not a regular file", ErrExists)
 	case err == nil:
-		mode = st.Mode().Perm()
+		mode = 0o600 // until it is known who may read it
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -51,23 +53,29 @@ func writeFile(name string, b []byte, overwrite bool) (err error) {
 			startWriteback(f, int64(off), int64(len(part)))
 		}
 	}
+	if err == nil && old != nil {
+		err = takeOver(f, old)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if overwrite {
-		return root.Rename(tmp, base)
+	if !overwrite {
+		// A link fails where the target has appeared meanwhile; where links do not exist
+		// the check above has to do.
+		switch err := root.Link(tmp, base); {
+		case err == nil:
+			return errors.Join(root.Remove(tmp), syncDir(root))
+		case errors.Is(err, fs.ErrExist):
+			return errors.Join(ErrExists, root.Remove(tmp))
+		}
 	}
-	// A link fails where the target has appeared meanwhile; where links do not exist
-	// the check above has to do.
-	if err := root.Link(tmp, base); err == nil {
-		return root.Remove(tmp)
-	} else if errors.Is(err, fs.ErrExist) {
-		return errors.Join(ErrExists, root.Remove(tmp))
+	if err := root.Rename(tmp, base); err != nil {
+		return err
 	}
-	return root.Rename(tmp, base)
+	return syncDir(root)
 }
 
 func createSibling(root *os.Root, base string, mode fs.FileMode) (*os.File, string, error) {

@@ -63,7 +63,7 @@ type Hive struct {
 	clock   func() winfs.Filetime
 	data    []byte // base block and bins, and whatever follows them
 	bins    []byte // data from 4,096 to the end of the bins
-	cellHdr uint32 // bytes before a cell's payload: 4, or 8 up to version 1.2
+	cellHdr uint32 // bytes before a cell's payload: 4, or 8 in the hives of Windows NT 3.1
 	root    uint32
 	minor   uint32
 	dirty   bool
@@ -241,20 +241,30 @@ func (h *Hive) start(opt *Options) error {
 		h.note(faultf("truncated", nilCell, "the file has %#x bytes of bins, the hive %#x", avail, size), nil)
 		size = avail
 	}
+	if !hdr.ChecksumOK && h.mode != Strict {
+		// What a broken base block declares is no limit: the bins themselves say where
+		// they end.
+		whole, err := h.chained(size, avail)
+		if err != nil {
+			return fail(err)
+		}
+		if whole > size {
+			h.note(faultf("bins-size", nilCell, "the broken base block declares %#x bytes of bins, there are %#x", size, whole), nil)
+			size = whole
+		}
+	}
 	if u32(h.data[hdrFormat:]) != 1 {
 		if err := h.tolerate(faultf("format", nilCell, "format field is not 1"), nil); err != nil {
 			return fail(err)
 		}
 	}
 	h.bins = h.data[baseSize : baseSize+int(size) : baseSize+int(size)]
-	h.cellHdr = 4
-	if h.minor < 3 {
-		h.cellHdr = 8
-	}
 	h.layered = hdr.Minor == 6 && hdr.Flags&HeaderLayered != 0
 	h.root = hdr.Root
-	h.seen = make([]uint32, (len(h.bins)/8+31)/32)
-	h.binAt = make([]uint32, len(h.bins)/pageSize)
+	if h.cellHdr, err = h.cellHeader(); err != nil {
+		return fail(err)
+	}
+	h.makeTables()
 	if _, _, err := h.nk(h.root); err != nil {
 		if h.mode != Salvage {
 			return fail(err)
@@ -264,6 +274,57 @@ func (h *Hive) start(opt *Options) error {
 	}
 	return nil
 }
+
+// makeTables makes the tables of cells and bins, which grow with the hive. Opening a file
+// takes the same time at any size: beside a mapping they are mapped too.
+func (h *Hive) makeTables() {
+	cells, bins := (len(h.bins)/8+31)/32, len(h.bins)/pageSize
+	if h.unmap != nil {
+		if words, free, err := mapWords(cells + bins); err == nil {
+			h.seen, h.binAt = words[:cells:cells], words[cells:]
+			unmap := h.unmap
+			h.unmap = func() error { return errors.Join(unmap(), free()) }
+			return
+		}
+	}
+	h.seen, h.binAt = make([]uint32, cells), make([]uint32, bins)
+}
+
+// chained returns where the bins end that follow one another from an offset on.
+func (h *Hive) chained(from, end uint32) (uint32, error) {
+	for from < end {
+		if err := h.load(baseSize+int(from), binHeader); err != nil {
+			return 0, err
+		}
+		b := h.data[baseSize+int(from) : baseSize+int(end)]
+		if !isBin(b, int64(from)) {
+			break
+		}
+		from += u32(b[8:])
+	}
+	return from, nil
+}
+
+// cellHeader returns how many bytes stand before the payload of a cell. Windows NT 3.1
+// has a second word there. Whether version 1.2 has it too is told in two ways, and a
+// base block that fails its checksum can claim any version, so that the root key
+// decides: a second word, the place of a cell, never looks like its signature.
+func (h *Hive) cellHeader() (uint32, error) {
+	if h.minor >= 3 || uint64(h.root)+8 > uint64(len(h.bins)) {
+		return 4, nil
+	}
+	if err := h.load(baseSize+int(h.root), 8); err != nil {
+		return 0, err
+	}
+	if u16(h.bins[h.root+4:]) == sigNK {
+		return 4, nil
+	}
+	return 8, nil
+}
+
+// ancient reports whether the hive is laid out as in Windows NT 3.1: names are UTF-16
+// throughout, and a title index stands where flags and access bits are today.
+func (h *Hive) ancient() bool { return h.cellHdr == 8 }
 
 // Close releases the hive. Keys and values of it must not be used afterwards.
 func (h *Hive) Close() error {

@@ -111,8 +111,11 @@ func (k Key) RawName() (name []byte, latin bool) {
 	if err != nil {
 		return nil, true
 	}
-	return name, u16(b[nkFlags:])&flagNameLatin != 0
+	return name, k.h.latinKey(b)
 }
+
+// latinKey reports whether a key's name is stored as Latin-1.
+func (h *Hive) latinKey(b []byte) bool { return b[nkFlags]&flagNameLatin != 0 && !h.ancient() }
 
 // Name returns the name in WTF-8.
 func (k Key) Name() string { return nameString(k.RawName()) }

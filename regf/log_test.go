@@ -203,10 +203,12 @@ func TestRecoverLikeWindows7(t *testing.T) {
 		badBin := bytes.Clone(log)
 		at := bytes.Index(badBin[1024:], []byte("hbin")) + 1024
 		badBin[at+4]++
+		noBin := bytes.Clone(log)
+		noBin[at] = 'H'
 		noList := bytes.Clone(log)
 		noList[512] = 'd'
 		for name, l := range map[string][]byte{"other time": otherTime, "not finished": notFinished, "checksum": badSum,
-			"bin in the wrong place": badBin, "no DIRT": noList} {
+			"bin in the wrong place": badBin, "bin without its signature": noBin, "no DIRT": noList} {
 			if _, _, err := Recover(hive, l); !errors.Is(err, ErrNoUsableLog) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -218,6 +220,40 @@ func TestRecoverLikeWindows7(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Every bin that an old log writes is looked at, also those in the middle of a run; what
+// is inside a bin may look like one.
+func TestRecoverOldBins(t *testing.T) {
+	two := func(second int, fill byte) []byte { // one bin of two pages, and two of one
+		h := tinyHive(4, fill)
+		put32(h[baseSize+8:], 2*pageSize)
+		put32(h[baseSize+pageSize+4:], uint32(second))
+		setBase(h, 9, 9, 0)
+		return h
+	}
+	hive := two(pageSize, '.')
+	setBase(hive, 9, 8, 0)
+	want := two(0x77777, 'X') // the second page begins with hbin and is none
+	got, rep, err := Recover(hive, oldLog(hive, want, 9))
+	if err != nil || !bytes.Equal(got, want) || len(rep.DummyBins) != 0 {
+		t.Errorf("%v %+v", err, rep)
+	}
+	for name, damage := range map[string]int{"signature": 0, "offset": 5, "size": 10} {
+		bad := two(pageSize, 'X')
+		bad[baseSize+3*pageSize+damage] ^= 0x20
+		if _, rep, err := Recover(hive, oldLog(hive, bad, 9)); !errors.Is(err, ErrNoUsableLog) || rep.Logs[0].Stop == nil {
+			t.Errorf("%s of the last bin: %v %+v", name, err, rep)
+		}
+		// The same damage in the hive alone is none of the log's.
+		mine := bytes.Clone(hive)
+		mine[baseSize+3*pageSize+damage] ^= 0x20
+		first := two(pageSize, '.')
+		first[baseSize+200] = 'X'
+		if _, _, err := Recover(mine, oldLog(two(pageSize, '.'), first, 9)); err != nil {
+			t.Errorf("%s of a bin that the log does not write: %v", name, err)
+		}
+	}
 }
 
 // fourEntries returns a dirty hive and two interleaved logs: 10 and 11 in the

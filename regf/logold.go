@@ -3,6 +3,7 @@ package regf
 import (
 	"encoding/binary"
 	"math/bits"
+	"sort"
 )
 
 // parseOld reads a log of the old format: in its second sector the word DIRT and
@@ -104,23 +105,33 @@ func (r *recovery) hiveTime(baseGood bool) (uint64, bool) {
 	return binary.LittleEndian.Uint64(r.hive[baseSize+binOffTime:]), true
 }
 
-// binsStayWhole reports whether every run of an old log that starts where a bin
-// may start holds bins. Runs are groups of pages inside bins as well, so that only
-// a run that starts with a bin's signature is checked to its end; the first bin is
-// always checked.
+// binsStayWhole reports whether the bins form a chain with the pages of an old log over
+// them, as far as the log wrote their headers. Pages inside bins may hold anything, and
+// damage that no log wrote is left for the reader to find.
 func (r *recovery) binsStayWhole(e *logEntry) bool {
-	for _, p := range e.pages {
-		if p.offset == 0 && (len(p.data) < binHeader || string(p.data[:4]) != "hbin") {
-			return false
+	for off := int64(0); off < int64(e.binsSize); {
+		b, logged := e.page(off)
+		if !logged {
+			b = r.hive[min(baseSize+off, int64(len(r.hive))):]
 		}
-		if p.offset%pageSize != 0 || len(p.data) < binHeader || string(p.data[:4]) != "hbin" {
-			continue
+		if len(b) < binHeader || string(b[:4]) != "hbin" {
+			return !logged
 		}
-		size := binary.LittleEndian.Uint32(p.data[8:])
-		if binary.LittleEndian.Uint32(p.data[4:]) != p.offset || size < pageSize || size%pageSize != 0 ||
-			int64(p.offset)+int64(size) > int64(e.binsSize) {
-			return false
+		size := int64(binary.LittleEndian.Uint32(b[8:]))
+		if int64(binary.LittleEndian.Uint32(b[4:])) != off || size < pageSize || size%pageSize != 0 || off+size > int64(e.binsSize) {
+			return !logged
 		}
+		off += size
 	}
 	return true
+}
+
+// page returns what an old log writes from an offset in the bins on, if it writes there.
+// Its runs are in ascending order.
+func (e *logEntry) page(off int64) ([]byte, bool) {
+	i := sort.Search(len(e.pages), func(i int) bool { return int64(e.pages[i].offset) > off }) - 1
+	if i < 0 || off >= int64(e.pages[i].offset)+int64(len(e.pages[i].data)) {
+		return nil, false
+	}
+	return e.pages[i].data[off-int64(e.pages[i].offset):], true
 }

@@ -61,7 +61,7 @@ func (h *Hive) leafFor(ri []byte, t *target) (leaf []byte, sig uint16, ok bool) 
 		if err != nil {
 			return nil, 0, false
 		}
-		if t.compare(name, u16(b[nkFlags:])&flagNameLatin != 0) <= 0 {
+		if t.compare(name, h.latinKey(b)) <= 0 {
 			lo = mid
 		} else {
 			hi = mid
@@ -77,7 +77,7 @@ func (h *Hive) leafFor(ri []byte, t *target) (leaf []byte, sig uint16, ok bool) 
 func (h *Hive) findLeaf(e []byte, sig uint16, t *target) uint32 {
 	match := func(off uint32) bool {
 		b, name, err := h.nk(off)
-		return err == nil && off != h.root && t.equal(name, u16(b[nkFlags:])&flagNameLatin != 0)
+		return err == nil && off != h.root && t.equal(name, h.latinKey(b))
 	}
 	if sig == sigLH {
 		for ; len(e) >= 8; e = e[8:] {
@@ -95,7 +95,7 @@ func (h *Hive) findLeaf(e []byte, sig uint16, t *target) uint32 {
 		if err != nil {
 			return nilCell
 		}
-		switch c := t.compare(name, u16(b[nkFlags:])&flagNameLatin != 0); {
+		switch c := t.compare(name, h.latinKey(b)); {
 		case c < 0:
 			lo = mid + 1
 		case c > 0:
@@ -137,7 +137,7 @@ func (k Key) findLinear(t *target, b []byte) (uint32, error) {
 			inOrder = false
 			continue
 		}
-		latin := u16(nb[nkFlags:])&flagNameLatin != 0
+		latin := h.latinKey(nb)
 		if off != h.root && t.equal(name, latin) {
 			return off, nil
 		}
@@ -177,7 +177,7 @@ func (h *Hive) hashesRight(off uint32) bool {
 		}
 		for ; sig == sigLH && len(e) >= 8; e = e[8:] {
 			nb, name, err := h.nk(u32(e))
-			if err != nil || hashStored(name, u16(nb[nkFlags:])&flagNameLatin != 0) != u32(e[4:]) {
+			if err != nil || hashStored(name, h.latinKey(nb)) != u32(e[4:]) {
 				return nil, false
 			}
 		}

@@ -2,8 +2,14 @@
 
 package regf
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // mapFile is not used here: a mapped file could not be replaced while it is open.
 // The caller reads pages when they are needed.
 func mapFile(*os.File, int64) ([]byte, func() error, error) { return nil, nil, nil }
+
+// mapWords is for hives that are mapped.
+func mapWords(int) ([]uint32, func() error, error) { return nil, nil, errors.ErrUnsupported }

@@ -5,6 +5,7 @@ package regf
 import (
 	"os"
 	"syscall"
+	"unsafe"
 )
 
 // mapFile maps a file privately: pages that are written to are copied, the file
@@ -18,4 +19,14 @@ func mapFile(f *os.File, size int64) ([]byte, func() error, error) {
 		return nil, nil, err
 	}
 	return b, func() error { return syscall.Munmap(b) }, nil
+}
+
+// mapWords returns n words that are zero. The system makes their pages when they are
+// first touched, where the runtime would clear them all.
+func mapWords(n int) ([]uint32, func() error, error) {
+	b, err := syscall.Mmap(-1, 0, 4*n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		return nil, nil, err
+	}
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), n), func() error { return syscall.Munmap(b) }, nil
 }

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 	"testing"
@@ -126,6 +127,71 @@ func TestOldVersion(t *testing.T) {
 		t.Errorf("saved as 1.%d", s.Minor())
 	}
 	read(s)
+}
+
+// Version 1.2, of Windows NT 3.5, is told to have the cells of 1.1 or those of 1.3; and
+// a base block that fails its checksum can claim to be of any version. The root key
+// shows what the cells are, and with them names and flags.
+func TestOldVersionByItsCells(t *testing.T) {
+	h := New(nil)
+	k, err := h.CreatePath("Größe\\日本")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(k.SetValue("Änderung", RegSZ, StringData("x")), k.SetUserFlags(1)); err != nil {
+		t.Fatal(err)
+	}
+	modern, err := h.Compact(&SaveOptions{Minor: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := func(b []byte, minor uint32, sum bool) []byte {
+		b = bytes.Clone(b)
+		put32(b[hdrMinor:], minor)
+		if sum {
+			put32(b[hdrChecksum:], HeaderChecksum(b))
+		}
+		return b
+	}
+	for name, b := range map[string][]byte{
+		"1.2": claim(modern, 2, true), "1.2, broken": claim(modern, 2, false), "1.1, broken": claim(modern, 1, false),
+	} {
+		h, err := OpenBytes(b, &Options{AllowDirty: true, EditDirty: true})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		k, err := h.Key("GRÖßE\\日本")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if v, err := k.Value("änderung"); err != nil || v.Name() != "Änderung" || k.UserFlags() != 1 {
+			t.Errorf("%s: %v %q", name, err, v.Name())
+		}
+		saved, err := h.Compact(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := OpenBytes(saved, nil); err != nil || s.Minor() != 3 {
+			t.Errorf("%s: saved: %v", name, err)
+		} else if k, err := s.Key("Größe\\日本"); err != nil || k.UserFlags() != 1 {
+			t.Errorf("%s: saved: %v", name, err)
+		}
+	}
+	// Names of the old layout are UTF-16 whatever the flags say.
+	b := claim(oldHive(), 2, false)
+	root := b[baseSize+0x20+8:]
+	put16(root[nkFlags:], 0x20)
+	put32(b[hdrChecksum:], HeaderChecksum(b))
+	o, err := OpenBytes(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	requireClean(t, o)
+	if k, err := o.Key("software"); err != nil || k.Name() != "Software" || o.Root().Name() != "Root" {
+		t.Error(err, o.Root().Name())
+	}
 }
 
 // Readers work side by side; the race detector watches.

@@ -142,7 +142,7 @@ func (s *salvager) key(off, at uint32) {
 		return
 	}
 	n := uint32(u16(b[at+nkNameLen:]))
-	latin := u16(b[at+nkFlags:])&flagNameLatin != 0
+	latin := s.v.latinKey(b[at:])
 	if n == 0 || n > 2*MaxKeyName || !latin && n%2 != 0 || s.unused(off, hdr+nkSize+n) < hdr+nkSize+n {
 		return
 	}
@@ -170,7 +170,7 @@ func (s *salvager) value(off, at uint32) {
 	}
 	n := uint32(u16(b[at+vkNameLen:]))
 	flags := u16(b[at+vkFlags:])
-	latin := flags&vkLatin != 0
+	latin := s.v.latinValue(b[at:])
 	if n > 2*MaxValueName || !latin && n%2 != 0 || flags&^3 != 0 || s.unused(off, hdr+vkSize+n) < hdr+vkSize+n {
 		return
 	}

@@ -230,7 +230,7 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	o := s.at(nk)
 	copy(o[:nkSize], b)
 	copy(o[nkNameAt:], name)
-	if s.h.minor < 3 { // the title index is no access bits, and names are UTF-16
+	if s.h.ancient() { // the title index is no access bits, and names are UTF-16
 		put32(o[nkAccess:], 0)
 		put16(o[nkFlags:], u16(o[nkFlags:])&^flagNameLatin)
 		o[nkVirtual], o[nkDebug] = 0, 0
@@ -439,7 +439,7 @@ func (s *saver) subkeys(k Key, b []byte) error {
 			it.fault(err)
 			continue
 		}
-		latin := u16(nb[nkFlags:])&flagNameLatin != 0
+		latin := h.latinKey(nb)
 		if prev != nil && ordered && compareStored(prev, prevLatin, name, latin) >= 0 {
 			ordered = false
 			it.fault(faultf("list-order", off, "subkeys are not in ascending order"))
@@ -518,7 +518,7 @@ func (s *saver) values(k Key, nk uint32) error {
 		copy(o[:vkSize], b)
 		copy(o[vkNameAt:], name)
 		put16(o[vkNameLen:], uint16(len(name)))
-		if h.minor < 3 {
+		if h.ancient() {
 			put32(o[vkFlags:], 0)
 		}
 		maxName = max(maxName, uint32(2*unitsOf(name, u16(o[vkFlags:])&vkLatin != 0)))

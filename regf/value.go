@@ -110,7 +110,7 @@ func (w *walk) claimValue(h *Hive, off uint32, b []byte) error {
 	if !w.claim(data) {
 		return faultf("data-shared", data, "data of a value is reached twice")
 	}
-	if !h.bigData(size) {
+	if !h.bigData(size) || h.isFlat(data, size) {
 		return nil
 	}
 	list, n, err := h.segments(data)
@@ -219,9 +219,8 @@ func (v Value) RawName() (name []byte, latin bool) {
 	return name, v.h.latinValue(b)
 }
 
-// latinValue reports whether a value's name is stored as Latin-1. Up to version 1.2
-// names are UTF-16 and the word that holds the flag is something else.
-func (h *Hive) latinValue(b []byte) bool { return b[vkFlags]&vkLatin != 0 && h.minor >= 3 }
+// latinValue reports whether a value's name is stored as Latin-1.
+func (h *Hive) latinValue(b []byte) bool { return b[vkFlags]&vkLatin != 0 && !h.ancient() }
 
 // Name returns the name in WTF-8, "" for the default value.
 func (v Value) Name() string { return nameString(v.RawName()) }
@@ -361,8 +360,25 @@ func (h *Hive) segments(off uint32) (list uint32, n int, err error) {
 	return u32(c[4:]), int(u16(c[2:])), nil
 }
 
+// isFlat reports whether one cell holds all data of a size that is cut into segments:
+// libhivex writes it so in every version. Windows would take it for a list.
+func (h *Hive) isFlat(off, size uint32) bool {
+	c, err := h.cell(off)
+	return err == nil && uint64(size) <= uint64(len(c))
+}
+
+func flatData(off, size uint32) error {
+	return faultf("db-flat", off, "%d bytes of data stand in one cell, where this version has segments", size)
+}
+
 func (v Value) appendBig(dst []byte, off, size uint32) ([]byte, error) {
 	h := v.h
+	if h.isFlat(off, size) {
+		if c, err := h.cell(off); err == nil && h.mode != Strict {
+			dst = append(dst, c[:size]...)
+		}
+		return dst, v.fault(flatData(off, size))
+	}
 	list, n, err := h.segments(off)
 	if err != nil {
 		return dst, v.fault(err)

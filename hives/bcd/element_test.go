@@ -131,3 +131,24 @@ func TestElementNames(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The code of every name has a class and a format that exist.
+func TestElementTables(t *testing.T) {
+	for _, object := range []ObjectType{TypeBootManager, TypeLoader, TypeResume, TypeMemoryTester} {
+		for _, names := range namesFor(object) {
+			for code, name := range names {
+				if code.Class() < ClassLibrary || code.Class() > ClassDevice || code.Format() < FormatDevice || code.Format() > FormatIntegerList {
+					t.Errorf("%q has the code %08x", name, uint32(code))
+				}
+			}
+		}
+	}
+	for name, want := range map[string]ElementType{
+		"HypervisorIommuPolicy": 0x25000115, "x2apicpolicy": 0x25000055, "vsmlaunchtype": 0x25000142, "xsavedisable": 0x2500012b,
+		"tpmbootentropy": 0x25000100, "hypervisorloadoptions": 0x22000117,
+	} {
+		if got, err := ElementByName(TypeLoader, name); err != nil || got != want {
+			t.Errorf("%s: %08x %v", name, uint32(got), err)
+		}
+	}
+}

@@ -4,6 +4,9 @@
 // renamed. The temporary name is fixed, so that the next run finds and reuses what
 // a killed process left behind; a lock on the temporary file, which the system
 // drops when a process dies, tells a leftover from the work of a live process.
+//
+// A file that replaces another takes over its permissions and, as far as the system
+// lets it, its owner.
 package atomicfile
 
 import (
@@ -48,37 +51,43 @@ func Create(path string, force bool) (*File, error) {
 		return nil, err
 	}
 	f := &File{root: root, name: base, temp: TempName(base), force: force}
-	if err := f.checkTarget(); err != nil {
+	old, err := f.target()
+	if err != nil {
 		root.Close()
 		return nil, err
 	}
-	if err := f.open(); err != nil {
+	mode := fs.FileMode(0o666)
+	if old != nil { // nobody else reads it before Commit knows who may
+		mode = 0o600
+	}
+	if err := f.open(mode); err != nil {
 		root.Close()
 		return nil, err
 	}
 	return f, nil
 }
 
-// checkTarget refuses what must not be replaced.
-func (f *File) checkTarget() error {
+// target returns the file that is to be replaced, nil for none, and refuses what must
+// not be replaced.
+func (f *File) target() (fs.FileInfo, error) {
 	info, err := f.root.Lstat(f.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return nil, nil
 	case err != nil:
-		return err
+		return nil, err
 	case !f.force:
-		return &fs.PathError{Op: "create", Path: f.name, Err: fs.ErrExist}
+		return nil, &fs.PathError{Op: "create", Path: f.name, Err: fs.ErrExist}
 	case !info.Mode().IsRegular():
-		return &fs.PathError{Op: "replace", Path: f.name, Err: errors.New("not a regular file")}
+		return nil, &fs.PathError{Op: "replace", Path: f.name, Err: errors.New("not a regular file")}
 	}
-	return nil
+	return info, nil
 }
 
 // open opens and locks the temporary file, reusing a leftover.
-func (f *File) open() error {
+func (f *File) open(mode fs.FileMode) error {
 	for range 10 {
-		file, err := f.root.OpenFile(f.temp, os.O_RDWR|os.O_CREATE|openFlags, 0o666)
+		file, err := f.root.OpenFile(f.temp, os.O_RDWR|os.O_CREATE|openFlags, mode)
 		if err != nil {
 			return err
 		}
@@ -120,6 +129,15 @@ func (f *File) Commit() error {
 	if f.done {
 		return fs.ErrClosed
 	}
+	old, err := f.target()
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		if err := takeOver(f.File, old); err != nil {
+			return err
+		}
+	}
 	if err := f.File.Sync(); err != nil {
 		return err
 	}
@@ -127,7 +145,7 @@ func (f *File) Commit() error {
 		return err
 	}
 	f.done = true
-	err := f.File.Close()
+	err = f.File.Close()
 	if errors.Is(err, fs.ErrClosed) { // publish had to close it
 		err = nil
 	}
@@ -147,7 +165,7 @@ func (f *File) publish() error {
 			return &fs.PathError{Op: "create", Path: f.name, Err: fs.ErrExist}
 		}
 	}
-	if err := f.checkTarget(); err != nil {
+	if _, err := f.target(); err != nil {
 		return err
 	}
 	if err := releaseBeforeRename(f.File); err != nil {

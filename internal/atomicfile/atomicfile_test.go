@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -65,6 +67,49 @@ func TestFile(t *testing.T) {
 	}
 	if n := names(t, dir); len(n) != 1 {
 		t.Errorf("left %v", n)
+	}
+}
+
+// A file that replaces another has its permissions, whatever the process's mask cuts
+// off, and is nobody else's to read before.
+func TestFilePermissions(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("permissions are access lists there")
+	}
+	path := filepath.Join(t.TempDir(), "a")
+	for _, mode := range []fs.FileMode{0o600, 0o666, 0o444, 0o640} {
+		if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Create(path, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st, err := f.Stat(); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%o: %v while it is written", mode, st.Mode())
+		}
+		if err := errors.Join(f.Commit(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != mode {
+			t.Errorf("%o has become %v", mode, st.Mode())
+		}
+	}
+	if os.Getuid() != 0 {
+		return
+	}
+	if err := os.Chown(path, 12345, 54321); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, path, "x", true); err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sys := reflect.ValueOf(st.Sys()).Elem(); sys.FieldByName("Uid").Uint() != 12345 || sys.FieldByName("Gid").Uint() != 54321 {
+		t.Errorf("owner is now %v:%v", sys.FieldByName("Uid"), sys.FieldByName("Gid"))
 	}
 }
 

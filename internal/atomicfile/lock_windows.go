@@ -1,6 +1,9 @@
 package atomicfile
 
-import "os"
+import (
+	"io/fs"
+	"os"
+)
 
 const openFlags = 0
 
@@ -10,3 +13,6 @@ func releaseBeforeRename(f *os.File) error { return f.Close() }
 
 // syncDir does nothing: NTFS journals the rename.
 func syncDir(*os.Root) error { return nil }
+
+// takeOver does nothing: the new file has the access list that the folder gives.
+func takeOver(*os.File, fs.FileInfo) error { return nil }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -262,11 +263,15 @@ func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(
 	if out.path == "-" {
 		return hiveError(path, h.StoreTo(c.out))
 	}
-	target, force := out.path, out.force
-	if target == "" {
-		target, force = path, true
+	if out.path != "" {
+		return storeHive(h, out.path, out.force)
 	}
-	return storeHive(h, target, force)
+	// A symbolic link stays one: what it names is replaced.
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return about(path, plain(err))
+	}
+	return storeHive(h, target, true)
 }
 
 // storeHive writes a hive as it stands in memory.

@@ -56,7 +56,7 @@ func makeKey(h *regf.Hive, path string) (regf.Key, error) {
 		return h.Root(), nil
 	}
 	k, err := h.Key(path)
-	if errors.Is(err, regf.ErrNotFound) {
+	if errors.Is(err, regf.ErrNotFound) || err == nil && k.Layer() == regf.LayerTombstone {
 		return h.CreatePath(path)
 	}
 	return k, err
