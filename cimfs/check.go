@@ -92,7 +92,7 @@ func (im *Image) Check(opts CheckOptions) ([]Finding, error) {
 		return nil, err
 	}
 	defer own.Close()
-	c := &checker{im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[uint64]bool), total: new(atomic.Int64)}
+	c := &checker{im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[reference]bool), total: new(atomic.Int64)}
 	err = c.run()
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
@@ -148,7 +148,7 @@ type checker struct {
 	parentOK idSet    // files whose parent field names a directory that has them
 	names    []uint32 // names of each file, in version 3
 	listed   []uint32 // parent links that the file says it has
-	checked  map[uint64]bool
+	checked  map[reference]bool
 
 	dir, name string // of the file being checked
 }
@@ -476,9 +476,18 @@ func (c *checker) isObject(rule string, o RegionOffset, length int64, data bool)
 	return nil
 }
 
-// once reports whether something at an offset is looked at for the first time.
-// The memory of it is bounded: what is forgotten is looked at again.
-func (c *checker) once(key uint64) bool {
+// reference is what a record or a table says of an object.
+type reference struct {
+	rule   string // what kind of object it is taken for
+	at     RegionOffset
+	length int64
+}
+
+// once reports whether a reference is looked at for the first time. Many files may
+// share one object, and a hostile image makes it a large one. The memory of it is
+// bounded: what is forgotten is looked at again.
+func (c *checker) once(rule string, at RegionOffset, length int64) bool {
+	key := reference{rule, at, length}
 	if c.checked[key] {
 		return false
 	}

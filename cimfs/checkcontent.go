@@ -52,7 +52,7 @@ func (g *gapReader) get(off int64, n int) ([]byte, error) {
 
 // padding checks the gaps before, between and after objects.
 func (c *checker) padding(r *region, list []object) error {
-	g := &gapReader{r: r, buf: make([]byte, 64<<10)}
+	g := &gapReader{r: r, buf: make([]byte, min(64<<10, r.src.Size()))}
 	end := int64(regionHeaderSize)
 	start := r.typ.start()
 	for i := 0; i <= len(list); i++ {
@@ -121,7 +121,7 @@ func (c *checker) digests(r *region, list []object) error {
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			h := &objectHasher{r: r, buf: make([]byte, hashWindow)}
+			h := &objectHasher{r: r, buf: make([]byte, min(hashWindow, r.src.Size()))}
 			for run := take(); run != nil; run = take() {
 				wrong, err := h.run(run)
 				mu.Lock()

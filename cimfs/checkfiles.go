@@ -242,7 +242,7 @@ func (c *checker) file(f *File) error {
 	if err := c.metadata(f); err != nil {
 		return err
 	}
-	if r.streams != 0 {
+	if r.streams != 0 && c.once("stream-table", RegionOffset(r.streams), 0) {
 		return c.streams(RegionOffset(r.streams))
 	}
 	return nil
@@ -268,6 +268,9 @@ func (c *checker) stream(s stream, from RegionOffset) error {
 	o := RegionOffset(s.offset)
 	if o == 0 {
 		return c.wrong("stream", from, "PE image has no descriptor")
+	}
+	if !c.once("pe-image", o, s.length()) {
+		return nil
 	}
 	pe, err := c.im.readPE(o, s.length())
 	if err != nil {
@@ -301,7 +304,7 @@ func (c *checker) stream(s stream, from RegionOffset) error {
 // metadata checks descriptor, extended attributes and reparse data.
 func (c *checker) metadata(f *File) error {
 	r, at := &f.rec, c.recordAt(f.id)
-	if r.security != 0 && c.once(r.security) {
+	if r.security != 0 && c.once("security", RegionOffset(r.security), 0) {
 		b, err := c.im.counted(r.security)
 		if err == nil {
 			if err := c.isObject("security", RegionOffset(r.security), int64(len(b))+2, false); err != nil {
@@ -320,7 +323,7 @@ func (c *checker) metadata(f *File) error {
 		if err := c.wrong("extended-attributes", at, "extended attributes of %d bytes at %v", r.eaLength, RegionOffset(r.ea)); err != nil {
 			return err
 		}
-	case r.ea != 0:
+	case r.ea != 0 && c.once("extended-attributes", RegionOffset(r.ea), int64(r.eaLength)):
 		if err := c.isObject("extended-attributes", RegionOffset(r.ea), int64(r.eaLength), false); err != nil {
 			return err
 		}
@@ -338,7 +341,7 @@ func (c *checker) metadata(f *File) error {
 	switch {
 	case (r.reparse == 0) != (r.reparseTag == 0):
 		return c.wrong("reparse", at, "reparse tag %#x with data at %v", r.reparseTag, RegionOffset(r.reparse))
-	case r.reparse != 0:
+	case r.reparse != 0 && c.once("reparse", RegionOffset(r.reparse), int64(r.reparseTag)):
 		b, err := c.im.counted(r.reparse)
 		if err == nil {
 			if err := c.isObject("reparse", RegionOffset(r.reparse), int64(len(b))+2, false); err != nil {
@@ -450,37 +453,10 @@ func (c *checker) hasLink(f *File, dir FileID, name string) error {
 	cur := t.cursor(smallWindow)
 	if c.names[f.id] == 1 {
 		c.listed[f.id] = uint32(t.count)
-		if err := c.isObject("parent-links", t.at, t.length, false); err != nil {
-			return err
-		}
-		order := nameOrder{c: c, t: t, next: t.namesAt()}
-		var last []uint16
-		var lastID FileID
-		for i := range t.count {
-			v, err := cur.value(i)
-			if err != nil {
-				return c.blame("parent-links", err)
-			}
-			id := FileID(le.Uint32(v))
-			raw, err := cur.name(i)
-			if err != nil {
-				return c.blame("parent-links", err)
-			}
-			folded := order.fold(raw)
-			if err := order.packed(cur, i, raw); err != nil {
+		if t.count == 1 || c.once("parent-links", t.at, 0) {
+			if err := c.linkOrder(t, cur); err != nil {
 				return err
 			}
-			if i > 0 {
-				if k := compareUnits(last, folded); k > 0 || k == 0 && lastID >= id {
-					if err := c.wrong("parent-link-order", t.at, "link %d is not behind the one before it", i); err != nil {
-						return err
-					}
-				}
-			}
-			last, lastID = folded, id
-		}
-		if err := order.end(); err != nil {
-			return err
 		}
 	}
 	lo, hi := 0, t.count
@@ -507,6 +483,40 @@ func (c *checker) hasLink(f *File, dir FileID, name string) error {
 		}
 	}
 	return c.wrong("parent-links", t.at, "parent links of file %d lack this name in directory %d", f.id, dir)
+}
+
+// linkOrder checks a table of parent links by itself.
+func (c *checker) linkOrder(t *linkTable, cur *linkCursor) error {
+	if err := c.isObject("parent-links", t.at, t.length, false); err != nil {
+		return err
+	}
+	order := nameOrder{c: c, t: t, next: t.namesAt()}
+	var last []uint16
+	var lastID FileID
+	for i := range t.count {
+		v, err := cur.value(i)
+		if err != nil {
+			return c.blame("parent-links", err)
+		}
+		id := FileID(le.Uint32(v))
+		raw, err := cur.name(i)
+		if err != nil {
+			return c.blame("parent-links", err)
+		}
+		folded := order.fold(raw)
+		if err := order.packed(cur, i, raw); err != nil {
+			return err
+		}
+		if i > 0 {
+			if k := compareUnits(last, folded); k > 0 || k == 0 && lastID >= id {
+				if err := c.wrong("parent-link-order", t.at, "link %d is not behind the one before it", i); err != nil {
+					return err
+				}
+			}
+		}
+		last, lastID = folded, id
+	}
+	return order.end()
 }
 
 // searchLink finds by halving where a link stands.

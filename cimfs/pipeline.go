@@ -52,7 +52,8 @@ type job struct {
 	stored  int64 // bytes that the region takes
 	logical int64
 	pe      *pePlan // nil for plain
-	inline  bool    // digest is set by the caller
+	region  RegionType
+	inline  bool // digest is set by the caller
 
 	segments []segment    // buffered
 	toHash   chan segment // streamed
@@ -317,10 +318,7 @@ func (p *placer) placeBefore(it *item) error {
 
 // placeContent stores the bytes of a stream unless they are there already.
 func (p *placer) placeContent(j *job) (stream, error) {
-	r := p.regions[DataRegion]
-	if j.pe == nil && j.stored <= smallLimit {
-		r = p.regions[SmallRegion]
-	}
+	r := p.regions[j.region]
 	var at RegionOffset
 	var err error
 	if j.toWrite != nil {

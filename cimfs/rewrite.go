@@ -15,7 +15,7 @@ import (
 //
 // Of a genuine image this gives the same region and object files, byte for byte.
 // Streams keep their form: what src has expanded as a PE image is expanded in the
-// same way, what it has plain stays plain.
+// same way, what it has plain stays plain, and what it has as small data stays that.
 func Rewrite(dir, name string, src *Image, opts *Options) error {
 	o := Options{}
 	if opts != nil {
@@ -92,7 +92,7 @@ func (w *Writer) rewriteFile(f *File, nd *node, buf []byte) error {
 		if err != nil {
 			return err
 		}
-		w.beginFile(nd, "", meta, hole, s.Size(), &forcedPlan{w.planOf(s)})
+		w.beginFile(nd, "", meta, hole, s.Size(), w.keepForm(s))
 		if err := w.copyStream(s, hole, buf); err != nil {
 			return err
 		}
@@ -107,11 +107,11 @@ func (w *Writer) rewriteFile(f *File, nd *node, buf []byte) error {
 		}
 		a := &altStream{name: s.name}
 		w.streams[f.id] = append(w.streams[f.id], a)
-		if s.Sparse() {
+		if s.Sparse() && w.opts.Version >= V2 {
 			a.s = s.s
 			continue
 		}
-		w.begin(item{}, &a.s, "", s.Size(), &forcedPlan{w.planOf(s)})
+		w.begin(item{}, &a.s, "", s.Size(), w.keepForm(s))
 		if err := w.copyStream(s, false, buf); err != nil {
 			return err
 		}
@@ -144,18 +144,25 @@ func (w *Writer) metaOf(f *File) (m recordMeta, hole bool, err error) {
 	return m, in.Hole, nil
 }
 
-// planOf returns the plan by which a stream is stored, nil for plain.
-func (w *Writer) planOf(s *Stream) *pePlan {
-	if s.pe == nil || w.opts.PlainExecutables {
-		return nil
-	}
-	p := &pePlan{sizeOfImage: s.pe.sizeOfImage, flags: s.pe.flags, stored: s.pe.length}
-	for _, m := range s.pe.mappings {
-		if int64(m.offset) < s.Size() {
-			p.mappings = append(p.mappings, m)
+// keepForm returns the form in which the source has a stream. Where exactly Windows
+// draws the line between small and other content is inferred; the source knows.
+func (w *Writer) keepForm(s *Stream) *form {
+	f := formOf(nil, s.Size())
+	switch {
+	case s.pe != nil && !w.opts.PlainExecutables:
+		p := &pePlan{sizeOfImage: s.pe.sizeOfImage, flags: s.pe.flags, stored: s.pe.length}
+		for _, m := range s.pe.mappings {
+			if int64(m.offset) < s.Size() {
+				p.mappings = append(p.mappings, m)
+			}
+		}
+		f = formOf(p, s.Size())
+	case s.pe == nil && !s.Sparse() && s.Size() > 0:
+		if r, err := s.im.region(RegionOffset(s.s.offset).Region()); err == nil && r.typ != MetadataRegion {
+			f.region = r.typ
 		}
 	}
-	return p
+	return &f
 }
 
 func (w *Writer) copyStream(s *Stream, hole bool, buf []byte) error {

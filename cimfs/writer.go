@@ -462,9 +462,9 @@ func (w *Writer) addFile(path string, m *Meta, size int64) error {
 	return nil
 }
 
-// beginFile opens the main stream of a new file. A forced plan replaces the
-// writer's own decision about PE images.
-func (w *Writer) beginFile(nd *node, path string, meta recordMeta, hole bool, size int64, forced *forcedPlan) {
+// beginFile opens the main stream of a new file. A forced form replaces the
+// writer's own decision.
+func (w *Writer) beginFile(nd *node, path string, meta recordMeta, hole bool, size int64, forced *form) {
 	it := item{rec: &nd.rec, meta: meta}
 	if hole {
 		nd.rec.data = stream{0, uint64(size) | streamSparse}

@@ -1,11 +1,22 @@
 package cimfs
 
-// forcedPlan replaces the writer's decision about PE images: Rewrite keeps what
-// the source has. A nil plan is plain.
-type forcedPlan struct{ plan *pePlan }
+// form is how a stream is stored. Rewrite keeps that of the source in place of the
+// writer's own decision.
+type form struct {
+	plan   *pePlan // nil for plain
+	region RegionType
+}
+
+// formOf is the form of a stream of size bytes.
+func formOf(plan *pePlan, size int64) form {
+	if plan == nil && size <= smallLimit {
+		return form{plan, SmallRegion}
+	}
+	return form{plan, DataRegion}
+}
 
 // begin opens a stream of size bytes whose structure goes to result.
-func (w *Writer) begin(it item, result *stream, path string, size int64, forced *forcedPlan) {
+func (w *Writer) begin(it item, result *stream, path string, size int64, forced *form) {
 	w.open, w.path, w.size, w.written = true, path, size, 0
 	w.plan, w.planned, w.nextMap, w.fed, w.head = nil, false, 0, 0, w.head[:0]
 	w.pending = it
@@ -22,19 +33,19 @@ func (w *Writer) begin(it item, result *stream, path string, size int64, forced 
 	w.pending.content = j
 	switch {
 	case forced != nil:
-		w.decide(forced.plan)
+		w.decide(*forced)
 	case w.opts.PlainExecutables || size <= smallLimit:
-		w.decide(nil)
+		w.decide(formOf(nil, size))
 	}
 }
 
 // decide fixes how the open stream is stored.
-func (w *Writer) decide(plan *pePlan) {
-	w.plan, w.planned = plan, true
+func (w *Writer) decide(f form) {
+	w.plan, w.planned = f.plan, true
 	j := w.pending.content
-	j.pe, j.stored = plan, w.size
-	if plan != nil {
-		j.stored = plan.stored
+	j.pe, j.region, j.stored = f.plan, f.region, w.size
+	if f.plan != nil {
+		j.stored = f.plan.stored
 	}
 	if j.stored <= w.placer.buffered {
 		return
@@ -78,14 +89,14 @@ func (w *Writer) Write(p []byte) (int, error) {
 // image, and returns what of p comes after it.
 func (w *Writer) peek(p []byte) []byte {
 	if len(w.head) == 0 && len(p) >= 2 && (p[0] != 'M' || p[1] != 'Z') {
-		w.decide(nil) // the way of nearly all files, without a copy
+		w.decide(formOf(nil, w.size)) // the way of nearly all files, without a copy
 		return p
 	}
 	want := int(min(w.size, peHeadLimit))
 	n := min(len(p), want-len(w.head))
 	w.head = append(w.head, p[:n]...)
 	if len(w.head) == want {
-		w.decide(planPE(w.head, w.size))
+		w.decide(formOf(planPE(w.head, w.size), w.size))
 		w.feed(w.head)
 	}
 	return p[n:]

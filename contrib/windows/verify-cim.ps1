@@ -53,6 +53,8 @@ using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 
+#pragma warning disable 169, 649 // fields that Windows fills; Add-Type takes a warning for an error
+
 namespace Mullion
 {
     // What Windows says about one name.
@@ -80,7 +82,8 @@ namespace Mullion
         struct StandardInfo { public long Allocation, EndOfFile; public uint Links; public byte DeletePending, Directory; }
         [StructLayout(LayoutKind.Sequential, CharSet = CharSet.Unicode)]
         struct StreamData { public long Size; [MarshalAs(UnmanagedType.ByValTStr, SizeConst = 296)] public string Name; }
-        [StructLayout(LayoutKind.Sequential, CharSet = CharSet.Unicode)]
+        // WIN32_FIND_DATAW: its times are pairs of 32-bit words, which nothing aligns to 8.
+        [StructLayout(LayoutKind.Sequential, CharSet = CharSet.Unicode, Pack = 4)]
         struct FindData
         {
             public uint Attributes; public long Creation, LastAccess, LastWrite; public uint SizeHigh, SizeLow, R0, R1;
@@ -89,8 +92,6 @@ namespace Mullion
         }
         [StructLayout(LayoutKind.Sequential)]
         struct IoStatus { public IntPtr Status, Information; }
-        [StructLayout(LayoutKind.Sequential)]
-        struct Privilege { public uint Count; public long Luid; public uint Attributes; }
 
         [DllImport("kernel32.dll", CharSet = CharSet.Unicode, ExactSpelling = true, SetLastError = true)]
         static extern SafeFileHandle CreateFileW(string name, uint access, uint share, IntPtr sa, uint disposition, uint flags, IntPtr template);
@@ -308,12 +309,16 @@ namespace Mullion
             return b;
         }
 
-        // Time formats as the manifest does.
+        // Time formats as the manifest does, also what DateTime cannot hold: the calendar
+        // repeats every 400 years.
         public static string Time(long filetime)
         {
-            const long Last = 2650467743999999999; // end of the year 9999
-            if (filetime < 0 || filetime > Last) return "FILETIME " + filetime;
-            return DateTime.FromFileTimeUtc(filetime).ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'", System.Globalization.CultureInfo.InvariantCulture);
+            const long Cycle = 146097 * 864000000000;
+            long cycles = filetime / Cycle, rest = filetime % Cycle;
+            if (rest < 0) { cycles--; rest += Cycle; }
+            DateTime t = DateTime.FromFileTimeUtc(rest);
+            System.Globalization.CultureInfo c = System.Globalization.CultureInfo.InvariantCulture;
+            return (t.Year + 400 * cycles).ToString("0000", c) + t.ToString("-MM-dd'T'HH:mm:ss.fffffff'Z'", c);
         }
     }
 }

@@ -63,7 +63,7 @@ func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Rea
 	bar := c.progress(label, 0)
 	defer bar.done()
 	var told int64
-	_, err := layer.Copy(ctx, dst, src, layer.WithProgress(func(p layer.Progress) {
+	_, err := layer.Copy(ctx, dst, src, layer.WithLimits(c.limits), layer.WithProgress(func(p layer.Progress) {
 		bar.add(p.Bytes - told)
 		told = p.Bytes
 	}))
