@@ -201,7 +201,6 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// Lists that name each other, themselves or one key many times must not multiply.
 // libhivex writes large data as one cell in every version. Strict mode refuses that, as
 // Windows would; the others read it, and a repair cuts it into segments without loss.
 func TestFlatBigData(t *testing.T) {
@@ -299,6 +298,7 @@ func TestBrokenBaseBlockDeclaresLess(t *testing.T) {
 	}
 }
 
+// Lists that name each other, themselves or one key many times must not multiply.
 func TestHostileLists(t *testing.T) {
 	b := small(t, 5)
 	h, err := OpenBytes(b, nil)

@@ -474,8 +474,9 @@ func (k Key) rename(name string) (Key, error) {
 
 // CopyTo copies the key with its values, class, descriptor, flags, times and
 // everything below it to a new subkey of parent, which may be in another hive. An
-// existing subkey of that name gives ErrExists, a parent inside the key itself
-// ErrInvalid, and so does a tombstone among what is copied to a hive without layers. When an error ends it, what was copied is deleted again.
+// existing subkey of that name gives ErrExists; a parent inside the key itself, and a
+// tombstone among what is copied to a hive without layers, ErrInvalid. When an error
+// ends it, what was copied is deleted again.
 func (k Key) CopyTo(parent Key, name string) (Key, error) {
 	n, err := k.copyTo(parent, name)
 	return n, k.err("copy key", err)
