@@ -1,6 +1,8 @@
 package cimfs
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -144,5 +146,59 @@ func TestRewriteKeepsRegions(t *testing.T) {
 		}
 		wantClean(t, out, "a.cim")
 		sameSets(t, readSet(t, dir), readSet(t, out))
+	}
+}
+
+// Version 1 has no sparse streams. What becomes of one takes as much disk as it says,
+// which is bounded.
+func TestRewriteOfHolesIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	b := newBuilder(t, dir, "a.cim", nil)
+	b.file("f", Meta{Hole: true}, make([]byte, 1000))
+	id, _ := b.w.tree.lookup("f")
+	b.w.streams[id] = []*altStream{{"s", stream{0, 500 | streamSparse}}}
+	b.m["f"].streams = map[string]string{"s": shorten(make([]byte, 500))}
+	b.commit(dir, "a.cim")
+	b.m["f"].meta.Hole = false
+	for zeros, want := range map[int64]error{1499: ErrLimit, 1500: nil} {
+		im, err := OpenLimits(dir, "a.cim", Limits{Zeros: zeros})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer im.Close()
+		out := t.TempDir()
+		if err := Rewrite(out, "b.cim", im, &Options{Version: V1}); !errors.Is(err, want) {
+			t.Errorf("at most %d zeros: %v", zeros, err)
+		}
+		if want != nil {
+			onlyFiles(t, out, 0)
+			continue
+		}
+		wantClean(t, out, "b.cim")
+		b.m.diff(t, dumpFile(t, out, "b.cim"))
+	}
+}
+
+func TestContextEndsRewriteAndCheck(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	b := newBuilder(t, dir, "a.cim", nil)
+	b.file("f", Meta{}, bytesOf(1, 2*hashWindow))
+	b.commit(dir, "a.cim")
+	im, err := Open(dir, "a.cim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := RewriteContext(ctx, out, "b.cim", im, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("rewrite: %v", err)
+	}
+	onlyFiles(t, out, 0)
+	if _, err := im.CheckContext(ctx, CheckOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("check: %v", err)
+	}
+	if _, err := CheckContext(ctx, dir, "a.cim", CheckOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("check: %v", err)
 	}
 }
