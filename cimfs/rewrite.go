@@ -79,9 +79,9 @@ func (r *rewriter) run() error {
 	if err := w.loadTree(r.src); err != nil {
 		return err
 	}
-	for i := range w.tree.nodes.len() {
-		nd, id := w.tree.nodes.at(i), FileID(i+1)
-		if nd.dead {
+	for i, nd := range w.tree.nodes.all() {
+		id := FileID(i + 1)
+		if !nd.live {
 			continue
 		}
 		f := &File{im: r.src, id: id, rec: nd.rec}

@@ -202,3 +202,42 @@ func TestContextEndsRewriteAndCheck(t *testing.T) {
 		t.Errorf("check: %v", err)
 	}
 }
+
+// Millions of records that nothing names cost nothing: their tables may be one table.
+func TestRewriteOfManyDeadRecords(t *testing.T) {
+	dir := t.TempDir()
+	b := newBuilder(t, dir, "a.cim", &Options{Version: V1})
+	for i := range tableFiles - 1 {
+		b.file(fmt.Sprintf("f%04d", i), Meta{}, nil)
+	}
+	b.commit(dir, "a.cim")
+	set := memOpener(readSet(t, dir))
+	im, err := OpenFiles(set, "a.cim", Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	im.Close()
+	// A directory of file tables at the end of the region: every entry is the first one.
+	const tables = 4096
+	meta := regionName(im.guid, 0)
+	r, at := set[meta], len(set[meta])
+	for range tables {
+		r = append(r, r[im.tablesAt.Offset():][:tableEntrySize]...)
+	}
+	le.PutUint64(r[im.fileSystem.Offset()+8:], uint64(at))
+	le.PutUint32(r[im.fileSystem.Offset()+16:], tables)
+	set[meta] = r
+	if im, err = OpenFiles(set, "a.cim", Limits{}); err != nil || im.NumFiles() != tables*tableFiles {
+		t.Fatal(im, err)
+	}
+	defer im.Close()
+	before := allocated()
+	out := t.TempDir()
+	if err := Rewrite(out, "a.cim", im, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := allocated() - before; n > 128<<20 {
+		t.Errorf("%d MiB are allocated for %d records", n>>20, im.NumFiles())
+	}
+	sameSets(t, readSet(t, dir), readSet(t, out))
+}
