@@ -2,6 +2,7 @@ package cimfs
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -60,6 +61,11 @@ type CheckOptions struct {
 // Check opens an image and checks it. An image too broken to be opened gives one
 // finding with the rule "open".
 func Check(dir, name string, opts CheckOptions) ([]Finding, error) {
+	return CheckContext(context.Background(), dir, name, opts)
+}
+
+// CheckContext is [Check] that ends with the error of ctx when that is done.
+func CheckContext(ctx context.Context, dir, name string, opts CheckOptions) ([]Finding, error) {
 	im, err := Open(dir, name)
 	if err != nil {
 		if f, ok := findingOf("open", "", err); ok {
@@ -68,7 +74,7 @@ func Check(dir, name string, opts CheckOptions) ([]Finding, error) {
 		return nil, err
 	}
 	defer im.Close()
-	return im.Check(opts)
+	return im.CheckContext(ctx, opts)
 }
 
 // Check verifies everything that is known about the format: the bounds that the
@@ -83,6 +89,11 @@ func Check(dir, name string, opts CheckOptions) ([]Finding, error) {
 // The error is for what kept the check from going on, such as a failing disk.
 // Wrong content gives findings, ordered by file and offset.
 func (im *Image) Check(opts CheckOptions) ([]Finding, error) {
+	return im.CheckContext(context.Background(), opts)
+}
+
+// CheckContext is [Image.Check] that ends with the error of ctx when that is done.
+func (im *Image) CheckContext(ctx context.Context, opts CheckOptions) ([]Finding, error) {
 	if opts.MaxFindings <= 0 {
 		opts.MaxFindings = 1000
 	}
@@ -92,7 +103,7 @@ func (im *Image) Check(opts CheckOptions) ([]Finding, error) {
 		return nil, err
 	}
 	defer own.Close()
-	c := &checker{im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[reference]bool), total: new(atomic.Int64)}
+	c := &checker{ctx: ctx, im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[reference]bool), total: new(atomic.Int64)}
 	err = c.run()
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
@@ -131,6 +142,7 @@ func findingOf(rule, path string, err error) (Finding, bool) {
 }
 
 type checker struct {
+	ctx      context.Context
 	im       *Image
 	raw      *Image // the same, for several goroutines
 	opts     CheckOptions

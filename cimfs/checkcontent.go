@@ -1,6 +1,7 @@
 package cimfs
 
 import (
+	"context"
 	"crypto/sha512"
 	"runtime"
 	"slices"
@@ -121,7 +122,7 @@ func (c *checker) digests(r *region, list []object) error {
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			h := &objectHasher{r: r, buf: make([]byte, min(hashWindow, r.src.Size()))}
+			h := &objectHasher{ctx: c.ctx, r: r, buf: make([]byte, min(hashWindow, r.src.Size()))}
 			for run := take(); run != nil; run = take() {
 				wrong, err := h.run(run)
 				mu.Lock()
@@ -144,6 +145,7 @@ func (c *checker) digests(r *region, list []object) error {
 }
 
 type objectHasher struct {
+	ctx      context.Context
 	r        *region
 	buf      []byte
 	hasher   sha512x8.Hasher
@@ -153,6 +155,9 @@ type objectHasher struct {
 // run returns the offsets of the objects that have another digest. All but the
 // first end inside one window from the start of the first.
 func (h *objectHasher) run(list []object) (bad []int64, err error) {
+	if err := h.ctx.Err(); err != nil {
+		return nil, err
+	}
 	first := list[0].at.Offset()
 	check := func(o *object, d digest) {
 		if d != o.digest {
@@ -162,6 +167,9 @@ func (h *objectHasher) run(list []object) (bad []int64, err error) {
 	if n := int64(list[0].length); n > hashWindow {
 		sum := sha512.New()
 		for done := int64(0); done < n; {
+			if err := h.ctx.Err(); err != nil {
+				return bad, err
+			}
 			b := h.buf[:min(n-done, hashWindow)]
 			if err := readFull(h.r.src, b, first+done); err != nil {
 				return bad, &place{h.r.name(), first + done, err}

@@ -38,6 +38,9 @@ func (c *checker) files() error {
 	}
 	c.dir, c.name = "", ""
 	for id := FileID(1); int64(id) <= im.files; id++ {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 		if !c.reached.has(id) {
 			if err := c.wrong("unreachable", c.recordAt(id), "file %d has no name", id); err != nil {
 				return err
@@ -96,6 +99,9 @@ func (c *checker) directory(path string, units int, f *File) error {
 	order := nameOrder{c: c, t: t, next: t.namesAt()}
 	cur := t.cursor(walkWindow)
 	for i := range t.count {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 		c.dir, c.name = path, ""
 		v, err := cur.value(i)
 		if err != nil {

@@ -277,8 +277,8 @@ func (c *committer) number() {
 	}
 	c.ids = make([]FileID, c.files)
 	next := FileID(0)
-	for i := range c.ids {
-		if !c.t.nodes.at(i).dead {
+	for i, nd := range c.t.nodes.all() {
+		if nd.live {
 			next++
 			c.ids[i] = next
 		}
@@ -295,8 +295,8 @@ func (c *committer) id(id FileID) FileID {
 
 // live calls fn for every file in the order of FileIDs.
 func (c *committer) live(fn func(id FileID, nd *node) error) error {
-	for i := range c.t.nodes.len() {
-		if nd := c.t.nodes.at(i); !nd.dead {
+	for i, nd := range c.t.nodes.all() {
+		if nd.live {
 			if err := fn(FileID(i+1), nd); err != nil {
 				return err
 			}

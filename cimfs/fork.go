@@ -43,29 +43,28 @@ func (w *Writer) inherit() error {
 }
 
 // loadTree fills the empty tree with the files of an image, FileIDs kept. Files
-// that have no name are left out.
+// that have no name are left out: an image can say that it has millions of them.
 func (w *Writer) loadTree(im *Image) error {
 	t := w.tree
 	t.root = im.rootID
 	cache := &blockCache{im: im}
-	for id := FileID(1); int64(id) <= im.files; id++ {
-		var rec record
-		if err := im.readRecord(id, &rec, cache); err != nil {
-			return im.fail("read file record", "", err)
+	t.nodes.extend(int(im.files))
+	t.dead = int(im.files)
+	load := func(id FileID) (*node, error) {
+		nd := t.nodes.ensure(int(id) - 1)
+		if nd.live {
+			return nd, nil
 		}
-		_, nd := t.newNode(rec.isDir())
-		rec.reserved = 0
-		nd.rec = rec
-		nd.dead = true
-		t.dead++
-	}
-	live := func(nd *node) {
-		if nd.dead {
-			nd.dead = false
-			t.dead--
+		if err := im.readRecord(id, &nd.rec, cache); err != nil {
+			return nil, im.fail("read file record", "", err)
 		}
+		nd.rec.reserved, nd.dir, nd.live = 0, nd.rec.isDir(), true
+		t.dead--
+		return nd, nil
 	}
-	live(t.node(t.root))
+	if _, err := load(t.root); err != nil {
+		return err
+	}
 	entries := int64(0)
 	type level struct {
 		id    FileID
@@ -96,7 +95,10 @@ func (w *Writer) loadTree(im *Image) error {
 			if t.find(id, e.Name) != 0 {
 				return im.fail("read directory", e.Name, im.where(dir.at, corrupt("two names are equal")))
 			}
-			nd := t.node(e.ID)
+			nd, err := load(e.ID)
+			if err != nil {
+				return err
+			}
 			if nd.dir {
 				if nd.names != 0 || e.ID == t.root {
 					return im.fail("read directory", e.Name, im.where(dir.at, corrupt("directory %d is reached twice", e.ID)))
@@ -110,7 +112,6 @@ func (w *Writer) loadTree(im *Image) error {
 			if err := w.roomForNode(); err != nil {
 				return err
 			}
-			live(nd)
 			t.insert(id, e.Name, e.ID).old = true
 		}
 	}

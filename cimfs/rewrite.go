@@ -1,6 +1,7 @@
 package cimfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,7 +17,14 @@ import (
 // Of a genuine image this gives the same region and object files, byte for byte.
 // Streams keep their form: what src has expanded as a PE image is expanded in the
 // same way, what it has plain stays plain, and what it has as small data stays that.
+//
+// A sparse stream becomes zeros in version 1, as far as [Limits].Zeros allows.
 func Rewrite(dir, name string, src *Image, opts *Options) error {
+	return RewriteContext(context.Background(), dir, name, src, opts)
+}
+
+// RewriteContext is [Rewrite] that ends with the error of ctx when that is done.
+func RewriteContext(ctx context.Context, dir, name string, src *Image, opts *Options) error {
 	o := Options{}
 	if opts != nil {
 		o = *opts
@@ -49,34 +57,46 @@ func Rewrite(dir, name string, src *Image, opts *Options) error {
 		return err
 	}
 	defer w.Close()
-	if err := w.rewrite(src); err != nil {
+	if err := (&rewriter{ctx: ctx, w: w, src: src, buf: make([]byte, 256<<10)}).run(); err != nil {
 		return fail(err)
 	}
 	return w.Commit()
 }
 
-// rewrite copies every file that has a name, in the order of FileIDs, which is
-// that of creation.
-func (w *Writer) rewrite(src *Image) error {
+type rewriter struct {
+	ctx   context.Context
+	w     *Writer
+	src   *Image
+	buf   []byte
+	zeros int64 // of sparse streams, that version 1 cannot hold
+}
+
+// run copies every file that has a name, in the order of FileIDs, which is that of
+// creation.
+func (r *rewriter) run() error {
+	w := r.w
 	w.tree = newTree()
-	if err := w.loadTree(src); err != nil {
+	if err := w.loadTree(r.src); err != nil {
 		return err
 	}
-	buf := make([]byte, 256<<10)
-	for i := range w.tree.nodes.len() {
-		nd, id := w.tree.nodes.at(i), FileID(i+1)
-		if nd.dead {
+	for i, nd := range w.tree.nodes.all() {
+		id := FileID(i + 1)
+		if !nd.live {
 			continue
 		}
-		f := &File{im: src, id: id, rec: nd.rec}
-		if err := w.rewriteFile(f, nd, buf); err != nil {
+		f := &File{im: r.src, id: id, rec: nd.rec}
+		if err := r.file(f, nd); err != nil {
 			return fmt.Errorf("file %d: %w", id, err)
 		}
 	}
 	return nil
 }
 
-func (w *Writer) rewriteFile(f *File, nd *node, buf []byte) error {
+func (r *rewriter) file(f *File, nd *node) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	w := r.w
 	nd.rec = record{parent: f.rec.parent}
 	meta, hole, err := w.metaOf(f)
 	if err != nil {
@@ -93,7 +113,7 @@ func (w *Writer) rewriteFile(f *File, nd *node, buf []byte) error {
 			return err
 		}
 		w.beginFile(nd, "", meta, hole, s.Size(), w.keepForm(s))
-		if err := w.copyStream(s, hole, buf); err != nil {
+		if err := r.copyStream(s, hole); err != nil {
 			return err
 		}
 	}
@@ -112,7 +132,7 @@ func (w *Writer) rewriteFile(f *File, nd *node, buf []byte) error {
 			continue
 		}
 		w.begin(item{}, &a.s, "", s.Size(), w.keepForm(s))
-		if err := w.copyStream(s, false, buf); err != nil {
+		if err := r.copyStream(s, false); err != nil {
 			return err
 		}
 	}
@@ -165,21 +185,29 @@ func (w *Writer) keepForm(s *Stream) *form {
 	return &f
 }
 
-func (w *Writer) copyStream(s *Stream, hole bool, buf []byte) error {
+func (r *rewriter) copyStream(s *Stream, hole bool) error {
 	if hole {
-		return w.ready()
+		return r.w.ready()
+	}
+	if s.Sparse() {
+		if r.zeros += s.Size(); r.zeros > r.src.limits.Zeros {
+			return because(ErrLimit, "sparse streams of more than %d bytes, which version %d has as zeros", r.src.limits.Zeros, r.w.opts.Version)
+		}
 	}
 	for off := int64(0); off < s.Size(); {
-		n := min(int64(len(buf)), s.Size()-off)
-		if _, err := s.ReadAt(buf[:n], off); err != nil {
+		if err := r.ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := w.Write(buf[:n]); err != nil {
+		n := min(int64(len(r.buf)), s.Size()-off)
+		if _, err := s.ReadAt(r.buf[:n], off); err != nil {
+			return err
+		}
+		if _, err := r.w.Write(r.buf[:n]); err != nil {
 			return err
 		}
 		off += n
 	}
-	return w.ready()
+	return r.w.ready()
 }
 
 // Delete removes an image and the region and object files that belong to it alone;

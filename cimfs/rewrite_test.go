@@ -1,6 +1,8 @@
 package cimfs
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -145,4 +147,97 @@ func TestRewriteKeepsRegions(t *testing.T) {
 		wantClean(t, out, "a.cim")
 		sameSets(t, readSet(t, dir), readSet(t, out))
 	}
+}
+
+// Version 1 has no sparse streams. What becomes of one takes as much disk as it says,
+// which is bounded.
+func TestRewriteOfHolesIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	b := newBuilder(t, dir, "a.cim", nil)
+	b.file("f", Meta{Hole: true}, make([]byte, 1000))
+	id, _ := b.w.tree.lookup("f")
+	b.w.streams[id] = []*altStream{{"s", stream{0, 500 | streamSparse}}}
+	b.m["f"].streams = map[string]string{"s": shorten(make([]byte, 500))}
+	b.commit(dir, "a.cim")
+	b.m["f"].meta.Hole = false
+	for zeros, want := range map[int64]error{1499: ErrLimit, 1500: nil} {
+		im, err := OpenLimits(dir, "a.cim", Limits{Zeros: zeros})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer im.Close()
+		out := t.TempDir()
+		if err := Rewrite(out, "b.cim", im, &Options{Version: V1}); !errors.Is(err, want) {
+			t.Errorf("at most %d zeros: %v", zeros, err)
+		}
+		if want != nil {
+			onlyFiles(t, out, 0)
+			continue
+		}
+		wantClean(t, out, "b.cim")
+		b.m.diff(t, dumpFile(t, out, "b.cim"))
+	}
+}
+
+func TestContextEndsRewriteAndCheck(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	b := newBuilder(t, dir, "a.cim", nil)
+	b.file("f", Meta{}, bytesOf(1, 2*hashWindow))
+	b.commit(dir, "a.cim")
+	im, err := Open(dir, "a.cim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := RewriteContext(ctx, out, "b.cim", im, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("rewrite: %v", err)
+	}
+	onlyFiles(t, out, 0)
+	if _, err := im.CheckContext(ctx, CheckOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("check: %v", err)
+	}
+	if _, err := CheckContext(ctx, dir, "a.cim", CheckOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("check: %v", err)
+	}
+}
+
+// Millions of records that nothing names cost nothing: their tables may be one table.
+func TestRewriteOfManyDeadRecords(t *testing.T) {
+	dir := t.TempDir()
+	b := newBuilder(t, dir, "a.cim", &Options{Version: V1})
+	for i := range tableFiles - 1 {
+		b.file(fmt.Sprintf("f%04d", i), Meta{}, nil)
+	}
+	b.commit(dir, "a.cim")
+	set := memOpener(readSet(t, dir))
+	im, err := OpenFiles(set, "a.cim", Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	im.Close()
+	// A directory of file tables at the end of the region: every entry is the first one.
+	const tables = 4096
+	meta := regionName(im.guid, 0)
+	r, at := set[meta], len(set[meta])
+	for range tables {
+		r = append(r, r[im.tablesAt.Offset():][:tableEntrySize]...)
+	}
+	le.PutUint64(r[im.fileSystem.Offset()+8:], uint64(at))
+	le.PutUint32(r[im.fileSystem.Offset()+16:], tables)
+	set[meta] = r
+	if im, err = OpenFiles(set, "a.cim", Limits{}); err != nil || im.NumFiles() != tables*tableFiles {
+		t.Fatal(im, err)
+	}
+	defer im.Close()
+	before := allocated()
+	out := t.TempDir()
+	if err := Rewrite(out, "a.cim", im, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := allocated() - before; n > 128<<20 {
+		t.Errorf("%d MiB are allocated for %d records", n>>20, im.NumFiles())
+	}
+	sameSets(t, readSet(t, dir), readSet(t, out))
 }

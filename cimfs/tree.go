@@ -18,7 +18,7 @@ type tree struct {
 	seed    maphash.Seed
 	scratch []byte
 	root    FileID
-	dead    int // nodes without a name
+	dead    int // nodes that are not live
 
 	lastDir   string // the directory that was looked up last
 	lastDirID FileID
@@ -31,7 +31,7 @@ type node struct {
 	names uint32 // first entry that names it
 	kids  uint32 // last added entry of a directory
 	dir   bool
-	dead  bool
+	live  bool // has a name, or is the root
 }
 
 // dirLink is a name in a directory.
@@ -52,7 +52,7 @@ func newTree() *tree {
 
 func (t *tree) node(id FileID) *node { return t.nodes.at(int(id) - 1) }
 func (t *tree) newNode(dir bool) (FileID, *node) {
-	n := t.nodes.push(node{dir: dir})
+	n := t.nodes.push(node{dir: dir, live: true})
 	return FileID(t.nodes.len()), n
 }
 func (t *tree) entry(n uint32) *dirLink { return t.entries.at(int(n) - 1) }
@@ -159,7 +159,7 @@ func (t *tree) remove(n uint32) {
 		if nd.names != 0 {
 			continue
 		}
-		nd.dead = true
+		nd.live = false
 		t.dead++
 		if nd.dir {
 			for k := nd.kids; k != 0; k = t.entry(k).nextKid {

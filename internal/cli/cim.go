@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,7 +153,7 @@ func newCIMCatCommand(c *console) *cobra.Command {
 		Use:   "cat IMAGE.cim PATH[:STREAM]",
 		Short: "Print a file or an alternate stream",
 		Args:  cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(args[0])
 			if err != nil {
 				return err
@@ -164,8 +163,7 @@ func newCIMCatCommand(c *console) *cobra.Command {
 			if err != nil {
 				return about(args[0], err)
 			}
-			_, err = io.Copy(c.out, s.Reader())
-			return err
+			return copyContext(cmd.Context(), c.out, s)
 		},
 	}
 }
@@ -216,12 +214,12 @@ func newCIMCheckCommand(c *console) *cobra.Command {
 		Long: `Verifies what the driver checks and what all genuine images show. Every finding is
 a line; the exit status is 1 if there is one.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := os.Stat(args[0]); err != nil {
 				return plain(err) // that is no finding
 			}
 			dir, name := splitFile(args[0])
-			found, err := cimfs.Check(dir, name, opts)
+			found, err := cimfs.CheckContext(cmd.Context(), dir, name, opts)
 			if err != nil {
 				return about(args[0], err)
 			}

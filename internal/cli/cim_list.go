@@ -237,15 +237,23 @@ func digest(ctx context.Context, s *cimfs.Stream) (string, error) {
 		return "", nil
 	}
 	h := sha256.New()
+	if err := copyContext(ctx, h, s); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// copyContext copies a stream of any size until ctx is done.
+func copyContext(ctx context.Context, w io.Writer, s *cimfs.Stream) error {
 	for r, left := s.Reader(), s.Size(); left > 0; {
 		if err := ctx.Err(); err != nil {
-			return "", err
+			return err
 		}
-		n, err := io.CopyN(h, r, min(left, 1<<24))
+		n, err := io.CopyN(w, r, min(left, 1<<24))
 		if err != nil {
-			return "", err
+			return err
 		}
 		left -= n
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return nil
 }

@@ -199,7 +199,7 @@ func newCIMRewriteCommand(c *console) *cobra.Command {
 version and the GUID are kept unless given; a genuine image then gives the same
 region files.`,
 		Args: cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			opts, err := flags.options()
 			if err != nil {
 				return err
@@ -210,7 +210,7 @@ region files.`,
 			}
 			defer im.Close()
 			dir, name := splitFile(args[1])
-			err = cimfs.Rewrite(dir, name, im, opts)
+			err = cimfs.RewriteContext(cmd.Context(), dir, name, im, opts)
 			if errors.Is(err, fs.ErrExist) {
 				err = hintf(err, "an image is never replaced; files are named by the GUID: give --guid or another folder")
 			}

@@ -5,6 +5,7 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mullion/mullion/cimfs"
 )
 
 // Ctrl-C while standard input hangs in the middle of a layer: status 1, one line, and
@@ -63,6 +66,40 @@ func TestInterrupt(t *testing.T) {
 		if entries, _ := os.ReadDir(dir); len(entries) > 0 {
 			t.Errorf("%s left %v", dst, entries)
 		}
+	}
+}
+
+// A sparse file may be longer than anybody would wait for.
+func TestInterruptCIM(t *testing.T) {
+	dir := t.TempDir()
+	w, err := cimfs.Create(dir, "a.cim", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := errors.Join(w.AddFile("hole", &cimfs.Meta{Hole: true}, 1<<47), w.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("mullion", "cim", "cat", filepath.Join(dir, "a.cim"), "hole")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stuck := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	defer stuck.Stop()
+	if _, err := io.CopyN(io.Discard, out, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	io.Copy(io.Discard, out)
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(stderr.String(), "interrupted") {
+		t.Errorf("%v, %q", err, stderr.String())
 	}
 }
 
