@@ -44,7 +44,7 @@ type checker struct {
 func newChecker(h *Hive) *checker {
 	v := &Hive{
 		name: h.name, mode: Report, data: h.data, bins: h.bins, cellHdr: h.cellHdr, root: h.root,
-		minor: h.minor, dirty: h.dirty, layered: h.layered, clock: h.clock,
+		minor: h.minor, dirty: h.dirty, layered: h.layered, clock: h.clock, resident: h.resident,
 	}
 	v.seen = make([]uint32, (len(v.bins)/8+31)/32)
 	v.binAt = make([]uint32, len(v.bins)/pageSize)
@@ -138,6 +138,9 @@ func (c *checker) cells() {
 			for page := bin / pageSize; page < binEnd/pageSize; page++ {
 				c.cut[page/64] |= 1 << (page % 64)
 			}
+		}
+		if c.v.resident != nil {
+			c.v.resident.add(size)
 		}
 		bin = binEnd
 	}

@@ -280,6 +280,37 @@ func TestMergeOptions(t *testing.T) {
 	}
 }
 
+// Flags of all kinds and the spelling of the name are those of the topmost node.
+func TestMergeTakesFlagsOfTheTop(t *testing.T) {
+	make1 := func(layered bool, name string, flags KeyFlags, virtual, user uint32) *Hive {
+		t.Helper()
+		h := New(nil)
+		k, err := h.CreatePath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(h.SetLayered(layered), k.SetFlags(flags), k.SetVirtualFlags(virtual), k.SetUserFlags(user)); err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	base := make1(false, "Key", KeySymlink, VirtualDontVirtualize, User32Bit)
+	if _, _, err := base.Root().CreateWith("own", CreateOptions{Options: CreateLink}); err != nil {
+		t.Fatal(err)
+	}
+	h := merged(t, nil, base, make1(true, "kEY", KeyNoDelete|KeyVirtualStore, VirtualRecurse, UserReflected))
+	k, err := h.Key("KEY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Name() != "kEY" || k.Flags() != KeyNoDelete|KeyVirtualStore|KeyCompressed || k.VirtualFlags() != VirtualRecurse || k.UserFlags() != UserReflected {
+		t.Errorf("%q %#x %#x %#x", k.Name(), k.Flags(), k.VirtualFlags(), k.UserFlags())
+	}
+	if own, err := h.Key("own"); err != nil || !own.Symlink() {
+		t.Error("a key of the base lost its flags", err)
+	}
+}
+
 // System_Delta is a genuine delta of a Windows 10 sandbox. Its base is not at
 // hand; SYSTEM hives of other builds stand in for it.
 func TestMergeSystemDelta(t *testing.T) {

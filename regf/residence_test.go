@@ -75,6 +75,16 @@ func TestPagesThatAreGivenBack(t *testing.T) {
 	if r := mapped.resident; canRelease && (r == nil || r.read.Load() >= residentMax) {
 		t.Error("nothing was given back")
 	}
+	if canRelease {
+		// Check reads bins before it reads keys, and gives back both times.
+		mapped.resident.read.Store(residentMax - 1)
+		if f := mapped.Check(); len(f) > 0 {
+			t.Error(f)
+		}
+		if mapped.resident.read.Load() >= residentMax-1 {
+			t.Error("a check gives nothing back")
+		}
+	}
 	for _, h := range []*Hive{memory, mapped} {
 		for i := range 40 {
 			k, err := h.Key(fmt.Sprintf(`a%d\b`, i))
