@@ -34,7 +34,8 @@ func TempName(base string) string { return "." + base + ".mullion-tmp" }
 
 // Create begins to write the file at path, whose folder must exist. Without force
 // an existing file gives an error that matches fs.ErrExist, here and again in
-// Commit. The caller must Close the file, also after Commit.
+// Commit. A file that is replaced gives its permissions to the new one, and its
+// owner where that is allowed. The caller must Close the file, also after Commit.
 func Create(path string, force bool) (*File, error) {
 	dir, base := filepath.Split(filepath.Clean(path))
 	if base == "" || base == "." || base == ".." {
@@ -48,7 +49,8 @@ func Create(path string, force bool) (*File, error) {
 		return nil, err
 	}
 	f := &File{root: root, name: base, temp: TempName(base), force: force}
-	if err := f.checkTarget(); err != nil {
+	old, err := f.checkTarget()
+	if err != nil {
 		root.Close()
 		return nil, err
 	}
@@ -56,23 +58,30 @@ func Create(path string, force bool) (*File, error) {
 		root.Close()
 		return nil, err
 	}
+	if old != nil {
+		// Before the first byte: what only its owner could read, as a SAM hive, is
+		// readable by nobody else while it is written either.
+		if err := inherit(f.File, old); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
 	return f, nil
 }
 
-// checkTarget refuses what must not be replaced.
-func (f *File) checkTarget() error {
+// checkTarget refuses what must not be replaced, and returns what will be.
+func (f *File) checkTarget() (fs.FileInfo, error) {
 	info, err := f.root.Lstat(f.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return nil, nil
 	case err != nil:
-		return err
+		return nil, err
 	case !f.force:
-		return &fs.PathError{Op: "create", Path: f.name, Err: fs.ErrExist}
+		return nil, &fs.PathError{Op: "create", Path: f.name, Err: fs.ErrExist}
 	case !info.Mode().IsRegular():
-		return &fs.PathError{Op: "replace", Path: f.name, Err: errors.New("not a regular file")}
+		return nil, &fs.PathError{Op: "replace", Path: f.name, Err: errors.New("not a regular file")}
 	}
-	return nil
+	return info, nil
 }
 
 // open opens and locks the temporary file, reusing a leftover.
@@ -147,7 +156,7 @@ func (f *File) publish() error {
 			return &fs.PathError{Op: "create", Path: f.name, Err: fs.ErrExist}
 		}
 	}
-	if err := f.checkTarget(); err != nil {
+	if _, err := f.checkTarget(); err != nil {
 		return err
 	}
 	if err := releaseBeforeRename(f.File); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -234,5 +235,31 @@ func TestKilled(t *testing.T) {
 	}
 	if n := names(t, dir); len(n) != 2 {
 		t.Errorf("left %v", n)
+	}
+}
+
+// A file that is replaced keeps to whom it was open, from the first byte on.
+func TestPermissions(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("permissions come from the folder")
+	}
+	path := filepath.Join(t.TempDir(), "SAM")
+	for _, mode := range []fs.FileMode{0o600, 0o640, 0o666} {
+		if err := errors.Join(os.WriteFile(path, nil, 0o666), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Create(path, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := f.Stat(); err != nil || info.Mode() != mode {
+			t.Errorf("while it is written: %v, %v, want %v", info.Mode(), err, mode)
+		}
+		if err := errors.Join(f.Commit(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+			t.Errorf("replaced: %v, %v, want %v", info.Mode(), err, mode)
+		}
 	}
 }

@@ -4,7 +4,9 @@ package atomicfile
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +21,18 @@ func lock(f *os.File) error {
 		return ErrBusy
 	}
 	return err
+}
+
+// inherit gives f the owner and the permissions of the file that it will replace;
+// the owner can write it in any case.
+func inherit(f *os.File, old fs.FileInfo) error {
+	mode := old.Mode().Perm()
+	st, ok := old.Sys().(*syscall.Stat_t)
+	if !ok || f.Chown(int(st.Uid), int(st.Gid)) != nil {
+		// Another group must not get what was meant for the old one.
+		mode = mode&^0o070 | mode&0o007<<3
+	}
+	return f.Chmod(mode | 0o600) // or the next run could not take up what a killed one left
 }
 
 func releaseBeforeRename(*os.File) error { return nil }

@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -20,6 +21,9 @@ func lock(f *os.File) error {
 	}
 	return err
 }
+
+// inherit does nothing: the folder gives both files their descriptors.
+func inherit(*os.File, fs.FileInfo) error { return nil }
 
 // releaseBeforeRename closes the file: os.Root opens without the right to rename
 // what is open.
