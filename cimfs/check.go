@@ -61,6 +61,17 @@ type CheckOptions struct {
 // finding with the rule "open".
 func Check(dir, name string, opts CheckOptions) ([]Finding, error) {
 	im, err := Open(dir, name)
+	return checkOpened(im, err, opts)
+}
+
+// CheckFiles is [Check] of an image that is not files of one directory, or whose
+// files the caller wants to see read.
+func CheckFiles(o Opener, name string, opts CheckOptions) ([]Finding, error) {
+	im, err := OpenFiles(o, name, Limits{})
+	return checkOpened(im, err, opts)
+}
+
+func checkOpened(im *Image, err error, opts CheckOptions) ([]Finding, error) {
 	if err != nil {
 		if f, ok := findingOf("open", "", err); ok {
 			return []Finding{f}, nil
