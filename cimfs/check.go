@@ -61,12 +61,18 @@ type CheckOptions struct {
 // Check opens an image and checks it. An image too broken to be opened gives one
 // finding with the rule "open".
 func Check(dir, name string, opts CheckOptions) ([]Finding, error) {
-	return CheckContext(context.Background(), dir, name, opts)
+	im, err := Open(dir, name)
+	return checkOpened(context.Background(), im, err, opts)
 }
 
-// CheckContext is [Check] that ends with the error of ctx when that is done.
-func CheckContext(ctx context.Context, dir, name string, opts CheckOptions) ([]Finding, error) {
-	im, err := Open(dir, name)
+// CheckFiles is [Check] of an image that is not files of one directory, or whose
+// files the caller wants to see read. It ends with the error of ctx when that is done.
+func CheckFiles(ctx context.Context, o Opener, name string, opts CheckOptions) ([]Finding, error) {
+	im, err := OpenFiles(o, name, Limits{})
+	return checkOpened(ctx, im, err, opts)
+}
+
+func checkOpened(ctx context.Context, im *Image, err error, opts CheckOptions) ([]Finding, error) {
 	if err != nil {
 		if f, ok := findingOf("open", "", err); ok {
 			return []Finding{f}, nil

@@ -198,7 +198,7 @@ func TestContextEndsRewriteAndCheck(t *testing.T) {
 	if _, err := im.CheckContext(ctx, CheckOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("check: %v", err)
 	}
-	if _, err := CheckContext(ctx, dir, "a.cim", CheckOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := CheckFiles(ctx, memOpener(readSet(t, dir)), "a.cim", CheckOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("check: %v", err)
 	}
 }

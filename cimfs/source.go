@@ -22,8 +22,11 @@ type Opener interface {
 	OpenFile(name string) (Source, error)
 }
 
-// rootOpener opens the files of one directory, through os.Root so that no name in
-// a hostile image and no symbolic link leads out of it.
+// RootOpener returns an opener of the files of one directory, from which no name in a
+// hostile image and no symbolic link leads out. The caller closes root, when nothing
+// is opened any more.
+func RootOpener(root *os.Root) Opener { return rootOpener{root} }
+
 type rootOpener struct{ root *os.Root }
 
 type fileSource struct {

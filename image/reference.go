@@ -72,6 +72,9 @@ func ParseReference(s string) (Reference, error) {
 		}
 	}
 	rest := strings.TrimPrefix(s, "docker://")
+	if strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/") {
+		return Reference{}, fmt.Errorf("%w: %.200q is the path of a file, not a name in a registry", ErrReference, s)
+	}
 	if _, err := name.ParseReference(rest); err != nil {
 		return Reference{}, fmt.Errorf("%w: %.200q: %v", ErrReference, s, err)
 	}

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/mullion/mullion/winfs"
@@ -80,7 +81,7 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 		return there, false, nil
 	}
 	if parent.depth() >= maxCreateDepth {
-		return Key{}, false, ErrInvalid
+		return Key{}, false, fmt.Errorf("key would be more than %d levels deep: %w", maxCreateDepth, ErrInvalid)
 	}
 	if err := k.h.begin(); err != nil {
 		return Key{}, false, err
@@ -137,8 +138,13 @@ func (h *Hive) CreatePath(path string) (Key, error) {
 }
 
 func validKeyName(name string) error {
-	if name == "" || winfs.UTF16Len(name) > MaxKeyName || !winfs.ValidWTF8(name) || strings.Contains(name, `\`) {
+	switch n := winfs.UTF16Len(name); {
+	case name == "" || strings.Contains(name, `\`):
 		return ErrInvalid
+	case !winfs.ValidWTF8(name):
+		return fmt.Errorf("key name is not WTF-8: %w", ErrInvalid)
+	case n > MaxKeyName:
+		return fmt.Errorf("key name has %d UTF-16 units, %d are allowed: %w", n, MaxKeyName, ErrInvalid)
 	}
 	return nil
 }

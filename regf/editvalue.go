@@ -1,6 +1,10 @@
 package regf
 
-import "github.com/mullion/mullion/winfs"
+import (
+	"fmt"
+
+	"github.com/mullion/mullion/winfs"
+)
 
 // SetValue writes a value, as ORSetValue does: it replaces one of the same name,
 // whose spelling stays, or comes after the others. "" is the default value. Any
@@ -31,8 +35,11 @@ func (k Key) SetValueTombstone(name string) error {
 
 func (k Key) setValue(name string, t Type, data []byte, flags uint16) error {
 	h := k.h
-	if winfs.UTF16Len(name) > MaxValueName || !winfs.ValidWTF8(name) {
-		return ErrInvalid
+	switch n := winfs.UTF16Len(name); {
+	case !winfs.ValidWTF8(name):
+		return fmt.Errorf("value name is not WTF-8: %w", ErrInvalid)
+	case n > MaxValueName:
+		return fmt.Errorf("value name has %d UTF-16 units, %d are allowed: %w", n, MaxValueName, ErrInvalid)
 	}
 	b, err := k.change()
 	if err != nil {
@@ -44,8 +51,11 @@ func (k Key) setValue(name string, t Type, data []byte, flags uint16) error {
 	if flags&vkTombstone != 0 && !h.layered {
 		return ErrInvalid
 	}
-	if u16(b[nkFlags:])&uint16(KeyPredefined) != 0 || len(data) > maxBins/2 || h.minor > 3 && len(data) > MaxBigData {
-		return ErrInvalid
+	switch {
+	case u16(b[nkFlags:])&uint16(KeyPredefined) != 0:
+		return fmt.Errorf("key is a predefined handle and has no values: %w", ErrInvalid)
+	case len(data) > maxBins/2 || h.minor > 3 && len(data) > MaxBigData:
+		return fmt.Errorf("data of %d bytes is more than the hive can hold: %w", len(data), ErrInvalid)
 	}
 	_, off, err := k.findValue(name)
 	if err != nil {

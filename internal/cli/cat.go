@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
@@ -30,8 +29,10 @@ with the delta hives of all layers merged in, as "unpack" would make them.
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, stream, _ := strings.Cut(args[1], ":")
-			path = insidePath(path)
+			if err := flags.check(args[0]); err != nil {
+				return err
+			}
+			path, stream, _ := winfs.CutStream(insidePath(args[1]))
 			source, done, err := flags.openLayer(cmd.Context(), c, args[0])
 			if err != nil {
 				return err

@@ -30,8 +30,7 @@ func (c *console) printLayerFinding(f layer.Finding) error {
 }
 
 func newCheckCommand(c *console) *cobra.Command {
-	var flags imageFlags
-	var o layerOptions
+	flags := contentFlags{layer: -1}
 	severity := "info"
 	cmd := &cobra.Command{
 		Use:   "check IMAGE|LAYER",
@@ -41,6 +40,8 @@ severity, rule, layer, path, offset, explanation. An error is what Windows or an
 reader refuses, or what loses data; a warning is what is known to cause trouble; info is
 worth knowing. The status is 1 if anything was found.
 
+--parent tells the layers below a layer: hard links into them are then looked up.
+
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,18 +49,22 @@ worth knowing. The status is 1 if anything was found.
 			if err != nil {
 				return err
 			}
-			o.limits = c.limits
+			if err := flags.check(args[0]); err != nil {
+				return err
+			}
+			flags.options.limits = c.limits
 			findings, printErr := 0, error(nil)
 			report := func(f layer.Finding) {
-				if f.Severity >= least && printErr == nil {
+				// What cannot be read any more after an interruption is no finding.
+				if f.Severity >= least && printErr == nil && cmd.Context().Err() == nil {
 					findings++
 					printErr = c.printLayerFinding(f)
 				}
 			}
 			if ref, ok := parseLayerRef(args[0]); ok {
-				err = ref.check(cmd.Context(), c, &o, report)
+				err = ref.check(cmd.Context(), c, &flags.options, report)
 			} else {
-				img, oerr := flags.open(cmd.Context(), c, args[0])
+				img, oerr := flags.image.open(cmd.Context(), c, args[0])
 				if oerr != nil {
 					return oerr
 				}
@@ -75,10 +80,10 @@ worth knowing. The status is 1 if anything was found.
 			return err
 		},
 	}
-	flags.add(cmd)
-	o.addParents(cmd)
-	cmd.Flags().BoolVar(&o.base, "base", false, "the layer has none below it")
-	cmd.Flags().StringVar(&severity, "severity", severity, "report from this severity on: `info`, warning or error")
+	flags.image.add(cmd)
+	flags.options.addParents(cmd)
+	cmd.Flags().BoolVar(&flags.options.base, "base", false, "the layer has none below it")
+	cmd.Flags().StringVar(&severity, "severity", severity, "report from this `SEVERITY` on: info, warning or error")
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,30 +23,10 @@ those of the images that it was forked from, lie beside it.
 
 Images of format 1, 2 and 3 are read; 3 (default) and 1 are written. Block,
 verified and merged images are refused: their encoding is not public.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cmd.Help(); err != nil {
-				return err
-			}
-			return usagef("no command given")
-		},
 	}
 	cmd.AddCommand(newCIMInfoCommand(c), newCIMListCommand(c), newCIMCatCommand(c), newCIMCheckCommand(c),
 		newCIMCreateCommand(c), newCIMExtractCommand(c), newCIMForkCommand(c), newCIMRewriteCommand(c))
 	return cmd
-}
-
-// openCIM opens the image in the file at path.
-func openCIM(path string) (*cimfs.Image, error) {
-	dir, name := splitFile(path)
-	im, err := cimfs.Open(dir, name)
-	return im, about(path, err)
-}
-
-// splitFile splits the path of an image into its directory and its name.
-func splitFile(path string) (dir, name string) {
-	path = strings.TrimPrefix(path, "cim:")
-	return filepath.Dir(path), filepath.Base(path)
 }
 
 // insidePath turns what a user types for a path inside an image or layer into the
@@ -83,8 +64,8 @@ func newCIMInfoCommand(c *console) *cobra.Command {
 		Use:   "info IMAGE.cim",
 		Short: "Show the header, the versions and the regions of an image",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			im, err := openCIM(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			im, err := openCIM(cmd.Context(), args[0], nil)
 			if err != nil {
 				return err
 			}
@@ -154,7 +135,7 @@ func newCIMCatCommand(c *console) *cobra.Command {
 		Short: "Print a file or an alternate stream",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			im, err := openCIM(args[0])
+			im, err := openCIM(cmd.Context(), args[0], nil)
 			if err != nil {
 				return err
 			}
@@ -176,7 +157,7 @@ func findStream(im *cimfs.Image, arg string) (*cimfs.Stream, error) {
 		return nil, err
 	}
 	if !alternate || name == "" {
-		return f.Data()
+		return mainStream(f, path)
 	}
 	all, err := f.Streams()
 	if err != nil {
@@ -194,6 +175,26 @@ func findStream(im *cimfs.Image, arg string) (*cimfs.Stream, error) {
 		return nil, hintf(err, "it has %s", strings.Join(known, ", "))
 	}
 	return nil, err
+}
+
+// mainStream is the content of a file; what has none says what it is.
+func mainStream(f *cimfs.File, path string) (*cimfs.Stream, error) {
+	if f.IsDir() {
+		return nil, fmt.Errorf("%s is a directory", path)
+	}
+	s, err := f.Data()
+	if err != nil || s.Size() > 0 {
+		return s, err
+	}
+	b, err := f.Reparse()
+	if err != nil || len(b) == 0 {
+		return s, err
+	}
+	target := ""
+	if p, err := winfs.ParseReparse(b); err == nil {
+		target = p.Target()
+	}
+	return nil, fmt.Errorf("%s is a link to %q", path, target)
 }
 
 // cimFinding is a finding of "cim check" as JSON.
@@ -215,11 +216,13 @@ func newCIMCheckCommand(c *console) *cobra.Command {
 a line; the exit status is 1 if there is one.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := os.Stat(args[0]); err != nil {
+			dir, name := splitFile(args[0])
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 				return plain(err) // that is no finding
 			}
-			dir, name := splitFile(args[0])
-			found, err := cimfs.CheckContext(cmd.Context(), dir, name, opts)
+			bar := c.progress("read", 0)
+			defer bar.done()
+			found, err := cimfs.CheckFiles(cmd.Context(), &cimFiles{cmd.Context(), dir, bar}, name, opts)
 			if err != nil {
 				return about(args[0], err)
 			}

@@ -59,7 +59,7 @@ and size. --json prints one object a line with everything that the image holds o
 the name, SHA-256 of every stream included: the manifest for verify-cim.ps1.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			im, err := openCIM(args[0])
+			im, err := openCIM(cmd.Context(), args[0], nil)
 			if err != nil {
 				return err
 			}

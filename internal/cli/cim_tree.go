@@ -58,16 +58,20 @@ func (c *console) warnLost(dst layer.Writer) {
 	}
 }
 
-// copyLayer copies src to dst under a progress bar.
-func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Reader, label string) error {
-	bar := c.progress(label, 0)
-	defer bar.done()
-	var told int64
-	_, err := layer.Copy(ctx, dst, src, layer.WithLimits(c.limits), layer.WithProgress(func(p layer.Progress) {
-		bar.add(p.Bytes - told)
-		told = p.Bytes
-	}))
-	return err
+// copyLayer copies src to dst within the limits, and shows how far it is unless the
+// bar of the file that is read does so already.
+func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Reader, label string) (layer.Stats, error) {
+	opts := []layer.CopyOption{layer.WithLimits(c.limits)}
+	if !c.drawn() {
+		bar := c.progress(label, 0)
+		defer bar.done()
+		var told int64
+		opts = append(opts, layer.WithProgress(func(p layer.Progress) {
+			bar.add(p.Bytes - told)
+			told = p.Bytes
+		}))
+	}
+	return layer.Copy(ctx, dst, src, opts...)
 }
 
 // cimReader is a reader of an image that closes the image.

@@ -142,7 +142,7 @@ func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent st
 			}
 		}
 	}
-	if err := c.copyLayer(ctx, dst, src, filepath.Base(out)); err != nil {
+	if _, err := c.copyLayer(ctx, dst, src, filepath.Base(out)); err != nil {
 		return err
 	}
 	return dst.Commit()
@@ -169,7 +169,7 @@ func (c *console) createCIM(out, parent string, opts *cimfs.Options) (*cimWriter
 	if parent != "" {
 		var err error
 		if up, err = cimfs.Open(dir, parent); err != nil {
-			return nil, about(parent, err)
+			return nil, cimError(parent, err)
 		}
 	}
 	opts.Parent = parent
@@ -204,7 +204,9 @@ region files.`,
 			if err != nil {
 				return err
 			}
-			im, err := openCIM(args[0])
+			bar := c.progress("read", 0)
+			defer bar.done()
+			im, err := openCIM(cmd.Context(), args[0], bar)
 			if err != nil {
 				return err
 			}
@@ -230,20 +232,17 @@ directory keeps names, content, modification times, hard links and symbolic link
 that stay inside; what it cannot hold is counted on standard error.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			im, err := openCIM(args[0])
+			im, err := openCIM(cmd.Context(), args[0], nil)
 			if err != nil {
 				return err
 			}
 			defer im.Close()
 			dst, err := c.createTree(cmd.Context(), args[1])
-			if errors.Is(err, layer.ErrExists) {
-				err = hintf(err, "name a folder that does not exist")
-			}
 			if err != nil {
-				return err
+				return newFolderHint(err)
 			}
 			defer dst.Close()
-			if err := c.copyLayer(cmd.Context(), dst, cimlayer.NewImageReader(im), filepath.Base(args[0])); err != nil {
+			if _, err := c.copyLayer(cmd.Context(), dst, cimlayer.NewImageReader(im), filepath.Base(args[0])); err != nil {
 				return err
 			}
 			if err := dst.Commit(); err != nil {

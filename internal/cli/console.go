@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/mullion/mullion/layer"
@@ -22,7 +24,10 @@ type console struct {
 
 	running bool   // a command's body was entered
 	subject string // its first argument
-	bars    *bars  // progress on the terminal, nil until the first bar
+
+	drawing sync.Mutex // over the next two: layers are read side by side
+	bars    *bars      // progress on the terminal, nil until the first bar
+	noBars  bool       // results have come to the terminal
 
 	bytesRead atomic.Int64 // of blobs and tars, as they are stored
 }
@@ -55,8 +60,28 @@ func (c *console) printJSONLine(v any) error {
 	return e.Encode(v)
 }
 
-// terminal reports whether notes go to a terminal, where progress may be drawn.
-func (c *console) terminal() bool {
-	f, ok := c.err.(*os.File)
+// isTerminal reports whether somebody reads what is written to w as it comes.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// results is standard output as commands see it. After an interruption nothing more
+// is printed, which ends whatever prints as it goes. On a terminal the first result
+// ends all progress: bars go back over lines, and those may be results by then.
+type results struct {
+	ctx      context.Context
+	c        *console
+	w        io.Writer
+	terminal bool
+}
+
+func (r *results) Write(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if r.terminal {
+		r.c.endProgress()
+	}
+	return r.w.Write(p)
 }

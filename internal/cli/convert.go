@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
@@ -12,7 +14,7 @@ func newConvertCommand(c *console) *cobra.Command {
 		Short: "Convert one layer from any form to any other",
 		Long: `Convert one layer. Both are layer references. The destination is complete or absent.
 A layer directory of a layer that is not a base needs the layers below it, --parent,
-and so does a CIM that is a fork.
+and so does a CIM that is a fork; read, such a CIM shows what its parents hold, too.
 
 What is written holds what the layer holds: a CIM gets no hives merged and no files
 made up. Layers as Windows keeps them, with all that, are made by "unpack".
@@ -29,6 +31,9 @@ made up. Layers as Windows keeps them, with all that, are made by "unpack".
 			if err != nil {
 				return err
 			}
+			if err := dst.format.usesFlags(cmd); err != nil {
+				return err
+			}
 			r, err := src.open(cmd.Context(), c, &o)
 			if err != nil {
 				return err
@@ -39,21 +44,32 @@ made up. Layers as Windows keeps them, with all that, are made by "unpack".
 				return about(args[1], err)
 			}
 			defer w.Close()
-			stats, err := layer.Copy(cmd.Context(), w, r, layer.WithLimits(c.limits))
+			stats, err := c.copyLayer(cmd.Context(), w, r, "write")
 			if err != nil {
-				return err
+				return o.parentHint(err)
 			}
 			if err := w.Commit(); err != nil {
-				return about(args[1], err)
+				return about(args[1], o.parentHint(err))
 			}
 			c.notef("%d entries, %d bytes", stats.Entries, stats.Bytes)
 			return nil
 		},
 	}
 	o.addParents(cmd)
-	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress what is written: gzip, zstd or none")
+	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress what is written with `METHOD`: gzip, zstd or none")
 	o.cim.addNames(cmd)
 	cmd.Flags().BoolVar(&o.transport, "transport", false, "write a transport directory instead of a final layer directory")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace a destination file that exists")
 	return cmd
+}
+
+// parentHint adds advice to errors about a layer that changes what is below it.
+func (o *layerOptions) parentHint(err error) error {
+	switch {
+	case !errors.Is(err, layer.ErrWhiteout) && !errors.Is(err, layer.ErrLinkTarget) || len(o.parents) > 0:
+		return err
+	case o.transport:
+		return hintf(err, "a transport directory cannot hold a link into a layer below; a layer directory can, with --parent")
+	}
+	return hintf(err, "if the layer is not a base, --parent names the layers below it, in the form that is written")
 }

@@ -24,6 +24,9 @@ Foreign layers, which may not be distributed, are not pushed to registries witho
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if all && flags.platform != "" {
+				return usagef("--all copies every platform, --platform one")
+			}
 			opts, err := flags.options(c)
 			if err != nil {
 				return err
@@ -40,7 +43,7 @@ Foreign layers, which may not be distributed, are not pushed to registries witho
 				return hintf(about(args[1], err), "--force replaces an archive; a folder must be an OCI layout or empty")
 			}
 			if err != nil {
-				return imageHint(err)
+				return imageHint(nameHint(args[0], nameHint(args[1], err)))
 			}
 			c.stopProgress()
 			for _, d := range done.Omitted {

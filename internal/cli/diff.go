@@ -55,8 +55,14 @@ side has comes once, without what is below it. Times of keys do not count.
 			if err != nil {
 				return err
 			}
-			if filesOnly && registryOnly {
+			if err := flags.check(args...); err != nil {
+				return err
+			}
+			switch {
+			case filesOnly && registryOnly:
 				return usagef("--files-only and --registry-only leave nothing to compare")
+			case args[0] == "tar:-" && args[1] == "tar:-":
+				return usagef("standard input is one layer, not two")
 			}
 			var differ, registryDiffers bool
 			if !registryOnly {
@@ -80,7 +86,7 @@ side has comes once, without what is below it. Times of keys do not count.
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringSliceVar(&ignore, "ignore", nil, "do not compare these, `times,security`; times is all four")
+	cmd.Flags().StringSliceVar(&ignore, "ignore", nil, "do not compare these `ASPECTS`, as in times,security; times is all four")
 	cmd.Flags().BoolVar(&filesOnly, "files-only", false, "do not compare the registry")
 	cmd.Flags().BoolVar(&registryOnly, "registry-only", false, "compare the registry alone")
 	return cmd

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
 
@@ -70,6 +71,10 @@ func hintFor(err error) string {
 	var h *hintedError
 	if errors.As(err, &h) {
 		return h.hint
+	}
+	var limit *layer.LimitError
+	if errors.As(err, &limit) && limitNames[limit.Limit] != "" {
+		return fmt.Sprintf("--limit %s=N allows more, -1 everything", limitNames[limit.Limit])
 	}
 	for _, h := range hints {
 		if errors.Is(err, h.is) {

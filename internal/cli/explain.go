@@ -87,14 +87,16 @@ func explain(cmd *cobra.Command) {
 	if text := examples[path]; text != "" && cmd.Example == "" {
 		cmd.Example = "  " + strings.ReplaceAll(text, "\n", "\n  ")
 	}
-	if _, takes, ok := strings.Cut(cmd.Use, " "); ok && cmd.Args != nil && !cmd.HasSubCommands() {
-		valid := cmd.Args
+	if valid := cmd.Args; valid != nil && !cmd.HasSubCommands() {
+		_, takes, ok := strings.Cut(cmd.Use, " ")
+		if !ok {
+			takes = "no arguments"
+		}
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			err := valid(cmd, args)
-			if err != nil && strings.HasPrefix(err.Error(), "accepts ") || err != nil && strings.HasPrefix(err.Error(), "requires ") {
+			if valid(cmd, args) != nil {
 				return fmt.Errorf("%s takes %s; %s given", path, takes, count(len(args), "argument"))
 			}
-			return err
+			return nil
 		}
 	}
 	for _, sub := range cmd.Commands() {

@@ -17,7 +17,7 @@ import (
 
 func newHiveCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "hive COMMAND",
+		Use:   "hive",
 		Short: "Read, change, merge and repair registry hives",
 		Long: `Works on registry hives: SYSTEM, SOFTWARE, NTUSER.DAT, the BCD store and the delta
 hives of container layers.
@@ -30,13 +30,6 @@ is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
 
 Edits write the time of day into the keys that they change, or the time that the
 environment variable SOURCE_DATE_EPOCH gives.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cmd.Help(); err != nil {
-				return err
-			}
-			return usagef("no command given")
-		},
 	}
 	f := &hiveFlags{}
 	f.add(cmd)
@@ -63,7 +56,7 @@ func (f *hiveFlags) add(cmd *cobra.Command) {
 	p := cmd.PersistentFlags()
 	p.BoolVar(&f.allowDirty, "allow-dirty", false, "take a dirty hive as it is, without its last changes")
 	p.StringArrayVar(&f.logs, "log", nil, "replay the transaction log `F` first, repeated")
-	p.StringVar(&f.mode, "mode", "strict", "at damage: strict stops, report goes on and lists it, salvage also reads without a root")
+	p.StringVar(&f.mode, "mode", "strict", "`MODE` at damage: strict stops, report goes on and lists it, salvage also reads without a root")
 }
 
 func (f *hiveFlags) options() (*regf.Options, error) {
@@ -214,7 +207,8 @@ func hiveKey(h *regf.Hive, file, path string) (regf.Key, error) {
 			if deepest != "" {
 				where = quote(deepest)
 			}
-			return k, about(file, fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quote(path), where))
+			err = fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quote(path), where)
+			return k, about(file, keyHint(path, deepest, err))
 		}
 		if err != nil {
 			return k, hiveError(file, err)
@@ -223,6 +217,18 @@ func hiveKey(h *regf.Hive, file, path string) (regf.Key, error) {
 		deepest = strings.TrimPrefix(deepest+`\`+k.Name(), `\`)
 	}
 	return k, nil
+}
+
+// keyHint is for who writes a path as it stands in a whole registry, or in a file system.
+func keyHint(path, deepest string, err error) error {
+	root, _, _ := strings.Cut(strings.ToUpper(path), `\`)
+	switch {
+	case deepest == "" && (strings.HasPrefix(root, "HKEY_") || root == "HKLM" || root == "HKU" || root == "HKCU" || root == "HKCR"):
+		return hintf(err, `KEY begins below the root of the hive, without %s\...\`, root)
+	case strings.Contains(path, "/"):
+		return hintf(err, "KEY is separated by backslashes")
+	}
+	return err
 }
 
 // trimKey drops backslashes at the ends of a path.

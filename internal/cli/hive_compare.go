@@ -158,7 +158,7 @@ with the values of A in another order replaces them all, unless --ignore-value-o
 			return f.pair(c, args, func(a, b *regf.Hive) error {
 				for i, h := range []*regf.Hive{a, b} {
 					if h.Layered() {
-						return about(args[i], hintf(regf.ErrInvalid, "this is a delta hive: merge it over its base first"))
+						return about(args[i], hintf(errors.New("this is a delta hive"), "merge it over its base first"))
 					}
 				}
 				delta, err := regf.Diff(a, b, &opt)

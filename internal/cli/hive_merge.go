@@ -60,7 +60,7 @@ become one delta that does what they do one after the other.`,
 		},
 	}
 	cmd.Flags().BoolVar(&opt.Fold, "fold", false, "fold deltas into one delta, without a base")
-	cmd.Flags().IntVar(&opt.Minor, "minor", 0, "minor version of the result: 3, 4, 5 or 6 (default 5, or 6 with --fold)")
+	cmd.Flags().IntVar(&opt.Minor, "minor", 0, "minor `VERSION` of the result: 3, 4, 5 or 6 (default 5, or 6 with --fold)")
 	cmd.Flags().BoolVar(&opt.KeepLayerBits, "keep-layer-bits", false, "keep the layer bits of the topmost nodes in the result")
 	cmd.Flags().BoolVar(&topTime, "top-time", false, "keys get the time of their topmost node, not the newest")
 	out.add(cmd, "the merged hive")

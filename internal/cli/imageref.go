@@ -23,10 +23,23 @@ type imageFlags struct {
 }
 
 func (f *imageFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index what this host runs, `windows(10.0.20348)/amd64`")
+	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index what this `PLATFORM` runs, as in windows(10.0.20348)/amd64")
 	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "speak HTTP with registries")
 	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "get foreign layers from the URLs that a file names")
 	addContainerd(cmd, &f.containerd)
+}
+
+// given names a flag that was given, "" if there is none.
+func (f *imageFlags) given() string {
+	switch {
+	case f.platform != "":
+		return "platform"
+	case f.plainHTTP:
+		return "plain-http"
+	case f.foreign:
+		return "foreign"
+	}
+	return ""
 }
 
 // options turns the flags into those of package image.
@@ -63,17 +76,25 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 		return nil, err
 	}
 	img, err := image.Open(ctx, ref, append(opts, more...)...)
-	if err != nil {
-		if hint := fileHint(ref); hint != "" {
-			err = hintf(err, "%s", hint)
-		}
-	}
-	return img, imageHint(err)
+	return img, imageHint(nameHint(ref, err))
 }
 
-// fileHint is for who names a file without saying what it is, which is then looked for
-// in a registry.
+// nameHint adds advice for who names a layer where an image is wanted, or a file without
+// saying what it is, which is then looked for in a registry.
+func nameHint(ref string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if hint := fileHint(ref); hint != "" {
+		return hintf(err, "%s", hint)
+	}
+	return err
+}
+
 func fileHint(ref string) string {
+	if _, ok := parseLayerRef(ref); ok {
+		return ref + " is a layer; an image is oci:DIR, oci-archive:FILE, docker-archive:FILE, containerd:NAME or the name of one in a registry"
+	}
 	st, err := os.Stat(ref)
 	switch {
 	case err != nil:
@@ -111,6 +132,12 @@ func imageHint(err error) error {
 
 // limitFlag is --limit NAME=N.
 type limitFlag struct{ limits *layer.Limits }
+
+// limitNames are what --limit calls the fields of layer.Limits.
+var limitNames = map[string]string{
+	"Entries": "entries", "FileSize": "file-size", "TotalSize": "total-size",
+	"Streams": "streams", "MetadataLen": "metadata", "Ratio": "ratio",
+}
 
 func (f limitFlag) String() string { return "" }
 func (f limitFlag) Type() string   { return "NAME=N" }

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 // Ctrl-C while standard input hangs in the middle of a layer: status 1, one line, and
@@ -100,6 +102,63 @@ func TestInterruptCIM(t *testing.T) {
 	var exit *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(stderr.String(), "interrupted") {
 		t.Errorf("%v, %q", err, stderr.String())
+	}
+}
+
+// After Ctrl-C nothing more is read, printed or made, whatever the command is.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	hello := "oci-archive:" + filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar")
+	mullion := func(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+		var out, errs bytes.Buffer
+		status = run(ctx, args, strings.NewReader(""), &out, &errs)
+		return status, out.String(), errs.String()
+	}
+	if err := os.Mkdir("new", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"copy", hello, "oci:layout"},
+		{"unpack", hello, "store"},
+		{"cat", hello, `Hives\SOFTWARE_BASE`, "-o", "hive"},
+		{"cim", "create", "layout", "plain.cim"},
+	} {
+		if status, _, stderr := mullion(t.Context(), args...); status != 0 {
+			t.Fatal(args, stderr)
+		}
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for _, args := range [][]string{
+		{"inspect", hello}, {"ls", hello}, {"check", hello}, {"osversion", hello}, {"env", hello}, {"sbom", hello},
+		{"ls", "cim:plain.cim"}, {"check", "cim:plain.cim"}, {"convert", "cim:plain.cim", "tar:new/plain.tar"},
+		{"hive", "query", "hive"}, {"hive", "dump", "hive"}, {"hive", "export", "hive"},
+		{"cim", "info", "plain.cim"}, {"cim", "check", "plain.cim"}, {"cim", "ls", "plain.cim"},
+		{"cim", "rewrite", "plain.cim", "new/plain.cim"}, {"cim", "extract", "plain.cim", "new/plain"},
+		{"cim", "create", "layout", "new/again.cim"},
+	} {
+		status, stdout, stderr := mullion(stopped, args...)
+		if status != 1 || stdout != "" || !strings.HasSuffix(stderr, ": interrupted\n") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%v: status %d, %q, %q", args, status, stdout, stderr)
+		}
+	}
+	if left, _ := os.ReadDir("new"); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}
+
+// The first result on a terminal ends progress for good.
+func TestProgressEnds(t *testing.T) {
+	for _, terminal := range []bool{true, false} {
+		c := &console{err: io.Discard}
+		c.out = &results{t.Context(), c, io.Discard, terminal}
+		if err := c.printf("result\n"); err != nil {
+			t.Fatal(err)
+		}
+		if c.noBars != terminal {
+			t.Errorf("terminal %v: bars have ended: %v", terminal, c.noBars)
+		}
 	}
 }
 

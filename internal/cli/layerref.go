@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/blob"
@@ -18,6 +19,8 @@ import (
 // cannot do.
 type layerFormat struct {
 	scheme string // before the colon
+	// flags of "convert" that are for this format alone.
+	flags []string
 	// open reads the layer called name; the caller closes the reader.
 	open func(ctx context.Context, c *console, name string, o *layerOptions) (layer.Reader, error)
 	// create begins to write it. Nothing is visible before Commit.
@@ -56,6 +59,18 @@ func (o *layerOptions) format() (blob.Format, error) {
 		return f, usagef("--compress: %v", err)
 	}
 	return f, nil
+}
+
+// usesFlags refuses flags of cmd that are for other formats.
+func (f *layerFormat) usesFlags(cmd *cobra.Command) error {
+	for _, other := range layerFormats {
+		for _, name := range other.flags {
+			if cmd.Flags().Changed(name) && !slices.Contains(f.flags, name) {
+				return usagef("--%s says nothing about how a %s: is written", name, f.scheme)
+			}
+		}
+	}
+	return nil
 }
 
 // layerRef is a parsed layer reference.
@@ -107,8 +122,47 @@ func (r layerRef) source(ctx context.Context, c *console, o *layerOptions) layer
 // reopens reports whether the layer can be read twice.
 func (r layerRef) reopens() bool { return r.name != "-" }
 
-// check reports what is wrong with the layer.
+// chain returns the layer and those below it that --parent names, base first.
+func (r layerRef) chain(ctx context.Context, c *console, o *layerOptions) ([]layer.Source, error) {
+	var sources []layer.Source
+	for _, p := range slices.Backward(o.parents) {
+		ref, err := mustLayerRef(p)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, ref.source(ctx, c, o))
+	}
+	return append(sources, r.source(ctx, c, o)), nil
+}
+
+// check reports what is wrong with the layer, by itself and, if that is nothing severe,
+// with those below it.
 func (r layerRef) check(ctx context.Context, c *console, o *layerOptions, report func(layer.Finding)) error {
+	chain, err := r.chain(ctx, c, o)
+	if err != nil {
+		return err
+	}
+	severe := false
+	err = r.checkAlone(ctx, c, o, func(f layer.Finding) {
+		severe = severe || f.Severity == layer.SevereError
+		report(f)
+	})
+	if err != nil || severe || len(chain) == 1 || !r.reopens() {
+		return err
+	}
+	view, err := layer.Union(ctx, chain, layer.WithUnionLimits(o.limits))
+	var where *layer.Error
+	if errors.Is(err, layer.ErrLinkTarget) && errors.As(err, &where) {
+		report(layer.Finding{Severity: layer.SevereError, Rule: layer.RuleLinkMissing, Layer: r.name, Path: where.Entry, Offset: -1, Message: fmt.Sprint(where.Err)})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return view.Close()
+}
+
+func (r layerRef) checkAlone(ctx context.Context, c *console, o *layerOptions, report func(layer.Finding)) error {
 	if r.format.check != nil {
 		return r.format.check(ctx, c, r.name, o, report)
 	}

@@ -10,8 +10,9 @@ import (
 // cimFormat is cim:FILE.cim, a CimFS image; with a parent a fork of it.
 var cimFormat = &layerFormat{
 	scheme: "cim",
-	open: func(_ context.Context, _ *console, name string, _ *layerOptions) (layer.Reader, error) {
-		im, err := openCIM(name)
+	flags:  []string{"cim-version", "guid"},
+	open: func(ctx context.Context, c *console, name string, _ *layerOptions) (layer.Reader, error) {
+		im, err := openCIM(ctx, "cim:"+name, nil)
 		if err != nil {
 			return nil, err
 		}

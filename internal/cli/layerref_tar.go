@@ -14,7 +14,7 @@ import (
 )
 
 // tarFormat is tar:FILE and tar:-, plain or compressed.
-var tarFormat = &layerFormat{scheme: "tar", open: openTar, create: createTar, check: checkTar}
+var tarFormat = &layerFormat{scheme: "tar", flags: []string{"compress"}, open: openTar, create: createTar, check: checkTar}
 
 // openTarBlob opens a file or standard input and recognises its compression.
 func openTarBlob(ctx context.Context, c *console, name string, o *layerOptions) (*blob.Reader, error) {

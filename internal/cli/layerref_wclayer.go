@@ -10,18 +10,24 @@ import (
 // wclayerFormat is wclayer:DIR, a final layer directory or a transport directory.
 var wclayerFormat = &layerFormat{
 	scheme: "wclayer",
+	flags:  []string{"transport"},
 	open: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Reader, error) {
 		return wclayer.Open(name, wclayer.WithLimits(o.limits))
 	},
 	create: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Writer, error) {
 		if o.transport {
-			return wclayer.CreateTransport(name, wclayer.WithLimits(o.limits))
+			if len(o.parents) > 0 {
+				return nil, usagef("--parent says nothing about a transport directory, which stands alone")
+			}
+			w, err := wclayer.CreateTransport(name, wclayer.WithLimits(o.limits))
+			return w, newFolderHint(err)
 		}
 		parents, err := o.parentFolders()
 		if err != nil {
 			return nil, err
 		}
-		return wclayer.Create(name, parents, wclayer.WithLimits(o.limits))
+		w, err := wclayer.Create(name, parents, wclayer.WithLimits(o.limits))
+		return w, newFolderHint(err)
 	},
 }
 

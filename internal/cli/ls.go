@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
@@ -21,7 +22,30 @@ type contentFlags struct {
 
 func (f *contentFlags) add(cmd *cobra.Command) {
 	f.image.add(cmd)
-	cmd.Flags().IntVar(&f.layer, "layer", -1, "look at layer `N` of an image alone, 0 is the base")
+	cmd.Flags().IntVar(&f.layer, "layer", -1, "look at layer `N` of an image alone, 0 is the base; -1 is all of it")
+}
+
+// check refuses flags that say nothing about any of the references.
+func (f *contentFlags) check(refs ...string) error {
+	layers := 0
+	for _, ref := range refs {
+		if _, ok := parseLayerRef(ref); ok {
+			layers++
+		}
+	}
+	switch flag := f.image.given(); {
+	case f.layer < -1:
+		return usagef("--layer %d: layers are counted from 0", f.layer)
+	case f.layer >= 0 && layers == len(refs):
+		return usagef("--layer is for images, %s is a layer", refs[0])
+	case flag != "" && layers == len(refs):
+		return usagef("--%s is for images, %s is a layer", flag, refs[0])
+	case len(f.options.parents) > 0 && layers == 0:
+		return usagef("--parent is for layers, %s is an image", refs[0])
+	case f.options.base && layers == 0:
+		return usagef("--base is for layers, %s is an image", refs[0])
+	}
+	return nil
 }
 
 // openLayer opens a single layer: a layer reference, or --layer of an image. Without
@@ -29,9 +53,6 @@ func (f *contentFlags) add(cmd *cobra.Command) {
 func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (layer.Source, func() error, error) {
 	f.options.limits = c.limits
 	if ref, ok := parseLayerRef(text); ok {
-		if f.layer >= 0 {
-			return nil, nil, usagef("--layer is for images, %s is a layer", text)
-		}
 		return ref.source(ctx, c, &f.options), func() error { return nil }, nil
 	}
 	if f.layer < 0 {
@@ -83,6 +104,9 @@ hard link, w whiteout, o opaque whiteout.
 ` + referenceHelp,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := flags.check(args[0]); err != nil {
+				return err
+			}
 			if len(args) > 1 {
 				l.path = insidePath(args[1])
 			}
@@ -204,12 +228,16 @@ func (l *lister) entry(r layer.Reader, e *layer.Entry) error {
 
 // notFound says that a path does not exist in a reference.
 func notFound(path string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		var where *layer.Error
-		if errors.As(err, &where) {
-			return fmt.Errorf("%s: %w", path, where.Err)
-		}
-		return fmt.Errorf("%s: %w", path, err)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var where *layer.Error
+	if errors.As(err, &where) {
+		err = where.Err
+	}
+	err = fmt.Errorf("%s: %w", path, err)
+	if drive, rest, found := strings.Cut(path, ":"); found && len(drive) == 1 {
+		err = hintf(err, `a container's C:\ is the directory Files: Files%s`, rest)
 	}
 	return err
 }

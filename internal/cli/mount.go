@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -52,6 +51,9 @@ What is seen:
   getfattr -e hex -n system.ntfs_acl /mnt/Files/Windows`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := flags.check(args[0]); err != nil {
+				return err
+			}
 			if err := checkMountPoint(args[1]); err != nil {
 				return err
 			}
@@ -124,18 +126,16 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 	}
 }
 
-// openMountable opens what a reference names as a tree. The function gives back what it
-// took.
+// openMountable opens what a reference names as a tree, which can be read until it is
+// unmounted, after Ctrl-C too. The function gives back what it took.
 func (f *contentFlags) openMountable(ctx context.Context, c *console, text, store string) (fusefs.Tree, func() error, error) {
 	ref, isLayer := parseLayerRef(text)
 	single := isLayer || f.layer >= 0
 	switch {
 	case store != "" && single:
 		return nil, nil, usagef("--store is for images")
-	case len(f.options.parents) > 0 && !isLayer:
-		return nil, nil, usagef("--parent is for layers, %s is an image", text)
 	case isLayer && ref.format == cimFormat:
-		im, err := openCIM(ref.name)
+		im, err := openCIM(context.WithoutCancel(ctx), ref.text, nil)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -155,15 +155,11 @@ func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) 
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	if len(f.options.parents) > 0 {
-		sources := []layer.Source{source} // immediate parent first
-		for _, p := range f.options.parents {
-			ref, err := mustLayerRef(p)
-			if err != nil {
-				return nil, nil, err
-			}
-			sources = append(sources, ref.source(ctx, c, &f.options))
+		ref, _ := parseLayerRef(text)
+		sources, err := ref.chain(ctx, c, &f.options)
+		if err != nil {
+			return nil, nil, err
 		}
-		slices.Reverse(sources) // base first
 		view, err := layer.Union(ctx, sources, layer.WithUnionLimits(c.limits))
 		if err != nil {
 			return nil, nil, err
@@ -212,7 +208,7 @@ func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir str
 		if err != nil {
 			return nil, nil, err
 		}
-		im, err := openCIM(topImage(dir, layers))
+		im, err := openCIM(context.WithoutCancel(ctx), topImage(dir, layers), nil)
 		if err != nil {
 			return nil, nil, err
 		}

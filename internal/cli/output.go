@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
 
@@ -41,6 +42,14 @@ func writeFile(path string, force bool, fill func(*atomicfile.File) error) error
 		return err
 	}
 	return about(path, existsHint(f.Commit()))
+}
+
+// newFolderHint says what to do about a folder that exists.
+func newFolderHint(err error) error {
+	if errors.Is(err, layer.ErrExists) {
+		return hintf(err, "name a folder that does not exist")
+	}
+	return err
 }
 
 func existsHint(err error) error {

@@ -17,17 +17,32 @@ type bar struct{ b *mpb.Bar }
 // progress begins a bar for total bytes, 0 if they are not known. Without a
 // terminal, or with --quiet, the bar draws nothing.
 func (c *console) progress(label string, total int64) *bar {
-	if c.quiet || c.json || !c.terminal() {
+	if c.quiet || c.json || !isTerminal(c.err) {
+		return nil
+	}
+	c.drawing.Lock()
+	defer c.drawing.Unlock()
+	if c.noBars {
 		return nil
 	}
 	if c.bars == nil {
 		c.bars = &bars{mpb.NewWithContext(context.Background(), mpb.WithOutput(c.err), mpb.WithWidth(40))}
 	}
-	return &bar{c.bars.p.AddBar(total,
+	style, counters := mpb.BarStyle().Build(), decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)
+	if total == 0 {
+		style, counters = mpb.SpinnerStyle().PositionLeft().Build(), decor.CurrentKibiByte("% .1f", decor.WCSyncSpace)
+	}
+	return &bar{c.bars.p.MustAdd(total, style,
 		mpb.PrependDecorators(decor.Name(label, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace), decor.Name("  "),
-			decor.AverageSpeed(decor.SizeB1024(0), "% .1f")),
+		mpb.AppendDecorators(counters, decor.Name("  "), decor.AverageSpeed(decor.SizeB1024(0), "% .1f")),
 	)}
+}
+
+// drawn reports whether there is a bar.
+func (c *console) drawn() bool {
+	c.drawing.Lock()
+	defer c.drawing.Unlock()
+	return c.bars != nil
 }
 
 // add moves the bar by n bytes.
@@ -79,8 +94,18 @@ func (r *countedReader) Read(p []byte) (int, error) {
 
 // stopProgress leaves the terminal in order before an error is printed.
 func (c *console) stopProgress() {
+	c.drawing.Lock()
+	defer c.drawing.Unlock()
 	if c.bars != nil {
 		c.bars.p.Shutdown()
 		c.bars = nil
 	}
+}
+
+// endProgress is stopProgress for good.
+func (c *console) endProgress() {
+	c.stopProgress()
+	c.drawing.Lock()
+	defer c.drawing.Unlock()
+	c.noBars = true
 }

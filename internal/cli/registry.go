@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/cimlayer"
@@ -28,7 +27,7 @@ type registry interface {
 // that --parent names below it.
 func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string, names ...hives.Name) (registry, error) {
 	if ref, ok := parseLayerRef(text); ok && ref.format == cimFormat {
-		return openCIMRegistry(ref.name)
+		return openCIMRegistry(ctx, ref.text)
 	}
 	source, done, err := f.openLayer(ctx, c, text)
 	if err != nil {
@@ -45,14 +44,12 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 			sources = append(sources, l.Source(ctx))
 		}
 	} else {
-		for _, p := range slices.Backward(f.options.parents) {
-			ref, err := mustLayerRef(p)
-			if err != nil {
+		sources = []layer.Source{source}
+		if ref, ok := parseLayerRef(text); ok {
+			if sources, err = ref.chain(ctx, c, &f.options); err != nil {
 				return nil, errors.Join(err, done())
 			}
-			sources = append(sources, ref.source(ctx, c, &f.options))
 		}
-		sources = append(sources, source)
 	}
 	h, err := image.FindHives(ctx, sources, names...)
 	if err = errors.Join(err, done()); err != nil {
@@ -68,8 +65,8 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 // cimRegistry is the registry of a CimFS image, which holds its hives merged.
 type cimRegistry struct{ cimlayer.ImageHives }
 
-func openCIMRegistry(name string) (registry, error) {
-	im, err := openCIM(name)
+func openCIMRegistry(ctx context.Context, name string) (registry, error) {
+	im, err := openCIM(ctx, name, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +149,9 @@ A layer that is not a base has only changes; --parent names the layers below it.
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := flags.check(args[0]); err != nil {
+				return err
+			}
 			r, err := flags.openRegistry(cmd.Context(), c, args[0], hives.Software)
 			if err != nil {
 				return err

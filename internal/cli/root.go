@@ -45,7 +45,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	c := &console{in: stdin, out: stdout, err: stderr}
+	c := &console{in: stdin, err: stderr}
+	c.out = &results{ctx, c, stdout, isTerminal(stdout)}
 	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var usage *usageError
 	if !c.running || errors.As(err, &usage) {
 		fmt.Fprintf(stderr, "mullion: %v\n", err)
-		fmt.Fprintf(stderr, "hint: %s --help\n", cmd.CommandPath())
+		fmt.Fprintf(stderr, "hint: %s\n", usageHint(cmd, err))
 		return 2
 	}
 	if errors.Is(err, errFound) {
@@ -76,13 +77,6 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 ` + referenceHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cmd.Help(); err != nil {
-				return err
-			}
-			return usagef("no command given")
-		},
 	}
 	root.SetIn(c.in)
 	root.SetOut(c.out)
@@ -91,7 +85,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress, no notes, only results and errors")
 	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object a line for listings")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, verboseUsage)
-	f.Var(limitFlag{&c.limits}, "limit", "bound what a layer may hold: entries, file-size, total-size, streams, metadata, ratio")
+	f.Var(limitFlag{&c.limits}, "limit", "bound what a layer may hold, repeated: entries, file-size, total-size, streams, metadata, ratio; sizes in bytes, -1 is no limit")
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))
@@ -100,6 +94,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
+	groups(root)
 	markRunning(c, root)
 	return root
 }
@@ -115,6 +110,42 @@ func ownShorthand(c *console, cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		ownShorthand(c, sub)
 	}
+}
+
+// groups gives every command that only has commands below it its body: without one of
+// them, help and wrong usage.
+func groups(cmd *cobra.Command) {
+	if !cmd.HasSubCommands() {
+		return
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return hintf(err, "%s %s", cmd.CommandPath(), strings.Join(near, ", or "))
+		}
+		return err
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := cmd.Help(); err != nil {
+			return err
+		}
+		return usagef("no command given")
+	}
+	for _, sub := range cmd.Commands() {
+		groups(sub)
+	}
+}
+
+// usageHint is what to do about wrong usage.
+func usageHint(cmd *cobra.Command, err error) string {
+	if hint := hintFor(err); hint != "" {
+		return hint
+	}
+	return cmd.CommandPath() + " --help"
 }
 
 // markRunning makes every command note that its body was entered, so that errors

@@ -67,12 +67,12 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.root, "root", "/var/lib/mullion", "`DIR` of snapshots and layers")
 	flags.StringVar(&f.address, "address", "/run/mullion/mullion.sock", "`SOCKET` to serve at")
 	addContainerd(cmd, &f.containerd)
-	flags.StringVar(&f.metrics, "metrics", "", "TCP `ADDRESS` for Prometheus, 127.0.0.1:9464")
-	flags.StringVar(&f.hives, "hives", "require", "what becomes of a base layer without hives: require, create or leave")
-	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
-	flags.StringVar(&f.format, "log-format", "text", "text or json")
+	flags.StringVar(&f.metrics, "metrics", "", "TCP `ADDRESS` for Prometheus, as in 127.0.0.1:9464")
+	flags.StringVar(&f.hives, "hives", "require", "what becomes of a base layer without hives, `WHAT`: require, create or leave")
+	flags.StringVar(&f.level, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
+	flags.StringVar(&f.format, "log-format", "text", "`FORM` of the log: text or json")
 	flags.BoolVar(&f.printConfig, "print-config", false, "print what containerd's configuration needs, and end")
-	flags.IntVar(&f.configVersion, "config-version", serve.ConfigVersion2, "version of that file: 2 for containerd 1.7, 3 for 2.x, 4 from 2.4 on")
+	flags.IntVar(&f.configVersion, "config-version", serve.ConfigVersion2, "`VERSION` of that file: 2 for containerd 1.7, 3 for 2.x, 4 from 2.4 on")
 }
 
 // addContainerd adds --containerd, with the environment variable of ctr.

@@ -69,7 +69,7 @@ The paths of the layers are printed, base first; the last one is the whole image
 	}
 	flags.add(cmd)
 	cmd.Flags().StringVar(&format, "format", format, "`FORM` of the layers, cim or wclayer")
-	cmd.Flags().StringVar(&missing, "hives", missing, "what becomes of a base layer without hives: require, create or leave")
+	cmd.Flags().StringVar(&missing, "hives", missing, "what becomes of a base layer without hives, `WHAT`: require, create or leave")
 	return cmd
 }
 

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mullion/mullion/cimfs"
+)
+
+// openCIM opens the image in the file at path. What is read of it moves the bar, which
+// may be nil. After an interruption it cannot be read any more, which ends whatever
+// reads it.
+func openCIM(ctx context.Context, path string, bar *bar) (*cimfs.Image, error) {
+	dir, name := splitFile(path)
+	im, err := cimfs.OpenFiles(&cimFiles{ctx, dir, bar}, name, cimfs.Limits{})
+	return im, cimError(path, err)
+}
+
+// splitFile splits the path of an image into its directory and its name.
+func splitFile(path string) (dir, name string) {
+	path = strings.TrimPrefix(path, "cim:")
+	return filepath.Dir(path), filepath.Base(path)
+}
+
+// cimError says about an image that it cannot be opened, once.
+func cimError(path string, err error) error {
+	var e *cimfs.Error
+	if errors.As(err, &e) && e.Op == "open" {
+		where := ""
+		if e.File != "" && e.File != e.Image {
+			where = e.File + ": "
+		}
+		err = fmt.Errorf("%s%w", where, plain(e.Err))
+	}
+	return about(path, err)
+}
+
+// cimFiles opens the files of an image in dir. Reading them moves the bar, and fails
+// after an interruption.
+type cimFiles struct {
+	ctx context.Context
+	dir string
+	bar *bar
+}
+
+func (o *cimFiles) OpenFile(name string) (cimfs.Source, error) {
+	root, err := os.OpenRoot(o.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := cimfs.RootOpener(root).OpenFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return &cimFile{f, o}, nil
+}
+
+type cimFile struct {
+	cimfs.Source
+	of *cimFiles
+}
+
+func (f *cimFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.of.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := f.Source.ReadAt(p, off)
+	f.of.bar.add(int64(n))
+	return n, err
+}
