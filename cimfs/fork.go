@@ -54,18 +54,13 @@ func (w *Writer) loadTree(im *Image) error {
 			return im.fail("read file record", "", err)
 		}
 		_, nd := t.newNode(rec.isDir())
+		nd.link = nd.dir && winfs.IsNameSurrogate(rec.reparseTag)
 		rec.reserved = 0
 		nd.rec = rec
 		nd.dead = true
 		t.dead++
 	}
-	live := func(nd *node) {
-		if nd.dead {
-			nd.dead = false
-			t.dead--
-		}
-	}
-	live(t.node(t.root))
+	t.revive(t.node(t.root))
 	entries := int64(0)
 	type level struct {
 		id    FileID
@@ -110,7 +105,7 @@ func (w *Writer) loadTree(im *Image) error {
 			if err := w.roomForNode(); err != nil {
 				return err
 			}
-			live(nd)
+			t.revive(nd)
 			t.insert(id, e.Name, e.ID).old = true
 		}
 	}

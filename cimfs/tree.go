@@ -31,6 +31,7 @@ type node struct {
 	names uint32 // first entry that names it
 	kids  uint32 // last added entry of a directory
 	dir   bool
+	link  bool // a directory that is a symbolic link or junction
 	dead  bool
 }
 
@@ -166,6 +167,14 @@ func (t *tree) remove(n uint32) {
 				stack = append(stack, k)
 			}
 		}
+	}
+}
+
+// revive takes back that a node has no name.
+func (t *tree) revive(nd *node) {
+	if nd.dead {
+		nd.dead = false
+		t.dead--
 	}
 }
 
