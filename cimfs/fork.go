@@ -58,8 +58,9 @@ func (w *Writer) loadTree(im *Image) error {
 		if err := im.readRecord(id, &nd.rec, cache); err != nil {
 			return nil, im.fail("read file record", "", err)
 		}
-		nd.rec.reserved, nd.dir, nd.live = 0, nd.rec.isDir(), true
-		t.dead--
+		nd.rec.reserved, nd.dir, nd.known = 0, nd.rec.isDir(), true
+		nd.link = nd.dir && winfs.IsNameSurrogate(nd.rec.reparseTag)
+		t.revive(nd)
 		return nd, nil
 	}
 	if _, err := load(t.root); err != nil {

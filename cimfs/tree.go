@@ -31,6 +31,8 @@ type node struct {
 	names uint32 // first entry that names it
 	kids  uint32 // last added entry of a directory
 	dir   bool
+	link  bool // a directory that is a symbolic link or junction
+	known bool // made here, or read from the parent image
 	live  bool // has a name, or is the root
 }
 
@@ -52,7 +54,7 @@ func newTree() *tree {
 
 func (t *tree) node(id FileID) *node { return t.nodes.at(int(id) - 1) }
 func (t *tree) newNode(dir bool) (FileID, *node) {
-	n := t.nodes.push(node{dir: dir, live: true})
+	n := t.nodes.push(node{dir: dir, known: true, live: true})
 	return FileID(t.nodes.len()), n
 }
 func (t *tree) entry(n uint32) *dirLink { return t.entries.at(int(n) - 1) }
@@ -166,6 +168,14 @@ func (t *tree) remove(n uint32) {
 				stack = append(stack, k)
 			}
 		}
+	}
+}
+
+// revive takes back that a node has no name.
+func (t *tree) revive(nd *node) {
+	if !nd.live {
+		nd.live = true
+		t.dead--
 	}
 }
 

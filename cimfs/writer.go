@@ -3,6 +3,7 @@ package cimfs
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"runtime"
 	"slices"
@@ -381,6 +382,7 @@ func (w *Writer) addDir(path string, m *Meta) error {
 			}
 		}
 	}
+	nd.link = winfs.IsNameSurrogate(meta.tag)
 	w.placer.add(item{rec: &nd.rec, meta: meta})
 	return nil
 }
@@ -528,6 +530,22 @@ func (w *Writer) owner(path, name string) (FileID, error) {
 	return id, w.loadStreams(id)
 }
 
+// RemoveStreams deletes all alternate streams of a file or directory.
+func (w *Writer) RemoveStreams(path string) error {
+	err := w.ready()
+	if err == nil {
+		err = checkPath(path)
+	}
+	if err == nil {
+		var id FileID
+		if id, err = w.tree.lookup(path); err == nil {
+			w.streams[id] = nil
+			return nil
+		}
+	}
+	return w.fault("remove streams", path, err)
+}
+
 // RemoveStream deletes an alternate stream.
 func (w *Writer) RemoveStream(path, stream string) error {
 	id, err := w.owner(path, stream)
@@ -566,6 +584,11 @@ func (w *Writer) link(newPath, existing string) error {
 	if err != nil {
 		return because(err, "link target")
 	}
+	return w.addName(newPath, id)
+}
+
+// addName makes newPath a name of a file, in place of a file that is there.
+func (w *Writer) addName(newPath string, id FileID) error {
 	if newPath == "" || w.tree.node(id).dir {
 		return ErrIsDirectory
 	}
@@ -576,7 +599,8 @@ func (w *Writer) link(newPath, existing string) error {
 	if err := w.roomForNode(); err != nil {
 		return err
 	}
-	if n := w.tree.find(dir, name); n != 0 {
+	n := w.tree.find(dir, name)
+	if n != 0 {
 		e := w.tree.entry(n)
 		if err := w.checkCase(e, name); err != nil {
 			return err
@@ -587,12 +611,38 @@ func (w *Writer) link(newPath, existing string) error {
 		if e.id == id && w.tree.names.get(e.name) == name {
 			return nil // it is that name already
 		}
-		w.tree.insert(dir, name, id) // first, so that the file does not die between
-		w.tree.remove(n)
-		return nil
 	}
-	w.tree.insert(dir, name, id)
+	w.tree.insert(dir, name, id) // first, so that the file does not die between
+	w.tree.revive(w.tree.node(id))
+	if n != 0 {
+		w.tree.remove(n)
+	}
 	return nil
+}
+
+// LinkParent makes newPath a name of a file of the parent image, even where all names
+// that the parent has for it are gone. Otherwise it is like Link.
+func (w *Writer) LinkParent(newPath string, id FileID) error {
+	if err := w.linkParent(newPath, id); err != nil {
+		return w.fault(fmt.Sprintf("link to file %d of the parent", id), newPath, err)
+	}
+	return nil
+}
+
+func (w *Writer) linkParent(newPath string, id FileID) error {
+	if err := w.ready(); err != nil {
+		return err
+	}
+	if w.parent == nil || id == 0 || int64(id) > w.parent.files {
+		return errNotExist
+	}
+	if !w.tree.nodes.ensure(int(id) - 1).known { // it never had a name
+		return errNotExist
+	}
+	if err := checkPath(newPath); err != nil {
+		return err
+	}
+	return w.addName(newPath, id)
 }
 
 // Remove deletes a name: a file, or a directory with everything below it. What is
@@ -619,15 +669,32 @@ func (w *Writer) Remove(path string) error {
 	return w.fault("remove", path, err)
 }
 
-// Exists reports whether there is a file or directory at path, in a fork also of
-// the parent.
-func (w *Writer) Exists(path string) (exists, isDir bool) {
+// Status is what [Writer.Stat] says of a path.
+type Status struct {
+	Exists bool
+	Dir    bool
+	Link   bool   // a directory that is a symbolic link or junction
+	Old    bool   // the name is that of the parent image, whatever has become of the directory
+	Name   string // the last component, as it is spelled in the image
+}
+
+// Stat tells what is at path, in a fork also what the parent has there.
+func (w *Writer) Stat(path string) Status {
 	if w.closed || checkPath(path) != nil {
-		return false, false
+		return Status{}
 	}
-	id, err := w.tree.lookup(path)
+	if path == "" {
+		return Status{Exists: true, Dir: true}
+	}
+	dir, name, err := w.tree.parent(path)
 	if err != nil {
-		return false, false
+		return Status{}
 	}
-	return true, w.tree.node(id).dir
+	n := w.tree.find(dir, name)
+	if n == 0 {
+		return Status{}
+	}
+	e := w.tree.entry(n)
+	nd := w.tree.node(e.id)
+	return Status{Exists: true, Dir: nd.dir, Link: nd.link, Old: e.old, Name: w.tree.names.get(e.name)}
 }

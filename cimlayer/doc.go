@@ -14,7 +14,9 @@
 // [ImageReader] yields what an image holds as the entries of one layer, and
 // [ImageWriter] takes entries and adds them to an image or a fork. They add and
 // leave out nothing: no registry hive is merged, no file is made up. That belongs
-// to a layer as a containerd snapshot needs it, which is built on top of them.
+// to a layer as a containerd snapshot needs it, which is built on top of them:
+// [Writer] and [Reader] are that: a layer with its hives merged and what stands beside
+// its image. [ConvertToBaseLayer] makes a base layer of a plain directory.
 //
 // A fork reads as its merged tree, with everything of its parents, since that is
 // what it holds.

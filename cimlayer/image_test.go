@@ -36,6 +36,12 @@ func file(path, data string) item {
 func dir(path string) item {
 	return item{layer.Entry{Path: path, Kind: layer.Dir, Attributes: winfs.AttrDirectory}, nil}
 }
+func junction(path string) item {
+	it := dir(path)
+	it.Attributes |= winfs.AttrReparsePoint
+	it.Reparse, _ = winfs.EncodeMountPoint(`C:\d`)
+	return it
+}
 func link(path, target string) item {
 	return item{layer.Entry{Path: path, Kind: layer.Link, Target: target}, nil}
 }
@@ -287,6 +293,14 @@ func TestFork(t *testing.T) {
 		{"link prefers the layer's own", []item{link(`Files\z`, `Files\old`), file(`Files\old`, "new")}, append(without(`Files\old`), `Files\old=new`, `Files\z->Files\old`)},
 		{"replace in another case", []item{file(`files\OLD`, "new")}, append(without(`Files\old`), `Files\OLD=new`)},
 		{"a new directory entry keeps its children", []item{dir(`Files\d`)}, all},
+		{"junction over a directory", []item{junction(`Files\d`)},
+			append(append(without(`Files\d`, `Files\keep`, `Files\old`), `Files\d/`), `Files\keep->Files\again`, `Files\old=old`)},
+		{"link to a file in a directory that becomes a file", []item{file(`Files\d`, "file"), link(`Files\z`, `Files\d\one`)},
+			append(append(without(`Files\d`, `Files\keep`, `Files\old`), `Files\d=file`), `Files\keep->Files\again`, `Files\old=old`, `Files\z=1`)},
+		{"links to a file in a directory that one of them replaces", []item{link(`Files\d`, `Files\d\e\three`), link(`Files\z`, `Files\d\e\three`)},
+			append(append(without(`Files\d`, `Files\keep`, `Files\old`), `Files\d=3`), `Files\keep->Files\again`, `Files\old=old`, `Files\z->Files\d`)},
+		{"link to a name that a later link takes", []item{link(`Files\z`, `Files\old`), link(`Files\old`, `Files\d\one`)},
+			append(without(`Files\d\one`, `Files\d\two`, `Files\keep`, `Files\old`), `Files\d\one=1`, `Files\d\two=2`, `Files\keep->Files\again`, `Files\old->Files\d\one`, `Files\z->Files\d\one`)},
 	} {
 		folder := t.TempDir()
 		if err := build(t, folder, "base.cim", "", cimfs.Options{}, base...); err != nil {
@@ -331,6 +345,14 @@ func TestRefused(t *testing.T) {
 		{"outside", []item{file(`..\f`, "")}, winfs.ErrInvalidName},
 		{"file as a directory", []item{file("f", ""), file(`f\g`, "")}, layer.ErrNotDirectory},
 		{"names that differ in case", []item{file("f", ""), file("F", "")}, layer.ErrCaseConflict},
+		{"a file twice", []item{file("f", "1"), file("f", "2")}, layer.ErrDuplicate},
+		{"a file that becomes a directory", []item{file("f", ""), dir("f")}, layer.ErrDuplicate},
+		{"a directory that becomes a file", []item{dir("f"), file("f", "")}, layer.ErrDuplicate},
+		{"a directory that becomes a junction", []item{dir("f"), junction("f")}, layer.ErrDuplicate},
+		{"a junction that becomes a directory", []item{junction("f"), dir("f")}, layer.ErrDuplicate},
+		{"a link in place of a file", []item{file("f", ""), file("g", ""), link("f", "g")}, layer.ErrDuplicate},
+		{"a file through a junction", []item{junction("f"), file(`f\g`, "")}, layer.ErrNotDirectory},
+		{"a directory through a junction", []item{junction("f"), dir(`F\g`)}, layer.ErrNotDirectory},
 		{"no kind", []item{{layer.Entry{Path: "f"}, nil}}, layer.ErrUnsupported},
 		{"the root", []item{dir("")}, layer.ErrInvalidName},
 	} {
@@ -342,6 +364,52 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: an image was published", c.name)
 		}
 	}
+}
+
+// What a fork refuses although the parent image has a file or directory there.
+func TestForkRefuses(t *testing.T) {
+	base := []item{dir("Files"), file(`Files\f`, "f"), file(`Files\d\x`, "x"), junction(`Files\j`)}
+	for _, c := range []struct {
+		name  string
+		items []item
+		want  error
+	}{
+		{"a file twice", []item{file(`Files\f`, "1"), file(`Files\f`, "2")}, layer.ErrDuplicate},
+		{"a directory that becomes a junction", []item{dir(`Files\d`), junction(`Files\d`)}, layer.ErrDuplicate},
+		{"a junction over the layer's own", []item{file(`Files\d\new`, ""), junction(`Files\d`)}, layer.ErrNotDirectory},
+		{"through the parent's junction", []item{file(`Files\j\new`, "")}, layer.ErrNotDirectory},
+		{"through a new junction", []item{junction(`Files\d`), file(`Files\d\new`, "")}, layer.ErrNotDirectory},
+		{"links in a circle over files", []item{link(`Files\f`, `Files\d\x`), link(`Files\d\x`, `Files\f`)}, layer.ErrLinkTarget},
+		{"link to a directory of the parent", []item{link(`Files\z`, `Files\d`)}, layer.ErrLinkTarget},
+		{"link through the parent's junction", []item{link(`Files\z`, `Files\j\x`)}, layer.ErrLinkTarget},
+	} {
+		folder := t.TempDir()
+		if err := build(t, folder, "base.cim", "", cimfs.Options{}, base...); err != nil {
+			t.Fatal(err)
+		}
+		if err := build(t, folder, "fork.cim", "base.cim", cimfs.Options{}, c.items...); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// The streams of a directory are those of its last entry, in a fork and in one layer.
+func TestDirectoryStreamsAreReplaced(t *testing.T) {
+	with := dir("d")
+	with.streams = []stream{{name: "s", data: "1"}}
+	folder := t.TempDir()
+	if err := build(t, folder, "base.cim", "", cimfs.Options{}, with, file(`d\f`, "f")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, folder, "base.cim", `d/:s=1`, `d\f=f`)
+	if err := build(t, folder, "fork.cim", "base.cim", cimfs.Options{}, dir("d")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, folder, "fork.cim", `d/`, `d\f=f`)
+	if err := build(t, folder, "twice.cim", "", cimfs.Options{}, with, dir("d")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, folder, "twice.cim", `d/`)
 }
 
 func TestStreamsMustBeComplete(t *testing.T) {

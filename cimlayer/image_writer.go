@@ -1,9 +1,11 @@
 package cimlayer
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/layer"
@@ -14,10 +16,13 @@ import (
 //
 // Ancestors that the layer does not mention are made, as directories with default
 // metadata, and take that of their own entry if one comes later. A file without
-// attributes gets ARCHIVE, as on NTFS. A hard link whose target is not there yet
-// waits for it; at the end it may be one of the parent's files. Whiteouts need a
-// fork: what they hide is then left out of it, whatever the order of entries, and
-// never what the layer itself brings. Without a parent they are refused.
+// attributes gets ARCHIVE, as on NTFS. A second entry for one path is refused, but for
+// that of a directory, of which the last counts; so is what would be below a file, a
+// symbolic link or a junction. A hard link whose target is not there yet waits for it;
+// at the end it may be one of the parent's files, even one that the layer hides or
+// replaces. Whiteouts need a fork: what they hide is then left out of it, whatever the
+// order of entries, and never what the layer itself brings. Without a parent they are
+// refused.
 //
 // A sparse main stream that is all hole is stored as one in version 3. The format
 // knows no streams with data and holes, so other holes are stored as zeros.
@@ -34,12 +39,13 @@ type ImageWriter struct {
 	hole    int64    // leading zeros of a sparse main stream that is not stored yet
 	sparse  int64    // its size, -1 if the current stream is stored
 
-	links  []deferredLink
-	hidden []hiding
-	own    map[string]ownership // by folded path; nil without a parent
-	opened bool                 // a stream of w is open
-	zeros  []byte
-	err    error // sticky
+	links   []deferredLink
+	hidden  []hiding
+	own     map[string]ownership // by folded path; nil without a parent
+	lastDir string               // the directory that was looked at last, which is one and no link
+	opened  bool                 // a stream of w is open
+	zeros   []byte
+	err     error // sticky
 }
 
 // ImageOptions change how an ImageWriter works.
@@ -153,13 +159,13 @@ func (w *ImageWriter) add(e *layer.Entry) error {
 		if e.Target == "" || winfs.EqualFold(e.Target, e.Path) {
 			return layer.ErrLinkTarget
 		}
-		if ok, err := w.tryLink(e.Path, e.Target, w.parent == nil); ok || err != nil {
+		if ok, err := w.tryLink(e.Path, e.Target, false); ok || err != nil {
 			return err
 		}
 		w.links = append(w.links, deferredLink{e.Path, e.Target})
 		return nil
 	case layer.Dir:
-		if err := w.makeParent(e.Path); err != nil {
+		if err := w.makeRoom(e.Path, ownDir, isLink(e)); err != nil {
 			return err
 		}
 		m, err := metaOf(e)
@@ -169,7 +175,7 @@ func (w *ImageWriter) add(e *layer.Entry) error {
 		w.note(e.Path, ownDir)
 		return w.w.AddDir(e.Path, &m)
 	case layer.File:
-		if err := w.makeRoom(e.Path); err != nil {
+		if err := w.makeRoom(e.Path, ownFile, false); err != nil {
 			return err
 		}
 		m, err := metaOf(e)
@@ -209,40 +215,64 @@ func (w *ImageWriter) keep(m cimfs.Meta, size int64) {
 	p.open, p.size = true, size
 }
 
+// isLink reports whether an entry is a symbolic link or junction.
+func isLink(e *layer.Entry) bool {
+	return len(e.Reparse) >= 4 && winfs.IsNameSurrogate(binary.LittleEndian.Uint32(e.Reparse))
+}
+
 // makeParent makes the directories above path that do not exist.
 func (w *ImageWriter) makeParent(path string) error {
 	dir, _ := winfs.SplitPath(path)
-	if dir == "" {
+	if dir == "" || dir == w.lastDir {
 		return nil
 	}
-	if exists, isDir := w.w.Exists(dir); exists {
-		if !isDir {
+	if there := w.w.Stat(dir); there.Exists {
+		if !there.Dir || there.Link {
 			return layer.ErrNotDirectory
 		}
-		return nil
+	} else {
+		if err := w.makeParent(dir); err != nil {
+			return err
+		}
+		w.note(dir, ownDir)
+		if err := w.w.AddDir(dir, &cimfs.Meta{Attributes: winfs.AttrDirectory}); err != nil {
+			return err
+		}
 	}
-	if err := w.makeParent(dir); err != nil {
-		return err
-	}
-	w.note(dir, ownDir)
-	return w.w.AddDir(dir, &cimfs.Meta{Attributes: winfs.AttrDirectory})
+	w.lastDir = strings.Clone(dir)
+	return nil
 }
 
-// makeRoom makes the parent of a file and removes a directory of the parent image
-// that the file replaces.
-func (w *ImageWriter) makeRoom(path string) error {
+// makeRoom makes the parent of an entry and takes away what the entry replaces of the
+// parent image. A second entry of the layer for one path is refused, but for that of a
+// directory, of which the last counts, as in a union.
+func (w *ImageWriter) makeRoom(path string, as ownership, link bool) error {
 	if err := w.makeParent(path); err != nil {
 		return err
 	}
-	if w.parent == nil {
+	there := w.w.Stat(path)
+	if !there.Exists {
 		return nil
 	}
-	if exists, isDir := w.w.Exists(path); !exists || !isDir {
+	own := w.own[winfs.Fold(path)]
+	directory := as == ownDir && !link && there.Dir
+	switch {
+	case !there.Old || own&(ownFile|ownDir) != 0:
+		if directory && !there.Link {
+			return w.w.RemoveStreams(path)
+		}
+		if _, name := winfs.SplitPath(path); name != there.Name && !there.Old {
+			return layer.ErrCaseConflict
+		}
+		return layer.ErrDuplicate
+	case directory:
+		return w.w.RemoveStreams(path)
+	case !there.Dir:
 		return nil
+	case own != 0:
+		return &translated{errors.New("the layer has entries below it"), layer.ErrNotDirectory}
 	}
-	if w.own[winfs.Fold(path)] != 0 {
-		return &translated{errors.New("the layer has a directory of that name"), layer.ErrDuplicate}
-	}
+	w.lastDir = ""
 	return w.w.Remove(path)
 }
 
@@ -262,24 +292,49 @@ func (w *ImageWriter) note(path string, as ownership) {
 	}
 }
 
-// tryLink links if the target is there: in this layer or, with any, in the parent
-// image.
-func (w *ImageWriter) tryLink(path, target string, any bool) (bool, error) {
-	exists, isDir := w.w.Exists(target)
-	if !any {
-		exists = w.own[winfs.Fold(target)]&ownFile != 0
-	}
-	if !exists {
+// tryLink links if the target is there: in this layer or, at the end, below it, even
+// where the layer itself has put something else in the target's place.
+func (w *ImageWriter) tryLink(path, target string, atEnd bool) (bool, error) {
+	there := w.w.Stat(target)
+	if !atEnd && (!there.Exists || w.parent != nil && w.own[winfs.Fold(target)]&ownFile == 0) {
 		return false, nil
 	}
-	if isDir {
+	if there.Dir {
 		return false, layer.ErrLinkTarget
 	}
-	if err := w.makeRoom(path); err != nil {
+	var lost *cimfs.File // that goes, or has gone, with a directory that the layer replaces
+	if !there.Exists || winfs.Under(target, path) {
+		var err error
+		if lost, err = w.ofParent(target); lost == nil {
+			return false, err
+		}
+	}
+	if err := w.makeRoom(path, ownFile, false); err != nil {
 		return false, err
 	}
 	w.note(path, ownFile)
-	return true, w.w.Link(path, target)
+	if lost == nil {
+		return true, w.w.Link(path, target)
+	}
+	return true, w.w.LinkParent(path, lost.ID())
+}
+
+// ofParent returns a file of the parent image, nil if there is none of that name.
+func (w *ImageWriter) ofParent(path string) (*cimfs.File, error) {
+	if w.parent == nil {
+		return nil, nil
+	}
+	f, err := w.parent.Lookup(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, cimfs.ErrNotDirectory) {
+		return nil, nil
+	}
+	if err == nil && f.IsDir() {
+		err = layer.ErrLinkTarget
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // AddStream begins a stream of the entry.
@@ -466,30 +521,37 @@ func (w *ImageWriter) Commit() error {
 	return nil
 }
 
-// linkDeferred links what waited. A target may be a link that waits itself, so it
-// goes round until nothing more can be done; then the parent's files count.
+// linkDeferred links what waited. A target may be a link that waits itself, and then
+// comes before it, each link once.
 func (w *ImageWriter) linkDeferred() error {
-	for _, any := range []bool{false, true} {
-		for progress := true; progress && len(w.links) > 0; {
-			progress = false
-			var rest []deferredLink
-			for _, l := range w.links {
-				w.path = l.path
-				ok, err := w.tryLink(l.path, l.target, any || w.parent == nil)
-				if err != nil {
-					return err
-				}
-				if !ok {
-					rest = append(rest, l)
-				}
-				progress = progress || ok
-			}
-			w.links = rest
-		}
+	const following, linked = 1, 2
+	byPath := make(map[string]int, len(w.links))
+	for i, l := range w.links {
+		byPath[winfs.Fold(l.path)] = i
 	}
-	if len(w.links) > 0 {
-		w.path = w.links[0].path
-		return &translated{errors.New("target " + w.links[0].target + " does not exist"), layer.ErrLinkTarget}
+	state := make([]uint8, len(w.links))
+	var chain []int
+	for i := range w.links {
+		for waits := true; waits && state[i] == 0; {
+			state[i], w.path = following, w.links[i].path
+			chain = append(chain, i)
+			if i, waits = byPath[winfs.Fold(w.links[i].target)]; waits && state[i] == following {
+				return &translated{errors.New("links lead in a circle"), layer.ErrLinkTarget}
+			}
+		}
+		for ; len(chain) > 0; chain = chain[:len(chain)-1] {
+			i := chain[len(chain)-1]
+			l := w.links[i]
+			w.path = l.path
+			ok, err := w.tryLink(l.path, l.target, true)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return &translated{errors.New("target " + l.target + " does not exist"), layer.ErrLinkTarget}
+			}
+			state[i] = linked
+		}
 	}
 	return nil
 }
@@ -519,7 +581,11 @@ func (w *ImageWriter) hide(path string, self bool) error {
 	if self && own&ownDir == 0 {
 		// Only the layer's entries below keep the directory there, so nothing of the
 		// hidden one but its name stays.
-		if err := w.w.AddDir(path, &cimfs.Meta{Attributes: winfs.AttrDirectory}); err != nil {
+		err := w.w.AddDir(path, &cimfs.Meta{Attributes: winfs.AttrDirectory})
+		if err == nil {
+			err = w.w.RemoveStreams(path)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ func (w *Writer) processBase() error {
 	if err := w.root.Mkdir(hives.HivesDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if exists, _ := w.ImageWriter.w.Exists(hives.HivesDir); !exists {
+	if !w.ImageWriter.w.Stat(hives.HivesDir).Exists {
 		if err := w.ImageWriter.Add(&layer.Entry{Path: hives.HivesDir, Kind: layer.Dir, Attributes: winfs.AttrDirectory}); err != nil {
 			return err
 		}

@@ -77,6 +77,7 @@ const (
 	LeaveMissing
 	// TreeMissing leaves it out too, and a layer with none of the five is taken for a
 	// tree that is no Windows: it gets neither the directory Hives nor the file layout.
+	// Hard links and whiteouts may stand anywhere in any layer.
 	TreeMissing
 )
 
@@ -176,6 +177,11 @@ func (w *Writer) Add(e *layer.Entry) error {
 func (w *Writer) add(e *layer.Entry) error {
 	if e.Path == "" {
 		return layer.ErrInvalidName
+	}
+	if w.opt.missing != TreeMissing {
+		if err := layer.CheckPlace(e); err != nil {
+			return err
+		}
 	}
 	host, hive, std := standard(e.Path)
 	if n, form, ok := hives.Match(e.Path); ok && form == hives.Delta && len(w.parents) == 0 {

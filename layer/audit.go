@@ -195,8 +195,7 @@ func (a *Audit) whiteout() {
 	if a.Base {
 		a.tell(SevereError, RuleWhiteoutInBase, "a base layer has nothing below it to hide")
 	}
-	if !winfs.Under(e.Path, RootFiles) && !winfs.Under(e.Path, `UtilityVM\Files`) &&
-		!(e.Kind == Opaque && (winfs.EqualFold(e.Path, RootFiles) || winfs.EqualFold(e.Path, `UtilityVM\Files`))) {
+	if CheckPlace(e) != nil {
 		a.tell(SevereError, RuleWhiteoutOutside, "whiteouts may stand under Files and UtilityVM\\Files only")
 	}
 	k := a.keyOf(winfs.Fold(e.Path))

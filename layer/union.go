@@ -460,7 +460,7 @@ func (m *merger) lookupHidden(path string) (nodeID, bool) {
 			return none, false
 		}
 		n := &m.tree.nodes[next]
-		if n.kind == 0 && n.layer != int16(m.layer) || rest != "" && n.flags&nodeSurrogate != 0 {
+		if n.kind == 0 && n.layer != int16(m.layer) {
 			return none, false
 		}
 		id, path = next, rest

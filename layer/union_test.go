@@ -127,6 +127,7 @@ func TestUnion(t *testing.T) {
 		{"link to a parent's file", [][]string{{"d Files", `f Files\a=1`}, {`l Files\b>Files\A`}}, []string{"d Files", `f Files\a=1`, `l Files\b>Files\a`}},
 		{"link to a file that its layer deletes", [][]string{{"d Files", `f Files\a=1`}, {`w Files\a`, `l Files\b>Files\a`}}, []string{"d Files", `f Files\b=1`}},
 		{"link to a file in a tree that its layer deletes", [][]string{{"d Files", `d Files\d`, `f Files\d\a=1`}, {`l Files\b>Files\d\a`, `w Files\d`}}, []string{"d Files", `f Files\b=1`}},
+		{"link to a file in a directory that its layer makes a link", [][]string{{"d Files", `d Files\d`, `f Files\d\a=1`}, {`s Files\d>x`, `l Files\b>Files\d\a`}}, []string{"d Files", `f Files\b=1`, `s Files\d>x`}},
 		{"link outlives the replacement of its target", [][]string{{"d Files", `f Files\a=1`, `l Files\b>Files\a`}, {`f Files\a=2`}}, []string{"d Files", `f Files\b=1`, `f Files\a=2`}},
 		{"link prefers its own layer", [][]string{{"d Files", `f Files\a=1`}, {`l Files\b>Files\a`, `f Files\a=2`}}, []string{"d Files", `f Files\a=2`, `l Files\b>Files\a`}},
 		{"link replaced by a file", [][]string{{"d Files", `f Files\a=1`, `l Files\b>Files\a`}, {`f Files\b=2`}}, []string{"d Files", `f Files\a=1`, `f Files\b=2`}},

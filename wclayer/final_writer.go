@@ -209,12 +209,8 @@ func checkEntry(e *layer.Entry) error {
 	if e.Path == "" {
 		return fmt.Errorf("%w: the root is no entry", layer.ErrInvalidName)
 	}
-	root := !strings.Contains(e.Path, `\`)
 	switch e.Kind {
 	case layer.File, layer.Dir:
-		if root && rootTree(e.Path) != "" && (e.Kind != layer.Dir || e.IsReparsePoint()) {
-			return fmt.Errorf("%w: %s must be a directory", layer.ErrNotDirectory, e.Path)
-		}
 		if e.Attributes&winfs.AttrDirectory != 0 && e.Kind != layer.Dir {
 			return fmt.Errorf("%w: a file with the attribute of a directory", layer.ErrUnsupported)
 		}
@@ -227,26 +223,11 @@ func checkEntry(e *layer.Entry) error {
 		if err := winfs.ValidatePath(e.Target); err != nil {
 			return fmt.Errorf("%w: %w", layer.ErrLinkTarget, err)
 		}
-		if !linkPlace(e.Path) || !linkPlace(e.Target) {
-			return fmt.Errorf("%w: %q is not inside Files or UtilityVM\\Files, or the link is not", layer.ErrLinkTarget, e.Target)
-		}
-	case layer.Whiteout:
-		if !linkPlace(e.Path) {
-			return fmt.Errorf("%w: outside Files and UtilityVM\\Files", layer.ErrWhiteout)
-		}
-	case layer.Opaque:
-		if !linkPlace(e.Path) && !winfs.EqualFold(e.Path, filesName) && !winfs.EqualFold(e.Path, utilityFiles) {
-			return fmt.Errorf("%w: outside Files and UtilityVM\\Files", layer.ErrWhiteout)
-		}
+	case layer.Whiteout, layer.Opaque:
 	default:
 		return fmt.Errorf("%w: %v", layer.ErrUnsupported, e.Kind)
 	}
-	return nil
-}
-
-// linkPlace reports whether a path is where hard links and whiteouts may be.
-func linkPlace(p string) bool {
-	return winfs.Under(p, filesName) || winfs.Under(p, utilityFiles)
+	return layer.CheckPlace(e)
 }
 
 // inUtility reports whether a path is UtilityVM or below it.
