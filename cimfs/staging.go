@@ -101,6 +101,7 @@ func (s *staging) open() error {
 			continue // another run has just cleared the directory away
 		}
 		if err != nil {
+			s.root.Remove(s.dir) // unless it is a leftover
 			return err
 		}
 		locked, err := filelock.Try(f)

@@ -1,6 +1,7 @@
 package cimlayer
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -20,6 +21,9 @@ import (
 // under the same name does not belong to the layer, names that the parent alone has
 // are whiteouts, and a further name of a parent's file is a hard link. Delta hives
 // are in, what they were merged to is not.
+//
+// Windows exports Hives and the delta hives without descriptors, and so they are yielded
+// where they have the one that the writer gives to what has none.
 //
 // A directory or file that a layer repeated without any change has left no trace in
 // the image, and is not yielded.
@@ -80,8 +84,12 @@ func (r *Reader) Next() (*layer.Entry, error) {
 	if r.parent == nil {
 		for {
 			e, err := r.ImageReader.Next()
-			if err != nil || !r.made(e) {
-				return e, err
+			if err != nil {
+				return nil, err
+			}
+			if !r.made(e) {
+				undescribe(e)
+				return e, nil
 			}
 		}
 	}
@@ -129,7 +137,21 @@ func (r *Reader) yield(c change) error {
 		r.yielded[c.file.ID()] = c.path
 	}
 	r.file = c.file
-	return describe(&r.entry, c.path, c.file)
+	if err := describe(&r.entry, c.path, c.file); err != nil {
+		return err
+	}
+	undescribe(&r.entry)
+	return nil
+}
+
+// undescribe takes the descriptor without a DACL from Hives and what is in it: the
+// writer has given it to them, since layers of Windows have none there (layer
+// specification, 1.5 and 2.8).
+func undescribe(e *layer.Entry) {
+	hive := winfs.EqualFold(e.Path, hives.HivesDir) || winfs.Under(e.Path, hives.HivesDir)
+	if hive && bytes.Equal(e.Security, cimfs.NullDACL()) {
+		e.Security = nil
+	}
 }
 
 // findShared finds the files with several names of which the parent has one and

@@ -115,16 +115,25 @@ func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err 
 	if err := os.RemoveAll(to.Files); err != nil {
 		return false, err
 	}
+	if err := rename(from, to); err != nil {
+		return false, errors.Join(err, to.Remove())
+	}
+	return true, nil
+}
+
+// rename gives files and image another name, the image last. After an error some may
+// have it already.
+func rename(from, to Location) error {
 	if err := os.Rename(from.Files, to.Files); err != nil {
-		return false, err
+		return err
 	}
 	if err := syncDir(filepath.Dir(to.Files)); err != nil {
-		return false, err
+		return err
 	}
 	if err := os.Rename(from.String(), to.String()); err != nil {
-		return false, errors.Join(err, os.RemoveAll(to.Files))
+		return err
 	}
-	return true, syncDir(to.Images)
+	return syncDir(to.Images)
 }
 
 // syncDir makes the names in a directory durable, where the system can.

@@ -26,6 +26,14 @@ func (s *Service) lockedID(ctx context.Context, id string) (sn snapshot, unlock 
 	if unlock, err = s.snapshots.lock(ctx, id); err != nil {
 		return sn, nil, err
 	}
+	if sn, err = s.lookupID(ctx, id); err != nil {
+		unlock()
+	}
+	return sn, unlock, err
+}
+
+// lookupID reads the metadata of a snapshot by its number.
+func (s *Service) lookupID(ctx context.Context, id string) (sn snapshot, err error) {
 	err = s.tx(ctx, false, func(ctx context.Context) error {
 		ids, err := storage.IDMap(ctx)
 		if err != nil {
@@ -38,10 +46,7 @@ func (s *Service) lockedID(ctx context.Context, id string) (sn snapshot, unlock 
 		sn, err = lookup(ctx, key)
 		return err
 	})
-	if err != nil {
-		unlock()
-	}
-	return sn, unlock, err
+	return sn, err
 }
 
 // apply gives a snapshot the layer that a blob holds, or spools the layer if what is

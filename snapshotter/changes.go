@@ -26,6 +26,9 @@ import (
 //     in Hives are left out.
 //   - The directories Files and Hives are there when the parent has them: Windows takes
 //     no layer without.
+//   - Hives has no descriptor where it has the one without a DACL, which unpacking gives
+//     to what has none, and delta hives never have one: Windows reads them without (layer
+//     specification, 1.5 and 2.8).
 type changes struct {
 	src    layer.Reader
 	parent *cimfs.Image // nil without one
@@ -120,6 +123,7 @@ func (c *changes) step() (*layer.Entry, error) {
 				} else if left {
 					continue
 				}
+				undescribe(e)
 				c.next = e
 			}
 		}
@@ -195,6 +199,7 @@ func (c *changes) directory(name string) (*layer.Entry, error) {
 	if e.Security, err = f.Security(); err != nil {
 		return nil, err
 	}
+	undescribe(e)
 	eas, err := f.EAs()
 	if err != nil {
 		return nil, err
@@ -206,6 +211,13 @@ func (c *changes) directory(name string) (*layer.Entry, error) {
 	}
 	c.silent = true
 	return e, nil
+}
+
+// undescribe takes the descriptor that unpacking has given it from the directory Hives.
+func undescribe(e *layer.Entry) {
+	if winfs.EqualFold(e.Path, layer.RootHives) && bytes.Equal(e.Security, cimfs.NullDACL()) {
+		e.Security = nil
+	}
 }
 
 // leaveOut takes what is no part of a layer out of the view's changes.
@@ -247,7 +259,7 @@ func (c *changes) leaveOut(e *layer.Entry) (bool, error) {
 // delta computes the delta hive of a file that is the current entry.
 func (c *changes) delta(n hives.Name, e *layer.Entry) error {
 	made := layer.Entry{Path: n.Path(hives.Delta), Kind: layer.File, Attributes: winfs.AttrArchive,
-		Times: e.Times, Security: bytes.Clone(e.Security)}
+		Times: e.Times}
 	f, err := c.temp()
 	if err != nil {
 		return err

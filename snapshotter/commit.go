@@ -95,14 +95,14 @@ func (s *Service) commit(ctx context.Context, name, key string, opts []snapshots
 		}
 		return s.step("commit", sn.id)
 	})
-	if err != nil {
+	if failed(err) {
 		return undo(err)
 	}
 	s.layers.learn(rec)
 	if err := errors.Join(s.hide(sn.id), s.tidy(sn.id)); err != nil {
 		s.log.Warn("tidy up a committed snapshot", "name", name, "snapshot", sn.id, "err", err)
 	}
-	return nil
+	return err
 }
 
 // layerOf returns the record of what a snapshot is about to become. If it is not the

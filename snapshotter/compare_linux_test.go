@@ -414,6 +414,11 @@ func TestCompareHives(t *testing.T) {
 				"directory Hives", `file Hives\` + form}) {
 			t.Errorf("round %d: %q", round, got)
 		}
+		for c := range wintar.Check(bytes.NewReader(tar), wintar.HasParents()) {
+			if winfs.Under(c.Path+`\`, layer.RootHives) { // the directories of this image have no descriptors
+				t.Errorf("round %d: %v", round, c)
+			}
+		}
 		if len(tar) > 100_000 {
 			t.Errorf("round %d: the layer has %d bytes for a small change", round, len(tar))
 		}

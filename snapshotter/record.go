@@ -87,7 +87,7 @@ func (s *Service) readRecord(id string) (*record, error) {
 	return r, nil
 }
 
-// writeRecord makes a record durable.
+// writeRecord makes a record durable. After an error there is none.
 func (s *Service) writeRecord(id string, r *record) error {
 	if err := s.step("record", id); err != nil {
 		return err
@@ -104,7 +104,10 @@ func (s *Service) writeRecord(id string, r *record) error {
 	if err == nil {
 		err = f.Commit()
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		err = errors.Join(err, s.dropRecord(id))
+	}
+	return err
 }
 
 // dropRecord removes a record.

@@ -15,6 +15,8 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/mullion/mullion/cimfs"
 )
 
 // A process may die at any point. Whatever it leaves, the next one makes disk and
@@ -288,6 +290,54 @@ func TestCleanup(t *testing.T) {
 		t.Errorf("%q, %v", layers, err)
 	}
 }
+
+// A removal that could neither change the metadata nor give the directory its name back
+// has removed nothing: Cleanup deletes only what the metadata do not know.
+func TestCleanupKeeps(t *testing.T) {
+	f := newFixture(t)
+	name := f.image(f.tar(dir(`Files`), file(`Files\a`, "one")))[0]
+	sn, err := f.Service.lookup(f.ctx, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := f.disk()
+	if err := os.Rename(f.Service.dir(sn.id), filepath.Join(f.dir, snapshotsName, removedPrefix+sn.id)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.sn.Cleanup(f.ctx); err != nil {
+		t.Error(err)
+	}
+	if after := f.disk(); !slices.Equal(before, after) {
+		t.Errorf("on disk:\n%q\nbefore:\n%q", after, before)
+	}
+	f.agree()
+}
+
+// A request that ends in a panic, which the service of serve survives, lets go of the
+// snapshot.
+func TestPanicUnlocks(t *testing.T) {
+	f := newFixture(t)
+	f.Service.viewer = panicking{f.viewer}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("there was no panic")
+			}
+		}()
+		f.sn.Prepare(f.ctx, "key", "")
+	}()
+	f.Service.viewer = f.viewer
+	ctx, cancel := context.WithTimeout(f.ctx, 5*time.Second)
+	defer cancel()
+	if err := f.sn.Remove(ctx, "key"); err != nil {
+		t.Error(err)
+	}
+	f.agree()
+}
+
+type panicking struct{ viewer }
+
+func (panicking) open(string, *cimfs.Image) (upper, error) { panic("a bug") }
 
 // Layers are counted by whoever needs them, and the last one to go takes them along.
 func TestReferences(t *testing.T) {

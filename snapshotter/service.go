@@ -45,8 +45,9 @@ type Service struct {
 	damaged bool
 	hook    func(op, name string) error // fails operations in tests
 
-	snapshots keyed // by number: whoever applies, commits, shows or removes a snapshot
-	applying  keyed // by parent and blob: whoever makes a layer
+	writing   sync.Mutex // a transaction of the metadata that writes
+	snapshots keyed      // by number: whoever applies, commits, shows or removes a snapshot
+	applying  keyed      // by parent and blob: whoever makes a layer
 
 	closing sync.Once
 	unlock  func() error
@@ -153,22 +154,6 @@ func (s *Service) Close() error {
 		s.closed = errors.Join(errs...)
 	})
 	return s.closed
-}
-
-// tx runs fn in a transaction of the metadata, which is committed if it is writable
-// and fn succeeds.
-func (s *Service) tx(ctx context.Context, writable bool, fn func(context.Context) error) error {
-	ctx, t, err := s.meta.TransactionContext(ctx, writable)
-	if err != nil {
-		return err
-	}
-	if err = fn(ctx); err != nil || !writable {
-		if rollback := t.Rollback(); rollback != nil {
-			err = errors.Join(err, rollback)
-		}
-		return err
-	}
-	return t.Commit()
 }
 
 // observe reports a finished operation.

@@ -145,16 +145,14 @@ func (s *Service) create(ctx context.Context, kind snapshots.Kind, key, parent s
 		id = made.ID
 		return nil
 	})
-	if err != nil {
+	if failed(err) {
 		if id != "" {
 			err = errors.Join(err, s.removeDir(s.dir(id)))
 		}
 		return nil, err
 	}
-	sn, unlock, err := s.locked(ctx, key)
 	if err == nil {
-		m, err = s.mounts(sn)
-		unlock()
+		m, err = s.mountsOf(ctx, key)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.remove(context.WithoutCancel(ctx), key))
@@ -180,12 +178,16 @@ func (n *Snapshotter) View(ctx context.Context, key, parent string, opts ...snap
 // that a process before this one served.
 func (n *Snapshotter) Mounts(ctx context.Context, key string) (m []mount.Mount, err error) {
 	defer n.s.observed("mounts", time.Now(), &err)
-	sn, unlock, err := n.s.locked(ctx, key)
+	return n.s.mountsOf(ctx, key)
+}
+
+func (s *Service) mountsOf(ctx context.Context, key string) ([]mount.Mount, error) {
+	sn, unlock, err := s.locked(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return n.s.mounts(sn)
+	return s.mounts(sn)
 }
 
 // Stat returns what the metadata say of a snapshot.
@@ -322,7 +324,7 @@ func (s *Service) remove(ctx context.Context, key string) error {
 		moved = true
 		return nil
 	})
-	if err != nil {
+	if failed(err) {
 		if moved {
 			err = as(errdefs.ErrFailedPrecondition, errors.Join(err, os.Rename(to, from)))
 		}
@@ -336,7 +338,10 @@ func (s *Service) remove(ctx context.Context, key string) error {
 	if rec != nil && !(rec.Written && sn.info.Kind == snapshots.KindActive) {
 		s.layers.release(rec.Layers...)
 	}
-	return nil
+	if err != nil {
+		err = as(errdefs.ErrFailedPrecondition, err)
+	}
+	return err
 }
 
 // Cleanup removes what Remove could not.
@@ -349,16 +354,9 @@ func (n *Snapshotter) Cleanup(ctx context.Context) (err error) {
 	}
 	var errs []error
 	for _, e := range list {
-		id, ok := removedID(e.Name())
-		if !ok {
-			continue
+		if id, ok := removedID(e.Name()); ok {
+			errs = append(errs, n.s.cleanup(ctx, id))
 		}
-		unlock, err := n.s.snapshots.lock(ctx, id)
-		if err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		errs = append(errs, n.s.removeDir(filepath.Join(dir, e.Name())))
-		unlock()
 	}
 	if n.s.damaged {
 		return errors.Join(errs...)
@@ -372,6 +370,26 @@ func (n *Snapshotter) Cleanup(ctx context.Context) (err error) {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// cleanup removes the directory of a snapshot that is being removed. If the snapshot is
+// in the metadata still, then they could not be changed, and its name not given back
+// either.
+func (s *Service) cleanup(ctx context.Context, id string) error {
+	unlock, err := s.snapshots.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	dir := filepath.Join(s.root, snapshotsName, removedPrefix+id)
+	_, err = s.lookupID(ctx, id)
+	switch {
+	case err == nil:
+		return os.Rename(dir, s.dir(id))
+	case errdefs.IsNotFound(err):
+		return s.removeDir(dir)
+	}
+	return err
 }
 
 // Close does nothing: the Service is closed as a whole.

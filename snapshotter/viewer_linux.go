@@ -35,7 +35,11 @@ func (v fuseViewer) open(dir string, im *cimfs.Image) (upper, error) {
 	if im != nil {
 		lower = overlay.CimLower(im)
 	}
-	return overlay.Open(dir, lower, nil)
+	t, err := overlay.Open(dir, lower, nil)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func (v fuseViewer) writable(dir string, u upper) (server, error) {

@@ -21,7 +21,8 @@ import (
 var ErrBusy = errors.New("another process is writing it")
 
 // File is a file that is being written. It is not visible under its final name
-// until Commit has returned nil.
+// until Commit has returned nil; only where it replaces another one, a Commit that fails
+// at its very end leaves the new one there, because the old one is gone by then.
 type File struct {
 	*os.File
 	root  *os.Root
@@ -106,8 +107,7 @@ func (f *File) open(mode fs.FileMode) error {
 			var there fs.FileInfo
 			if there, err = f.root.Lstat(f.temp); err == nil && os.SameFile(mine, there) && mine.Mode().IsRegular() {
 				if err := file.Truncate(0); err != nil {
-					file.Close()
-					return err
+					return errors.Join(err, f.root.Remove(f.temp), file.Close())
 				}
 				f.File = file
 				return nil
@@ -149,7 +149,10 @@ func (f *File) Commit() error {
 	if errors.Is(err, fs.ErrClosed) { // publish had to close it
 		err = nil
 	}
-	return errors.Join(err, syncDir(f.root))
+	if err = errors.Join(err, syncDir(f.root)); err != nil && !f.force {
+		err = errors.Join(err, f.root.Remove(f.name))
+	}
+	return err
 }
 
 // publish renames. Without force a file that came to be in the meantime is not
@@ -159,7 +162,10 @@ func (f *File) publish() error {
 	if !f.force {
 		err := f.root.Link(f.temp, f.name)
 		if err == nil {
-			return f.root.Remove(f.temp)
+			if err := f.root.Remove(f.temp); err != nil {
+				return errors.Join(err, f.root.Remove(f.name))
+			}
+			return nil
 		}
 		if errors.Is(err, fs.ErrExist) {
 			return &fs.PathError{Op: "create", Path: f.name, Err: fs.ErrExist}

@@ -79,6 +79,7 @@ func (d *Dir) open() error {
 			continue
 		}
 		if err != nil {
+			d.parent.Remove(d.temp) // unless it is a leftover; whoever is about to lock it makes it again
 			return err
 		}
 		if err := lock(file); err != nil {
@@ -152,7 +153,10 @@ func (d *Dir) Commit() error {
 	// The lock moved with the folder: nobody could take it for a leftover.
 	err = d.parent.Remove(filepath.Join(d.name, lockName))
 	d.lock.Close()
-	return errors.Join(err, syncDir(d.parent))
+	if err = errors.Join(err, syncDir(d.parent)); err != nil {
+		err = errors.Join(err, d.parent.RemoveAll(d.name))
+	}
+	return err
 }
 
 // rename publishes. An empty folder under the final name is replaced, which some
