@@ -385,7 +385,7 @@ func (c *checker) objectTable(n int) error {
 	if stop != nil {
 		return stop
 	}
-	slices.SortFunc(list, func(a, b object) int { return cmp.Compare(a.at, b.at) })
+	sortByOffset(list)
 	c.objects[n] = list
 	end := r.typ.start()
 	for i := range list {

@@ -390,7 +390,7 @@ func (w *Writer) addDir(path string, m *Meta) error {
 // under another spelling; a directory of one takes in what comes under any spelling
 // and keeps its own.
 func (w *Writer) checkCase(e *dirLink, name string) error {
-	if have := w.tree.names.bytes(e.name); string(have) != name && !e.old {
+	if have := w.tree.names.get(e.name); have != name && !e.old {
 		return because(ErrCaseConflict, "%q and %q", have, name)
 	}
 	return nil
