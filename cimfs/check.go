@@ -150,7 +150,13 @@ type checker struct {
 	listed   []uint32 // parent links that the file says it has
 	checked  map[uint64]bool
 
-	dir, name string // of the file being checked
+	dir  string // of the file being checked
+	name []byte // its name as it stands in the table
+
+	// The parent links that are being checked.
+	links     linkTable
+	linksAt   linkCursor
+	linkOrder nameOrder
 }
 
 // add keeps a finding.
@@ -166,10 +172,10 @@ func (c *checker) add(f Finding) error {
 }
 
 func (c *checker) path() string {
-	if c.name == "" {
+	if len(c.name) == 0 {
 		return c.dir
 	}
-	return joinPath(c.dir, c.name)
+	return joinPath(c.dir, decodeName(c.name))
 }
 
 // blame makes a finding of an error; an error that does not blame the image is
