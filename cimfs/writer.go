@@ -205,7 +205,7 @@ func checkPath(path string) error {
 	if !winfs.ValidWTF8(path) {
 		return because(ErrName, "%q is not valid UTF-8", path)
 	}
-	if winfs.UTF16Len(path) > maxPath {
+	if len(path) > maxPath && winfs.UTF16Len(path) > maxPath {
 		return because(ErrName, "path of more than %d units", maxPath)
 	}
 	for part, rest, more := "", path, true; more; {
@@ -622,7 +622,7 @@ func (w *Writer) Remove(path string) error {
 // Exists reports whether there is a file or directory at path, in a fork also of
 // the parent.
 func (w *Writer) Exists(path string) (exists, isDir bool) {
-	if w.closed || checkPath(path) != nil {
+	if w.closed || path != w.tree.lastDir && checkPath(path) != nil {
 		return false, false
 	}
 	id, err := w.tree.lookup(path)
