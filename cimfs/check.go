@@ -168,7 +168,13 @@ type checker struct {
 	listed   []uint32 // parent links that the file says it has
 	checked  map[reference]bool
 
-	dir, name string // of the file being checked
+	dir  string // of the file being checked
+	name []byte // its name as it stands in the table
+
+	// The parent links that are being checked.
+	links     linkTable
+	linksAt   linkCursor
+	linkOrder nameOrder
 }
 
 // add keeps a finding.
@@ -184,10 +190,10 @@ func (c *checker) add(f Finding) error {
 }
 
 func (c *checker) path() string {
-	if c.name == "" {
+	if len(c.name) == 0 {
 		return c.dir
 	}
-	return joinPath(c.dir, c.name)
+	return joinPath(c.dir, decodeName(c.name))
 }
 
 // blame makes a finding of an error; an error that does not blame the image is
@@ -403,7 +409,7 @@ func (c *checker) objectTable(n int) error {
 	if stop != nil {
 		return stop
 	}
-	slices.SortFunc(list, func(a, b object) int { return cmp.Compare(a.at, b.at) })
+	sortByOffset(list)
 	c.objects[n] = list
 	end := r.typ.start()
 	for i := range list {

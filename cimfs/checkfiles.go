@@ -2,6 +2,7 @@ package cimfs
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/winfs"
@@ -36,7 +37,7 @@ func (c *checker) files() error {
 	if err := c.directory("", 0, root); err != nil {
 		return err
 	}
-	c.dir, c.name = "", ""
+	c.dir, c.name = "", nil
 	for id := FileID(1); int64(id) <= im.files; id++ {
 		if err := c.ctx.Err(); err != nil {
 			return err
@@ -76,7 +77,7 @@ func (c *checker) recordAt(id FileID) RegionOffset {
 // directory checks the table of f and everything below. path is of f.
 func (c *checker) directory(path string, units int, f *File) error {
 	c.dirs.add(f.id)
-	c.dir, c.name = path, ""
+	c.dir, c.name = path, nil
 	t, err := c.im.directory(&f.rec)
 	if err != nil {
 		return c.blame("link-table", err)
@@ -96,13 +97,15 @@ func (c *checker) directory(path string, units int, f *File) error {
 	if c.entries += int64(t.count); c.entries > c.im.limits.Entries {
 		return because(ErrLimit, "more than %d names", c.im.limits.Entries)
 	}
-	order := nameOrder{c: c, t: t, next: t.namesAt()}
+	var order nameOrder
+	order.reset(c, t)
 	cur := t.cursor(walkWindow)
+	child := &File{im: c.im}
 	for i := range t.count {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		c.dir, c.name = path, ""
+		c.dir, c.name = path, nil
 		v, err := cur.value(i)
 		if err != nil {
 			return c.blame("link-table", err)
@@ -120,16 +123,15 @@ func (c *checker) directory(path string, units int, f *File) error {
 				return err
 			}
 		}
-		name := decodeName(raw)
 		n := units + len(raw)/2
 		if units > 0 {
 			n++
 		}
-		c.name = name
+		c.name = raw
 		if n > maxPath {
 			return c.wrong("path-length", t.at, "a path is longer than %d units", maxPath)
 		}
-		child := &File{im: c.im, id: id}
+		child.id = id
 		if err := c.im.readRecord(id, &child.rec, c.cache); err != nil {
 			if err := c.blame("record", c.im.where(t.at, because(ErrCorrupt, "%v", err))); err != nil {
 				return err
@@ -146,7 +148,7 @@ func (c *checker) directory(path string, units int, f *File) error {
 			c.parentOK.add(id)
 		}
 		if c.im.version >= V3 {
-			if err := c.hasLink(child, f.id, name); err != nil {
+			if err := c.hasLink(child, f.id, raw); err != nil {
 				return err
 			}
 		}
@@ -157,29 +159,45 @@ func (c *checker) directory(path string, units int, f *File) error {
 				}
 				continue
 			}
-			if err := c.directory(joinPath(path, name), n, child); err != nil {
+			if err := c.directory(joinPath(path, decodeName(raw)), n, child); err != nil {
 				return err
 			}
 		}
 	}
-	c.dir, c.name = path, ""
+	c.dir, c.name = path, nil
 	return order.end()
 }
 
 // nameOrder checks that names are in order and stand back to back.
 type nameOrder struct {
-	c    *checker
-	t    *linkTable
-	last []uint16
-	next int64
+	c           *checker
+	t           *linkTable
+	last, spare []uint16
+	next        int64
 }
 
+// reset begins with another table; the memory for names stays.
+func (o *nameOrder) reset(c *checker, t *linkTable) {
+	*o = nameOrder{c: c, t: t, next: t.namesAt(), last: o.last[:0], spare: o.spare[:0]}
+}
+
+// fold returns the upper case of a name. It is valid until the name after the next.
 func (o *nameOrder) fold(raw []byte) []uint16 {
-	u := make([]uint16, len(raw)/2)
-	for i := range u {
-		u[i] = o.c.upcase[le.Uint16(raw[2*i:])]
-	}
+	u := o.c.fold(o.spare[:0], raw)
+	o.spare = u
 	return u
+}
+
+// keep makes the name that was folded the last one.
+func (o *nameOrder) keep() { o.last, o.spare = o.spare, o.last }
+
+// fold appends the upper case of a name as the image has it.
+func (c *checker) fold(dst []uint16, raw []byte) []uint16 {
+	dst = slices.Grow(dst, len(raw)/2)
+	for i := 0; i+1 < len(raw); i += 2 {
+		dst = append(dst, c.upcase[le.Uint16(raw[i:])])
+	}
+	return dst
 }
 
 func (o *nameOrder) packed(cur *linkCursor, i int, raw []byte) error {
@@ -206,7 +224,7 @@ func (o *nameOrder) check(cur *linkCursor, i int, raw []byte) error {
 			return err
 		}
 	}
-	o.last = folded
+	o.keep()
 	return nil
 }
 
@@ -377,7 +395,8 @@ func (c *checker) streams(o RegionOffset) error {
 	if t.count == 0 || t.count > maxListed {
 		return c.wrong("stream-table", o, "table of %d alternate streams", t.count)
 	}
-	order := nameOrder{c: c, t: t, next: t.namesAt()}
+	var order nameOrder
+	order.reset(c, t)
 	cur := t.cursor(smallWindow)
 	for i := range t.count {
 		v, err := cur.value(i)
@@ -410,13 +429,13 @@ func (c *checker) streams(o RegionOffset) error {
 	return order.end()
 }
 
-// links opens the parent links of a file for checking.
-func (c *checker) links(f *File) (*linkTable, error) {
+// parentLinks opens the parent links of a file for checking, until it is called again.
+func (c *checker) parentLinks(f *File) (*linkTable, error) {
 	if f.rec.links == 0 {
 		return nil, c.wrong("parent-links", c.recordAt(f.id), "file %d has no parent links", f.id)
 	}
-	t, err := c.im.linkTable(RegionOffset(f.rec.links), -1, idValueSize)
-	if err != nil {
+	t := &c.links
+	if err := t.open(c.im, RegionOffset(f.rec.links), -1, idValueSize); err != nil {
 		return nil, c.blame("parent-links", err)
 	}
 	if t.count == 0 || t.count > maxListed {
@@ -427,7 +446,7 @@ func (c *checker) links(f *File) (*linkTable, error) {
 
 // rootLinks checks the one link of the root, to itself.
 func (c *checker) rootLinks(root *File) error {
-	t, err := c.links(root)
+	t, err := c.parentLinks(root)
 	if t == nil || err != nil {
 		return err
 	}
@@ -450,17 +469,18 @@ const manyLinks = 256
 
 // hasLink checks that a file's parent links have a name under which it was found,
 // and counts it. At the first name the table itself is checked.
-func (c *checker) hasLink(f *File, dir FileID, name string) error {
+func (c *checker) hasLink(f *File, dir FileID, name []byte) error {
 	c.names[f.id]++
-	t, err := c.links(f)
+	t, err := c.parentLinks(f)
 	if t == nil || err != nil {
 		return err
 	}
-	cur := t.cursor(smallWindow)
+	cur := &c.linksAt
+	cur.reset(t, smallWindow)
 	if c.names[f.id] == 1 {
 		c.listed[f.id] = uint32(t.count)
 		if t.count == 1 || c.once("parent-links", t.at, 0) {
-			if err := c.linkOrder(t, cur); err != nil {
+			if err := c.checkLinkOrder(t, cur); err != nil {
 				return err
 			}
 		}
@@ -484,20 +504,20 @@ func (c *checker) hasLink(f *File, dir FileID, name string) error {
 		if err != nil {
 			return c.blame("parent-links", err)
 		}
-		if decodeName(raw) == name {
+		if bytes.Equal(raw, name) {
 			return nil
 		}
 	}
 	return c.wrong("parent-links", t.at, "parent links of file %d lack this name in directory %d", f.id, dir)
 }
 
-// linkOrder checks a table of parent links by itself.
-func (c *checker) linkOrder(t *linkTable, cur *linkCursor) error {
+// checkLinkOrder checks a table of parent links by itself.
+func (c *checker) checkLinkOrder(t *linkTable, cur *linkCursor) error {
 	if err := c.isObject("parent-links", t.at, t.length, false); err != nil {
 		return err
 	}
-	order := nameOrder{c: c, t: t, next: t.namesAt()}
-	var last []uint16
+	order := &c.linkOrder
+	order.reset(c, t)
 	var lastID FileID
 	for i := range t.count {
 		v, err := cur.value(i)
@@ -514,23 +534,21 @@ func (c *checker) linkOrder(t *linkTable, cur *linkCursor) error {
 			return err
 		}
 		if i > 0 {
-			if k := compareUnits(last, folded); k > 0 || k == 0 && lastID >= id {
+			if k := compareUnits(order.last, folded); k > 0 || k == 0 && lastID >= id {
 				if err := c.wrong("parent-link-order", t.at, "link %d is not behind the one before it", i); err != nil {
 					return err
 				}
 			}
 		}
-		last, lastID = folded, id
+		order.keep()
+		lastID = id
 	}
 	return order.end()
 }
 
 // searchLink finds by halving where a link stands.
-func (c *checker) searchLink(cur *linkCursor, dir FileID, name string) (int, error) {
-	want := winfs.AppendUTF16(nil, name)
-	for i, u := range want {
-		want[i] = c.upcase[u]
-	}
+func (c *checker) searchLink(cur *linkCursor, dir FileID, name []byte) (int, error) {
+	want := c.fold(nil, name)
 	lo, hi := 0, cur.t.count
 	for lo < hi {
 		mid := (lo + hi) / 2

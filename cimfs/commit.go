@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/mullion/mullion/cimfs/internal/sha512x8"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -257,8 +256,8 @@ type committer struct {
 	p     *placer
 	ids   []FileID // new number of each node, nil if none changes
 	files int
-	buf   []byte
 
+	kids   []child // of the directories that are being written
 	values []byte
 	names  []string
 }
@@ -328,46 +327,38 @@ func (c *committer) tables() (RegionOffset, error) {
 		for _, a := range list {
 			values, names = a.s.append(values), append(names, a.name)
 		}
-		at, err := c.putTable(values, names)
+		table, err := appendLinkTable(nil, values, names)
+		if err != nil {
+			return err
+		}
+		at, err := c.p.put(table)
 		nd.rec.streams = uint64(at)
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	if err := c.directory(c.t.root); err != nil {
-		return 0, err
-	}
-	if err := c.finishRecords(); err != nil {
-		return 0, err
-	}
-	size := recordSize(c.w.opts.Version)
-	var dir, table []byte
-	count := 0
-	flush := func() error {
-		if count == 0 {
-			return nil
+	err = c.p.putAll(0, func(out *objectPipe) error {
+		if err := c.directory(c.t.root, out); err != nil {
+			return err
 		}
-		at, err := c.p.put(table)
-		dir = le.AppendUint64(dir, uint64(at))
-		dir = le.AppendUint16(dir, uint16(count))
-		dir = le.AppendUint16(dir, uint16(size))
-		dir = le.AppendUint32(dir, 0)
-		table, count = table[:0], 0
-		return err
-	}
-	err = c.live(func(_ FileID, nd *node) error {
-		table = nd.rec.append(table, c.w.opts.Version)
-		if count++; count == tableFiles {
-			return flush()
-		}
-		return nil
+		return c.live(func(id FileID, nd *node) error { return c.finishRecord(id, nd, out) })
 	})
-	if err == nil {
-		err = flush()
-	}
 	if err != nil {
 		return 0, err
+	}
+	places := make([]uint64, (c.files+tableFiles-1)/tableFiles)
+	size := recordSize(c.w.opts.Version)
+	room := min(c.files*size, pipeBytes+tableFiles*size)
+	if err := c.p.putAll(room, func(out *objectPipe) error { return c.fileTables(places, out) }); err != nil {
+		return 0, err
+	}
+	var dir []byte
+	for i, at := range places {
+		dir = le.AppendUint64(dir, at)
+		dir = le.AppendUint16(dir, uint16(min(tableFiles, c.files-i*tableFiles)))
+		dir = le.AppendUint16(dir, uint16(size))
+		dir = le.AppendUint32(dir, 0)
 	}
 	tables, err := c.p.put(dir)
 	if err != nil {
@@ -380,150 +371,81 @@ func (c *committer) tables() (RegionOffset, error) {
 	return c.p.put(b)
 }
 
-func (c *committer) putTable(values []byte, names []string) (RegionOffset, error) {
-	var err error
-	if c.buf, err = appendLinkTable(c.buf[:0], values, names); err != nil {
-		return 0, err
-	}
-	return c.p.put(c.buf)
-}
-
 type child struct {
 	name string
 	id   FileID
 }
 
-// directory writes the link tables below a directory and then its own.
-func (c *committer) directory(id FileID) error {
+// directory makes the link tables below a directory and then its own.
+func (c *committer) directory(id FileID, out *objectPipe) error {
 	nd := c.t.node(id)
-	var kids []child
+	first := len(c.kids)
 	for k := nd.kids; k != 0; k = c.t.entry(k).nextKid {
 		if e := c.t.entry(k); e.id != 0 {
-			kids = append(kids, child{c.t.names.get(e.name), e.id})
+			c.kids = append(c.kids, child{c.t.names.get(e.name), e.id})
 		}
 	}
-	slices.SortFunc(kids, func(a, b child) int { return winfs.CompareFold(a.name, b.name) })
-	for _, k := range kids {
-		if c.t.node(k.id).dir {
-			if err := c.directory(k.id); err != nil {
+	last := len(c.kids)
+	defer func() { c.kids = c.kids[:first] }()
+	slices.SortFunc(c.kids[first:], func(a, b child) int { return winfs.CompareFold(a.name, b.name) })
+	for i := first; i < last; i++ {
+		if id := c.kids[i].id; c.t.node(id).dir {
+			if err := c.directory(id, out); err != nil {
 				return err
 			}
 		}
 	}
 	nd.rec.data = stream{0, uint64(TableStream) << streamTypeShift}
-	if len(kids) == 0 {
+	if first == last {
 		return nil
 	}
-	values := make([]byte, 0, 4*len(kids))
-	names := make([]string, 0, len(kids))
-	for _, k := range kids {
+	values, names := c.values[:0], c.names[:0]
+	for _, k := range c.kids[first:last] {
 		values, names = le.AppendUint32(values, uint32(c.id(k.id))), append(names, k.name)
 	}
-	at, err := c.putTable(values, names)
-	nd.rec.data.offset = uint64(at)
-	nd.rec.data.packed |= uint64(len(c.buf))
+	n, err := c.linkTable(values, names, &nd.rec.data.offset, out)
+	nd.rec.data.packed |= uint64(n)
 	return err
 }
 
-// linkBatch is how many link tables of files are hashed together, linkAhead how many
-// such batches are on their way.
-const (
-	linkBatch = 64
-	linkAhead = 4
-)
-
-// linkTables are the link tables of some files, in the order of FileIDs.
-type linkTables struct {
-	n    int
-	list [linkBatch]linkTableOut
-	err  error // why there are no more
+// linkTable makes one table, whose place goes to at, and returns its length. values
+// and names become c's again.
+func (c *committer) linkTable(values []byte, names []string, at *uint64, out *objectPipe) (int, error) {
+	c.values, c.names = values, names
+	b := out.begin()
+	table, err := appendLinkTable(b, values, names)
+	if err != nil {
+		return 0, err
+	}
+	out.end(table, at)
+	return len(table) - len(b), nil
 }
 
-type linkTableOut struct {
-	node    *node
-	table   []byte
-	digest  digest
-	message sha512x8.Message
-}
-
-// finishRecords gives all records their parents and link tables. One goroutine makes
-// the tables and their digests, the other stores them.
-func (c *committer) finishRecords() error {
-	full, free := make(chan *linkTables, linkAhead), make(chan *linkTables, linkAhead)
-	for range linkAhead {
-		free <- new(linkTables)
-	}
-	go func() {
-		defer close(full)
-		b := <-free
-		var hasher sha512x8.Hasher
-		err := c.live(func(id FileID, nd *node) error {
-			if c.w.opts.Version < V3 {
-				nd.rec.parent, nd.rec.links = 0, 0
-				return nil
-			}
-			o := &b.list[b.n]
-			o.node = nd
-			if err := c.finishRecord(id, nd, o); err != nil {
-				return err
-			}
-			if b.n++; b.n == linkBatch {
-				b.hash(&hasher)
-				full <- b
-				b = <-free
-			}
-			return nil
-		})
-		b.hash(&hasher)
-		b.err = err
-		full <- b
-	}()
-	var failed error
-	for b := range full { // to the end, whatever happens
-		for i := range b.list[:b.n] {
-			o := &b.list[i]
-			if failed != nil {
-				break
-			}
-			var at RegionOffset
-			if at, failed = c.p.putDigest(o.table, o.digest); failed == nil {
-				o.node.rec.links = uint64(at)
-			}
+// fileTables makes the tables of all records, whose places go to places.
+func (c *committer) fileTables(places []uint64, out *objectPipe) error {
+	var table []byte
+	n := 0
+	return c.live(func(_ FileID, nd *node) error {
+		if n%tableFiles == 0 {
+			table = out.begin()
 		}
-		if failed == nil {
-			failed = b.err
+		table = nd.rec.append(table, c.w.opts.Version)
+		if n++; n%tableFiles == 0 || n == c.files {
+			out.end(table, &places[(n-1)/tableFiles])
 		}
-		b.n = 0
-		free <- b
-	}
-	return failed
-}
-
-// hash computes the digests of the tables.
-func (b *linkTables) hash(h *sha512x8.Hasher) {
-	var buf [linkBatch]*sha512x8.Message
-	long := buf[:0]
-	for i := range b.list[:b.n] {
-		if o := &b.list[i]; len(o.table) > digestSize {
-			o.message.Pieces = append(o.message.Pieces[:0], o.table)
-			long = append(long, &o.message)
-		}
-	}
-	h.Sum(long)
-	for i := range b.list[:b.n] {
-		if o := &b.list[i]; len(o.table) > digestSize {
-			copy(o.digest[:], o.message.Sum[:])
-		} else {
-			o.digest = digestOf(o.table)
-		}
-	}
+		return nil
+	})
 }
 
 // finishRecord gives a record its parent and makes the list of its names, which
 // version 3 has: by upper-cased name, then by FileID of the directory. That order is
 // inferred, as is which of several directories counts as the parent: the one of the
 // first name.
-func (c *committer) finishRecord(id FileID, nd *node, out *linkTableOut) error {
+func (c *committer) finishRecord(id FileID, nd *node, out *objectPipe) error {
+	if c.w.opts.Version < V3 {
+		nd.rec.parent, nd.rec.links = 0, 0
+		return nil
+	}
 	type link struct {
 		dir  FileID
 		name string
@@ -559,8 +481,6 @@ func (c *committer) finishRecord(id FileID, nd *node, out *linkTableOut) error {
 	for _, l := range links {
 		values, names = le.AppendUint32(values, uint32(l.dir)), append(names, l.name)
 	}
-	c.values, c.names = values, names
-	var err error
-	out.table, err = appendLinkTable(out.table[:0], values, names)
+	_, err := c.linkTable(values, names, &nd.rec.links, out)
 	return err
 }

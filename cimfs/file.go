@@ -47,11 +47,11 @@ func (im *Image) readRecord(id FileID, rec *record, cache *blockCache) error {
 	}
 	size := recordSize(im.version)
 	at := t.offset + RegionOffset(slot*size)
-	var buf [0x68]byte
-	b := buf[:size]
+	var b []byte
 	if cache != nil {
 		b, err = cache.read(at, size)
 	} else {
+		b = make([]byte, size)
 		err = im.read(at, b)
 	}
 	if err != nil {

@@ -22,6 +22,7 @@ type linkTable struct {
 	length    int64
 	count     int
 	valueSize int
+	head      [linkHeaderSize]byte
 }
 
 const (
@@ -32,26 +33,33 @@ const (
 
 // linkTable opens the table at o. A length >= 0 is what the table must say.
 func (im *Image) linkTable(o RegionOffset, length int64, valueSize int) (*linkTable, error) {
-	var b [linkHeaderSize]byte
-	if err := im.read(o, b[:]); err != nil {
-		return nil, err
-	}
-	r, _ := im.region(o.Region())
-	t := &linkTable{im, r, o, int64(le.Uint32(b[:])), int(le.Uint32(b[4:])), valueSize}
-	switch {
-	case o%8 != 0:
-		return nil, im.where(o, corrupt("link table is not 8-aligned"))
-	case t.length < linkHeaderSize:
-		return nil, im.where(o, corrupt("link table of %d bytes", t.length))
-	case length >= 0 && t.length != length:
-		return nil, im.where(o, corrupt("link table says %d bytes, its stream %d", t.length, length))
-	case int64(t.count) > (t.length-linkHeaderSize)/int64(valueSize+4):
-		return nil, im.where(o, corrupt("%d entries do not fit a link table of %d bytes", t.count, t.length))
-	}
-	if _, err := im.span(o, t.length); err != nil {
+	t := new(linkTable)
+	if err := t.open(im, o, length, valueSize); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// open is Image.linkTable for a t that is used again.
+func (t *linkTable) open(im *Image, o RegionOffset, length int64, valueSize int) error {
+	if err := im.read(o, t.head[:]); err != nil {
+		return err
+	}
+	t.im, t.at, t.valueSize = im, o, valueSize
+	t.r, _ = im.region(o.Region())
+	t.length, t.count = int64(le.Uint32(t.head[:])), int(le.Uint32(t.head[4:]))
+	switch {
+	case o%8 != 0:
+		return im.where(o, corrupt("link table is not 8-aligned"))
+	case t.length < linkHeaderSize:
+		return im.where(o, corrupt("link table of %d bytes", t.length))
+	case length >= 0 && t.length != length:
+		return im.where(o, corrupt("link table says %d bytes, its stream %d", t.length, length))
+	case int64(t.count) > (t.length-linkHeaderSize)/int64(valueSize+4):
+		return im.where(o, corrupt("%d entries do not fit a link table of %d bytes", t.count, t.length))
+	}
+	_, err := im.span(o, t.length)
+	return err
 }
 
 func (t *linkTable) valueAt(i int) int64 { return linkHeaderSize + int64(i)*int64(t.valueSize) }
@@ -108,13 +116,17 @@ type linkCursor struct {
 }
 
 func (t *linkTable) cursor(window int) *linkCursor {
-	c := &linkCursor{t: t}
-	c.values.t, c.offsets.t, c.text.t = t, t, t
-	c.values.size, c.offsets.size, c.text.size = window, window, window
-	if t.length <= int64(window) {
-		c.one = true
-	}
+	c := new(linkCursor)
+	c.reset(t, window)
 	return c
+}
+
+// reset turns the cursor to another table; it keeps its memory.
+func (c *linkCursor) reset(t *linkTable, window int) {
+	c.t, c.one = t, t.length <= int64(window)
+	for _, w := range [...]*linkWindow{&c.values, &c.offsets, &c.text} {
+		*w = linkWindow{t: t, size: window, b: w.b[:0]}
+	}
 }
 
 func (c *linkCursor) window(w *linkWindow) *linkWindow {

@@ -150,7 +150,8 @@ func (p *placer) keepMetadataFirst() {
 // fail keeps the first error; all later work is only drained.
 func (p *placer) fail(err error) {
 	if err != nil {
-		p.err.CompareAndSwap(nil, &err)
+		first := err // a pointer to err itself would cost memory in every call
+		p.err.CompareAndSwap(nil, &first)
 	}
 }
 

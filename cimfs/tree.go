@@ -13,8 +13,7 @@ type tree struct {
 	nodes   blocks[node]    // FileID 1 is nodes.at(0)
 	entries blocks[dirLink] // number 1 is entries.at(0); 0 is none
 	names   nameArena
-	index   []uint32 // hash table of entry numbers
-	used    int      // slots of index that are not 0
+	index   hashIndex // of entry numbers
 	seed    maphash.Seed
 	scratch []byte
 	root    FileID
@@ -46,11 +45,7 @@ type dirLink struct {
 	old      bool   // came from the parent image
 }
 
-const slotDeleted = ^uint32(0)
-
-func newTree() *tree {
-	return &tree{seed: maphash.MakeSeed(), index: make([]uint32, 1024)}
-}
+func newTree() *tree { return &tree{seed: maphash.MakeSeed()} }
 
 func (t *tree) node(id FileID) *node { return t.nodes.at(int(id) - 1) }
 func (t *tree) newNode(dir bool) (FileID, *node) {
@@ -60,7 +55,7 @@ func (t *tree) newNode(dir bool) (FileID, *node) {
 func (t *tree) entry(n uint32) *dirLink { return t.entries.at(int(n) - 1) }
 
 // hash of a name in a directory, without regard to case.
-func (t *tree) hash(dir FileID, name string) uint64 {
+func (t *tree) hash(dir FileID, name string) uint32 {
 	b := le.AppendUint32(t.scratch[:0], uint32(dir))
 	for i := 0; i < len(name); i++ {
 		c := name[i]
@@ -74,66 +69,28 @@ func (t *tree) hash(dir FileID, name string) uint64 {
 		b = append(b, c)
 	}
 	t.scratch = b
-	return maphash.Bytes(t.seed, b)
+	return uint32(maphash.Bytes(t.seed, b))
 }
 
 // find returns the entry number of a name in a directory, 0 if there is none.
 func (t *tree) find(dir FileID, name string) uint32 {
-	mask := uint64(len(t.index) - 1)
-	for i := t.hash(dir, name) & mask; ; i = (i + 1) & mask {
-		switch n := t.index[i]; n {
-		case 0:
-			return 0
-		case slotDeleted:
-		default:
-			if e := t.entry(n); e.dir == dir && t.names.equalFold(e.name, name) {
-				return n
-			}
+	h := t.hash(dir, name)
+	for n, next := t.index.next(h, int(h)); n != 0; n, next = t.index.next(h, next) {
+		if e := t.entry(n); e.dir == dir && t.names.equalFold(e.name, name) {
+			return n
 		}
 	}
+	return 0
 }
 
 // insert adds a name, which must not exist in the directory.
 func (t *tree) insert(dir FileID, name string, id FileID) *dirLink {
-	if (t.used+1)*4 > len(t.index)*3 {
-		t.rehash()
-	}
 	parent, child := t.node(dir), t.node(id)
 	e := t.entries.push(dirLink{dir: dir, id: id, name: t.names.add(name), nextName: child.names, nextKid: parent.kids})
 	n := uint32(t.entries.len())
 	child.names, parent.kids = n, n
-	t.place(n, t.hash(dir, name))
+	t.index.add(t.hash(dir, name), n)
 	return e
-}
-
-func (t *tree) place(n uint32, hash uint64) {
-	mask := uint64(len(t.index) - 1)
-	i := hash & mask
-	for t.index[i] != 0 {
-		i = (i + 1) & mask
-	}
-	t.index[i] = n
-	t.used++
-}
-
-// rehash makes room and drops removed entries.
-func (t *tree) rehash() {
-	live := 0
-	for i := range t.entries.len() {
-		if t.entries.at(i).id != 0 {
-			live++
-		}
-	}
-	size := 1024
-	for size < live*2+2 {
-		size *= 2
-	}
-	t.index, t.used = make([]uint32, size), 0
-	for i := range t.entries.len() {
-		if e := t.entries.at(i); e.id != 0 {
-			t.place(uint32(i+1), t.hash(e.dir, t.names.get(e.name)))
-		}
-	}
 }
 
 // remove deletes one entry; the file dies with its last name, a directory with all
@@ -148,7 +105,7 @@ func (t *tree) remove(n uint32) {
 			continue
 		}
 		id := e.id
-		t.unhash(n)
+		t.index.remove(t.hash(e.dir, t.names.get(e.name)), n)
 		e.id = 0
 		nd := t.node(id)
 		// Cut the entry out of the list of the names of its file.
@@ -176,17 +133,6 @@ func (t *tree) revive(nd *node) {
 	if !nd.live {
 		nd.live = true
 		t.dead--
-	}
-}
-
-func (t *tree) unhash(n uint32) {
-	e := t.entry(n)
-	mask := uint64(len(t.index) - 1)
-	for i := t.hash(e.dir, t.names.get(e.name)) & mask; t.index[i] != 0; i = (i + 1) & mask {
-		if t.index[i] == n {
-			t.index[i] = slotDeleted
-			return
-		}
 	}
 }
 
@@ -245,36 +191,39 @@ func (t *tree) parent(path string) (FileID, string, error) {
 	return dir, name, nil
 }
 
-// nameArena keeps names one behind the other, each with its length before it.
+// nameArena keeps names one behind the other, each with its length before it. What is
+// returned of them lies where they are.
 type nameArena struct {
-	b [][]byte
+	b []*strings.Builder
 }
 
 const arenaBlock = 64 << 10
 
 func (a *nameArena) add(name string) uint32 {
 	need := 2 + len(name)
-	if len(a.b) == 0 || len(a.b[len(a.b)-1])+need > arenaBlock {
-		a.b = append(a.b, make([]byte, 0, arenaBlock))
+	if len(a.b) == 0 || a.b[len(a.b)-1].Len()+need > arenaBlock {
+		b := new(strings.Builder)
+		b.Grow(arenaBlock)
+		a.b = append(a.b, b)
 	}
 	block := len(a.b) - 1
-	at := uint32(block*arenaBlock + len(a.b[block]))
-	a.b[block] = append(le.AppendUint16(a.b[block], uint16(len(name))), name...)
+	b := a.b[block]
+	at := uint32(block*arenaBlock + b.Len())
+	b.WriteByte(byte(len(name)))
+	b.WriteByte(byte(len(name) >> 8))
+	b.WriteString(name)
 	return at
 }
 
-// bytes returns a name in its place.
-func (a *nameArena) bytes(at uint32) []byte {
-	b := a.b[at/arenaBlock][at%arenaBlock:]
-	return b[2 : 2+int(le.Uint16(b))]
+func (a *nameArena) get(at uint32) string {
+	b := a.b[at/arenaBlock].String()[at%arenaBlock:]
+	return b[2 : 2+int(b[0])+int(b[1])<<8]
 }
-
-func (a *nameArena) get(at uint32) string { return string(a.bytes(at)) }
 
 // equalFold compares without regard to case.
 func (a *nameArena) equalFold(at uint32, name string) bool {
-	b := a.bytes(at)
-	return string(b) == name || winfs.EqualFold(string(b), name)
+	have := a.get(at)
+	return have == name || winfs.EqualFold(have, name)
 }
 
 func (a *nameArena) full() bool { return len(a.b) >= (1<<32)/arenaBlock }

@@ -206,7 +206,7 @@ func checkPath(path string) error {
 	if !winfs.ValidWTF8(path) {
 		return because(ErrName, "%q is not valid UTF-8", path)
 	}
-	if winfs.UTF16Len(path) > maxPath {
+	if len(path) > maxPath && winfs.UTF16Len(path) > maxPath {
 		return because(ErrName, "path of more than %d units", maxPath)
 	}
 	for part, rest, more := "", path, true; more; {
@@ -392,7 +392,7 @@ func (w *Writer) addDir(path string, m *Meta) error {
 // under another spelling; a directory of one takes in what comes under any spelling
 // and keeps its own.
 func (w *Writer) checkCase(e *dirLink, name string) error {
-	if have := w.tree.names.bytes(e.name); string(have) != name && !e.old {
+	if have := w.tree.names.get(e.name); have != name && !e.old {
 		return because(ErrCaseConflict, "%q and %q", have, name)
 	}
 	return nil
@@ -680,7 +680,7 @@ type Status struct {
 
 // Stat tells what is at path, in a fork also what the parent has there.
 func (w *Writer) Stat(path string) Status {
-	if w.closed || checkPath(path) != nil {
+	if w.closed || path != w.tree.lastDir && checkPath(path) != nil {
 		return Status{}
 	}
 	if path == "" {

@@ -80,7 +80,7 @@ func openDirectory(path string) (directory, error) {
 func (d *hostDirectory) host() *hostDirectory { return d }
 
 func (d *hostDirectory) create(name string) (file, error) {
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|createFlag, 0o666)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ package wclayer
 
 import "os"
 
+const createFlag = 0
+
 // The extended attributes of the BSDs have other calls and limits; the index
 // serves as well.
 

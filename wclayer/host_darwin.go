@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const createFlag = 0
+
 func setRecord(f *os.File, b []byte) error {
 	err := unix.Fsetxattr(int(f.Fd()), recordName, b, 0)
 	if errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EPERM) {

@@ -11,6 +11,11 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
+// createFlag is what a file is created with besides: to a new file it means nothing,
+// but without it package os asks the kernel in four calls for each whether the file is
+// one that can be waited for.
+const createFlag = syscall.O_NONBLOCK
+
 func setRecord(f *os.File, b []byte) error {
 	err := unix.Fsetxattr(int(f.Fd()), recordName, b, 0)
 	if errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EPERM) {

@@ -15,6 +15,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
+const createFlag = 0
+
 // longPath returns the form that has no limit of 260 units: only the root of a
 // layer and the folder that holds it are ever opened by a path, everything below
 // by a handle and one name, so that no other place has to care.

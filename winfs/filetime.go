@@ -110,18 +110,29 @@ func (f Filetime) PAX() string {
 func ParsePAXTime(s string) (Filetime, error) {
 	whole, frac, _ := strings.Cut(s, ".")
 	digits, neg := strings.CutPrefix(whole, "-")
-	if digits == "" || len(s) > 64 || !allDigits(digits) || !allDigits(frac) {
+	if digits == "" || len(s) > 64 {
 		return 0, ErrTimeSyntax
 	}
-	sec, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil {
-		return 0, ErrTimeRange
+	var sec, ticks int64
+	for i := range len(digits) {
+		c := digits[i]
+		if c < '0' || c > '9' {
+			return 0, ErrTimeSyntax
+		}
+		if sec < 1<<58 { // more digits are out of range in any case
+			sec = sec*10 + int64(c-'0')
+		}
 	}
-	var ticks int64
-	for i := range 7 {
-		ticks *= 10
+	for i := range max(7, len(frac)) {
+		var c byte = '0'
 		if i < len(frac) {
-			ticks += int64(frac[i] - '0')
+			c = frac[i]
+		}
+		if c < '0' || c > '9' {
+			return 0, ErrTimeSyntax
+		}
+		if i < 7 {
+			ticks = ticks*10 + int64(c-'0')
 		}
 	}
 	if neg {
@@ -131,13 +142,4 @@ func ParsePAXTime(s string) (Filetime, error) {
 		}
 	}
 	return filetimeFromUnix(sec, ticks*100)
-}
-
-func allDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
 }

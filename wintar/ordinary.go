@@ -71,7 +71,7 @@ func (h *header) ordinary(b []byte) (int, verdict) {
 		if len(b) < n+blockSize {
 			return n + blockSize, needMore
 		}
-		if !h.readRecords(string(b[blockSize:][:x.size])) {
+		if !h.readRecords(b[blockSize:][:x.size]) {
 			return 0, notOrdinary
 		}
 	}
@@ -175,9 +175,10 @@ func checksum(b []byte) int64 {
 }
 
 // readRecords splits the records of a header. It returns false where one is not
-// ordinary.
-func (h *header) readRecords(s string) bool {
-	for s != "" {
+// ordinary. Most records say what they said in the header before, whose strings then
+// serve again.
+func (h *header) readRecords(s []byte) bool {
+	for len(s) > 0 {
 		n, digits := 0, 0
 		for digits < len(s) && digits < 6 && s[digits] >= '0' && s[digits] <= '9' {
 			n = n*10 + int(s[digits]-'0')
@@ -187,11 +188,24 @@ func (h *header) readRecords(s string) bool {
 		if digits == 0 || digits == len(s) || s[digits] != ' ' || n > len(s) || n < digits+4 || n < 5 || s[n-1] != '\n' {
 			return false
 		}
-		key, value, ok := strings.Cut(s[digits+1:n-1], "=")
-		if !ok || key == "" || len(h.records) == recordsMost || h.records.has(key) {
+		key, value, ok := bytes.Cut(s[digits+1:n-1], []byte("="))
+		if !ok || len(key) == 0 || len(h.records) == recordsMost {
 			return false
 		}
-		h.records = append(h.records, record{key, value})
+		var r record
+		if i := len(h.records); i < cap(h.records) {
+			r = h.records[:i+1][i]
+		}
+		if r.key != string(key) {
+			r.key = string(key)
+		}
+		if r.value != string(value) {
+			r.value = string(value)
+		}
+		if h.records.has(r.key) {
+			return false
+		}
+		h.records = append(h.records, r)
 		s = s[n:]
 	}
 	return true
