@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mullion/mullion/layer"
 	"golang.org/x/term"
@@ -32,10 +35,33 @@ type console struct {
 	bytesRead atomic.Int64 // of blobs and tars, as they are stored
 }
 
-// printf prints a result.
+// printf prints a result for people. Texts come from images, and do not command the
+// terminal.
 func (c *console) printf(format string, a ...any) error {
+	for i, x := range a {
+		if s, ok := x.(string); ok {
+			a[i] = visible(s)
+		}
+	}
 	_, err := fmt.Fprintf(c.out, format, a...)
 	return err
+}
+
+// visible makes control characters \uXXXX, all but the ends of lines and tabs.
+func visible(s string) string {
+	commands := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	if strings.IndexFunc(s, commands) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range splitRunes(s) {
+		if r, _ := utf8.DecodeRuneInString(c); commands(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteString(c)
+		}
+	}
+	return b.String()
 }
 
 // notef prints a note for people, on standard error, with --verbose.

@@ -135,7 +135,7 @@ func (in *inspection) print(c *console, img *image.Image) error {
 	w := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", name, value)
+			fmt.Fprintf(w, "%s\t%s\n", name, visible(value))
 		}
 	}
 	config := img.Config().Config
