@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -100,6 +102,7 @@ type results struct {
 	c        *console
 	w        io.Writer
 	terminal bool
+	closed   atomic.Bool // nobody reads any more, and nobody needs to be told
 }
 
 func (r *results) Write(p []byte) (int, error) {
@@ -109,5 +112,9 @@ func (r *results) Write(p []byte) (int, error) {
 	if r.terminal {
 		r.c.endProgress()
 	}
-	return r.w.Write(p)
+	n, err := r.w.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		r.closed.Store(true)
+	}
+	return n, err
 }
