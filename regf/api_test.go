@@ -187,6 +187,13 @@ func TestOffregResults(t *testing.T) {
 	}
 	_, err = OpenBytes(b[:len(b)-4096], nil)
 	is(t, "truncated", err, ErrorBadDB, ErrTruncated)
+	h, err = OpenBytes(b[:len(b)-4096], &Options{Mode: Report})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := h.Findings(); len(f) == 0 || f[0].Rule != "truncated" || f[0].Offset != -1 {
+		t.Errorf("truncated, reported: %v", f)
+	}
 }
 
 func TestTypedGetters(t *testing.T) {

@@ -144,7 +144,11 @@ func (f *fault) Error() string        { return "corrupt hive: " + f.rule + ": " 
 func (f *fault) Is(target error) bool { return target == ErrCorrupt || target == ErrorBadDB }
 
 func faultf(rule string, off uint32, format string, args ...any) *fault {
-	return &fault{rule: rule, off: int64(off), msg: fmt.Sprintf(format, args...)}
+	f := &fault{rule: rule, off: int64(off), msg: fmt.Sprintf(format, args...)}
+	if off == nilCell {
+		f.off = -1 // the base block, or the hive as a whole
+	}
+	return f
 }
 
 // opError wraps err with its place, keeping an Error that has one already.

@@ -16,7 +16,7 @@ import (
 // warnf says on standard error what the caller should know, unless --quiet.
 func (c *console) warnf(format string, a ...any) {
 	if !c.quiet {
-		fmt.Fprintf(c.err, "warning: "+format+"\n", a...)
+		fmt.Fprintln(c.err, visible(fmt.Sprintf("warning: "+format, a...)))
 	}
 }
 

@@ -3,11 +3,16 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mullion/mullion/layer"
 	"golang.org/x/term"
@@ -32,10 +37,33 @@ type console struct {
 	bytesRead atomic.Int64 // of blobs and tars, as they are stored
 }
 
-// printf prints a result.
+// printf prints a result for people. Texts come from images, and do not command the
+// terminal.
 func (c *console) printf(format string, a ...any) error {
+	for i, x := range a {
+		if s, ok := x.(string); ok {
+			a[i] = visible(s)
+		}
+	}
 	_, err := fmt.Fprintf(c.out, format, a...)
 	return err
+}
+
+// visible makes control characters \uXXXX, all but the ends of lines and tabs.
+func visible(s string) string {
+	commands := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	if strings.IndexFunc(s, commands) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range splitRunes(s) {
+		if r, _ := utf8.DecodeRuneInString(c); commands(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteString(c)
+		}
+	}
+	return b.String()
 }
 
 // notef prints a note for people, on standard error, with --verbose.
@@ -74,6 +102,7 @@ type results struct {
 	c        *console
 	w        io.Writer
 	terminal bool
+	closed   atomic.Bool // nobody reads any more, and nobody needs to be told
 }
 
 func (r *results) Write(p []byte) (int, error) {
@@ -83,5 +112,9 @@ func (r *results) Write(p []byte) (int, error) {
 	if r.terminal {
 		r.c.endProgress()
 	}
-	return r.w.Write(p)
+	n, err := r.w.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		r.closed.Store(true)
+	}
+	return n, err
 }

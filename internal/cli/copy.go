@@ -18,6 +18,9 @@ func newCopyCommand(c *console) *cobra.Command {
 docker archive keeps the configuration and plain layers alone. Everything is verified
 on the way. Of an index one Windows image is copied, or all of it with --all.
 
+Registries get the credentials that "docker login" has stored. Those at localhost, at
+private addresses and in .local may speak HTTP, all others only with --plain-http.
+
 Foreign layers, which may not be distributed, are not pushed to registries without
 --foreign; they stay at their URLs.
 

@@ -99,13 +99,13 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error)
 			op += ":"
 		}
 	}
-	fmt.Fprintf(c.err, "mullion: %s %s\n", op, text)
+	fmt.Fprintf(c.err, "mullion: %s %s\n", op, visible(text))
 	if h := hintFor(err); h != "" {
-		fmt.Fprintf(c.err, "hint: %s\n", h)
+		fmt.Fprintf(c.err, "hint: %s\n", visible(h))
 	}
 }
 
 // printWarning prints something that went wrong and does not end the command.
 func (c *console) printWarning(err error) {
-	fmt.Fprintf(c.err, "mullion: warning: %v\n", err)
+	fmt.Fprintf(c.err, "mullion: warning: %s\n", visible(err.Error()))
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -46,6 +47,9 @@ says where that was. A clean hive is copied.`,
 				return usagef("-o OUT is missing")
 			}
 			image, rep, err := f.recover(c, args[0])
+			if errors.Is(err, regf.ErrNoUsableLog) && len(f.logs) == 0 {
+				return hintf(err, "--log F names a log, repeated: the files X.LOG1 and X.LOG2, or X.LOG, beside the hive X")
+			}
 			if err != nil {
 				return err
 			}

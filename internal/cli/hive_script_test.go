@@ -56,6 +56,9 @@ func TestDirtyHiveIsRefused(t *testing.T) {
 		fresh()
 		args = append([]string{"hive"}, args...)
 		status, out, errs := run1(args...)
+		if args[0] == "recover" && !strings.Contains(errs, "hint: --log F names a log") {
+			t.Errorf("%v: %s", args, errs)
+		}
 		if status != 1 || out != "" || !strings.Contains(errs, "hint: ") || !strings.Contains(errs, "dirty") {
 			t.Errorf("%v: status %d, %q", args, status, errs)
 		}

@@ -66,7 +66,7 @@ func parseData(t regf.Type, s string) ([]byte, error) {
 	number := func(bits int) (uint64, error) {
 		n, err := strconv.ParseUint(s, 0, bits)
 		if err != nil {
-			return 0, usagef("-d %s: not a number of %d bits", s, bits)
+			return 0, usagef("-d %q: not a number of %d bits", s, bits)
 		}
 		return n, nil
 	}

@@ -50,7 +50,7 @@ func newInspectCommand(c *console) *cobra.Command {
 		Use:   "inspect IMAGE",
 		Short: "Print platform, configuration and layers of an image",
 		Long: `Print platform, configuration, the Windows build and the environment that the registry
-hives give, and one row a layer: digest, diff ID, sizes, files, directories,
+hives give, and one row a layer: digest, diff ID, sizes in bytes, files, directories,
 whiteouts, hard links and hives. Where the configuration claims another build than the
 hives have, there is a warning. All layers are read to their end, which verifies them.
 
@@ -135,7 +135,7 @@ func (in *inspection) print(c *console, img *image.Image) error {
 	w := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", name, value)
+			fmt.Fprintf(w, "%s\t%s\n", name, visible(value))
 		}
 	}
 	config := img.Config().Config

@@ -148,11 +148,52 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// A reader that has had enough: no word, no hang, and no temporary file.
+func TestClosedPipe(t *testing.T) {
+	dir := t.TempDir()
+	hello := "oci-archive:" + filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar")
+	hive, nothing, temp := filepath.Join(dir, "hive"), filepath.Join(dir, "nothing.cim"), filepath.Join(dir, "temp")
+	if err := os.Mkdir(temp, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"cat", hello, `Hives\SYSTEM_BASE`, "-o", hive}, {"cim", "create", temp, nothing}} {
+		if out, err := exec.Command("mullion", args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
+		}
+	}
+	for _, args := range [][]string{
+		{"ls", "-R", hello}, {"inspect", hello}, {"osversion", hello}, {"env", "--json", hello}, {"sbom", hello},
+		{"cat", hello, "Files/License.txt"}, {"cat", hello, `Hives\SYSTEM_BASE`},
+		{"diff", "--registry-only", "--layer", "0", hello, "cim:" + nothing},
+		{"hive", "dump", hive}, {"hive", "query", hive}, {"hive", "export", hive}, {"version"},
+	} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		var stderr bytes.Buffer
+		cmd := exec.Command("mullion", args...)
+		cmd.Stdout, cmd.Stderr, cmd.Env = w, &stderr, append(os.Environ(), "TMPDIR="+temp)
+		err = cmd.Run()
+		w.Close()
+		if status := cmd.ProcessState.ExitCode(); status != 1 {
+			t.Errorf("%v: %v", args, err)
+		}
+		if stderr.Len() > 0 {
+			t.Errorf("%v: %s", args, &stderr)
+		}
+		if left, _ := os.ReadDir(temp); len(left) > 0 {
+			t.Errorf("%v left %v", args, left)
+		}
+	}
+}
+
 // The first result on a terminal ends progress for good.
 func TestProgressEnds(t *testing.T) {
 	for _, terminal := range []bool{true, false} {
 		c := &console{err: io.Discard}
-		c.out = &results{t.Context(), c, io.Discard, terminal}
+		c.out = &results{ctx: t.Context(), c: c, w: io.Discard, terminal: terminal}
 		if err := c.printf("result\n"); err != nil {
 			t.Fatal(err)
 		}

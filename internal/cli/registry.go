@@ -158,6 +158,9 @@ A layer that is not a base has only changes; --parent names the layers below it.
 			}
 			defer func() { err = errors.Join(err, r.Close()) }()
 			h, err := r.Open(hives.Software)
+			if _, isLayer := parseLayerRef(args[0]); errors.Is(err, hives.ErrNoBase) && !isLayer {
+				return hintf(err, "mullion inspect shows the build that the configuration claims")
+			}
 			if err != nil {
 				return registryHint(err)
 			}

@@ -41,18 +41,25 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	// The first signal stops cleanly; a second one finds the default action again.
 	context.AfterFunc(ctx, stop)
+	// A reader that has had enough, as head, ends the command by an error of writing and
+	// not by a signal: temporary files are removed.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return run(ctx, args, stdin, stdout, stderr)
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &console{in: stdin, err: stderr}
-	c.out = &results{ctx, c, stdout, isTerminal(stdout)}
+	out := &results{ctx: ctx, c: c, w: stdout, terminal: isTerminal(stdout)}
+	c.out = out
 	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	c.stopProgress()
 	if err == nil {
 		return 0
+	}
+	if out.closed.Load() {
+		return 1
 	}
 	var usage *usageError
 	if !c.running || errors.As(err, &usage) {
