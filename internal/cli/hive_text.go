@@ -57,7 +57,7 @@ func valueText(t regf.Type, data []byte) string {
 	case t == regf.RegQword && len(data) == 8:
 		return fmt.Sprintf("0x%x", binary.LittleEndian.Uint64(data))
 	}
-	return hex.EncodeToString(data)
+	return strings.ToUpper(hex.EncodeToString(data))
 }
 
 // parseData reads the data of a value as `reg add` takes it.
