@@ -209,7 +209,11 @@ func TestFlatBigData(t *testing.T) {
 		data := append([]byte(first), bytes.Repeat([]byte{0xAB}, 3*segmentSize)...)
 		copy(data[2:], []byte{1, 0, 0x20, 0, 0, 0}) // as a list of segments: the root's cell
 		h := New(nil)
-		if err := h.Root().SetValue("big", RegBinary, data); err != nil {
+		k, err := h.CreatePath(`some\key`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.SetValue("big", RegBinary, data); err != nil {
 			t.Fatal(err)
 		}
 		b, err := h.Compact(&SaveOptions{Minor: 3})
@@ -220,7 +224,11 @@ func TestFlatBigData(t *testing.T) {
 		put32(b[hdrChecksum:], HeaderChecksum(b))
 		read := func(h *Hive) ([]byte, error) {
 			t.Helper()
-			v, err := h.Root().Value("big")
+			k, err := h.Key(`some\key`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := k.Value("big")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,8 +238,13 @@ func TestFlatBigData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := read(s); !errors.Is(err, ErrCorrupt) || len(got) != 0 {
+		got, err := read(s)
+		if !errors.Is(err, ErrCorrupt) || len(got) != 0 {
 			t.Errorf("%s: strict: %d bytes, %v", first, len(got), err)
+		}
+		var e *Error
+		if !errors.As(err, &e) || e.Path != `some\key` || e.Op != "read value big" || e.Rule != "db-flat" {
+			t.Errorf("%s: the error does not say where: %#v", first, e)
 		}
 		r, err := OpenBytes(b, &Options{Mode: Report})
 		if err != nil {
@@ -241,7 +254,7 @@ func TestFlatBigData(t *testing.T) {
 			t.Errorf("%s: report: %d bytes, %v", first, len(got), err)
 		}
 		for name, f := range map[string][]Finding{"findings": r.Findings(), "check": s.Check()} {
-			if len(f) != 1 || f[0].Rule != "db-flat" {
+			if len(f) != 1 || f[0].Rule != "db-flat" || f[0].Path != `some\key` {
 				t.Errorf("%s: %s: %v", first, name, f)
 			}
 		}
@@ -253,7 +266,10 @@ func TestFlatBigData(t *testing.T) {
 			t.Errorf("%s: repaired: %d bytes, %v", first, len(got), err)
 		}
 		// Deleting it leaves no cell behind.
-		if err := r.Root().DeleteValue("big"); err != nil {
+		if k, err = r.Key(`some\key`); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.DeleteValue("big"); err != nil {
 			t.Fatal(err)
 		}
 		requireClean(t, r)
