@@ -276,6 +276,54 @@ func TestFlatBigData(t *testing.T) {
 	}
 }
 
+// A fault that was noted before costs the same wherever its key is.
+func TestKnownFaultsAreCheap(t *testing.T) {
+	h := New(nil)
+	k := h.Root()
+	var values []Value
+	for depth := range 400 {
+		var err error
+		if k, _, err = k.Create("below"); err != nil {
+			t.Fatal(err)
+		}
+		if depth == 0 || depth == 399 {
+			if err := k.SetValue("v", RegBinary, make([]byte, 4)); err != nil {
+				t.Fatal(err)
+			}
+			v, err := k.Value("v")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _ := v.node()
+			put32(b[vkDataSize:], inlineBit|100)
+			values = append(values, v)
+		}
+	}
+	b, err := h.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenBytes(b, &Options{Mode: Report})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cost [2]float64
+	for i, v := range values {
+		v.h = r
+		cost[i] = testing.AllocsPerRun(10, func() {
+			if _, err := v.Data(); err == nil {
+				t.Fatal("no fault")
+			}
+		})
+	}
+	if cost[1] > cost[0] {
+		t.Errorf("%v allocations at the top, %v at the bottom", cost[0], cost[1])
+	}
+	if f := r.Findings(); len(f) != 2 || len(f[1].Path) != 400*len("below")+399 {
+		t.Errorf("%v", f)
+	}
+}
+
 // A base block that fails its checksum and declares too little hides nothing in the
 // tolerant modes; a whole one is believed, and so is the end of the chain of bins.
 func TestBrokenBaseBlockDeclaresLess(t *testing.T) {

@@ -421,11 +421,14 @@ func (v Value) fault(err error) error {
 	if err == nil {
 		return nil
 	}
-	if v.h.mode != Strict {
-		k := Key{h: v.h, off: v.key}
-		v.h.note(err, &k)
+	if v.h.mode == Strict {
+		return v.err(err)
 	}
-	return v.err(err)
+	// The finding tells the key. Millions of faults far below the root must not all look
+	// for their way up.
+	k := Key{h: v.h, off: v.key}
+	v.h.note(err, &k)
+	return v.h.opError("read value "+v.Name(), "", int64(v.off), err)
 }
 
 func (v Value) err(err error) error {
