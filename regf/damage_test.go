@@ -208,7 +208,11 @@ func TestFlatBigData(t *testing.T) {
 		data := append([]byte(first), bytes.Repeat([]byte{0xAB}, 3*segmentSize)...)
 		copy(data[2:], []byte{1, 0, 0x20, 0, 0, 0}) // as a list of segments: the root's cell
 		h := New(nil)
-		if err := h.Root().SetValue("big", RegBinary, data); err != nil {
+		k, err := h.CreatePath(`some\key`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.SetValue("big", RegBinary, data); err != nil {
 			t.Fatal(err)
 		}
 		b, err := h.Compact(&SaveOptions{Minor: 3})
@@ -219,7 +223,11 @@ func TestFlatBigData(t *testing.T) {
 		put32(b[hdrChecksum:], HeaderChecksum(b))
 		read := func(h *Hive) ([]byte, error) {
 			t.Helper()
-			v, err := h.Root().Value("big")
+			k, err := h.Key(`some\key`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := k.Value("big")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,8 +237,13 @@ func TestFlatBigData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := read(s); !errors.Is(err, ErrCorrupt) || len(got) != 0 {
+		got, err := read(s)
+		if !errors.Is(err, ErrCorrupt) || len(got) != 0 {
 			t.Errorf("%s: strict: %d bytes, %v", first, len(got), err)
+		}
+		var e *Error
+		if !errors.As(err, &e) || e.Path != `some\key` || e.Op != "read value big" || e.Rule != "db-flat" {
+			t.Errorf("%s: the error does not say where: %#v", first, e)
 		}
 		r, err := OpenBytes(b, &Options{Mode: Report})
 		if err != nil {
@@ -240,7 +253,7 @@ func TestFlatBigData(t *testing.T) {
 			t.Errorf("%s: report: %d bytes, %v", first, len(got), err)
 		}
 		for name, f := range map[string][]Finding{"findings": r.Findings(), "check": s.Check()} {
-			if len(f) != 1 || f[0].Rule != "db-flat" {
+			if len(f) != 1 || f[0].Rule != "db-flat" || f[0].Path != `some\key` {
 				t.Errorf("%s: %s: %v", first, name, f)
 			}
 		}
@@ -252,10 +265,61 @@ func TestFlatBigData(t *testing.T) {
 			t.Errorf("%s: repaired: %d bytes, %v", first, len(got), err)
 		}
 		// Deleting it leaves no cell behind.
-		if err := r.Root().DeleteValue("big"); err != nil {
+		if k, err = r.Key(`some\key`); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.DeleteValue("big"); err != nil {
 			t.Fatal(err)
 		}
 		requireClean(t, r)
+	}
+}
+
+// A fault that was noted before costs the same wherever its key is.
+func TestKnownFaultsAreCheap(t *testing.T) {
+	h := New(nil)
+	k := h.Root()
+	var values []Value
+	for depth := range 400 {
+		var err error
+		if k, _, err = k.Create("below"); err != nil {
+			t.Fatal(err)
+		}
+		if depth == 0 || depth == 399 {
+			if err := k.SetValue("v", RegBinary, make([]byte, 4)); err != nil {
+				t.Fatal(err)
+			}
+			v, err := k.Value("v")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _ := v.node()
+			put32(b[vkDataSize:], inlineBit|100)
+			values = append(values, v)
+		}
+	}
+	b, err := h.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenBytes(b, &Options{Mode: Report})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cost [2]float64
+	for i, v := range values {
+		v.h = r
+		cost[i] = testing.AllocsPerRun(10, func() {
+			if _, err := v.Data(); err == nil {
+				t.Fatal("no fault")
+			}
+		})
+	}
+	if cost[1] > cost[0] {
+		t.Errorf("%v allocations at the top, %v at the bottom", cost[0], cost[1])
+	}
+	if f := r.Findings(); len(f) != 2 || len(f[1].Path) != 400*len("below")+399 {
+		t.Errorf("%v", f)
 	}
 }
 

@@ -10,16 +10,25 @@ import (
 )
 
 // takeOver gives a file the permissions and the owner of another. What the process may
-// not give away stays its own, as with every editor.
+// not give away stays its own, as with every editor; what is right is not asked for,
+// because some file systems can change neither.
 func takeOver(f *os.File, old fs.FileInfo) error {
-	if st, ok := old.Sys().(*syscall.Stat_t); ok {
-		err := f.Chown(int(st.Uid), int(st.Gid))
+	mine, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	was, ok := old.Sys().(*syscall.Stat_t)
+	if is, ok2 := mine.Sys().(*syscall.Stat_t); ok && ok2 && (was.Uid != is.Uid || was.Gid != is.Gid) {
+		err := f.Chown(int(was.Uid), int(was.Gid))
 		if errors.Is(err, fs.ErrPermission) {
-			err = f.Chown(-1, int(st.Gid))
+			err = f.Chown(-1, int(was.Gid))
 		}
 		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
+	}
+	if mine.Mode().Perm() == old.Mode().Perm() {
+		return nil
 	}
 	return f.Chmod(old.Mode().Perm())
 }

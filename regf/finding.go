@@ -45,6 +45,14 @@ type findingKey struct {
 	off  int64
 }
 
+// isNew reports whether a finding would be noted, before its path is looked for.
+func (h *Hive) isNew(k findingKey) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, known := h.findingSet[k]
+	return !known && len(h.findings) < maxFindings
+}
+
 // report notes a finding once.
 func (h *Hive) report(f Finding) {
 	h.mu.Lock()
@@ -76,6 +84,9 @@ func (h *Hive) tolerate(f error, k *Key) error {
 func (h *Hive) note(f error, k *Key) {
 	ft, ok := f.(*fault)
 	if !ok {
+		return
+	}
+	if !h.isNew(findingKey{ft.rule, ft.off}) {
 		return
 	}
 	fi := Finding{Severity: SevereError, Rule: ft.rule, Offset: ft.off, Message: ft.msg}

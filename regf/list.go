@@ -1,7 +1,5 @@
 package regf
 
-// maxLeaves bounds what one key can make an iterator do.
-//
 // subIter walks the subkey list of one key in stored order. It holds no pointers
 // but slices of the hive, so that a stack of them costs one allocation.
 type subIter struct {

@@ -508,7 +508,7 @@ func (s *saver) values(k Key, nk uint32) error {
 		if err != nil {
 			return err
 		}
-		v := Value{h: h, off: off}
+		v := Value{h: h, off: off, key: k.off}
 		at, err := s.alloc(uint32(vkSize + len(name)))
 		if err != nil {
 			return err

@@ -28,6 +28,7 @@ const (
 type Value struct {
 	h   *Hive
 	off uint32
+	key uint32 // cell of the key by which it was reached, for errors
 }
 
 // Values yields the values in stored order. In strict mode the first fault ends it
@@ -57,7 +58,7 @@ func (k Key) values(yield func(Value, error) bool) {
 			}
 			continue
 		}
-		if !yield(Value{h: k.h, off: off}, nil) {
+		if !yield(Value{h: k.h, off: off, key: k.off}, nil) {
 			return
 		}
 	}
@@ -148,7 +149,7 @@ func (k Key) ValueAt(index int) (Value, error) {
 		k.note(err)
 		return Value{}, k.err("list values", err)
 	}
-	return Value{h: k.h, off: off}, nil
+	return Value{h: k.h, off: off, key: k.off}, nil
 }
 
 // Value finds a value by its name, without regard to case; "" is the default
@@ -161,7 +162,7 @@ func (k Key) Value(name string) (Value, error) {
 	if off == nilCell {
 		return Value{}, k.h.opError("open value "+name+" of", k.Path(), int64(k.off), ErrNotFound)
 	}
-	return Value{h: k.h, off: off}, nil
+	return Value{h: k.h, off: off, key: k.off}, nil
 }
 
 // findValue returns the index and cell of a value, or nilCell.
@@ -420,15 +421,19 @@ func (v Value) fault(err error) error {
 	if err == nil {
 		return nil
 	}
-	if v.h.mode != Strict {
-		v.h.note(err, nil)
+	if v.h.mode == Strict {
+		return v.err(err)
 	}
-	return v.err(err)
+	// The finding tells the key. Millions of faults far below the root must not all look
+	// for their way up.
+	k := Key{h: v.h, off: v.key}
+	v.h.note(err, &k)
+	return v.h.opError("read value "+v.Name(), "", int64(v.off), err)
 }
 
 func (v Value) err(err error) error {
 	if v.h == nil {
 		return &Error{Op: "read value", Offset: -1, Err: err}
 	}
-	return v.h.opError("read value "+v.Name(), "", int64(v.off), err)
+	return v.h.opError("read value "+v.Name(), Key{h: v.h, off: v.key}.Path(), int64(v.off), err)
 }

@@ -272,10 +272,12 @@ func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(
 	if out.path != "" {
 		return storeHive(h, out.path, out.force)
 	}
-	// A symbolic link stays one: what it names is replaced.
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return about(path, plain(err))
+	target := path
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
+		// The link stays, and what it leads to is replaced.
+		if target, err = filepath.EvalSymlinks(path); err != nil {
+			return about(path, plain(err))
+		}
 	}
 	return storeHive(h, target, true)
 }
