@@ -75,12 +75,17 @@ func (d *Differ) Compare(ctx context.Context, lower, upper []mount.Mount, opts .
 	if config.SourceDateEpoch == nil {
 		config.SourceDateEpoch = epoch.FromContext(ctx)
 	}
+	// One lock at a time: somebody else may compare the two the other way round.
+	below, err := d.s.belowOf(ctx, lower, id)
+	if err != nil {
+		return out, err
+	}
 	sn, unlock, err := d.s.lockedID(ctx, id)
 	if err != nil {
 		return out, err
 	}
 	defer unlock()
-	r, err := d.s.difference(ctx, lower, sn)
+	r, err := d.s.difference(below, sn)
 	if err != nil {
 		return out, err
 	}
@@ -88,22 +93,24 @@ func (d *Differ) Compare(ctx context.Context, lower, upper []mount.Mount, opts .
 	return d.s.upload(ctx, r, format, &config, &e)
 }
 
-// difference returns what a snapshot, which is locked, has over another.
-func (s *Service) difference(ctx context.Context, lower []mount.Mount, sn snapshot) (layer.Reader, error) {
-	var below []string
-	if len(lower) > 0 {
-		id := s.snapshotOf(lower)
-		if id == "" {
-			return nil, fmt.Errorf("the lower mounts are not of a snapshot of this service: %w", errdefs.ErrInvalidArgument)
-		}
-		if id == sn.id {
-			return nil, fmt.Errorf("lower and upper are one snapshot: %w", errdefs.ErrInvalidArgument)
-		}
-		var err error
-		if below, err = s.unchangedTree(ctx, id); err != nil {
-			return nil, err
-		}
+// belowOf returns the layers that the lower of two snapshots shows, none if there is no
+// lower one. upper is the number of the other.
+func (s *Service) belowOf(ctx context.Context, lower []mount.Mount, upper string) ([]string, error) {
+	if len(lower) == 0 {
+		return nil, nil
 	}
+	id := s.snapshotOf(lower)
+	if id == "" {
+		return nil, fmt.Errorf("the lower mounts are not of a snapshot of this service: %w", errdefs.ErrInvalidArgument)
+	}
+	if id == upper {
+		return nil, fmt.Errorf("lower and upper are one snapshot: %w", errdefs.ErrInvalidArgument)
+	}
+	return s.unchangedTree(ctx, id)
+}
+
+// difference returns what a snapshot, which is locked, has over a tree.
+func (s *Service) difference(below []string, sn snapshot) (layer.Reader, error) {
 	if sn.info.Kind == snapshots.KindCommitted {
 		return nil, fmt.Errorf("snapshot %s is committed meanwhile: %w", sn.info.Name, errdefs.ErrFailedPrecondition)
 	}

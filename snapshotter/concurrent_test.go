@@ -1,12 +1,14 @@
 package snapshotter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
@@ -116,5 +118,49 @@ func TestConcurrent(t *testing.T) {
 	}
 	if n := len(f.Service.layers.count) + len(f.Service.layers.known) + len(f.Service.layers.blobs) + len(f.Service.snapshots.locks) + len(f.Service.applying.locks); n != 0 {
 		t.Errorf("left in memory: %+v", f.Service.layers)
+	}
+}
+
+// Whoever compares waits for the lower snapshot without holding the upper one, or two who
+// compare the same pair, one of them the wrong way round, would wait for each other for ever.
+func TestCompareHoldsOneLock(t *testing.T) {
+	f := newFixture(t)
+	name := f.image(f.tar(dir(`Files`), file(`Files\a`, "one")))[0]
+	lower, err := f.sn.View(f.ctx, "lower", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upper, err := f.sn.View(f.ctx, "upper", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	low, up := f.Service.snapshotOf(lower), f.Service.snapshotOf(upper)
+	unlock, err := f.Service.snapshots.lock(f.ctx, low)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := f.diff.Compare(f.ctx, lower, upper)
+		done <- err
+	}()
+	waiting := func() int {
+		f.Service.snapshots.mu.Lock()
+		defer f.Service.snapshots.mu.Unlock()
+		return f.Service.snapshots.locks[low].waiting
+	}
+	for waiting() < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, time.Second)
+	defer cancel()
+	if u, err := f.Service.snapshots.lock(ctx, up); err != nil {
+		t.Error("the upper snapshot is locked meanwhile")
+	} else {
+		u()
+	}
+	unlock()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

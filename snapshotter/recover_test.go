@@ -314,7 +314,7 @@ func TestCleanupKeeps(t *testing.T) {
 }
 
 // A request that ends in a panic, which the service of serve survives, lets go of the
-// snapshot.
+// snapshot and of the metadata.
 func TestPanicUnlocks(t *testing.T) {
 	f := newFixture(t)
 	f.Service.viewer = panicking{f.viewer}
@@ -327,10 +327,21 @@ func TestPanicUnlocks(t *testing.T) {
 		f.sn.Prepare(f.ctx, "key", "")
 	}()
 	f.Service.viewer = f.viewer
+	func() {
+		defer func() { recover() }()
+		f.Service.tx(f.ctx, true, func(context.Context) error { panic("another bug") })
+	}()
 	ctx, cancel := context.WithTimeout(f.ctx, 5*time.Second)
 	defer cancel()
-	if err := f.sn.Remove(ctx, "key"); err != nil {
-		t.Error(err)
+	removed := make(chan error, 1)
+	go func() { removed <- f.sn.Remove(ctx, "key") }()
+	select {
+	case err := <-removed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second): // bolt does not look at contexts
+		t.Fatal("the metadata are locked")
 	}
 	f.agree()
 }

@@ -33,7 +33,15 @@ func (s *Service) tx(ctx context.Context, writable bool, fn func(context.Context
 	if err != nil {
 		return err
 	}
-	if err = fn(ctx); err != nil || !writable {
+	returned := false
+	defer func() {
+		if !returned { // a transaction that a panic leaves open would be the last one
+			t.Rollback()
+		}
+	}()
+	err = fn(ctx)
+	returned = true
+	if err != nil || !writable {
 		if rollback := t.Rollback(); rollback != nil {
 			err = errors.Join(err, rollback)
 		}
