@@ -289,8 +289,8 @@ func (a *Audit) parent(folded string) {
 
 func (a *Audit) link(self treeKey) {
 	target := a.e.Target
-	if !winfs.Under(target, RootFiles) && !winfs.Under(target, RootUtilityVM) {
-		a.tell(SevereError, RuleLinkOutside, "the target %s of the hard link is not under Files or UtilityVM", shorten(target))
+	if CheckPlace(a.e) != nil {
+		a.tell(SevereError, RuleLinkOutside, "the hard link or its target %s is not under Files or UtilityVM\\Files", shorten(target))
 	}
 	folded := winfs.Fold(target)
 	k := a.keyOf(folded)

@@ -99,6 +99,31 @@ func hardLinks() []Case {
 			a.file("Files/evil", "y")
 			a.link("Files/evil", "Files/a")
 		}),
+		small("link/into-hives", "a hard link to a hive", Accepted, Refused, "link-target-outside-files", func(a *archive) {
+			a.file("Hives/System_Delta", "x")
+			a.link("Files/evil", "Hives/System_Delta")
+		}),
+		small("link/in-hives", "a hard link in place of a hive", Accepted, Refused, "link-target-outside-files", func(a *archive) {
+			a.file("Files/a", "x")
+			a.link("Hives/evil", "Files/a")
+		}),
+		small("link/at-the-root", "a hard link at the root of the layer", Accepted, Refused, "link-target-outside-files", func(a *archive) {
+			a.file("Files/a", "x")
+			a.link("evil", "Files/a")
+		}),
+		small("link/out-of-the-utility-vm-files", "a hard link to a file of the utility VM that is not below its Files", Accepted, Refused, "link-target-outside-files", func(a *archive) {
+			a.dir("UtilityVM")
+			a.file("UtilityVM/a", "x")
+			a.link("Files/evil", "UtilityVM/a")
+		}),
+		small("link/utility-vm-to-files", "hard links between the two trees of files, in both directions, which base layers have", Accepted, Accepted, "", func(a *archive) {
+			a.file("Files/a", "x")
+			a.dir("UtilityVM")
+			a.dir("UtilityVM/Files")
+			a.file("UtilityVM/Files/b", "y")
+			a.link("UtilityVM/Files/evil", "Files/a")
+			a.link("Files/evil", "UtilityVM/Files/b")
+		}),
 		small("link/is-root", "Files is a hard link", Accepted, Refused, "root-not-directory", func(a *archive) {
 			a.buf.Reset()
 			a.dir("Hives")

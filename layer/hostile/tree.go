@@ -54,6 +54,24 @@ func structure() []Case {
 		wrong("tombstones-name", "tombstones.txt at the root, which transport directories use for themselves", Either, "", func(a *archive) {
 			a.file("tombstones.txt", "\xef\xbb\xbfVersion 1.0\n\\..\\..\\evil\n")
 		}),
+		wrong("own-index", "the index in which layer directories keep metadata", Either, "", func(a *archive) {
+			a.dir(".mullion")
+			a.file(".mullion/index", "evil")
+			a.file(".MULLION-NAME-evil", "1")
+		}),
+		wrong("own-spelling", "a name like those that layer directories make up", Accepted, "", func(a *archive) {
+			a.file("Files/.mullion-name-evil", "1")
+		}),
+		wrong("temporary-name", "a name like those of files that are being written", Accepted, "", func(a *archive) {
+			a.file("Files/.evil.mullion-tmp", "1")
+		}),
+		wrong("base-hive", "a hive under the name that unpacking gives it", Either, "", func(a *archive) { a.file("Hives/SYSTEM_BASE", "evil") }),
+		wrong("layout", "the file layout, which unpacking makes", Either, "", func(a *archive) { a.file("layout", "evil") }),
+		wrong("implied-other-case", "a directory after what is in it, in another case", Either, "missing-parent", func(a *archive) {
+			a.file("Files/EVIL/a", "1")
+			a.dir("Files/evil")
+			a.file("Files/Evil/b", "2")
+		}),
 		refused("tree/root-is-file", "the root is a file", "root-entry", func(a *archive) { a.file("./", "1") }),
 		refused("tree/root-is-symlink", "the root is a symbolic link", "root-entry", func(a *archive) { a.symlink("./", "..", 0x10) }),
 		refused("tree/root-is-hard-link", "the root is a hard link", "root-entry", func(a *archive) { a.link(".", "Files") }),
@@ -81,6 +99,7 @@ func whiteouts() []Case {
 			a.add(head{name: "Files/.wh.evil", data: []byte("content")})
 		}),
 		small("whiteout/of-root", "a whiteout of Files", Accepted, Either, "whiteout-outside-files", func(a *archive) { a.whiteout(".wh.Files") }),
+		small("whiteout/of-utility-vm", "a whiteout of the utility VM", Accepted, Refused, "whiteout-outside-files", func(a *archive) { a.whiteout("UtilityVM/.wh.Files") }),
 		small("whiteout/of-hive", "a whiteout of a hive", Accepted, Refused, "whiteout-outside-files", func(a *archive) { a.whiteout("Hives/.wh.evil") }),
 		small("whiteout/opaque", "an opaque whiteout", Accepted, Accepted, "", func(a *archive) { a.dir("Files/evil"); a.whiteout("Files/evil/.wh..wh..opq") }),
 		small("whiteout/opaque-of-files", "an opaque whiteout of Files", Accepted, Accepted, "", func(a *archive) { a.whiteout("Files/.wh..wh..opq") }),
