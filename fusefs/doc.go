@@ -51,8 +51,9 @@
 // The numbers of FUSE's nodes are those of files, so that a read-only view keeps
 // nothing for a file that the kernel knows. Its files are not opened and nothing is
 // asked twice. When a program reads the small files of a directory in order, the next
-// ones are stored in the page cache before it asks: archiving a hundred thousand
-// files takes a message for every hundred of them instead of one for each.
+// ones are stored in the page cache before it asks, and then those of the directories
+// that it lists next: archiving a hundred thousand files takes a message for some
+// hundreds of them and two for each directory, instead of one for each file.
 //
 // In a writable view the kernel keeps attributes and content, because it makes every
 // change to them, but no names, neither those that exist nor those that do not: when a

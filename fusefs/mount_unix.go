@@ -15,6 +15,7 @@ import (
 type Server struct {
 	fuse *fuse.Server
 	dir  string
+	idle func() // waits until nothing uses the tree besides requests
 }
 
 // Mount shows a tree at the directory dir and returns when it can be used. The
@@ -26,12 +27,22 @@ func Mount(dir string, t Tree, opt *Options) (*Server, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
 	}
-	return serve(dir, v, o, fuse.MountOptions{
+	return serveReadonly(dir, v, v, o)
+}
+
+// serveReadonly mounts a view as v is, or something around it.
+func serveReadonly(dir string, around fuse.RawFileSystem, v *readonly, o Options) (*Server, error) {
+	s, err := serve(dir, around, o, fuse.MountOptions{
 		Options: []string{"ro", "nosuid", "nodev"},
 		// Nothing ever changes behind the kernel's back, so it may keep what it learns.
 		ExplicitDataCacheControl: true,
 		EnableSymlinkCaching:     true,
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.idle = v.ahead.running.Wait
+	return s, nil
 }
 
 // serve mounts a file system.
@@ -47,6 +58,8 @@ func serve(dir string, v fuse.RawFileSystem, o Options, m fuse.MountOptions) (*S
 	m.DirectMount = os.Geteuid() == 0
 	m.MaxReadAhead, m.MaxWrite, m.MaxBackground = 1<<20, 1<<20, 64
 	m.IgnoreSecurityLabels = true
+	m.DisableSplice = true // nothing is answered from a file
+	m.DisableSplice = true
 	s, err := fuse.NewServer(v, dir, &m)
 	if err != nil {
 		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
@@ -59,16 +72,20 @@ func serve(dir string, v fuse.RawFileSystem, o Options, m fuse.MountOptions) (*S
 			return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
 		}
 	}
-	return &Server{s, dir}, nil
+	return &Server{s, dir, func() {}}, nil
 }
 
 // Wait returns when the tree has been unmounted, by Unmount or by anyone else.
-func (s *Server) Wait() { s.fuse.Wait() }
+func (s *Server) Wait() {
+	s.fuse.Wait()
+	s.idle()
+}
 
 // Unmount ends the file system. It fails with EBUSY while a program uses it.
 func (s *Server) Unmount() error {
 	if err := s.fuse.Unmount(); err != nil {
 		return &fs.PathError{Op: "unmount", Path: s.dir, Err: err}
 	}
+	s.idle()
 	return nil
 }

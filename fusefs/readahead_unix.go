@@ -5,122 +5,230 @@ package fusefs
 import (
 	"io"
 	"sync"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 // Programs that read a whole tree read the small files of a directory one after the
 // other, in the order of the listing. Each costs a message from the kernel and two
-// changes of process. So when two neighbours were read one after the other, the
-// content of the next few is given to the kernel unasked: some before the program goes
-// on, so that it does not ask for them, and the rest while it does.
+// changes of process. So where files are read in order, the content of the next ones
+// is given to the kernel unasked, by a goroutine of its own: a store waits while
+// somebody waits for the same page, and so must not be made before an answer.
+//
+// The kernel tells nothing of a file that it has. So one file of each batch is left
+// out, the mark. When it is read, the next batch is stored, while there is still
+// content before the program. And a program that reads the files of a directory in
+// order is trusted to read those of the next ones: their first batch is stored as soon
+// as they are listed, while the kernel still takes in the listing. The last of
+// aheadTrust directories has its mark on the first file, which renews the trust.
 const (
 	aheadFile  = 64 << 10 // the largest file
-	aheadFirst = 4        // files before the answer
-	aheadFiles = 128      // at once
-	aheadBytes = 1 << 20
-	// aheadWindow is how many files are remembered with their place in a listing.
-	aheadWindow = 4096
+	aheadFiles = 128      // in a batch
+	aheadBytes = 1 << 20  // in a batch
+	aheadTrust = 8
+	// aheadWindow is how many files are remembered with their place in a listing, and
+	// aheadDirs how many directories with what was read of them.
+	aheadWindow = 16 << 10
+	aheadDirs   = 64
+	aheadAtOnce = 4 // batches
+	// aheadWait is how often, and aheadPause how long, is waited for the kernel to take
+	// in a listing.
+	aheadWait  = 100
+	aheadPause = 50 * time.Microsecond
 )
 
 type readAhead struct {
-	server *fuse.Server
+	server  *fuse.Server
+	running sync.WaitGroup
+	bufs    sync.Pool // *[aheadFile]byte
 
-	mu     sync.Mutex
-	slots  [aheadWindow]listed // by number
-	last   listed              // the file that was read last
-	pushed int                 // place behind the last that was given to the kernel
-	buf    []byte
+	mu    sync.Mutex
+	slots [aheadWindow]listed // by number
+	dirs  recent[*cursor]
+	trust int // directories
+	busy  int // batches
 }
 
-// listed is a file's place in a listing that the kernel was given.
+// listed is the place in a listing of a small file that the kernel was told of.
 type listed struct {
 	id, dir uint64
-	index   int
+	index   int // in the listing
+	nth     int // among those before it
 }
 
-// listed remembers files that the kernel was given.
-func (a *readAhead) listed(files []listed) {
+// cursor is how far a directory has been read. readAhead.mu guards it.
+type cursor struct {
+	told  int    // index behind the entries that the kernel was told of
+	small int    // how many of them are small files
+	last  listed // the file that was read last
+	next  int    // index behind what was stored
+	mark  int    // index of the file that was left out, 0 for none
+	busy  bool   // a batch is being stored
+}
+
+func newReadAhead() *readAhead {
+	return &readAhead{
+		bufs: sync.Pool{New: func() any { return new([aheadFile]byte) }},
+		dirs: newRecent[*cursor](aheadDirs),
+	}
+}
+
+// small tells whether a file is one to read ahead.
+func small(f File) bool {
+	return !f.IsDir() && f.Size() > 0 && f.Size() <= aheadFile && linkOf(f) == nil
+}
+
+// cursor returns that of a directory, a new one at the beginning of a listing.
+func (a *readAhead) cursor(dir uint64, begin bool) *cursor {
+	c, ok := a.dirs.get(dir)
+	if !ok || begin && !c.busy {
+		c = &cursor{}
+		a.dirs.put(dir, c)
+	}
+	return c
+}
+
+// listed remembers small files that the kernel is about to be told of, with the entries
+// of a listing from one index to another.
+func (v *readonly) listed(dir uint64, from, to int, files []listed) {
+	a := v.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	c := a.cursor(dir, from == 0)
+	c.told = max(c.told, to)
 	for _, f := range files {
+		f.nth = c.small
+		c.small++
 		a.slots[f.id%aheadWindow] = f
 	}
+	if from == 0 && len(files) > 0 && a.trust > 0 {
+		b := &batch{v: v, c: c, dir: dir, from: files[0].index, fresh: true, markFirst: a.trust == 1}
+		if b.start() {
+			a.trust--
+		}
+	}
 }
 
-// readAhead is called when the beginning of a file was read, before the answer.
-func (v *readonly) readAhead(id uint64) {
+// wasRead is called when the beginning of a file was read.
+func (v *readonly) wasRead(id uint64) {
 	a := v.ahead
-	if !a.mu.TryLock() {
-		return // it is under way
-	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	at := a.slots[id%aheadWindow]
 	if at.id != id {
-		a.mu.Unlock()
 		return
 	}
-	last := a.last
-	a.last = at
-	if last.dir != at.dir || at.index != last.index+1 && at.index != a.pushed {
-		a.pushed = 0
-		a.mu.Unlock()
+	c := a.cursor(at.dir, false)
+	last := c.last
+	c.last = at
+	if at.index != c.mark && at.index != c.next && (last.id == 0 || at.nth != last.nth+1) {
 		return
 	}
-	list, err := v.listing(at.dir)
-	if err != nil {
-		a.mu.Unlock()
-		return
+	a.trust = aheadTrust
+	if at.index == c.mark || at.index >= c.next {
+		b := &batch{v: v, c: c, dir: at.dir, from: max(c.next, at.index+1)}
+		b.start()
 	}
-	from := at.index + 1
-	next, given, more := v.giveSome(list, at.dir, from, from+aheadFirst, 0)
-	a.pushed = next
-	if !more {
-		a.mu.Unlock()
-		return
+}
+
+// batch is files of a directory that are stored.
+type batch struct {
+	v         *readonly
+	c         *cursor
+	dir       uint64
+	from      int  // index of the next entry
+	fresh     bool // the kernel may not have taken in the listing yet
+	markFirst bool
+}
+
+// start begins to store the files, unless others of the directory are being stored. The
+// caller holds readAhead.mu.
+func (b *batch) start() bool {
+	a := b.v.ahead
+	if b.c.busy || a.busy == aheadAtOnce {
+		return false
 	}
-	go func() {
+	b.c.busy, b.c.mark = true, 0
+	a.busy++
+	a.running.Go(func() {
+		b.store()
+		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.pushed, _, _ = v.giveSome(list, at.dir, next, from+aheadFiles, given)
-	}()
+		b.c.busy, b.c.next = false, b.from
+		a.busy--
+	})
+	return true
 }
 
-// giveSome hands files of a listing to the kernel, and returns which is the next.
-func (v *readonly) giveSome(list []Entry, dir uint64, from, to, given int) (next, total int, more bool) {
-	a := v.ahead
-	for n := from; n < to; n++ {
-		if n >= len(list) || given > aheadBytes {
-			return n, given, false
-		}
-		// Only what the kernel knows from the same listing.
-		if s := a.slots[list[n].ID%aheadWindow]; s.id != list[n].ID || s.dir != dir {
-			return n, given, false
-		}
-		size, ok := v.give(list[n].ID)
-		if !ok {
-			return n, given, false
-		}
-		given += size
+// store hands the files to the kernel.
+func (b *batch) store() {
+	list, err := b.v.listing(b.dir)
+	if err != nil {
+		return
 	}
-	return to, given, true
+	a := b.v.ahead
+	buf := a.bufs.Get().(*[aheadFile]byte)
+	defer a.bufs.Put(buf)
+	for files, bytes := 0, 0; files < aheadFiles && bytes < aheadBytes; files++ {
+		half := files > aheadFiles/2 || bytes > aheadBytes/2
+		id := b.take(list, half && len(list)-b.from > aheadFiles/2)
+		if id == 0 {
+			return
+		}
+		data := b.v.content(id, buf[:])
+		if data == nil {
+			return
+		}
+		status := a.server.InodeNotifyStoreCache(b.v.node(id), 0, data)
+		for n := 0; status == fuse.ENOENT && b.fresh && n < aheadWait; n++ {
+			time.Sleep(aheadPause)
+			status = a.server.InodeNotifyStoreCache(b.v.node(id), 0, data)
+		}
+		if !status.Ok() {
+			return
+		}
+		bytes += len(data)
+	}
 }
 
-// give hands the content of a small file to the kernel.
-func (v *readonly) give(id uint64) (int, bool) {
+// take returns the next file to store, 0 if there is none. It passes over what the
+// program has read by itself in the meantime, and over the mark.
+func (b *batch) take(list []Entry, mark bool) uint64 {
+	a := b.v.ahead
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if b.c.last.index >= b.from {
+		b.from = b.c.last.index + 2 // it reads the next one now
+	}
+	for b.from < min(b.c.told, len(list)) {
+		at := b.from
+		b.from++
+		id := list[at].ID
+		switch s := a.slots[id%aheadWindow]; {
+		case s.id != id || s.dir != b.dir: // not small, or known by another name
+		case b.c.mark == 0 && (mark || b.markFirst):
+			b.c.mark = at
+		default:
+			return id
+		}
+	}
+	return 0
+}
+
+// content reads a small file, nil if that cannot be.
+func (v *readonly) content(id uint64, buf []byte) []byte {
 	f, err := v.files.file(id)
-	if err != nil || f.IsDir() || f.Size() == 0 || f.Size() > aheadFile || linkOf(f) != nil {
-		return 0, err == nil
+	if err != nil {
+		return nil
 	}
 	s, err := f.Open()
-	if err != nil {
-		return 0, false
+	if err != nil || s.Size() == 0 || s.Size() > int64(len(buf)) || s.Size() != f.Size() {
+		return nil
 	}
-	a := v.ahead
-	if a.buf == nil {
-		a.buf = make([]byte, aheadFile)
-	}
-	b := a.buf[:s.Size()]
+	b := buf[:s.Size()]
 	if n, err := s.ReadAt(b, 0); n < len(b) || err != nil && err != io.EOF {
-		return 0, false
+		return nil
 	}
-	return len(b), a.server.InodeNotifyStoreCache(v.node(id), 0, b).Ok()
+	return b
 }

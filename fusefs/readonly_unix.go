@@ -87,7 +87,7 @@ func newReadonly(t Tree, o Options) (*readonly, error) {
 		tree:          t, files: newFinder(t, root), root: root.ID(), opt: o,
 		places:  map[uint64]place{},
 		streams: newRecent[Stream](32), listings: newRecent[[]Entry](16),
-		ahead: &readAhead{},
+		ahead: newReadAhead(),
 	}, nil
 }
 
@@ -317,7 +317,7 @@ func (v *readonly) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.Re
 		return nil, v.status("read", id, err)
 	}
 	if in.Offset == 0 {
-		v.readAhead(id)
+		v.wasRead(id)
 	}
 	return fuse.ReadResultData(buf[:n]), fuse.OK
 }
@@ -368,7 +368,8 @@ func (v *readonly) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 func (v *readonly) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	list, status := v.entries(in)
 	dir := v.id(in.NodeId)
-	var given []listed
+	var files []listed
+	told := int(in.Offset)
 	for n := range list {
 		e := &list[n]
 		d := fuse.DirEntry{Name: e.Name, Ino: e.ID}
@@ -377,6 +378,7 @@ func (v *readonly) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 			if out.AddDirLookupEntry(d) == nil {
 				break
 			}
+			told++
 			continue
 		}
 		var entry fuse.EntryOut
@@ -396,9 +398,12 @@ func (v *readonly) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 			break
 		}
 		*place = entry
-		given = append(given, listed{e.ID, dir, int(in.Offset) + n})
+		if err == nil && small(f) {
+			files = append(files, listed{id: e.ID, dir: dir, index: told})
+		}
+		told++
 	}
-	v.ahead.listed(given)
+	v.listed(dir, int(in.Offset), told, files)
 	return status
 }
 
