@@ -59,7 +59,6 @@ func serve(dir string, v fuse.RawFileSystem, o Options, m fuse.MountOptions) (*S
 	m.MaxReadAhead, m.MaxWrite, m.MaxBackground = 1<<20, 1<<20, 64
 	m.IgnoreSecurityLabels = true
 	m.DisableSplice = true // nothing is answered from a file
-	m.DisableSplice = true
 	s, err := fuse.NewServer(v, dir, &m)
 	if err != nil {
 		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}

@@ -203,6 +203,7 @@ func TestReadAheadMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	v.ahead.wait = time.Minute
 	c := &countedReads{readonly: v, files: map[uint64]int{}}
 	dir := t.TempDir()
 	s, err := serveReadonly(dir, c, v, o)

@@ -32,14 +32,15 @@ const (
 	aheadWindow = 16 << 10
 	aheadDirs   = 64
 	aheadAtOnce = 4 // batches
-	// aheadWait is how often, and aheadPause how long, is waited for the kernel to take
-	// in a listing.
-	aheadWait  = 100
+	// aheadWait is how long is waited for the kernel to take in a listing, and aheadPause
+	// how long at a time.
+	aheadWait  = 5 * time.Millisecond
 	aheadPause = 50 * time.Microsecond
 )
 
 type readAhead struct {
 	server  *fuse.Server
+	wait    time.Duration // aheadWait but in tests, where machines are busy
 	running sync.WaitGroup
 	bufs    sync.Pool // *[aheadFile]byte
 
@@ -69,6 +70,7 @@ type cursor struct {
 
 func newReadAhead() *readAhead {
 	return &readAhead{
+		wait: aheadWait,
 		bufs: sync.Pool{New: func() any { return new([aheadFile]byte) }},
 		dirs: newRecent[*cursor](aheadDirs),
 	}
@@ -181,7 +183,7 @@ func (b *batch) store() {
 			return
 		}
 		status := a.server.InodeNotifyStoreCache(b.v.node(id), 0, data)
-		for n := 0; status == fuse.ENOENT && b.fresh && n < aheadWait; n++ {
+		for end := time.Now().Add(a.wait); status == fuse.ENOENT && b.fresh && time.Now().Before(end); {
 			time.Sleep(aheadPause)
 			status = a.server.InodeNotifyStoreCache(b.v.node(id), 0, data)
 		}

@@ -22,10 +22,10 @@ const module = "github.com/mullion/mullion"
 // is part of regf and has its floor. The longest path counts.
 var floors = [][]string{
 	{"winfs", "finding", "internal/filelock"},
-	{"winsec", "backup"},
+	{"winsec", "backup", "internal/atomicfile"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
-	{"hives", "internal/testenv", "internal/atomicfile", "internal/containerd"},
+	{"hives", "internal/testenv", "internal/containerd"},
 	{"wintar", "wclayer", "internal/plaindir"},
 	{"cimlayer", "overlay"},
 	{"fusefs"},

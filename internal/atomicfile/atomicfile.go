@@ -145,9 +145,11 @@ func (f *File) Commit() error {
 		return err
 	}
 	f.done = true
-	err = f.File.Close()
-	if errors.Is(err, fs.ErrClosed) { // publish had to close it
-		err = nil
+	if old != nil {
+		err = takeOverRest(f.File, old)
+	}
+	if cerr := f.File.Close(); !errors.Is(cerr, fs.ErrClosed) { // publish had to close it
+		err = errors.Join(err, cerr)
 	}
 	if err = errors.Join(err, syncDir(f.root)); err != nil && !f.force {
 		err = errors.Join(err, f.root.Remove(f.name))

@@ -1,3 +1,5 @@
+//go:build !unix
+
 package atomicfile
 
 import (
@@ -16,3 +18,5 @@ func syncDir(*os.Root) error { return nil }
 
 // takeOver does nothing: the new file has the access list that the folder gives.
 func takeOver(*os.File, fs.FileInfo) error { return nil }
+
+func takeOverRest(*os.File, fs.FileInfo) error { return nil }
