@@ -7,13 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
 	"path"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -248,14 +248,11 @@ func (f *ioFile) Open() (Stream, error) {
 	} else if r, ok := file.(io.ReadSeeker); ok {
 		s.at = &soughtFile{r: r}
 	} else {
-		temp, err := os.CreateTemp("", "mullion-file-")
+		temp, err := tempfile.Create("", "mullion-file-")
 		if err != nil {
 			return nil, errors.Join(err, file.Close())
 		}
 		c := &copiedFile{r: file, temp: temp}
-		if os.Remove(temp.Name()) != nil {
-			c.name = temp.Name()
-		}
 		s.at, s.copy = c, c
 	}
 	// Who does not call Close has it done when the stream is gone.
@@ -321,8 +318,7 @@ func (f *soughtFile) ReadAt(p []byte, off int64) (int, error) {
 type copiedFile struct {
 	mu   sync.Mutex
 	r    io.Reader
-	temp *os.File
-	name string // to be removed
+	temp *tempfile.File
 	have int64
 	err  error // that ended the copy
 }
@@ -341,13 +337,7 @@ func (f *copiedFile) ReadAt(p []byte, off int64) (int, error) {
 	return f.temp.ReadAt(p, off)
 }
 
-func (f *copiedFile) close() error {
-	err := f.temp.Close()
-	if f.name != "" {
-		err = errors.Join(err, os.Remove(f.name))
-	}
-	return err
-}
+func (f *copiedFile) close() error { return f.temp.Close() }
 
 // endOfFile is what io.ReaderAt says of a short read.
 func endOfFile(n int, err error) (int, error) {

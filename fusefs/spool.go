@@ -3,17 +3,16 @@ package fusefs
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
 	"io"
 	"io/fs"
 	"iter"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -31,8 +30,7 @@ import (
 // The temporary file has no name where the system allows that, so that nothing is left
 // of a process that was killed.
 type Spool struct {
-	file *os.File
-	name string // to be removed, "" where it was already
+	file *tempfile.File
 
 	buf     []byte // what was not written yet; stands at flushed
 	at      int64  // where the next byte goes
@@ -107,14 +105,11 @@ var (
 // NewSpool makes an empty tree to be filled. The temporary file is in dir, or where
 // the system has them if dir is empty.
 func NewSpool(dir string) (*Spool, error) {
-	f, err := os.CreateTemp(dir, "mullion-spool-")
+	f, err := tempfile.Create(dir, "mullion-spool-")
 	if err != nil {
 		return nil, err
 	}
-	s := &Spool{file: f, name: f.Name(), buf: make([]byte, 0, spoolBuffer), spans: map[string]span{}, sum: sha256.New()}
-	if os.Remove(s.name) == nil {
-		s.name = ""
-	}
+	s := &Spool{file: f, buf: make([]byte, 0, spoolBuffer), spans: map[string]span{}, sum: sha256.New()}
 	s.root = s.newFile(true)
 	s.root.links, s.root.implied = 1, true
 	return s, nil
@@ -542,11 +537,7 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	s.closed = true
-	err := s.file.Close()
-	if s.name != "" {
-		err = errors.Join(err, os.Remove(s.name))
-	}
-	return err
+	return s.file.Close()
 }
 
 // Root returns the root directory.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -20,9 +22,18 @@ const maxArchiveFiles = 1 << 20
 // An archive is a tar file with a table of contents, so that its files are read
 // where they stand and nothing is held in memory.
 type archive struct {
-	file  *os.File
-	spool string // temporary file to remove, if the archive was compressed
+	file  archiveData
 	files map[string]archiveFile
+}
+
+// archiveData are the bytes of a tar: a file, or a temporary one if the archive is
+// compressed.
+type archiveData interface {
+	io.Reader
+	io.ReaderAt
+	io.Seeker
+	io.Closer
+	Stat() (fs.FileInfo, error)
 }
 
 // archiveFile is a file in an archive: a range of bytes, or another name.
@@ -72,13 +83,13 @@ func (a *archive) decompress(ctx context.Context, limits layer.Limits) error {
 		return err
 	}
 	defer r.Close()
-	spool, err := os.CreateTemp("", "mullion-archive-")
+	spool, err := tempfile.Create("", "mullion-archive-")
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(spool, r)
 	packed := a.file
-	a.file, a.spool = spool, spool.Name()
+	a.file = spool
 	if err == nil {
 		_, err = spool.Seek(0, io.SeekStart)
 	}
@@ -164,13 +175,7 @@ func (a *archive) read(name string) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-func (a *archive) close() error {
-	err := a.file.Close()
-	if a.spool != "" {
-		err = errors.Join(err, os.Remove(a.spool))
-	}
-	return err
-}
+func (a *archive) close() error { return a.file.Close() }
 
 // ociArchiveSource is an OCI image layout in a tar file.
 type ociArchiveSource struct {

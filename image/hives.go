@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 )
@@ -24,21 +23,26 @@ type Hives struct {
 	// Entries is how many entries of layers were looked at to find them.
 	Entries int64
 
-	dir    string
 	names  []hives.Name
 	layers []hiveLayer // base first
 }
 
 // hiveLayer is the part of one layer.
-type hiveLayer map[hives.Form]map[hives.Name]string
+type hiveLayer map[hives.Form]map[hives.Name]hiveFile
+
+// hiveFile is a hive in a temporary file.
+type hiveFile struct {
+	file *tempfile.File
+	size int64
+}
 
 // OpenHive implements hives.Layer.
 func (l hiveLayer) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
-	p, ok := l[f][n]
+	h, ok := l[f][n]
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
-	return regf.Open(p, nil)
+	return regf.OpenReaderAt(h.file, h.size, nil)
 }
 
 // FindHives takes the named hives, all five without names, out of a chain of layers,
@@ -46,10 +50,7 @@ func (l hiveLayer) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 // end, the base only until all names are found: deltas stand at the end of a layer,
 // the hives of a base stand in the middle. The caller closes the result.
 func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) (*Hives, error) {
-	h, err := newHives(names)
-	if err != nil {
-		return nil, err
-	}
+	h := newHives(names)
 	for i, src := range layers {
 		if err := h.find(ctx, src, i); err != nil {
 			return nil, errors.Join(fmt.Errorf("find hives in layer %d: %w", i, err), h.Close())
@@ -58,15 +59,11 @@ func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) 
 	return h, nil
 }
 
-func newHives(names []hives.Name) (*Hives, error) {
+func newHives(names []hives.Name) *Hives {
 	if len(names) == 0 {
 		names = hives.All()
 	}
-	dir, err := os.MkdirTemp("", "mullion-hives-")
-	if err != nil {
-		return nil, err
-	}
-	return &Hives{dir: dir, names: names}, nil
+	return &Hives{names: names}
 }
 
 func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err error) {
@@ -109,41 +106,42 @@ func (h *Hives) offer(index int, e *layer.Entry, r layer.Reader) (int64, error) 
 	}
 	found := h.layers[index]
 	if found[form] == nil {
-		found[form] = map[hives.Name]string{}
+		found[form] = map[hives.Name]hiveFile{}
 	}
-	if found[form][n] != "" {
+	if _, twice := found[form][n]; twice {
 		return -1, &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: layer.ErrDuplicate}
 	}
-	path := filepath.Join(h.dir, fmt.Sprintf("%d-%s", index, n.File(form)))
-	size, err := takeOut(r, path)
+	f, err := takeOut(r)
 	if err != nil {
 		return -1, &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: err}
 	}
-	found[form][n] = path
-	return size, nil
+	found[form][n] = f
+	return f.size, nil
 }
 
 // takeOut copies the main stream of the current entry to a file.
-func takeOut(r layer.Reader, path string) (int64, error) {
+func takeOut(r layer.Reader) (h hiveFile, err error) {
 	s, err := r.NextStream()
 	if err == io.EOF {
 		s, err = &layer.Stream{}, nil
 	}
 	if err != nil {
-		return 0, err
+		return h, err
 	}
-	size := s.Size
-	if size > maxHive {
-		return 0, &layer.LimitError{Limit: "hive size", Max: maxHive}
+	if s.Size > maxHive {
+		return h, &layer.LimitError{Limit: "hive size", Max: maxHive}
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := tempfile.Create("", "mullion-hive-")
 	if err != nil {
-		return 0, err
+		return h, err
 	}
-	if size > 0 {
+	if s.Size > 0 {
 		_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 1<<18))
 	}
-	return size, errors.Join(err, f.Close())
+	if err != nil {
+		return h, errors.Join(err, f.Close())
+	}
+	return hiveFile{f, s.Size}, nil
 }
 
 // Open gives one hive as a container sees it, all deltas merged. Without a base
@@ -200,5 +198,16 @@ func (h *Hives) Environment(config *Config) (env *hives.Env, err error) {
 	return hives.Environment(reg, user, words)
 }
 
-// Close removes the temporary files.
-func (h *Hives) Close() error { return os.RemoveAll(h.dir) }
+// Close ends the temporary files.
+func (h *Hives) Close() error {
+	var errs []error
+	for _, l := range h.layers {
+		for _, form := range l {
+			for _, f := range form {
+				errs = append(errs, f.file.Close())
+			}
+		}
+	}
+	h.layers = nil
+	return errors.Join(errs...)
+}

@@ -29,10 +29,7 @@ func (l *Layer) Summarize(ctx context.Context) (*Summary, error) {
 // Survey reads every layer of the image once and to its end, counts what is in it, and
 // takes out the hives. The caller closes them.
 func (i *Image) Survey(ctx context.Context) ([]*Summary, *Hives, error) {
-	h, err := newHives(nil)
-	if err != nil {
-		return nil, nil, err
-	}
+	h := newHives(nil)
 	var all []*Summary
 	for n, l := range i.layers {
 		h.layers = append(h.layers, hiveLayer{})

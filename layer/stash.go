@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
 
+	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -25,7 +25,7 @@ const (
 // small and in a temporary file, removed on close, when it is not.
 type stash struct {
 	mem   []byte
-	file  *os.File
+	file  *tempfile.File
 	w     *bufio.Writer // to file
 	dirty bool          // w holds bytes
 	size  int64         // of everything
@@ -41,7 +41,7 @@ func newStash() *stash { return &stash{shared: map[string]uint64{}} }
 
 func (s *stash) Write(p []byte) (int, error) {
 	if s.file == nil && len(s.mem)+len(p) > stashMemory {
-		f, err := os.CreateTemp(s.dir, "mullion-index-*")
+		f, err := tempfile.Create(s.dir, "mullion-index-*")
 		if err != nil {
 			return 0, err
 		}
@@ -89,9 +89,6 @@ func (s *stash) close() error {
 		return nil
 	}
 	err := s.file.Close()
-	if rerr := os.Remove(s.file.Name()); err == nil {
-		err = rerr
-	}
 	s.file = nil
 	return err
 }
