@@ -53,7 +53,7 @@ func TestHashIndex(t *testing.T) {
 // TestObjectOrder holds both orders of objects to plain sorting.
 func TestObjectOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for _, n := range []int{0, 1, 2, 63, 64, 1000, 20_000} {
+	for _, n := range []int{0, 1, 2, fewObjects - 1, fewObjects, 1000, 20_000} {
 		for _, spread := range []int64{1, 200, 1 << 20, maxOffset} {
 			table := newObjectTable()
 			var plain []object
@@ -75,8 +75,8 @@ func TestObjectOrder(t *testing.T) {
 			slices.SortFunc(byOffset, all)
 			table.sort()
 			var sorted []object
-			for _, k := range table.order {
-				sorted = append(sorted, *table.list.at(int(k.n)))
+			for i := range table.list.len() {
+				sorted = append(sorted, *table.list.at(i))
 			}
 			if !slices.IsSortedFunc(sorted, func(a, b object) int { return a.compare(&b) }) {
 				t.Fatalf("%d objects are not in the order of length and digest", n)

@@ -121,7 +121,7 @@ func (r *regionOut) finish() error {
 }
 
 // writeObjects writes the object table of the region to f and what it writes also
-// to sum. The objects, which are sorted, are given up.
+// to sum. The list of objects, which is sorted, is given up.
 func (r *regionOut) writeObjects(f *outFile, sum io.Writer) error {
 	n := r.objects.list.len()
 	if n > 1<<32-1 {
@@ -135,7 +135,7 @@ func (r *regionOut) writeObjects(f *outFile, sum io.Writer) error {
 	b = le.AppendUint32(b, uint32(n))
 	off := int64(0)
 	for i := range n {
-		b = r.objects.list.at(int(r.objects.order[i].n)).append(b)
+		b = r.objects.list.at(i).append(b)
 		if i < n-1 && len(b)+objectEntrySize <= cap(b) {
 			continue
 		}
