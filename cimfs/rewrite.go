@@ -77,7 +77,7 @@ type rewriter struct {
 func (r *rewriter) run() error {
 	w := r.w
 	w.tree = newTree()
-	if err := w.loadTree(r.src); err != nil {
+	if err := w.loadTree(r.ctx, r.src); err != nil {
 		return err
 	}
 	for i, nd := range w.tree.nodes.all() {
