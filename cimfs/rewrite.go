@@ -11,7 +11,8 @@ import (
 )
 
 // Rewrite decodes an image and encodes it again in dir under name, file IDs kept.
-// What no file uses any more is left out, and parents are no longer needed. A zero
+// What no file uses any more is left out, and parents are no longer needed. Should
+// the image have records that nothing names, the IDs after them move up. A zero
 // Version or GUID in opts keeps that of src; opts.Parent must be empty.
 //
 // Of a genuine image this gives the same region and object files, byte for byte.
