@@ -85,7 +85,19 @@ func TestCheckOfSharedObjects(t *testing.T) {
 		}
 		return allocated() - before
 	}
-	once := check(set)
+	rewrite := func(set memOpener) uint64 {
+		im, err := OpenFiles(set, "a.cim", Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer im.Close()
+		before := allocated()
+		if err := Rewrite(t.TempDir(), "b.cim", im, nil); err != nil {
+			t.Fatal(err)
+		}
+		return allocated() - before
+	}
+	once, copied := check(set), rewrite(set)
 	for what, share := range map[string]func(r *record){
 		"extended attributes": func(r *record) { r.ea, r.eaLength = first.rec.ea, first.rec.eaLength },
 		"alternate streams":   func(r *record) { r.streams = first.rec.streams },
@@ -112,6 +124,11 @@ func TestCheckOfSharedObjects(t *testing.T) {
 		}
 		if n := check(set); n > once+40<<20 {
 			t.Errorf("%s: %d MiB are allocated, %d MiB before", what, n>>20, once>>20)
+		}
+		if what == "alternate streams" { // nor is it copied more than once
+			if n := rewrite(set); n > copied+40<<20 {
+				t.Errorf("%s: Rewrite allocates %d MiB, %d MiB before", what, n>>20, copied>>20)
+			}
 		}
 	}
 }

@@ -312,6 +312,7 @@ func (c *committer) tables() (RegionOffset, error) {
 	if err != nil {
 		return 0, err
 	}
+	stored := map[*altStream]RegionOffset{} // by the first of a list, which files may share
 	err = c.live(func(id FileID, nd *node) error {
 		list, ok := c.w.streams[id]
 		if !ok {
@@ -319,6 +320,11 @@ func (c *committer) tables() (RegionOffset, error) {
 		}
 		nd.rec.streams = 0
 		if len(list) == 0 {
+			return nil
+		}
+		first := list[0]
+		if at, ok := stored[first]; ok {
+			nd.rec.streams = uint64(at)
 			return nil
 		}
 		list = slices.SortedFunc(slices.Values(list), func(a, b *altStream) int { return winfs.CompareFold(a.name, b.name) })
@@ -332,7 +338,7 @@ func (c *committer) tables() (RegionOffset, error) {
 			return err
 		}
 		at, err := c.p.put(table)
-		nd.rec.streams = uint64(at)
+		nd.rec.streams, stored[first] = uint64(at), at
 		return err
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package cimfs
 
 import (
 	"bufio"
+	"context"
 	"io"
 
 	"github.com/mullion/mullion/winfs"
@@ -16,7 +17,7 @@ func (w *Writer) inherit() error {
 	} else if !ok {
 		return because(ErrUnsupportedImage, "the parent has an upcase table of its own, by which names cannot be sorted")
 	}
-	if err := w.loadTree(w.parent); err != nil {
+	if err := w.loadTree(context.Background(), w.parent); err != nil {
 		return err
 	}
 	for i := range w.parent.regions {
@@ -44,7 +45,7 @@ func (w *Writer) inherit() error {
 
 // loadTree fills the empty tree with the files of an image, FileIDs kept. Files
 // that have no name are left out: an image can say that it has millions of them.
-func (w *Writer) loadTree(im *Image) error {
+func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 	t := w.tree
 	t.root = im.rootID
 	cache := &blockCache{im: im}
@@ -86,6 +87,9 @@ func (w *Writer) loadTree(im *Image) error {
 		}
 		c := dir.cursor(walkWindow)
 		for i := range dir.count {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			e, err := c.entry(i)
 			if err != nil {
 				return im.fail("read directory", "", err)

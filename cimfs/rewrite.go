@@ -11,7 +11,8 @@ import (
 )
 
 // Rewrite decodes an image and encodes it again in dir under name, file IDs kept.
-// What no file uses any more is left out, and parents are no longer needed. A zero
+// What no file uses any more is left out, and parents are no longer needed. Should
+// the image have records that nothing names, the IDs after them move up. A zero
 // Version or GUID in opts keeps that of src; opts.Parent must be empty.
 //
 // Of a genuine image this gives the same region and object files, byte for byte.
@@ -57,18 +58,19 @@ func RewriteContext(ctx context.Context, dir, name string, src *Image, opts *Opt
 		return err
 	}
 	defer w.Close()
-	if err := (&rewriter{ctx: ctx, w: w, src: src, buf: make([]byte, 256<<10)}).run(); err != nil {
+	if err := (&rewriter{ctx: ctx, w: w, src: src, buf: make([]byte, 256<<10), tables: map[uint64][]*altStream{}}).run(); err != nil {
 		return fail(err)
 	}
 	return w.Commit()
 }
 
 type rewriter struct {
-	ctx   context.Context
-	w     *Writer
-	src   *Image
-	buf   []byte
-	zeros int64 // of sparse streams, that version 1 cannot hold
+	ctx    context.Context
+	w      *Writer
+	src    *Image
+	buf    []byte
+	zeros  int64                   // of sparse streams, that version 1 cannot hold
+	tables map[uint64][]*altStream // by place in src: many files may share one
 }
 
 // run copies every file that has a name, in the order of FileIDs, which is that of
@@ -76,7 +78,7 @@ type rewriter struct {
 func (r *rewriter) run() error {
 	w := r.w
 	w.tree = newTree()
-	if err := w.loadTree(r.src); err != nil {
+	if err := w.loadTree(r.ctx, r.src); err != nil {
 		return err
 	}
 	for i, nd := range w.tree.nodes.all() {
@@ -117,16 +119,32 @@ func (r *rewriter) file(f *File, nd *node) error {
 			return err
 		}
 	}
+	if f.rec.streams == 0 {
+		return nil
+	}
+	if _, ok := r.tables[f.rec.streams]; !ok {
+		if err := r.streams(f); err != nil {
+			return err
+		}
+	}
+	w.streams[f.id] = r.tables[f.rec.streams]
+	return nil
+}
+
+// streams copies the alternate streams of a file.
+func (r *rewriter) streams(f *File) error {
+	w := r.w
 	list, err := f.Streams()
 	if err != nil {
 		return err
 	}
+	out := make([]*altStream, 0, len(list))
 	for _, s := range list {
 		if w.opts.ProvenOnly {
 			return because(ErrUnproven, "alternate streams")
 		}
 		a := &altStream{name: s.name}
-		w.streams[f.id] = append(w.streams[f.id], a)
+		out = append(out, a)
 		if s.Sparse() && w.opts.Version >= V2 {
 			a.s = s.s
 			continue
@@ -136,6 +154,7 @@ func (r *rewriter) file(f *File, nd *node) error {
 			return err
 		}
 	}
+	r.tables[f.rec.streams] = out
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package cimfs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -240,4 +241,34 @@ func TestRewriteOfManyDeadRecords(t *testing.T) {
 		t.Errorf("%d MiB are allocated for %d records", n>>20, im.NumFiles())
 	}
 	sameSets(t, readSet(t, dir), readSet(t, out))
+}
+
+// Genuine images have in the reserved fields of their header what was in memory. The
+// samples have it no more.
+func TestGarbageInReservedFields(t *testing.T) {
+	for _, v := range []Version{V1, V3} {
+		set, want := smallImage(t, v)
+		b := set["a.cim"]
+		clean := bytes.Clone(b)
+		b[0x0D] = byte(v)%2 + 1
+		le.PutUint64(b[0x18:], 0x1e08c6c0000)
+		le.PutUint32(b[0x40:], 0x8c6c0000)
+		le.PutUint16(b[0x44:], 0x01e0)
+		got, err := outcome(set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.diff(t, got)
+		im, err := OpenFiles(set, "a.cim", Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer im.Close()
+		out := t.TempDir()
+		if err := Rewrite(out, "a.cim", im, nil); err != nil {
+			t.Fatal(err)
+		}
+		set["a.cim"] = clean
+		sameSets(t, set, readSet(t, out))
+	}
 }

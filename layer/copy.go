@@ -251,15 +251,23 @@ func (c *copier) extents(size int64) error {
 	}
 }
 
+// holePiece is how much of a hole is passed on at once: for a writer that has no
+// holes it is as many zeros.
+const holePiece = 64 << 20
+
 func (c *copier) hole(n int64) error {
-	if n == 0 {
-		return nil
+	for n > 0 {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		k := min(n, holePiece)
+		if err := c.extentsTo.WriteHole(k); err != nil {
+			return err
+		}
+		n -= k
+		c.stats.Bytes += k
+		c.stats.HoleBytes += k
+		c.tell()
 	}
-	if err := c.extentsTo.WriteHole(n); err != nil {
-		return err
-	}
-	c.stats.Bytes += n
-	c.stats.HoleBytes += n
-	c.tell()
 	return nil
 }

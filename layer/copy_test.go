@@ -149,6 +149,44 @@ func TestCopyIsCancelled(t *testing.T) {
 	}
 }
 
+// holes is a reader of one stream that is all hole, and a writer that cancels in the
+// middle of it.
+type holes struct {
+	sink
+	cancel  func()
+	entries int
+	written int64
+}
+
+const holeSize = 1 << 40
+
+func (h *holes) Next() (*layer.Entry, error) {
+	if h.entries++; h.entries > 1 {
+		return nil, io.EOF
+	}
+	return &layer.Entry{Path: "f", Kind: layer.File, Size: holeSize}, nil
+}
+func (h *holes) NextStream() (*layer.Stream, error) {
+	return &layer.Stream{Size: holeSize, Sparse: true}, nil
+}
+func (h *holes) Read([]byte) (int, error)          { return 0, io.EOF }
+func (h *holes) NextExtent() (layer.Extent, error) { return layer.Extent{}, io.EOF }
+func (h *holes) WriteHole(n int64) error {
+	if h.written += n; h.written > 1<<30 {
+		h.cancel()
+	}
+	return nil
+}
+
+// A writer may have to write a hole as zeros.
+func TestCopyOfHoleIsCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &holes{cancel: cancel}
+	if _, err := layer.Copy(ctx, h, h); !errors.Is(err, context.Canceled) || h.written > 2<<30 {
+		t.Errorf("%v after %d bytes", err, h.written)
+	}
+}
+
 func TestCopyFilter(t *testing.T) {
 	r, _ := parse(t, "d Files", `f Files\a=1`, `f Files\b=2`).Open()
 	rec := &layertest.Recorder{}
