@@ -42,12 +42,12 @@ type Writer struct {
 	byPath map[string]int // folded path of a queued file or link to its place in the queue
 	spool  *spool         // alternate streams of queued files
 
-	file   *os.File // main stream of the current standard file, nil if the sink is the image
-	queing bool     // the current entry is queued
-	left   int64    // bytes that the current stream of a queued entry still wants
-	alt    bool     // it is an alternate stream
-	err    error
-	done   bool
+	file     *os.File // main stream of the current standard file, nil if the sink is the image
+	queueing bool     // the current entry is queued
+	left     int64    // bytes that the current stream of a queued entry still wants
+	alt      bool     // it is an alternate stream
+	err      error
+	done     bool
 }
 
 // queued is an entry that waits for Commit.
@@ -233,13 +233,13 @@ func (w *Writer) enqueue(e *layer.Entry, host string) error {
 	}
 	w.byPath[key] = len(w.queue)
 	w.queue = append(w.queue, q)
-	w.queing, w.alt, w.left = true, false, 0
+	w.queueing, w.alt, w.left = true, false, 0
 	return nil
 }
 
 // AddStream begins a stream of the entry.
 func (w *Writer) AddStream(s *layer.Stream) error {
-	if !w.queing {
+	if !w.queueing {
 		return w.ImageWriter.AddStream(s)
 	}
 	if w.err != nil {
@@ -290,7 +290,7 @@ func (w *Writer) beginQueued(q *queued, s *layer.Stream) error {
 
 // Write appends to the current stream.
 func (w *Writer) Write(p []byte) (int, error) {
-	if !w.queing {
+	if !w.queueing {
 		return w.ImageWriter.Write(p)
 	}
 	if w.err != nil {
@@ -318,7 +318,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 
 // WriteHole appends zeros to the current stream.
 func (w *Writer) WriteHole(n int64) error {
-	if !w.queing {
+	if !w.queueing {
 		return w.ImageWriter.WriteHole(n)
 	}
 	var zeros [4096]byte
@@ -337,10 +337,10 @@ func (w *Writer) finish() error {
 	if w.err != nil {
 		return w.err
 	}
-	if !w.queing {
+	if !w.queueing {
 		return nil
 	}
-	w.queing = false
+	w.queueing = false
 	q := &w.queue[len(w.queue)-1]
 	if w.left != 0 {
 		return w.failAt(q.entry.Path, layer.ErrStreamSize)
