@@ -43,6 +43,7 @@ func TestIOErrors(t *testing.T) {
 	if err := r.Plugin.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	reconnected(t, r)
 	var failures, tolerated int
 	for _, way := range ways {
 		var done map[string][]string
@@ -146,6 +147,7 @@ func (d *badDisk) fail(way []string, op string, at, upTo int) (told bool, failed
 			if err := d.r.Plugin.Start(d.t.Context()); err != nil {
 				d.t.Fatal(err)
 			}
+			reconnected(d.t, d.r)
 		} else {
 			d.empty()
 		}
