@@ -43,18 +43,20 @@ func mountImage(t *testing.T, r *containerdtest.Rig, name, file string) string {
 }
 
 // reconnected waits until containerd, which may have seen the plugin away, has tried
-// its socket again.
+// its socket again. What containerd only looks up in its own metadata would not tell.
 func reconnected(t *testing.T, r *containerdtest.Rig) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		_, err := r.Run(t.Context(), "snapshots", "--snapshotter", containerdtest.Snapshotter, "ls")
+		_, err := r.Run(t.Context(), "snapshots", "--snapshotter", containerdtest.Snapshotter, "prepare", "probe")
 		if err == nil {
-			return
+			break
 		}
 		if !strings.Contains(err.Error(), "connection error") || time.Since(begin) > patience {
 			t.Fatal(err)
 		}
 	}
+	r.Ctr(t, "snapshots", "--snapshotter", containerdtest.Snapshotter, "rm", "probe")
+	prune(t, r)
 }
 
 // empty checks that the plugin keeps nothing.
@@ -295,6 +297,12 @@ func removeImages(t *testing.T, r *containerdtest.Rig) {
 	for _, name := range strings.Fields(r.Ctr(t, "images", "ls", "-q")) {
 		r.Ctr(t, "images", "rm", "--sync", name)
 	}
+	prune(t, r)
+}
+
+// prune has containerd collect its garbage.
+func prune(t *testing.T, r *containerdtest.Rig) {
+	t.Helper()
 	for {
 		_, err := r.Run(t.Context(), "content", "prune", "references")
 		if err == nil {
