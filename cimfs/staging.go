@@ -10,6 +10,7 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/mullion/mullion/internal/filelock"
 	"github.com/mullion/mullion/winfs"
@@ -89,37 +90,55 @@ func (s *staging) open() error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for range 8 {
-		if err := s.op("mkdir", s.dir); err != nil {
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		done, err := s.take()
+		if done || err != nil && !errors.Is(err, errTaken) {
 			return err
 		}
-		if err := s.root.Mkdir(s.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		if time.Since(begin) > clearing {
+			if err == nil {
+				err = because(fs.ErrExist, "other processes keep clearing it away")
+			}
 			return err
 		}
-		f, err := s.root.OpenFile(path.Join(s.dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // another run has just cleared the directory away
-		}
-		if err != nil {
-			s.root.Remove(s.dir) // unless it is a leftover
-			return err
-		}
-		locked, err := filelock.Try(f)
-		if err == nil && !locked {
-			err = because(fs.ErrExist, "another process is writing %s", s.name)
-		}
-		if err != nil {
-			f.Close()
-			return err
-		}
-		// The lock counts only if the file that it is on is still there.
-		if sameFile(s.root, f, path.Join(s.dir, lockName)) {
-			s.lock = f
-			return nil
-		}
-		f.Close()
 	}
-	return because(fs.ErrExist, "other processes keep clearing %s away", s.dir)
+}
+
+// clearing is how long other runs may hold the lock of a place before they count as
+// writers of the image: whoever clears leftovers away takes the lock of every place for a
+// moment, also of one that has just been made.
+const clearing = time.Second
+
+var errTaken = because(fs.ErrExist, "another process is writing it")
+
+// take makes the place and takes its lock. false without an error, and errTaken, are
+// worth another try.
+func (s *staging) take() (bool, error) {
+	if err := s.op("mkdir", s.dir); err != nil {
+		return false, err
+	}
+	if err := s.root.Mkdir(s.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return false, err
+	}
+	f, err := s.root.OpenFile(path.Join(s.dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // another run has just cleared the directory away
+	}
+	if err != nil {
+		s.root.Remove(s.dir) // unless it is a leftover
+		return false, err
+	}
+	locked, err := filelock.Try(f)
+	if err == nil && !locked {
+		err = errTaken
+	}
+	// The lock counts only if the file that it is on is still there.
+	if err == nil && sameFile(s.root, f, path.Join(s.dir, lockName)) {
+		s.lock = f
+		return true, nil
+	}
+	f.Close()
+	return false, err
 }
 
 func sameFile(root *os.Root, f *os.File, name string) bool {
@@ -200,12 +219,30 @@ func (s *staging) discard() error {
 			}
 		}
 	}
-	errs = append(errs, s.lock.Close())
+	lock := s.lock
 	s.lock = nil
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return errors.Join(err, lock.Close())
 	}
-	return errors.Join(s.root.Remove(s.path(lockName)), s.root.Remove(s.dir))
+	// While the lock is held, so that nobody else has a lock on a file that goes.
+	if s.root.Remove(s.path(lockName)) == nil {
+		return errors.Join(s.removeDir(), lock.Close())
+	}
+	// Windows removes no file that is open.
+	err = lock.Close()
+	if rerr := s.root.Remove(s.path(lockName)); !errors.Is(rerr, fs.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return errors.Join(err, s.removeDir())
+}
+
+// removeDir removes the directory, unless another run has begun there.
+func (s *staging) removeDir() error {
+	err := s.root.Remove(s.dir)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // ErrExist is that something is in it
+		return nil
+	}
+	return err
 }
 
 func (s *staging) reservation() []byte { return []byte("reserved for " + s.name + "\n") }
