@@ -45,7 +45,7 @@ type archiveFile struct {
 // openArchive reads the table of contents of a tar file. A compressed one is
 // decompressed to a temporary file first.
 func openArchive(ctx context.Context, name string, limits layer.Limits) (*archive, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,8 @@ func (a *archive) close() error { return a.file.Close() }
 // ociArchiveSource is an OCI image layout in a tar file.
 type ociArchiveSource struct {
 	*archive
-	tag string
+	tag    string
+	digest blob.Digest
 }
 
 func openOCIArchive(ctx context.Context, ref Reference, o *options) (source, error) {
@@ -188,7 +189,7 @@ func openOCIArchive(ctx context.Context, ref Reference, o *options) (source, err
 	if err != nil {
 		return nil, err
 	}
-	return &ociArchiveSource{a, ref.Name}, nil
+	return &ociArchiveSource{a, ref.Name, ref.Digest}, nil
 }
 
 func (s *ociArchiveSource) roots(context.Context) ([]Descriptor, error) {
@@ -202,7 +203,29 @@ func (s *ociArchiveSource) roots(context.Context) ([]Descriptor, error) {
 	if raw, err = s.read(ocispec.ImageIndexFile); err != nil {
 		return nil, err
 	}
-	return layoutRoots(raw, s.tag)
+	tagged, err := layoutRoots(raw, s.tag)
+	if err != nil {
+		return nil, err
+	}
+	return layoutRoot(tagged, s.tag, s.digest, s.size)
+}
+
+// size returns the size of a blob in bytes.
+func (s *ociArchiveSource) size(d blob.Digest) (int64, error) {
+	f, ok := s.lookup(blobPath(d))
+	if !ok {
+		return 0, fmt.Errorf("%w: %s", ErrMissingBlob, d)
+	}
+	return f.size, nil
+}
+
+func (s *ociArchiveSource) holds(d Descriptor) bool {
+	digest, err := blob.ParseDigest(string(d.Digest))
+	if err != nil {
+		return false
+	}
+	_, ok := s.lookup(blobPath(digest))
+	return ok
 }
 
 func (s *ociArchiveSource) open(_ context.Context, d Descriptor) (io.ReadCloser, error) {

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/mullion/mullion/blob"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/go-digest"
 )
 
 // parcel is what is copied: one document with everything below it.
 type parcel struct {
-	src      source
+	src      *documents
 	opts     *options
 	name     string // tag at the source
 	root     *document
@@ -85,7 +86,7 @@ func newDestination(ref Reference, o *options) (destination, error) {
 }
 
 // pack reads all documents of what is to be copied.
-func pack(ctx context.Context, ref Reference, src source, o *options) (*parcel, error) {
+func pack(ctx context.Context, ref Reference, src *documents, o *options) (*parcel, error) {
 	p := &parcel{src: src, opts: o}
 	if !o.all {
 		img, err := open(ctx, ref, src, o)
@@ -102,15 +103,15 @@ func pack(ctx context.Context, ref Reference, src source, o *options) (*parcel, 
 	if len(roots) != 1 {
 		return nil, fmt.Errorf("%w: %d; name one by its tag to copy all of it", ErrAmbiguous, len(roots))
 	}
-	if p.root, err = fetchDocument(ctx, src, roots[0]); err != nil {
+	if p.root, err = src.document(ctx, roots[0]); err != nil {
 		return nil, err
 	}
 	p.name = descriptorName(roots[0])
-	return p, p.gather(ctx, ref, p.root, 0)
+	return p, p.gather(ctx, ref, p.root, 0, map[digest.Digest]bool{roots[0].Digest: true})
 }
 
-// gather reads the documents below one.
-func (p *parcel) gather(ctx context.Context, ref Reference, doc *document, depth int) error {
+// gather reads the documents below one, each once.
+func (p *parcel) gather(ctx context.Context, ref Reference, doc *document, depth int, seen map[digest.Digest]bool) error {
 	if depth > maxIndexDepth || len(p.children) > maxCandidates {
 		return fmt.Errorf("%w: index is too large", ErrManifest)
 	}
@@ -118,8 +119,8 @@ func (p *parcel) gather(ctx context.Context, ref Reference, doc *document, depth
 		img := &Image{ref: ref, src: p.src, opts: p.opts, manifest: doc}
 		// Attestations and other artifacts are copied as manifests whose layers are
 		// blobs of any kind.
-		if t := doc.manifest.Config.MediaType; t != ocispec.MediaTypeImageConfig && t != dockerConfig {
-			raw, err := fetch(ctx, p.src, doc.manifest.Config)
+		if !isConfig(doc.manifest.Config.MediaType) {
+			raw, err := p.src.fetch(ctx, doc.manifest.Config)
 			if err != nil {
 				return err
 			}
@@ -134,12 +135,16 @@ func (p *parcel) gather(ctx context.Context, ref Reference, doc *document, depth
 		return nil
 	}
 	for _, d := range doc.index.Manifests {
-		child, err := fetchDocument(ctx, p.src, d)
+		if seen[d.Digest] {
+			continue
+		}
+		seen[d.Digest] = true
+		child, err := p.src.document(ctx, d)
 		if err != nil {
 			return err
 		}
 		p.children = append(p.children, child)
-		if err := p.gather(ctx, ref, child, depth+1); err != nil {
+		if err := p.gather(ctx, ref, child, depth+1, seen); err != nil {
 			return err
 		}
 	}
@@ -180,12 +185,15 @@ func (p *parcel) blobs() []*Layer {
 	return all
 }
 
-// present opens a layer's blob, verified. A foreign layer that is not there gives
-// nil without an error: it stays at its URLs.
-func (p *parcel) present(ctx context.Context, l *Layer) (*blob.Reader, error) {
-	rc, err := l.Stored(ctx)
-	if errors.Is(err, ErrMissingBlob) && (isForeign(l.Descriptor.MediaType) || len(l.Descriptor.URLs) > 0) && !p.opts.foreign {
+// present opens a layer's blob, verified with its diff ID. A foreign layer that is not
+// there gives nil without an error: it stays at its URLs.
+func (p *parcel) present(ctx context.Context, l *Layer) (io.ReadCloser, error) {
+	r, err := l.verified(ctx)
+	if errors.Is(err, ErrForeign) {
 		return nil, nil
 	}
-	return rc, err
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }

@@ -29,7 +29,8 @@ type savedImage struct {
 // every image, with the digests that the files have.
 type dockerSource struct {
 	*archive
-	name string
+	name   string
+	digest blob.Digest
 
 	once  sync.Once
 	err   error
@@ -43,7 +44,7 @@ func openDockerArchive(ctx context.Context, ref Reference, o *options) (source, 
 	if err != nil {
 		return nil, err
 	}
-	return &dockerSource{archive: a, name: ref.Name,
+	return &dockerSource{archive: a, name: ref.Name, digest: ref.Digest,
 		docs: map[digest.Digest][]byte{}, blobs: map[digest.Digest]string{}}, nil
 }
 
@@ -56,6 +57,10 @@ func (s *dockerSource) load(ctx context.Context) error {
 	raw, err := s.read("manifest.json")
 	if err != nil {
 		return err
+	}
+	var n elements
+	if err := json.Unmarshal(raw, &n); err != nil {
+		return fmt.Errorf("%w: manifest.json: %w", ErrManifest, err)
 	}
 	var images []savedImage
 	if err := json.Unmarshal(raw, &images); err != nil {
@@ -71,7 +76,13 @@ func (s *dockerSource) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if s.digest != "" && string(s.digest) != string(d.Digest) {
+			continue
+		}
 		s.heads = append(s.heads, d)
+	}
+	if len(s.heads) == 0 && s.digest != "" {
+		return fmt.Errorf("%w: no image %s", ErrNotFound, s.digest)
 	}
 	if len(s.heads) == 0 {
 		return fmt.Errorf("%w: no image %.200q, there is: %s", ErrNotFound, s.name, strings.Join(names[:min(len(names), 20)], ", "))

@@ -25,6 +25,12 @@ var (
 	ErrArchive = errors.New("malformed image archive")
 	// ErrMissingBlob says that a manifest names a blob that the place does not hold.
 	ErrMissingBlob = errors.New("blob is missing")
+	// ErrForeign says that a layer may only be fetched from the URLs that its manifest
+	// names, and that WithForeign was not given.
+	ErrForeign = errors.New("foreign layer is not stored here")
+	// ErrAddress says that a registry or a manifest refers to an address that is not
+	// public, and that WithPrivateNetwork was not given.
+	ErrAddress = errors.New("address is not public")
 	// ErrPlatform says that a text is not a platform.
 	ErrPlatform = errors.New("malformed platform")
 )
@@ -74,6 +80,9 @@ func list(candidates []Candidate) string {
 		s := c.Platform.String() + " " + string(c.Descriptor.Digest)
 		if c.Name != "" {
 			s += " (" + c.Name + ")"
+		}
+		if c.Absent {
+			s += " (named, not stored)"
 		}
 		parts = append(parts, s)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -15,13 +16,16 @@ type Candidate struct {
 	Descriptor Descriptor
 	Platform   Platform
 	Name       string // tag in a layout or archive, if any
+	// Absent is set if the index names the image and the layout or archive does not
+	// hold it, as where "docker save" has written one platform of several.
+	Absent bool
 }
 
 // Image is one image: a manifest, a configuration and a chain of layers. It is safe
 // for concurrent use.
 type Image struct {
 	ref       Reference
-	src       source
+	src       *documents
 	opts      *options
 	manifest  *document
 	rawConfig []byte
@@ -54,16 +58,19 @@ func Open(ctx context.Context, reference string, opts ...Option) (*Image, error)
 	return img, nil
 }
 
-func open(ctx context.Context, ref Reference, src source, o *options) (*Image, error) {
+func open(ctx context.Context, ref Reference, src *documents, o *options) (*Image, error) {
 	all, err := candidates(ctx, src)
 	if err != nil {
+		return nil, err
+	}
+	if err := completeVersions(ctx, src, all, o.platform); err != nil {
 		return nil, err
 	}
 	c, err := choose(all, o.platform)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := fetchDocument(ctx, src, c.Descriptor)
+	doc, err := src.document(ctx, c.Descriptor)
 	if err != nil {
 		return nil, err
 	}
@@ -75,10 +82,7 @@ func open(ctx context.Context, ref Reference, src source, o *options) (*Image, e
 func (i *Image) load(ctx context.Context) error {
 	m := i.manifest.manifest
 	var err error
-	if i.rawConfig, err = fetch(ctx, i.src, m.Config); err != nil {
-		return err
-	}
-	if i.config, err = parseConfig(m.Config, i.rawConfig); err != nil {
+	if i.rawConfig, i.config, err = i.src.config(ctx, m.Config); err != nil {
 		return err
 	}
 	ids := i.config.RootFS.DiffIDs
@@ -147,17 +151,23 @@ const (
 )
 
 // candidates returns all images that a source offers, in order.
-func candidates(ctx context.Context, src source) ([]Candidate, error) {
+func candidates(ctx context.Context, src *documents) ([]Candidate, error) {
 	roots, err := src.roots(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []Candidate
-	return all, expand(ctx, src, roots, "", 0, &all)
+	e := expansion{src: src, seen: map[digest.Digest]bool{}}
+	return e.found, e.expand(ctx, roots, "", 0)
 }
 
-// expand appends the images below some descriptors.
-func expand(ctx context.Context, src source, ds []Descriptor, name string, depth int, all *[]Candidate) error {
+// expansion looks for the images below some descriptors.
+type expansion struct {
+	src   *documents
+	seen  map[digest.Digest]bool // documents that were looked at
+	found []Candidate
+}
+
+func (e *expansion) expand(ctx context.Context, ds []Descriptor, name string, depth int) error {
 	if depth > maxIndexDepth {
 		return fmt.Errorf("%w: indexes nested deeper than %d", ErrManifest, maxIndexDepth)
 	}
@@ -166,56 +176,90 @@ func expand(ctx context.Context, src source, ds []Descriptor, name string, depth
 		if own == "" || depth > 0 {
 			own = name
 		}
-		if attestation(d) {
+		// The first name of an image that has several is the one that is shown.
+		if attestation(d) || e.seen[d.Digest] {
 			continue
 		}
-		if isManifest(d.MediaType) && d.Platform != nil {
-			if err := addCandidate(all, Candidate{d, platformOf(d.Platform), own}); err != nil {
-				return err
-			}
-			continue
-		}
-		if d.MediaType != "" && !isManifest(d.MediaType) && !isIndex(d.MediaType) {
-			continue // an artifact of some other kind
-		}
-		doc, err := fetchDocument(ctx, src, d)
-		if err != nil {
-			return err
-		}
-		if doc.index != nil {
-			if err := expand(ctx, src, doc.index.Manifests, own, depth+1, all); err != nil {
-				return err
-			}
-			continue
-		}
-		if t := doc.manifest.Config.MediaType; t != ocispec.MediaTypeImageConfig && t != dockerConfig {
-			continue
-		}
-		raw, err := fetch(ctx, src, doc.manifest.Config)
-		if err != nil {
-			return err
-		}
-		config, err := parseConfig(doc.manifest.Config, raw)
-		if err != nil {
-			return err
-		}
-		if err := addCandidate(all, Candidate{doc.desc, platformOf(&config.Platform), own}); err != nil {
+		e.seen[d.Digest] = true
+		if err := e.descriptor(ctx, d, own, depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addCandidate appends a candidate unless the same image is there already, as an
-// image with two tags is.
-func addCandidate(all *[]Candidate, c Candidate) error {
-	if slices.ContainsFunc(*all, func(o Candidate) bool { return o.Descriptor.Digest == c.Descriptor.Digest }) {
+func (e *expansion) descriptor(ctx context.Context, d Descriptor, name string, depth int) error {
+	if d.MediaType != "" && !isManifest(d.MediaType) && !isIndex(d.MediaType) {
+		return nil // an artifact of some other kind
+	}
+	if isManifest(d.MediaType) && d.Platform != nil {
+		absent := false
+		if h, ok := e.src.source.(holder); ok {
+			absent = !h.holds(d)
+		}
+		return e.add(Candidate{d, platformOf(d.Platform), name, absent})
+	}
+	doc, err := e.src.document(ctx, d)
+	if err != nil {
+		return err
+	}
+	if doc.index != nil {
+		return e.expand(ctx, doc.index.Manifests, name, depth+1)
+	}
+	if !isConfig(doc.manifest.Config.MediaType) {
 		return nil
 	}
-	if len(*all) >= maxCandidates {
+	_, config, err := e.src.config(ctx, doc.manifest.Config)
+	if err != nil {
+		return err
+	}
+	return e.add(Candidate{doc.desc, platformOf(&config.Platform), name, false})
+}
+
+func (e *expansion) add(c Candidate) error {
+	if len(e.found) >= maxCandidates {
 		return fmt.Errorf("%w: more than %d images", ErrManifest, maxCandidates)
 	}
-	*all = append(*all, c)
+	e.found = append(e.found, c)
+	return nil
+}
+
+// completeVersions reads the configurations of Windows images whose index entry has no
+// OS version, where the version decides between several images.
+func completeVersions(ctx context.Context, src *documents, all []Candidate, want *Platform) error {
+	host := Platform{OS: "windows"}
+	if want != nil {
+		host = *want
+	}
+	var unknown []*Candidate
+	matching := 0
+	for i := range all {
+		c := &all[i]
+		if !host.Runs(c.Platform) {
+			continue
+		}
+		matching++
+		if c.Platform.OS == "windows" && c.Platform.OSVersion == "" && !c.Absent {
+			unknown = append(unknown, c)
+		}
+	}
+	if matching < 2 && host.OSVersion == "" {
+		return nil
+	}
+	for _, c := range unknown {
+		doc, err := src.document(ctx, c.Descriptor)
+		if err != nil {
+			return err
+		}
+		if doc.manifest == nil || !isConfig(doc.manifest.Config.MediaType) {
+			continue
+		}
+		_, config, err := src.config(ctx, doc.manifest.Config)
+		if err != nil {
+			return err
+		}
+		c.Platform.OSVersion, c.Platform.OSFeatures = config.OSVersion, config.OSFeatures
+	}
 	return nil
 }
 
@@ -233,7 +277,7 @@ func choose(all []Candidate, want *Platform) (Candidate, error) {
 	}
 	var match []Candidate
 	for _, c := range all {
-		if host.Runs(c.Platform) {
+		if host.Runs(c.Platform) && !c.Absent {
 			match = append(match, c)
 		}
 	}

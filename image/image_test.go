@@ -382,7 +382,8 @@ func TestCompressedArchive(t *testing.T) {
 	mustRead(t, "oci-archive:"+filepath.Join(tmp, "a.tar"), spec) // for the cleanup above
 }
 
-// Foreign layers come from their URLs, from files only when that is wanted.
+// Foreign layers come from their URLs only when that is wanted, and from this machine
+// only when that is wanted too.
 func TestForeign(t *testing.T) {
 	spec := twoLayers(t, "10.0.17763.1", "")
 	var stored bytes.Buffer
@@ -411,24 +412,33 @@ func TestForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer img.Close()
-	if _, err := read(t.Context(), img); !errors.Is(err, image.ErrMissingBlob) || asked > 0 {
+	if _, err := read(t.Context(), img); !errors.Is(err, image.ErrForeign) || !errors.Is(err, image.ErrMissingBlob) || asked > 0 {
 		t.Errorf("without leave: %v, %d requests", err, asked)
 	}
-	mustRead(t, src, spec, image.WithForeign())
+	leave := []image.Option{image.WithForeign(), image.WithPrivateNetwork()}
+	mustRead(t, src, spec, leave...)
 	if asked != 2 {
 		t.Errorf("%d requests, want 2", asked)
+	}
+	near, err := image.Open(t.Context(), src, image.WithForeign())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	if _, err := read(t.Context(), near); !image.PrivateAddress(err) || asked != 2 {
+		t.Errorf("URL on this machine: %v, %d requests", err, asked)
 	}
 	dst := "oci:" + filepath.Join(t.TempDir(), "out")
 	done, err := image.Copy(t.Context(), src, dst)
 	if err != nil || len(done.Omitted) != 1 {
 		t.Errorf("copy: %+v, %v", done, err)
 	}
-	mustRead(t, dst, spec, image.WithForeign()) // still at its URL
+	mustRead(t, dst, spec, leave...) // still at its URL
 	file := "docker-archive:" + filepath.Join(t.TempDir(), "d.tar")
 	if done, err = image.Copy(t.Context(), src, file); err != nil || len(done.Omitted) != 1 {
 		t.Errorf("copy to docker archive: %+v, %v", done, err)
 	}
-	mustRead(t, file, spec, image.WithForeign())
+	mustRead(t, file, spec, leave...)
 	spec.Layers[0].URLs = []string{"file:///etc/passwd", "ftp://x/y"}
 	bad, err := image.Open(t.Context(), "oci:"+layout(t, spec), image.WithForeign())
 	if err != nil {

@@ -47,6 +47,17 @@ func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
 		blob.WithDigest(blob.Digest(l.Descriptor.Digest), l.Descriptor.Size), blob.WithDiffID(l.DiffID)))
 }
 
+// verified opens the blob as it is stored, as Stored does. Its reader also decompresses
+// the blob and reports io.EOF only if the diff ID holds, so that a copy is an image that
+// can be unpacked.
+func (l *Layer) verified(ctx context.Context) (io.ReadCloser, error) {
+	r, err := l.Stored(ctx)
+	if err != nil || l.DiffID == "" || !isLayer(l.Descriptor.MediaType) {
+		return r, err // the blob of an artifact
+	}
+	return newDiffIDReader(ctx, r, l), nil
+}
+
 // name says which layer an error is about.
 func (l *Layer) name(r *blob.Reader, err error) (*blob.Reader, error) {
 	if err != nil {
@@ -57,8 +68,12 @@ func (l *Layer) name(r *blob.Reader, err error) (*blob.Reader, error) {
 
 func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
 	rc, err := l.img.src.open(ctx, l.Descriptor)
-	if errors.Is(err, ErrMissingBlob) && len(l.Descriptor.URLs) > 0 && l.img.opts.foreign {
-		rc, err = openURLs(ctx, l.Descriptor)
+	if errors.Is(err, ErrMissingBlob) && len(l.Descriptor.URLs) > 0 {
+		if l.img.opts.foreign {
+			rc, err = openForeign(ctx, l.Descriptor, l.img.opts)
+		} else {
+			err = fmt.Errorf("%w: %w", ErrForeign, err)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("layer %d: %w", l.Index, err)

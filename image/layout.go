@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -73,10 +74,33 @@ func checkLayoutFile(raw []byte) error {
 // blobPath returns where a layout keeps a blob. The digest must have been parsed.
 func blobPath(d blob.Digest) string { return "blobs/" + d.Algorithm() + "/" + d.Hex() }
 
+// layoutRoot returns the entry of a layout for a digest: one of its index, with what
+// that says of it, or any document that the layout holds. size returns the size of a
+// blob in bytes, an error if there is none.
+func layoutRoot(tagged []Descriptor, tag string, want blob.Digest, size func(blob.Digest) (int64, error)) ([]Descriptor, error) {
+	if want == "" {
+		return tagged, nil
+	}
+	for _, d := range tagged {
+		if string(d.Digest) == string(want) {
+			return []Descriptor{d}, nil
+		}
+	}
+	n, err := size(want)
+	if tag != "" || errors.Is(err, ErrMissingBlob) {
+		return nil, fmt.Errorf("%w: no %s under that name", ErrNotFound, want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []Descriptor{{Digest: digest.Digest(want), Size: n}}, nil
+}
+
 // layoutSource is an OCI image layout in a folder.
 type layoutSource struct {
-	root *os.Root
-	tag  string
+	root   *os.Root
+	tag    string
+	digest blob.Digest
 }
 
 func openLayout(ref Reference) (source, error) {
@@ -84,7 +108,7 @@ func openLayout(ref Reference) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &layoutSource{root, ref.Name}, nil
+	return &layoutSource{root, ref.Name, ref.Digest}, nil
 }
 
 func (s *layoutSource) roots(context.Context) ([]Descriptor, error) {
@@ -98,12 +122,16 @@ func (s *layoutSource) roots(context.Context) ([]Descriptor, error) {
 	if raw, err = s.read(ocispec.ImageIndexFile); err != nil {
 		return nil, err
 	}
-	return layoutRoots(raw, s.tag)
+	tagged, err := layoutRoots(raw, s.tag)
+	if err != nil {
+		return nil, err
+	}
+	return layoutRoot(tagged, s.tag, s.digest, s.size)
 }
 
 // read reads a small file of the layout.
 func (s *layoutSource) read(name string) ([]byte, error) {
-	f, err := s.root.Open(name)
+	f, err := openRegular(s.root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +148,7 @@ func (s *layoutSource) open(_ context.Context, d Descriptor) (io.ReadCloser, err
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.root.Open(blobPath(digest))
+	f, err := openRegular(s.root, blobPath(digest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", ErrMissingBlob, d.Digest)
 	}
@@ -130,4 +158,43 @@ func (s *layoutSource) open(_ context.Context, d Descriptor) (io.ReadCloser, err
 	return f, nil
 }
 
+// size returns the size of a blob in bytes.
+func (s *layoutSource) size(d blob.Digest) (int64, error) {
+	info, err := s.root.Stat(blobPath(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("%w: %s", ErrMissingBlob, d)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (s *layoutSource) holds(d Descriptor) bool {
+	digest, err := blob.ParseDigest(string(d.Digest))
+	if err != nil {
+		return false
+	}
+	_, err = s.size(digest)
+	return err == nil
+}
+
 func (s *layoutSource) close() error { return s.root.Close() }
+
+// openRegular opens a regular file of a layout for reading. A pipe in its place, which
+// could keep a reader waiting for ever, is refused and not waited for.
+func openRegular(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s is not a regular file", ErrManifest, name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}

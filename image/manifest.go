@@ -1,12 +1,11 @@
 package image
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
+	"strings"
 
-	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/layer"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -28,10 +27,17 @@ const (
 	nondistributableZs = nondistributable + "+zstd"
 )
 
+// baseMediaType returns a media type in the form in which this package compares them:
+// lower case and without parameters, as in RFC 9110, 8.3.1. Registries send both.
+func baseMediaType(s string) string {
+	s, _, _ = strings.Cut(s, ";")
+	return strings.ToLower(strings.TrimSpace(s))
+}
+
 // isLayer reports whether a media type is that of an image layer. What it says of
 // the compression is not believed; see package blob.
 func isLayer(mediaType string) bool {
-	switch mediaType {
+	switch baseMediaType(mediaType) {
 	case ocispec.MediaTypeImageLayer, ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageLayerZstd,
 		dockerLayer, dockerLayerGzip, dockerLayerZstd:
 		return true
@@ -42,7 +48,7 @@ func isLayer(mediaType string) bool {
 // isForeign reports whether a media type is that of a layer which may not be
 // distributed to other registries.
 func isForeign(mediaType string) bool {
-	switch mediaType {
+	switch baseMediaType(mediaType) {
 	case dockerForeign, dockerForeignGzip, nondistributable, nondistributableGz, nondistributableZs:
 		return true
 	}
@@ -50,39 +56,19 @@ func isForeign(mediaType string) bool {
 }
 
 func isIndex(mediaType string) bool {
+	mediaType = baseMediaType(mediaType)
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerList
 }
 
 func isManifest(mediaType string) bool {
+	mediaType = baseMediaType(mediaType)
 	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifest
 }
 
-// maxDocument is the largest index, manifest or configuration that is read.
-const maxDocument = 16 << 20
-
-// fetch reads a small document and verifies it.
-func fetch(ctx context.Context, src source, d Descriptor) ([]byte, error) {
-	if _, err := blob.ParseDigest(string(d.Digest)); err != nil {
-		return nil, err
-	}
-	if d.Size < 0 || d.Size > maxDocument {
-		return nil, fmt.Errorf("%w: %s of %d bytes", ErrManifest, d.MediaType, d.Size)
-	}
-	rc, err := src.open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	r, err := blob.NewReader(ctx, rc, blob.WithDigest(blob.Digest(d.Digest), d.Size), blob.Stored())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Digest, err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Digest, err)
-	}
-	return b, nil
+// isConfig reports whether a media type is that of an image's configuration.
+func isConfig(mediaType string) bool {
+	mediaType = baseMediaType(mediaType)
+	return mediaType == ocispec.MediaTypeImageConfig || mediaType == dockerConfig
 }
 
 // document is an index or a manifest as it was stored.
@@ -99,24 +85,24 @@ func parseDocument(d Descriptor, raw []byte) (*document, error) {
 	var shape struct {
 		SchemaVersion int             `json:"schemaVersion"`
 		MediaType     string          `json:"mediaType"`
-		Manifests     json.RawMessage `json:"manifests"`
+		Manifests     elements        `json:"manifests"`
 		Config        json.RawMessage `json:"config"`
-		Layers        json.RawMessage `json:"layers"`
+		Layers        elements        `json:"layers"`
 		FSLayers      json.RawMessage `json:"fsLayers"`
 	}
 	if err := json.Unmarshal(raw, &shape); err != nil {
-		return nil, fmt.Errorf("%w: %s: %v", ErrManifest, d.Digest, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrManifest, d.Digest, err)
 	}
 	if shape.SchemaVersion == 1 || shape.FSLayers != nil {
 		return nil, fmt.Errorf("%w: %s: manifest of schema version 1", ErrMediaType, d.Digest)
 	}
 	if shape.MediaType != "" {
-		if d.MediaType != "" && d.MediaType != shape.MediaType {
+		if d.MediaType != "" && baseMediaType(d.MediaType) != baseMediaType(shape.MediaType) {
 			return nil, fmt.Errorf("%w: %s says it is %.80q and is listed as %.80q", ErrManifest, d.Digest, shape.MediaType, d.MediaType)
 		}
 		d.MediaType = shape.MediaType
 	}
-	many, one := shape.Manifests != nil, shape.Config != nil || shape.Layers != nil
+	many, one := shape.Manifests > 0, shape.Config != nil || shape.Layers > 0
 	doc := &document{desc: d, raw: raw}
 	var err error
 	switch {
@@ -141,22 +127,57 @@ func parseDocument(d Descriptor, raw []byte) (*document, error) {
 	return doc, nil
 }
 
-// fetchDocument reads an index or manifest.
-func fetchDocument(ctx context.Context, src source, d Descriptor) (*document, error) {
-	raw, err := fetch(ctx, src, d)
-	if err != nil {
-		return nil, err
-	}
-	return parseDocument(d, raw)
-}
-
 // Config is what an image's configuration says.
 type Config = ocispec.Image
 
 func parseConfig(d Descriptor, raw []byte) (*Config, error) {
+	var shape struct {
+		RootFS struct {
+			DiffIDs elements `json:"diff_ids"`
+		} `json:"rootfs"`
+		History elements `json:"history"`
+	}
+	if err := json.Unmarshal(raw, &shape); err != nil {
+		return nil, fmt.Errorf("%w: configuration %s: %w", ErrManifest, d.Digest, err)
+	}
 	var c Config
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return nil, fmt.Errorf("%w: configuration %s: %v", ErrManifest, d.Digest, err)
 	}
 	return &c, nil
+}
+
+// maxElements bounds the arrays of a document. A genuine index has a few dozen
+// entries, and Windows stacks at most a few hundred layers.
+const maxElements = 4096
+
+// elements is a JSON array of which only the length is looked at, before it is decoded:
+// "{}," is three bytes of a document and a few hundred in memory. It is positive where
+// the document has the array, even an empty one.
+type elements int
+
+func (e *elements) UnmarshalJSON(raw []byte) error {
+	// The array, or whatever it is, is valid JSON here, so that its commas outside strings and inner
+	// values separate its elements.
+	depth, text, n := 0, false, 0
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '[' || c == '{':
+			depth++
+		case c == ']' || c == '}':
+			depth--
+		case c == ',' && depth == 1:
+			n++
+		}
+	}
+	if n >= maxElements {
+		return &layer.LimitError{Limit: "elements of a document's array", Max: maxElements}
+	}
+	*e = elements(n + 1)
+	return nil
 }

@@ -70,29 +70,35 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+const digestOfNothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 func TestParseReference(t *testing.T) {
 	for _, c := range []struct {
 		text string
 		want Reference
 	}{
-		{"oci:dir", Reference{Layout, "dir", ""}},
-		{"oci:/a/b:v1", Reference{Layout, "/a/b", "v1"}},
-		{"oci:dir:docker.io/library/x:v1", Reference{Layout, "dir", "docker.io/library/x:v1"}},
-		{`oci:C:\dir:v1`, Reference{Layout, `C:\dir`, "v1"}},
-		{"oci:C:/dir", Reference{Layout, "C:/dir", ""}},
-		{"oci-archive:f.tar", Reference{OCIArchive, "f.tar", ""}},
-		{"docker-archive:f.tar:name:tag", Reference{DockerArchive, "f.tar", "name:tag"}},
-		{"docker://mcr.microsoft.com/windows/nanoserver:ltsc2022", Reference{Registry, "mcr.microsoft.com/windows/nanoserver:ltsc2022", ""}},
-		{"localhost:5000/a/b:c", Reference{Registry, "localhost:5000/a/b:c", ""}},
-		{"nanoserver", Reference{Registry, "nanoserver", ""}},
-		{"containerd:docker.io/library/x:v1", Reference{Containerd, "docker.io/library/x:v1", ""}},
-		{"containerd:k8s.io/docker.io/library/x:v1", Reference{Containerd, "docker.io/library/x:v1", "k8s.io"}},
-		{"containerd:moby/example.com/x:v1", Reference{Containerd, "example.com/x:v1", "moby"}},
-		{"containerd:moby/app:v1", Reference{Containerd, "app:v1", "moby"}},
-		{"containerd:example.com/app:v1", Reference{Containerd, "example.com/app:v1", ""}},
-		{"containerd:localhost:5000/app:v1", Reference{Containerd, "localhost:5000/app:v1", ""}},
-		{"containerd:default/localhost/app@sha256:x", Reference{Containerd, "localhost/app@sha256:x", "default"}},
-		{"containerd:app", Reference{Containerd, "app", ""}},
+		{"oci:dir", Reference{Transport: Layout, Path: "dir"}},
+		{"oci:/a/b:v1", Reference{Transport: Layout, Path: "/a/b", Name: "v1"}},
+		{"oci:dir:docker.io/library/x:v1", Reference{Transport: Layout, Path: "dir", Name: "docker.io/library/x:v1"}},
+		{`oci:C:\dir:v1`, Reference{Transport: Layout, Path: `C:\dir`, Name: "v1"}},
+		{"oci:C:/dir", Reference{Transport: Layout, Path: "C:/dir"}},
+		{"oci-archive:f.tar", Reference{Transport: OCIArchive, Path: "f.tar"}},
+		{"docker-archive:f.tar:name:tag", Reference{Transport: DockerArchive, Path: "f.tar", Name: "name:tag"}},
+		{"docker://mcr.microsoft.com/windows/nanoserver:ltsc2022", Reference{Transport: Registry, Path: "mcr.microsoft.com/windows/nanoserver:ltsc2022"}},
+		{"localhost:5000/a/b:c", Reference{Transport: Registry, Path: "localhost:5000/a/b:c"}},
+		{"nanoserver", Reference{Transport: Registry, Path: "nanoserver"}},
+		{"containerd:docker.io/library/x:v1", Reference{Transport: Containerd, Path: "docker.io/library/x:v1"}},
+		{"containerd:k8s.io/docker.io/library/x:v1", Reference{Transport: Containerd, Path: "docker.io/library/x:v1", Name: "k8s.io"}},
+		{"containerd:moby/example.com/x:v1", Reference{Transport: Containerd, Path: "example.com/x:v1", Name: "moby"}},
+		{"containerd:moby/app:v1", Reference{Transport: Containerd, Path: "app:v1", Name: "moby"}},
+		{"containerd:example.com/app:v1", Reference{Transport: Containerd, Path: "example.com/app:v1"}},
+		{"containerd:localhost:5000/app:v1", Reference{Transport: Containerd, Path: "localhost:5000/app:v1"}},
+		{"containerd:default/localhost/app@sha256:x", Reference{Transport: Containerd, Path: "localhost/app@sha256:x", Name: "default"}},
+		{"oci:dir@" + digestOfNothing, Reference{Transport: Layout, Path: "dir", Digest: digestOfNothing}},
+		{"oci:dir:v1@" + digestOfNothing, Reference{Transport: Layout, Path: "dir", Name: "v1", Digest: digestOfNothing}},
+		{"oci-archive:a@b/f.tar@" + digestOfNothing, Reference{Transport: OCIArchive, Path: "a@b/f.tar", Digest: digestOfNothing}},
+		{"oci:a@b", Reference{Transport: Layout, Path: "a@b"}},
+		{"containerd:app", Reference{Transport: Containerd, Path: "app"}},
 	} {
 		if got, err := ParseReference(c.text); err != nil || got != c.want {
 			t.Errorf("ParseReference(%q) = %+v, %v", c.text, got, err)
@@ -100,7 +106,7 @@ func TestParseReference(t *testing.T) {
 			t.Errorf("%q prints as %q, which is %+v, %v", c.text, got, again, err)
 		}
 	}
-	for _, bad := range []string{"", "oci:", "oci-archive:", "docker://", "UPPER/case:x", "tar:x", "wclayer:x", "cim:x", "a b", "containerd:", "containers-storage:x"} {
+	for _, bad := range []string{"", "oci:", "oci:dir@sha256:12", "oci:@" + digestOfNothing, "oci-archive:", "docker://", "UPPER/case:x", "tar:x", "wclayer:x", "cim:x", "a b", "containerd:", "containers-storage:x"} {
 		if got, err := ParseReference(bad); !errors.Is(err, ErrReference) {
 			t.Errorf("ParseReference(%q) = %+v, %v", bad, got, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/mullion/mullion/blob"
 )
 
 // Transport is the kind of place where an image is kept.
@@ -24,6 +25,10 @@ type Reference struct {
 	Transport Transport
 	Path      string // file or folder; the full name for a registry or containerd
 	Name      string // tag of an OCI layout, name in a docker archive, namespace in containerd; may be empty
+	// Digest is that of an index or manifest in a layout or archive, "" for none. With
+	// a Name too, the image must have both. References to registries and containerd
+	// have their digest in Path.
+	Digest blob.Digest
 }
 
 // String formats as ParseReference reads.
@@ -37,6 +42,9 @@ func (r Reference) String() string {
 	}
 	if r.Name != "" {
 		s += ":" + r.Name
+	}
+	if r.Digest != "" {
+		s += "@" + string(r.Digest)
 	}
 	return s
 }
@@ -53,6 +61,13 @@ func ParseReference(s string) (Reference, error) {
 			continue
 		}
 		r := Reference{Transport: t}
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 && looksLikeDigest(rest[at+1:]) {
+			d, err := blob.ParseDigest(rest[at+1:])
+			if err != nil {
+				return Reference{}, fmt.Errorf("%w: %.200q: %w", ErrReference, s, err)
+			}
+			rest, r.Digest = rest[:at], d
+		}
 		r.Path, r.Name = cutPath(rest)
 		if r.Path == "" {
 			return Reference{}, fmt.Errorf("%w: %.200q has no path", ErrReference, s)
@@ -79,6 +94,12 @@ func ParseReference(s string) (Reference, error) {
 		return Reference{}, fmt.Errorf("%w: %.200q: %v", ErrReference, s, err)
 	}
 	return Reference{Transport: Registry, Path: rest}, nil
+}
+
+// looksLikeDigest reports whether what follows an at sign is meant as a digest and not as
+// part of a path.
+func looksLikeDigest(s string) bool {
+	return strings.HasPrefix(s, "sha256:") || strings.HasPrefix(s, "sha512:")
 }
 
 // cutPath splits PATH[:NAME] at the first colon that does not belong to a drive.

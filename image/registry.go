@@ -12,8 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	registryerr "github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -36,8 +35,9 @@ func parseRegistryName(s string, o *options) (name.Reference, error) {
 }
 
 // remoteOptions are those of every call. Credentials are what docker login stored.
-func remoteOptions() []remote.Option {
-	return []remote.Option{remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("mullion")}
+func remoteOptions(o *options) []remote.Option {
+	return []remote.Option{remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("mullion"),
+		remote.WithTransport(newTransport(o))}
 }
 
 func openRegistry(ref Reference, o *options) (source, error) {
@@ -45,7 +45,7 @@ func openRegistry(ref Reference, o *options) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	puller, err := remote.NewPuller(remoteOptions()...)
+	puller, err := remote.NewPuller(remoteOptions(o)...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +57,16 @@ func (s *registrySource) roots(ctx context.Context) ([]Descriptor, error) {
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	return []Descriptor{{
-		MediaType: string(d.MediaType), Digest: digest.Digest(d.Digest.String()), Size: int64(len(d.Manifest)),
-	}}, nil
+	mediaType := baseMediaType(string(d.MediaType))
+	if !isIndex(mediaType) && !isManifest(mediaType) {
+		mediaType = "" // of a server that knows no better: the document itself says
+	}
+	return []Descriptor{{MediaType: mediaType, Digest: digest.Digest(d.Digest.String()), Size: int64(len(d.Manifest))}}, nil
 }
 
 // explain gives a registry's answer the error of this package that it stands for.
 func (s *registrySource) explain(err error) error {
-	var t *transport.Error
+	var t *registryerr.Error
 	if errors.As(err, &t) && t.StatusCode == http.StatusNotFound {
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
@@ -76,7 +78,7 @@ func (s *registrySource) open(ctx context.Context, d Descriptor) (io.ReadCloser,
 		return nil, fmt.Errorf("%w: %.100q: registries are read by SHA-256", ErrMediaType, d.Digest)
 	}
 	at := s.ref.Context().Digest(string(d.Digest))
-	if mt := types.MediaType(d.MediaType); mt.IsIndex() || mt.IsImage() {
+	if isIndex(d.MediaType) || isManifest(d.MediaType) || d.MediaType == "" {
 		got, err := s.puller.Get(ctx, at)
 		if err != nil {
 			return nil, s.explain(err)
@@ -90,11 +92,8 @@ func (s *registrySource) open(ctx context.Context, d Descriptor) (io.ReadCloser,
 			return rc, nil
 		}
 	}
-	var t *transport.Error
+	var t *registryerr.Error
 	if errors.As(err, &t) && t.StatusCode == http.StatusNotFound {
-		if isForeign(d.MediaType) || len(d.URLs) > 0 {
-			return openURLs(ctx, d)
-		}
 		return nil, fmt.Errorf("%w: %w", ErrMissingBlob, err)
 	}
 	return nil, err

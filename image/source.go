@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
+	"time"
 
 	"github.com/mullion/mullion/layer"
 )
@@ -22,11 +21,18 @@ type source interface {
 	close() error
 }
 
+// A holder is a source that knows without a request what it holds.
+type holder interface {
+	holds(d Descriptor) bool
+}
+
 // options are those of all functions that take a reference.
 type options struct {
 	platform  *Platform
 	plainHTTP bool
 	foreign   bool
+	private   bool
+	idle      time.Duration
 	all       bool
 	force     bool
 	limits    layer.Limits
@@ -57,10 +63,19 @@ func WithPlatform(p Platform) Option { return func(o *options) { o.platform = &p
 // loopback interface are spoken to in HTTP anyway.
 func WithPlainHTTP() Option { return func(o *options) { o.plainHTTP = true } }
 
-// WithForeign fetches foreign layers from the URLs in the manifest although the
-// image comes from a file, and has Copy push them to a registry. Without it a file
-// cannot make this machine ask for URLs.
+// WithForeign fetches foreign layers from the URLs in the manifest, and has Copy push
+// them to a registry. Without it an image cannot make this machine ask for URLs.
 func WithForeign() Option { return func(o *options) { o.foreign = true } }
+
+// WithPrivateNetwork allows a registry to redirect to another host, and a manifest to
+// name URLs, at loopback and private addresses. Without it an image or a registry
+// cannot make this machine talk to services that are not public. Link-local addresses,
+// where clouds serve credentials, are never asked.
+func WithPrivateNetwork() Option { return func(o *options) { o.private = true } }
+
+// WithIdleTimeout ends a request to a registry that sends nothing for d; the default is
+// a minute, and a negative one never ends it.
+func WithIdleTimeout(d time.Duration) Option { return func(o *options) { o.idle = d } }
 
 // WithAll has Copy take all of an index instead of one image.
 func WithAll() Option { return func(o *options) { o.all = true } }
@@ -87,7 +102,15 @@ func newOptions(opts []Option) *options {
 }
 
 // openSource opens the place that a reference names for reading.
-func openSource(ctx context.Context, ref Reference, o *options) (source, error) {
+func openSource(ctx context.Context, ref Reference, o *options) (*documents, error) {
+	src, err := openPlace(ctx, ref, o)
+	if err != nil {
+		return nil, err
+	}
+	return newDocuments(src), nil
+}
+
+func openPlace(ctx context.Context, ref Reference, o *options) (source, error) {
 	switch ref.Transport {
 	case Layout:
 		return openLayout(ref)
@@ -101,42 +124,4 @@ func openSource(ctx context.Context, ref Reference, o *options) (source, error) 
 		return openContainerd(ctx, ref, o)
 	}
 	return nil, fmt.Errorf("%w: transport %.40q", ErrReference, ref.Transport)
-}
-
-// openURLs fetches a foreign layer from where its publisher keeps it.
-func openURLs(ctx context.Context, d Descriptor) (io.ReadCloser, error) {
-	var first error
-	for _, u := range d.URLs {
-		rc, err := openURL(ctx, u)
-		if err == nil {
-			return rc, nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	if first == nil {
-		first = fmt.Errorf("%w: %s has no URLs", ErrMissingBlob, d.Digest)
-	}
-	return nil, first
-}
-
-func openURL(ctx context.Context, u string) (io.ReadCloser, error) {
-	parsed, err := url.Parse(u)
-	if err != nil || parsed.Scheme != "https" && parsed.Scheme != "http" {
-		return nil, fmt.Errorf("%w: foreign layer at %.200q", ErrMediaType, u)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		resp.Body.Close()
-		return nil, fmt.Errorf("%w: %.200q: %s", ErrMissingBlob, u, resp.Status)
-	}
-	return resp.Body, nil
 }

@@ -111,12 +111,11 @@ var layoutFile = []byte(`{"imageLayoutVersion":"1.0.0"}`)
 
 // layer copies the blob of one layer unless it is there.
 func (d *layoutDestination) layer(ctx context.Context, root *os.Root, p *parcel, l *Layer, done *Copied) error {
-	digest, err := blob.ParseDigest(string(l.Descriptor.Digest))
-	if err != nil {
+	if _, err := blob.ParseDigest(string(l.Descriptor.Digest)); err != nil {
 		return err
 	}
-	if info, err := root.Stat(blobPath(digest)); err == nil && info.Size() == l.Descriptor.Size {
-		return nil // written whole, or it would not have this name
+	if there, err := intact(ctx, root, l.Descriptor); there || err != nil {
+		return err
 	}
 	r, err := p.present(ctx, l)
 	if err != nil {
@@ -130,6 +129,27 @@ func (d *layoutDestination) layer(ctx context.Context, root *os.Root, p *parcel,
 	done.Blobs++
 	done.Bytes += l.Descriptor.Size
 	return putFile(root, l.Descriptor, r)
+}
+
+// intact reports whether a layout holds a blob. A file of the right name is read before it
+// is believed: one that was damaged is written again.
+func intact(ctx context.Context, root *os.Root, d Descriptor) (bool, error) {
+	rc, err := (&layoutSource{root: root}).open(ctx, d)
+	if err != nil {
+		return false, nil // what is there instead is replaced
+	}
+	defer rc.Close()
+	r, err := blob.NewReader(ctx, rc, blob.Stored(), blob.WithDigest(blob.Digest(d.Digest), d.Size))
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	err = r.Finish()
+	var damaged *blob.MismatchError
+	if errors.As(err, &damaged) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // putFile writes a blob under a temporary name and publishes it. r reports an error

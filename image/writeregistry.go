@@ -20,7 +20,7 @@ type registryDestination struct{ ref name.Reference }
 
 func (d *registryDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
 	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
-	opts := append(remoteOptions(), remote.WithContext(ctx))
+	opts := append(remoteOptions(p.opts), remote.WithContext(ctx))
 	if p.opts.foreign {
 		opts = append(opts, remote.WithNondistributable)
 	}
@@ -85,7 +85,7 @@ func (l *pushLayer) MediaType() (types.MediaType, error) {
 }
 
 func (l *pushLayer) Compressed() (io.ReadCloser, error) {
-	return l.l.Stored(l.ctx)
+	return l.l.verified(l.ctx)
 }
 
 // pushIndex shows an index to the registry client.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/image"
@@ -18,6 +19,7 @@ type imageFlags struct {
 	platform  string
 	plainHTTP bool
 	foreign   bool
+	private   bool
 
 	containerd string
 }
@@ -25,7 +27,8 @@ type imageFlags struct {
 func (f *imageFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index what this `PLATFORM` runs, as in windows(10.0.20348)/amd64")
 	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "speak HTTP with registries")
-	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "get foreign layers from the URLs that a file names")
+	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "get foreign layers from the URLs that the manifest names")
+	cmd.Flags().BoolVar(&f.private, "private-network", false, "follow redirects and foreign URLs to private addresses")
 	addContainerd(cmd, &f.containerd)
 }
 
@@ -38,6 +41,8 @@ func (f *imageFlags) given() string {
 		return "plain-http"
 	case f.foreign:
 		return "foreign"
+	case f.private:
+		return "private-network"
 	}
 	return ""
 }
@@ -57,6 +62,9 @@ func (f *imageFlags) options(c *console) ([]image.Option, error) {
 	}
 	if f.foreign {
 		opts = append(opts, image.WithForeign())
+	}
+	if f.private {
+		opts = append(opts, image.WithPrivateNetwork())
 	}
 	return opts, nil
 }
@@ -117,17 +125,31 @@ func imageHint(err error) error {
 	case errors.As(err, &hinted):
 		return err
 	case errors.As(err, &many):
-		c := many.Candidates[0]
-		if c.Name != "" {
-			return hintf(err, "name one by its tag or by --platform, as in --platform '%s'", c.Platform)
-		}
-		return hintf(err, "choose one, as in --platform '%s'", c.Platform)
+		return hintf(err, "%s", chooseHint(many.Candidates))
 	case errors.Is(err, image.ErrReference):
 		return hintf(err, "see mullion --help for the forms of a reference")
-	case errors.Is(err, image.ErrMissingBlob):
-		return hintf(err, "a foreign layer is fetched from its URLs with --foreign")
+	case errors.Is(err, image.ErrForeign):
+		return hintf(err, "--foreign fetches it from the URLs in the manifest")
+	case image.PrivateAddress(err):
+		return hintf(err, "--private-network allows private addresses")
 	}
 	return err
+}
+
+// chooseHint says how to name one of several images, by something in which the first
+// differs from all others.
+func chooseHint(all []image.Candidate) string {
+	alone := func(same func(a, b image.Candidate) bool) bool {
+		return !slices.ContainsFunc(all[1:], func(c image.Candidate) bool { return same(all[0], c) })
+	}
+	first := all[0]
+	switch {
+	case alone(func(a, b image.Candidate) bool { return a.Platform.Runs(b.Platform) }):
+		return fmt.Sprintf("choose one by its platform, as in --platform '%s'", first.Platform)
+	case first.Name != "" && alone(func(a, b image.Candidate) bool { return a.Name == b.Name }):
+		return fmt.Sprintf("name one by its tag, as %s", first.Name)
+	}
+	return fmt.Sprintf("name one by its digest, as @%s at the end of the reference", first.Descriptor.Digest)
 }
 
 // limitFlag is --limit NAME=N.

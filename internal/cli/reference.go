@@ -7,6 +7,7 @@ const referenceHelp = `IMAGE is one of
   docker-archive:FILE[:NAME]  what "docker save" writes
   docker://NAME, or NAME      an image in a registry: registry/name:tag
   containerd:[NAMESPACE/]NAME an image in containerd, its name with the host
+A layout, an archive and a registry also take @sha256:… at the end of IMAGE.
 
 LAYER is one of
   tar:FILE, tar:-             a layer tar, plain, gzip or zstd

@@ -1,0 +1,227 @@
+package image
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mullion/mullion/layer"
+)
+
+func TestAddressPolicy(t *testing.T) {
+	for _, c := range []struct {
+		address         string
+		public, private bool // allowed without and with WithPrivateNetwork
+	}{
+		{"93.184.216.34", true, true},
+		{"2606:2800:220:1::1", true, true},
+		{"127.0.0.1", false, true},
+		{"::1", false, true},
+		{"::ffff:127.0.0.1", false, true},
+		{"10.1.2.3", false, true},
+		{"172.16.0.1", false, true},
+		{"192.168.1.1", false, true},
+		{"fd00::1", false, true},
+		{"100.64.0.1", false, true},
+		{"64:ff9b::7f00:1", false, true},
+		{"2002:7f00:1::", false, true},
+		{"169.254.169.254", false, false},
+		{"::ffff:169.254.169.254", false, false},
+		{"fe80::1", false, false},
+		{"fe80::1%eth0", false, false},
+		{"0.0.0.0", false, false},
+		{"::", false, false},
+		{"224.0.0.1", false, false},
+	} {
+		ip := netip.MustParseAddr(c.address)
+		if err := newTransport(&options{}).addressAllowed(ip); (err == nil) != c.public || err != nil && !errors.Is(err, ErrAddress) {
+			t.Errorf("%s: %v", c.address, err)
+		}
+		if err := newTransport(&options{private: true}).addressAllowed(ip); (err == nil) != c.private {
+			t.Errorf("%s in a private network: %v", c.address, err)
+		}
+	}
+}
+
+// get makes a request over a new transport.
+func get(t *testing.T, o *options, url string, header http.Header) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header
+	resp, err := (&http.Client{Transport: newTransport(o), CheckRedirect: noRedirects}).Do(req)
+	if err == nil {
+		t.Cleanup(func() { resp.Body.Close() })
+	}
+	return resp, err
+}
+
+func TestRedirects(t *testing.T) {
+	var asked atomic.Int32
+	var seen atomic.Value // Authorization of the last request at the other host
+	seen.Store("")
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		seen.Store(r.Header.Get("Authorization"))
+	}))
+	defer other.Close()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		switch r.URL.Path {
+		case "/loop":
+			http.Redirect(w, r, "/loop", http.StatusFound)
+		case "/other": // by the name of the host, which resolves to a loopback address
+			http.Redirect(w, r, strings.Replace(other.URL, "127.0.0.1", "localhost", 1), http.StatusTemporaryRedirect)
+		case "/literal":
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		case "/metadata":
+			http.Redirect(w, r, "http://169.254.169.254/latest", http.StatusTemporaryRedirect)
+		case "/file":
+			http.Redirect(w, r, "file:///etc/passwd", http.StatusTemporaryRedirect)
+		case "/same":
+			http.Redirect(w, r, "/end", http.StatusMovedPermanently)
+		case "/end":
+			if r.Header.Get("Authorization") != "Bearer x" {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		}
+	}))
+	defer server.Close()
+	auth := func() http.Header { return http.Header{"Authorization": {"Bearer x"}} }
+	for _, c := range []struct {
+		path    string
+		private bool
+		want    error // nil for any
+		ok      bool
+		asked   int32
+	}{
+		{path: "/same", ok: true, asked: 2},
+		{path: "/loop", asked: maxRedirects + 1},
+		{path: "/other", want: ErrAddress, asked: 1},
+		{path: "/literal", want: ErrAddress, asked: 1},
+		{path: "/other", private: true, ok: true, asked: 2},
+		{path: "/literal", private: true, ok: true, asked: 2},
+		{path: "/metadata", private: true, want: ErrAddress, asked: 1},
+		{path: "/file", private: true, asked: 1},
+	} {
+		asked.Store(0)
+		resp, err := get(t, &options{private: c.private}, server.URL+c.path, auth())
+		if (err == nil) != c.ok || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s, private %v: %v", c.path, c.private, err)
+		}
+		if err == nil && resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", c.path, resp.Status)
+		}
+		if got := asked.Load(); got != c.asked {
+			t.Errorf("%s: %d requests, want %d", c.path, got, c.asked)
+		}
+		if got := seen.Load(); got != "" {
+			t.Errorf("%s: another host got credentials %q", c.path, got)
+		}
+	}
+}
+
+// A chain of redirects that leaves a host and comes back has lost its credentials on
+// the way, and is still not allowed to lead to an address that is not public.
+func TestRedirectAndBack(t *testing.T) {
+	req := httptest.NewRequest(http.MethodGet, "https://registry.example/v2/x/blobs/1", nil)
+	req.Header.Set("Authorization", "Bearer x")
+	out, err := redirected(req, req, "https://cdn.example/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := redirected(out, req, "https://registry.example/v2/x/blobs/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !isUntrusted(out.Context()) || !isUntrusted(back.Context()) || back.Header.Get("Authorization") != "" {
+		t.Errorf("out %v, back %v with %q", isUntrusted(out.Context()), isUntrusted(back.Context()), back.Header)
+	}
+	if _, err := redirected(req, req, "http://registry.example/v2/x/blobs/1"); err == nil {
+		t.Error("followed from HTTPS to HTTP")
+	}
+}
+
+func TestIdle(t *testing.T) {
+	stop := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/body/blobs/" {
+			w.Write([]byte("x"))
+			w.(http.Flusher).Flush()
+		}
+		<-stop
+	}))
+	defer server.Close()
+	defer close(stop)
+	o := &options{idle: 50 * time.Millisecond}
+	var idle *idleError
+	if _, err := get(t, o, server.URL+"/header", nil); !errors.As(err, &idle) {
+		t.Errorf("no header: %v", err)
+	}
+	resp, err := get(t, o, server.URL+"/body/blobs/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 2)
+	n, err := resp.Body.Read(b)
+	if n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if _, err := resp.Body.Read(b); !errors.As(err, &idle) {
+		t.Errorf("stalled body: %v", err)
+	}
+}
+
+// Answers that are held in memory are bounded.
+func TestBoundedAnswer(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b := make([]byte, 1<<20)
+		for range maxDocument>>20 + 1 {
+			w.Write(b)
+		}
+	}))
+	defer server.Close()
+	for path, want := range map[string]error{"/v2/x/manifests/y": ErrManifest, "/token": ErrManifest, "/v2/x/blobs/y": nil} {
+		resp, err := get(t, &options{}, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 1<<20)
+		for err == nil {
+			_, err = resp.Body.Read(b)
+		}
+		if want != nil && !errors.Is(err, want) || want == nil && err.Error() != "EOF" {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestElements(t *testing.T) {
+	for text, want := range map[string]int{
+		`null`: 1, `[]`: 1, `["a,]b\",",{"c":[1,2]}]`: 2, `[[1,2],[3,4],{}]`: 3,
+	} {
+		var n elements
+		if err := n.UnmarshalJSON([]byte(text)); err != nil || int(n) != want {
+			t.Errorf("%s: %d, %v", text, n, err)
+		}
+	}
+	long := "[" + strings.Repeat("{},", maxElements) + "{}]"
+	var limit *layer.LimitError
+	for _, text := range []string{`{"manifests":` + long + `}`, `{"layers":` + long + `}`, `{"layers":[],"Layers":` + long + `}`} {
+		if _, err := parseDocument(Descriptor{}, []byte(text)); !errors.As(err, &limit) {
+			t.Errorf("%.20s: %v", text, err)
+		}
+	}
+	for _, text := range []string{`{"history":` + long + `}`, `{"rootfs":{"diff_ids":` + long + `}}`} {
+		if _, err := parseConfig(Descriptor{}, []byte(text)); !errors.As(err, &limit) {
+			t.Errorf("%.20s: %v", text, err)
+		}
+	}
+}
