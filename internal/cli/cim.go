@@ -126,7 +126,7 @@ func (c *console) printCIM(info *cimInfo) error {
 		}
 		row("region", "%d  %-9s %-8s %12d  %s", r.Index, r.Type, where, r.Size, r.Name)
 	}
-	return c.printf("%s", b.String())
+	return c.printText(b.String())
 }
 
 func newCIMCatCommand(c *console) *cobra.Command {

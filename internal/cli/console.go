@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/mullion/mullion/layer"
 	"golang.org/x/term"
@@ -37,45 +34,52 @@ type console struct {
 	bytesRead atomic.Int64 // of blobs and tars, as they are stored
 }
 
-// printf prints a result for people. Texts come from images, and do not command the
-// terminal.
+// printf prints a result for people. Texts that come from images are made visible, so
+// that they neither command the terminal nor forge lines.
 func (c *console) printf(format string, a ...any) error {
 	for i, x := range a {
-		if s, ok := x.(string); ok {
-			a[i] = visible(s)
+		switch x := x.(type) {
+		case string:
+			a[i] = visible(x)
+		case int, int64, uint32, uint64, byte, rune, bool:
+		default:
+			a[i] = visibly{x}
 		}
 	}
 	_, err := fmt.Fprintf(c.out, format, a...)
 	return err
 }
 
-// visible makes control characters \uXXXX, all but the ends of lines and tabs.
-func visible(s string) string {
-	commands := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
-	if strings.IndexFunc(s, commands) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, c := range splitRunes(s) {
-		if r, _ := utf8.DecodeRuneInString(c); commands(r) {
-			fmt.Fprintf(&b, `\u%04x`, r)
-		} else {
-			b.WriteString(c)
-		}
-	}
-	return b.String()
+// visibly formats its value and makes the result visible.
+type visibly struct{ v any }
+
+// Format implements fmt.Formatter.
+func (x visibly) Format(s fmt.State, verb rune) {
+	_, _ = io.WriteString(s, visible(fmt.Sprintf(fmt.FormatString(s, verb), x.v)))
 }
+
+// printText prints lines that were made of visible texts.
+func (c *console) printText(lines string) error {
+	_, err := io.WriteString(c.out, lines)
+	return err
+}
+
+// visible replaces everything in a text that is not printed as a character of its own:
+// control characters, ends of lines among them, and those that turn the direction of
+// what follows, become \uXXXX, bytes that are not UTF-8 \xXX. It is the one sanitizer of
+// all text that the program prints.
+func visible(s string) string { return escapeControl(s) }
 
 // notef prints a note for people, on standard error, with --verbose.
 func (c *console) notef(format string, a ...any) {
 	if c.verbose && !c.quiet {
-		fmt.Fprintf(c.err, format+"\n", a...)
+		fmt.Fprintf(c.err, "%s\n", visible(fmt.Sprintf(format, a...)))
 	}
 }
 
 // printJSON prints one indented document.
 func (c *console) printJSON(v any) error {
-	e := json.NewEncoder(c.out)
+	e := json.NewEncoder(&jsonText{w: c.out})
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
@@ -83,7 +87,7 @@ func (c *console) printJSON(v any) error {
 
 // printJSONLine prints one object on one line, for listings that can be long.
 func (c *console) printJSONLine(v any) error {
-	e := json.NewEncoder(c.out)
+	e := json.NewEncoder(&jsonText{w: c.out})
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }

@@ -15,14 +15,16 @@ func newCopyCommand(c *console) *cobra.Command {
 		Use:   "copy SRC DST",
 		Short: "Copy an image between registries, layouts and archives",
 		Long: `Copy an image. Manifests and blobs stay as they are, so that all digests hold; a
-docker archive keeps the configuration and plain layers alone. Everything is verified
-on the way. Of an index one Windows image is copied, or all of it with --all.
+docker archive keeps the configuration and plain layers alone. Digests, sizes and the
+diff IDs of layers are verified on the way, as are blobs that a layout has already. Of
+an index one Windows image is copied, or all of it with --all.
 
 Registries get the credentials that "docker login" has stored. Those at localhost, at
 private addresses and in .local may speak HTTP, all others only with --plain-http.
 
-Foreign layers, which may not be distributed, are not pushed to registries without
---foreign; they stay at their URLs.
+Foreign layers, which may not be distributed, stay at their URLs: without --foreign they
+are neither fetched from there nor pushed to registries. A redirect or URL that leads to
+a private address is refused without --private-network.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
@@ -44,6 +46,9 @@ Foreign layers, which may not be distributed, are not pushed to registries witho
 			done, err := image.Copy(cmd.Context(), args[0], args[1], opts...)
 			if errors.Is(err, fs.ErrExist) {
 				return hintf(about(args[1], err), "--force replaces an archive; a folder must be an OCI layout or empty")
+			}
+			if all && errors.Is(err, image.ErrMissingBlob) {
+				return hintf(err, "the index names images that %s does not hold; without --all one that it holds is copied", args[0])
 			}
 			if err != nil {
 				return imageHint(nameHint(args[0], nameHint(args[1], err)))

@@ -99,6 +99,9 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error)
 			op += ":"
 		}
 	}
+	// Errors that were joined are on lines of their own, and so may be what a registry
+	// has answered.
+	text = strings.ReplaceAll(text, "\n", "; ")
 	fmt.Fprintf(c.err, "mullion: %s %s\n", op, visible(text))
 	if h := hintFor(err); h != "" {
 		fmt.Fprintf(c.err, "hint: %s\n", visible(h))
@@ -107,5 +110,5 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error)
 
 // printWarning prints something that went wrong and does not end the command.
 func (c *console) printWarning(err error) {
-	fmt.Fprintf(c.err, "mullion: warning: %s\n", visible(err.Error()))
+	fmt.Fprintf(c.err, "mullion: warning: %s\n", visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
 }

@@ -181,7 +181,7 @@ func hiveError(path string, err error) error {
 func (c *console) findings(file string, h *regf.Hive) error {
 	found := h.Findings()
 	for _, f := range found {
-		fmt.Fprintf(c.err, "%s: %s\n", file, escapeControl(f.String()))
+		fmt.Fprintf(c.err, "%s: %s\n", visible(file), visible(f.String()))
 	}
 	if len(found) > 0 {
 		return errFound
@@ -261,7 +261,7 @@ func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	if h.Dirty() {
-		fmt.Fprintf(c.err, "%s: the changes in its logs are given up\n", path)
+		fmt.Fprintf(c.err, "%s: the changes in its logs are given up\n", visible(path))
 	}
 	if err := change(h); err != nil {
 		return hiveError(path, err)

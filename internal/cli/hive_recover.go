@@ -104,5 +104,5 @@ func (c *console) printRecovery(f *hiveFlags, rep *regf.Recovery) error {
 			text += fmt.Sprintf("%s: %d of %d entries used; at %#x: %v\n", f.logs[i], l.Applied, l.Found, l.Offset, l.Stop)
 		}
 	}
-	return c.printf("%s", text)
+	return c.printText(text)
 }

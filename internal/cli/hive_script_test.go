@@ -152,7 +152,7 @@ func TestHiveDamage(t *testing.T) {
 func TestHiveOddNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"plain": `"plain"`, "q\"b\\": `"q\"b\\"`, "\x00\x1f": `"\u0000\u001f"`, "日本😀": `"日本😀"`,
-		"\xed\xa0\x80x\xed\xbf\xbf": `"\ud800x\udfff"`, "\u007f": "\"\u007f\"",
+		"\xed\xa0\x80x\xed\xbf\xbf": `"\ud800x\udfff"`, "\u007f": `"\u007f"`, "\u202e": `"\u202e"`,
 	} {
 		if got := string(appendJSON(nil, []byte(name))); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)

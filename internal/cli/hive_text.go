@@ -104,7 +104,8 @@ func parseData(t regf.Type, s string) ([]byte, error) {
 }
 
 // escapeControl makes text safe for a terminal: what is not printable, lone
-// surrogates among it, becomes \uXXXX. Backslashes stay as they are.
+// surrogates among it, becomes \uXXXX, and a byte that is no part of a character \xXX.
+// Backslashes stay as they are.
 func escapeControl(s string) string {
 	clean := true
 	for _, r := range s {
@@ -118,7 +119,12 @@ func escapeControl(s string) string {
 	}
 	var b strings.Builder
 	for _, u := range splitRunes(s) {
-		if r, n := utf8.DecodeRuneInString(u); n == len(u) && unicode.IsPrint(r) {
+		r, n := utf8.DecodeRuneInString(u)
+		if r == utf8.RuneError && len(u) == 1 {
+			fmt.Fprintf(&b, `\x%02x`, u[0])
+			continue
+		}
+		if n == len(u) && unicode.IsPrint(r) {
 			b.WriteString(u)
 			continue
 		}

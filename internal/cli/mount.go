@@ -97,7 +97,7 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 	}
 	c.stopProgress()
 	if !c.quiet {
-		fmt.Fprintf(c.err, "%s is mounted at %s; Ctrl-C unmounts it\n", name, dir)
+		fmt.Fprintf(c.err, "%s is mounted at %s; Ctrl-C unmounts it\n", visible(name), visible(dir))
 	}
 	served := make(chan struct{})
 	go func() { s.Wait(); close(served) }()

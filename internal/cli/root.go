@@ -63,8 +63,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	var usage *usageError
 	if !c.running || errors.As(err, &usage) {
-		fmt.Fprintf(stderr, "mullion: %v\n", err)
-		fmt.Fprintf(stderr, "hint: %s\n", usageHint(cmd, err))
+		fmt.Fprintf(stderr, "mullion: %s\n", visible(err.Error()))
+		fmt.Fprintf(stderr, "hint: %s\n", visible(usageHint(cmd, err)))
 		return 2
 	}
 	if errors.Is(err, errFound) {

@@ -60,7 +60,7 @@ the image.
 				return imageHint(registryHint(err))
 			}
 			c.stopProgress()
-			return out.write(c, func(w io.Writer) error { return sbomFormats[at].write(w, inv, subject) })
+			return out.write(c, func(w io.Writer) error { return sbomFormats[at].write(&jsonText{w: w}, inv, subject) })
 		},
 	}
 	flags.add(cmd)

@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 //	bigbase SOFTWARE OUT.tar make a base layer with that hive and much behind it
 //	bcdstore OUT             make a boot configuration store with a boot manager and a loader
 //	readless FILE            the last command said that it read less than half of FILE
+//	indexes                  make layouts of odd indexes; see there
 //	layers DIR               set $LAYER0, $LAYER1, … to the folders of an unpacked image
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mktar": mktar, "damage": damage, "status": status, "empty": empty, "layers": layers,
-			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore,
+			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore, "indexes": indexes,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -44,7 +44,7 @@ func (s wtf8) MarshalJSON() ([]byte, error) {
 	return append(out, '"'), nil
 }
 
-// appendRow appends a line of a two-column listing.
+// appendRow appends a line of a two-column listing, its text made visible.
 func appendRow(b *strings.Builder, name, format string, a ...any) {
-	fmt.Fprintf(b, "%-8s %s\n", name, fmt.Sprintf(format, a...))
+	fmt.Fprintf(b, "%-8s %s\n", name, visible(fmt.Sprintf(format, a...)))
 }
