@@ -20,6 +20,7 @@ import (
 //	gone     names an image that it does not hold
 //	foreign  an image whose only layer is at a URL on this machine
 //	index    an index of both images, in an index
+//	part     the same, and only the image of build 20348 is there
 func indexes(ts *testscript.TestScript, _ bool, _ []string) {
 	of := func(version string, layers ...imagetest.Layer) imagetest.Image {
 		if layers == nil {
@@ -43,6 +44,7 @@ func indexes(ts *testscript.TestScript, _ bool, _ []string) {
 		"one":   {of("10.0.17763.1"), of("10.0.20348.1")},
 		"two":   {of("10.0.17763.1"), of("10.0.20348.1")},
 		"index": {of("10.0.17763.1"), of("10.0.20348.1")},
+		"part":  {of("10.0.17763.1"), of("10.0.20348.1")},
 		"twins": {of("10.0.20348.1"), of("10.0.20348.1", imagetest.Layer{Tar: make([]byte, 2048)})},
 		"gone":  {of("10.0.20348.1")},
 		"foreign": {of("10.0.20348.1", imagetest.Layer{Tar: make([]byte, 1024), Absent: true, URLs: []string{"http://127.0.0.1:1/layer"},
@@ -53,13 +55,16 @@ func indexes(ts *testscript.TestScript, _ bool, _ []string) {
 	forget("one", 0)
 	forget("gone", 0)
 
-	i, name := index("index")
-	raw, err := json.Marshal(i)
-	ts.Check(err)
-	d := godigest.FromBytes(raw)
-	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs("index"), "blobs", "sha256", d.Encoded()), raw, 0o644))
-	i.Manifests = []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageIndex, Digest: d, Size: int64(len(raw))}}
-	raw, err = json.Marshal(i)
-	ts.Check(err)
-	ts.Check(os.WriteFile(name, raw, 0o644))
+	forget("part", 0)
+	for _, dir := range []string{"index", "part"} {
+		i, name := index(dir)
+		raw, err := json.Marshal(i)
+		ts.Check(err)
+		d := godigest.FromBytes(raw)
+		ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(dir), "blobs", "sha256", d.Encoded()), raw, 0o644))
+		i.Manifests = []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageIndex, Digest: d, Size: int64(len(raw))}}
+		raw, err = json.Marshal(i)
+		ts.Check(err)
+		ts.Check(os.WriteFile(name, raw, 0o644))
+	}
 }
