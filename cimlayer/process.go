@@ -93,9 +93,13 @@ func (w *Writer) createHive(n hives.Name) error {
 	return w.addMade(n.Path(hives.Config), host)
 }
 
+// mergeOrder is the order in which hcsshim merges hives, and in which the merged ones join
+// an image (layers specification, 5.2).
+var mergeOrder = []hives.Name{hives.System, hives.Software, hives.SAM, hives.Security, hives.Default}
+
 // processFork merges each delta hive with the nearest base hive below.
 func (w *Writer) processFork() error {
-	for _, n := range hives.All() {
+	for _, n := range mergeOrder {
 		if !w.isQueued(n.Path(hives.Delta)) {
 			continue
 		}

@@ -84,6 +84,7 @@ const (
 type options struct {
 	cim     cimfs.Options
 	missing MissingHives
+	cimBoot *CimBoot
 	lossy   func(path, what string)
 	hook    func(op, name string) error // fails operations on the host in tests
 }
@@ -361,6 +362,9 @@ func (w *Writer) finish() error {
 func (w *Writer) Commit() error {
 	if err := w.finish(); err != nil {
 		return err
+	}
+	if err := w.enableCimBoot(); err != nil {
+		return w.failAt("", err)
 	}
 	for i := range w.queue {
 		if err := w.release(&w.queue[i]); err != nil {

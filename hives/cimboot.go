@@ -2,6 +2,7 @@ package hives
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/mullion/mullion/regf"
@@ -32,9 +33,18 @@ func CimBootSettings() []Setting {
 	}
 }
 
-// EnableCimBoot makes the CimBootSettings in an open SYSTEM hive. Keys that do not
-// exist are made. The caller saves the hive.
+// ErrNoControlSet says that a hive has no ControlSet001 and so is no SYSTEM hive.
+var ErrNoControlSet = errors.New("hive has no ControlSet001: it is not the SYSTEM hive of a Windows")
+
+// EnableCimBoot makes the CimBootSettings in an open SYSTEM hive. Keys below
+// ControlSet001 that do not exist are made; a hive without it is ErrNoControlSet, as
+// hcsshim opens it and does not make it. The caller saves the hive.
 func EnableCimBoot(system *regf.Hive) error {
+	if _, err := system.Key("ControlSet001"); errors.Is(err, regf.ErrNotFound) {
+		return fmt.Errorf("%w: %w", ErrNoControlSet, err)
+	} else if err != nil {
+		return err
+	}
 	return set(system, CimBootSettings())
 }
 

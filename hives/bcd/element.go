@@ -70,6 +70,8 @@ const (
 	// devices that they go with is not: SetDevice refuses them.
 	CimFSRootDirectory ElementType = 0x32000011
 	CimFSParentDevice  ElementType = 0x31000012
+	PrimaryDevice      ElementType = 0x3100000E // of a composite device
+	SecondaryDevice    ElementType = 0x3100000F
 )
 
 // libraryNames are elements of class library, by the words of bcdedit (MS Learn,

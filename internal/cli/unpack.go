@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/wclayer"
 	"github.com/spf13/cobra"
 )
@@ -17,6 +19,7 @@ import (
 func newUnpackCommand(c *console) *cobra.Command {
 	var flags imageFlags
 	format, missing := "cim", "require"
+	var boot bootFlags
 	cmd := &cobra.Command{
 		Use:   "unpack IMAGE DIR",
 		Short: "Unpack every layer of an image into DIR",
@@ -31,6 +34,13 @@ A layer that is there is not read again. Several processes may work in a store a
 once; after one that died, the next makes good. A base layer without the five
 registry hives is refused unless --hives says what to do: create makes minimal ones,
 leave unpacks it without.
+
+--cim-boot makes the utility VM of a base layer boot from its image, as hcsshim did for
+containerd until 2024: its build is written to uvmbuildversion, its SYSTEM hive and boot
+configuration are changed. Builds up to 20348 and layers without one stay as they are.
+Some devices of the boot configuration have no public encoding: --bcd-template takes
+them from a store that bcdedit has prepared, and without it the commands that remain are
+printed on standard error, to be run on Windows. The disk is made there too.
 
 With --format wclayer every layer becomes a directory of the Windows layer filter in
 DIR, named by its number and the begin of its chain ID. layers.json lists them with
@@ -55,6 +65,14 @@ The paths of the layers are printed, base first; the last one is the whole image
 				return usagef("--format %s: know cim and wclayer", format)
 			case format == "wclayer" && cmd.Flags().Changed("hives"):
 				return usagef("--hives is for --format cim; a layer directory holds what the layer holds")
+			case format == "wclayer" && boot.enable:
+				return usagef("--cim-boot is for --format cim")
+			case boot.template != "" && !boot.enable:
+				return usagef("--bcd-template is for --cim-boot")
+			}
+			bootOptions, err := boot.options(c)
+			if err != nil {
+				return err
 			}
 			img, err := flags.open(cmd.Context(), c, args[0], c.layerProgress())
 			if err != nil {
@@ -62,7 +80,10 @@ The paths of the layers are printed, base first; the last one is the whole image
 			}
 			defer img.Close()
 			if format == "cim" {
-				return c.unpackStore(cmd.Context(), img, args[1], cimlayer.WithMissingHives(m))
+				if err := c.unpackStore(cmd.Context(), img, args[1], append(bootOptions, cimlayer.WithMissingHives(m))...); err != nil {
+					return err
+				}
+				return boot.check(args[1], img)
 			}
 			return c.unpackFolders(cmd.Context(), img, args[1])
 		},
@@ -70,7 +91,61 @@ The paths of the layers are printed, base first; the last one is the whole image
 	flags.add(cmd)
 	cmd.Flags().StringVar(&format, "format", format, "`FORM` of the layers, cim or wclayer")
 	cmd.Flags().StringVar(&missing, "hives", missing, "what becomes of a base layer without hives, `WHAT`: require, create or leave")
+	cmd.Flags().BoolVar(&boot.enable, "cim-boot", false, "have the utility VM of a base layer boot from its image")
+	cmd.Flags().StringVar(&boot.template, "bcd-template", "", "take the devices of --cim-boot from this boot configuration `STORE`")
 	return cmd
+}
+
+// bootFlags are --cim-boot and --bcd-template.
+type bootFlags struct {
+	enable   bool
+	template string
+}
+
+func (f *bootFlags) options(c *console) ([]cimlayer.Option, error) {
+	if !f.enable {
+		return nil, nil
+	}
+	boot := cimlayer.CimBoot{Left: func(commands []string) {
+		for _, line := range commands {
+			c.warnf("run on Windows: bcdedit /store BCD /offline %s", line)
+		}
+	}}
+	if f.template != "" {
+		h, err := regf.Open(f.template, nil)
+		if err != nil {
+			return nil, about(f.template, err)
+		}
+		defer h.Close()
+		var b bytes.Buffer
+		if err := h.StoreTo(&b); err != nil {
+			return nil, about(f.template, err)
+		}
+		boot.Template = b.Bytes()
+	}
+	return []cimlayer.Option{cimlayer.WithCimBoot(boot)}, nil
+}
+
+// check refuses a base layer that was in the store before and is not ready: a layer has
+// one form in a store.
+func (f *bootFlags) check(dir string, img *image.Image) error {
+	layers := img.Layers()
+	if !f.enable || len(layers) == 0 {
+		return nil
+	}
+	store, err := cimlayer.OpenStore(dir)
+	if err != nil {
+		return about(dir, err)
+	}
+	loc, err := store.Location(string(layers[0].ChainID))
+	if err != nil {
+		return about(dir, err)
+	}
+	ready, err := loc.CimBootReady()
+	if err == nil && !ready {
+		return hintf(about(dir, errors.New("the base layer is in the store already, without --cim-boot")), "unpack to another folder")
+	}
+	return err
 }
 
 // missingHives reads --hives.
