@@ -41,7 +41,7 @@ var ErrNoControlSet = errors.New("hive has no ControlSet001: it is not the SYSTE
 // hcsshim opens it and does not make it. The caller saves the hive.
 func EnableCimBoot(system *regf.Hive) error {
 	if _, err := system.Key("ControlSet001"); errors.Is(err, regf.ErrNotFound) {
-		return fmt.Errorf("%w: %w", ErrNoControlSet, err)
+		return ErrNoControlSet
 	} else if err != nil {
 		return err
 	}

@@ -3,12 +3,15 @@ package cli
 import (
 	"errors"
 
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
 
 func newConvertCommand(c *console) *cobra.Command {
 	var o layerOptions
+	var base bool
+	version := "10.0.20348"
 	cmd := &cobra.Command{
 		Use:   "convert SRC DST",
 		Short: "Convert one layer from any form to any other",
@@ -18,6 +21,10 @@ and so does a CIM that is a fork; read, such a CIM shows what its parents hold, 
 
 What is written holds what the layer holds: a CIM gets no hives merged and no files
 made up. Layers as Windows keeps them, with all that, are made by "unpack".
+
+--base adds to a layer that is to have none below it what a base layer must have: the
+config directory, and a minimal registry hive for each of the five that it lacks.
+"makebase" does so in a folder.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
@@ -34,6 +41,16 @@ made up. Layers as Windows keeps them, with all that, are made by "unpack".
 			if err := dst.format.usesFlags(cmd); err != nil {
 				return err
 			}
+			if base && len(o.parents) > 0 {
+				return usagef("a base layer has no --parent")
+			}
+			v, err := hives.ParseOSVersion(version)
+			if err != nil {
+				return usagef("--os-version: %v", err)
+			}
+			if cmd.Flags().Changed("os-version") && !base {
+				return usagef("--os-version is for --base")
+			}
 			r, err := src.open(cmd.Context(), c, &o)
 			if err != nil {
 				return err
@@ -44,6 +61,9 @@ made up. Layers as Windows keeps them, with all that, are made by "unpack".
 				return about(args[1], err)
 			}
 			defer w.Close()
+			if base {
+				w = hives.Complete(w, v)
+			}
 			stats, err := c.copyLayer(cmd.Context(), w, r, "write")
 			if err != nil {
 				return o.parentHint(err)
@@ -59,6 +79,8 @@ made up. Layers as Windows keeps them, with all that, are made by "unpack".
 	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress what is written with `METHOD`: gzip, zstd or none")
 	o.cim.addNames(cmd)
 	cmd.Flags().BoolVar(&o.transport, "transport", false, "write a transport directory instead of a final layer directory")
+	cmd.Flags().BoolVar(&base, "base", false, "complete the layer to a base layer")
+	cmd.Flags().StringVar(&version, "os-version", version, "Windows `VERSION` that hives made by --base name")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace a destination file that exists")
 	return cmd
 }

@@ -19,6 +19,7 @@ var constructors = []func(*console) *cobra.Command{
 	newLsCommand,
 	newCatCommand,
 	newConvertCommand,
+	newMakeBaseCommand,
 	newUnpackCommand,
 	newCopyCommand,
 	newCheckCommand,

@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 //	bigbase SOFTWARE OUT.tar make a base layer with that hive and much behind it
 //	bcdstore OUT             make a boot configuration store with a boot manager and a loader
 //	readless FILE            the last command said that it read less than half of FILE
+//	vmimage DIR BCD          make a layout of a base image with a utility VM of build 25398
 //	indexes                  make layouts of odd indexes; see there
 //	layers DIR               set $LAYER0, $LAYER1, … to the folders of an unpacked image
 func TestScripts(t *testing.T) {
@@ -55,7 +56,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mktar": mktar, "damage": damage, "status": status, "empty": empty, "layers": layers,
-			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore, "indexes": indexes,
+			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore, "indexes": indexes, "vmimage": vmimage,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -224,4 +225,23 @@ func readless(ts *testscript.TestScript, _ bool, args []string) {
 	if n >= st.Size()/2 {
 		ts.Fatalf("%d of %d bytes read", n, st.Size())
 	}
+}
+
+func vmimage(ts *testscript.TestScript, _ bool, args []string) {
+	var files [][2]string
+	v := hives.ServerCore(25398, 1)
+	for _, n := range hives.All() {
+		h, err := hives.Minimal(n, v)
+		ts.Check(err)
+		path := winfs.ToSlash(n.Path(hives.Config))
+		files = append(files, [2]string{path, string(h)})
+		if n == hives.System || n == hives.Software {
+			files = append(files, [2]string{strings.Replace(path, "Files/", "UtilityVM/Files/", 1), string(h)})
+		}
+	}
+	files = append(files, [2]string{"UtilityVM/Files/EFI/Microsoft/Boot/BCD", ts.ReadFile(args[1])})
+	ts.Check(imagetest.WriteLayout(ts.MkAbs(args[0]), imagetest.Image{
+		Config: ocispec.Image{Platform: ocispec.Platform{OS: "windows", OSVersion: v.String(), Architecture: "amd64"}},
+		Layers: []imagetest.Layer{{Tar: tarFiles(ts, files...), Format: blob.Gzip}},
+	}))
 }
