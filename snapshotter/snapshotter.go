@@ -165,6 +165,9 @@ func (s *Service) create(ctx context.Context, kind snapshots.Kind, key, parent s
 // the service understands; otherwise it is a writable view.
 func (n *Snapshotter) Prepare(ctx context.Context, key, parent string, opts ...snapshots.Opt) (m []mount.Mount, err error) {
 	defer n.s.observed("prepare", time.Now(), &err)
+	if err := checkOptions(opts); err != nil {
+		return nil, err
+	}
 	return n.s.create(ctx, snapshots.KindActive, key, parent, opts)
 }
 
