@@ -516,6 +516,8 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 		}
 		if int(want) > len(sc) {
 			c.bad("db-segment", s, k, "segment is shorter than %d bytes", want)
+		} else if shortSegment(sc) {
+			c.bad("db-short", s, k, "segment has room for %d bytes instead of %d: Windows drops the value in silence", len(sc), segmentSize)
 		}
 	}
 }

@@ -227,7 +227,7 @@ func (c *compactor) data(b []byte) (uint32, error) {
 	put16(head[2:], uint16(n))
 	put32(head[4:], list)
 	for i := range n {
-		seg, err := c.alloc(segmentSize) // the last one too, as offreg does
+		seg, err := c.alloc(segmentSize) // the last one too, see shortSegment
 		if err != nil {
 			return 0, err
 		}

@@ -154,7 +154,7 @@ func (h *Hive) storeData(data []byte) (uint32, error) {
 	put32(b[4:], list)
 	for i := range n {
 		part := data[i*segmentSize : min(len(data), (i+1)*segmentSize)]
-		seg, err := h.alloc(len(part))
+		seg, err := h.alloc(segmentSize) // the last one too, see shortSegment
 		if err != nil {
 			for j := range i {
 				h.free(u32(h.bins[list+4+uint32(4*j):]))
