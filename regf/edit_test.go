@@ -604,6 +604,13 @@ func TestEditOfValuesThatKeepACell(t *testing.T) {
 			put32(cells[empty[i]][vkDataSize:], 0)
 			put32(cells[empty[i]][vkData:], u32(cells[empty[i+1]][vkData:]))
 		}
+		b, err := h.Image()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err = OpenBytes(b, &Options{Clock: func() winfs.Filetime { return 1 }}); err != nil {
+			t.Fatal(err)
+		}
 		return h
 	}
 	must := func(err error) {

@@ -236,7 +236,9 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime, sd
 	return Key{h: h, off: off, level: k.level + 1}, nil
 }
 
-func unorderedList(key uint32) error { return faultf("list-order", key, "subkeys are not in order") }
+func unorderedList(key uint32) error {
+	return needsRepair(faultf("list-order", key, "subkeys are not in order"))
+}
 
 // stamp sets the time of last write.
 func (k Key) stamp(t winfs.Filetime) {
@@ -320,9 +322,6 @@ func (k Key) remove() error {
 			return err
 		}
 		keys = append(keys, s.off)
-		if s.keepsCells() {
-			h.findEmptied()
-		}
 	}
 	if err := parent.unlink(k.off); err != nil {
 		return err
@@ -331,18 +330,6 @@ func (k Key) remove() error {
 		h.freeKey(keys[i])
 	}
 	return nil
-}
-
-// keepsCells reports whether a value of the key keeps a cell without data.
-func (k Key) keepsCells() bool {
-	k.w = nil
-	list, err := k.valueList()
-	for ; err == nil && len(list) >= 4; list = list[4:] {
-		if b, _, err := k.h.vk(u32(list)); err == nil && keepsCell(b) {
-			return true
-		}
-	}
-	return false
 }
 
 // freeKey gives back a key's cell and those of its class, lists and values, and

@@ -163,32 +163,6 @@ func (h *Hive) storeData(data []byte) (uint32, error) {
 	return db, nil
 }
 
-// keepsCell reports whether a value has no data and points at a cell all the same.
-// Some versions of Windows leave data that has become empty so. Size alone does not
-// say whether the cell is still its own.
-func keepsCell(vk []byte) bool { return u32(vk[vkDataSize:]) == 0 && u32(vk[vkData:]) != nilCell }
-
-// findEmptied looks, once, for the cells that values without data keep, and that
-// nothing else points at. It must be called before such a value is taken out of its
-// list: an edit that gave back a cell of another would destroy it, and one that did
-// not would leak it.
-func (h *Hive) findEmptied() {
-	e := h.edit
-	if e.emptied != nil {
-		return
-	}
-	c := newChecker(h)
-	c.cells()
-	c.tree()
-	c.ring()
-	e.emptied = make(map[uint32]struct{})
-	for _, off := range c.empty {
-		if !hasBit(c.owned, off) {
-			e.emptied[off] = struct{}{}
-		}
-	}
-}
-
 // freeData gives back the cells of a value's data.
 func (h *Hive) freeData(size, at uint32) {
 	if size == 0 {
@@ -231,9 +205,6 @@ func (k Key) replaceData(off uint32, t Type, data []byte, flags uint16) error {
 		return err
 	}
 	oldSize, old := u32(b[vkDataSize:]), u32(b[vkData:])
-	if keepsCell(b) {
-		h.findEmptied()
-	}
 	n := uint32(len(data))
 	if flat, err := h.cell(old); err == nil && oldSize&inlineBit == 0 && oldSize > 4 && n > 4 &&
 		!h.bigData(oldSize) && !h.bigData(n) && int(n) <= len(flat) {
@@ -331,12 +302,8 @@ func (k Key) removeValue(i int) error {
 		return faultf("value-count", k.off, "%d values do not fit in their list", n)
 	}
 	off := u32(c[4*i:])
-	vb, _, err := h.vk(off)
-	if err != nil {
+	if _, _, err := h.vk(off); err != nil {
 		return err
-	}
-	if keepsCell(vb) {
-		h.findEmptied()
 	}
 	copy(c[4*i:], c[4*(i+1):4*n])
 	clear(c[4*(n-1) : 4*n])
