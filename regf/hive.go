@@ -2,6 +2,7 @@ package regf
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -98,10 +99,18 @@ type Hive struct {
 // Open opens a hive file for reading. The file is mapped where the system can and
 // is never written to, whatever is done with the hive; Close releases it.
 //
-// Errors: ErrNotHive, ErrLogFile, ErrTruncated, ErrDirty, ErrCorrupt, and those of
-// the file system.
+// Errors: ErrNotHive, also for what is no regular file, which is not waited for;
+// ErrLogFile, ErrTruncated, ErrDirty, ErrCorrupt, and those of the file system.
 func Open(name string, opt *Options) (*Hive, error) {
-	f, err := os.Open(name)
+	// To open a device can mean something to it.
+	st, err := os.Stat(name)
+	if err == nil && !st.Mode().IsRegular() {
+		err = errIrregular
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(name, os.O_RDONLY|openFlags, 0)
+	}
 	if err != nil {
 		return nil, &Error{Op: "open", Hive: name, Offset: -1, Err: err}
 	}
@@ -111,6 +120,8 @@ func Open(name string, opt *Options) (*Hive, error) {
 	}
 	return h, nil
 }
+
+var errIrregular = fmt.Errorf("%w: not a regular file", ErrNotHive)
 
 func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 	fail := func(err error) (*Hive, error) {
@@ -125,7 +136,7 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 		return fail(err)
 	}
 	if !st.Mode().IsRegular() {
-		return fail(ErrNotHive)
+		return fail(errIrregular)
 	}
 	size := st.Size()
 	if size > baseSize+int64(math.MaxUint32) {
