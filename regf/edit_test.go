@@ -196,13 +196,16 @@ func randomName(r *rand.Rand, limit int) string {
 }
 
 func randomData(r *rand.Rand) []byte {
-	n := []int{0, 1, 3, 4, 5, 8, 12, 100, 1000, 4000, 16343, 16344, 16345, 40000}[r.IntN(14)]
+	sizes := []int{0, 1, 3, 4, 5, 8, 12, 100, 1000, 4000, segmentSize - 1, segmentSize, segmentSize + 1, 40000,
+		2*segmentSize - 1, 2 * segmentSize, 2*segmentSize + 1, 3*segmentSize + 4}
+	n := sizes[r.IntN(len(sizes))]
 	if r.IntN(3) > 0 {
 		n = r.IntN(64)
 	}
 	b := make([]byte, n)
+	seed := r.Uint32()
 	for i := range b {
-		b[i] = byte(r.Uint32())
+		b[i] = byte(seed>>(i%4*8)) + byte(i)
 	}
 	if n >= 2 && r.IntN(4) == 0 {
 		copy(b, "db")
