@@ -48,7 +48,14 @@
 // Edits ([Key.Create], [Key.SetValue], ...) are made in memory, in place, reusing
 // free space. The file that was opened is never changed. [Hive.Store] writes the
 // edited image, [Hive.Save] a compacted one in the layout that offreg gives; both
-// replace their target atomically.
+// replace their target atomically. Before the first change the whole hive is read
+// once: one with a cell that is free although it is reached, inside another or with
+// two owners is not edited, because that would lose data, and gives [ErrNeedsRepair].
+//
+// Results and effects of edits are those of offreg 10.0.19041, call by call: only
+// creating a key changes times, its own and its parent's. In a differencing hive edits
+// mean what they say in terms of layers, which offreg does not know: see
+// [Options.IgnoreLayers].
 //
 // Any number of goroutines may read a hive at the same time; an edit needs the
 // hive for itself. A Key or Value is valid until what it names is deleted or
@@ -56,22 +63,22 @@
 //
 // # offreg counterparts
 //
-//	OROpenHive, OROpenHiveByHandle  Open, OpenReaderAt, OpenBytes
+//	OROpenHive, OROpenHiveByHandle  Open, OpenReaderAt, OpenBytes; Hive.SelfHeal drops what it drops
 //	ORCreateHive                    New
 //	ORCloseHive                     Hive.Close
-//	ORSaveHive                      Hive.Save; MinorForWindows gives the version to save
+//	ORSaveHive                      Hive.Save; Hive.MinorForWindows gives the version to save
 //	ORMergeHives                    Merge
 //	OROpenKey                       Hive.Key, Key.Open
 //	ORCreateKey                     Key.Create
 //	ORCloseKey                      not needed: a Key holds nothing
-//	ORDeleteKey                     Key.DeleteSubkey, Key.Delete
+//	ORDeleteKey                     Key.DeleteSubkey, Key.Delete; deleting twice is an error here
 //	ORRenameKey                     Key.Rename
 //	ORQueryInfoKey                  Key.Info
 //	OREnumKey                       Key.SubkeyAt, Key.Subkeys
 //	OREnumValue                     Key.ValueAt, Key.Values
 //	ORGetValue                      Key.QueryValue, Key.Value
 //	ORSetValue, ORDeleteValue       Key.SetValue, Key.DeleteValue
-//	ORGetKeySecurity, ORSet...      Key.CopySecurity, Key.Security, Key.SetSecurity
+//	ORGetKeySecurity, ORSet...      Key.CopySecurity, Key.Security, Key.UpdateSecurity
 //	ORGetVirtualFlags, ORSet...     Key.VirtualFlags, Key.SetVirtualFlags
 //	ORGetVersion                    Version
 //	ORStart, ORShutdown             not needed: the package holds no global state

@@ -17,12 +17,15 @@ type editor struct {
 	free   [linearLists + 24][]uint32
 	filled [(linearLists + 24 + 63) / 64]uint64 // one bit per list that has entries
 
-	// emptied holds the cells that belong to values without data and to nothing else,
-	// nil until such a value goes for the first time.
+	// emptied holds the cells that belong to values without data and to nothing else. An
+	// edit that gave back a cell of another would destroy it, and one that did not would
+	// leak it.
 	emptied map[uint32]struct{}
 
 	secs    map[string]uint32 // descriptor to cell, nil until needed
-	counted bool              // reference counts were verified
+	heir    []byte            // what keys inherit from the descriptor at heirOf, if not nil
+	heirOf  uint32
+	counted bool // reference counts were verified
 	changed bool
 }
 
@@ -61,13 +64,16 @@ func (h *Hive) begin() error {
 		}
 	}
 	h.lazy = nil
+	pages := len(h.bins) / pageSize
+	e := &editor{starts: make([]uint64, (len(h.bins)/8+63)/64), known: make([]uint64, (pages+63)/64), changed: true}
+	if err := h.prove(e); err != nil {
+		return needsRepair(err)
+	}
 	h.resident = nil // what is written exists in memory alone
 	if !h.owned {
 		h.adopt(append([]byte(nil), h.data[:baseSize+len(h.bins)]...), len(h.bins))
 		h.owned = true
 	}
-	pages := len(h.bins) / pageSize
-	e := &editor{starts: make([]uint64, (len(h.bins)/8+63)/64), known: make([]uint64, (pages+63)/64), changed: true}
 	h.edit = e
 	clear(h.seen) // cells are held to more from here on, see proper
 	return nil
@@ -79,13 +85,13 @@ func (h *Hive) begin() error {
 func (e *editor) proper(h *Hive, off uint32) error {
 	bin, _, ok := h.bin(off / pageSize)
 	if !ok {
-		return faultf("bin-header", off&^(pageSize-1), "no bin header covers this page; repair the hive before editing it")
+		return faultf("bin-header", off&^(pageSize-1), "no bin header covers this page")
 	}
 	if _, _, err := e.read(h, bin); err != nil {
 		return err
 	}
 	if !e.begins(off) {
-		return faultf("cell-overlap", off, "cell begins inside another cell; repair the hive before editing it")
+		return faultf("cell-overlap", off, "cell begins inside another cell")
 	}
 	return nil
 }
@@ -127,11 +133,9 @@ func (e *editor) nextFilled(l int) int {
 // cut into cells properly. It returns the end of the bin and the largest free cell.
 func (e *editor) read(h *Hive, bin uint32) (binEnd, largest uint32, err error) {
 	b := h.bins
-	size := u32(b[bin+8:])
-	if string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin || size == 0 || size%pageSize != 0 || uint64(bin)+uint64(size) > uint64(len(b)) {
-		return 0, 0, faultf("bin-header", bin, "bin header is damaged; repair the hive before editing it")
+	if binEnd, err = h.binEnd(bin); err != nil {
+		return 0, 0, err
 	}
-	binEnd = bin + size
 	page := bin / pageSize
 	if e.known[page/64]>>(page%64)&1 != 0 {
 		return binEnd, 0, nil
@@ -143,7 +147,7 @@ func (e *editor) read(h *Hive, bin uint32) (binEnd, largest uint32, err error) {
 			n = -n
 		}
 		if n < 8 || n%8 != 0 || uint64(off)+uint64(n) > uint64(binEnd) {
-			return 0, 0, faultf("cell-size", off, "size %d does not fit; repair the hive before editing it", h.rawSize(off))
+			return 0, 0, faultf("cell-size", off, "size %d does not fit in its bin", h.rawSize(off))
 		}
 		off += uint32(n)
 	}

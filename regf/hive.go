@@ -2,6 +2,7 @@ package regf
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -51,6 +52,12 @@ type Options struct {
 	// EditDirty allows changing a hive that AllowDirty opened. What its logs hold is
 	// lost then, because saving makes the hive clean.
 	EditDirty bool
+	// IgnoreLayers makes edits treat the layer bits of a differencing hive like any
+	// other bits, as the Offline Registry Library does: creating a key over a tombstone
+	// opens the tombstone, a value that is set keeps the tombstone bit, new keys merge.
+	// Without it edits mean what they say: see Key.Create and Key.SetValue. Reading is
+	// the same either way.
+	IgnoreLayers bool
 	// Clock gives the times that edits write. nil is the time of day.
 	Clock func() winfs.Filetime
 }
@@ -78,8 +85,10 @@ type Hive struct {
 
 	edit      *editor
 	editDirty bool
-	repairing bool // saving drops the second of two values with one name
-	grown     bool // the bins have moved out of the mapping
+	// ignoreLayers is Options.IgnoreLayers
+	ignoreLayers bool
+	repairing    bool // saving drops the second of two values with one name
+	grown        bool // the bins have moved out of the mapping
 
 	mu         sync.Mutex
 	findings   []Finding
@@ -90,10 +99,18 @@ type Hive struct {
 // Open opens a hive file for reading. The file is mapped where the system can and
 // is never written to, whatever is done with the hive; Close releases it.
 //
-// Errors: ErrNotHive, ErrLogFile, ErrTruncated, ErrDirty, ErrCorrupt, and those of
-// the file system.
+// Errors: ErrNotHive, also for what is no regular file, which is not waited for;
+// ErrLogFile, ErrTruncated, ErrDirty, ErrCorrupt, and those of the file system.
 func Open(name string, opt *Options) (*Hive, error) {
-	f, err := os.Open(name)
+	// To open a device can mean something to it.
+	st, err := os.Stat(name)
+	if err == nil && !st.Mode().IsRegular() {
+		err = errIrregular
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(name, os.O_RDONLY|openFlags, 0)
+	}
 	if err != nil {
 		return nil, &Error{Op: "open", Hive: name, Offset: -1, Err: err}
 	}
@@ -103,6 +120,8 @@ func Open(name string, opt *Options) (*Hive, error) {
 	}
 	return h, nil
 }
+
+var errIrregular = fmt.Errorf("%w: not a regular file", ErrNotHive)
 
 func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 	fail := func(err error) (*Hive, error) {
@@ -117,7 +136,7 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 		return fail(err)
 	}
 	if !st.Mode().IsRegular() {
-		return fail(ErrNotHive)
+		return fail(errIrregular)
 	}
 	size := st.Size()
 	if size > baseSize+int64(math.MaxUint32) {
@@ -191,6 +210,7 @@ func newHive(name string, opt *Options) *Hive {
 	if opt != nil {
 		h.mode = opt.Mode
 		h.editDirty = opt.EditDirty
+		h.ignoreLayers = opt.IgnoreLayers
 		if opt.Clock != nil {
 			h.clock = opt.Clock
 		}

@@ -1,8 +1,8 @@
 package regf
 
 // Version returns the version of the Offline Registry Library whose behaviour this
-// package has, as ORGetVersion does: 1.0, and the layout measured on the library
-// of Windows 6.2.
+// package has, as ORGetVersion does: 1.0. Results and layout are those of the library of
+// Windows 10.0.19041 (golden corpus).
 func Version() (major, minor uint32) { return 1, 0 }
 
 // QueryValue is ORGetValue: the type and size of a value, below an optional path,

@@ -28,8 +28,8 @@ backslashes: 'ControlSet001\Services'. Case does not matter.
 A hive that was not closed is dirty: its last changes are in its logs. Such a hive
 is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
 
-Edits write the time of day into the keys that they change, or the time that the
-environment variable SOURCE_DATE_EPOCH gives.`,
+A key that is made and the key above it get the time of day, or the time that the
+environment variable SOURCE_DATE_EPOCH gives. No other edit changes the time of a key.`,
 	}
 	f := &hiveFlags{}
 	f.add(cmd)
@@ -170,6 +170,8 @@ func hiveError(path string, err error) error {
 		err = hintf(err, "--allow-dirty reads the hive without its last changes")
 	case errors.Is(err, regf.ErrDirty):
 		err = hintf(err, "--log F replays its logs, --allow-dirty reads it without its last changes")
+	case errors.Is(err, regf.ErrNeedsRepair):
+		err = hintf(err, "mullion hive repair IN -o OUT makes a sound copy, mullion hive check lists what is wrong")
 	case errors.Is(err, regf.ErrCorrupt):
 		err = hintf(err, "mullion hive check lists what is wrong, --mode report reads past it")
 	}
@@ -253,6 +255,11 @@ func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 
 // edit opens a hive, changes it and writes it back in place, or where -o says.
 func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
+	if out.path == "" && !out.force {
+		if err := oneName(path); err != nil {
+			return err
+		}
+	}
 	insisting := *f
 	insisting.editDirty = f.allowDirty
 	h, err := insisting.open(c, path)
@@ -280,6 +287,21 @@ func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(
 		}
 	}
 	return storeHive(h, target, true)
+}
+
+// oneName refuses to change a hive in place that has several hard links, as Hives\SYSTEM_BASE
+// and the SYSTEM of the config directory are in a base layer: the new file has one name,
+// and under the others the hive stays as it was.
+func oneName(path string) error {
+	n, err := hardLinks(path)
+	switch {
+	case err != nil:
+		return about(path, plain(err))
+	case n > 1:
+		err := fmt.Errorf("the file has %d names (hard links), and only this one would get the changed hive", n)
+		return about(path, hintf(err, "--force changes it under this name alone, -o OUT writes the changed hive elsewhere"))
+	}
+	return nil
 }
 
 // storeHive writes a hive as it stands in memory.

@@ -60,7 +60,7 @@ image, are shown and never made.`,
 	}
 	cmd.Flags().BoolVar(&set, "set", false, "set an element")
 	cmd.Flags().BoolVar(&remove, "delete", false, "delete an element")
-	out.add(cmd, "the changed store")
+	out.addInPlace(cmd, "the changed store")
 	return cmd
 }
 

@@ -45,7 +45,7 @@ A type may be a number.`,
 	cmd.Flags().StringVarP(&name, "value", "v", "", "set the value `NAME`; an empty one is the default value")
 	cmd.Flags().StringVarP(&typ, "type", "t", "REG_SZ", "`TYPE` of the value: REG_SZ, REG_DWORD, ... or a number")
 	cmd.Flags().StringVarP(&data, "data", "d", "", "`DATA` of the value")
-	out.add(cmd, "the changed hive")
+	out.addInPlace(cmd, "the changed hive")
 	return cmd
 }
 
@@ -92,7 +92,7 @@ changed in place, atomically; -o writes the result elsewhere.`,
 		},
 	}
 	cmd.Flags().StringVarP(&name, "value", "v", "", "delete only the value `NAME`; an empty one is the default value")
-	out.add(cmd, "the changed hive")
+	out.addInPlace(cmd, "the changed hive")
 	return cmd
 }
 

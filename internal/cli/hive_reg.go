@@ -76,6 +76,6 @@ HKEY_USERS\X, or another HKEY_ name alone; paths without one begin at the root.`
 		},
 	}
 	cmd.Flags().StringVar(&opt.Prefix, "prefix", "", "`PATH` in the file that stands for the root of the hive")
-	out.add(cmd, "the changed hive")
+	out.addInPlace(cmd, "the changed hive")
 	return cmd
 }

@@ -22,6 +22,12 @@ func (o *outputFlags) add(cmd *cobra.Command, what string) {
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace FILE if it exists")
 }
 
+// addInPlace defines the flags on a command that without -o changes the hive it reads.
+func (o *outputFlags) addInPlace(cmd *cobra.Command, what string) {
+	o.add(cmd, what)
+	cmd.Flags().Lookup("force").Usage = "replace FILE if it exists; without -o, change a hive that has several hard links under one of its names"
+}
+
 // write calls fill with a temporary file beside FILE and publishes it under its
 // name when fill returns nil. Without -o it is standard output that is filled.
 func (o *outputFlags) write(c *console, fill func(io.Writer) error) error {

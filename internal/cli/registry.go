@@ -227,6 +227,6 @@ elsewhere. It sets
 			return f.edit(c, args[0], &out, hives.EnableCimBoot)
 		},
 	}
-	out.add(cmd, "the changed hive")
+	out.addInPlace(cmd, "the changed hive")
 	return cmd
 }

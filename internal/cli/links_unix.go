@@ -1,0 +1,20 @@
+//go:build unix
+
+package cli
+
+import (
+	"os"
+	"syscall"
+)
+
+// hardLinks returns how many names the file at path has, 1 where that cannot be told.
+func hardLinks(path string) (uint64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() {
+		return uint64(st.Nlink), nil
+	}
+	return 1, nil
+}

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package regf
+
+const openFlags = 0
