@@ -159,6 +159,10 @@ func (r *Reader) next() (Op, error) {
 			if err == nil && !r.inKey {
 				err = &LineError{line, faultf("a value without a key")}
 			}
+			var f *fault
+			if op.Name != "" && errors.As(err, &f) {
+				f.detail = fmt.Sprintf("value %.60q: %s", op.Name, f.detail)
+			}
 			return op, err
 		default:
 			return Op{}, &fault{detail: fmt.Sprintf("a line begins with %q", c), stray: true}

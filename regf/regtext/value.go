@@ -10,7 +10,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// readValue reads a value whose first character is given.
+// readValue reads a value with a given first character. The name is there where the
+// error comes after it.
 func (r *Reader) readValue(first string, line int) (Op, error) {
 	op := Op{Kind: SetValue, Key: r.key, Line: line}
 	if first == `"` {
@@ -28,7 +29,7 @@ func (r *Reader) readValue(first string, line int) (Op, error) {
 		c, err = r.skip(blanks)
 	}
 	if err != nil {
-		return Op{}, noEOF(err)
+		return op, noEOF(err)
 	}
 	r.data = r.data[:0]
 	switch {
@@ -38,7 +39,7 @@ func (r *Reader) readValue(first string, line int) (Op, error) {
 	case c == `"`:
 		op.Type = regSZ
 		if err := r.quoted(r.maxData/2, false, r.charLine); err != nil {
-			return Op{}, err
+			return op, err
 		}
 		r.data = toUTF16LE(r.data)
 		op.Data = r.data
@@ -46,7 +47,7 @@ func (r *Reader) readValue(first string, line int) (Op, error) {
 	}
 	word, err := r.word(c)
 	if err != nil {
-		return Op{}, err
+		return op, err
 	}
 	switch {
 	case word == "dword":
@@ -58,7 +59,7 @@ func (r *Reader) readValue(first string, line int) (Op, error) {
 	case strings.HasPrefix(word, "hex(") && strings.HasSuffix(word, ")"):
 		n, perr := strconv.ParseUint(word[4:len(word)-1], 16, 32)
 		if perr != nil {
-			return Op{}, faultf("type %q", word)
+			return op, faultf("type %q", word)
 		}
 		op.Type = uint32(n)
 		if op.Data, err = r.hex(); err == nil {
