@@ -71,8 +71,18 @@ func TestOffregResults(t *testing.T) {
 	is(t, "leading backslash", err, ErrorFileNotFound)
 	_, _, err = root.Create("")
 	is(t, "empty name", err, ErrorInvalidParameter)
-	if _, _, err = root.Create(`key\\inner`); err != nil {
-		t.Error("doubled backslash", err)
+	_, _, err = root.Create(`key\\inner`)
+	is(t, "doubled backslash", err, ErrorFileNotFound)
+	_, err = root.Open(`key\\inner`)
+	is(t, "doubled backslash", err, ErrorFileNotFound)
+	if _, _, err = root.Create(`key\inner`); err != nil {
+		t.Error("backslash", err)
+	}
+	for _, path := range []string{`\`, `\\`} {
+		_, _, err = root.Create(path)
+		is(t, "backslashes alone", err, ErrorInvalidParameter)
+		_, err = root.Open(path)
+		is(t, "backslashes alone", err, ErrorInvalidParameter)
 	}
 	if _, _, err = root.Create(`a/b`); err != nil {
 		t.Error("slash", err)
@@ -81,12 +91,29 @@ func TestOffregResults(t *testing.T) {
 	is(t, "volatile", err, ErrorInvalidParameter)
 	_, _, err = root.CreateWith("v", CreateOptions{Options: CreateBackup})
 	is(t, "backup", err, ErrorInvalidParameter)
-	if l, _, err := root.CreateWith("link", CreateOptions{Options: CreateLink}); err != nil || !l.Symlink() {
+	l, _, err := root.CreateWith("link", CreateOptions{Options: CreateLink})
+	if err != nil || !l.Symlink() {
 		t.Error("link", err)
 	}
+	_, _, err = l.Create("below")
+	is(t, "below a link", err, ErrorAccessDenied, ErrSymlink)
+	_, _, err = root.CreateWith("class", CreateOptions{Class: make([]byte, 65536)})
+	is(t, "long class", err, ErrorOverflow, ErrClassSize, ErrInvalid)
+	_, _, err = root.CreateWith("sd", CreateOptions{Security: make([]byte, 20)})
+	is(t, "bad descriptor", err, ErrorInvalidSecurity, ErrDescriptor, ErrInvalid)
+	is(t, "bad descriptor", k.SetSecurity(make([]byte, 20)), ErrorInvalidSecurity)
+	is(t, "bad descriptor", k.UpdateSecurity(SecurityDACL, make([]byte, 20)), ErrorInvalidSecurity)
+	is(t, "no descriptor", k.UpdateSecurity(SecurityDACL, nil), ErrorInvalidParameter)
+	_, err = k.Rename("KEY")
+	is(t, "own name in another case", err, ErrorAlreadyExists)
 	is(t, "delete with children", root.DeleteSubkey("key"), ErrorKeyHasChildren)
 	is(t, "delete missing", root.DeleteSubkey("nothing"), ErrorFileNotFound)
-	is(t, "delete nothing", root.DeleteSubkey(""), ErrorInvalidParameter)
+	is(t, "delete the root by no name", root.DeleteSubkey(""), ErrorInvalidParameter)
+	is(t, "delete with a backslash", root.DeleteSubkey(`link\`), ErrorFileNotFound)
+	if err := l.DeleteSubkey(""); err != nil || l.Valid() {
+		t.Error("delete the key itself", err)
+	}
+	is(t, "delete it again", l.Delete(), ErrDeleted, ErrorKeyDeleted)
 	is(t, "delete the root", root.Delete(), ErrorInvalidParameter)
 	_, err = root.Open("")
 	is(t, "open nothing", err, ErrorInvalidParameter)

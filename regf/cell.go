@@ -47,6 +47,9 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 	}
 	size := int32(u32(b[off:]))
 	if size >= 0 {
+		if h.edit != nil { // no cell that is reached was free when edits began: it was held
+			return nil, ErrDeleted
+		}
 		return nil, faultf("cell-free", off, "cell is free but in use")
 	}
 	n := uint32(-size)

@@ -16,15 +16,13 @@ import (
 // rest goes on top of its own class. A request that no class satisfies gets a new
 // bin of the fewest pages that hold it.
 //
-// Hives that offreg created itself look different: there low addresses are filled
-// first, and a cell of the request's own class is taken too if it is large enough.
-// Each class is then a heap by address.
+// This is how version 10.0 saves all hives, and 6.2 those that it opened. Hives that 6.2
+// created have low addresses filled first instead.
 type compactor struct {
-	fresh bool
-	out   []byte // base block and bins
-	free  [len(freeBounds)][]span
-	big   bool // data above 16,344 bytes is cut into segments
-	hash  bool // lists are lh, not lf
+	out  []byte // base block and bins
+	free [len(freeBounds)][]span
+	big  bool // data above 16,344 bytes is cut into segments
+	hash bool // lists are lh, not lf
 
 	sks []skEntry
 
@@ -75,13 +73,6 @@ func (c *compactor) alloc(n uint32) (uint32, error) {
 	for class < len(freeBounds) && freeBounds[class] < size {
 		class++
 	}
-	if c.fresh {
-		if s, ok := c.lowest(size); ok {
-			c.cut(s, size)
-			return s.off, nil
-		}
-		class = len(freeBounds)
-	}
 	for ; class < len(freeBounds); class++ {
 		stack := c.free[class]
 		if len(stack) == 0 {
@@ -122,75 +113,7 @@ func (c *compactor) cut(s span, size uint32) {
 		put32(c.out[baseSize+at:], rest)
 		k := freeClass(rest)
 		c.free[k] = append(c.free[k], span{at, rest})
-		if c.fresh {
-			siftUp(c.free[k])
-		}
 	}
-}
-
-// siftUp restores a heap by address after something was appended.
-func siftUp(h []span) {
-	for i := len(h) - 1; i > 0; {
-		up := (i - 1) / 2
-		if h[up].off <= h[i].off {
-			return
-		}
-		h[up], h[i] = h[i], h[up]
-		i = up
-	}
-}
-
-// removeSpan takes entry i out of a heap.
-func removeSpan(h []span, i int) []span {
-	n := len(h) - 1
-	h[i] = h[n]
-	h = h[:n]
-	if i == n {
-		return h
-	}
-	for i > 0 && h[(i-1)/2].off > h[i].off {
-		h[(i-1)/2], h[i] = h[i], h[(i-1)/2]
-		i = (i - 1) / 2
-	}
-	for {
-		k := 2*i + 1
-		if k >= n {
-			return h
-		}
-		if k+1 < n && h[k+1].off < h[k].off {
-			k++
-		}
-		if h[i].off <= h[k].off {
-			return h
-		}
-		h[i], h[k] = h[k], h[i]
-		i = k
-	}
-}
-
-// ownScan bounds the search among cells that may be too small.
-const ownScan = 512
-
-// lowest takes the free cell of size bytes or more with the lowest address.
-func (c *compactor) lowest(size uint32) (span, bool) {
-	best, at := -1, 0
-	own := freeClass(size)
-	for i, s := range c.free[own][:min(len(c.free[own]), ownScan)] {
-		if s.size >= size && (best < 0 || s.off < c.free[own][at].off) {
-			best, at = own, i
-		}
-	}
-	for k := own + 1; k < len(freeBounds); k++ {
-		if h := c.free[k]; len(h) > 0 && (best < 0 || h[0].off < c.free[best][at].off) {
-			best, at = k, 0
-		}
-	}
-	if best < 0 {
-		return span{}, false
-	}
-	s := c.free[best][at]
-	c.free[best] = removeSpan(c.free[best], at)
-	return s, true
 }
 
 // at returns the payload of a cell that was allocated.
@@ -227,7 +150,7 @@ func (c *compactor) data(b []byte) (uint32, error) {
 	put16(head[2:], uint16(n))
 	put32(head[4:], list)
 	for i := range n {
-		seg, err := c.alloc(segmentSize) // the last one too, as offreg does
+		seg, err := c.alloc(segmentSize) // the last one too, see shortSegment
 		if err != nil {
 			return 0, err
 		}

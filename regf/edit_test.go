@@ -15,6 +15,7 @@ import (
 
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/winsec"
 )
 
 // shadow is a key in memory, against which edits are simulated.
@@ -138,6 +139,15 @@ func shadowOf(t *testing.T, k Key) *shadow {
 	return s
 }
 
+// heirOf returns the descriptor that a key inherits.
+func heirOf(sd string) string {
+	b, err := winsec.Inherit([]byte(sd), nil, winsec.KeyRights)
+	if err != nil {
+		return sd
+	}
+	return string(b)
+}
+
 // pick walks down at random.
 func pick(r *rand.Rand, h *Hive, s *shadow) (Key, *shadow, []*shadow) {
 	k, above := h.Root(), []*shadow{}
@@ -223,7 +233,7 @@ func step(r *rand.Rand, h *Hive, root *shadow) error {
 			return fmt.Errorf("created is %v", created)
 		}
 		if created {
-			s.kids[winfs.Fold(name)] = newShadow(name, s.sd)
+			s.kids[winfs.Fold(name)] = newShadow(name, heirOf(s.sd))
 		}
 	case op < 12:
 		name, data, typ := randomName(r, 400), randomData(r), Type(r.Uint32N(14))
@@ -280,7 +290,7 @@ func step(r *rand.Rand, h *Hive, root *shadow) error {
 			return want(err, ErrInvalid)
 		}
 		siblings := above[len(above)-1].kids
-		if other := siblings[winfs.Fold(name)]; other != nil && other != s {
+		if siblings[winfs.Fold(name)] != nil { // its own name in another case too
 			_, err := k.Rename(name)
 			return want(err, ErrExists)
 		}

@@ -19,42 +19,59 @@ const (
 
 // CreateOptions complete a key that is created.
 type CreateOptions struct {
-	Options  uint32 // 0 or CreateLink
-	Class    []byte // UTF-16
-	Security []byte // self-relative descriptor; nil inherits by sharing that of the parent
+	Options uint32 // 0 or CreateLink
+	Class   []byte // UTF-16, 65,535 bytes at most
+	// Security is a self-relative descriptor. What it does not say, an owner, a group or
+	// a list, comes from the parent; nil says nothing. [Key.SetSecurity] stores one as
+	// it is.
+	Security []byte
 }
 
 // Create makes a subkey, as ORCreateKey does, and reports whether it is new; one
-// that exists is returned as it is. The name may be a path whose parents exist; a
-// trailing backslash and doubled inner ones are allowed. In a layered hive a tombstone
-// of that name becomes a key again that hides what it hid, and a key below one that
-// supersedes its tree does so too.
+// that exists is returned as it is. The name may be a path whose parents exist;
+// backslashes at its end are allowed. The new key and its parent get the time of the
+// clock: no other edit changes a time. Its descriptor is made of what the parent's lets
+// it inherit, see [winsec.Inherit].
 //
-// Errors: ErrInvalid for an empty or too long name or a level too deep,
-// ErrNotFound for a missing parent, a tombstone as parent, or a leading backslash.
+// In a layered hive a tombstone of that name becomes a key again that hides what it hid,
+// and a key below one that supersedes its tree does so too. offreg knows nothing of
+// layers: with Options.IgnoreLayers a tombstone is a key that exists, and stays one, and
+// a new key always merges.
+//
+// Errors: ErrInvalid for an empty or too long name or a level too deep, ErrNotFound for
+// a missing parent, a tombstone as parent, a leading backslash or a doubled one inside,
+// ErrSymlink for a symbolic link as parent.
 func (k Key) Create(name string) (Key, bool, error) {
 	return k.CreateWith(name, CreateOptions{})
 }
 
-// CreateWith is Create with options for a new key.
+// CreateWith is Create with options for a new key. Beside the errors of Create it gives
+// ErrClassSize and ErrDescriptor.
 func (k Key) CreateWith(name string, opt CreateOptions) (Key, bool, error) {
 	n, created, err := k.create(name, opt)
 	return n, created, k.err("create key", err)
 }
 
 func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
-	if name == "" || opt.Options&^CreateLink != 0 || len(opt.Class) > 0xFFFF {
+	switch {
+	case name == "" || opt.Options&^CreateLink != 0:
 		return Key{}, false, ErrInvalid
-	}
-	if opt.Security != nil && !plausibleDescriptor(opt.Security) {
-		return Key{}, false, ErrInvalid
-	}
-	if name[0] == '\\' {
-		return Key{}, false, ErrNotFound
+	case len(opt.Class) > 0xFFFF:
+		return Key{}, false, ErrClassSize
+	case opt.Security != nil && !plausibleDescriptor(opt.Security):
+		return Key{}, false, ErrDescriptor
 	}
 	parent := k
+	path := name
 	name = strings.TrimRight(name, `\`)
-	if i := strings.LastIndexByte(name, '\\'); i >= 0 {
+	switch i := strings.LastIndexByte(name, '\\'); {
+	case i < 0:
+		if name == "" {
+			return Key{}, false, fmt.Errorf("path %q has no name: %w", path, ErrInvalid)
+		}
+	case path[0] == '\\' || name[i-1] == '\\':
+		return Key{}, false, ErrNotFound
+	default:
 		p, err := k.Open(name[:i])
 		if err != nil {
 			return Key{}, false, err
@@ -64,10 +81,11 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 	if err := validKeyName(name); err != nil {
 		return Key{}, false, err
 	}
-	if _, err := parent.node(); err != nil {
+	pb, err := parent.node()
+	if err != nil {
 		return Key{}, false, err
 	}
-	if parent.Layer() == LayerTombstone {
+	if parent.Layer() == LayerTombstone && !k.h.ignoreLayers {
 		return Key{}, false, ErrNotFound
 	}
 	var t target
@@ -77,8 +95,11 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 		return Key{}, false, err
 	}
 	there := Key{h: k.h, off: off, level: parent.level + 1}
-	if off != nilCell && there.Layer() != LayerTombstone {
+	if off != nilCell && (there.Layer() != LayerTombstone || k.h.ignoreLayers) {
 		return there, false, nil
+	}
+	if u16(pb[nkFlags:])&uint16(KeySymlink) != 0 {
+		return Key{}, false, ErrSymlink
 	}
 	if parent.depth() >= maxCreateDepth {
 		return Key{}, false, fmt.Errorf("key would be more than %d levels deep: %w", maxCreateDepth, ErrInvalid)
@@ -95,23 +116,26 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 		}
 		b[nkLayer] = b[nkLayer]&^(3|inheritClass) | byte(LayerSupersedeTree)
 		n.stamp(now)
+		if opt.Security != nil {
+			if err := n.setSecurity(parent.descriptorFor(opt.Security)); err != nil {
+				return Key{}, false, err
+			}
+		}
 	} else {
 		raw, latin := encodeName(name)
-		if n, err = parent.newSubkey(raw, latin, &t, now); err != nil {
+		if n, err = parent.newSubkey(raw, latin, &t, now, parent.descriptorFor(opt.Security)); err != nil {
 			return Key{}, false, err
 		}
 	}
 	if opt.Options&CreateLink != 0 {
-		b, _ := n.node()
+		b, err := n.node()
+		if err != nil {
+			return Key{}, false, err
+		}
 		put16(b[nkFlags:], u16(b[nkFlags:])|uint16(KeySymlink))
 	}
 	if len(opt.Class) > 0 {
 		if err := n.setClass(opt.Class); err != nil {
-			return Key{}, false, err
-		}
-	}
-	if opt.Security != nil {
-		if err := n.setSecurity(opt.Security); err != nil {
 			return Key{}, false, err
 		}
 	}
@@ -162,26 +186,24 @@ func (k Key) depth() int {
 	return n
 }
 
-// newSubkey makes a subkey that does not exist yet.
-func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (Key, error) {
+// newSubkey makes a subkey that does not exist yet, with a descriptor.
+func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime, sd []byte) (Key, error) {
 	h := k.h
-	pb, err := k.node()
+	if !h.inOrder(k.off) {
+		return Key{}, unorderedList(k.off)
+	}
+	sk, err := k.securityFor(sd)
 	if err != nil {
 		return Key{}, err
-	}
-	sk := u32(pb[nkSecurity:])
-	if _, err := h.skCell(sk); err != nil {
-		return Key{}, err
-	}
-	if !h.inOrder(k.off) {
-		return Key{}, faultf("list-order", k.off, "subkeys are not in order; save a repaired copy before editing")
 	}
 	off, err := h.alloc(nkSize + len(raw))
-	if err != nil {
-		return Key{}, err
+	if err == nil {
+		if err = k.link(off, raw, latin, t); err != nil {
+			h.free(off)
+		}
 	}
-	if err := k.link(off, raw, latin, t); err != nil {
-		h.free(off)
+	if err != nil {
+		h.dropUnused(sk)
 		return Key{}, err
 	}
 	b := h.bins[off+4:]
@@ -190,7 +212,7 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 		put16(b[nkFlags:], flagNameLatin)
 	}
 	put64(b[nkTime:], uint64(now))
-	if k.Layer() == LayerSupersedeTree {
+	if k.Layer() == LayerSupersedeTree && !h.ignoreLayers {
 		b[nkLayer] = byte(LayerSupersedeTree)
 	}
 	put32(b[nkParent:], k.off)
@@ -206,12 +228,15 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime) (K
 		return Key{}, err
 	}
 	put32(sb[skRefs:], u32(sb[skRefs:])+1)
-	if pb, err = k.node(); err != nil {
+	pb, err := k.node()
+	if err != nil {
 		return Key{}, err
 	}
 	raiseName(pb, 2*unitsOf(raw, latin))
 	return Key{h: h, off: off, level: k.level + 1}, nil
 }
+
+func unorderedList(key uint32) error { return faultf("list-order", key, "subkeys are not in order") }
 
 // stamp sets the time of last write.
 func (k Key) stamp(t winfs.Filetime) {
@@ -234,9 +259,16 @@ func (k Key) change() ([]byte, error) {
 	return k.node()
 }
 
-// DeleteSubkey deletes a key by its path below this one, as ORDeleteKey does. One
-// with subkeys gives ErrHasSubkeys.
+// DeleteSubkey deletes a key by its path below this one, as ORDeleteKey does: an empty
+// path is the key itself. One with subkeys gives ErrHasSubkeys, the root ErrInvalid, and
+// a path with a backslash at its end ErrNotFound.
 func (k Key) DeleteSubkey(path string) error {
+	if path == "" {
+		return k.Delete()
+	}
+	if strings.HasSuffix(path, `\`) {
+		return k.err("delete key", ErrNotFound)
+	}
 	s, err := k.Open(path)
 	if err != nil {
 		return err
@@ -292,18 +324,12 @@ func (k Key) remove() error {
 			h.findEmptied()
 		}
 	}
-	raw, latin := k.RawName()
-	n := 2 * unitsOf(raw, latin)
 	if err := parent.unlink(k.off); err != nil {
 		return err
 	}
 	for i := len(keys) - 1; i >= 0; i-- {
 		h.freeKey(keys[i])
 	}
-	if pb, err := parent.node(); err == nil && n >= int(u16(pb[nkMaxName:])) {
-		parent.measureSubkeys(pb)
-	}
-	parent.stamp(h.clock())
 	return nil
 }
 
@@ -317,27 +343,6 @@ func (k Key) keepsCells() bool {
 		}
 	}
 	return false
-}
-
-// measureLimit is the number of siblings up to which longest-something fields are
-// lowered after a deletion; above it they may stay too large, which harms nobody.
-const measureLimit = 64
-
-func (k Key) measureSubkeys(b []byte) {
-	if u32(b[nkSubkeys:]) > measureLimit {
-		return
-	}
-	var name, class int
-	for s, err := range k.Subkeys() {
-		if err != nil {
-			return
-		}
-		raw, latin := s.RawName()
-		name = max(name, 2*unitsOf(raw, latin))
-		class = max(class, int(s.field16(nkClassLen)))
-	}
-	put16(b[nkMaxName:], uint16(min(name, 0xFFFF)))
-	put32(b[nkMaxClass:], uint32(class))
 }
 
 // freeKey gives back a key's cell and those of its class, lists and values, and
@@ -373,8 +378,10 @@ func (h *Hive) freeKey(off uint32) {
 	h.free(off)
 }
 
-// Rename gives the key another name and returns its new place: the key that was
-// held before is no longer valid. A name that another key has gives ErrExists.
+// Rename gives the key another name, as ORRenameKey does, and returns its new place:
+// the key that was held before is no longer valid. No time changes. A name that a key
+// has already gives ErrExists, its own in another case too; the root, an empty name and
+// one with a backslash give ErrInvalid.
 func (k Key) Rename(name string) (Key, error) {
 	n, err := k.rename(name)
 	return n, k.err("rename key", err)
@@ -397,11 +404,11 @@ func (k Key) rename(name string) (Key, error) {
 	switch found, err := parent.find(&t); {
 	case err != nil:
 		return Key{}, err
-	case found != nilCell && found != k.off:
+	case found != nilCell: // the key itself too, whose case offreg does not change
 		return Key{}, ErrExists
 	}
 	if !h.inOrder(parent.off) {
-		return Key{}, faultf("list-order", parent.off, "subkeys are not in order; save a repaired copy before editing")
+		return Key{}, unorderedList(parent.off)
 	}
 	raw, latin := encodeName(name)
 	var kids []uint32
@@ -412,7 +419,6 @@ func (k Key) rename(name string) (Key, error) {
 		kids = append(kids, s.off)
 	}
 	old, oldLatin := k.RawName()
-	oldLen := 2 * unitsOf(old, oldLatin)
 	// A place for the new name is made first: what fails after that is undone.
 	to := k.off
 	if round8(uint32(nkSize+len(raw)+4)) > uint32(-h.rawSize(k.off)) {
@@ -465,17 +471,10 @@ func (k Key) rename(name string) (Key, error) {
 			}
 		}
 	}
-	now := h.clock()
-	n := Key{h: h, off: to, level: k.level}
-	n.stamp(now)
-	parent.stamp(now)
 	if pb, err := parent.node(); err == nil {
 		raiseName(pb, 2*unitsOf(raw, latin))
-		if oldLen >= int(u16(pb[nkMaxName:])) {
-			parent.measureSubkeys(pb)
-		}
 	}
-	return n, nil
+	return Key{h: h, off: to, level: k.level}, nil
 }
 
 // CopyTo copies the key with its values, class, descriptor, flags, times and
@@ -623,13 +622,9 @@ func (k Key) copyNode(dst Key) error {
 // SetClass sets the class name, given as it is stored; nil removes it.
 func (k Key) SetClass(class []byte) error {
 	if len(class) > 0xFFFF {
-		return k.err("set class", ErrInvalid)
+		return k.err("set class", ErrClassSize)
 	}
-	err := k.setClass(class)
-	if err == nil {
-		k.stamp(k.h.clock())
-	}
-	return k.err("set class", err)
+	return k.err("set class", k.setClass(class))
 }
 
 func (k Key) setClass(class []byte) error {
@@ -638,7 +633,7 @@ func (k Key) setClass(class []byte) error {
 	if err != nil {
 		return err
 	}
-	if len(class) > 0 && k.Layer() == LayerTombstone {
+	if len(class) > 0 && k.Layer() == LayerTombstone && !h.ignoreLayers {
 		return ErrDeleted
 	}
 	oldLen, old := u16(b[nkClassLen:]), u32(b[nkClass:])

@@ -1,5 +1,11 @@
 package regf
 
+import (
+	"fmt"
+
+	"github.com/mullion/mullion/winsec"
+)
+
 // plausibleDescriptor checks the frame of a self-relative descriptor (MS-DTYP
 // 2.4.6): revision, the self-relative bit and offsets inside.
 func plausibleDescriptor(sd []byte) bool {
@@ -26,13 +32,119 @@ func plausibleDescriptor(sd []byte) bool {
 // see winsec.Check.
 func (k Key) SetSecurity(sd []byte) error {
 	if !plausibleDescriptor(sd) {
-		return k.err("set security", ErrInvalid)
+		return k.err("set security", ErrDescriptor)
 	}
-	err := k.setSecurity(sd)
-	if err == nil {
-		k.stamp(k.h.clock())
+	return k.err("set security", k.setSecurity(sd))
+}
+
+// SecurityInfo says which parts of a descriptor are meant (MS-DTYP 2.4.7).
+type SecurityInfo uint32
+
+// The parts of a descriptor.
+const (
+	SecurityOwner SecurityInfo = 1
+	SecurityGroup SecurityInfo = 2
+	SecurityDACL  SecurityInfo = 4
+	SecuritySACL  SecurityInfo = 8
+)
+
+// UpdateSecurity replaces parts of the key's descriptor by those of another one, as
+// ORSetKeySecurity does; the other parts stay, and bits of info that are not named here
+// mean nothing. A part that sd lacks is taken away. The lists of the result come
+// before owner and group, as Windows writes them.
+//
+// Errors: ErrInvalid where sd is nil, ErrDescriptor where it cannot be read.
+func (k Key) UpdateSecurity(info SecurityInfo, sd []byte) error {
+	return k.err("set security", k.updateSecurity(info, sd))
+}
+
+func (k Key) updateSecurity(info SecurityInfo, sd []byte) error {
+	if sd == nil {
+		return fmt.Errorf("no descriptor: %w", ErrInvalid)
 	}
-	return k.err("set security", err)
+	from, err := winsec.Parse(sd)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDescriptor, err)
+	}
+	have, err := k.Security()
+	if err != nil {
+		return err
+	}
+	to, err := winsec.Parse(have)
+	if err != nil {
+		return fmt.Errorf("descriptor of the key: %w: %w", ErrDescriptor, err)
+	}
+	const (
+		aboutDACL = winsec.DACLPresent | winsec.DACLDefaulted | winsec.DACLTrusted | winsec.DACLAutoInheritReq |
+			winsec.DACLAutoInherited | winsec.DACLProtected | winsec.ServerSecurity
+		aboutSACL = winsec.SACLPresent | winsec.SACLDefaulted | winsec.SACLAutoInheritReq | winsec.SACLAutoInherited |
+			winsec.SACLProtected
+	)
+	take := func(bits winsec.Control) { to.Control = to.Control&^bits | from.Control&bits }
+	if info&SecurityOwner != 0 {
+		to.Owner = from.Owner
+		take(winsec.OwnerDefaulted)
+	}
+	if info&SecurityGroup != 0 {
+		to.Group = from.Group
+		take(winsec.GroupDefaulted)
+	}
+	if info&SecurityDACL != 0 {
+		to.DACL = from.DACL
+		take(aboutDACL)
+	}
+	if info&SecuritySACL != 0 {
+		to.SACL = from.SACL
+		take(aboutSACL)
+	}
+	to.SetLayout(winsec.ACLFirst)
+	b, err := to.Bytes()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDescriptor, err)
+	}
+	return k.setSecurity(b)
+}
+
+// descriptorFor returns the descriptor of a new subkey, given what its maker asks for,
+// or nil for that of this key itself.
+func (k Key) descriptorFor(asked []byte) []byte {
+	parent, err := k.Security()
+	if err != nil {
+		return asked
+	}
+	e, from := k.h.edit, k.SecurityCell()
+	if asked == nil && e.heir != nil && e.heirOf == from {
+		return e.heir
+	}
+	sd, err := winsec.Inherit(parent, asked, winsec.KeyRights)
+	if err != nil { // one that only its frame makes a descriptor cannot be taken apart
+		return asked
+	}
+	if asked == nil {
+		e.heir, e.heirOf = sd, from
+	}
+	return sd
+}
+
+// securityFor returns the cell for the descriptor of a new subkey: the key's own where
+// it is nil or the same, so that nothing is looked for in the most frequent case.
+func (k Key) securityFor(sd []byte) (uint32, error) {
+	own := k.SecurityCell()
+	have, err := k.h.sk(own)
+	if err != nil {
+		return 0, err
+	}
+	if sd == nil || string(sd) == string(have) {
+		return own, nil
+	}
+	return k.h.intern(sd)
+}
+
+// dropUnused gives back a descriptor that intern made and that no key got.
+func (h *Hive) dropUnused(off uint32) {
+	if c, err := h.skCell(off); err == nil && u32(c[skRefs:]) == 0 {
+		h.release(off)
+	}
 }
 
 func (k Key) setSecurity(sd []byte) error {
@@ -208,6 +320,9 @@ func (h *Hive) release(off uint32) {
 	}
 	put32(nb[skBlink:], prev)
 	put32(pb[skFlink:], next)
+	if h.edit.heirOf == off {
+		h.edit.heir = nil // the cell can become another's
+	}
 	if sd, err := h.sk(off); err == nil && h.edit.secs[string(sd)] == off {
 		delete(h.edit.secs, string(sd))
 	}

@@ -8,16 +8,14 @@ import (
 
 // SetValue writes a value, as ORSetValue does: it replaces one of the same name,
 // whose spelling stays, or comes after the others. "" is the default value. Any
-// type and any data are allowed; a tombstone of that name becomes a value.
+// type and any data are allowed, and are stored as they are; [TerminateText] adds the
+// NUL that a text may lack. A tombstone of that name becomes a value, unless
+// Options.IgnoreLayers is set. The key keeps its time.
 //
 // Errors: ErrInvalid for a name of more than MaxValueName units or data that the
 // version of the hive cannot hold, ErrDeleted for a tombstone key.
 func (k Key) SetValue(name string, t Type, data []byte) error {
-	err := k.setValue(name, t, data, 0)
-	if err == nil {
-		k.stamp(k.h.clock())
-	}
-	return k.err("set value", err)
+	return k.err("set value", k.setValue(name, t, data, 0))
 }
 
 // SetValueTombstone writes a tombstone, which hides a value of the same name in
@@ -26,11 +24,7 @@ func (k Key) SetValueTombstone(name string) error {
 	if k.h == nil || !k.h.layered {
 		return k.err("set value", ErrInvalid)
 	}
-	err := k.setValue(name, RegNone, nil, vkTombstone)
-	if err == nil {
-		k.stamp(k.h.clock())
-	}
-	return k.err("set value", err)
+	return k.err("set value", k.setValue(name, RegNone, nil, vkTombstone))
 }
 
 func (k Key) setValue(name string, t Type, data []byte, flags uint16) error {
@@ -45,7 +39,7 @@ func (k Key) setValue(name string, t Type, data []byte, flags uint16) error {
 	if err != nil {
 		return err
 	}
-	if k.Layer() == LayerTombstone {
+	if k.Layer() == LayerTombstone && !h.ignoreLayers {
 		return ErrDeleted
 	}
 	if flags&vkTombstone != 0 && !h.layered {
@@ -154,7 +148,7 @@ func (h *Hive) storeData(data []byte) (uint32, error) {
 	put32(b[4:], list)
 	for i := range n {
 		part := data[i*segmentSize : min(len(data), (i+1)*segmentSize)]
-		seg, err := h.alloc(len(part))
+		seg, err := h.alloc(segmentSize) // the last one too, see shortSegment
 		if err != nil {
 			for j := range i {
 				h.free(u32(h.bins[list+4+uint32(4*j):]))
@@ -257,15 +251,14 @@ func (k Key) replaceData(off uint32, t Type, data []byte, flags uint16) error {
 		}
 	}
 	put32(b[vkType:], uint32(t))
-	put16(b[vkFlags:], u16(b[vkFlags:])&^vkTombstone|flags&vkTombstone)
+	if !h.ignoreLayers {
+		put16(b[vkFlags:], u16(b[vkFlags:])&^vkTombstone|flags&vkTombstone)
+	}
 	kb, err := k.node()
 	if err != nil {
 		return err
 	}
 	raise(kb[nkMaxValData:], n)
-	if old := oldSize &^ inlineBit; old > n && old >= u32(kb[nkMaxValData:]) {
-		k.measureValues(kb)
-	}
 	return nil
 }
 
@@ -306,7 +299,8 @@ func (k Key) addValue(off uint32) error {
 	return nil
 }
 
-// DeleteValue deletes a value by its name. A missing one gives ErrNotFound.
+// DeleteValue deletes a value by its name. A missing one gives ErrNotFound. The key
+// keeps its time and, as with offreg, what it says of the longest name and data.
 func (k Key) DeleteValue(name string) error {
 	if _, err := k.change(); err != nil {
 		return k.err("delete value", err)
@@ -317,9 +311,6 @@ func (k Key) DeleteValue(name string) error {
 	}
 	if err == nil {
 		err = k.removeValue(i)
-	}
-	if err == nil {
-		k.stamp(k.h.clock())
 	}
 	return k.err("delete value", err)
 }
@@ -340,15 +331,13 @@ func (k Key) removeValue(i int) error {
 		return faultf("value-count", k.off, "%d values do not fit in their list", n)
 	}
 	off := u32(c[4*i:])
-	vb, name, err := h.vk(off)
+	vb, _, err := h.vk(off)
 	if err != nil {
 		return err
 	}
 	if keepsCell(vb) {
 		h.findEmptied()
 	}
-	nameLen := uint32(2 * unitsOf(name, u16(vb[vkFlags:])&vkLatin != 0))
-	size := u32(vb[vkDataSize:]) &^ inlineBit
 	copy(c[4*i:], c[4*(i+1):4*n])
 	clear(c[4*(n-1) : 4*n])
 	put32(b[nkValues:], uint32(n-1))
@@ -359,26 +348,5 @@ func (k Key) removeValue(i int) error {
 	} else if len(c) > 8*n+256 {
 		h.shrink(list, round8(uint32(4*(n-1)+4)))
 	}
-	if nameLen >= u32(b[nkMaxValName:]) || size >= u32(b[nkMaxValData:]) {
-		k.measureValues(b)
-	}
 	return nil
-}
-
-// measureValues recomputes the longest name and data.
-func (k Key) measureValues(b []byte) {
-	if u32(b[nkValues:]) > measureLimit {
-		return
-	}
-	var name, size uint32
-	for v, err := range k.Values() {
-		if err != nil {
-			return
-		}
-		raw, latin := v.RawName()
-		name = max(name, uint32(2*unitsOf(raw, latin)))
-		size = max(size, uint32(v.Size()))
-	}
-	put32(b[nkMaxValName:], name)
-	put32(b[nkMaxValData:], size)
 }

@@ -22,10 +22,12 @@ const (
 	ErrorAlreadyExists    Errno = 183
 	ErrorMoreData         Errno = 234
 	ErrorNoMoreItems      Errno = 259
+	ErrorOverflow         Errno = 534
 	ErrorBadDB            Errno = 1009
 	ErrorNotRegistryFile  Errno = 1017
 	ErrorKeyDeleted       Errno = 1018
 	ErrorKeyHasChildren   Errno = 1020
+	ErrorInvalidSecurity  Errno = 1338
 )
 
 var errnoText = map[Errno]string{
@@ -35,6 +37,7 @@ var errnoText = map[Errno]string{
 	ErrorMoreData: "ERROR_MORE_DATA", ErrorNoMoreItems: "ERROR_NO_MORE_ITEMS",
 	ErrorBadDB: "ERROR_BADDB", ErrorNotRegistryFile: "ERROR_NOT_REGISTRY_FILE",
 	ErrorKeyDeleted: "ERROR_KEY_DELETED", ErrorKeyHasChildren: "ERROR_KEY_HAS_CHILDREN",
+	ErrorOverflow: "ERROR_ARITHMETIC_OVERFLOW", ErrorInvalidSecurity: "ERROR_INVALID_SECURITY_DESCR",
 }
 
 // Error returns the name and number of the code.
@@ -50,6 +53,7 @@ type sentinel struct {
 	text  string
 	codes [2]Errno
 	std   error
+	also  error // another error of this package that it is a case of
 }
 
 func (s *sentinel) Error() string { return s.text }
@@ -58,7 +62,7 @@ func (s *sentinel) Is(target error) bool {
 	if c, ok := target.(Errno); ok {
 		return c != 0 && (c == s.codes[0] || c == s.codes[1])
 	}
-	return target == s.std && target != nil
+	return target != nil && (target == s.std || target == s.also)
 }
 
 // The errors of this package.
@@ -80,6 +84,15 @@ var (
 	ErrExists error = &sentinel{text: "already exists", codes: [2]Errno{ErrorFileExists, ErrorAlreadyExists}, std: fs.ErrExist}
 	// ErrInvalid says that an argument is outside what a hive can hold.
 	ErrInvalid error = &sentinel{text: "invalid argument", codes: [2]Errno{ErrorInvalidParameter}, std: fs.ErrInvalid}
+	// ErrClassSize says that the name of a class is longer than its 16-bit length in
+	// bytes can say: 32,767 UTF-16 units. It is ErrInvalid too.
+	ErrClassSize error = &sentinel{text: "class name has more than 32,767 UTF-16 units", codes: [2]Errno{ErrorOverflow}, also: ErrInvalid}
+	// ErrDescriptor says that bytes are no self-relative security descriptor. It is
+	// ErrInvalid too.
+	ErrDescriptor error = &sentinel{text: "not a self-relative security descriptor", codes: [2]Errno{ErrorInvalidSecurity}, also: ErrInvalid}
+	// ErrSymlink says that a key was to be made below a symbolic link, which can have no
+	// subkeys.
+	ErrSymlink error = &sentinel{text: "key is a symbolic link and can have no subkeys", codes: [2]Errno{ErrorAccessDenied}}
 	// ErrHasSubkeys says that a key was not deleted because it has subkeys.
 	ErrHasSubkeys error = &sentinel{text: "key has subkeys", codes: [2]Errno{ErrorKeyHasChildren}}
 	// ErrNoMore says that an index is past the last item.

@@ -22,7 +22,9 @@ type editor struct {
 	emptied map[uint32]struct{}
 
 	secs    map[string]uint32 // descriptor to cell, nil until needed
-	counted bool              // reference counts were verified
+	heir    []byte            // what keys inherit from the descriptor at heirOf, if not nil
+	heirOf  uint32
+	counted bool // reference counts were verified
 	changed bool
 }
 

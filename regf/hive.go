@@ -51,6 +51,12 @@ type Options struct {
 	// EditDirty allows changing a hive that AllowDirty opened. What its logs hold is
 	// lost then, because saving makes the hive clean.
 	EditDirty bool
+	// IgnoreLayers makes edits treat the layer bits of a differencing hive like any
+	// other bits, as the Offline Registry Library does: creating a key over a tombstone
+	// opens the tombstone, a value that is set keeps the tombstone bit, new keys merge.
+	// Without it edits mean what they say: see Key.Create and Key.SetValue. Reading is
+	// the same either way.
+	IgnoreLayers bool
 	// Clock gives the times that edits write. nil is the time of day.
 	Clock func() winfs.Filetime
 }
@@ -78,8 +84,10 @@ type Hive struct {
 
 	edit      *editor
 	editDirty bool
-	repairing bool // saving drops the second of two values with one name
-	grown     bool // the bins have moved out of the mapping
+	// ignoreLayers is Options.IgnoreLayers
+	ignoreLayers bool
+	repairing    bool // saving drops the second of two values with one name
+	grown        bool // the bins have moved out of the mapping
 
 	mu         sync.Mutex
 	findings   []Finding
@@ -191,6 +199,7 @@ func newHive(name string, opt *Options) *Hive {
 	if opt != nil {
 		h.mode = opt.Mode
 		h.editDirty = opt.EditDirty
+		h.ignoreLayers = opt.IgnoreLayers
 		if opt.Clock != nil {
 			h.clock = opt.Clock
 		}

@@ -419,23 +419,21 @@ func (k Key) SubkeyAt(index int) (Key, error) {
 	return Key{}, k.err("list subkeys", ErrNoMore)
 }
 
-// Open finds a key by its path below this one. A trailing backslash and doubled
-// inner ones are allowed, as in offreg; an empty path or a leading backslash gives
-// ErrInvalid and ErrNotFound as there. The error for a missing key names the
-// deepest key that exists.
+// Open finds a key by its path below this one. Backslashes at its end are allowed, as
+// in offreg; an empty path or one of backslashes alone gives ErrInvalid, a leading
+// backslash or a doubled one inside ErrNotFound as there. The error for a missing key
+// names the deepest key that exists.
 func (k Key) Open(path string) (Key, error) {
-	if path == "" {
+	rest := strings.TrimRight(path, `\`)
+	if rest == "" {
 		return Key{}, k.err("open key", ErrInvalid)
 	}
-	if path[0] == '\\' {
-		return Key{}, k.err("open key", ErrNotFound)
-	}
 	cur := k
-	for rest := path; rest != ""; {
+	for rest != "" {
 		var part string
 		part, rest, _ = strings.Cut(rest, `\`)
 		if part == "" {
-			continue
+			return Key{}, k.h.opError("open key "+path+" in", k.Path(), int64(k.off), ErrNotFound)
 		}
 		next, err := cur.Subkey(part)
 		if err != nil {

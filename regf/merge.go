@@ -87,7 +87,6 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 		}
 	}
 	m := &merger{opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size)}
-	m.fresh = true
 	if err := m.survey(layers); err != nil {
 		return fail(err)
 	}

@@ -28,7 +28,7 @@ var restored = map[string]bool{
 	"free-unmerged": true, "cell-leak": true, "list-order": true, "list-hash": true, "list-hint": true,
 	"list-empty": true, "longest-subkey": true, "longest-class": true, "longest-value-name": true,
 	"longest-value-data": true, "sk-refs": true, "sk-ring": true, "nk-parent": true, "subkey-count": true,
-	"db-flat": true,
+	"db-flat": true, "db-short": true,
 }
 
 // Repair makes a sound copy of a damaged hive: everything that can be read is

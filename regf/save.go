@@ -11,6 +11,8 @@ import (
 // SaveOptions say how a compacted hive is written.
 type SaveOptions struct {
 	// Minor is the minor version to write: 3, 4, 5 or 6, and 0 for that of the hive.
+	// Version 3 is that of Windows 5.0, for which offreg drops the flags that let keys be
+	// virtualised; so does this if it is asked for, by 0 they stay.
 	// Versions up to 1.2 cannot be written and become 3. A layered hive can only be
 	// written as 6; [Merge] makes others of it. MinorForWindows gives the one that
 	// offreg takes for a version of Windows.
@@ -34,6 +36,17 @@ func MinorForWindows(major, minor int) (int, error) {
 		return 5, nil
 	}
 	return 0, &Error{Op: "choose version", Offset: -1, Err: ErrInvalid}
+}
+
+// MinorForWindows returns the minor version that offreg gives this hive when it is saved
+// for a version of Windows: that of [MinorForWindows], except that a hive of version 1.6
+// stays one.
+func (h *Hive) MinorForWindows(major, minor int) (int, error) {
+	m, err := MinorForWindows(major, minor)
+	if err == nil && h.minor == 6 {
+		m = 6
+	}
+	return m, err
 }
 
 // Save writes a compacted copy of the hive, in the layout that offreg gives, to a
@@ -82,11 +95,14 @@ type saver struct {
 	skAt  map[uint32]int // source cell to index in sks
 	queue []pending
 	level int // of the keys that are written
-	kids  []uint32
-	vals  []uint32
-	buf   []byte
-	given []uint32 // the descriptors to write, where a first attempt found the ring wrong
-	ringN int      // descriptors that were written before the first key below the root
+	// flags50 drops the flags that offreg does not write for Windows 5.0: virtual target
+	// and the virtualisation control.
+	flags50 bool
+	kids    []uint32
+	vals    []uint32
+	buf     []byte
+	given   []uint32 // the descriptors to write, where a first attempt found the ring wrong
+	ringN   int      // descriptors that were written before the first key below the root
 }
 
 func (h *Hive) compact(opt *SaveOptions) ([]byte, error) {
@@ -121,12 +137,12 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	if !root.Valid() {
 		return nil, faultf("root", h.root, "hive has no root key")
 	}
-	s, err := h.layOut(root, minor, nil)
+	s, err := h.layOut(root, minor, opt.Minor == 3, nil)
 	if err != nil {
 		return nil, err
 	}
 	if order, again := s.order(); again {
-		if s, err = h.layOut(root, minor, order); err != nil {
+		if s, err = h.layOut(root, minor, opt.Minor == 3, order); err != nil {
 			return nil, err
 		}
 	}
@@ -153,22 +169,13 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 }
 
 // layOut writes all cells of a compacted hive.
-func (h *Hive) layOut(root Key, minor int, order []uint32) (*saver, error) {
-	s := &saver{h: h, w: newWalk(h), given: order}
+func (h *Hive) layOut(root Key, minor int, flags50 bool, order []uint32) (*saver, error) {
+	s := &saver{h: h, w: newWalk(h), given: order, flags50: flags50}
 	s.compactor = newCompactor(len(h.bins)+len(h.bins)/16+1<<16, len(h.bins))
 	s.big = minor > 3
 	s.hash = h.minor >= 5
-	s.fresh = h.fresh()
 	copy(s.out, h.data[:baseSize])
 	return s, s.run(root)
-}
-
-// fresh reports whether the base block is that of a hive that was created by
-// offreg or by New and never loaded by Windows: no time, no name, first sequence.
-// The second sequence does not count, because saving makes it equal to the first.
-func (h *Hive) fresh() bool {
-	b := h.data
-	return u32(b[hdrPrimary:]) == 1 && u64(b[hdrTime:]) == 0 && u64(b[hdrName:]) == 0
 }
 
 // run writes all cells.
@@ -236,6 +243,10 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 		o[nkVirtual], o[nkDebug] = 0, 0
 	}
 	put16(o[nkNameLen:], uint16(len(name)))
+	if s.flags50 {
+		put16(o[nkFlags:], u16(o[nkFlags:])&^uint16(KeyVirtualTarget))
+		o[nkVirtual] &= 0x0F
+	}
 	if parent != nilCell {
 		put32(o[nkParent:], parent)
 		raiseName(s.at(parent), 2*unitsOf(name, u16(o[nkFlags:])&flagNameLatin != 0))

@@ -164,3 +164,15 @@ func StringsData(list []string) ([]byte, error) {
 	}
 	return append(b, 0, 0), nil
 }
+
+// TerminateText returns data with a NUL behind it where its type is a text, REG_SZ,
+// REG_EXPAND_SZ or REG_MULTI_SZ, that has whole UTF-16 units and does not end with one;
+// else data as it is. ORSetValue stores texts so where the memory behind its buffer goes
+// on with a NUL, as it does for a text whose caller counted without it.
+func TerminateText(t Type, data []byte) []byte {
+	n := len(data)
+	if t != RegSZ && t != RegExpandSZ && t != RegMultiSZ || n == 0 || n%2 != 0 || u16(data[n-2:]) == 0 {
+		return data
+	}
+	return append(data[:n:n], 0, 0)
+}

@@ -368,6 +368,12 @@ func (h *Hive) isFlat(off, size uint32) bool {
 	return err == nil && uint64(size) <= uint64(len(c))
 }
 
+// shortSegment reports whether the cell of a data segment has less room than a whole
+// segment. The last one needs it too, whatever is left for it: the Offline Registry
+// Library, 6.2 and 10.0 alike, drops a value with a short one in silence when it opens
+// the hive, and Windows makes none.
+func shortSegment(cell []byte) bool { return len(cell) < segmentSize }
+
 func flatData(off, size uint32) error {
 	return faultf("db-flat", off, "%d bytes of data stand in one cell, where this version has segments", size)
 }
