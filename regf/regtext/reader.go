@@ -64,6 +64,7 @@ type Reader struct {
 	inKey    bool // a key that values may follow
 	maxData  int
 	data     []byte
+	wordRoom [32]byte
 	err      error
 }
 

@@ -158,8 +158,7 @@ func (r *Reader) quoted(limit int, name bool, line int) error {
 
 // word reads up to the colon and returns what stood before it, in lower case.
 func (r *Reader) word(first string) (string, error) {
-	var room [32]byte
-	b := append(room[:0], first...)
+	b := append(r.wordRoom[:0], first...)
 	for {
 		if b[len(b)-1] == '\n' {
 			return "", faultf("no data")
@@ -178,7 +177,7 @@ func (r *Reader) word(first string) (string, error) {
 			return strings.ToLower(strings.TrimRight(string(b), " \t")), nil
 		}
 		if len(b) > 20 || c == "\n" {
-			return "", faultf("type %.20q", b)
+			return "", faultf("type %.20q", string(b))
 		}
 		b = append(b, c...)
 	}
