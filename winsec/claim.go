@@ -138,8 +138,8 @@ func claimText(b []byte, off uint32, left *int) (string, bool) {
 	return "", false
 }
 
-// Bytes returns the binary form: offsets, name, values, each at a multiple of
-// four.
+// Bytes returns the binary form as Windows packs it: offsets, name and values
+// without gaps, then zeros up to a multiple of four.
 func (c *Claim) Bytes() ([]byte, error) {
 	if claimTypes[c.Type] == "" {
 		return nil, fmt.Errorf("%w: unknown type %#x", ErrBadClaim, uint16(c.Type))
@@ -165,9 +165,6 @@ func (c *Claim) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	for i, v := range c.Values {
-		for len(b)%4 != 0 {
-			b = append(b, 0)
-		}
 		binary.LittleEndian.PutUint32(b[claimValuesAt+4*i:], uint32(len(b)))
 		switch c.Type {
 		case ClaimString:
@@ -236,7 +233,7 @@ func (p *sddlParser) claim() (*Claim, error) {
 	}
 	expect(",")
 	for typ, name := range claimTypes { // at most one matches
-		if err == nil && p.take(name) {
+		if err == nil && p.takeFold(name) {
 			c.Type = typ
 		}
 	}
@@ -269,10 +266,10 @@ func (p *sddlParser) claimValue(typ ClaimType) (v ClaimValue, err error) {
 	case ClaimString:
 		v.Text, err = p.quoted()
 	case ClaimSID:
-		wrapped := p.take("SID(")
-		v.SID, err = p.sid()
-		if err == nil && wrapped && !p.take(")") {
-			err = p.fail(ErrBadClaim, "expected )")
+		if p.takeFold("SID(") {
+			v.SID, err = p.sidInParens(ErrBadClaim)
+		} else {
+			v.SID, err = p.sid()
 		}
 	case ClaimOctets:
 		// Documents show the number sign, Windows takes the digits without it too.

@@ -84,6 +84,9 @@ func (t *term) needsParens(outer byte, right bool) bool {
 
 func (t *term) appendNumber(b []byte) []byte {
 	magnitude := uint64(t.number)
+	if t.sign == signNone && t.base == baseHex {
+		return strconv.AppendUint(append(b, "0x"...), magnitude, 16)
+	}
 	if t.number < 0 {
 		magnitude = -magnitude
 	}
@@ -196,8 +199,20 @@ func (p *sddlParser) factor(depth int) (*term, error) {
 		return p.comparison(t)
 	}
 	if token, ok := p.wordOperator(1); ok {
-		p.space()
+		// Windows takes parentheses around the operand, any number of them.
+		open := 0
+		for p.space(); p.take("("); p.space() {
+			if open++; open > maxTextDepth {
+				return nil, p.fail(ErrBadCondition, "nested too deep")
+			}
+		}
 		t, err := p.operand()
+		for p.space(); err == nil && open > 0 && p.take(")"); p.space() {
+			open--
+		}
+		if err == nil && open > 0 {
+			err = p.fail(ErrBadCondition, "expected )")
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -287,12 +302,8 @@ func (p *sddlParser) value(attributes bool) (*term, error) {
 		p.pos++
 		b, err := p.hex()
 		return &term{token: tokOctets, text: string(b)}, err
-	case len(rest) > 4 && strings.EqualFold(rest[:4], "SID("):
-		p.pos += 4
-		sid, err := p.sid()
-		if err == nil && !p.take(")") {
-			err = p.fail(ErrBadCondition, "expected )")
-		}
+	case p.takeFold("SID("):
+		sid, err := p.sidInParens(ErrBadCondition)
 		return &term{token: tokSID, sid: sid}, err
 	case rest[0] >= '0' && rest[0] <= '9' || rest[0] == '+' || rest[0] == '-':
 		return p.number()
@@ -324,8 +335,11 @@ func (p *sddlParser) number() (*term, error) {
 	}
 	v, err := strconv.ParseUint(digits, base, 64)
 	limit := uint64(1<<63 - 1)
-	if t.sign == signMinus {
+	switch {
+	case t.sign == signMinus:
 		limit++
+	case t.sign == signNone && base == 16: // all 64 bits, which stand for a negative number
+		limit = 1<<64 - 1
 	}
 	if err != nil || v > limit {
 		p.pos = start

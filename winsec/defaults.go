@@ -22,7 +22,8 @@ func NullDACL() []byte {
 }
 
 // BuilderDirectory returns the descriptor that builders of Windows layers on other
-// systems give to directories (layers specification, appendix A): 216 bytes.
+// systems give to directories (layers specification, appendix A): 216 bytes, owner
+// first, as they are recorded there.
 func BuilderDirectory() []byte {
 	return must("O:BAG:SYD:(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;;FA;;;BA)(A;OICIIO;GA;;;CO)"+
 		"(A;OICI;0x1200a9;;;BU)(A;CI;LC;;;BU)(A;CI;DC;;;BU)", OwnerFirst)

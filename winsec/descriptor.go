@@ -66,10 +66,10 @@ const (
 	PartDACL
 )
 
-// OwnerFirst is the layout that tools give to descriptors that they make from
-// SDDL; ACLFirst is the one that Windows gives to those that it makes, as all but
-// one of two thousand in genuine hives have it. A Descriptor made by hand has
-// OwnerFirst.
+// ACLFirst is the layout that Windows gives to the descriptors that it makes, from
+// SDDL too, as all but one of two thousand in genuine hives have it, and that of a
+// Descriptor made by hand. OwnerFirst is the one of go-winio's constants, and thus of
+// layers that were built on other systems, and of Wine.
 var (
 	OwnerFirst = Layout{PartOwner, PartGroup, PartSACL, PartDACL}
 	ACLFirst   = Layout{PartSACL, PartDACL, PartOwner, PartGroup}
@@ -146,7 +146,7 @@ func parse(b []byte) (*Descriptor, error) {
 			}
 		}
 	}
-	d.layout = OwnerFirst
+	d.layout = ACLFirst // of parts that are not there; one that is added goes first
 	slices.SortStableFunc(d.layout[:], func(x, y Part) int { return cmp.Compare(offsets[x], offsets[y]) })
 	return d, nil
 }
@@ -180,7 +180,7 @@ func (d *Descriptor) SetLayout(l Layout) { d.layout, d.raw = l, nil }
 // Bytes returns the self-relative form. For a descriptor that came from [Parse]
 // and still means the same it is what was parsed, byte for byte, gaps and unused
 // bytes included; otherwise the parts follow one another in the order that they
-// had. SelfRelative is always set; DACLPresent and SACLPresent are set where there
+// had, in that of ACLFirst where the descriptor was not parsed. SelfRelative is always set; DACLPresent and SACLPresent are set where there
 // is a list.
 func (d *Descriptor) Bytes() ([]byte, error) {
 	if d.raw != nil {
@@ -201,7 +201,7 @@ func (d *Descriptor) Bytes() ([]byte, error) {
 	binary.LittleEndian.PutUint16(b[sdControlAt:], uint16(control))
 	layout := d.layout
 	if layout == (Layout{}) {
-		layout = OwnerFirst
+		layout = ACLFirst
 	}
 	for _, part := range layout {
 		at := len(b)

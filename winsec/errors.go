@@ -34,6 +34,24 @@ var (
 	ErrNeedDomain = errors.New("alias needs a domain SID")
 )
 
+// AliasError is an alias of SDDL that cannot be resolved without the SID of a domain
+// or of a machine. errors.Is(err, ErrNeedDomain) holds.
+type AliasError struct {
+	Alias   string // two letters, in upper case
+	Machine bool   // an account of the machine ([WithMachine]), not of its domain ([WithDomain])
+}
+
+// Error formats as `alias needs a domain SID: "DU"`.
+func (e *AliasError) Error() string {
+	if e.Machine {
+		return fmt.Sprintf("alias needs the SID of a machine: %q", e.Alias)
+	}
+	return fmt.Sprintf("%v: %q", ErrNeedDomain, e.Alias)
+}
+
+// Unwrap returns ErrNeedDomain.
+func (e *AliasError) Unwrap() error { return ErrNeedDomain }
+
 // Error places an error in bytes.
 type Error struct {
 	Op     string // "parse descriptor", "parse DACL"

@@ -18,6 +18,9 @@ func FuzzParse(f *testing.F) {
 		}
 		b, _ := d.Bytes()
 		f.Add(b)
+		d.SetLayout(OwnerFirst)
+		b, _ = d.Bytes()
+		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		problems := Check(raw)
@@ -64,6 +67,8 @@ func FuzzParseSDDL(f *testing.F) {
 	}
 	f.Add(" O:BA G:SY D: ( A ; ; FA ; ; ; WD )")
 	f.Add("D:(A;;2032127;;;WD)(A;;017;;;WD)")
+	f.Add("O:s-1-0xfb-0xabcdS:D:(xa;oici;gafa;;;wd;(member_of((sid(da))) && !not_member_of( {sid( lg )} ) || @DEVICE.b == 0xffffffffffffffff))")
+	f.Add(`O:S-1-5-0x20D:S:(ra;;;;;wd;("x",td,0,sid( ba ),DU))(RA;;;;;WD;("odd",TX,0,#01,0203,#))(RA;;;;;WD;("n",TI,1,-1,0x7f))`)
 	domain := MakeSID(5, 21, 1, 2, 3)
 	f.Fuzz(func(t *testing.T, text string) {
 		d, err := ParseSDDL(text, WithDomain(domain))

@@ -34,6 +34,9 @@ func (d *Descriptor) Grant(sid SID, mask uint32, inherit ACEFlags) bool {
 // GrantVMGroup returns the descriptor with read access for the group of all
 // virtual machines, as a base layer and its disks need it (layers specification
 // 4.2): inherited by everything below if the descriptor is that of a directory.
+//
+// hcsshim asks for GENERIC_READ. Windows maps the generic rights of a list that is
+// set on a file or directory, so that none is stored; so does GrantVMGroup.
 func GrantVMGroup(descriptor []byte, directory bool) ([]byte, error) {
 	d, err := Parse(descriptor)
 	if err != nil {
@@ -44,5 +47,6 @@ func GrantVMGroup(descriptor []byte, directory bool) ([]byte, error) {
 		inherit = ObjectInherit | ContainerInherit
 	}
 	d.Grant(VirtualMachines, GenericRead, inherit)
+	d.DACL.mapGeneric(FileRights)
 	return d.Bytes()
 }

@@ -79,7 +79,7 @@ next:
 		}
 		if typ == ACEMandatoryLabel {
 			for _, r := range labelRights {
-				if p.take(r.name) {
+				if p.takeFold(r.name) {
 					mask |= r.mask
 					continue next
 				}
@@ -87,7 +87,7 @@ next:
 		}
 		for _, names := range [][]rightName{wholeRights, singleRights} {
 			for _, r := range names {
-				if p.take(r.name) {
+				if p.takeFold(r.name) {
 					mask |= r.mask
 					continue next
 				}

@@ -23,9 +23,13 @@ func WithMachine(machine SID) SDDLOption { return func(p *sddlParser) { p.machin
 const maxSDDL = 1 << 20
 
 // ParseSDDL reads a descriptor in the Security Descriptor Definition Language. It
-// takes what [Descriptor.SDDL] writes, decimal, octal and hexadecimal rights, and
-// spaces between the parts. An alias of a domain without a domain is
-// [ErrNeedDomain]; errors are an [SDDLError] with the position.
+// takes what [Descriptor.SDDL] writes, decimal, octal and hexadecimal rights and
+// subauthorities, spaces between the parts, and lower case wherever Windows takes
+// it: all but the letters of the sections and their flags. The parts of the result
+// are laid out as Windows lays them out, [ACLFirst].
+//
+// Errors are an [SDDLError] with the position. An alias of a domain or a machine,
+// DU or LA, that was not given is an [AliasError], and [ErrNeedDomain], in it.
 func ParseSDDL(text string, opts ...SDDLOption) (*Descriptor, error) {
 	p := newSDDLParser(text, opts)
 	if len(text) > maxSDDL {
@@ -74,6 +78,15 @@ func (p *sddlParser) take(s string) bool {
 	return true
 }
 
+// takeFold is take without regard to case; s is ASCII.
+func (p *sddlParser) takeFold(s string) bool {
+	if n := p.pos + len(s); n <= len(p.text) && strings.EqualFold(p.text[p.pos:n], s) {
+		p.pos = n
+		return true
+	}
+	return false
+}
+
 func (p *sddlParser) descriptor() (*Descriptor, error) {
 	d := &Descriptor{Control: SelfRelative}
 	seen := map[byte]bool{}
@@ -119,8 +132,8 @@ func (p *sddlParser) sid() (SID, error) {
 	if len(rest) < 2 {
 		return SID{}, p.fail(ErrBadSID, "expected a SID or alias")
 	}
-	alias, domain := rest[:2], p.domain
-	if (alias == "LA" || alias == "LG") && p.machine.IsValid() {
+	alias, domain := strings.ToUpper(rest[:2]), p.domain
+	if ofMachine(alias) && p.machine.IsValid() {
 		domain = p.machine
 	}
 	sid, err := ParseSIDAlias(alias, domain)
@@ -129,6 +142,17 @@ func (p *sddlParser) sid() (SID, error) {
 	}
 	p.pos += 2
 	return sid, nil
+}
+
+// sidInParens parses the rest of SID(…).
+func (p *sddlParser) sidInParens(kind error) (SID, error) {
+	p.space()
+	sid, err := p.sid()
+	p.space()
+	if err == nil && !p.take(")") {
+		err = p.fail(kind, "expected )")
+	}
+	return sid, err
 }
 
 func (p *sddlParser) acl(d *Descriptor, present, protected, request, inherited Control) (*ACL, error) {
@@ -239,7 +263,7 @@ func (p *sddlParser) aceType() (ACEType, error) {
 	n := strings.IndexAny(p.text[p.pos:], "; ")
 	if n > 0 {
 		for typ, name := range aceTypeNames { // at most one matches
-			if p.text[p.pos:p.pos+n] == name {
+			if strings.EqualFold(p.text[p.pos:p.pos+n], name) {
 				p.pos += n
 				return typ, nil
 			}
@@ -255,12 +279,12 @@ next:
 		if p.pos == len(p.text) || p.text[p.pos] == ';' {
 			return flags, nil
 		}
-		if typ == ACEAccessFilter && p.take("TP") {
+		if typ == ACEAccessFilter && p.takeFold("TP") {
 			flags |= SuccessfulAccess
 			continue
 		}
 		for _, f := range aceFlagNames {
-			if p.take(f.name) {
+			if p.takeFold(f.name) {
 				flags |= f.flag
 				continue next
 			}

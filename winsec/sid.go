@@ -141,8 +141,8 @@ func (s SID) String() string {
 	return string(b)
 }
 
-// ParseSID reads the text form, S-1-5-32-544. The authority may be decimal or
-// 0x and up to twelve hexadecimal digits. Aliases such as BA are the business of
+// ParseSID reads the text form, S-1-5-32-544. The numbers may be decimal or 0x and
+// hexadecimal digits, up to twelve in the authority. Aliases such as BA are the business of
 // [ParseSIDAlias]. The error wraps [ErrBadSID].
 func ParseSID(text string) (SID, error) {
 	s, n := scanSID(text)
@@ -161,16 +161,16 @@ func scanSID(text string) (SID, int) {
 	at := 4
 	number := func(bits int) (uint64, bool) {
 		start, base := at, 10
-		if rest := text[at:]; bits == 48 && (strings.HasPrefix(rest, "0x") || strings.HasPrefix(rest, "0X")) {
-			start, at, base = at+2, at+2, 16
-		}
-		// Twelve digits are all that an authority can have; in SDDL, D: may follow.
 		most := len(text)
-		if base == 16 {
-			most = min(most, start+12)
+		if rest := text[at:]; strings.HasPrefix(rest, "0x") || strings.HasPrefix(rest, "0X") {
+			start, at, base = at+2, at+2, 16
+			most = min(most, start+bits/4)
 		}
 		for at < most && (text[at] >= '0' && text[at] <= '9' ||
 			base == 16 && text[at]|0x20 >= 'a' && text[at]|0x20 <= 'f') {
+			if text[at]|0x20 == 'd' && at+1 < len(text) && text[at+1] == ':' {
+				break // in SDDL the DACL may follow
+			}
 			at++
 		}
 		v, err := strconv.ParseUint(text[start:at], base, bits)

@@ -154,10 +154,13 @@ func init() {
 	}
 }
 
+// ofMachine reports whether an alias is that of an account of the machine.
+func ofMachine(alias string) bool { return alias == "LA" || alias == "LG" }
+
 // ParseSIDAlias resolves a two-letter alias of SDDL, in upper case. Seventeen of
 // them, such as DA for domain administrators, are relative to a domain (LA and LG
-// to the machine): without a valid domain SID they give [ErrNeedDomain]. An
-// unknown alias gives [ErrBadSID].
+// to the machine): without a valid domain SID they give an [AliasError]. An unknown
+// alias gives [ErrBadSID].
 func ParseSIDAlias(alias string, domain SID) (SID, error) {
 	i, ok := sidByAlias[alias]
 	if !ok {
@@ -169,7 +172,7 @@ func ParseSIDAlias(alias string, domain SID) (SID, error) {
 	if s := domain.Child(aliases[i].rid); s.IsValid() {
 		return s, nil
 	}
-	return SID{}, fmt.Errorf("%q: %w", alias, ErrNeedDomain)
+	return SID{}, &AliasError{alias, ofMachine(alias)}
 }
 
 // Alias returns the two-letter alias of a SID, or "". With a valid domain it also

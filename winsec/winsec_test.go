@@ -523,11 +523,13 @@ func TestGrant(t *testing.T) {
 		before, after string
 		dir           bool
 	}{
-		{"D:(A;;FA;;;BA)", "D:(A;;FA;;;BA)(A;;GR;;;S-1-5-83-0)", false},
-		{"D:(A;;FA;;;BA)(A;ID;FA;;;SY)", "D:(A;;FA;;;BA)(A;OICI;GR;;;S-1-5-83-0)(A;ID;FA;;;SY)", true},
-		{"D:(A;;GX;;;S-1-5-83-0)", "D:(A;;GXGR;;;S-1-5-83-0)", false},
-		{"D:(A;;GR;;;S-1-5-83-0)", "D:(A;;GR;;;S-1-5-83-0)", false},
-		{"D:", "D:(A;;GR;;;S-1-5-83-0)", false},
+		{"D:(A;;FA;;;BA)", "D:(A;;FA;;;BA)(A;;FR;;;S-1-5-83-0)", false},
+		{"D:(A;;FA;;;BA)(A;ID;FA;;;SY)", "D:(A;;FA;;;BA)(A;OICI;FR;;;S-1-5-83-0)(A;ID;FA;;;SY)", true},
+		{"D:(A;;GX;;;S-1-5-83-0)", "D:(A;;0x1200a9;;;S-1-5-83-0)", false},
+		{"D:(A;;GR;;;S-1-5-83-0)", "D:(A;;FR;;;S-1-5-83-0)", false},
+		{"D:(A;;GA;;;BA)(A;OICIIO;GA;;;CO)", "D:(A;;FA;;;BA)(A;OICIIO;GA;;;CO)(A;OICI;FR;;;S-1-5-83-0)", true},
+		{"D:S:(AU;SA;GA;;;WD)", "D:(A;;FR;;;S-1-5-83-0)S:(AU;SA;GA;;;WD)", false},
+		{"D:", "D:(A;;FR;;;S-1-5-83-0)", false},
 		{"D:NO_ACCESS_CONTROL", "D:NO_ACCESS_CONTROL", true},
 		{"O:BA", "O:BA", true},
 	} {

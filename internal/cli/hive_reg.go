@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -19,7 +21,11 @@ func newHiveExportCommand(c *console, f *hiveFlags) *cobra.Command {
 		Long: `Writes a key and everything below it as .reg text, the whole hive without KEY:
 Windows Registry Editor Version 5.00 in UTF-16, as Windows writes it. The text
 cannot hold class names, descriptors and times. In a delta hive, what hides the
-layer below is written as a deletion.`,
+layer below is written as a deletion.
+
+Names that a line of text cannot hold, with line breaks, a NUL or, in keys, a
+backslash, are left out: a comment in the text and a message name each of them, and
+the exit status is 1.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -30,9 +36,18 @@ layer below is written as a deletion.`,
 			case old:
 				opt.Version = 4
 			}
-			return f.read(c, args, func(_ *regf.Hive, k regf.Key) error {
+			var left leftOut
+			opt.Skip = func(s regtext.Skipped) {
+				what := "key " + quote(s.Key)
+				if s.Value {
+					what += ": value " + quote(s.Name)
+				}
+				left.tell(c, args[0], fmt.Errorf("%s is left out: %w", what, s.Err))
+			}
+			err := f.read(c, args, func(_ *regf.Hive, k regf.Key) error {
 				return out.write(c, func(w io.Writer) error { return hiveError(args[0], regtext.Export(w, k, opt)) })
 			})
+			return left.end(c, args[0], err)
 		},
 	}
 	cmd.Flags().StringVar(&opt.Prefix, "prefix", regtext.DefaultPrefix, "`PATH` that stands for the root of the hive")
@@ -42,19 +57,53 @@ layer below is written as a deletion.`,
 	return cmd
 }
 
+// leftOut tells of what a command passes over, a line each up to a number of lines.
+type leftOut struct{ told, more, harmless int }
+
+const maxLeftOut = 50
+
+func (l *leftOut) tell(c *console, file string, err error) {
+	if l.told == maxLeftOut {
+		l.more++
+		return
+	}
+	l.told++
+	fmt.Fprintf(c.err, "%s: %s\n", file, escapeControl(err.Error()))
+}
+
+// end returns err, or errFound where something that counts was left out.
+func (l *leftOut) end(c *console, file string, err error) error {
+	if l.more > 0 {
+		fmt.Fprintf(c.err, "%s: %d more\n", file, l.more)
+	}
+	if err == nil && l.told+l.more > l.harmless {
+		return errFound
+	}
+	return err
+}
+
 func newHiveImportCommand(c *console, f *hiveFlags) *cobra.Command {
 	var opt regtext.ImportOptions
 	var out outputFlags
+	var strict bool
 	cmd := &cobra.Command{
 		Use:   "import HIVE FILE.reg",
 		Short: "Apply .reg text to a hive",
 		Long: `Makes the changes of a .reg file, version 5 or REGEDIT4, in UTF-16 or UTF-8; - is
-standard input. The hive is changed in place, atomically and only if every line is
-good; -o writes the result elsewhere.
+standard input. The hive is changed in place, atomically; -o writes the result
+elsewhere.
+
+The text is read as regedit reads it: a malformed key or value is left out. Each is
+named with its line, and the exit status is 1. Lines that are no key and no value are
+named too and change nothing. With --strict the first of either kind is an error, and
+the hive stays as it is.
 
 Paths in the file begin with a place in the registry where the hive would be loaded.
-Without --prefix it is found from the first key: HKEY_LOCAL_MACHINE\X or
-HKEY_USERS\X, or another HKEY_ name alone; paths without one begin at the root.`,
+Without --prefix it is found from --key or else from the first key:
+HKEY_LOCAL_MACHINE\X or HKEY_USERS\X, or another HKEY_ name alone; paths without one
+begin at the root, which is [] itself.`,
+		Example: `  mullion hive import SOFTWARE both.reg --key 'HKEY_LOCAL_MACHINE\SOFTWARE'
+  mullion hive import SYSTEM both.reg --key 'HKEY_LOCAL_MACHINE\SYSTEM'`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := c.in
@@ -66,16 +115,38 @@ HKEY_USERS\X, or another HKEY_ name alone; paths without one begin at the root.`
 				defer file.Close()
 				in = file
 			}
-			return f.edit(c, args[0], &out, func(h *regf.Hive) error {
+			var left leftOut
+			if !strict {
+				opt.Skip = func(e *regtext.LineError) {
+					if errors.Is(e, regtext.ErrStray) {
+						left.harmless++
+					}
+					left.tell(c, args[1], fmt.Errorf("line %d is left out: %w", e.Line, e.Err))
+				}
+			}
+			err := f.edit(c, args[0], &out, func(h *regf.Hive) error {
 				n, err := regtext.Import(h, in, opt)
 				if err == nil {
 					c.notef("%d keys made, %d deleted, %d values set, %d deleted", n.KeysMade, n.KeysDeleted, n.ValuesSet, n.ValuesDeleted)
+					if n.Outside > 0 {
+						c.notef("%d keys of the file are not below %s", n.Outside, opt.Key)
+					}
+				}
+				switch {
+				case errors.Is(err, regtext.ErrOtherHive) && opt.Key == "":
+					err = hintf(err, "--key KEY applies what the file says of one hive")
+				case errors.Is(err, regtext.ErrSyntax) && strict:
+					err = hintf(err, "without --strict malformed lines are left out, as regedit leaves them out")
 				}
 				return about(args[1], err)
 			})
+			return left.end(c, args[1], err)
 		},
 	}
 	cmd.Flags().StringVar(&opt.Prefix, "prefix", "", "`PATH` in the file that stands for the root of the hive")
+	cmd.Flags().StringVar(&opt.Key, "key", "", "only this `KEY` of the file and those below it")
+	cmd.Flags().BoolVar(&opt.Raw, "raw", false, "keep REG_EXPAND_SZ and REG_MULTI_SZ without a NUL at the end as they are")
+	cmd.Flags().BoolVar(&strict, "strict", false, "change nothing unless every line is good")
 	out.addInPlace(cmd, "the changed hive")
 	return cmd
 }

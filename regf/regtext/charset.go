@@ -1,7 +1,5 @@
 package regtext
 
-import ()
-
 // Encoding is how the characters of a .reg file are stored.
 type Encoding uint8
 
@@ -71,5 +69,14 @@ func utf16LEToANSI(dst, b []byte) ([]byte, bool) {
 	return dst, true
 }
 
+// The types that the format treats in a way of their own.
+const (
+	regSZ       = 1
+	regExpandSZ = 2
+	regBinary   = 3
+	regDword    = 4
+	regMultiSZ  = 7
+)
+
 // textType reports whether REGEDIT4 holds data of a type in the code page.
-func textType(t uint32) bool { return t == 1 || t == 2 || t == 7 }
+func textType(t uint32) bool { return t == regSZ || t == regExpandSZ || t == regMultiSZ }

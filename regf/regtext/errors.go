@@ -10,6 +10,9 @@ var (
 	// ErrSyntax says that a file is not a .reg file, or that a line of it is
 	// malformed.
 	ErrSyntax = errors.New("malformed .reg text")
+	// ErrStray says that a line is neither a key nor a value, which regedit passes
+	// over. Such an error is ErrSyntax too.
+	ErrStray = errors.New("the line is no key and no value")
 	// ErrCannotHold says that the format has no way to write a name.
 	ErrCannotHold = errors.New("the .reg format cannot hold this name")
 	// ErrOtherHive says that a file speaks of a key that is not in the hive.

@@ -1,8 +1,12 @@
 package regtext
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"strconv"
 	"strings"
 
 	"github.com/mullion/mullion/regf"
@@ -21,6 +25,18 @@ type Options struct {
 	Version int
 	// Encoding of version 5: UTF16 or UTF8.
 	Encoding Encoding
+	// Skip is called for keys, with all below them, and values that the format cannot
+	// hold. They are left out, and a comment says so in their place. Where it is nil,
+	// the first of them ends the export.
+	Skip func(Skipped)
+}
+
+// Skipped is a key or value that is not in the text.
+type Skipped struct {
+	Key   string // full path in the file
+	Value bool   // a value of the key and not the key itself
+	Name  string // of the value
+	Err   error  // wraps ErrCannotHold
 }
 
 // maxColumn is where regedit breaks lines of bytes, the backslash not counted.
@@ -33,12 +49,16 @@ const maxColumn = 79
 // deletions, and a key that replaces the whole tree below as a deletion before its
 // own line: applied to the base, the text does what the hive would.
 //
-// What the format cannot hold is told in the package comment; a name that it
-// cannot hold gives ErrCannotHold. Errors of the hive and of w end the export.
+// What the format cannot hold is listed in the package comment. A name that it
+// cannot hold gives ErrCannotHold, or is left out where Options.Skip is there.
+// Errors of the hive and of w end the export.
 func Export(w io.Writer, k regf.Key, opt Options) error {
-	e := &exporter{w: w, unit: 2}
+	e := &exporter{w: w, unit: 2, skip: opt.Skip}
 	if opt.Prefix == "" {
 		opt.Prefix = DefaultPrefix
+	}
+	if strings.HasPrefix(opt.Prefix, "-") || strings.ContainsAny(opt.Prefix, "\r\n\x00") {
+		return fmt.Errorf("regtext: export: prefix %q: %w", opt.Prefix, regf.ErrInvalid)
 	}
 	switch {
 	case opt.Version == 4:
@@ -52,31 +72,105 @@ func Export(w io.Writer, k regf.Key, opt Options) error {
 	}
 	e.head()
 	path := []byte(opt.Prefix)
+	for p := range parents(k) {
+		if err := keyFault(p); err != nil {
+			return fmt.Errorf("regtext: export: key %q: %w", k.Path(), err)
+		}
+	}
 	if below := k.Path(); below != "" {
 		path = append(append(path, '\\'), below...)
 	}
 	base := k.Level()
 	ends := []int{len(path)} // length of path at each level below k
+	skipped := -1            // level of the key that is left out with all below it
 	for key, err := range k.Walk() {
 		if err != nil {
 			return fmt.Errorf("regtext: export: %w", err)
 		}
 		level := key.Level() - base
+		if skipped >= 0 && level > skipped {
+			continue
+		}
+		skipped = -1
+		var fault error
 		if level > 0 {
 			path = append(path[:ends[level-1]], '\\')
+			start := len(path)
 			path = key.AppendName(path)
 			ends = append(ends[:level], len(path))
+			fault = keyFault(path[start:])
 		}
-		if err := e.key(key, path); err != nil {
-			return fmt.Errorf("regtext: export: key %q: %w", path, err)
+		if fault == nil {
+			fault = e.key(key, path)
 		}
+		if fault == nil {
+			continue
+		}
+		if e.skip == nil || !errors.Is(fault, ErrCannotHold) {
+			return fmt.Errorf("regtext: export: key %q: %w", path, fault)
+		}
+		skipped = level
+		e.skip(Skipped{Key: string(path), Err: fault})
+		e.text("\r\n")
+		e.leftOut("key", path, fault)
 	}
 	e.text("\r\n")
 	return e.flush(0)
 }
 
+// parents yields the names of a key and of those above it, all but the root.
+func parents(k regf.Key) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for n := 0; n < regf.MaxDepth && !k.IsRoot() && yield(k.AppendName(nil)); n++ {
+			up, ok := k.Parent()
+			if !ok {
+				return
+			}
+			k = up
+		}
+	}
+}
+
+// keyFault says why a file cannot hold the name of a key. A backslash would make
+// two keys of one, and no name at all the key above.
+func keyFault(name []byte) error {
+	switch {
+	case len(name) == 0:
+		return fmt.Errorf("no name: %w", ErrCannotHold)
+	case bytes.IndexByte(name, '\\') >= 0:
+		return fmt.Errorf("a backslash in the name: %w", ErrCannotHold)
+	}
+	return nameFault(name)
+}
+
+// nameFault says why a file cannot hold a name of either kind. What follows a line
+// break would be read as a line of its own, [-HKEY_LOCAL_MACHINE\SAM] for example,
+// and no program on Windows can pass a NUL in a name.
+func nameFault(name []byte) error {
+	switch i := bytes.IndexAny(name, "\x00\r\n"); {
+	case i < 0:
+		return nil
+	case name[i] == 0:
+		return fmt.Errorf("a NUL in the name: %w", ErrCannotHold)
+	}
+	return fmt.Errorf("a line break in the name: %w", ErrCannotHold)
+}
+
+// maxShown bounds a name in a comment.
+const maxShown = 400
+
+// leftOut writes a comment, a line of printable ASCII whatever the name holds.
+func (e *exporter) leftOut(kind string, name []byte, fault error) {
+	shown, more := name, ""
+	if len(shown) > maxShown {
+		shown, more = shown[:maxShown], "..."
+	}
+	e.text("; left out: " + kind + " " + strconv.QuoteToASCII(string(shown)) + more + ": " + fault.Error() + "\r\n")
+}
+
 type exporter struct {
 	w      io.Writer
+	skip   func(Skipped)
 	unit   int  // bytes of an ASCII character
 	ansi   bool // REGEDIT4
 	buf    []byte
@@ -159,15 +253,14 @@ func isASCII(s []byte) bool {
 	return true
 }
 
+// key writes a key and its values. It has written nothing where the error is
+// ErrCannotHold.
 func (e *exporter) key(k regf.Key, path []byte) error {
-	for _, c := range path {
-		if c == '\n' || c == '\r' {
-			return fmt.Errorf("a line break: %w", ErrCannotHold)
-		}
-	}
+	mark := len(e.buf)
 	line := func(open string) error {
 		e.text(open)
 		if err := e.wide(path); err != nil {
+			e.buf = e.buf[:mark]
 			return err
 		}
 		e.text("]\r\n")
@@ -189,8 +282,17 @@ func (e *exporter) key(k regf.Key, path []byte) error {
 		if err != nil {
 			return err
 		}
+		mark := len(e.buf)
 		if err := e.value(v); err != nil {
-			return err
+			if !errors.Is(err, ErrCannotHold) {
+				return err
+			}
+			if e.skip == nil {
+				return fmt.Errorf("value %q: %w", e.name, err)
+			}
+			e.skip(Skipped{Key: string(path), Value: true, Name: string(e.name), Err: err})
+			e.buf = e.buf[:mark]
+			e.leftOut("value", e.name, err)
 		}
 		if err := e.flush(flushAt); err != nil {
 			return err
@@ -202,12 +304,15 @@ func (e *exporter) key(k regf.Key, path []byte) error {
 func (e *exporter) value(v regf.Value) error {
 	e.column = 0
 	e.name = v.AppendName(e.name[:0])
+	if err := nameFault(e.name); err != nil {
+		return err
+	}
 	if len(e.name) == 0 {
 		e.text("@=")
 	} else {
 		e.text(`"`)
 		if err := e.escaped(e.name); err != nil {
-			return fmt.Errorf("value %q: %w", e.name, err)
+			return err
 		}
 		e.text(`"=`)
 	}
@@ -241,7 +346,7 @@ func (e *exporter) value(v regf.Value) error {
 		// nothing would.
 		var ok bool
 		if e.data, ok = utf16LEToANSI(e.data[:0], data); !ok {
-			return fmt.Errorf("value %q: text that is not in Windows-1252: %w", e.name, ErrCannotHold)
+			return fmt.Errorf("text that is not in Windows-1252: %w", ErrCannotHold)
 		}
 		data = e.data
 	}

@@ -64,6 +64,7 @@ func TestExportRoundTrip(t *testing.T) {
 					prefix = regtext.DefaultPrefix
 				}
 				r := regtext.NewReader(&text)
+				r.Raw = true
 				keys, values := 0, 0
 				next := func(want regtext.Op) {
 					t.Helper()

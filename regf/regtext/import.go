@@ -15,13 +15,25 @@ type ImportOptions struct {
 	// Prefix is the path in the file that stands for the root of the hive. Where it
 	// is "", it is taken from the first key of the file: two parts after
 	// HKEY_LOCAL_MACHINE or HKEY_USERS (HKLM, HKU), one after the other HKEY_ names,
-	// and none where the path does not begin with one.
+	// and none where the path does not begin with one. A key without a name, [], is
+	// the root where there is no prefix.
 	Prefix string
+	// Key applies only what the file says of this key of the file, such as
+	// HKEY_LOCAL_MACHINE\SOFTWARE, and of those below it, so that a file may speak of
+	// several hives. Where Prefix is "", it is taken from Key. "" applies all.
+	Key string
+	// Raw is that of [Reader]: text without a NUL at its end does not get one.
+	Raw bool
+	// Skip is that of [Reader]: it is called for lines that are left out because
+	// regedit leaves them out. Where it is nil, the first of them is an error.
+	Skip func(*LineError)
 }
 
 // Stats counts what an import did.
 type Stats struct {
 	KeysMade, KeysDeleted, ValuesSet, ValuesDeleted int
+	// Outside are the keys that ImportOptions.Key left out.
+	Outside int
 }
 
 // Import applies a .reg file to a hive in memory. Keys that do not exist are made
@@ -32,8 +44,12 @@ type Stats struct {
 // Errors are those of [Reader], ErrOtherHive for a key outside the prefix, and
 // those of editing, all with the line.
 func Import(h *regf.Hive, r io.Reader, opt ImportOptions) (Stats, error) {
-	im := &importer{h: h, prefix: opt.Prefix, known: opt.Prefix != ""}
+	im := &importer{h: h, prefix: opt.Prefix, known: opt.Prefix != "", only: longForm(strings.TrimRight(opt.Key, `\`))}
+	if !im.known && im.only != "" {
+		im.prefix, im.known = FindPrefix(im.only), true
+	}
 	rd := NewReader(r)
+	rd.Raw, rd.Skip = opt.Raw, opt.Skip
 	for {
 		op, err := rd.Next()
 		if err == io.EOF {
@@ -55,6 +71,8 @@ type importer struct {
 	prefix string
 	long   string // prefix without abbreviation
 	known  bool
+	only   string // ImportOptions.Key without abbreviation
+	out    bool   // the key is outside it
 	key    regf.Key
 	stats  Stats
 
@@ -66,6 +84,14 @@ type importer struct {
 
 func (im *importer) apply(op Op) error {
 	if op.Kind == MakeKey || op.Kind == DeleteKey {
+		if im.only != "" {
+			if _, inside := cutFold(longForm(op.Key), im.only); !inside {
+				im.out = true
+				im.stats.Outside++
+				return nil
+			}
+			im.out = false
+		}
 		path, err := im.below(op.Key)
 		if err != nil {
 			return err
@@ -75,6 +101,9 @@ func (im *importer) apply(op Op) error {
 			return im.deleteKey(path)
 		}
 		return im.makeKey(path)
+	}
+	if im.out {
+		return nil
 	}
 	if op.Kind == DeleteValue {
 		err := im.key.DeleteValue(op.Name)
@@ -143,7 +172,7 @@ func (im *importer) deleteKey(path string) error {
 
 // below returns the path below the root of the hive.
 func (im *importer) below(path string) (string, error) {
-	if !im.known {
+	if !im.known && path != "" { // [] says nothing about the keys to come
 		im.prefix, im.known = FindPrefix(path), true
 	}
 	if im.prefix == "" {

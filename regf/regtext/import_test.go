@@ -33,7 +33,7 @@ func TestImportExport(t *testing.T) {
 				}
 				whole := bytes.Clone(text.Bytes())
 				h := regf.New(nil)
-				stats, err := regtext.Import(h, &text, regtext.ImportOptions{})
+				stats, err := regtext.Import(h, &text, regtext.ImportOptions{Raw: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -150,9 +150,11 @@ func TestHardToHold(t *testing.T) {
 		}
 	}
 	set("a]b[", "q\"\\", regf.RegSZ, "x\x00\x00\x00")
-	set("lone \xed\xa0\x80", "two\r\nlines", regf.RegSZ, "l\x00\n\x00\x00\x00")
+	set("lone \xed\xa0\x80", "two lines", regf.RegSZ, "l\x00\n\x00\x00\x00")
 	set("-minus", "=", regf.RegSZ, "odd")
-	set("nul\x00nul", "", regf.RegSZ, "\x00\xd8\x00\x00")
+	set("half a character", "", regf.RegSZ, "\x00\xd8\x00\x00")
+	set("x", "open list", regf.RegMultiSZ, "l\x00")
+	set("x", "open path", regf.RegExpandSZ, "odd")
 	set("é", "日本", regf.Type(0xFFFF0007), "")
 	set("x", "dword of three", regf.RegDword, "123")
 	set("x", "empty text", regf.RegSZ, "\x00\x00")
@@ -164,7 +166,7 @@ func TestHardToHold(t *testing.T) {
 			t.Fatal(err)
 		}
 		back := regf.New(nil)
-		if _, err := regtext.Import(back, &b, regtext.ImportOptions{}); err != nil {
+		if _, err := regtext.Import(back, &b, regtext.ImportOptions{Raw: true}); err != nil {
 			t.Fatal(err)
 		}
 		for d, err := range regf.Compare(h, back, regf.CompareOptions{}) {
@@ -174,23 +176,33 @@ func TestHardToHold(t *testing.T) {
 	if err := regtext.Export(io.Discard, h.Root(), regtext.Options{Version: 4}); !errors.Is(err, regtext.ErrCannotHold) {
 		t.Errorf("REGEDIT4 took characters that it lacks: %v", err)
 	}
-	set("line\nbreak", "", regf.RegNone, "")
-	if err := regtext.Export(io.Discard, h.Root(), regtext.Options{}); !errors.Is(err, regtext.ErrCannotHold) {
-		t.Errorf("a line break in a key: %v", err)
-	}
 }
 
 func FuzzReg(f *testing.F) {
 	f.Add([]byte(head5 + "[A\\B]\n@=\"x\"\n\"v\"=dword:2a\n\"w\"=hex(7):61,00,\\\n  00,00\n\"w\"=-\n[-A\\B]\n"))
 	f.Add([]byte("REGEDIT4\n[HKEY_LOCAL_MACHINE\\X]\n\"e\"=hex(2):80,00\n"))
 	f.Add([]byte("\xFF\xFEW\x00"))
+	for _, c := range regeditForms {
+		f.Add([]byte(c.head() + "[A]\n" + c.text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		h := regf.New(nil)
-		if _, err := regtext.Import(h, bytes.NewReader(text), regtext.ImportOptions{}); err != nil {
-			var le *regtext.LineError
-			if !errors.As(err, &le) {
-				t.Fatalf("an error without a line: %v", err)
+		_, err := regtext.Import(h, bytes.NewReader(text), regtext.ImportOptions{})
+		lines := 1 + bytes.Count(text, []byte{'\n'}) + bytes.Count(text, []byte{'\r'})
+		var le *regtext.LineError
+		if err != nil && (!errors.As(err, &le) || le.Line < 1 || le.Line > lines) {
+			t.Fatalf("an error without a line: %v", err)
+		}
+		// What is read past a malformed line is the same up to the first of them.
+		h = regf.New(nil)
+		var first *regtext.LineError
+		_, past := regtext.Import(h, bytes.NewReader(text), regtext.ImportOptions{Skip: func(e *regtext.LineError) {
+			if first == nil {
+				first = e
 			}
+		}})
+		if first == nil && (past == nil) != (err == nil) || first != nil && (err == nil || le.Line != first.Line) {
+			t.Fatalf("%v, but %v and %v where lines are skipped", err, past, first)
 		}
 		for _, finding := range h.Check() {
 			if finding.Severity == regf.SevereError {
@@ -206,7 +218,7 @@ func FuzzReg(f *testing.F) {
 				continue
 			}
 			back := regf.New(nil)
-			if _, err := regtext.Import(back, bytes.NewReader(b.Bytes()), regtext.ImportOptions{}); err != nil {
+			if _, err := regtext.Import(back, bytes.NewReader(b.Bytes()), regtext.ImportOptions{Raw: true}); err != nil {
 				t.Fatalf("%v\n%q", err, b.Bytes())
 			}
 			for d, err := range regf.Compare(h, back, regf.CompareOptions{}) {

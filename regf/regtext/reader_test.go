@@ -15,8 +15,9 @@ import (
 const head5 = "Windows Registry Editor Version 5.00\r\n\r\n"
 
 // readAll shows the changes of a file, one a line.
-func readAll(r io.Reader) (string, error) {
-	rd := regtext.NewReader(r)
+func readAll(r io.Reader) (string, error) { return showAll(regtext.NewReader(r)) }
+
+func showAll(rd *regtext.Reader) (string, error) {
 	var b strings.Builder
 	for {
 		op, err := rd.Next()
@@ -64,6 +65,14 @@ func TestReader(t *testing.T) {
 			if strings.HasPrefix(c.text, "REGEDIT4") || strings.HasPrefix(c.text, "\xEF") {
 				return
 			}
+			if !strings.Contains(c.text, "a\r\nb") { // in a text they are what they are
+				for _, end := range []string{"\n", "\r", "\r\n"} {
+					text := strings.ReplaceAll(strings.ReplaceAll(c.text, "\r\n", "\n"), "\n", end)
+					if got, err := readAll(strings.NewReader(text)); err != nil || got != c.want {
+						t.Errorf("with lines that end in %q: got\n%s%v\nwant\n%s", end, got, err, c.want)
+					}
+				}
+			}
 			for _, mark := range []string{"", "\xFF\xFE"} {
 				wide := mark + string(winfs.AppendUTF16LE(nil, c.text))
 				// One byte at a time, so that nothing depends on what is buffered.
@@ -96,13 +105,16 @@ func TestReaderRefuses(t *testing.T) {
 	}{
 		"empty":                   {"", 1},
 		"another program's file":  {"MZ\x90\x00\x03", 1},
-		"version 6":               {"Windows Registry Editor Version 6.00\n[A]\n", 2},
+		"version 6":               {"Windows Registry Editor Version 6.00\n[A]\n", 1},
+		"text after the version":  {"REGEDIT4 FOO\n[A]\n", 1},
 		"value before a key":      {head5 + "\"v\"=\"\"\n", 3},
 		"value under a deletion":  {head5 + "[-A]\n@=\"\"\n", 4},
 		"open key":                {head5 + "[A\n", 3},
 		"text after a key":        {head5 + "[A] b\n", 3},
-		"key without a name":      {head5 + "[]\n", 3},
-		"open text":               {head5 + "[A]\n\"v\"=\"x\n", 5},
+		"deletion without a name": {head5 + "[-]\n", 3},
+		"open text":               {head5 + "[A]\n\"v\"=\"x\n", 4},
+		"open name":               {head5 + "[A]\n\"v\n=\"x\"\n", 4},
+		"stray line":              {head5 + "[A]\nv=\"x\"\n", 4},
 		"no equals sign":          {head5 + "[A]\n\"v\" \"x\"\n", 4},
 		"unknown type":            {head5 + "[A]\n\"v\"=qword:1\n", 4},
 		"type is no number":       {head5 + "[A]\n\"v\"=hex(x):00\n", 4},
@@ -122,7 +134,7 @@ func TestReaderRefuses(t *testing.T) {
 		var le *regtext.LineError
 		if !errors.Is(err, regtext.ErrSyntax) || !errors.As(err, &le) {
 			t.Errorf("%s: %v", name, err)
-		} else if le.Line != c.line && name != "version 6" {
+		} else if le.Line != c.line {
 			t.Errorf("%s: line %d, want %d: %v", name, le.Line, c.line, err)
 		}
 	}

@@ -1,0 +1,291 @@
+package regtext
+
+import (
+	"io"
+	"unicode/utf8"
+
+	"github.com/mullion/mullion/winfs"
+)
+
+// need reports whether n bytes, 4 at most, are in the buffer, after reading more
+// where that is necessary. Where they are not, srcErr says why.
+func (r *Reader) need(n int) bool { return r.end-r.pos >= n || r.fill(n) }
+
+func (r *Reader) fill(n int) bool {
+	r.end = copy(r.buf, r.buf[r.pos:r.end])
+	r.pos = 0
+	for empty := 0; r.end < n && r.srcErr == nil; {
+		var got int
+		got, r.srcErr = r.src.Read(r.buf[r.end:])
+		r.end += got
+		if got > 0 {
+			empty = 0
+		} else if empty++; empty >= 100 && r.srcErr == nil {
+			r.srcErr = io.ErrNoProgress
+		}
+	}
+	return r.end >= n
+}
+
+// ahead returns what is in the buffer.
+func (r *Reader) ahead() []byte { return r.buf[r.pos:r.end] }
+
+// discard takes n bytes that are in the buffer.
+func (r *Reader) discard(n int) { r.pos += n }
+
+// char returns the next character in WTF-8, one to four bytes. All three ends of a
+// line, CR LF, LF and CR, come as LF.
+func (r *Reader) char() (string, error) {
+	if r.enc == UTF16 {
+		if b := r.ahead(); len(b) >= 2 && b[1] == 0 && b[0] >= ' ' && b[0] < utf8.RuneSelf {
+			r.pos += 2
+			r.charLine, r.ended = r.line, false
+			return ascii[b[0]], nil
+		}
+	}
+	c, err := r.rawChar()
+	if c == "\r" {
+		if r.atLF() {
+			return r.rawChar()
+		}
+		c = "\n"
+	}
+	return c, err
+}
+
+// rawChar is char for texts, in which the ends of lines stay what they are. It
+// counts lines.
+func (r *Reader) rawChar() (string, error) {
+	c, err := r.decode()
+	if err != nil {
+		if err != io.EOF {
+			r.charLine = r.line
+		}
+		return "", err
+	}
+	r.charLine, r.ended = r.line, c == "\n" || c == "\r" && !r.atLF()
+	if r.ended {
+		r.line++
+	}
+	return c, nil
+}
+
+// atLF reports whether the next character is LF.
+func (r *Reader) atLF() bool {
+	if r.enc == UTF16 {
+		return r.need(2) && r.buf[r.pos] == '\n' && r.buf[r.pos+1] == 0
+	}
+	return r.need(1) && r.buf[r.pos] == '\n'
+}
+
+// ascii holds the strings of the characters below 0x80, so that reading one
+// allocates nothing.
+var ascii = func() (s [128]string) {
+	for i := range s {
+		s[i] = string(rune(i))
+	}
+	return s
+}()
+
+func (r *Reader) decode() (string, error) {
+	switch r.enc {
+	case UTF16:
+		u, err := r.unit()
+		if err != nil {
+			return "", err
+		}
+		if u < 0x80 {
+			return ascii[u], nil
+		}
+		units := [2]uint16{u}
+		n := 1
+		if u >= 0xD800 && u < 0xDC00 {
+			if r.need(2) {
+				b := r.ahead()
+				if low := uint16(b[0]) | uint16(b[1])<<8; low >= 0xDC00 && low < 0xE000 {
+					r.discard(2)
+					units[1], n = low, 2
+				}
+			}
+		}
+		return winfs.DecodeUTF16(units[:n]), nil
+	case ANSI:
+		if !r.need(1) {
+			return "", r.srcErr
+		}
+		b := r.buf[r.pos]
+		r.pos++
+		if b < 0x80 {
+			return ascii[b], nil
+		}
+		return string(rune(ansiUnit(b))), nil
+	}
+	if !r.need(1) {
+		return "", r.srcErr
+	}
+	if b := r.buf[r.pos]; b < 0x80 {
+		r.pos++
+		return ascii[b], nil
+	}
+	r.need(4) // fewer at the end of the file
+	buf := r.ahead()
+	size := surrogateBytes
+	if !isSurrogate(buf) {
+		ch, w := utf8.DecodeRune(buf)
+		if ch == utf8.RuneError && w <= 1 {
+			return "", syntaxf("the text is not valid UTF-8")
+		}
+		size = w
+	}
+	r.pos += size
+	return string(buf[:size]), nil
+}
+
+const surrogateBytes = 3
+
+// isSurrogate reports whether b begins with the three-byte form of a lone
+// surrogate.
+func isSurrogate(b []byte) bool {
+	return len(b) >= surrogateBytes && b[0] == 0xED && b[1] >= 0xA0 && b[1] <= 0xBF && b[2] >= 0x80 && b[2] <= 0xBF
+}
+
+func (r *Reader) unit() (uint16, error) {
+	if !r.need(2) {
+		if r.end > r.pos && r.srcErr == io.EOF {
+			return 0, syntaxf("the text ends in the middle of a UTF-16 unit")
+		}
+		return 0, r.srcErr
+	}
+	u := uint16(r.buf[r.pos]) | uint16(r.buf[r.pos+1])<<8
+	r.pos += 2
+	return u, nil
+}
+
+// Sets of characters that stand between others.
+const (
+	blanks     = 1<<' ' | 1<<'\t'
+	blanksLine = blanks | 1<<'\n'
+)
+
+// skip returns the first character that is not in set.
+func (r *Reader) skip(set uint64) (string, error) {
+	for {
+		c, err := r.char()
+		if err != nil {
+			return "", err
+		}
+		if len(c) != 1 || c[0] >= 64 || set>>c[0]&1 == 0 {
+			return c, nil
+		}
+	}
+}
+
+// toLineEnd skips the rest of a comment.
+func (r *Reader) toLineEnd() error {
+	for {
+		c, err := r.char()
+		if err == io.EOF || c == "\n" {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// endLine takes blanks and a comment up to the end of the line.
+func (r *Reader) endLine() error { return r.endLineAt(r.skip(blanks)) }
+
+// endLineAt is endLine after the first character.
+func (r *Reader) endLineAt(c string, err error) error {
+	if c == " " || c == "\t" {
+		c, err = r.skip(blanks)
+	}
+	switch {
+	case err == io.EOF:
+		return nil
+	case err != nil:
+		return err
+	case c == "\n":
+		return nil
+	case c == ";":
+		return r.toLineEnd()
+	}
+	return faultf("%q after the end of a value", c)
+}
+
+// asciiRun appends the printable ASCII characters that stand in the buffer, up to a
+// quote or backslash of a text; what follows, and all else, goes through char.
+func (r *Reader) asciiRun(dst []byte) []byte {
+	b := r.ahead()
+	n := 0
+	if r.enc == UTF16 {
+		for n+1 < len(b) && b[n+1] == 0 && plainASCII[b[n]] {
+			dst = append(dst, b[n])
+			n += 2
+		}
+	} else {
+		for n < len(b) && plainASCII[b[n]] {
+			n++
+		}
+		dst = append(dst, b[:n]...)
+	}
+	r.discard(n)
+	return dst
+}
+
+// plainASCII holds the bytes that stand for themselves in a text.
+var plainASCII = func() (t [256]bool) {
+	for i := 0x20; i < 0x7F; i++ {
+		t[i] = i != '"' && i != '\\'
+	}
+	return t
+}()
+
+// hexRun appends the whole "xx," groups that stand in the buffer, which is where
+// a large file spends its length, and reports whether there were any. It stops
+// before anything else.
+func (r *Reader) hexRun() bool {
+	step := 1
+	if r.enc == UTF16 {
+		step = 2
+	}
+	b := r.ahead()
+	taken := 0
+	for room := r.maxData - len(r.data); room > 0 && len(b) >= 3*step; room-- {
+		hi, lo := hexValue[b[0]], hexValue[b[step]]
+		if hi > 15 || lo > 15 || b[2*step] != ',' || step == 2 && b[1]|b[3]|b[5] != 0 {
+			break
+		}
+		r.data = append(r.data, hi<<4|lo)
+		b, taken = b[3*step:], taken+3*step
+	}
+	r.discard(taken)
+	return taken > 0
+}
+
+// hexValue maps digits to their values and all else to 0xFF.
+var hexValue = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xFF
+		if d, ok := hexDigit(string([]byte{byte(i)})); ok {
+			t[i] = d
+		}
+	}
+	return t
+}()
+
+func hexDigit(c string) (byte, bool) {
+	if len(c) != 1 {
+		return 0, false
+	}
+	switch b := c[0]; {
+	case b >= '0' && b <= '9':
+		return b - '0', true
+	case b >= 'a' && b <= 'f':
+		return b - 'a' + 10, true
+	case b >= 'A' && b <= 'F':
+		return b - 'A' + 10, true
+	}
+	return 0, false
+}
