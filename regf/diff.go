@@ -262,7 +262,7 @@ func (d *differ) run(root *diffNode) error {
 		var nk uint32
 		var err error
 		if n := p.node; n != nil && !n.tree {
-			out := outKey{from: n.key, layer: n.layer, values: n.values}
+			out := outKey{from: n.key, security: n.key, layer: n.layer, values: n.values}
 			if Layer(n.layer&3) != LayerTombstone {
 				out.time = n.key.LastWrite()
 				if n.layer&inheritClass == 0 {
@@ -307,7 +307,7 @@ func (d *differ) run(root *diffNode) error {
 
 // copyKey writes a key of a tree that is copied whole.
 func (d *differ) copyKey(p diffPending) (uint32, error) {
-	out := outKey{from: p.key, layer: p.tree, time: p.key.LastWrite()}
+	out := outKey{from: p.key, security: p.key, layer: p.tree, time: p.key.LastWrite()}
 	var err error
 	if out.class, err = p.key.ClassBytes(); err != nil && p.key.h.mode == Strict {
 		return 0, err

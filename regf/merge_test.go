@@ -255,9 +255,6 @@ func TestMergeOptions(t *testing.T) {
 	if h := merged(t, &MergeOptions{Minor: 3}, hb, hd); h.Minor() != 3 {
 		t.Error("minor version", h.Minor())
 	}
-	if got := modelOf(t, merged(t, &MergeOptions{KeepLayerBits: true}, hb, hd)); got.layer != inheritClass || got.kids[0].layer != inheritClass || got.kids[1].layer != 0 {
-		t.Errorf("kept layer bits:\n%s", got)
-	}
 	for _, bad := range []*MergeOptions{{Minor: 2}, {Minor: 7}, {Minor: 5, Fold: true}} {
 		if _, err := Merge([]*Hive{hb, hd}, bad); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%+v: %v", bad, err)
