@@ -3,6 +3,7 @@ package regf
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/mullion/mullion/internal/testenv"
@@ -80,6 +82,7 @@ type mergeFacts struct {
 			Name              wideString
 			Type, Flags, Size uint32
 			Data              string
+			SHA256            string // instead of long data
 		}
 	}
 }
@@ -136,6 +139,10 @@ func describeHive(t testing.TB, h *Hive) []string {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if len(data) > 256 {
+				sum := sha256.Sum256(data)
+				data = sum[:]
+			}
 			out = append(out, fmt.Sprintf("%q value %q type %d flags %d size %d data %x", k.Path(), v.Name(), v.Type(), v.Flags(), v.Size(), data))
 		}
 	}
@@ -163,14 +170,42 @@ func (f *mergeFacts) lines(t testing.TB) []string {
 		out = append(out, fmt.Sprintf("%q %q flags %#x time %d layer %#x access %d virt %#x debug %d spare %d work %d class %s sd %s",
 			string(k.Path), string(k.Name), []byte{byte(k.Flags), byte(k.Flags >> 8)}, k.Time, k.Layer, k.Access, k.Virt, k.Debug, k.Spare, k.Work, class, f.SDs[k.SD]))
 		for _, v := range k.Values {
-			out = append(out, fmt.Sprintf("%q value %q type %d flags %d size %d data %s", string(k.Path), string(v.Name), v.Type, v.Flags, v.Size, v.Data))
+			out = append(out, fmt.Sprintf("%q value %q type %d flags %d size %d data %s", string(k.Path), string(v.Name), v.Type, v.Flags, v.Size, v.Data+v.SHA256))
 		}
 	}
 	return out
 }
 
-// differentMerges are the cases in which the output of the library is not followed.
-var differentMerges = map[string]string{}
+// differentMerges are the cases in which the output of the library is not followed, and
+// how far.
+var differentMerges = map[string]struct{ fields, bytes bool }{
+	// Names that msvcrt's _wcsicmp, which was not Microsoft's, takes for equal or not.
+	"case-rare": {fields: true, bytes: true},
+	// The library allocates a cell for the class of the root and leaves its length at 0.
+	"class-root": {bytes: true},
+}
+
+// withoutSecurityPadding clears the word in security cells that nothing reads. In what
+// the library writes it is memory that was not cleared.
+func withoutSecurityPadding(t testing.TB, b []byte) []byte {
+	t.Helper()
+	h, err := OpenBytes(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = bytes.Clone(b)
+	at := h.Root().SecurityCell()
+	for first := at; ; {
+		c, err := h.skCell(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put16(b[baseSize+at+4+2:], 0)
+		if at = u32(c[skFlink:]); at == first {
+			return b
+		}
+	}
+}
 
 // Every merge of the golden corpus, made by ORMergeHives and ORSaveHive of Windows 10:
 // all fields of the output, its bytes, and the refusals.
@@ -180,7 +215,7 @@ func TestGoldenMerges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cases, equal, identical := 0, 0, 0
+	cases, refused, equal, identical := 0, 0, 0, 0
 	for _, e := range entries {
 		t.Run(e.Name(), func(t *testing.T) {
 			dir := filepath.Join(dir, e.Name())
@@ -210,7 +245,7 @@ func TestGoldenMerges(t *testing.T) {
 				if f.Merge != "87" || !errors.Is(err, ErrInvalid) {
 					t.Fatalf("%v, want error %s", err, f.Merge)
 				}
-				equal++
+				refused++
 				return
 			}
 			if err != nil {
@@ -233,32 +268,25 @@ func TestGoldenMerges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, want := describeHive(t, out), f.lines(t)
-			for i := range max(len(got), len(want)) {
-				var a, b string
-				if i < len(got) {
-					a = got[i]
-				}
-				if i < len(want) {
-					b = want[i]
-				}
-				if a != b {
-					t.Errorf("%s:\ngot  %s\nwant %s", f.Note, a, b)
-					break
-				}
-			}
-			golden := goldenFile(t, dir, "out")
-			if !t.Failed() {
+			differs := differentMerges[e.Name()]
+			got, want := strings.Join(describeHive(t, out), "\n"), strings.Join(f.lines(t), "\n")
+			if got == want {
 				equal++
 			}
-			if bytes.Equal(b, golden) {
+			if (got != want) != differs.fields {
+				t.Errorf("%s: the fields are equal: %v\ngot  %s\nwant %s", f.Note, got == want, got, want)
+			}
+			golden := goldenFile(t, dir, "out")
+			a, c := withoutSecurityPadding(t, b), withoutSecurityPadding(t, golden)
+			if bytes.Equal(a, c) {
 				identical++
-			} else {
+			}
+			if bytes.Equal(a, c) == differs.bytes {
 				at := 0
-				for at < len(b) && at < len(golden) && b[at] == golden[at] {
+				for at < len(a) && at < len(c) && a[at] == c[at] {
 					at++
 				}
-				t.Errorf("%d bytes, want %d; the first that differs is at %#x", len(b), len(golden), at)
+				t.Errorf("%d bytes, want %d; the first that differs is at %#x", len(a), len(c), at)
 			}
 			theirs, err := OpenBytes(golden, nil)
 			if err != nil {
@@ -271,5 +299,5 @@ func TestGoldenMerges(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d cases: %d equal in every field, %d of the outputs in every byte", cases, equal, identical)
+	t.Logf("%d cases: %d refused alike, %d outputs equal in every field, %d in every byte", cases, refused, equal, identical)
 }

@@ -80,6 +80,7 @@ type Hive struct {
 	editDirty bool
 	repairing bool // saving drops the second of two values with one name
 	grown     bool // the bins have moved out of the mapping
+	merged    bool // made by Merge, which offreg lays out as a hive that Windows has loaded
 
 	mu         sync.Mutex
 	findings   []Finding

@@ -116,7 +116,6 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	}
 	m := &merger{opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold, size, size)}
 	m.opt.Stepwise = opt.Stepwise || opt.Fold
-	m.fresh = true
 	if err := m.survey(layers); err != nil {
 		return fail(err)
 	}
@@ -130,6 +129,7 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	if err != nil {
 		return fail(err)
 	}
+	h.merged = true
 	return h, nil
 }
 
@@ -172,8 +172,8 @@ func mergeable(layers []*Hive, fold bool) error {
 func (h *Hive) flagged() bool { return u32(h.data[hdrFlags:])&HeaderLayered != 0 }
 
 // merger writes the keys of a merged tree level by level, in two passes: the first
-// finds the keys, because the descriptors that they use come before them in the
-// order that offreg writes, the second writes them.
+// finds the keys, because the descriptors that they use come before them in what
+// offreg writes, the second writes them.
 type merger struct {
 	*treeWriter
 	opt     MergeOptions
@@ -265,7 +265,7 @@ func (m *merger) push(p planned, nodes []Key) {
 	m.plan = append(m.plan, p)
 }
 
-// survey plans all keys and finds their descriptors in the order of first use.
+// survey plans all keys and finds their descriptors.
 func (m *merger) survey(layers []*Hive) error {
 	for i := range layers {
 		h := layers[len(layers)-1-i]
@@ -275,7 +275,6 @@ func (m *merger) survey(layers []*Hive) error {
 		m.layered = append(m.layered, h.flagged())
 	}
 	m.add(m.roots, !m.opt.Fold, false)
-	found := newDescriptorSurvey()
 	level, end := uint16(0), 1
 	for i := 0; i < len(m.plan); i++ {
 		if i == end {
@@ -287,9 +286,6 @@ func (m *merger) survey(layers []*Hive) error {
 		p := m.plan[i]
 		var one [1]Key
 		nodes := m.nodes(p, &one, level)
-		if err := found.add(m.secured(nodes)); err != nil {
-			return err
-		}
 		if p.layer == LayerTombstone {
 			continue
 		}
@@ -304,6 +300,36 @@ func (m *merger) survey(layers []*Hive) error {
 			return err
 		}
 		m.plan[i].kids = uint32(len(m.plan) - before)
+	}
+	return m.descriptors()
+}
+
+// descriptors finds the descriptors of the planned keys in the order in which a walk
+// through the tree meets them, which is that of the ring in the hives that offreg
+// merges.
+func (m *merger) descriptors() error {
+	found := newDescriptorSurvey()
+	first := make([]uint32, len(m.plan)) // of the subkeys of a key, its index in plan
+	next := uint32(1)
+	for i := range m.plan {
+		first[i] = next
+		next += m.plan[i].kids
+	}
+	type level struct{ at, end uint32 }
+	path := []level{{0, 1}}
+	for len(path) > 0 {
+		l := &path[len(path)-1]
+		if l.at == l.end {
+			path = path[:len(path)-1]
+			continue
+		}
+		i := l.at
+		l.at++
+		var one [1]Key
+		if err := found.add(m.secured(m.nodes(m.plan[i], &one, 0))); err != nil {
+			return err
+		}
+		path = append(path, level{first[i], first[i] + m.plan[i].kids})
 	}
 	m.first = found.list
 	return nil
@@ -373,7 +399,7 @@ func (m *merger) key(p planned, at slotAt) (uint32, error) {
 	return m.write(&out, at)
 }
 
-// descriptorSurvey collects descriptors in the order in which keys use them.
+// descriptorSurvey collects descriptors in the order in which they are met.
 type descriptorSurvey struct {
 	list  [][]byte
 	seen  map[string]struct{}

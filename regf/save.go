@@ -163,7 +163,7 @@ func (h *Hive) layOut(root Key, minor int, order []uint32) (*saver, error) {
 	s.compactor = newCompactor(len(h.bins)+len(h.bins)/16+1<<16, len(h.bins))
 	s.big = minor > 3
 	s.hash = h.minor >= 5
-	s.fresh = h.fresh()
+	s.fresh = h.fresh() && !h.merged
 	copy(s.out, h.data[:baseSize])
 	return s, s.run(root)
 }

@@ -329,7 +329,10 @@ func (w *treeWriter) value(v *outValue, merged bool) (at, units, size uint32, er
 	}
 	size = uint32(len(data))
 	switch {
-	case size <= 4: // none is inline too, as Windows writes it
+	case size == 0:
+		put32(o[vkDataSize:], 0)
+		put32(o[vkData:], nilCell)
+	case size <= 4:
 		put32(o[vkDataSize:], size|inlineBit)
 		put32(o[vkData:], 0)
 		copy(o[vkData:vkData+4], data)
