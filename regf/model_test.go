@@ -21,6 +21,7 @@ type model struct {
 	sd     byte // names one of a few descriptors
 	values []modelValue
 	kids   []*model
+	patch  func(nk []byte) // changes what is written of the node
 }
 
 type modelValue struct {
@@ -136,6 +137,9 @@ func (m *model) hive(minor int, layered bool) []byte {
 		binary.LittleEndian.PutUint32(nk[60:], uint32(maxValue))
 		binary.LittleEndian.PutUint32(nk[64:], uint32(maxData))
 		copy(nk[76:], name)
+		if m.patch != nil {
+			m.patch(nk)
+		}
 		at := cell(nk)
 		sk, ok := sks[m.sd]
 		if !ok {
@@ -166,10 +170,10 @@ func (m *model) hive(minor int, layered bool) []byte {
 				if latin {
 					vk[16] = 1
 				}
-				switch {
-				case v.dead:
+				if v.dead {
 					vk[16] |= 2
-					fallthrough
+				}
+				switch {
 				case v.data == "":
 					binary.LittleEndian.PutUint32(vk[8:], 0xFFFFFFFF)
 				case len(v.data) <= 4:
@@ -371,7 +375,7 @@ func naiveMerge(layers ...*model) *model {
 // naiveNode is a key of one layer. tree says that it stands below one that supersedes.
 type naiveNode struct {
 	*model
-	tree  bool
+	tree bool
 }
 
 func (n naiveNode) kind() Layer {
