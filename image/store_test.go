@@ -262,7 +262,7 @@ func TestUnpackStoreRefuses(t *testing.T) {
 		layers [][]entry
 		want   error
 	}{
-		"no delta":            {[][]entry{base, hive(minimal)}, hives.ErrNotDelta},
+		"a delta below":       {[][]entry{slices.Concat(base[:4], replaceHives(base[4:], corpus("msuhanov_yarp/System_Delta"))), hive(minimal)}, regf.ErrInvalid},
 		"no hive":             {[][]entry{base, hive("text")}, cimlayer.ErrHive},
 		"dirty delta":         {[][]entry{base, hive(string(dirty))}, regf.ErrDirty},
 		"base without hives":  {[][]entry{{files}}, cimlayer.ErrNoHive},

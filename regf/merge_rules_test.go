@@ -285,15 +285,26 @@ func TestMergeSymbolicLinks(t *testing.T) {
 			"base":  {kid("ROOT", 0, a), kid("ROOT", 0)},
 			"delta": {kid("ROOT", 0), kid("ROOT", 0, a)},
 		} {
-			h := merged(t, nil, layers[0].open(t, 5, false), layers[1].open(t, 6, true))
-			want := kid("ROOT", 0, kid("a", 0))
-			want.kids[0].values = c.want
-			if got := modelOf(t, h).String(); got != want.String() {
-				t.Errorf("%s in the %s:\n%s", name, where, got)
+			for _, opt := range []*MergeOptions{nil, {Stepwise: true}} {
+				h := merged(t, opt, layers[0].open(t, 5, false), layers[1].open(t, 6, true), kid("ROOT", 0).open(t, 6, true))
+				want := kid("ROOT", 0, kid("a", 0))
+				want.kids[0].values = c.want
+				if got := modelOf(t, h).String(); got != want.String() {
+					t.Errorf("%s in the %s:\n%s", name, where, got)
+				}
+				if k, err := h.Key("a"); err != nil || !k.Symlink() {
+					t.Errorf("%s: no link any more, %v", name, err)
+				}
 			}
-			if k, err := h.Key("a"); err != nil || !k.Symlink() {
-				t.Errorf("%s: no link any more, %v", name, err)
-			}
+		}
+	}
+	// One above a sound link.
+	base, top := kid("a", 0, target), kid("a", ic, val("v", "1"))
+	base.patch = link
+	for _, opt := range []*MergeOptions{nil, {Stepwise: true}} {
+		h := merged(t, opt, kid("ROOT", 0, base).open(t, 5, false), kid("ROOT", 0, top).open(t, 6, true))
+		if got := modelOf(t, h).String(); got != kid("ROOT", 0, kid("a", 0, val("v", "1"), target)).String() {
+			t.Errorf("over a link:\n%s", got)
 		}
 	}
 	// What a link of a layer above adds to the values below stays in the result of one

@@ -15,7 +15,7 @@ func (m *merger) unitedValues(nodes []Key, sealed bool) ([]outValue, error) {
 			if !nodes[i].Symlink() {
 				continue
 			}
-			values, err := m.layValues(nodes[i:], true)
+			values, err := m.layValues(nodes[i:], true, false)
 			if err != nil {
 				return nil, err
 			}
@@ -24,15 +24,20 @@ func (m *merger) unitedValues(nodes []Key, sealed bool) ([]outValue, error) {
 			}
 		}
 	}
-	return m.layValues(nodes, sealed)
+	return m.layValues(nodes, sealed, true)
 }
 
-func (m *merger) layValues(nodes []Key, sealed bool) ([]outValue, error) {
+// layValues lays the values of nodes over each other. With claim their cells count as
+// read, which happens once for each node.
+func (m *merger) layValues(nodes []Key, sealed, claim bool) ([]outValue, error) {
 	m.vals.reset()
 	dead := false
 	for _, k := range nodes {
 		from := len(m.vals.list)
 		layered := m.layered[k.w.source]
+		if !claim {
+			k.w = nil
+		}
 		for v, err := range k.Values() {
 			if err != nil {
 				return nil, err
