@@ -110,20 +110,21 @@ func (h *Hives) offer(index int, e *layer.Entry, r layer.Reader) (int64, error) 
 		}
 	}
 	found := h.layers[index]
+	has := func(f hives.Form) bool { _, ok := found[f][n]; return ok }
 	switch {
 	case err != nil:
 		refuse(err)
 		return -1, nil
 	case form == hives.Config && index > 0:
 		return -1, nil // a file like others, see hives.Place
-	case index == 0 && (form == hives.Delta && found[hives.Config] != nil || form == hives.Config && found[hives.Delta] != nil):
+	case index == 0 && (form == hives.Delta && has(hives.Config) || form == hives.Config && has(hives.Delta)):
 		refuse(hives.ErrBaseDelta)
 		return -1, nil
 	}
 	if found[form] == nil {
 		found[form] = map[hives.Name]hiveFile{}
 	}
-	if _, twice := found[form][n]; twice {
+	if has(form) {
 		refuse(layer.ErrDuplicate)
 		return -1, nil
 	}
