@@ -352,6 +352,32 @@ func TestForkedLayers(t *testing.T) {
 	}
 }
 
+// A delta may be an ordinary hive.
+func TestPlainDelta(t *testing.T) {
+	p := newPlace(t)
+	p.mustWrite("base", nil, baseItems(t))
+	software := minimal(t, hives.Software)
+	h, err := regf.OpenBytes([]byte(software), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := setText(`Mullion`, "Plain", "1")(h); err != nil {
+		t.Fatal(err)
+	}
+	b, err := h.Compact(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mustWrite("app", []string{"base"}, []item{dir(`Files`), dir(`Hives`), file(`Hives\Software_Delta`, string(b))})
+	got, err := p.content("app", hives.Software.Path(hives.Base))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !hasValue(t, got, `Mullion`, "Plain") || !hasValue(t, got, `Microsoft\Windows\CurrentVersion`, "ProgramFilesDir") {
+		t.Error("the merged hive lacks what one of the two has")
+	}
+}
+
 // What is wrong leaves nothing behind.
 func TestLayerRefused(t *testing.T) {
 	p := newPlace(t)
@@ -370,13 +396,13 @@ func TestLayerRefused(t *testing.T) {
 		items   []item
 		want    error
 	}{
-		"delta is no delta":    {[]string{"base"}, []item{file(`Hives\Software_Delta`, software)}, hives.ErrNotDelta},
 		"delta is no hive":     {[]string{"base"}, []item{file(`Hives\Software_Delta`, "text")}, regf.ErrNotHive},
 		"delta is dirty":       {[]string{"base"}, []item{file(`Hives\Software_Delta`, string(dirty))}, regf.ErrDirty},
 		"delta is truncated":   {[]string{"base"}, []item{file(`Hives\Software_Delta`, good[:5000])}, regf.ErrTruncated},
 		"delta in a base":      {nil, append(baseItems(t), file(`Hives\Software_Delta`, good)), cimlayer.ErrHive},
 		"whiteout in a base":   {nil, append(baseItems(t), whiteout(`Files\x`)), layer.ErrWhiteout},
 		"missing hive":         {nil, without(hives.SAM), cimlayer.ErrHive},
+		"delta as base hive":   {nil, append(without(hives.Software), file(hives.Software.Path(hives.Config), good)), regf.ErrInvalid},
 		"missing parent":       {[]string{"none"}, nil, cimlayer.ErrChain},
 		"parent twice":         {[]string{"app", "app"}, nil, cimlayer.ErrChain},
 		"itself as parent":     {[]string{"NEW", "base"}, nil, cimlayer.ErrChain},

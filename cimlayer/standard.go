@@ -24,16 +24,16 @@ var utilityVMFiles = []string{
 // standard tells whether a path is that of a standard file, one that stands beside
 // the image as well as in it (layer specification, 5.2), and spells it as it is
 // spelled there. Case does not matter.
-func standard(path string) (name string, hive, ok bool) {
+func standard(path string) (name string, ok bool) {
 	if n, form, ok := hives.Match(path); ok && form != hives.Base {
-		return n.Path(form), true, true
+		return n.Path(form), true
 	}
 	for _, p := range utilityVMFiles {
 		if winfs.EqualFold(p, path) {
-			return p, false, true
+			return p, true
 		}
 	}
-	return "", false, false
+	return "", false
 }
 
 // madeUp tells whether a path is that of a file that the writer makes and no layer

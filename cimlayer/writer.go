@@ -184,18 +184,16 @@ func (w *Writer) add(e *layer.Entry) error {
 			return err
 		}
 	}
-	host, hive, std := standard(e.Path)
-	if n, form, ok := hives.Match(e.Path); ok && form == hives.Delta && len(w.parents) == 0 {
-		return fmt.Errorf("a base layer has no delta of the %v hive: %w", n, ErrHive)
+	if _, _, _, err := hives.Place(e, len(w.parents) == 0); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrHive)
 	}
-	if madeUp(e.Path) && (e.Kind == layer.File || e.Kind == layer.Link) {
+	if winfs.EqualFold(e.Path, layoutName) && (e.Kind == layer.File || e.Kind == layer.Link) {
 		return fmt.Errorf("the file is made when a layer is unpacked and may not be part of one: %w", layer.ErrDuplicate)
 	}
+	host, std := standard(e.Path)
 	switch {
 	case std && e.Kind == layer.File:
 		return w.enqueue(e, host)
-	case e.Kind == layer.Link && std && hive:
-		return fmt.Errorf("a hive may not be a hard link: %w", layer.ErrLinkTarget)
 	case e.Kind == layer.Link && w.isQueued(e.Target):
 		// The target joins the image at Commit, so the link has to wait behind it.
 		return w.enqueue(e, "")

@@ -15,7 +15,8 @@
 // parent's with the delta. DEFAULT changes its name on the way: DEFAULTUSER_BASE,
 // DefaultUser_Delta.
 //
-// [Match] recognises all of these by path, whatever their case. [Merge] makes one
+// [Match] recognises all of these by path, whatever their case, and [Place] says which of
+// them make the registry and which may not be in a layer. [Merge] makes one
 // hive of a base and its deltas, [Chain] finds them in a stack of layers.
 //
 // # What the registry tells
@@ -30,7 +31,7 @@
 // # Proven, inferred, unknown
 //
 //	names of the hives in base and delta layers   proven (images, hcsshim)
-//	delta semantics                               proven by one genuine delta hive, inferred beyond it (package regf)
+//	delta semantics                               proven (merges by Microsoft's library in the golden corpus; package regf)
 //	values that name the build                    proven (genuine SOFTWARE hives)
 //	order in which an environment is joined       documented by Microsoft
 //	values of EnableCimBoot                       proven (hcsshim set them until 2024)

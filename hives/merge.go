@@ -9,23 +9,20 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// Errors of hives in layers. Those of package regf stand behind them.
-var (
-	// ErrNotDelta says that a hive that should change another is no differencing hive.
-	ErrNotDelta = errors.New("not a differencing hive")
-	// ErrNoBase says that no layer of a chain has the hive that deltas apply to.
-	ErrNoBase = errors.New("no layer has the base hive")
-)
+// ErrNoBase says that no layer of a chain has the hive that deltas apply to.
+var ErrNoBase = errors.New("no layer has the base hive")
 
 // Merge merges a base hive and the deltas above it, the lowest first, into a new
 // file out. An existing file is an error, regf.ErrExists, and stays as it is; the
-// sources are opened for reading and never changed. A delta that is no differencing
-// hive gives ErrNotDelta, a hive whose logs were not replayed regf.ErrDirty. Damage
+// sources are opened for reading and never changed. A delta may be an ordinary hive,
+// which is then united with those below by name; a base that is a differencing hive gives
+// regf.ErrInvalid, a hive whose logs were not replayed regf.ErrDirty. Damage
 // anywhere in the hives is an error: what cannot be read cannot be merged.
 //
 // The result is a base hive of version 1.5 whatever the versions of its sources,
-// which is what ORMergeHives and ORSaveHive for Windows 10 and later give as far as
-// is known. Equal sources give equal bytes.
+// which is what ORMergeHives and ORSaveHive for Windows 10 and later give (regf.Merge),
+// except that no clock is read: the root has the time of the topmost root. Several
+// deltas give what merging them one after the other gives. Equal sources give equal bytes.
 func Merge(out, base string, deltas ...string) (err error) {
 	if _, err := os.Lstat(out); err == nil {
 		return &regf.Error{Op: "merge", Hive: out, Offset: -1, Err: regf.ErrExists}
@@ -56,16 +53,13 @@ func Merge(out, base string, deltas ...string) (err error) {
 // MergeHives is [Merge] for open hives. The result is in memory and the caller's to
 // close; the sources stay open.
 func MergeHives(base *regf.Hive, deltas ...*regf.Hive) (*regf.Hive, error) {
-	for _, d := range deltas {
-		if !d.Layered() {
-			return nil, fmt.Errorf("merge %s: version 1.%d: %w", d.Name(), d.Minor(), ErrNotDelta)
-		}
-	}
-	return regf.Merge(append([]*regf.Hive{base}, deltas...), nil)
+	return regf.Merge(append([]*regf.Hive{base}, deltas...), &regf.MergeOptions{Stepwise: true})
 }
 
-// Valid reports what keeps a file from being used as a hive: that it is none, that
-// its logs were not replayed, that its root cannot be read. It reads a few pages.
+// Valid reports what keeps a file from being the hive of a base layer: that it is no
+// hive, that its logs were not replayed, that its root cannot be read, that it is a
+// differencing hive, which nothing can be merged with (regf.ErrInvalid). It reads a few
+// pages.
 func Valid(f *os.File) error {
 	st, err := f.Stat()
 	if err != nil {
@@ -75,66 +69,13 @@ func Valid(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	return h.Close()
+	return errors.Join(validBase(h), h.Close())
 }
 
-// Layer gives the hives of one layer, whatever it is kept as. A hive that the layer
-// does not have in the form asked for gives fs.ErrNotExist. The caller closes what
-// it gets.
-type Layer interface {
-	OpenHive(n Name, f Form) (*regf.Hive, error)
-}
-
-// Chain gives the hive that a container sees: that of the base with the deltas of
-// all layers above it merged in. layers has the topmost layer first and the base
-// layer last.
-//
-// From the top down, deltas count until a layer has the complete hive: one under
-// its base name anywhere, or the config file in the last layer. (In a layer with
-// parents the config file is a file like others: what runs there is the merge.) A
-// layer without a delta for the hive changes nothing about it. The result is the
-// caller's to close.
-func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
-	var stack []*regf.Hive // topmost first
-	defer func() {
-		for _, s := range stack {
-			if s != h {
-				err = errors.Join(err, s.Close())
-			}
-		}
-	}()
-	take := func(l Layer, f Form) (bool, error) {
-		x, err := l.OpenHive(n, f)
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		stack = append(stack, x)
-		return true, nil
+// validBase refuses a differencing hive, by the same flag as regf.Merge.
+func validBase(h *regf.Hive) error {
+	if h.Header().Flags&regf.HeaderLayered != 0 {
+		return fmt.Errorf("a differencing hive is no base: %w", regf.ErrInvalid)
 	}
-	for i, l := range layers {
-		found, err := take(l, Base)
-		if err == nil && !found && i == len(layers)-1 {
-			found, err = take(l, Config)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("layer %d from the top: %w", i+1, err)
-		}
-		if found {
-			if len(stack) == 1 {
-				return stack[0], nil
-			}
-			deltas := make([]*regf.Hive, 0, len(stack)-1)
-			for j := len(stack) - 2; j >= 0; j-- {
-				deltas = append(deltas, stack[j])
-			}
-			return MergeHives(stack[len(stack)-1], deltas...)
-		}
-		if _, err := take(l, Delta); err != nil {
-			return nil, fmt.Errorf("layer %d from the top: %w", i+1, err)
-		}
-	}
-	return nil, fmt.Errorf("%v: %w: %w", n, ErrNoBase, fs.ErrNotExist)
+	return nil
 }

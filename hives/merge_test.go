@@ -6,10 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/mullion/mullion/internal/testenv"
+	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
+	"github.com/mullion/mullion/winfs"
 )
 
 func copyFile(t *testing.T, dir, name, from string) string {
@@ -72,7 +75,7 @@ func TestMergeGenuine(t *testing.T) {
 		base, delta string
 		want        error
 	}{
-		{base, base, ErrNotDelta},
+		{delta, base, regf.ErrInvalid},
 		{base, filepath.Join(dir, "none"), fs.ErrNotExist},
 		{copyFile(t, dir, "dirty", testenv.Corpus(t, "hives", "mkorman90_regipy/SYSTEM_B")), delta, regf.ErrDirty},
 		{copyFile(t, dir, "log", testenv.Corpus(t, "hives", "mkorman90_regipy/SYSTEM_B.LOG1")), delta, regf.ErrLogFile},
@@ -143,5 +146,156 @@ func TestChain(t *testing.T) {
 	}
 	if _, err := keys(fakeLayer{Delta: delta}, fakeLayer{}); !errors.Is(err, ErrNoBase) {
 		t.Errorf("%v", err)
+	}
+}
+
+// settings makes a hive of one key with values of one name each.
+func settings(t *testing.T, layered bool, key string, values ...string) *regf.Hive {
+	t.Helper()
+	h := regf.New(&regf.Options{Clock: func() winfs.Filetime { return 7 }})
+	if err := h.SetLayered(layered); err != nil {
+		t.Fatal(err)
+	}
+	k, err := h.CreatePath(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range values {
+		if err := k.SetValue(v, regf.RegSZ, regText(v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+// openLayer holds open hives, which it gives as copies.
+type openLayer map[Form]*regf.Hive
+
+func (l openLayer) OpenHive(_ Name, f Form) (*regf.Hive, error) {
+	h, ok := l[f]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	b, err := h.Image()
+	if err != nil {
+		return nil, err
+	}
+	return regf.OpenBytes(b, nil)
+}
+
+// However hives are merged, in files, open or in a chain, an ordinary hive is a delta,
+// and the result is the same.
+func TestPlainDelta(t *testing.T) {
+	for _, layered := range []bool{false, true} {
+		base, delta, top := settings(t, false, "a", "x", "y"), settings(t, layered, "A", "X", "z"), settings(t, true, "a", "w")
+		dir := t.TempDir()
+		var files []string
+		for i, h := range []*regf.Hive{base, delta, top} {
+			files = append(files, filepath.Join(dir, string(rune('0'+i))))
+			if err := h.Store(files[i], nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out := filepath.Join(dir, "out")
+		if err := Merge(out, files[0], files[1:]...); err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// One after the other, as a chain of layers is unpacked.
+		if err := errors.Join(Merge(out+"1", files[0], files[1]), Merge(out+"2", out+"1", files[2])); err != nil {
+			t.Fatal(err)
+		}
+		steps, err := os.ReadFile(out + "2")
+		if err != nil || !bytes.Equal(want, steps) {
+			t.Errorf("layered %v: step by step it is another hive, %v", layered, err)
+		}
+		h, err := Chain([]Layer{openLayer{Delta: top}, openLayer{}, openLayer{Delta: delta}, openLayer{Config: base}}, System)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := h.Image(); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("layered %v: a chain gives another hive, %v", layered, err)
+		}
+		k, err := h.Key("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for v := range k.Values() {
+			names = append(names, v.Name())
+		}
+		if want := []string{"w", "X", "z", "y"}; !slices.Equal(names, want) {
+			t.Errorf("layered %v: values %q, want %q", layered, names, want)
+		}
+	}
+}
+
+// An error of a chain says which layer has the hive at fault.
+func TestChainNamesTheLayer(t *testing.T) {
+	good, delta := settings(t, false, "a", "x"), settings(t, true, "a", "y")
+	many := settings(t, true, "b", "x")
+	for _, name := range []string{"b", "c"} {
+		if _, err := many.CreatePath(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := many.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The two subkeys of the root change places.
+	i := bytes.Index(b, []byte("lh\x02\x00"))
+	first := slices.Clone(b[i+4 : i+12])
+	copy(b[i+4:], b[i+12:i+20])
+	copy(b[i+12:], first)
+	disorder, err := regf.OpenBytes(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		layers []Layer
+		layer  int
+		form   Form
+	}{
+		"delta in disorder": {[]Layer{openLayer{Delta: delta}, openLayer{Delta: disorder}, openLayer{Config: good}}, 1, Delta},
+		"base in disorder":  {[]Layer{openLayer{Delta: delta}, openLayer{}, openLayer{Config: disorder}}, 2, Config},
+		"delta as base":     {[]Layer{openLayer{Delta: delta}, openLayer{Config: delta}}, 1, Config},
+	} {
+		_, err := Chain(c.layers, System)
+		var where *ChainError
+		if !errors.As(err, &where) || where.Layer != c.layer || where.Form != c.form {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestPlace(t *testing.T) {
+	for _, c := range []struct {
+		path string
+		kind layer.Kind
+		base bool
+		form Form // 0 for no hive
+		err  error
+	}{
+		{`Files\Windows\System32\config\SOFTWARE`, layer.File, true, Config, nil},
+		{`files\windows\system32\CONFIG\software`, layer.File, false, Config, nil},
+		{`Files\Windows\System32\config\SOFTWARE`, layer.Link, true, Config, layer.ErrLinkTarget},
+		{`Files\Windows\System32\config\SOFTWARE`, layer.Whiteout, false, 0, nil},
+		{`Files\Windows\System32\config\SOFTWARE`, layer.Dir, true, 0, nil},
+		{`Hives\Software_Delta`, layer.File, false, Delta, nil},
+		{`Hives\SOFTWARE_DELTA`, layer.File, true, Delta, ErrBaseDelta},
+		{`Hives\Software_Delta`, layer.Link, false, Delta, layer.ErrLinkTarget},
+		{`Hives\SOFTWARE_BASE`, layer.File, false, Base, layer.ErrDuplicate},
+		{`Hives\software_base`, layer.Link, false, Base, layer.ErrDuplicate},
+		{`Hives\DefaultUser_Base`, layer.Dir, true, Base, layer.ErrDuplicate},
+		{`Hives\Components_Delta`, layer.File, false, 0, nil},
+	} {
+		_, form, ok, err := Place(&layer.Entry{Path: c.path, Kind: c.kind}, c.base)
+		if ok != (c.form != 0) || form != c.form || !errors.Is(err, c.err) {
+			t.Errorf("%s %v, base %v: %v %v %v", c.path, c.kind, c.base, form, ok, err)
+		}
 	}
 }

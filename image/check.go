@@ -24,9 +24,9 @@ const (
 )
 
 // Check reads the whole image and reports what is wrong with it: with its documents,
-// its blobs, and the layers in them. An error means that the check itself could not
-// go on.
-func (i *Image) Check(ctx context.Context, report func(layer.Finding)) error {
+// its blobs, the layers in them, and the registry that they make, as UnpackStore would
+// refuse it. An error means that the check itself could not go on.
+func (i *Image) Check(ctx context.Context, report func(layer.Finding)) (err error) {
 	tell := func(severity layer.Severity, rule, where, format string, a ...any) {
 		report(layer.Finding{Severity: severity, Rule: rule, Layer: where, Offset: -1, Message: fmt.Sprintf(format, a...)})
 	}
@@ -36,18 +36,28 @@ func (i *Image) Check(ctx context.Context, report func(layer.Finding)) error {
 	if len(i.layers) == 0 {
 		tell(layer.SevereError, RuleNoLayers, "", "Windows cannot run an image without a base layer")
 	}
+	registry := NewHiveChecker(report)
+	defer func() { err = errors.Join(err, registry.Close()) }()
+	whole := true
 	for _, l := range i.layers {
 		if l.Foreign() && len(l.Descriptor.URLs) == 0 {
 			tell(layer.Warning, RuleForeign, l.String(), "the layer may not be distributed and names no URL to get it from")
 		}
-		if err := l.check(ctx, report, tell); err != nil {
+		ok, err := l.check(ctx, report, tell, registry)
+		if err != nil {
 			return err
 		}
+		whole = whole && ok
+	}
+	if whole {
+		registry.Finish()
 	}
 	return nil
 }
 
-func (l *Layer) check(ctx context.Context, report func(layer.Finding), tell func(layer.Severity, string, string, string, ...any)) error {
+// check checks one layer and reports whether its blob could be read to the end.
+func (l *Layer) check(ctx context.Context, report func(layer.Finding), tell func(layer.Severity, string, string, string, ...any), registry *HiveChecker) (whole bool, err error) {
+	registry.Layer(l.String(), l.Index == 0)
 	r, err := l.Tar(ctx)
 	if err == nil {
 		defer r.Close()
@@ -59,7 +69,7 @@ func (l *Layer) check(ctx context.Context, report func(layer.Finding), tell func
 			place = wintar.Base()
 		}
 		// A blob that fails in the middle is told of below, with its reason.
-		for f := range wintar.Check(r, place, wintar.Label(l.String())) {
+		for f := range wintar.Check(r, place, wintar.Each(registry.Entry), wintar.Label(l.String())) {
 			report(f)
 		}
 		err = r.Finish()
@@ -67,6 +77,7 @@ func (l *Layer) check(ctx context.Context, report func(layer.Finding), tell func
 	var mismatch *blob.MismatchError
 	switch {
 	case err == nil:
+		return true, nil
 	case errors.As(err, &mismatch):
 		tell(layer.SevereError, RuleBlob, l.String(), "%v", mismatch)
 	case errors.Is(err, ErrMissingBlob):
@@ -76,9 +87,9 @@ func (l *Layer) check(ctx context.Context, report func(layer.Finding), tell func
 	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, blob.ErrCompression), errors.Is(err, layer.ErrLimit), errors.Is(err, io.ErrUnexpectedEOF):
 		tell(layer.SevereError, RuleBlobUnreadable, l.String(), "%v", err)
 	default:
-		return err
+		return false, err
 	}
-	return nil
+	return false, nil
 }
 
 func compressionName(f blob.Format) string {

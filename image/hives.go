@@ -24,7 +24,8 @@ type Hives struct {
 	Entries int64
 
 	names  []hives.Name
-	layers []hiveLayer // base first
+	layers []hiveLayer          // base first
+	bad    map[hives.Name]error // why the layers make no such hive
 }
 
 // hiveLayer is the part of one layer.
@@ -48,7 +49,8 @@ func (l hiveLayer) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 // FindHives takes the named hives, all five without names, out of a chain of layers,
 // base first, in every form that the layers have. Each layer is read once and to its
 // end, the base only until all names are found: deltas stand at the end of a layer,
-// the hives of a base stand in the middle. The caller closes the result.
+// the hives of a base stand in the middle. A layer that has a file which hives.Place
+// refuses, as unpacking does, makes Open of that hive fail. The caller closes the result.
 func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) (*Hives, error) {
 	h := newHives(names)
 	for i, src := range layers {
@@ -63,7 +65,7 @@ func newHives(names []hives.Name) *Hives {
 	if len(names) == 0 {
 		names = hives.All()
 	}
-	return &Hives{names: names}
+	return &Hives{names: names, bad: map[hives.Name]error{}}
 }
 
 func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err error) {
@@ -97,19 +99,34 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 // size; otherwise it returns -1 and reads nothing.
 func (h *Hives) offer(index int, e *layer.Entry, r layer.Reader) (int64, error) {
 	h.Entries++
-	n, form, ok := hives.Match(e.Path)
-	if !ok || e.Kind != layer.File || !slices.Contains(h.names, n) {
+	// The lowest of layers that are given alone is not known to be a base layer.
+	n, form, ok, err := hives.Place(e, false)
+	if !ok || !slices.Contains(h.names, n) {
 		return -1, nil
 	}
-	if form == hives.Config && index > 0 {
-		return -1, nil // a file like others, see hives.Chain
+	refuse := func(err error) {
+		if h.bad[n] == nil {
+			h.bad[n] = fmt.Errorf("layer %d: %w", index, &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: err})
+		}
 	}
 	found := h.layers[index]
+	has := func(f hives.Form) bool { _, ok := found[f][n]; return ok }
+	switch {
+	case err != nil:
+		refuse(err)
+		return -1, nil
+	case form == hives.Config && index > 0:
+		return -1, nil // a file like others, see hives.Place
+	case index == 0 && (form == hives.Delta && has(hives.Config) || form == hives.Config && has(hives.Delta)):
+		refuse(hives.ErrBaseDelta)
+		return -1, nil
+	}
 	if found[form] == nil {
 		found[form] = map[hives.Name]hiveFile{}
 	}
-	if _, twice := found[form][n]; twice {
-		return -1, &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: layer.ErrDuplicate}
+	if has(form) {
+		refuse(layer.ErrDuplicate)
+		return -1, nil
 	}
 	f, err := takeOut(r)
 	if err != nil {
@@ -147,6 +164,9 @@ func takeOut(r layer.Reader) (h hiveFile, err error) {
 // Open gives one hive as a container sees it, all deltas merged. Without a base
 // hive that is hives.ErrNoBase. The caller closes it before h.
 func (h *Hives) Open(n hives.Name) (*regf.Hive, error) {
+	if err := h.bad[n]; err != nil {
+		return nil, err
+	}
 	chain := make([]hives.Layer, len(h.layers))
 	for i, l := range h.layers {
 		chain[len(chain)-1-i] = l
@@ -156,6 +176,9 @@ func (h *Hives) Open(n hives.Name) (*regf.Hive, error) {
 
 // OpenHive implements hives.Layer with what the topmost layer has.
 func (h *Hives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
+	if err := h.bad[n]; err != nil {
+		return nil, err
+	}
 	if len(h.layers) == 0 {
 		return nil, fs.ErrNotExist
 	}

@@ -262,7 +262,7 @@ func TestUnpackStoreRefuses(t *testing.T) {
 		layers [][]entry
 		want   error
 	}{
-		"no delta":            {[][]entry{base, hive(minimal)}, hives.ErrNotDelta},
+		"a delta below":       {[][]entry{slices.Concat(base[:4], replaceHives(base[4:], corpus("msuhanov_yarp/System_Delta"))), hive(minimal)}, regf.ErrInvalid},
 		"no hive":             {[][]entry{base, hive("text")}, cimlayer.ErrHive},
 		"dirty delta":         {[][]entry{base, hive(string(dirty))}, regf.ErrDirty},
 		"base without hives":  {[][]entry{{files}}, cimlayer.ErrNoHive},
@@ -283,7 +283,20 @@ func TestUnpackStoreRefuses(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(store.Dir(), "images")); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("there is a record: %v", err)
 			}
-			wantLayers(t, store, len(c.layers)-1)
+			want := len(c.layers) - 1
+			if name == "a delta below" {
+				want = 0 // the base is refused already
+			}
+			wantLayers(t, store, want)
+			// Checking says that unpacking will not do, and why.
+			severe := 0
+			if err := img.Check(t.Context(), func(f layer.Finding) {
+				if f.Severity == layer.SevereError {
+					severe++
+				}
+			}); err != nil || severe == 0 {
+				t.Errorf("check finds nothing severe, %v", err)
+			}
 		})
 	}
 	// A truncated blob, and one that does not have its digest.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/atomicfile"
 	"github.com/mullion/mullion/layer"
 )
@@ -87,10 +88,34 @@ func (l *Layer) unpack(ctx context.Context, path string, parents []string, creat
 		return err
 	}
 	defer w.Close()
-	if _, err := layer.Copy(ctx, w, r, layer.WithLimits(l.img.opts.limits)); err != nil {
+	if _, err := layer.Copy(ctx, w, placedReader{r.(extentReader), len(parents) == 0}, layer.WithLimits(l.img.opts.limits)); err != nil {
 		return err
 	}
 	return w.Commit()
+}
+
+// extentReader is what the reader of a layer's tar is.
+type extentReader interface {
+	layer.Reader
+	layer.ExtentReader
+}
+
+// placedReader refuses the entries of a layer that may have no part in the registry
+// (hives.Place), for writers that keep hives as they come.
+type placedReader struct {
+	extentReader
+	base bool
+}
+
+func (r placedReader) Next() (*layer.Entry, error) {
+	e, err := r.extentReader.Next()
+	if err != nil {
+		return nil, err
+	}
+	if _, _, _, err := hives.Place(e, r.base); err != nil {
+		return nil, &layer.Error{Op: "unpack", Entry: e.Path, Offset: -1, Err: err}
+	}
+	return e, nil
 }
 
 func (i *Image) writeFile(name string, raw []byte) error {

@@ -1,27 +1,29 @@
 package regf
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+)
 
 // DiffOptions say what a delta holds. The zero value, which a nil pointer stands
 // for, makes an exact one.
 type DiffOptions struct {
-	// KeepNewerTimes leaves keys alone that are the same but older in the second hive.
-	// A merged key has the newest time of its layers, so that an older one can only be
-	// brought about by a copy of the whole tree below it. With this option the
-	// delta stays small and such keys keep the newer time.
-	KeepNewerTimes bool
 	// IgnoreValueOrder does not count it as a difference when a key has the same
-	// values in another order. Without it a key whose order a merge would not give
-	// supersedes the values below it.
+	// values in another order. Without it a key is given all values again as far as the
+	// order goes that a merge would not give: the values of a delta come before those of
+	// the layers below.
 	IgnoreValueOrder bool
 }
 
 // Diff makes a differencing hive, in memory, that turns base into other when it is
-// merged over it: names, classes, descriptors, flags, times and values.
+// merged over it: names, classes, descriptors, flags, times and values, as far as a
+// merged hive has them (see [Merge]; of values with one name it has the first).
 //
 // It holds promoted keys (merge, class inherited) on the way to what differs,
-// tombstones for keys and values that are gone, and new keys as plain merge keys.
-// Where that is not enough, it supersedes, as DiffOptions tell. Layered hives have
+// tombstones for keys and values that are gone, and new keys as plain merge keys. A
+// merged key has the descriptor of the lowest layer whose values show, so that a key
+// whose descriptor differs supersedes locally: it has all its values and names all its
+// subkeys. So does a key that has become a symbolic link. Layered hives have
 // no meaning by themselves and give ErrInvalid: merge them first.
 func Diff(base, other *Hive, opt *DiffOptions) (*Hive, error) {
 	if opt == nil {
@@ -34,8 +36,8 @@ func Diff(base, other *Hive, opt *DiffOptions) (*Hive, error) {
 		switch {
 		case h == nil || h.bins == nil:
 			return fail(ErrClosed)
-		case h.layered:
-			return fail(ErrInvalid)
+		case h.layered, h == base && h.flagged():
+			return fail(fmt.Errorf("a differencing hive has no meaning by itself: %w", ErrInvalid))
 		case h.minor < 3:
 			return fail(ErrUnsupported)
 		}
@@ -81,14 +83,6 @@ type differ struct {
 // compare returns the node that makes b of a, nil where they are equal.
 func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 	n := &diffNode{key: b}
-	differs := root
-	switch older := b.LastWrite() < a.LastWrite(); {
-	case older && !d.opt.KeepNewerTimes:
-		n.layer, n.tree = byte(LayerSupersedeTree), true
-		return n, nil
-	case b.LastWrite() > a.LastWrite():
-		differs = true
-	}
 	classA, err := a.ClassBytes()
 	if err != nil {
 		return nil, err
@@ -97,7 +91,10 @@ func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	sameClass := bytes.Equal(classA, classB)
+	if a.LayerByte()&inheritClass != 0 {
+		classA = nil // it inherits from nothing
+	}
+	sameClass := root || bytes.Equal(classA, classB)
 	if sameClass {
 		n.layer = inheritClass
 	}
@@ -111,12 +108,11 @@ func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 	}
 	nameA, latinA := a.RawName()
 	nameB, latinB := b.RawName()
-	const bookkeeping = KeyCompressed | KeyVolatile
-	if !sameClass || !bytes.Equal(sdA, sdB) || latinA != latinB || !bytes.Equal(nameA, nameB) ||
-		a.Flags()&^bookkeeping != b.Flags()&^bookkeeping || a.field8(nkVirtual) != b.field8(nkVirtual) {
-		differs = true
-	}
-	local, changed, err := d.values(n, a, b)
+	const counts = mergedFlags &^ uint16(KeyVolatile)
+	differs := root || !sameClass || a.LastWrite() != b.LastWrite() ||
+		unitsOf(nameA, latinA) != unitsOf(nameB, latinB) || nameString(nameA, latinA) != nameString(nameB, latinB) ||
+		uint16(a.Flags()^b.Flags())&counts != 0 || (a.field8(nkVirtual)^b.field8(nkVirtual))&mergedVirtual != 0
+	local, changed, err := d.values(n, a, b, !bytes.Equal(sdA, sdB))
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +121,7 @@ func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 		n.layer = byte(LayerSupersedeLocal)
 	}
 	differs = differs || changed
-	if err := d.subkeys(n, a, b); err != nil {
+	if err := d.subkeys(n, a, b, local); err != nil {
 		return nil, err
 	}
 	if !differs && len(n.kids) == 0 {
@@ -134,86 +130,90 @@ func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 	return n, nil
 }
 
-// values finds what the values of a key need. local is set where the whole list
-// must replace the one below.
-func (d *differ) values(n *diffNode, a, b Key) (local, changed bool, err error) {
-	var was, is []outValue
-	for v, err := range a.Values() {
-		if err != nil {
-			return false, false, err
-		}
-		was = append(was, outValue{Value: v})
+// values finds what the values of a key need. local asks for the whole list, which is
+// to replace the one below, and comes back set where that is needed anyway.
+func (d *differ) values(n *diffNode, a, b Key, local bool) (all, changed bool, err error) {
+	was, err := shownValues(a)
+	if err != nil {
+		return false, false, err
 	}
-	for v, err := range b.Values() {
-		if err != nil {
-			return false, false, err
-		}
-		is = append(is, outValue{Value: v})
+	is, err := shownValues(b)
+	if err != nil {
+		return false, false, err
 	}
-	if len(was) == 0 {
+	if local || len(was) == 0 {
 		n.values = is
-		return false, len(is) > 0, nil
+		return local, local || len(is) > 0, nil
 	}
-	// What a merge would give: lower order, replacements in place, new ones after.
-	merged := make([]outValue, 0, len(was)+len(is))
-	merged = append(merged, was...)
+	// at is the place of the same value below, or -1.
+	at := make([]int, len(is))
 	kept := make([]bool, len(was))
 	d.index.reset()
-	twice := false
-	for _, v := range is {
-		i := d.index.find(was, v.Value)
-		if i < 0 {
-			merged = append(merged, v)
-			n.values = append(n.values, v)
+	for i, v := range is {
+		at[i] = d.index.find(was, v.Value)
+		if at[i] < 0 {
 			continue
 		}
-		twice = twice || kept[i]
-		kept[i] = true
-		same, err := sameContent(was[i].Value, v.Value)
+		kept[at[i]] = true
+		same, err := sameContent(was[at[i]].Value, v.Value)
 		if err != nil {
 			return false, false, err
 		}
-		merged[i] = v
 		if !same {
-			n.values = append(n.values, v)
-		}
-	}
-	gone := make([]outValue, 0)
-	order := merged[:0:0]
-	for i, v := range merged {
-		if i < len(was) && !kept[i] {
-			twice = twice || d.index.find(was, v.Value) != i
-			gone = append(gone, outValue{was[i].Value, true})
-			continue
-		}
-		order = append(order, v)
-	}
-	local = twice || len(order) != len(is) // names that occur twice cannot be told apart by name
-	if !d.opt.IgnoreValueOrder {
-		for i := 0; !local && i < len(is); i++ {
-			local = order[i].off != is[i].off
+			at[i] = -1
 		}
 	}
 	d.index.reset()
-	if local {
+	// What follows the values of the delta must be what is left of those below, in order.
+	first := len(is)
+	for next := len(was); first > 0 && at[first-1] >= 0 && at[first-1] < next; first-- {
+		next = at[first-1]
+	}
+	for i, v := range is {
+		if at[i] < 0 || i < first && !d.opt.IgnoreValueOrder {
+			n.values = append(n.values, v)
+		}
+	}
+	dead := false
+	for i, v := range was {
+		if !kept[i] {
+			n.values, dead = append(n.values, outValue{v.Value, true}), true
+		}
+	}
+	if b.Symlink() && dead { // the target must be its single value
 		n.values = is
 		return true, true, nil
 	}
-	n.values = append(n.values, gone...)
 	return false, len(n.values) > 0, nil
+}
+
+// shownValues returns the values of a key as a merge sees them.
+func shownValues(k Key) ([]outValue, error) {
+	var set valueSet
+	for v, err := range k.Values() {
+		if err != nil {
+			return nil, err
+		}
+		set.add(outValue{Value: v})
+	}
+	if k.Symlink() && !soundLink(set.list) {
+		return nil, nil
+	}
+	return set.list, nil
 }
 
 // sameContent compares spelling, type and data of two values.
 func sameContent(a, b Value) (bool, error) {
 	nameA, latinA := a.RawName()
 	nameB, latinB := b.RawName()
-	if latinA != latinB || !bytes.Equal(nameA, nameB) {
+	if nameString(nameA, latinA) != nameString(nameB, latinB) {
 		return false, nil
 	}
 	return sameData(a, b)
 }
 
-func (d *differ) subkeys(n *diffNode, a, b Key) error {
+// subkeys finds what the subkeys of a key need. With all, each of b's is named.
+func (d *differ) subkeys(n *diffNode, a, b Key, all bool) error {
 	var err error
 	lists := make([][]Key, 2)
 	if lists[0], err = a.sortedSubkeys(nil); err != nil {
@@ -233,6 +233,10 @@ func (d *differ) subkeys(n *diffNode, a, b Key) error {
 			if kid, err = d.compare(stack[0], stack[1], false); err != nil {
 				return err
 			}
+			if kid == nil && all {
+				kid = &diffNode{key: stack[1], layer: inheritClass}
+			}
+		case stack[0].w == a.w && all:
 		case stack[0].w == a.w:
 			kid = &diffNode{key: stack[0], layer: byte(LayerTombstone)}
 		default:
@@ -262,7 +266,7 @@ func (d *differ) run(root *diffNode) error {
 		var nk uint32
 		var err error
 		if n := p.node; n != nil && !n.tree {
-			out := outKey{from: n.key, layer: n.layer, values: n.values}
+			out := outKey{from: n.key, security: n.key, layer: n.layer, values: n.values}
 			if Layer(n.layer&3) != LayerTombstone {
 				out.time = n.key.LastWrite()
 				if n.layer&inheritClass == 0 {
@@ -307,7 +311,7 @@ func (d *differ) run(root *diffNode) error {
 
 // copyKey writes a key of a tree that is copied whole.
 func (d *differ) copyKey(p diffPending) (uint32, error) {
-	out := outKey{from: p.key, layer: p.tree, time: p.key.LastWrite()}
+	out := outKey{from: p.key, security: p.key, layer: p.tree, time: p.key.LastWrite()}
 	var err error
 	if out.class, err = p.key.ClassBytes(); err != nil && p.key.h.mode == Strict {
 		return 0, err

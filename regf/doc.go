@@ -33,7 +33,8 @@
 // the base and above it a differencing hive (minor version 6) that says for each
 // key whether it is merged with what lies below, hides it or replaces it.
 // [Key.Layer] and [Value.Tombstone] show that; [Hive.Layered] says whether it has
-// a meaning in this file.
+// a meaning in this file. [Merge] makes one hive of such a stack, [Diff] the differencing
+// hive that leads from one hive to another.
 //
 // # The nouns
 //

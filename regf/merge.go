@@ -1,53 +1,92 @@
 package regf
 
 import (
+	"fmt"
 	"slices"
+
+	"github.com/mullion/mullion/winfs"
 )
 
 // TimeRule says which time a merged key gets.
 type TimeRule uint8
 
 const (
+	// TimeTop is the time of the topmost node, whether it is newer or not: the rule of
+	// ORMergeHives.
+	TimeTop TimeRule = iota
 	// TimeNewest is the newest time of the nodes that make up the key, which is what
 	// the Windows kernel shows for a layered key.
-	TimeNewest TimeRule = iota
-	// TimeTop is the time of the topmost node.
-	TimeTop
+	TimeNewest
+)
+
+// SecurityRule says which descriptor a merged key gets.
+type SecurityRule uint8
+
+const (
+	// SecurityLowest is the descriptor of the lowest node whose values show in the key:
+	// the rule of ORMergeHives. A changed descriptor in a delta has no effect on a key
+	// that the layers below have, unless the delta supersedes it.
+	SecurityLowest SecurityRule = iota
+	// SecurityTop is the descriptor of the topmost node, which is what a running
+	// container sees.
+	SecurityTop
 )
 
 // MergeOptions say how hives are merged. The zero value, which a nil pointer
-// stands for, makes a base hive.
+// stands for, does what ORMergeHives does, except that nothing is taken from the
+// clock.
 type MergeOptions struct {
 	// Fold makes a differencing hive of the layers instead of a base hive: merged
 	// over any hive, it gives what merging the layers over it one after the other
-	// gives.
+	// gives, as long as no key is a symbolic link in one layer and none in another.
 	Fold bool
+	// Stepwise gives what merging the layers one after the other gives, each result
+	// being the base of the next merge, as the layers of an image are when they are
+	// unpacked. Only two things differ from merging all at once: below a key that a
+	// layer supersedes locally, a subkey that only layers above have does not unite
+	// with one that only layers below have; and a symbolic link that a result has with
+	// other values than its target is without values in the next.
+	Stepwise bool
 	// Minor is the minor version of the result, 3 to 6. 0 is 5, or 6 with Fold, which
 	// allows nothing else.
 	Minor int
-	// KeepLayerBits keeps the layer byte of each topmost node in a merged base hive
-	// and marks the hive as layered. Microsoft's tools may do so; it is not known.
-	KeepLayerBits bool
-	// Time chooses the time of merged keys.
+	// Time chooses the time of merged keys below the root.
 	Time TimeRule
+	// Security chooses the descriptor of merged keys.
+	Security SecurityRule
+	// Now is the time of the merge, which the root and the time of serialisation in the
+	// base block get. ORMergeHives and ORSaveHive take it from the clock. With 0 the
+	// root has the time that the rule for other keys gives, and the field is 0.
+	Now winfs.Filetime
 }
 
 // Merge merges the layers of a registry, the base first and the last on top, into
 // a new hive in memory. It does what ORMergeHives does for the hives of container
-// layers, for any number of them at once; the rules are those of the registry
-// specification, section 1.12:
+// layers, for any number of them at once. The rules were measured on that function
+// (golden corpus, registry part):
 //
-//   - A tombstone hides the key and everything below it in lower layers; a node
-//     that supersedes its tree hides what is below it but itself.
-//   - Values are united by name, the topmost wins, value tombstones hide. A node
-//     that supersedes locally hides the values and the class of the nodes below it.
-//   - Values keep the order of the lower layers, new ones follow in the order of the
-//     upper layer. A value that one layer deletes and a later one sets again is new.
-//   - The class is that of the topmost node that does not inherit it; flags, the
-//     spelling of the name and the descriptor are those of the topmost node.
+//   - Layer semantics and tombstones of values have a meaning in a layer whose base
+//     block has [HeaderLayered], at any minor version from 3 on; see also
+//     [Hive.Layered]. The bit that inherits the class counts in every layer. A layer may be
+//     an ordinary hive, which is united with those below by name.
+//   - A tombstone hides the key and everything below it in lower layers. A node that
+//     supersedes its tree hides what is below it but itself, and all merge nodes below
+//     it in its own layer do so too. On the root a tombstone supersedes the tree.
+//   - Values come from the nodes down to the first that supersedes locally, the topmost
+//     node's first, each in its own order; of one name the first counts. A tombstone hides
+//     those that follow. One that has a type or data is ignored.
+//   - Subkeys have the names that the same nodes have, but each unites with what all
+//     layers have under its name.
+//   - The class is that of the topmost of the same nodes that does not inherit it or that
+//     supersedes, the descriptor that of the lowest of them. The root has no class.
+//   - Name, time and flags are those of the topmost node. Flags that only Windows'
+//     own bookkeeping uses are dropped. The root is named ROOT and has no flags.
+//   - A symbolic link whose single value is not a sound SymbolicLinkValue has no values.
 //
-// Layers of versions below 1.6 have no layer semantics and are merged by name.
-// Merging a single layer drops its layer semantics; merging none is ErrInvalid.
+// The base may not be a differencing hive, no hive may be given twice, and fewer than
+// two layers are nothing to merge: all this is ErrInvalid, as it is there. With Fold any
+// layers do, and one is enough.
+//
 // The layers are only read and may be closed before the result. Save the result
 // with [Hive.Store], because it is compact already: [Hive.Compact] gives the same
 // bytes.
@@ -60,59 +99,89 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	}
 	minor := opt.Minor
 	switch {
-	case minor == 0 && (opt.Fold || opt.KeepLayerBits):
+	case minor == 0 && opt.Fold:
 		minor = 6
 	case minor == 0:
 		minor = 5
 	}
-	if len(layers) == 0 || len(layers) >= manyNodes || minor < 3 || minor > 6 || (opt.Fold || opt.KeepLayerBits) && minor != 6 {
+	if minor < 3 || minor > 6 || opt.Fold && minor != 6 {
 		return fail(ErrInvalid)
+	}
+	if err := mergeable(layers, opt.Fold); err != nil {
+		return fail(err)
 	}
 	size := 0
 	for _, h := range layers {
-		if h == nil || h.bins == nil {
-			return fail(ErrClosed)
-		}
-		if h.minor < 3 {
-			return fail(ErrUnsupported)
-		}
 		size += len(h.bins)
 	}
-	for _, h := range layers {
-		if err := h.loadAll(); err != nil {
-			return fail(err)
-		}
-		if !h.Root().Valid() {
-			return fail(faultf("root", h.root, "hive has no root key"))
-		}
-	}
-	m := &merger{opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold || opt.KeepLayerBits, size, size)}
+	m := &merger{opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold, size, size)}
+	m.opt.Stepwise = opt.Stepwise || opt.Fold
 	if err := m.survey(layers); err != nil {
 		return fail(err)
 	}
 	if err := m.writeAll(); err != nil {
 		return fail(err)
 	}
-	h, err := OpenBytes(m.image(), &Options{})
+	b := m.image()
+	stamp(b, opt.Now)
+	put32(b[hdrChecksum:], HeaderChecksum(b))
+	h, err := OpenBytes(b, &Options{})
 	if err != nil {
 		return fail(err)
 	}
 	return h, nil
 }
 
+// mergeable refuses what ORMergeHives refuses, and layers that cannot be read.
+func mergeable(layers []*Hive, fold bool) error {
+	switch {
+	case len(layers) == 0, len(layers) == 1 && !fold:
+		return fmt.Errorf("a base and at least one layer above it are needed: %w", ErrInvalid)
+	case len(layers) >= manyNodes:
+		return ErrInvalid
+	}
+	given := make(map[*Hive]bool, len(layers))
+	for i, h := range layers {
+		if h == nil || h.bins == nil {
+			return ErrClosed
+		}
+		if h.minor < 3 {
+			return ErrUnsupported
+		}
+		if given[h] {
+			return fmt.Errorf("layer %d is one of those before it: %w", i, ErrInvalid)
+		}
+		given[h] = true
+		if err := h.loadAll(); err != nil {
+			return err
+		}
+		if i == 0 && !fold && h.flagged() {
+			return fmt.Errorf("the base is a differencing hive: %w", ErrInvalid)
+		}
+		if !h.Root().Valid() {
+			return faultf("root", h.root, "hive has no root key")
+		}
+	}
+	return nil
+}
+
+// flagged reports whether the base block says that layer semantics have a meaning,
+// whatever the minor version. Merging goes by it, as ORMergeHives does. Elsewhere
+// Hive.Layered counts, because hives of Windows NT 4 have anything in that field.
+func (h *Hive) flagged() bool { return u32(h.data[hdrFlags:])&HeaderLayered != 0 }
+
 // merger writes the keys of a merged tree level by level, in two passes: the first
-// finds the keys, because the descriptors that they use come before them in the
-// order that offreg writes, the second writes them.
+// finds the keys, because the descriptors that they use come before them in what
+// offreg writes, the second writes them.
 type merger struct {
 	*treeWriter
-	opt    MergeOptions
-	roots  []Key // of the layers, topmost first; the walks know their places here
-	plan   []planned
-	stacks [][]Key // nodes of the keys that several layers have
-	kids   []Key
-	vals   []outValue
-	own    []outValue // of one node
-	index  valueIndex
+	opt     MergeOptions
+	roots   []Key  // of the layers, topmost first; the walks know their places here
+	layered []bool // by place: layer semantics have a meaning
+	plan    []planned
+	stacks  [][]Key // nodes of the keys that several layers have
+	kids    []Key
+	vals    valueSet
 }
 
 // planned is a key of the result, in the order of writing. There is one for every
@@ -123,6 +192,7 @@ type planned struct {
 	source uint16 // the layer of the only node, or manyNodes
 	layer  Layer  // what the result does to the layers below it, where they exist
 	sealed bool   // nothing below shows through
+	tree   bool   // the lowest node supersedes its tree, or stands below one that does
 }
 
 const manyNodes = 0xFFFF
@@ -137,14 +207,28 @@ func (m *merger) nodes(p planned, one *[1]Key, level uint16) []Key {
 	return one[:]
 }
 
-// add plans the key that a stack of nodes with one name makes, which it cuts. It
-// reports false where the key does not exist in the result.
-func (m *merger) add(nodes []Key, sealed bool) bool {
-	p := planned{sealed: sealed}
+// layerOf returns the layer semantics of a node.
+func (m *merger) layerOf(k Key) Layer {
+	if !m.layered[k.w.source] {
+		return LayerMerge
+	}
+	return Layer(k.LayerByte() & 3)
+}
+
+// add plans the key that a stack of nodes with one name makes, which it cuts. tree says
+// that the lowest node stands below one that supersedes its tree. It reports false where
+// the key does not exist in the result.
+func (m *merger) add(nodes []Key, sealed, tree bool) bool {
+	root := len(m.plan) == 0
+	p := planned{sealed: sealed || tree, tree: tree}
 	for i, k := range nodes {
-		switch k.Layer() {
+		layer := m.layerOf(k)
+		if layer == LayerTombstone && root {
+			layer = LayerSupersedeTree
+		}
+		switch layer {
 		case LayerTombstone:
-			p.sealed = true
+			p.sealed, p.tree = true, false
 			if i == 0 {
 				// On top it hides the key; a result that has layers below must say so too.
 				if sealed {
@@ -156,7 +240,7 @@ func (m *merger) add(nodes []Key, sealed bool) bool {
 			}
 			nodes = nodes[:i]
 		case LayerSupersedeTree:
-			p.sealed = true
+			p.sealed, p.tree = true, true
 			nodes = nodes[:i+1]
 		default:
 			continue
@@ -180,17 +264,16 @@ func (m *merger) push(p planned, nodes []Key) {
 	m.plan = append(m.plan, p)
 }
 
-// survey plans all keys and finds their descriptors in the order of first use.
+// survey plans all keys and finds their descriptors.
 func (m *merger) survey(layers []*Hive) error {
 	for i := range layers {
-		root := layers[len(layers)-1-i].Root().Traverse()
+		h := layers[len(layers)-1-i]
+		root := h.Root().Traverse()
 		root.w.source = uint16(i)
 		m.roots = append(m.roots, root)
+		m.layered = append(m.layered, h.flagged())
 	}
-	if !m.add(m.roots, !m.opt.Fold) || m.plan[0].layer == LayerTombstone {
-		return faultf("root-tombstone", m.roots[0].off, "the root of a layer is a tombstone")
-	}
-	found := newDescriptorSurvey()
+	m.add(m.roots, !m.opt.Fold, false)
 	level, end := uint16(0), 1
 	for i := 0; i < len(m.plan); i++ {
 		if i == end {
@@ -202,26 +285,72 @@ func (m *merger) survey(layers []*Hive) error {
 		p := m.plan[i]
 		var one [1]Key
 		nodes := m.nodes(p, &one, level)
-		if err := found.add(nodes[0]); err != nil {
-			return err
-		}
 		if p.layer == LayerTombstone {
 			continue
 		}
 		before := len(m.plan)
 		var err error
 		if len(nodes) == 1 {
-			err = m.singleKids(nodes[0], p.sealed)
+			err = m.singleKids(nodes[0], p)
 		} else {
-			err = m.unitedKids(nodes, p.sealed)
+			err = m.unitedKids(nodes, p)
 		}
 		if err != nil {
 			return err
 		}
 		m.plan[i].kids = uint32(len(m.plan) - before)
 	}
+	return m.descriptors()
+}
+
+// descriptors finds the descriptors of the planned keys in the order in which a walk
+// through the tree meets them, which is that of the ring in the hives that offreg
+// merges.
+func (m *merger) descriptors() error {
+	found := newDescriptorSurvey()
+	first := make([]uint32, len(m.plan)) // of the subkeys of a key, its index in plan
+	next := uint32(1)
+	for i := range m.plan {
+		first[i] = next
+		next += m.plan[i].kids
+	}
+	type level struct{ at, end uint32 }
+	path := []level{{0, 1}}
+	for len(path) > 0 {
+		l := &path[len(path)-1]
+		if l.at == l.end {
+			path = path[:len(path)-1]
+			continue
+		}
+		i := l.at
+		l.at++
+		var one [1]Key
+		if err := found.add(m.secured(m.nodes(m.plan[i], &one, 0))); err != nil {
+			return err
+		}
+		path = append(path, level{first[i], first[i] + m.plan[i].kids})
+	}
 	m.first = found.list
 	return nil
+}
+
+// local returns the nodes down to the first that supersedes locally.
+func (m *merger) local(nodes []Key) []Key {
+	for i, k := range nodes {
+		if m.layerOf(k) == LayerSupersedeLocal {
+			return nodes[:i+1]
+		}
+	}
+	return nodes
+}
+
+// secured returns the node that the descriptor of a key comes from.
+func (m *merger) secured(nodes []Key) Key {
+	if m.opt.Security == SecurityTop {
+		return nodes[0]
+	}
+	local := m.local(nodes)
+	return local[len(local)-1]
 }
 
 // writeAll writes the keys that were planned.
@@ -260,16 +389,16 @@ func (m *merger) writeAll() error {
 func (m *merger) key(p planned, at slotAt) (uint32, error) {
 	var one [1]Key
 	nodes := m.nodes(p, &one, 0)
-	out := outKey{from: nodes[0]}
+	out := outKey{from: nodes[0], security: m.secured(nodes), merged: true}
 	if p.layer == LayerTombstone {
 		out.layer = byte(LayerTombstone)
-	} else if err := m.describe(&out, nodes, p.layer, p.sealed); err != nil {
+	} else if err := m.describe(&out, nodes, p, at.list == nilCell); err != nil {
 		return 0, err
 	}
 	return m.write(&out, at)
 }
 
-// descriptorSurvey collects descriptors in the order in which keys use them.
+// descriptorSurvey collects descriptors in the order in which they are met.
 type descriptorSurvey struct {
 	list  [][]byte
 	seen  map[string]struct{}
@@ -310,147 +439,72 @@ func (s *descriptorSurvey) add(k Key) error {
 }
 
 // describe finds values, class, time and layer byte of a merged key.
-func (m *merger) describe(out *outKey, nodes []Key, layer Layer, sealed bool) error {
-	top := nodes[0]
-	out.time = top.LastWrite()
+func (m *merger) describe(out *outKey, nodes []Key, p planned, root bool) error {
+	out.time = nodes[0].LastWrite()
 	if m.opt.Time == TimeNewest {
 		for _, k := range nodes[1:] {
 			out.time = max(out.time, k.LastWrite())
 		}
 	}
-	local := nodes
-	valuesSealed := sealed
-	for i, k := range nodes {
-		if k.Layer() == LayerSupersedeLocal {
-			local, valuesSealed = nodes[:i+1], true
-			if layer == LayerMerge {
-				layer = LayerSupersedeLocal
-			}
-			break
+	if root && m.opt.Now != 0 {
+		out.time = m.opt.Now
+	}
+	local := m.local(nodes)
+	layer, valuesSealed := p.layer, p.sealed
+	if m.layerOf(local[len(local)-1]) == LayerSupersedeLocal {
+		valuesSealed = true
+		if layer == LayerMerge {
+			layer = LayerSupersedeLocal
 		}
 	}
 	inherit := true
-	for _, k := range local {
-		if !k.InheritClass() {
-			inherit = false
-			class, err := k.ClassBytes()
-			if err != nil && k.h.mode == Strict {
-				return err
-			}
-			out.class = class
-			break
+	for i, k := range local {
+		// The last one of all supersedes its tree, or is taken so, where p says it.
+		supersedes := m.layerOf(k) != LayerMerge || p.tree && i == len(nodes)-1
+		if k.LayerByte()&inheritClass != 0 && !supersedes {
+			continue
 		}
+		inherit = false
+		class, err := k.ClassBytes()
+		if err != nil && k.h.mode == Strict {
+			return err
+		}
+		out.class = class
+		break
 	}
-	switch {
-	case m.opt.Fold:
+	if root {
+		out.class = nil
+	}
+	if m.opt.Fold {
 		out.layer = byte(layer)
 		if inherit && !valuesSealed {
 			out.layer |= inheritClass
 		}
-	case m.opt.KeepLayerBits && top.h.layered:
-		out.layer = top.LayerByte()
 	}
-	m.vals = m.vals[:0]
-	for i := len(local) - 1; i >= 0; i-- {
-		if err := m.layValues(local[i], len(local) == 1, i == len(local)-1, valuesSealed); err != nil {
-			return err
-		}
-	}
-	out.values = m.vals
-	return nil
-}
-
-// layValues lays the values of a node over those collected so far. Of values with
-// one name in a node the first counts, as it does for who looks the name up. Where
-// nothing is laid over anything all are kept.
-func (m *merger) layValues(k Key, alone, lowest, sealed bool) error {
-	if alone && !k.h.layered {
-		for v, err := range k.Values() {
-			if err != nil {
-				return err
-			}
-			m.vals = append(m.vals, outValue{Value: v})
-		}
-		return nil
-	}
-	m.own = m.own[:0]
-	dead := false
-	for v, err := range k.Values() {
-		if err != nil {
-			return err
-		}
-		o := outValue{v, v.Tombstone()}
-		dead = dead || o.tombstone
-		m.own = append(m.own, o)
-	}
-	if !alone || dead {
-		m.own = firstOfNames(m.own)
-	}
-	below := len(m.vals)
-	removed := false
-	m.index.reset()
-	for _, v := range m.own {
-		i := -1
-		if !lowest {
-			i = m.index.find(m.vals[:below], v.Value)
-		}
-		switch {
-		case v.tombstone && sealed && i >= 0:
-			m.vals[i].Value = Value{}
-			removed = true
-		case v.tombstone && sealed:
-		case i >= 0:
-			m.vals[i] = v
-		default:
-			m.vals = append(m.vals, v)
-		}
-	}
-	if removed {
-		m.vals = slices.DeleteFunc(m.vals, func(v outValue) bool { return v.Value.h == nil })
-	}
-	m.index.reset()
-	return nil
-}
-
-// firstOfNames removes values whose name has come before.
-func firstOfNames(list []outValue) []outValue {
-	if len(list) <= shortList {
-		kept := list[:0]
-		for i := range list {
-			if !slices.ContainsFunc(kept, func(v outValue) bool { return v.CompareName(list[i].Value) == 0 }) {
-				kept = append(kept, list[i])
-			}
-		}
-		return kept
-	}
-	seen := make(map[string]struct{}, len(list))
-	return slices.DeleteFunc(list, func(v outValue) bool {
-		name := foldStored(v.RawName())
-		_, again := seen[name]
-		seen[name] = struct{}{}
-		return again
-	})
+	values, err := m.unitedValues(local, valuesSealed)
+	out.values = values
+	return err
 }
 
 // singleKids plans the subkeys of a key that only one layer has.
-func (m *merger) singleKids(k Key, sealed bool) error {
+func (m *merger) singleKids(k Key, p planned) error {
 	var err error
 	if m.kids, err = k.sortedSubkeys(m.kids[:0]); err != nil {
 		return err
 	}
-	plain := sealed && !k.h.layered
+	plain := p.sealed && !m.layered[k.w.source]
 	for i, sub := range m.kids {
 		if plain {
 			m.plan = append(m.plan, planned{node: sub.off, source: k.w.source, sealed: true, layer: LayerSupersedeTree})
 		} else {
-			m.add(m.kids[i:i+1], sealed)
+			m.add(m.kids[i:i+1], p.sealed, p.tree)
 		}
 	}
 	return nil
 }
 
 // unitedKids plans the union of the subkeys of several nodes, in order.
-func (m *merger) unitedKids(nodes []Key, sealed bool) error {
+func (m *merger) unitedKids(nodes []Key, p planned) error {
 	kids := make([][]Key, len(nodes))
 	for i, k := range nodes {
 		var err error
@@ -458,14 +512,44 @@ func (m *merger) unitedKids(nodes []Key, sealed bool) error {
 			return err
 		}
 	}
+	local := m.local(nodes)
+	named := local[len(local)-1].w.source // the lowest node that gives names
+	lowest := nodes[len(nodes)-1].w
 	stack := make([]Key, 0, len(nodes))
 	for {
 		stack = lowestNames(stack[:0], kids)
 		if len(stack) == 0 {
 			return nil
 		}
-		m.add(stack, sealed)
+		if stack[0].w.source > named {
+			continue
+		}
+		reach, sealed := stack, p.sealed
+		if m.opt.Stepwise {
+			if n, hidden := m.stepReach(nodes, stack); hidden {
+				reach, sealed = stack[:n], true
+			}
+		}
+		m.add(reach, sealed, p.tree && reach[len(reach)-1].w == lowest)
 	}
+}
+
+// stepReach returns how many nodes of a subkey unite where layers are merged one after
+// the other, and whether those below are hidden: what a node that supersedes locally
+// does not name has gone when the layers above it come.
+func (m *merger) stepReach(nodes, stack []Key) (n int, hidden bool) {
+	for _, k := range nodes {
+		if m.layerOf(k) != LayerSupersedeLocal {
+			continue
+		}
+		for n < len(stack) && stack[n].w.source < k.w.source {
+			n++
+		}
+		if n == len(stack) || stack[n].w != k.w {
+			return n, true
+		}
+	}
+	return len(stack), false
 }
 
 // lowestNames takes the keys with the lowest name off the heads of sorted lists and
@@ -522,77 +606,4 @@ func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
 		list = list[:from+len(kept)]
 	}
 	return list, nil
-}
-
-// valueIndex finds values by name among the first ones of a list. A short list is
-// searched, a long one gets a map.
-type valueIndex struct {
-	byName map[string]int
-	next   []int // of a value, the next one with its name; 0 for none
-}
-
-// shortList is the length up to which searching is quicker than a map.
-const shortList = 8
-
-func (x *valueIndex) reset() { x.byName, x.next = nil, nil }
-
-func (x *valueIndex) build(list []outValue) {
-	if x.byName != nil {
-		return
-	}
-	x.byName = make(map[string]int, len(list))
-	for i := len(list) - 1; i >= 0; i-- { // the first of equal names wins
-		name := foldStored(list[i].RawName())
-		if after, twice := x.byName[name]; twice {
-			if x.next == nil {
-				x.next = make([]int, len(list))
-			}
-			x.next[i] = after
-		}
-		x.byName[name] = i
-	}
-}
-
-// find returns the index of the first value with the name of v, or -1.
-func (x *valueIndex) find(list []outValue, v Value) int {
-	if len(list) <= shortList {
-		for i := range list {
-			if list[i].Value.h != nil && list[i].CompareName(v) == 0 {
-				return i
-			}
-		}
-		return -1
-	}
-	x.build(list)
-	if i, ok := x.byName[foldStored(v.RawName())]; ok && list[i].Value.h != nil {
-		return i
-	}
-	return -1
-}
-
-// take returns the index of the first value with the name of v that was not taken
-// before, and takes it, or -1. Duplicates in two damaged lists so pair in order.
-func (x *valueIndex) take(list []outValue, v Value, taken []bool) int {
-	i := -1
-	if len(list) <= shortList {
-		for k := range list {
-			if !taken[k] && list[k].CompareName(v) == 0 {
-				i = k
-				break
-			}
-		}
-	} else {
-		x.build(list)
-		name := foldStored(v.RawName())
-		if k, ok := x.byName[name]; ok && !taken[k] {
-			i = k
-			if x.next != nil && x.next[k] != 0 {
-				x.byName[name] = x.next[k]
-			}
-		}
-	}
-	if i >= 0 {
-		taken[i] = true
-	}
-	return i
 }

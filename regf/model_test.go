@@ -21,6 +21,7 @@ type model struct {
 	sd     byte // names one of a few descriptors
 	values []modelValue
 	kids   []*model
+	patch  func(nk []byte) // changes what is written of the node
 }
 
 type modelValue struct {
@@ -136,6 +137,9 @@ func (m *model) hive(minor int, layered bool) []byte {
 		binary.LittleEndian.PutUint32(nk[60:], uint32(maxValue))
 		binary.LittleEndian.PutUint32(nk[64:], uint32(maxData))
 		copy(nk[76:], name)
+		if m.patch != nil {
+			m.patch(nk)
+		}
 		at := cell(nk)
 		sk, ok := sks[m.sd]
 		if !ok {
@@ -166,10 +170,10 @@ func (m *model) hive(minor int, layered bool) []byte {
 				if latin {
 					vk[16] = 1
 				}
-				switch {
-				case v.dead:
+				if v.dead {
 					vk[16] |= 2
-					fallthrough
+				}
+				switch {
 				case v.data == "":
 					binary.LittleEndian.PutUint32(vk[8:], 0xFFFFFFFF)
 				case len(v.data) <= 4:
@@ -353,56 +357,91 @@ func (m *model) fill(r *rand.Rand, depth int, delta, super bool) {
 	}
 }
 
-// naiveMerge lays one delta over a base by the words of the specification. It
-// returns nil where the key does not exist.
-func naiveMerge(base, top *model) *model {
-	switch {
-	case top == nil:
-		return base
-	case top.layer&3 == byte(LayerTombstone):
+// naiveMerge merges layers, the base first, by the words of the rules.
+func naiveMerge(layers ...*model) *model {
+	stack := make([]naiveNode, len(layers))
+	for i, m := range layers {
+		c := *m
+		if c.layer&3 == byte(LayerTombstone) {
+			c.layer |= byte(LayerSupersedeTree)
+		}
+		stack[len(layers)-1-i] = naiveNode{model: &c}
+	}
+	out := naiveKey(stack)
+	out.name, out.class = "ROOT", ""
+	return out
+}
+
+// naiveNode is a key of one layer. tree says that it stands below one that supersedes.
+type naiveNode struct {
+	*model
+	tree bool
+}
+
+func (n naiveNode) kind() Layer {
+	if l := Layer(n.layer & 3); l != LayerMerge || !n.tree {
+		return l
+	}
+	return LayerSupersedeTree
+}
+
+// naiveKey makes one key of its nodes, topmost first, or nil.
+func naiveKey(stack []naiveNode) *model {
+	for i, n := range stack {
+		if n.kind() == LayerTombstone {
+			stack = stack[:i]
+			break
+		}
+		if n.kind() == LayerSupersedeTree {
+			stack = stack[:i+1]
+			break
+		}
+	}
+	if len(stack) == 0 {
 		return nil
-	case base == nil || top.layer&3 == byte(LayerSupersedeTree):
-		base = nil
 	}
-	out := &model{name: top.name, time: top.time, sd: top.sd, class: top.class}
-	if top.layer&inheritClass != 0 {
-		out.class = ""
+	chain := stack
+	for i, n := range stack {
+		if n.kind() == LayerSupersedeLocal {
+			chain = stack[:i+1]
+			break
+		}
 	}
-	var lower []modelValue
-	var lowerKids []*model
-	if base != nil {
-		out.time = max(out.time, base.time)
-		lowerKids = base.kids
-		if top.layer&3 == byte(LayerMerge) {
-			lower = base.values
-			if top.layer&inheritClass != 0 {
-				out.class = base.class
+	top := stack[0]
+	out := &model{name: top.name, time: top.time, sd: chain[len(chain)-1].sd}
+	seen := map[string]bool{}
+	for _, n := range chain {
+		for _, v := range n.values {
+			if !seen[winfs.Fold(v.name)] && !v.dead {
+				out.values = append(out.values, v)
 			}
+			seen[winfs.Fold(v.name)] = true
 		}
 	}
-	out.values = slices.Clone(lower)
-	for _, v := range top.values {
-		i := slices.IndexFunc(out.values, func(o modelValue) bool { return winfs.EqualFold(o.name, v.name) })
-		switch {
-		case i >= 0 && v.dead:
-			out.values = slices.Delete(out.values, i, i+1)
-		case i >= 0:
-			out.values[i] = v
-		case !v.dead:
-			out.values = append(out.values, v)
+	for _, n := range chain {
+		if n.layer&inheritClass == 0 || n.kind() != LayerMerge {
+			out.class = n.class
+			break
 		}
 	}
-	names := map[string][2]*model{}
-	for _, k := range lowerKids {
-		names[winfs.Fold(k.name)] = [2]*model{k, nil}
-	}
-	for _, k := range top.kids {
-		p := names[winfs.Fold(k.name)]
-		names[winfs.Fold(k.name)] = [2]*model{p[0], k}
-	}
-	for _, p := range names {
-		if k := naiveMerge(p[0], p[1]); k != nil {
-			out.kids = append(out.kids, k)
+	done := map[string]bool{}
+	for _, n := range chain {
+		for _, named := range n.kids {
+			if done[winfs.Fold(named.name)] {
+				continue
+			}
+			done[winfs.Fold(named.name)] = true
+			var kids []naiveNode
+			for _, n := range stack {
+				for _, k := range n.kids {
+					if winfs.EqualFold(k.name, named.name) {
+						kids = append(kids, naiveNode{k, n.kind() == LayerSupersedeTree || n.tree})
+					}
+				}
+			}
+			if k := naiveKey(kids); k != nil {
+				out.kids = append(out.kids, k)
+			}
 		}
 	}
 	out.sortKids()

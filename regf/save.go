@@ -160,12 +160,17 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 		put32(hdr[hdrFlags:], 0)
 	}
 	if opt.Tag {
-		copy(hdr[hdrOfRg:], "OfRg")
-		put32(hdr[hdrOfRg+4:], 1)
-		put64(hdr[hdrSerialised:], uint64(opt.Time))
+		stamp(hdr, opt.Time)
 	}
 	s.finish(binHeader)
 	return s.out, nil
+}
+
+// stamp writes what offreg leaves in the base block of a hive that it saves.
+func stamp(hdr []byte, serialised winfs.Filetime) {
+	copy(hdr[hdrOfRg:], "OfRg")
+	put32(hdr[hdrOfRg+4:], 1)
+	put64(hdr[hdrSerialised:], uint64(serialised))
 }
 
 // layOut writes all cells of a compacted hive.

@@ -20,18 +20,31 @@ type treeWriter struct {
 		src   uint32
 		index int
 	}
-	buf []byte
+	buf  []byte
+	name []byte
 }
 
 // outKey is a key to be written. Name, flags and all bits that are not named here
 // come from a node.
 type outKey struct {
-	from   Key
-	layer  byte
-	time   winfs.Filetime
-	class  []byte
-	values []outValue
+	from     Key
+	security Key  // the node whose descriptor it gets
+	merged   bool // bits and names are written as ORMergeHives does, not copied
+	layer    byte
+	time     winfs.Filetime
+	class    []byte
+	values   []outValue
 }
+
+// What a merge keeps of the bits of a node (golden corpus, registry part).
+const (
+	mergedFlags    = 0xFC11 // and flagNameLatin, which is computed
+	mergedVirtual  = 0x1F
+	spareLayerBits = 0x7C
+)
+
+// mergedRoot is the name of the root of a merged hive.
+const mergedRoot = "ROOT"
 
 // outValue is a value to be written, or a tombstone with its name.
 type outValue struct {
@@ -77,13 +90,36 @@ func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
+	latin := k.from.h.latinKey(src)
+	root := at.list == nilCell
+	switch {
+	case k.merged && root:
+		name, latin = []byte(mergedRoot), true
+	case k.merged && !latin:
+		name, latin = w.compressed(name)
+	}
 	nk, err := w.alloc(uint32(nkSize + len(name)))
 	if err != nil {
 		return 0, err
 	}
 	o := w.at(nk)
-	copy(o[:nkSize], src)
 	copy(o[nkNameAt:], name)
+	if k.merged && root {
+		put16(o, sigNK)
+		put16(o[nkFlags:], flagNameLatin)
+	} else {
+		copy(o[:nkSize], src)
+	}
+	if k.merged && !root {
+		flags := u16(src[nkFlags:]) & mergedFlags
+		if latin {
+			flags |= flagNameLatin
+		}
+		put16(o[nkFlags:], flags)
+		o[nkAccess] = 0
+		o[nkVirtual] &= mergedVirtual
+		k.layer |= src[nkLayer] & spareLayerBits
+	}
 	o[nkLayer] = k.layer
 	put64(o[nkTime:], uint64(k.time))
 	put16(o[nkNameLen:], uint16(len(name)))
@@ -103,8 +139,7 @@ func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
 	if !predefined {
 		put32(o[nkValues:], 0)
 	}
-	latin := u16(o[nkFlags:])&flagNameLatin != 0
-	if at.list != nilCell {
+	if !root {
 		w.slot(at.list, int(at.index), nk, name, latin)
 		raiseName(w.at(at.parent), 2*unitsOf(name, latin))
 	} else {
@@ -115,11 +150,11 @@ func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
 			}
 		}
 	}
-	if err := w.secure(nk, k.from); err != nil {
+	if err := w.secure(nk, k.security); err != nil {
 		return 0, err
 	}
 	if len(k.values) > 0 && !predefined {
-		if err := w.values(nk, k.values); err != nil {
+		if err := w.values(nk, k.values, k.merged); err != nil {
 			return 0, err
 		}
 	}
@@ -136,6 +171,20 @@ func (w *treeWriter) write(k *outKey, at slotAt) (uint32, error) {
 		}
 	}
 	return nk, nil
+}
+
+// compressed returns a UTF-16 name as Latin-1 where that is possible.
+func (w *treeWriter) compressed(name []byte) ([]byte, bool) {
+	for i := 1; i < len(name); i += 2 {
+		if name[i] != 0 {
+			return name, false
+		}
+	}
+	w.name = w.name[:0]
+	for i := 0; i+1 < len(name); i += 2 {
+		w.name = append(w.name, name[i])
+	}
+	return w.name, true
 }
 
 // newList allocates the subkey list of a key for n subkeys, not none.
@@ -208,7 +257,7 @@ func (w *treeWriter) newDescriptor(sd []byte) (int, error) {
 }
 
 // values writes a list of values, each followed by its data.
-func (w *treeWriter) values(nk uint32, list []outValue) error {
+func (w *treeWriter) values(nk uint32, list []outValue, merged bool) error {
 	vl, err := w.alloc(uint32(4 * len(list)))
 	if err != nil {
 		return err
@@ -218,7 +267,7 @@ func (w *treeWriter) values(nk uint32, list []outValue) error {
 	put32(o[nkValueList:], vl)
 	var maxName, maxData uint32
 	for i := range list {
-		at, units, size, err := w.value(&list[i])
+		at, units, size, err := w.value(&list[i], merged)
 		if err != nil {
 			return err
 		}
@@ -233,10 +282,20 @@ func (w *treeWriter) values(nk uint32, list []outValue) error {
 
 // value writes one value and returns its cell, the length of its name in units and
 // the size of its data.
-func (w *treeWriter) value(v *outValue) (at, units, size uint32, err error) {
+func (w *treeWriter) value(v *outValue, merged bool) (at, units, size uint32, err error) {
 	src, name, err := v.h.vk(v.off)
 	if err != nil {
 		return 0, 0, 0, err
+	}
+	flags := u16(src[vkFlags:]) &^ vkTombstone
+	if merged {
+		latin := v.h.latinValue(src)
+		if !latin {
+			name, latin = w.compressed(name)
+		}
+		if flags = 0; latin {
+			flags = vkLatin
+		}
 	}
 	if at, err = w.alloc(uint32(vkSize + len(name))); err != nil {
 		return 0, 0, 0, err
@@ -245,7 +304,6 @@ func (w *treeWriter) value(v *outValue) (at, units, size uint32, err error) {
 	copy(o[:vkSize], src)
 	copy(o[vkNameAt:], name)
 	put16(o[vkNameLen:], uint16(len(name)))
-	flags := u16(o[vkFlags:]) &^ vkTombstone
 	units = uint32(unitsOf(name, flags&vkLatin != 0))
 	if v.tombstone {
 		put16(o[vkFlags:], flags|vkTombstone)
@@ -271,7 +329,10 @@ func (w *treeWriter) value(v *outValue) (at, units, size uint32, err error) {
 	}
 	size = uint32(len(data))
 	switch {
-	case size <= 4: // none is inline too, as Windows writes it
+	case size == 0:
+		put32(o[vkDataSize:], 0)
+		put32(o[vkData:], nilCell)
+	case size <= 4:
 		put32(o[vkDataSize:], size|inlineBit)
 		put32(o[vkData:], 0)
 		copy(o[vkData:vkData+4], data)

@@ -298,7 +298,8 @@ func (c *changes) delta(n hives.Name, e *layer.Entry) error {
 		return fmt.Errorf("%w: %w", err, cimlayer.ErrHive)
 	}
 	defer to.Close()
-	diff, err := regf.Diff(from, to, nil)
+	// Windows gives the order of values no meaning, and a new one would make a delta of all.
+	diff, err := regf.Diff(from, to, &regf.DiffOptions{IgnoreValueOrder: true})
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, cimlayer.ErrHive)
 	}

@@ -74,7 +74,9 @@ func (c *checker) run(r io.Reader) {
 			c.broken(err)
 			return
 		}
-		c.header(h)
+		if c.header(h) && c.dec.each != nil {
+			c.dec.each(&c.entry, a)
+		}
 	}
 }
 
@@ -123,7 +125,9 @@ func (c *checker) end(r io.Reader) {
 	}
 }
 
-func (c *checker) header(h *header) {
+// header looks at an entry and reports whether it is one that can be understood, and
+// no stream of another.
+func (c *checker) header(h *header) bool {
 	c.path = clipName(strings.TrimSuffix(strings.TrimPrefix(h.name, "./"), "/"))
 	usable := c.dec.decode(h, &c.dec.entry)
 	switch {
@@ -143,7 +147,9 @@ func (c *checker) header(h *header) {
 			c.owner = c.entry.Path
 		}
 		c.audit.Entry(&c.entry, c.index, c.src.block)
+		return true
 	}
+	return false
 }
 
 func (c *checker) stream() {

@@ -1,5 +1,11 @@
 package wintar
 
+import (
+	"io"
+
+	"github.com/mullion/mullion/layer"
+)
+
 // Option changes how a Reader, a Writer or a Check works.
 type Option func(*options)
 
@@ -11,6 +17,7 @@ type options struct {
 	base, parents bool
 	label         string
 	hook          func(op string) error
+	each          func(e *layer.Entry, data io.Reader)
 }
 
 func gather(opts []Option) options {
@@ -43,6 +50,10 @@ func Base() Option { return func(o *options) { o.base = true } }
 
 // HasParents tells Check that the layer has parents.
 func HasParents() Option { return func(o *options) { o.parents = true } }
+
+// Each has Check call f for every entry that it understands. f may read from data, the
+// main stream of a file; what it leaves is skipped. The entry is good until f returns.
+func Each(f func(e *layer.Entry, data io.Reader)) Option { return func(o *options) { o.each = f } }
 
 // Label names the layer in errors and findings.
 func Label(name string) Option { return func(o *options) { o.label = name } }

@@ -146,10 +146,10 @@ func newHiveDiffCommand(c *console, f *hiveFlags) *cobra.Command {
 		Long: `Writes a delta hive, as container layers hold them, that merged over A gives B: keys,
 values, classes, descriptors, flags, times and the order of values.
 
-A merged key has the newest time of its layers. Where a key of B is older than in A,
-the delta therefore replaces the whole tree below it; --keep-newer-times leaves such
-keys with the time that they have in A and keeps the delta small. Likewise a key
-with the values of A in another order replaces them all, unless --ignore-value-order.`,
+The values of a delta come before those of the layers below. Where B has them in another
+order the delta gives a key all values up to the last that is out of place, unless
+--ignore-value-order. A key whose descriptor differs is replaced with all its values,
+and all its subkeys are named: a merge takes the descriptor of the lowest layer otherwise.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out.path == "" {
@@ -169,7 +169,6 @@ with the values of A in another order replaces them all, unless --ignore-value-o
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&opt.KeepNewerTimes, "keep-newer-times", false, "do not replace trees only to make a time older")
 	cmd.Flags().BoolVar(&opt.IgnoreValueOrder, "ignore-value-order", false, "the order of values does not count")
 	out.add(cmd, "the delta")
 	return cmd

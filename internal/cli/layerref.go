@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
@@ -159,7 +162,34 @@ func (r layerRef) check(ctx context.Context, c *console, o *layerOptions, report
 	if err != nil {
 		return err
 	}
-	return view.Close()
+	return errors.Join(r.checkRegistry(ctx, chain, report), view.Close())
+}
+
+// checkRegistry reports which hives of a layer cannot be merged with those below it.
+func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, report func(layer.Finding)) (err error) {
+	found, err := image.FindHives(ctx, chain)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, found.Close()) }()
+	for _, n := range hives.All() {
+		h, err := found.OpenHive(n, hives.Delta)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = h.Close()
+		}
+		if err == nil {
+			if h, err = found.Open(n); err == nil {
+				err = h.Close()
+			}
+		}
+		if err != nil {
+			report(layer.Finding{Severity: layer.SevereError, Rule: image.RuleHive, Layer: r.name, Path: n.Path(hives.Delta), Offset: -1, Message: err.Error()})
+		}
+	}
+	return nil
 }
 
 func (r layerRef) checkAlone(ctx context.Context, c *console, o *layerOptions, report func(layer.Finding)) error {

@@ -77,13 +77,16 @@ func (r *archiveWarning) NextExtent() (layer.Extent, error) {
 	return r.Reader.(layer.ExtentReader).NextExtent()
 }
 
-func checkTar(ctx context.Context, c *console, name string, o *layerOptions, report func(layer.Finding)) error {
+func checkTar(ctx context.Context, c *console, name string, o *layerOptions, report func(layer.Finding)) (err error) {
 	b, err := openTarBlob(ctx, c, name, o)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	opts := []wintar.Option{wintar.Label(name)}
+	registry := image.NewHiveChecker(report)
+	defer func() { err = errors.Join(err, registry.Close()) }()
+	registry.Layer(name, o.base)
+	opts := []wintar.Option{wintar.Label(name), wintar.Each(registry.Entry)}
 	switch {
 	case o.base:
 		opts = append(opts, wintar.Base())
@@ -98,7 +101,9 @@ func checkTar(ctx context.Context, c *console, name string, o *layerOptions, rep
 			return err
 		}
 		report(layer.Finding{Severity: layer.SevereError, Rule: ruleUnreadable, Layer: name, Offset: -1, Message: err.Error()})
+		return nil
 	}
+	registry.Finish()
 	return nil
 }
 

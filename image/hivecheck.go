@@ -1,0 +1,139 @@
+package image
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/tempfile"
+	"github.com/mullion/mullion/layer"
+)
+
+// The rules of HiveChecker.
+const (
+	RuleHivePlace   = "registry-hive-place" // a file that would change the registry where no layer may
+	RuleHive        = "registry-hive"       // a hive that cannot be opened or merged
+	RuleHiveMissing = "base-hive-missing"   // a base layer lacks one of the five hives
+)
+
+// HiveChecker finds what is wrong with the registry of layers while they are read for
+// another purpose: what unpacking them refuses (hives.Place, hives.Valid, hives.Merge).
+// It is told of the layers base first. Close it.
+type HiveChecker struct {
+	report func(layer.Finding)
+	hives  *Hives
+	labels []string
+	base   bool // the lowest layer is known to have no parents
+	spoilt bool // a hive could not be taken out, so that nothing is said of the whole
+}
+
+// NewHiveChecker makes a checker that tells of its findings through report.
+func NewHiveChecker(report func(layer.Finding)) *HiveChecker {
+	return &HiveChecker{report: report, hives: newHives(nil)}
+}
+
+// Layer begins a layer, which label names in findings. base says of the first one that
+// it is known to have no parents.
+func (c *HiveChecker) Layer(label string, base bool) {
+	if len(c.labels) == 0 {
+		c.base = base
+	}
+	c.labels = append(c.labels, label)
+	c.hives.layers = append(c.hives.layers, hiveLayer{})
+}
+
+func (c *HiveChecker) tell(index int, rule, path string, err error) {
+	c.report(layer.Finding{Severity: layer.SevereError, Rule: rule, Layer: c.labels[index], Path: path, Offset: -1, Message: err.Error()})
+}
+
+// Entry looks at an entry of the layer that was begun last, and reads data, its main
+// stream, if it is a hive.
+func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
+	index := len(c.labels) - 1
+	n, form, ok, err := hives.Place(e, c.base && index == 0)
+	switch {
+	case !ok:
+		return
+	case err != nil:
+		c.hives.bad[n] = err
+		c.tell(index, RuleHivePlace, e.Path, err)
+		return
+	case form == hives.Config && (index > 0 || !c.base):
+		return
+	}
+	found := c.hives.layers[index]
+	if found[form] == nil {
+		found[form] = map[hives.Name]hiveFile{}
+	}
+	if _, twice := found[form][n]; twice {
+		c.hives.bad[n] = layer.ErrDuplicate // which the tree of the layer does not allow anyway
+		return
+	}
+	f, err := tempfile.Create("", "mullion-hive-")
+	if err == nil {
+		h := hiveFile{file: f}
+		if h.size, err = io.Copy(f, io.LimitReader(data, maxHive+1)); err == nil && h.size <= maxHive {
+			found[form][n] = h
+			return
+		}
+		if err == nil {
+			c.hives.bad[n] = layer.ErrLimit
+			c.tell(index, RuleHive, e.Path, &layer.LimitError{Limit: "hive size", Max: maxHive})
+		}
+		f.Close()
+	}
+	c.spoilt = c.spoilt || err != nil
+}
+
+// Finish makes the registry of the image that the layers are, if all hives could be
+// read. Where the first has parents that were not read, each hive is opened alone.
+func (c *HiveChecker) Finish() {
+	if c.spoilt || len(c.labels) == 0 {
+		return
+	}
+	for _, n := range hives.All() {
+		switch {
+		case c.hives.bad[n] != nil: // that has been told
+		case c.base:
+			c.merge(n)
+		default:
+			c.open(n)
+		}
+	}
+}
+
+func (c *HiveChecker) merge(n hives.Name) {
+	h, err := c.hives.Open(n)
+	if err == nil {
+		err = h.Close()
+	}
+	var where *hives.ChainError
+	switch {
+	case err == nil:
+	case errors.As(err, &where):
+		c.tell(len(c.labels)-1-where.Layer, RuleHive, n.Path(where.Form), where.Err)
+	case errors.Is(err, hives.ErrNoBase):
+		c.tell(0, RuleHiveMissing, n.Path(hives.Config), errors.New("a base layer must have this registry hive"))
+	default:
+		c.tell(0, RuleHive, n.Path(hives.Config), err)
+	}
+}
+
+func (c *HiveChecker) open(n hives.Name) {
+	for i, l := range c.hives.layers {
+		h, err := l.OpenHive(n, hives.Delta)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = h.Close()
+		}
+		if err != nil {
+			c.tell(i, RuleHive, n.Path(hives.Delta), err)
+		}
+	}
+}
+
+// Close ends the temporary files.
+func (c *HiveChecker) Close() error { return c.hives.Close() }
