@@ -45,6 +45,9 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 	if err := h.load(baseSize+int(off), 8); err != nil {
 		return nil, err
 	}
+	if h.repair != nil {
+		h.repair.revive(off)
+	}
 	size := int32(u32(b[off:]))
 	if size >= 0 {
 		return nil, faultf("cell-free", off, "cell is free but in use")

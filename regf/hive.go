@@ -44,6 +44,12 @@ type Options struct {
 	// AllowDirty opens a hive whose logs were not replayed, as it is. Without it
 	// such a hive gives ErrDirty.
 	AllowDirty bool
+	// AllowHarmless goes past faults that cannot change an answer, see [Harmless], in
+	// strict mode too. Each becomes a Finding of severity Warning.
+	AllowHarmless bool
+	// Warn gets each finding when it is noted, from the goroutine that met the fault
+	// and with the hive's list of findings locked: it must not call the hive.
+	Warn func(Finding)
 	// InMemory reads the file instead of mapping it. A mapped file that another
 	// program shortens while it is open ends the process; choose this where that
 	// can happen.
@@ -78,8 +84,11 @@ type Hive struct {
 
 	edit      *editor
 	editDirty bool
-	repairing bool // saving drops the second of two values with one name
-	grown     bool // the bins have moved out of the mapping
+	repair    *repairer // of the copy that a repair works on
+	grown     bool      // the bins have moved out of the mapping
+
+	allowHarmless bool
+	warn          func(Finding)
 
 	mu         sync.Mutex
 	findings   []Finding
@@ -191,6 +200,7 @@ func newHive(name string, opt *Options) *Hive {
 	if opt != nil {
 		h.mode = opt.Mode
 		h.editDirty = opt.EditDirty
+		h.allowHarmless, h.warn = opt.AllowHarmless, opt.Warn
 		if opt.Clock != nil {
 			h.clock = opt.Clock
 		}
