@@ -2,7 +2,7 @@ package regf
 
 import (
 	"iter"
-	"strings"
+	"slices"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -158,7 +158,8 @@ func (k Key) Parent() (Key, bool) {
 }
 
 // Path returns the path below the root, separated by backslashes; "" for the
-// root. It follows parents, at most MaxDepth.
+// root. It follows parents, at most MaxDepth. A backslash in a name is escaped, see
+// JoinPath.
 func (k Key) Path() string {
 	var parts []string
 	for p, n := k, 0; n < MaxDepth; n++ {
@@ -172,10 +173,8 @@ func (k Key) Path() string {
 		}
 		p = next
 	}
-	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
-		parts[i], parts[j] = parts[j], parts[i]
-	}
-	return strings.Join(parts, `\`)
+	slices.Reverse(parts)
+	return JoinPath(parts...)
 }
 
 func (k Key) field16(at int) uint16 {
@@ -422,18 +421,18 @@ func (k Key) SubkeyAt(index int) (Key, error) {
 // Open finds a key by its path below this one. A trailing backslash and doubled
 // inner ones are allowed, as in offreg; an empty path or a leading backslash gives
 // ErrInvalid and ErrNotFound as there. The error for a missing key names the
-// deepest key that exists.
+// deepest key that exists. What a name cannot be typed with is escaped, see SplitPath.
 func (k Key) Open(path string) (Key, error) {
 	if path == "" {
 		return Key{}, k.err("open key", ErrInvalid)
 	}
-	if path[0] == '\\' {
+	if _, escaped := escapeAt(path); path[0] == '\\' && !escaped {
 		return Key{}, k.err("open key", ErrNotFound)
 	}
 	cur := k
 	for rest := path; rest != ""; {
 		var part string
-		part, rest, _ = strings.Cut(rest, `\`)
+		part, rest = cutName(rest)
 		if part == "" {
 			continue
 		}

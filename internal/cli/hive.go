@@ -23,7 +23,10 @@ func newHiveCommand(c *console) *cobra.Command {
 hives of container layers.
 
 KEY is a path below the root of the hive, without the root's name, separated by
-backslashes: 'ControlSet001\Services'. Case does not matter.
+backslashes: 'ControlSet001\Services'. Case does not matter. What cannot be typed, and
+a backslash in a name, is written as \\uXXXX, two backslashes, the letter u and the
+four hexadecimal digits of a UTF-16 unit, in KEY and in the NAME of -v; names are
+printed so that they can be pasted back. Put them in single quotes.
 
 A hive that was not closed is dirty: its last changes are in its logs. Such a hive
 is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
@@ -36,7 +39,7 @@ environment variable SOURCE_DATE_EPOCH gives.`,
 	for _, sub := range []func(*console, *hiveFlags) *cobra.Command{
 		newHiveQueryCommand, newHiveAddCommand, newHiveDeleteCommand, newHiveExportCommand, newHiveImportCommand,
 		newHiveCompareCommand, newHiveDiffCommand, newHiveMergeCommand, newHiveDumpCommand, newHiveCheckCommand,
-		newHiveRecoverCommand, newHiveNewCommand, newHiveOSVersionCommand, newHiveEnableCimBootCommand,
+		newHiveRecoverCommand, newHiveRepairCommand, newHiveNewCommand, newHiveOSVersionCommand, newHiveEnableCimBootCommand,
 		newHiveBCDCommand,
 	} {
 		cmd.AddCommand(sub(c, f))
@@ -137,8 +140,20 @@ func (f *hiveFlags) recover(c *console, path string) ([]byte, *regf.Recovery, er
 			}
 		}
 	}
+	if errors.Is(err, regf.ErrTruncated) {
+		err = &cutError{err, image, rep.Missing}
+	}
 	return image, rep, hiveError(path, err)
 }
+
+// cutError is regf.ErrTruncated with what there is of the hive.
+type cutError struct {
+	error
+	image   []byte
+	missing []regf.MissingPart
+}
+
+func (e *cutError) Unwrap() error { return e.error }
 
 // plain drops the operation and path that errors of the file system carry, because
 // the message names the subject already.
@@ -152,11 +167,15 @@ func plain(err error) error {
 
 // hiveError places an error about a hive and adds advice.
 func hiveError(path string, err error) error {
+	var cut *cutError
+	if errors.As(err, &cut) { // with the error of the package stripped it would lose what it carries
+		return about(path, hintf(cut, "mullion hive repair saves what is there"))
+	}
 	var re *regf.Error
 	if errors.As(err, &re) {
 		where := ""
 		if re.Path != "" {
-			where = fmt.Sprintf("key %s: ", quote(re.Path))
+			where = fmt.Sprintf("key %s: ", quotePath(re.Path))
 		}
 		if re.Offset >= 0 && errors.Is(err, regf.ErrCorrupt) {
 			where = fmt.Sprintf("%scell %#x: ", where, re.Offset)
@@ -170,8 +189,10 @@ func hiveError(path string, err error) error {
 		err = hintf(err, "--allow-dirty reads the hive without its last changes")
 	case errors.Is(err, regf.ErrDirty):
 		err = hintf(err, "--log F replays its logs, --allow-dirty reads it without its last changes")
+	case errors.Is(err, regf.ErrTruncated):
+		err = hintf(err, "mullion hive repair saves what is there")
 	case errors.Is(err, regf.ErrCorrupt):
-		err = hintf(err, "mullion hive check lists what is wrong, --mode report reads past it")
+		err = hintf(err, "mullion hive check lists what is wrong, --mode report reads past it, mullion hive repair mends it")
 	}
 	return about(path, err)
 }
@@ -195,26 +216,22 @@ func hiveKey(h *regf.Hive, file, path string) (regf.Key, error) {
 	if !k.Valid() {
 		return k, about(file, errors.New("the hive has no readable root key"))
 	}
-	path = trimKey(path)
 	deepest := ""
-	for part := range strings.SplitSeq(path, `\`) {
-		if part == "" {
-			continue
-		}
+	for _, part := range regf.SplitPath(path) {
 		sub, err := k.Subkey(part)
 		if errors.Is(err, regf.ErrNotFound) {
 			where := "the root"
 			if deepest != "" {
-				where = quote(deepest)
+				where = quotePath(deepest)
 			}
-			err = fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quote(path), where)
+			err = fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quotePath(path), where)
 			return k, about(file, keyHint(path, deepest, err))
 		}
 		if err != nil {
 			return k, hiveError(file, err)
 		}
 		k = sub
-		deepest = strings.TrimPrefix(deepest+`\`+k.Name(), `\`)
+		deepest = k.Path()
 	}
 	return k, nil
 }
@@ -231,18 +248,15 @@ func keyHint(path, deepest string, err error) error {
 	return err
 }
 
-// trimKey drops backslashes at the ends of a path.
-func trimKey(path string) string { return strings.Trim(path, `\`) }
-
 // hiveValue finds a value of a key.
 func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 	v, err := k.Value(name)
 	if errors.Is(err, regf.ErrNotFound) {
 		where := "the root"
 		if p := k.Path(); p != "" {
-			where = "key " + quote(p)
+			where = "key " + quotePath(p)
 		}
-		what := "value " + quote(name)
+		what := "value " + quoteName(name)
 		if name == "" {
 			what = "the default value"
 		}

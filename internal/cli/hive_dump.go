@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"errors"
 
@@ -97,7 +98,10 @@ func (p *pathStack) of(k regf.Key) []byte {
 	if len(p.path) > 0 {
 		p.path = append(p.path, '\\')
 	}
-	p.path = k.AppendName(p.path)
+	from := len(p.path)
+	if p.path = k.AppendName(p.path); bytes.IndexByte(p.path[from:], '\\') >= 0 {
+		p.path = append(p.path[:from], regf.JoinPath(k.Name())...)
+	}
 	p.ends = append(p.ends[:level], len(p.path))
 	return p.path
 }

@@ -22,7 +22,7 @@ object a line for each key, in the form of "hive dump".`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.read(c, args, func(h *regf.Hive, k regf.Key) error {
-				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), one: cmd.Flags().Changed("value"), name: name, all: all}
+				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), one: cmd.Flags().Changed("value"), name: regf.UnescapeName(name), all: all}
 				return errors.Join(q.run(k), q.w.Flush())
 			})
 		},
@@ -129,15 +129,11 @@ func (q *hiveQuery) value(k regf.Key, v regf.Value) error {
 	if q.c.json {
 		return q.jsonValue(k, v, data)
 	}
-	name := escapeControl(v.Name())
-	if name == "" {
-		name = "(Default)"
-	}
 	text := valueText(v.Type(), data)
 	if v.Tombstone() {
 		text = "(tombstone: hides the value in the layer below)"
 	}
-	_, err = fmt.Fprintf(q.w, "    %s    %s    %s\n", name, v.Type(), text)
+	_, err = fmt.Fprintf(q.w, "    %s    %s    %s\n", escapeValueName(v.Name()), v.Type(), text)
 	return err
 }
 
@@ -153,6 +149,3 @@ func (q *hiveQuery) jsonValue(k regf.Key, v regf.Value, data []byte) error {
 	_, err := q.w.Write(append(b, "}\n"...))
 	return err
 }
-
-// hiveHeading is a path as a line of its own; the root is a backslash.
-func hiveHeading(path string) string { return `\` + escapeControl(path) }
