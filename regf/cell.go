@@ -46,7 +46,9 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 		return nil, err
 	}
 	if h.repair != nil {
-		h.repair.revive(off)
+		if n, ok := h.repair.revive(off); ok {
+			return b[off+h.cellHdr : off+n : off+n], nil
+		}
 	}
 	size := int32(u32(b[off:]))
 	if size >= 0 {

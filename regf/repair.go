@@ -1,7 +1,6 @@
 package regf
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 )
@@ -147,7 +146,6 @@ func (r *repairer) settle(h *Hive, out *Repair) {
 }
 
 // repairer is what a save needs to know to write a sound hive from a damaged one.
-// Its view of the hive is a copy, because cells are mended in it as they are met.
 type repairer struct {
 	v       *Hive
 	c       *checker // knows which cells are in use
@@ -160,6 +158,7 @@ type repairer struct {
 	walk    *walk    // of the last save
 
 	keyNames, valueNames map[uint32]storedName // what is not named as it was
+	supersede            map[uint32]struct{}   // keys that supersede their tree though they do not say so
 	rootFault            []Finding
 	mended, lost         []Finding
 }
@@ -176,9 +175,6 @@ func newRepairer(h *Hive) *repairer {
 	c.cells()
 	v := c.v
 	v.editDirty = true
-	v.data = bytes.Clone(h.data[:baseSize+len(h.bins)])
-	v.bins = v.data[baseSize:]
-	v.resident = nil
 	v.findings, v.findingSet = nil, nil
 	r := &repairer{v: v, c: c, covered: make([]uint64, len(c.alloc)), byParent: true, valueNames: map[uint32]storedName{}}
 	v.repair = r
@@ -197,7 +193,7 @@ func newRepairer(h *Hive) *repairer {
 // begin is called when a save begins to write, which it does again where the first
 // attempt has found the descriptors in another order.
 func (r *repairer) begin() {
-	r.keyNames = map[uint32]storedName{}
+	r.keyNames, r.supersede = map[uint32]storedName{}, map[uint32]struct{}{}
 	r.mended, r.lost = append([]Finding(nil), r.rootFault...), nil
 	// No sound hive has more entries in its lists than it has room for keys.
 	r.room = len(r.v.bins)/4 + 4096
@@ -208,8 +204,8 @@ func (r *repairer) begin() {
 	}
 	root := Key{h: v, off: v.root}
 	r.nameRead(root, root, b)
-	if v.layered && b[nkLayer]&3 == byte(LayerTombstone) {
-		b[nkLayer] |= byte(LayerSupersedeTree) // which is what it does
+	if root.Layer() == LayerTombstone {
+		r.supersede[v.root] = struct{}{} // which is what it does
 	}
 	if len(name) == 0 || !v.latinKey(b) && len(name)%2 != 0 {
 		s := nameString(name, v.latinKey(b))
@@ -232,37 +228,35 @@ func (r *repairer) mend(rule string, off uint32, k Key, format string, args ...a
 	r.mended = append(r.mended, Finding{Severity: Warning, Rule: rule, Offset: int64(off), Path: k.Path(), Message: fmt.Sprintf(format, args...)})
 }
 
-// revive makes a cell in use of one that something points at but that is free, or
-// whose size cannot be: with the size that it has, or up to the end of its bin. How
-// much of it a record needs, the record says.
-func (r *repairer) revive(off uint32) {
+// revive gives a size to a cell that something points at but that is free, or whose
+// size cannot be: the one that it has, or up to the end of its bin. How much of it a
+// record needs, the record says. Nothing is written: what stands there may be part of
+// another record, and the pointer wrong.
+func (r *repairer) revive(off uint32) (size uint32, ok bool) {
 	b := r.v.bins
-	size := int32(u32(b[off:]))
-	n := int64(size)
+	was := int32(u32(b[off:]))
+	n := int64(was)
 	if n < 0 {
 		n = -n
 	}
 	end := int64(len(b))
-	bin, binSize, ok := r.v.bin(off / pageSize)
-	if ok {
+	if bin, binSize, ok := r.v.bin(off / pageSize); ok {
 		end = int64(bin + binSize)
 	}
 	whole := n >= 8 && n%8 == 0
 	fits := whole && int64(off)+n <= end
 	// Tolerant reading takes a cell that goes past its bin: the bin may be what is wrong.
-	if size < 0 && whole && int64(off)+n <= int64(len(b)) || hasBit(r.covered, off) {
-		return
+	if was < 0 && whole && int64(off)+n <= int64(len(b)) || hasBit(r.covered, off) {
+		return 0, false
 	}
 	// Where nothing was written, or all was wiped, data would be made up.
-	if size == 0 && !r.isRecord(off) {
-		return
+	if was == 0 && !r.isRecord(off) {
+		return 0, false
 	}
 	if !fits {
 		n = (end - int64(off)) &^ 7
 	}
-	if n >= 8 && n <= 1<<31-8 {
-		put32(b[off:], uint32(-int32(n)))
-	}
+	return uint32(n), n >= 8
 }
 
 // isRecord reports whether a cell begins as one of the records that have a signature.
@@ -294,9 +288,17 @@ func (r *repairer) misses(reachable []uint64) bool {
 	return false
 }
 
+// layer returns the layer semantics that a key gets.
+func (r *repairer) layer(k Key) Layer {
+	if _, ok := r.supersede[k.off]; ok {
+		return LayerSupersedeTree
+	}
+	return k.Layer()
+}
+
 // buried reports whether a key is a tombstone, which has nothing.
 func (r *repairer) buried(k Key, b []byte) bool {
-	if k.Layer() != LayerTombstone {
+	if r.layer(k) != LayerTombstone {
 		return false
 	}
 	if u32(b[nkSubkeys:]) != 0 || k.ValueCount() != 0 || u16(b[nkClassLen:]) != 0 {

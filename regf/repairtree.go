@@ -295,7 +295,7 @@ func (r *repairer) belongs(w *walk, up, off uint32, name []byte, latin bool) boo
 // one before them got another name.
 func (r *repairer) named(k Key, kids []uint32) ([]uint32, error) {
 	v := r.v
-	tree := k.Layer() == LayerSupersedeTree
+	tree := r.layer(k) == LayerSupersedeTree
 	for _, off := range kids {
 		b, name, err := v.nk(off)
 		if err != nil {
@@ -303,8 +303,8 @@ func (r *repairer) named(k Key, kids []uint32) ([]uint32, error) {
 		}
 		kid := Key{h: v, off: off}
 		r.nameRead(kid, k, b)
-		if tree && b[nkLayer]&3 != byte(LayerTombstone) {
-			b[nkLayer] |= byte(LayerSupersedeTree)
+		if tree && kid.Layer() != LayerTombstone {
+			r.supersede[off] = struct{}{}
 		}
 		latin := v.latinKey(b)
 		if good, rule := possibleName(name, latin); rule != "" {

@@ -241,6 +241,9 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	copy(o[:nkSize], b)
 	copy(o[nkNameAt:], name)
 	put16(o[nkFlags:], latinFlag(u16(o[nkFlags:]), flagNameLatin, latin))
+	if s.h.repair != nil && s.h.layered {
+		o[nkLayer] = o[nkLayer]&^3 | byte(s.h.repair.layer(Key{h: s.h, off: src}))
+	}
 	if s.h.ancient() { // the title index is no access bits, and names are UTF-16
 		put32(o[nkAccess:], 0)
 		put16(o[nkFlags:], u16(o[nkFlags:])&^flagNameLatin)

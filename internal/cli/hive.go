@@ -53,13 +53,14 @@ type hiveFlags struct {
 	editDirty  bool
 	logs       []string
 	mode       string
+	pristine   bool // the hive is to be edited: faults that cannot change an answer count too
 }
 
 func (f *hiveFlags) add(cmd *cobra.Command) {
 	p := cmd.PersistentFlags()
 	p.BoolVar(&f.allowDirty, "allow-dirty", false, "take a dirty hive as it is, without its last changes")
 	p.StringArrayVar(&f.logs, "log", nil, "replay the transaction log `F` first, repeated")
-	p.StringVar(&f.mode, "mode", "strict", "`MODE` at damage: strict stops, report goes on and lists it, salvage also reads without a root")
+	p.StringVar(&f.mode, "mode", "strict", "`MODE` at damage that could hide something: strict stops, report goes on and lists it, salvage also reads without a root")
 }
 
 func (f *hiveFlags) options() (*regf.Options, error) {
@@ -67,7 +68,7 @@ func (f *hiveFlags) options() (*regf.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	opt := &regf.Options{AllowDirty: f.allowDirty, EditDirty: f.editDirty, Clock: clock}
+	opt := &regf.Options{AllowDirty: f.allowDirty, EditDirty: f.editDirty, AllowHarmless: !f.pristine, Clock: clock}
 	for _, m := range []regf.Mode{regf.Strict, regf.Report, regf.Salvage} {
 		if m.String() == f.mode {
 			opt.Mode = m
@@ -153,6 +154,14 @@ type cutError struct {
 	missing []regf.MissingPart
 }
 
+func (e *cutError) Error() string {
+	n := int64(0)
+	for _, m := range e.missing {
+		n += m.Size
+	}
+	return fmt.Sprintf("%v: %d bytes, from %#x in the bins on, are neither in the file nor in a log", regf.ErrTruncated, n, e.missing[0].Offset)
+}
+
 func (e *cutError) Unwrap() error { return e.error }
 
 // plain drops the operation and path that errors of the file system carry, because
@@ -197,17 +206,18 @@ func hiveError(path string, err error) error {
 	return about(path, err)
 }
 
-// findings prints what a tolerant mode has met. Damage makes the command end with
-// status 1, because what was printed is not all that the hive should hold.
+// findings prints what was met and gone past. Damage makes the command end with status
+// 1, because what was printed may not be all that the hive should hold; faults that
+// cannot change an answer do not.
 func (c *console) findings(file string, h *regf.Hive) error {
-	found := h.Findings()
-	for _, f := range found {
-		fmt.Fprintf(c.err, "%s: %s\n", file, escapeControl(f.String()))
+	var err error
+	for _, f := range h.Findings() {
+		fmt.Fprintf(c.err, "%s: %s %s: %s\n", file, f.Severity, f.Rule, findingText(f))
+		if !regf.Harmless(f.Rule) {
+			err = errFound
+		}
 	}
-	if len(found) > 0 {
-		return errFound
-	}
-	return nil
+	return err
 }
 
 // hiveKey finds a key. The error for a missing one names the deepest that exists.
@@ -268,7 +278,7 @@ func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 // edit opens a hive, changes it and writes it back in place, or where -o says.
 func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
 	insisting := *f
-	insisting.editDirty = f.allowDirty
+	insisting.editDirty, insisting.pristine = f.allowDirty, true
 	h, err := insisting.open(c, path)
 	if err != nil {
 		return err
