@@ -141,8 +141,8 @@ func scattered(r *rand.Rand, b []byte, n int) []byte {
 
 func TestRepairRandomDamage(t *testing.T) {
 	rounds := 500
-	if testing.Short() {
-		rounds = 200
+	if os.Getenv("MULLION_LONG") != "" {
+		rounds = 20000
 	}
 	for _, minor := range []int{3, 5, 6} {
 		b := small(t, minor)
