@@ -20,7 +20,8 @@ const (
 	// Hive.Findings. What cannot be read is left out and listed, never invented.
 	Report
 	// Salvage is Report, and Hive.Recovered brings back keys and values that are in
-	// free cells or that nothing points to any more.
+	// free cells or that nothing points to any more. It opens a hive without a root key,
+	// and as a dirty one a file whose base block is destroyed.
 	Salvage
 )
 
@@ -218,6 +219,15 @@ func (h *Hive) start(opt *Options) error {
 		return fail(err)
 	}
 	hdr, err := ParseHeader(h.data)
+	if err != nil || hdr.Type != 0 || hdr.Major != 1 || hdr.Minor > 6 {
+		made, rebuildErr := h.rebuildBase()
+		if rebuildErr != nil {
+			return fail(rebuildErr)
+		}
+		if made {
+			hdr, err = ParseHeader(h.data)
+		}
+	}
 	if err != nil {
 		return fail(err)
 	}

@@ -110,7 +110,7 @@ func (h *Hive) reachable() []uint64 {
 // settle writes down what became of each finding.
 func (r *repairer) settle(h *Hive, out *Repair) {
 	for _, f := range h.Findings() {
-		if f.Rule == "truncated" { // known when the hive was opened, and to nobody since
+		if f.Rule == "truncated" || f.Rule == "base-block" { // known when the hive was opened, and to nobody since
 			r.lost = append(r.lost, f)
 		}
 	}

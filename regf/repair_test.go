@@ -278,6 +278,50 @@ func TestRepairLosesNothing(t *testing.T) {
 	}
 }
 
+// A hive whose base block is destroyed is still a hive, as its bins are.
+func TestRepairBaseBlock(t *testing.T) {
+	b := wide(t, 100)
+	h, err := OpenBytes(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damage := range map[string]func(c []byte){
+		"signature": func(c []byte) { c[1] = 'x' },
+		"all":       func(c []byte) { clear(c[:baseSize]) },
+		"type":      func(c []byte) { c[hdrType] = 1 },
+		"version":   func(c []byte) { c[hdrMinor] = 99 },
+		"major":     func(c []byte) { c[hdrMajor] = 2 },
+	} {
+		c := bytes.Clone(b)
+		damage(c)
+		before := bytes.Clone(c)
+		if _, err := OpenBytes(c, &Options{Mode: Report, AllowDirty: true}); err == nil {
+			t.Errorf("%s: report mode opens it", name)
+		}
+		if _, err := OpenBytes(c, &Options{Mode: Salvage}); !errors.Is(err, ErrDirty) {
+			t.Errorf("%s: not dirty: %v", name, err)
+		}
+		d, err := OpenBytes(c, &Options{Mode: Salvage, AllowDirty: true, EditDirty: true})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		r, err := d.Repair(&RepairOptions{AllowLoss: true})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		requireClean(t, r.Hive)
+		if len(r.Lost) != 1 || r.Lost[0].Rule != "base-block" || r.Hive.Minor() != 5 {
+			t.Errorf("%s: version 1.%d, lost %v", name, r.Hive.Minor(), r.Lost)
+		}
+		for x, err := range Compare(h, r.Hive, CompareOptions{Times: true}) {
+			t.Fatal(name, x.Kind, x.Path, x.Field, err)
+		}
+		if !bytes.Equal(c, before) {
+			t.Errorf("%s: the bytes that were opened have changed", name)
+		}
+	}
+}
+
 // Segments of large data are written in full: Windows drops a value with a short one.
 func TestRepairFillsSegments(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 3000)

@@ -220,13 +220,15 @@ func (c *console) findings(file string, h *regf.Hive) error {
 	return err
 }
 
-// hiveKey finds a key. The error for a missing one names the deepest that exists.
-func hiveKey(h *regf.Hive, file, path string) (regf.Key, error) {
-	k := h.Root()
+// hiveKey finds a key, and its path as the hive spells it: Key.Path follows pointers
+// upwards, which can be wrong where everything else is right. The error for a missing
+// key names the deepest that exists.
+func hiveKey(h *regf.Hive, file, path string) (k regf.Key, deepest string, err error) {
+	k = h.Root()
 	if !k.Valid() {
-		return k, about(file, errors.New("the hive has no readable root key"))
+		return k, "", about(file, errors.New("the hive has no readable root key"))
 	}
-	deepest := ""
+	var names []string
 	for _, part := range regf.SplitPath(path) {
 		sub, err := k.Subkey(part)
 		if errors.Is(err, regf.ErrNotFound) {
@@ -235,15 +237,16 @@ func hiveKey(h *regf.Hive, file, path string) (regf.Key, error) {
 				where = quotePath(deepest)
 			}
 			err = fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quotePath(path), where)
-			return k, about(file, keyHint(path, deepest, err))
+			return k, deepest, about(file, keyHint(path, deepest, err))
 		}
 		if err != nil {
-			return k, hiveError(file, err)
+			return k, deepest, hiveError(file, err)
 		}
 		k = sub
-		deepest = k.Path()
+		names = append(names, k.Name())
+		deepest = regf.JoinPath(names...)
 	}
-	return k, nil
+	return k, deepest, nil
 }
 
 // keyHint is for who writes a path as it stands in a whole registry, or in a file system.

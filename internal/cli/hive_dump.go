@@ -36,9 +36,9 @@ differencing hive (merge, tombstone, supersede-local, supersede-tree) and "" in
 others; inherit_class and the tombstone of a value appear only where they are true.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.read(c, args, func(h *regf.Hive, k regf.Key) error {
+			return f.read(c, args, func(h *regf.Hive, k regf.Key, at string) error {
 				w := &keyWriter{w: bufio.NewWriterSize(c.out, 1<<18)}
-				path := newPathStack(k)
+				path := newPathStack(k, at)
 				for key, err := range k.Walk() {
 					if err == nil {
 						err = w.key(key, path.of(key))
@@ -53,9 +53,9 @@ others; inherit_class and the tombstone of a value appear only where they are tr
 	}
 }
 
-// read opens the hive and finds the key that the arguments name, runs fn, and lists
-// the damage that was met.
-func (f *hiveFlags) read(c *console, args []string, fn func(*regf.Hive, regf.Key) error) (err error) {
+// read opens the hive and finds the key that the arguments name, runs fn with the key
+// and its path, and lists the damage that was met.
+func (f *hiveFlags) read(c *console, args []string, fn func(*regf.Hive, regf.Key, string) error) (err error) {
 	h, err := f.open(c, args[0])
 	if err != nil {
 		return err
@@ -65,11 +65,11 @@ func (f *hiveFlags) read(c *console, args []string, fn func(*regf.Hive, regf.Key
 	if len(args) > 1 {
 		path = args[1]
 	}
-	k, err := hiveKey(h, args[0], path)
+	k, path, err := hiveKey(h, args[0], path)
 	if err != nil {
 		return err
 	}
-	if err := fn(h, k); err != nil {
+	if err := fn(h, k, path); err != nil {
 		return err
 	}
 	return c.findings(args[0], h)
@@ -83,8 +83,8 @@ type pathStack struct {
 	base int
 }
 
-func newPathStack(top regf.Key) *pathStack {
-	p := &pathStack{path: []byte(top.Path()), base: top.Level()}
+func newPathStack(top regf.Key, path string) *pathStack {
+	p := &pathStack{path: []byte(path), base: top.Level()}
 	p.ends = []int{len(p.path)}
 	return p
 }

@@ -78,7 +78,7 @@ changed in place, atomically; -o writes the result elsewhere.`,
 				return usagef("the root of a hive cannot be deleted")
 			}
 			return f.edit(c, args[0], &out, func(h *regf.Hive) error {
-				k, err := hiveKey(h, args[0], args[1])
+				k, _, err := hiveKey(h, args[0], args[1])
 				if err != nil {
 					return err
 				}

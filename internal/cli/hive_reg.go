@@ -30,7 +30,7 @@ layer below is written as a deletion.`,
 			case old:
 				opt.Version = 4
 			}
-			return f.read(c, args, func(_ *regf.Hive, k regf.Key) error {
+			return f.read(c, args, func(_ *regf.Hive, k regf.Key, _ string) error {
 				return out.write(c, func(w io.Writer) error { return hiveError(args[0], regtext.Export(w, k, opt)) })
 			})
 		},
