@@ -15,7 +15,12 @@ import (
 //	hives.Chain([]hives.Layer{cimlayer.ImageHives{Image: im}}, hives.System)
 //
 // is the hive that a container sees. The image stays open while its hives are used.
-type ImageHives struct{ Image *cimfs.Image }
+type ImageHives struct {
+	Image *cimfs.Image
+	// Warn gets the faults of hives that cannot change what is read, see
+	// [regf.Harmless]. It must not call the hive.
+	Warn func(n hives.Name, f hives.Form, x regf.Finding)
+}
 
 var _ hives.Layer = ImageHives{}
 
@@ -33,7 +38,11 @@ func (h ImageHives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	if err != nil {
 		return nil, fail("open hive", h.Image.Name(), path, err)
 	}
-	hive, err := regf.OpenReaderAt(s, s.Size(), nil)
+	opt := &regf.Options{AllowHarmless: true}
+	if h.Warn != nil {
+		opt.Warn = func(x regf.Finding) { h.Warn(n, f, x) }
+	}
+	hive, err := regf.OpenReaderAt(s, s.Size(), opt)
 	if err != nil {
 		return nil, fail("open hive", h.Image.Name(), path, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -122,7 +123,11 @@ func (w *Writer) merge(n hives.Name) error {
 		return err
 	}
 	dir := w.dir.Path()
-	return hives.Merge(filepath.Join(dir, filepath.FromSlash(hostHive(n, hives.Base))), base,
+	var warn func(string, regf.Finding)
+	if w.opt.hiveWarn != nil {
+		warn = func(file string, f regf.Finding) { w.opt.hiveWarn(hives.HivesDir+`\`+filepath.Base(file), f) }
+	}
+	return hives.MergeWarn(warn, filepath.Join(dir, filepath.FromSlash(hostHive(n, hives.Base))), base,
 		filepath.Join(dir, filepath.FromSlash(hostHive(n, hives.Delta))))
 }
 

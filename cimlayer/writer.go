@@ -12,6 +12,7 @@ import (
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/atomicfile"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -87,6 +88,8 @@ type options struct {
 	cimBoot *CimBoot
 	lossy   func(path, what string)
 	hook    func(op, name string) error // fails operations on the host in tests
+
+	hiveWarn func(path string, x regf.Finding)
 }
 
 // step is called before every operation on what stands beside the image.
@@ -106,6 +109,12 @@ func WithImageOptions(o cimfs.Options) Option { return func(opt *options) { opt.
 
 // WithMissingHives says what becomes of a base layer without all five hives.
 func WithMissingHives(m MissingHives) Option { return func(opt *options) { opt.missing = m } }
+
+// WithHiveWarnings has f called with each fault of a hive that cannot change the result
+// of merging it, see [regf.Harmless]. The path is that in the layer or in one below.
+func WithHiveWarnings(f func(path string, x regf.Finding)) Option {
+	return func(opt *options) { opt.hiveWarn = f }
+}
 
 // WithLossy allows what an image has no room for to be left out and told to f
 // instead of refused.

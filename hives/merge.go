@@ -16,14 +16,20 @@ var ErrNoBase = errors.New("no layer has the base hive")
 // file out. An existing file is an error, regf.ErrExists, and stays as it is; the
 // sources are opened for reading and never changed. A delta may be an ordinary hive,
 // which is then united with those below by name; a base that is a differencing hive gives
-// regf.ErrInvalid, a hive whose logs were not replayed regf.ErrDirty. Damage
-// anywhere in the hives is an error: what cannot be read cannot be merged.
+// regf.ErrInvalid, a hive whose logs were not replayed regf.ErrDirty. Damage that could
+// hide something is an error: what cannot be read cannot be merged.
 //
 // The result is a base hive of version 1.5 whatever the versions of its sources,
 // which is what ORMergeHives and ORSaveHive for Windows 10 and later give (regf.Merge),
 // except that no clock is read: the root has the time of the topmost root. Several
 // deltas give what merging them one after the other gives. Equal sources give equal bytes.
-func Merge(out, base string, deltas ...string) (err error) {
+// Faults that cannot change the result are passed over, see [regf.Harmless]; MergeWarn
+// tells of them.
+func Merge(out, base string, deltas ...string) error { return MergeWarn(nil, out, base, deltas...) }
+
+// MergeWarn is [Merge], and calls warn with each harmless fault in the file that is
+// named.
+func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas ...string) (err error) {
 	if _, err := os.Lstat(out); err == nil {
 		return &regf.Error{Op: "merge", Hive: out, Offset: -1, Err: regf.ErrExists}
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -36,7 +42,11 @@ func Merge(out, base string, deltas ...string) (err error) {
 		}
 	}()
 	for _, name := range append([]string{base}, deltas...) {
-		h, err := regf.Open(name, nil)
+		opt := &regf.Options{AllowHarmless: true}
+		if warn != nil {
+			opt.Warn = func(f regf.Finding) { warn(name, f) }
+		}
+		h, err := regf.Open(name, opt)
 		if err != nil {
 			return err
 		}
@@ -65,7 +75,7 @@ func Valid(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	h, err := regf.OpenReaderAt(f, st.Size(), nil)
+	h, err := regf.OpenReaderAt(f, st.Size(), &regf.Options{AllowHarmless: true})
 	if err != nil {
 		return err
 	}

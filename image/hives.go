@@ -22,14 +22,37 @@ const maxHive = 2<<30 + 4096
 type Hives struct {
 	// Entries is how many entries of layers were looked at to find them.
 	Entries int64
+	// Warn gets the faults of hives that cannot change what is read, when they are met;
+	// see [regf.Harmless]. It is set before a hive is opened and must not call one.
+	Warn func(HiveFinding)
 
 	names  []hives.Name
 	layers []hiveLayer          // base first
 	bad    map[hives.Name]error // why the layers make no such hive
 }
 
+// HiveFinding is a fault of a hive in a layer.
+type HiveFinding struct {
+	Layer int // base is 0
+	Name  hives.Name
+	Form  hives.Form
+	regf.Finding
+}
+
+// String formats the finding as one line.
+func (f HiveFinding) String() string {
+	return fmt.Sprintf("layer %d: %s: %v", f.Layer, f.Name.Path(f.Form), f.Finding)
+}
+
 // hiveLayer is the part of one layer.
 type hiveLayer map[hives.Form]map[hives.Name]hiveFile
+
+// warned is a layer whose hives tell of harmless faults.
+type warned struct {
+	hiveLayer
+	index int
+	warn  func(HiveFinding)
+}
 
 // hiveFile is a hive in a temporary file.
 type hiveFile struct {
@@ -38,12 +61,16 @@ type hiveFile struct {
 }
 
 // OpenHive implements hives.Layer.
-func (l hiveLayer) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
-	h, ok := l[f][n]
+func (l warned) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
+	h, ok := l.hiveLayer[f][n]
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
-	return regf.OpenReaderAt(h.file, h.size, nil)
+	opt := &regf.Options{AllowHarmless: true}
+	if l.warn != nil {
+		opt.Warn = func(x regf.Finding) { l.warn(HiveFinding{l.index, n, f, x}) }
+	}
+	return regf.OpenReaderAt(h.file, h.size, opt)
 }
 
 // FindHives takes the named hives, all five without names, out of a chain of layers,
@@ -169,7 +196,7 @@ func (h *Hives) Open(n hives.Name) (*regf.Hive, error) {
 	}
 	chain := make([]hives.Layer, len(h.layers))
 	for i, l := range h.layers {
-		chain[len(chain)-1-i] = l
+		chain[len(chain)-1-i] = warned{l, i, h.Warn}
 	}
 	return hives.Chain(chain, n)
 }
@@ -182,7 +209,8 @@ func (h *Hives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	if len(h.layers) == 0 {
 		return nil, fs.ErrNotExist
 	}
-	return h.layers[len(h.layers)-1].OpenHive(n, f)
+	top := len(h.layers) - 1
+	return warned{h.layers[top], top, h.Warn}.OpenHive(n, f)
 }
 
 // OSVersion reads the build from the merged SOFTWARE hive.

@@ -50,6 +50,8 @@ type Inventory struct {
 	HasOS bool            `json:"-"`
 	// Components are sorted by kind, name, version and key.
 	Components []Component `json:"components"`
+	// Warnings are faults of the hives that cannot change the list, see [regf.Harmless].
+	Warnings []image.HiveFinding `json:"-"`
 }
 
 // Subject is the image that an inventory is about.
@@ -101,11 +103,15 @@ func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err e
 		return nil, s, err
 	}
 	defer func() { err = errors.Join(err, found.Close()) }()
+	var warnings []image.HiveFinding
+	found.Warn = func(f image.HiveFinding) { warnings = append(warnings, f) }
 	h, err := found.Open(hives.Software)
 	if err != nil {
 		return nil, s, err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	inv, err = Read(h)
+	if inv, err = Read(h); err == nil {
+		inv.Warnings = warnings
+	}
 	return inv, s, err
 }

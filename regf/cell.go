@@ -45,6 +45,11 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 	if err := h.load(baseSize+int(off), 8); err != nil {
 		return nil, err
 	}
+	if h.repair != nil {
+		if n, ok := h.repair.revive(off); ok {
+			return b[off+h.cellHdr : off+n : off+n], nil
+		}
+	}
 	size := int32(u32(b[off:]))
 	if size >= 0 {
 		if h.edit != nil { // no cell that is reached was free when edits began: it was held

@@ -201,7 +201,7 @@ func (c *comparer) subkeys(a, b Key, path string) bool {
 			return true
 		}
 		last := stack[len(stack)-1]
-		p := last.Name()
+		p := JoinPath(last.Name())
 		if path != "" {
 			p = path + `\` + p
 		}

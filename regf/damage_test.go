@@ -519,7 +519,7 @@ func TestSalvageDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Keys) != 1 || r.Keys[0].Name != "Deleted" || r.Keys[0].Path != "Software" || !r.Keys[0].Free || len(r.Values) != 0 {
+	if len(r.Keys) != 1 || r.Keys[0].Name != "Deleted" || r.Keys[0].Path != `Software\Deleted` || !r.Keys[0].Rooted || !r.Keys[0].Free || len(r.Values) != 0 {
 		t.Fatalf("%+v", r)
 	}
 	if got := r.Keys[0].Values; len(got) != 3 {

@@ -25,7 +25,8 @@
 //
 // Names are compared case by case in UTF-16 units with [winfs.Upcase], and kept
 // as WTF-8 strings: nothing is lost, not even a lone surrogate or an embedded
-// NUL. Paths are separated by backslashes; a slash is an ordinary character.
+// NUL. Paths are separated by backslashes; a slash is an ordinary character. What
+// cannot be typed is escaped in a path, see [SplitPath].
 //
 // # Layered hives
 //
@@ -43,8 +44,9 @@
 // allocate nothing per item. [Options] choose how damage is treated: [Strict]
 // makes the first fault an error, [Report] goes on and lists faults as
 // [Finding]s, [Salvage] also brings back deleted keys and values from free cells.
-// [Hive.Check] verifies everything, [Hive.Repair] mends what can be mended
-// safely.
+// [Hive.Check] verifies everything, [Hive.Repair] makes a sound copy with all
+// that can be reached. [Options.AllowHarmless] lets strict reading go past what
+// cannot change an answer.
 //
 // Edits ([Key.Create], [Key.SetValue], ...) are made in memory, in place, reusing
 // free space. The file that was opened is never changed. [Hive.Store] writes the

@@ -149,10 +149,7 @@ func (h *Hive) CreatePath(path string) (Key, error) {
 	if !k.Valid() {
 		return Key{}, h.opError("create key", path, -1, ErrNotFound)
 	}
-	for _, part := range strings.Split(path, `\`) {
-		if part == "" {
-			continue
-		}
+	for _, part := range SplitPath(path) {
 		var err error
 		if k, _, err = k.Create(part); err != nil {
 			return Key{}, err

@@ -66,19 +66,29 @@ func (h *Hive) report(f Finding) {
 	}
 	h.findingSet[k] = struct{}{}
 	h.findings = append(h.findings, f)
+	if h.warn != nil {
+		h.warn(f)
+	}
 }
 
 // tolerate decides what a fault is: in strict mode it is returned as the error to
-// stop with; otherwise it is noted and nil is returned.
+// stop with, unless it is harmless and that is allowed; otherwise it is noted and nil
+// is returned.
 func (h *Hive) tolerate(f error, k *Key) error {
 	if f == nil {
 		return nil
 	}
-	if h.mode == Strict {
+	if h.mode == Strict && !h.passes(f) {
 		return f
 	}
 	h.note(f, k)
 	return nil
+}
+
+// passes reports whether a fault is one that strict reading goes past.
+func (h *Hive) passes(f error) bool {
+	ft, ok := f.(*fault)
+	return ok && h.allowHarmless && harmless[ft.rule]
 }
 
 func (h *Hive) note(f error, k *Key) {
@@ -90,6 +100,9 @@ func (h *Hive) note(f error, k *Key) {
 		return
 	}
 	fi := Finding{Severity: SevereError, Rule: ft.rule, Offset: ft.off, Message: ft.msg}
+	if harmless[ft.rule] {
+		fi.Severity = Warning
+	}
 	if k != nil {
 		fi.Path = k.Path()
 	}
@@ -97,7 +110,7 @@ func (h *Hive) note(f error, k *Key) {
 }
 
 // Findings returns what has been found wrong so far in [Report] and [Salvage]
-// modes, in the order of discovery, each fault once and 10,000 at most. Cells are
+// modes, and with [Options.AllowHarmless], in the order of discovery, each fault once and 10,000 at most. Cells are
 // looked at when they are first touched: for a verdict on the whole file use
 // [Hive.Check].
 func (h *Hive) Findings() []Finding {

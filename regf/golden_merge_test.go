@@ -87,8 +87,8 @@ type mergeFacts struct {
 	}
 }
 
-// goldenFile reads a file of a case, which may be packed.
-func goldenFile(t testing.TB, dir, name string) []byte {
+// goldenHive reads a file of a case, which may be packed.
+func goldenHive(t testing.TB, dir, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -220,7 +220,7 @@ func TestGoldenMerges(t *testing.T) {
 		t.Run(e.Name(), func(t *testing.T) {
 			dir := filepath.Join(dir, e.Name())
 			var f mergeFacts
-			d := json.NewDecoder(bytes.NewReader(goldenFile(t, dir, "facts.json")))
+			d := json.NewDecoder(bytes.NewReader(goldenHive(t, dir, "facts.json")))
 			d.UseNumber()
 			if err := d.Decode(&f); err != nil {
 				t.Fatal(err)
@@ -233,7 +233,7 @@ func TestGoldenMerges(t *testing.T) {
 					layers = append(layers, same) // one handle twice; elsewhere two of one file
 					continue
 				}
-				h, err := OpenBytes(goldenFile(t, dir, name), nil)
+				h, err := OpenBytes(goldenHive(t, dir, name), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -276,7 +276,7 @@ func TestGoldenMerges(t *testing.T) {
 			if (got != want) != differs.fields {
 				t.Errorf("%s: the fields are equal: %v\ngot  %s\nwant %s", f.Note, got == want, got, want)
 			}
-			golden := goldenFile(t, dir, "out")
+			golden := goldenHive(t, dir, "out")
 			a, c := withoutSecurityPadding(t, b), withoutSecurityPadding(t, golden)
 			if bytes.Equal(a, c) {
 				identical++

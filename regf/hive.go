@@ -21,7 +21,8 @@ const (
 	// Hive.Findings. What cannot be read is left out and listed, never invented.
 	Report
 	// Salvage is Report, and Hive.Recovered brings back keys and values that are in
-	// free cells or that nothing points to any more.
+	// free cells or that nothing points to any more. It opens a hive without a root key,
+	// and as a dirty one a file whose base block is destroyed.
 	Salvage
 )
 
@@ -45,6 +46,12 @@ type Options struct {
 	// AllowDirty opens a hive whose logs were not replayed, as it is. Without it
 	// such a hive gives ErrDirty.
 	AllowDirty bool
+	// AllowHarmless goes past faults that cannot change an answer, see [Harmless], in
+	// strict mode too. Each becomes a Finding of severity Warning.
+	AllowHarmless bool
+	// Warn gets each finding when it is noted, from the goroutine that met the fault
+	// and with the hive's list of findings locked: it must not call the hive.
+	Warn func(Finding)
 	// InMemory reads the file instead of mapping it. A mapped file that another
 	// program shortens while it is open ends the process; choose this where that
 	// can happen.
@@ -87,8 +94,11 @@ type Hive struct {
 	editDirty bool
 	// ignoreLayers is Options.IgnoreLayers
 	ignoreLayers bool
-	repairing    bool // saving drops the second of two values with one name
-	grown        bool // the bins have moved out of the mapping
+	repair       *repairer // of the copy that a repair works on
+	grown        bool      // the bins have moved out of the mapping
+
+	allowHarmless bool
+	warn          func(Finding)
 
 	mu         sync.Mutex
 	findings   []Finding
@@ -211,6 +221,7 @@ func newHive(name string, opt *Options) *Hive {
 		h.mode = opt.Mode
 		h.editDirty = opt.EditDirty
 		h.ignoreLayers = opt.IgnoreLayers
+		h.allowHarmless, h.warn = opt.AllowHarmless, opt.Warn
 		if opt.Clock != nil {
 			h.clock = opt.Clock
 		}
@@ -228,6 +239,15 @@ func (h *Hive) start(opt *Options) error {
 		return fail(err)
 	}
 	hdr, err := ParseHeader(h.data)
+	if err != nil || hdr.Type != 0 || hdr.Major != 1 || hdr.Minor > 6 {
+		made, rebuildErr := h.rebuildBase()
+		if rebuildErr != nil {
+			return fail(rebuildErr)
+		}
+		if made {
+			hdr, err = ParseHeader(h.data)
+		}
+	}
 	if err != nil {
 		return fail(err)
 	}

@@ -1,8 +1,10 @@
 package regf
 
 import (
-	"iter"
 	"strings"
+
+	"iter"
+	"slices"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -158,7 +160,8 @@ func (k Key) Parent() (Key, bool) {
 }
 
 // Path returns the path below the root, separated by backslashes; "" for the
-// root. It follows parents, at most MaxDepth.
+// root. It follows parents, at most MaxDepth. A backslash in a name is escaped, see
+// JoinPath.
 func (k Key) Path() string {
 	var parts []string
 	for p, n := k, 0; n < MaxDepth; n++ {
@@ -172,10 +175,8 @@ func (k Key) Path() string {
 		}
 		p = next
 	}
-	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
-		parts[i], parts[j] = parts[j], parts[i]
-	}
-	return strings.Join(parts, `\`)
+	slices.Reverse(parts)
+	return JoinPath(parts...)
 }
 
 func (k Key) field16(at int) uint16 {
@@ -422,7 +423,8 @@ func (k Key) SubkeyAt(index int) (Key, error) {
 // Open finds a key by its path below this one. Backslashes at its end are allowed, as
 // in offreg; an empty path or one of backslashes alone gives ErrInvalid, a leading
 // backslash or a doubled one inside ErrNotFound as there. The error for a missing key
-// names the deepest key that exists.
+// names the deepest key that exists. What a name cannot be typed with is escaped, see
+// SplitPath.
 func (k Key) Open(path string) (Key, error) {
 	rest := strings.TrimRight(path, `\`)
 	if rest == "" {
@@ -431,7 +433,7 @@ func (k Key) Open(path string) (Key, error) {
 	cur := k
 	for rest != "" {
 		var part string
-		part, rest, _ = strings.Cut(rest, `\`)
+		part, rest = cutName(rest)
 		if part == "" {
 			return Key{}, k.h.opError("open key "+path+" in", k.Path(), int64(k.off), ErrNotFound)
 		}

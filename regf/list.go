@@ -14,11 +14,12 @@ type subIter struct {
 	want  uint32 // keys the node declares
 	err   error
 	done  bool
+	keep  *[]*fault // gets all faults, for a repair
 }
 
 // start prepares for the list of a key's cell b.
 func (it *subIter) start(h *Hive, w *walk, off uint32, b []byte) {
-	*it = subIter{h: h, w: w, owner: off, want: u32(b[nkSubkeys:])}
+	*it = subIter{h: h, w: w, owner: off, want: u32(b[nkSubkeys:]), keep: it.keep}
 	// Every subkey has a cell of its own of 80 bytes or more.
 	it.left = uint32(len(h.bins) / (nkSize + 4))
 	list := u32(b[nkList:])
@@ -43,6 +44,9 @@ func (it *subIter) start(h *Hive, w *walk, off uint32, b []byte) {
 }
 
 func (it *subIter) fault(err error) {
+	if f, ok := err.(*fault); ok && it.keep != nil {
+		*it.keep = append(*it.keep, f)
+	}
 	if it.err == nil {
 		k := Key{h: it.h, off: it.owner}
 		if !isFault(err) {

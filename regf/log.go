@@ -1,9 +1,11 @@
 package regf
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Errors of log recovery.
@@ -62,8 +64,16 @@ type Recovery struct {
 	// DummyBins lists the offsets in the bins at which a page that came from a log
 	// was no bin and was replaced by an empty one, as Windows does.
 	DummyBins []int64
+	// Missing are the parts of the bins that are in neither the hive, which was cut
+	// short, nor the logs. They are zero in the result, which comes with ErrTruncated.
+	Missing []MissingPart
 	// Logs has one element for each log given, in order.
 	Logs []LogReport
+}
+
+// MissingPart is a part of the bins that nothing holds any more.
+type MissingPart struct {
+	Offset, Size int64 // in the bins, in bytes
 }
 
 // LogReport tells what became of one log.
@@ -95,7 +105,9 @@ const growthSlack = 16 << 20
 // the state it leaves was a consistent one. A clean hive is returned as it is.
 //
 // A dirty hive to which no log fits gives [ErrNoUsableLog]; the Recovery that is
-// returned with it says why each log was turned down.
+// returned with it says why each log was turned down. A hive that was cut short, and
+// whose logs do not hold all that is behind the cut, gives [ErrTruncated] together
+// with the result, in which those parts are zero: [Hive.Repair] makes a hive of it.
 func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 	r := &recovery{
 		hive: hive,
@@ -109,7 +121,7 @@ func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 	if baseGood && u32(hive[hdrPrimary:]) == u32(hive[hdrSecondary:]) {
 		r.out.Clean = true
 		r.out.BinsSize = int64(u32(hive[hdrBins:]))
-		return append([]byte(nil), hive...), &r.out, nil
+		return append([]byte(nil), hive...), &r.out, (*Hive)(nil).opError("recover", "", -1, r.cut(nil))
 	}
 	parsed := make([]parsedLog, len(logs))
 	for i, l := range logs {
@@ -119,10 +131,7 @@ func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 		rep.Stop, rep.Offset = parsed[i].stop, parsed[i].offset
 	}
 	image, err := r.run(parsed, baseGood)
-	if err != nil {
-		return nil, &r.out, (*Hive)(nil).opError("recover", "", -1, err)
-	}
-	return image, &r.out, nil
+	return image, &r.out, (*Hive)(nil).opError("recover", "", -1, err)
 }
 
 // recovery is the state of one call of Recover.
@@ -176,8 +185,34 @@ func (r *recovery) run(logs []parsedLog, baseGood bool) ([]byte, error) {
 		r.out.LastSequence = e.sequence
 		r.out.BinsSize = int64(e.binsSize)
 	}
+	cut := r.cut(touched)
 	r.replaceBrokenBins(touched)
-	return r.finish()
+	image, err := r.finish()
+	if err != nil {
+		return nil, err
+	}
+	return image, cut
+}
+
+// cut finds what neither the file nor the logs hold of the bins.
+func (r *recovery) cut(written []pageRange) error {
+	at := max(int64(len(r.hive))-baseSize, 0)
+	written = slices.Clone(written)
+	slices.SortFunc(written, func(a, b pageRange) int { return cmp.Compare(a.offset, b.offset) })
+	missing := func(end int64) {
+		if end = min(end, r.out.BinsSize); at < end {
+			r.out.Missing = append(r.out.Missing, MissingPart{at, end - at})
+		}
+	}
+	for _, w := range written {
+		missing(w.offset)
+		at = max(at, w.offset+w.size)
+	}
+	missing(r.out.BinsSize)
+	if len(r.out.Missing) > 0 {
+		return ErrTruncated
+	}
+	return nil
 }
 
 // grow makes the image long enough for bins of the size given.

@@ -76,6 +76,10 @@ func parseLog(b []byte, room int64) parsedLog {
 		p.halt(hdrChecksum, "wrong checksum of the log's base block")
 		return p
 	}
+	if second := u32(b[hdrSecondary:]); second != p.sequence {
+		p.halt(hdrPrimary, "the log itself was not finished: sequences %d and %d", p.sequence, second)
+		return p
+	}
 	p.valid = true
 	if p.format == LogNew {
 		p.parseNew(room)

@@ -10,10 +10,6 @@ import (
 // a bitmap with one bit for each 512-byte page of the bins, lowest bit first,
 // then, from the next sector on, the pages whose bits are set, packed.
 func (p *parsedLog) parseOld(room int64) {
-	if second := u32(p.data[hdrSecondary:]); second != p.sequence {
-		p.halt(hdrPrimary, "the log itself was not finished: sequences %d and %d", p.sequence, second)
-		return
-	}
 	binsSize := u32(p.data[hdrBins:])
 	if err := checkBinsSize(binsSize, room); err != nil {
 		p.halt(hdrBins, "%w", err)

@@ -602,8 +602,18 @@ func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
 	}
 	if !ordered {
 		slices.SortStableFunc(list[from:], Key.CompareName)
-		kept := slices.CompactFunc(list[from:], func(a, b Key) bool { return a.CompareName(b) == 0 })
-		list = list[:from+len(kept)]
+		kept := list[:from+1]
+		for _, sub := range list[from+1:] {
+			if kept[len(kept)-1].CompareName(sub) == 0 {
+				// Unlike their order, which of the two counts is not known.
+				if err := k.h.tolerate(faultf("nk-duplicate", sub.off, "another subkey has this name"), &k); err != nil {
+					return list, k.err("list subkeys", err)
+				}
+				continue
+			}
+			kept = append(kept, sub)
+		}
+		list = kept
 	}
 	return list, nil
 }

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/winfs"
@@ -10,9 +11,12 @@ import (
 // in use and nothing points at it. What it says was true once; its parent may
 // have been replaced since.
 type RecoveredKey struct {
-	Offset    uint32 // where its cell began
-	Name      string
-	Path      string // path of the parent, where a key is still there
+	Offset uint32 // where its cell began; behind the bins too, where remains of older ones are
+	Name   string
+	// Path ends in Name. It leads through keys that are deleted too, up to the root where
+	// Rooted is set, else from the highest of them that is still known.
+	Path      string
+	Rooted    bool
 	LastWrite winfs.Filetime
 	Free      bool // from free space; otherwise from a cell that is in use
 	Values    []RecoveredValue
@@ -39,8 +43,8 @@ type Recovered struct {
 // times 4,096, in bytes of data.
 const maxRecovered = 1 << 18
 
-// Recovered looks for deleted keys and values in free cells and in cells that
-// nothing points at. It needs Salvage mode and gives nothing in others. A record
+// Recovered looks for deleted keys and values in free cells, in cells that nothing
+// points at, and in what follows the bins. It needs Salvage mode and gives nothing in others. A record
 // is accepted when all of its fields can be right; what was overwritten in part
 // can still look so, which is why nothing of this is ever part of the tree.
 func (h *Hive) Recovered() (*Recovered, error) {
@@ -58,8 +62,11 @@ func (h *Hive) Recovered() (*Recovered, error) {
 	c.tree()
 	c.ring()
 	s := &salvager{c: c, v: c.v, out: &Recovered{}, room: maxRecovered * 4096}
+	s.b = h.data[baseSize:]
+	s.b = s.b[:min(uint64(len(s.b)), 1<<32-pageSize)&^7]
 	s.markFree()
 	s.scan()
+	s.places()
 	s.attach()
 	return s.out, nil
 }
@@ -67,6 +74,7 @@ func (h *Hive) Recovered() (*Recovered, error) {
 type salvager struct {
 	c    *checker
 	v    *Hive
+	b    []byte   // the bins and what follows them
 	free []uint64 // one bit per 8 bytes that are in free cells or between cells
 	out  *Recovered
 	room int // bytes of data that may still be copied
@@ -77,7 +85,7 @@ type salvager struct {
 
 // markFree notes all space that the tree does not use.
 func (s *salvager) markFree() {
-	n := (len(s.v.bins)/8 + 63) / 64
+	n := (len(s.b)/8 + 63) / 64
 	s.free = make([]uint64, n)
 	for i := range s.free {
 		s.free[i] = ^uint64(0)
@@ -87,18 +95,19 @@ func (s *salvager) markFree() {
 			s.free[off>>9] &^= 1 << (off >> 3 & 63)
 		}
 	}
-	for off := uint32(0); uint64(off) < uint64(len(s.v.bins)); off += 8 {
+	bins := uint64(len(s.v.bins))
+	for off := uint32(0); uint64(off) < bins; off += 8 {
 		if !hasBit(s.c.owned, off) {
 			continue
 		}
-		n := int32(u32(s.v.bins[off:]))
-		if n >= 0 || uint64(off)+uint64(-int64(n)) > uint64(len(s.v.bins)) {
+		n := int32(u32(s.b[off:]))
+		if n >= 0 || uint64(off)+uint64(-int64(n)) > bins {
 			continue
 		}
 		clearRange(off, uint32(-n)&^7)
 	}
-	for p := uint32(0); uint64(p) < uint64(len(s.v.bins)); p += pageSize {
-		if string(s.v.bins[p:p+4]) == "hbin" {
+	for p := uint32(0); uint64(p)+binHeader <= uint64(len(s.b)); p += pageSize {
+		if string(s.b[p:p+4]) == "hbin" {
 			clearRange(p, binHeader)
 		}
 	}
@@ -107,7 +116,7 @@ func (s *salvager) markFree() {
 // unused reports how many bytes from off on are not used by the tree, up to n.
 func (s *salvager) unused(off, n uint32) uint32 {
 	var got uint32
-	for got < n && uint64(off+got) < uint64(len(s.v.bins)) && hasBit(s.free, (off+got)&^7) {
+	for got < n && uint64(off+got) < uint64(len(s.b)) && hasBit(s.free, (off+got)&^7) {
 		got += 8 - (off+got)&7
 	}
 	return min(got, n)
@@ -115,7 +124,7 @@ func (s *salvager) unused(off, n uint32) uint32 {
 
 // scan looks at every place where a record can begin.
 func (s *salvager) scan() {
-	b := s.v.bins
+	b := s.b
 	s.values = make(map[uint32]*RecoveredValue)
 	for off := uint32(binHeader); uint64(off)+32 <= uint64(len(b)); off += 8 {
 		if !hasBit(s.free, off) || len(s.out.Keys)+len(s.order) >= maxRecovered {
@@ -133,11 +142,13 @@ func (s *salvager) scan() {
 
 // inFree reports whether a cell that begins at off is free: its size says so, or it
 // was merged into a larger free cell.
-func (s *salvager) inFree(off uint32) bool { return !hasBit(s.c.alloc, off) }
+func (s *salvager) inFree(off uint32) bool { return !s.inBins(off) || !hasBit(s.c.alloc, off) }
+
+func (s *salvager) inBins(off uint32) bool { return uint64(off) < uint64(len(s.v.bins)) }
 
 func (s *salvager) key(off, at uint32) {
 	hdr := s.v.cellHdr
-	b := s.v.bins
+	b := s.b
 	if uint64(at)+nkSize > uint64(len(b)) || s.unused(off, hdr+nkSize) < hdr+nkSize {
 		return
 	}
@@ -154,17 +165,49 @@ func (s *salvager) key(off, at uint32) {
 		return
 	}
 	k := RecoveredKey{Offset: off, Name: name, LastWrite: winfs.Filetime(u64(b[at+nkTime:])), Free: s.inFree(off)}
-	if parent := u32(b[at+nkParent:]); parent&7 == 0 && uint64(parent)+8 <= uint64(len(b)) && hasBit(s.c.owned, parent) {
-		if _, _, err := s.v.nk(parent); err == nil {
-			k.Path = Key{h: s.v, off: parent}.Path()
-		}
-	}
 	s.out.Keys = append(s.out.Keys, k)
+}
+
+// places finds the paths of the keys, up through others that were recovered. A hostile
+// hive can lead in circles, and make every path long.
+func (s *salvager) places() {
+	index := make(map[uint32]int, len(s.out.Keys))
+	for i, k := range s.out.Keys {
+		index[k.Offset] = i
+	}
+	steps, room := maxRecovered*16, maxRecovered*128
+	var parts []string
+	for i := range s.out.Keys {
+		k := &s.out.Keys[i]
+		parts = append(parts[:0], k.Name)
+		size := len(k.Name)
+		for at := k.Offset; len(parts) <= MaxDepth && steps > 0 && size < room; steps-- {
+			up := u32(s.b[at+s.v.cellHdr+nkParent:])
+			if j, ok := index[up]; ok && up != at {
+				parts = append(parts, s.out.Keys[j].Name)
+				size += len(s.out.Keys[j].Name) + 1
+				at = up
+				continue
+			}
+			if up&7 == 0 && s.inBins(up) && hasBit(s.c.owned, up) {
+				if _, _, err := s.v.nk(up); err == nil {
+					k.Rooted = true
+					if up != s.v.root {
+						parts = append(parts, Key{h: s.v, off: up}.Path())
+					}
+				}
+			}
+			break
+		}
+		slices.Reverse(parts)
+		k.Path = strings.Join(parts, `\`)
+		room -= len(k.Path)
+	}
 }
 
 func (s *salvager) value(off, at uint32) {
 	hdr := s.v.cellHdr
-	b := s.v.bins
+	b := s.b
 	if s.unused(off, hdr+vkSize) < hdr+vkSize {
 		return
 	}
@@ -196,7 +239,7 @@ func (s *salvager) value(off, at uint32) {
 // can never have been right.
 func (s *salvager) data(v *RecoveredValue, off uint32) bool {
 	hdr := s.v.cellHdr
-	b := s.v.bins
+	b := s.b
 	size := uint32(v.Size)
 	if size == 0 {
 		v.Complete = true
@@ -242,7 +285,7 @@ func (s *salvager) data(v *RecoveredValue, off uint32) bool {
 // attach gives values to the recovered keys that list them.
 func (s *salvager) attach() {
 	hdr := s.v.cellHdr
-	b := s.v.bins
+	b := s.b
 	for i := range s.out.Keys {
 		k := &s.out.Keys[i]
 		at := k.Offset + hdr

@@ -150,8 +150,11 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	put32(hdr[hdrMinor:], uint32(minor))
 	put32(hdr[hdrType:], 0)
 	put32(hdr[hdrFormat:], 1)
-	if h.repairing {
+	if h.repair != nil {
 		put32(hdr[hdrCluster:], 1)
+		if minor == 6 {
+			put32(hdr[hdrFlags:], u32(hdr[hdrFlags:])&(HeaderKtmLocked|HeaderLayered))
+		}
 	}
 	if h.dirty || u32(hdr[hdrPrimary:]) != u32(hdr[hdrSecondary:]) {
 		put32(hdr[hdrSecondary:], u32(hdr[hdrPrimary:]))
@@ -180,6 +183,9 @@ func (h *Hive) layOut(root Key, minor int, flags50 bool, order []uint32) (*saver
 	s.big = minor > 3
 	s.hash = h.minor >= 5
 	copy(s.out, h.data[:baseSize])
+	if h.repair != nil {
+		h.repair.begin()
+	}
 	return s, s.run(root)
 }
 
@@ -235,6 +241,10 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
+	latin := u16(b[nkFlags:])&flagNameLatin != 0
+	if s.h.repair != nil {
+		name, latin = s.h.repair.keyName(src, name, s.h.latinKey(b))
+	}
 	nk, err := s.alloc(uint32(nkSize + len(name)))
 	if err != nil {
 		return 0, err
@@ -242,6 +252,10 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	o := s.at(nk)
 	copy(o[:nkSize], b)
 	copy(o[nkNameAt:], name)
+	put16(o[nkFlags:], latinFlag(u16(o[nkFlags:]), flagNameLatin, latin))
+	if s.h.repair != nil && s.h.layered {
+		o[nkLayer] = o[nkLayer]&^3 | byte(s.h.repair.layer(Key{h: s.h, off: src}))
+	}
 	if s.h.ancient() { // the title index is no access bits, and names are UTF-16
 		put32(o[nkAccess:], 0)
 		put16(o[nkFlags:], u16(o[nkFlags:])&^flagNameLatin)
@@ -351,6 +365,9 @@ func (s *saver) descriptor(off uint32) (int, error) {
 		return i, nil
 	}
 	sd, err := s.h.sk(off)
+	if err == nil && s.h.repair != nil && !plausibleDescriptor(sd) {
+		err = faultf("sk-descriptor", off, "not a self-relative security descriptor")
+	}
 	if err != nil {
 		s.skAt[off] = -1
 		return -1, s.h.tolerate(err, nil)
@@ -378,10 +395,29 @@ func (s *saver) secure(nk, src uint32) error {
 	if err != nil {
 		return err
 	}
-	i = max(i, 0) // one that cannot be read becomes that of the root
+	if i < 0 {
+		i = s.inherited(nk)
+		if s.h.repair != nil {
+			s.h.repair.unsecured(Key{h: s.h, off: src})
+		}
+	}
 	s.sks[i].refs++
 	put32(s.at(nk)[nkSecurity:], s.sks[i].off)
 	return nil
+}
+
+// inherited returns the descriptor of the key above, for a key whose own cannot be
+// read. The root has none above it: the first one is its own or stands in for it.
+func (s *saver) inherited(nk uint32) int {
+	if s.level > 0 {
+		above := u32(s.at(u32(s.at(nk)[nkParent:]))[nkSecurity:])
+		for i := range s.sks {
+			if s.sks[i].off == above {
+				return i
+			}
+		}
+	}
+	return 0
 }
 
 // rest writes what hangs on a key: values, class, subkey list.
@@ -392,12 +428,20 @@ func (s *saver) rest(nk, src uint32) error {
 	if err != nil {
 		return err
 	}
+	if h.repair != nil && h.repair.buried(k, b) {
+		put16(s.at(nk)[nkMaxName:], 0)
+		put32(s.at(nk)[nkMaxClass:], 0)
+		return nil
+	}
 	if err := s.values(k, nk); err != nil {
 		return err
 	}
 	class, err := k.ClassBytes()
 	if err != nil && h.mode == Strict {
 		return err
+	}
+	if h.repair != nil {
+		h.repair.classRead(k, b, err)
 	}
 	if len(class) > 0 {
 		off, err := s.put(class)
@@ -411,11 +455,15 @@ func (s *saver) rest(nk, src uint32) error {
 			raise(s.at(p)[nkMaxClass:], uint32(len(class)))
 		}
 	}
-	if u32(b[nkSubkeys:]) == 0 {
+	if u32(b[nkSubkeys:]) == 0 && h.repair == nil {
 		return nil
 	}
 	if s.level >= MaxDepth {
-		return h.tolerate(faultf("depth", src, "more than %d levels", MaxDepth), &k)
+		deep := faultf("depth", src, "more than %d levels", MaxDepth)
+		if h.repair != nil && u32(b[nkSubkeys:]) != 0 {
+			h.repair.lose(deep, k, "what is below is left out")
+		}
+		return h.tolerate(deep, &k)
 	}
 	if err := s.subkeys(k, b); err != nil || len(s.kids) == 0 {
 		return err
@@ -436,6 +484,11 @@ func (s *saver) rest(nk, src uint32) error {
 func (s *saver) subkeys(k Key, b []byte) error {
 	h := s.h
 	s.kids = s.kids[:0]
+	if h.repair != nil {
+		var err error
+		s.kids, err = h.repair.subkeys(s.w, k, b, s.kids)
+		return err
+	}
 	var it subIter
 	it.start(h, s.w, k.off, b)
 	var prev []byte
@@ -483,6 +536,10 @@ func (s *saver) subkeys(k Key, b []byte) error {
 // values copies the values of a key.
 func (s *saver) values(k Key, nk uint32) error {
 	h := s.h
+	if h.repair != nil {
+		s.vals = h.repair.values(Key{h: h, off: k.off}, s.vals[:0])
+		return s.writeValues(k, nk)
+	}
 	list, err := k.valueList()
 	if err != nil {
 		return k.fault(err)
@@ -505,9 +562,12 @@ func (s *saver) values(k Key, nk uint32) error {
 		}
 		s.vals = append(s.vals, off)
 	}
-	if h.repairing {
-		s.dropDuplicateValues(k)
-	}
+	return s.writeValues(k, nk)
+}
+
+// writeValues writes the values that were collected in s.vals.
+func (s *saver) writeValues(k Key, nk uint32) error {
+	h := s.h
 	if len(s.vals) == 0 {
 		return nil
 	}
@@ -525,6 +585,10 @@ func (s *saver) values(k Key, nk uint32) error {
 			return err
 		}
 		v := Value{h: h, off: off, key: k.off}
+		latin := u16(b[vkFlags:])&vkLatin != 0
+		if h.repair != nil {
+			name, latin = h.repair.valueName(off, name, h.latinValue(b))
+		}
 		at, err := s.alloc(uint32(vkSize + len(name)))
 		if err != nil {
 			return err
@@ -534,6 +598,7 @@ func (s *saver) values(k Key, nk uint32) error {
 		copy(o[:vkSize], b)
 		copy(o[vkNameAt:], name)
 		put16(o[vkNameLen:], uint16(len(name)))
+		put16(o[vkFlags:], latinFlag(u16(o[vkFlags:]), vkLatin, latin))
 		if h.ancient() {
 			put32(o[vkFlags:], 0)
 		}
@@ -556,6 +621,9 @@ func (s *saver) values(k Key, nk uint32) error {
 		}
 		if err != nil && h.mode == Strict {
 			return err
+		}
+		if h.repair != nil && len(data) < v.Size() {
+			h.repair.dataCut(v, data, err)
 		}
 		maxData = max(maxData, uint32(len(data)))
 		put32(o[vkDataSize:], uint32(len(data)))
@@ -581,21 +649,12 @@ func (s *saver) values(k Key, nk uint32) error {
 	return nil
 }
 
-// dropDuplicateValues keeps the first of values with one name, which is the one
-// that lookups find.
-func (s *saver) dropDuplicateValues(k Key) {
-	seen := make(map[string]struct{}, len(s.vals))
-	kept := s.vals[:0]
-	for _, off := range s.vals {
-		name := foldStored(Value{h: s.h, off: off}.RawName())
-		if _, ok := seen[name]; ok {
-			s.h.note(faultf("vk-duplicate", off, "key has another value of this name"), &k)
-			continue
-		}
-		seen[name] = struct{}{}
-		kept = append(kept, off)
+// latinFlag sets or clears the flag of a node that says that its name is Latin-1.
+func latinFlag(flags, latin uint16, is bool) uint16 {
+	if is {
+		return flags | latin
 	}
-	s.vals = kept
+	return flags &^ latin
 }
 
 // loadAll brings in all pages of a hive that is read lazily.

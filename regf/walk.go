@@ -94,3 +94,9 @@ func (k Key) walk(yield func(Key, error) bool) {
 		stack[len(stack)-1].start(h, k.w, off, b)
 	}
 }
+
+// has reports whether a cell was reached.
+func (w *walk) has(off uint32) bool {
+	i := off >> 9
+	return uint64(i) < uint64(len(w.seen)) && w.seen[i]>>(off>>3&63)&1 != 0
+}

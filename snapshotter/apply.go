@@ -18,6 +18,7 @@ import (
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -216,7 +217,10 @@ func (s *Service) build(ctx context.Context, parents []string, want, blobDigest 
 			rec = nil
 		}
 	}()
-	options := []cimlayer.Option{cimlayer.WithMissingHives(s.config.MissingHives)}
+	options := []cimlayer.Option{cimlayer.WithMissingHives(s.config.MissingHives),
+		cimlayer.WithHiveWarnings(func(path string, f regf.Finding) {
+			s.log.Warn("a fault in a hive that changes nothing", "hive", path, "fault", f)
+		})}
 	fillOnce := func(w layer.Writer) (string, error) {
 		if s.hook != nil {
 			w = &stepping{w, s.step}

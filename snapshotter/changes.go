@@ -288,12 +288,12 @@ func (c *changes) delta(n hives.Name, e *layer.Entry) error {
 			return err // other metadata than those of unpacking mean nothing
 		}
 	}
-	from, err := regf.OpenReaderAt(was, was.Size(), nil)
+	from, err := regf.OpenReaderAt(was, was.Size(), &regf.Options{AllowHarmless: true})
 	if err != nil {
 		return fmt.Errorf("the hive of the layers below: %w: %w", err, cimlayer.ErrHive)
 	}
 	defer from.Close()
-	to, err := regf.OpenReaderAt(f, size, nil)
+	to, err := regf.OpenReaderAt(f, size, &regf.Options{AllowHarmless: true})
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, cimlayer.ErrHive)
 	}

@@ -160,7 +160,7 @@ func (c *console) printRegistryChange(n hives.Name, d *regf.Difference, delta bo
 	switch d.Field {
 	case regf.FieldKey:
 	case regf.FieldValue:
-		path += " value " + quote(d.Name)
+		path += " value " + quoteName(d.Name)
 	default:
 		path += " " + d.Field.String()
 	}

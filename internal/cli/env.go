@@ -54,11 +54,14 @@ COMPUTERNAME is missing: only a running container has one.
 				return imageHint(err)
 			}
 			defer func() { err = errors.Join(err, h.Close()) }()
+			var warnings hiveWarnings
+			h.Warn = warnings.ofImage
 			env, err := h.Environment(img.Config())
 			if err != nil {
 				return registryHint(err)
 			}
 			c.stopProgress()
+			warnings.print(c)
 			list := variables(env)
 			if c.json {
 				return c.printJSON(list)

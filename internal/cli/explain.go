@@ -44,6 +44,7 @@ mullion serve --root /var/lib/mullion --address /run/mullion.sock`,
 
 	"hive query": `mullion hive query SOFTWARE 'Microsoft\Windows NT\CurrentVersion' -v CurrentBuild
 mullion hive query SYSTEM 'ControlSet001\Services\wcifs'
+mullion hive query SOFTWARE 'Vendor\key\\u0000with NUL'
 mullion hive query -s System_Delta`,
 	"hive add": `mullion hive add SOFTWARE 'Vendor\App' -v Level -t REG_DWORD -d 3
 mullion hive add SOFTWARE 'Vendor\App' -v Paths -t REG_MULTI_SZ -d 'C:\a\0C:\b' -o NEW
@@ -60,7 +61,10 @@ mullion hive merge SYSTEM lower_Delta upper_Delta -o SYSTEM_BASE`,
 	"hive dump":  `mullion hive dump SOFTWARE | jq -r 'select(.values | length > 100) | .path'`,
 	"hive check": `mullion hive check SOFTWARE`,
 	"hive recover": `mullion hive recover SYSTEM --log SYSTEM.LOG1 --log SYSTEM.LOG2 -o SYSTEM.clean
-mullion hive query --log SYSTEM.LOG1 --log SYSTEM.LOG2 SYSTEM Select`,
+mullion hive query --log SYSTEM.LOG1 --log SYSTEM.LOG2 SYSTEM Select
+mullion hive recover --deleted --json NTUSER.DAT | jq -r .path`,
+	"hive repair": `mullion hive repair SOFTWARE -o SOFTWARE.sound
+mullion hive repair --log SYSTEM.LOG1 --log SYSTEM.LOG2 SYSTEM.cut -o SYSTEM --json`,
 	"hive new":             `mullion hive new -o EMPTY`,
 	"hive os-version":      `mullion hive os-version SOFTWARE`,
 	"hive enable-cim-boot": `mullion hive enable-cim-boot SYSTEM -o SYSTEM_BASE`,

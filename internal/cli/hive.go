@@ -23,7 +23,10 @@ func newHiveCommand(c *console) *cobra.Command {
 hives of container layers.
 
 KEY is a path below the root of the hive, without the root's name, separated by
-backslashes: 'ControlSet001\Services'. Case does not matter.
+backslashes: 'ControlSet001\Services'. Case does not matter. What cannot be typed, and
+a backslash in a name, is written as \\uXXXX, two backslashes, the letter u and the
+four hexadecimal digits of a UTF-16 unit, in KEY and in the NAME of -v; names are
+printed so that they can be pasted back. Put them in single quotes.
 
 A hive that was not closed is dirty: its last changes are in its logs. Such a hive
 is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
@@ -36,7 +39,7 @@ environment variable SOURCE_DATE_EPOCH gives. No other edit changes the time of 
 	for _, sub := range []func(*console, *hiveFlags) *cobra.Command{
 		newHiveQueryCommand, newHiveAddCommand, newHiveDeleteCommand, newHiveExportCommand, newHiveImportCommand,
 		newHiveCompareCommand, newHiveDiffCommand, newHiveMergeCommand, newHiveDumpCommand, newHiveCheckCommand,
-		newHiveRecoverCommand, newHiveNewCommand, newHiveOSVersionCommand, newHiveEnableCimBootCommand,
+		newHiveRecoverCommand, newHiveRepairCommand, newHiveNewCommand, newHiveOSVersionCommand, newHiveEnableCimBootCommand,
 		newHiveBCDCommand,
 	} {
 		cmd.AddCommand(sub(c, f))
@@ -50,13 +53,14 @@ type hiveFlags struct {
 	editDirty  bool
 	logs       []string
 	mode       string
+	pristine   bool // the hive is to be edited: faults that cannot change an answer count too
 }
 
 func (f *hiveFlags) add(cmd *cobra.Command) {
 	p := cmd.PersistentFlags()
 	p.BoolVar(&f.allowDirty, "allow-dirty", false, "take a dirty hive as it is, without its last changes")
 	p.StringArrayVar(&f.logs, "log", nil, "replay the transaction log `F` first, repeated")
-	p.StringVar(&f.mode, "mode", "strict", "`MODE` at damage: strict stops, report goes on and lists it, salvage also reads without a root")
+	p.StringVar(&f.mode, "mode", "strict", "`MODE` at damage that could hide something: strict stops, report goes on and lists it, salvage also reads without a root")
 }
 
 func (f *hiveFlags) options() (*regf.Options, error) {
@@ -64,7 +68,7 @@ func (f *hiveFlags) options() (*regf.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	opt := &regf.Options{AllowDirty: f.allowDirty, EditDirty: f.editDirty, Clock: clock}
+	opt := &regf.Options{AllowDirty: f.allowDirty, EditDirty: f.editDirty, AllowHarmless: !f.pristine, Clock: clock}
 	for _, m := range []regf.Mode{regf.Strict, regf.Report, regf.Salvage} {
 		if m.String() == f.mode {
 			opt.Mode = m
@@ -137,8 +141,28 @@ func (f *hiveFlags) recover(c *console, path string) ([]byte, *regf.Recovery, er
 			}
 		}
 	}
+	if errors.Is(err, regf.ErrTruncated) {
+		err = &cutError{err, image, rep.Missing}
+	}
 	return image, rep, hiveError(path, err)
 }
+
+// cutError is regf.ErrTruncated with what there is of the hive.
+type cutError struct {
+	error
+	image   []byte
+	missing []regf.MissingPart
+}
+
+func (e *cutError) Error() string {
+	n := int64(0)
+	for _, m := range e.missing {
+		n += m.Size
+	}
+	return fmt.Sprintf("%v: %d bytes, from %#x in the bins on, are neither in the file nor in a log", regf.ErrTruncated, n, e.missing[0].Offset)
+}
+
+func (e *cutError) Unwrap() error { return e.error }
 
 // plain drops the operation and path that errors of the file system carry, because
 // the message names the subject already.
@@ -152,11 +176,15 @@ func plain(err error) error {
 
 // hiveError places an error about a hive and adds advice.
 func hiveError(path string, err error) error {
+	var cut *cutError
+	if errors.As(err, &cut) { // with the error of the package stripped it would lose what it carries
+		return about(path, hintf(cut, "mullion hive repair saves what is there"))
+	}
 	var re *regf.Error
 	if errors.As(err, &re) {
 		where := ""
 		if re.Path != "" {
-			where = fmt.Sprintf("key %s: ", quote(re.Path))
+			where = fmt.Sprintf("key %s: ", quotePath(re.Path))
 		}
 		if re.Offset >= 0 && errors.Is(err, regf.ErrCorrupt) {
 			where = fmt.Sprintf("%scell %#x: ", where, re.Offset)
@@ -172,53 +200,55 @@ func hiveError(path string, err error) error {
 		err = hintf(err, "--log F replays its logs, --allow-dirty reads it without its last changes")
 	case errors.Is(err, regf.ErrNeedsRepair):
 		err = hintf(err, "mullion hive repair IN -o OUT makes a sound copy, mullion hive check lists what is wrong")
+	case errors.Is(err, regf.ErrTruncated):
+		err = hintf(err, "mullion hive repair saves what is there")
 	case errors.Is(err, regf.ErrCorrupt):
-		err = hintf(err, "mullion hive check lists what is wrong, --mode report reads past it")
+		err = hintf(err, "mullion hive check lists what is wrong, --mode report reads past it, mullion hive repair mends it")
 	}
 	return about(path, err)
 }
 
-// findings prints what a tolerant mode has met. Damage makes the command end with
-// status 1, because what was printed is not all that the hive should hold.
+// findings prints what was met and gone past. Damage makes the command end with status
+// 1, because what was printed may not be all that the hive should hold; faults that
+// cannot change an answer do not.
 func (c *console) findings(file string, h *regf.Hive) error {
-	found := h.Findings()
-	for _, f := range found {
-		fmt.Fprintf(c.err, "%s: %s\n", visible(file), visible(f.String()))
+	var err error
+	for _, f := range h.Findings() {
+		fmt.Fprintf(c.err, "%s: %s %s: %s\n", visible(file), f.Severity, f.Rule, visible(findingText(f)))
+		if !regf.Harmless(f.Rule) {
+			err = errFound
+		}
 	}
-	if len(found) > 0 {
-		return errFound
-	}
-	return nil
+	return err
 }
 
-// hiveKey finds a key. The error for a missing one names the deepest that exists.
-func hiveKey(h *regf.Hive, file, path string) (regf.Key, error) {
-	k := h.Root()
+// hiveKey finds a key, and its path as the hive spells it: Key.Path follows pointers
+// upwards, which can be wrong where everything else is right. The error for a missing
+// key names the deepest that exists.
+func hiveKey(h *regf.Hive, file, path string) (k regf.Key, deepest string, err error) {
+	k = h.Root()
 	if !k.Valid() {
-		return k, about(file, errors.New("the hive has no readable root key"))
+		return k, "", about(file, errors.New("the hive has no readable root key"))
 	}
-	path = trimKey(path)
-	deepest := ""
-	for part := range strings.SplitSeq(path, `\`) {
-		if part == "" {
-			continue
-		}
+	var names []string
+	for _, part := range regf.SplitPath(path) {
 		sub, err := k.Subkey(part)
 		if errors.Is(err, regf.ErrNotFound) {
 			where := "the root"
 			if deepest != "" {
-				where = quote(deepest)
+				where = quotePath(deepest)
 			}
-			err = fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quote(path), where)
-			return k, about(file, keyHint(path, deepest, err))
+			err = fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quotePath(path), where)
+			return k, deepest, about(file, keyHint(path, deepest, err))
 		}
 		if err != nil {
-			return k, hiveError(file, err)
+			return k, deepest, hiveError(file, err)
 		}
 		k = sub
-		deepest = strings.TrimPrefix(deepest+`\`+k.Name(), `\`)
+		names = append(names, k.Name())
+		deepest = regf.JoinPath(names...)
 	}
-	return k, nil
+	return k, deepest, nil
 }
 
 // keyHint is for who writes a path as it stands in a whole registry, or in a file system.
@@ -233,18 +263,15 @@ func keyHint(path, deepest string, err error) error {
 	return err
 }
 
-// trimKey drops backslashes at the ends of a path.
-func trimKey(path string) string { return strings.Trim(path, `\`) }
-
 // hiveValue finds a value of a key.
 func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 	v, err := k.Value(name)
 	if errors.Is(err, regf.ErrNotFound) {
 		where := "the root"
 		if p := k.Path(); p != "" {
-			where = "key " + quote(p)
+			where = "key " + quotePath(p)
 		}
-		what := "value " + quote(name)
+		what := "value " + quoteName(name)
 		if name == "" {
 			what = "the default value"
 		}
@@ -261,7 +288,7 @@ func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(
 		}
 	}
 	insisting := *f
-	insisting.editDirty = f.allowDirty
+	insisting.editDirty, insisting.pristine = f.allowDirty, true
 	h, err := insisting.open(c, path)
 	if err != nil {
 		return err

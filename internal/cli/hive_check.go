@@ -16,13 +16,30 @@ type hiveFinding struct {
 	Message  string `json:"message"`
 }
 
+func newHiveFinding(x regf.Finding) hiveFinding {
+	return hiveFinding{x.Severity.String(), x.Rule, wtf8(x.Path), x.Offset, x.Message}
+}
+
+// findingText tells where and what, without severity and rule.
+func findingText(x regf.Finding) string {
+	where := ""
+	if x.Path != "" {
+		where = fmt.Sprintf("%s: ", hiveHeading(x.Path))
+	}
+	if x.Offset >= 0 {
+		where += fmt.Sprintf("cell %#x: ", x.Offset)
+	}
+	return where + escapeControl(x.Message)
+}
+
 func newHiveCheckCommand(c *console, f *hiveFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check HIVE",
 		Short: "Verify every rule of the format",
 		Long: `Verifies every cell of a hive against every rule of the format and prints what is
 wrong, one finding a line: severity, rule, key, cell offset, explanation. Status 1 if
-anything is wrong; findings of severity info do not count.`,
+anything is wrong; findings of severity info do not count. "hive repair" mends what it
+finds.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tolerant := *f
@@ -45,16 +62,9 @@ func (f *hiveFlags) checkHive(c *console, file string) error {
 	for _, x := range h.Check() {
 		bad = bad || x.Severity != regf.Info
 		if c.json {
-			err = c.printJSONLine(hiveFinding{x.Severity.String(), x.Rule, wtf8(x.Path), x.Offset, x.Message})
+			err = c.printJSONLine(newHiveFinding(x))
 		} else {
-			where := ""
-			if x.Path != "" {
-				where = fmt.Sprintf("%s: ", hiveHeading(x.Path))
-			}
-			if x.Offset >= 0 {
-				where += fmt.Sprintf("cell %#x: ", x.Offset)
-			}
-			err = c.printf("%s %s: %s%s\n", x.Severity, x.Rule, where, escapeControl(x.Message))
+			err = c.printf("%s %s: %s\n", x.Severity, x.Rule, findingText(x))
 		}
 		if err != nil {
 			return err

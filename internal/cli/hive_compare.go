@@ -71,7 +71,7 @@ func differenceLine(d *regf.Difference, asJSON bool) []byte {
 	switch d.Field {
 	case regf.FieldKey:
 	case regf.FieldValue:
-		b = fmt.Appendf(b, " value %s", quote(d.Name))
+		b = fmt.Appendf(b, " value %s", quoteName(d.Name))
 	default:
 		b = fmt.Appendf(b, " %s", d.Field)
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"errors"
 
@@ -35,9 +36,9 @@ differencing hive (merge, tombstone, supersede-local, supersede-tree) and "" in
 others; inherit_class and the tombstone of a value appear only where they are true.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.read(c, args, func(h *regf.Hive, k regf.Key) error {
+			return f.read(c, args, func(h *regf.Hive, k regf.Key, at string) error {
 				w := &keyWriter{w: bufio.NewWriterSize(c.out, 1<<18)}
-				path := newPathStack(k)
+				path := newPathStack(k, at)
 				for key, err := range k.Walk() {
 					if err == nil {
 						err = w.key(key, path.of(key))
@@ -52,9 +53,9 @@ others; inherit_class and the tombstone of a value appear only where they are tr
 	}
 }
 
-// read opens the hive and finds the key that the arguments name, runs fn, and lists
-// the damage that was met.
-func (f *hiveFlags) read(c *console, args []string, fn func(*regf.Hive, regf.Key) error) (err error) {
+// read opens the hive and finds the key that the arguments name, runs fn with the key
+// and its path, and lists the damage that was met.
+func (f *hiveFlags) read(c *console, args []string, fn func(*regf.Hive, regf.Key, string) error) (err error) {
 	h, err := f.open(c, args[0])
 	if err != nil {
 		return err
@@ -64,11 +65,11 @@ func (f *hiveFlags) read(c *console, args []string, fn func(*regf.Hive, regf.Key
 	if len(args) > 1 {
 		path = args[1]
 	}
-	k, err := hiveKey(h, args[0], path)
+	k, path, err := hiveKey(h, args[0], path)
 	if err != nil {
 		return err
 	}
-	if err := fn(h, k); err != nil {
+	if err := fn(h, k, path); err != nil {
 		return err
 	}
 	return c.findings(args[0], h)
@@ -82,8 +83,8 @@ type pathStack struct {
 	base int
 }
 
-func newPathStack(top regf.Key) *pathStack {
-	p := &pathStack{path: []byte(top.Path()), base: top.Level()}
+func newPathStack(top regf.Key, path string) *pathStack {
+	p := &pathStack{path: []byte(path), base: top.Level()}
 	p.ends = []int{len(p.path)}
 	return p
 }
@@ -97,7 +98,10 @@ func (p *pathStack) of(k regf.Key) []byte {
 	if len(p.path) > 0 {
 		p.path = append(p.path, '\\')
 	}
-	p.path = k.AppendName(p.path)
+	from := len(p.path)
+	if p.path = k.AppendName(p.path); bytes.IndexByte(p.path[from:], '\\') >= 0 {
+		p.path = append(p.path[:from], regf.JoinPath(k.Name())...)
+	}
 	p.ends = append(p.ends[:level], len(p.path))
 	return p.path
 }

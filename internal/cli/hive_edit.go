@@ -38,7 +38,7 @@ A type may be a number.`,
 				if err != nil || !withValue {
 					return err
 				}
-				return k.SetValue(name, t, b)
+				return k.SetValue(regf.UnescapeName(name), t, b)
 			})
 		},
 	}
@@ -51,11 +51,12 @@ A type may be a number.`,
 
 // makeKey returns a key, made where it is missing.
 func makeKey(h *regf.Hive, path string) (regf.Key, error) {
-	path = trimKey(path)
-	if path == "" {
-		return h.Root(), nil
+	k, err := h.Root(), error(nil)
+	for _, name := range regf.SplitPath(path) {
+		if k, err = k.Subkey(name); err != nil {
+			break
+		}
 	}
-	k, err := h.Key(path)
 	if errors.Is(err, regf.ErrNotFound) || err == nil && k.Layer() == regf.LayerTombstone {
 		return h.CreatePath(path)
 	}
@@ -73,17 +74,18 @@ changed in place, atomically; -o writes the result elsewhere.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			withValue := cmd.Flags().Changed("value")
-			if !withValue && trimKey(args[1]) == "" {
+			if !withValue && len(regf.SplitPath(args[1])) == 0 {
 				return usagef("the root of a hive cannot be deleted")
 			}
 			return f.edit(c, args[0], &out, func(h *regf.Hive) error {
-				k, err := hiveKey(h, args[0], args[1])
+				k, _, err := hiveKey(h, args[0], args[1])
 				if err != nil {
 					return err
 				}
 				if !withValue {
 					return k.DeleteTree()
 				}
+				name := regf.UnescapeName(name)
 				if _, err := hiveValue(k, args[0], name); err != nil {
 					return err
 				}

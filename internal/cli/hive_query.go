@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mullion/mullion/regf"
 	"github.com/spf13/cobra"
@@ -21,9 +22,9 @@ without KEY. -v shows one value, -s goes through all subkeys. --json prints one
 object a line for each key, in the form of "hive dump".`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.read(c, args, func(h *regf.Hive, k regf.Key) error {
-				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), one: cmd.Flags().Changed("value"), name: name, all: all}
-				return errors.Join(q.run(k), q.w.Flush())
+			return f.read(c, args, func(h *regf.Hive, k regf.Key, path string) error {
+				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), one: cmd.Flags().Changed("value"), name: regf.UnescapeName(name), all: all}
+				return errors.Join(q.run(k, path), q.w.Flush())
 			})
 		},
 	}
@@ -41,22 +42,24 @@ type hiveQuery struct {
 	all  bool
 }
 
-func (q *hiveQuery) run(k regf.Key) error {
+func (q *hiveQuery) run(k regf.Key, at string) error {
 	if !q.all {
-		return q.key(k)
+		return q.key(k, at)
 	}
+	path := newPathStack(k, at)
 	found := false
 	for key, err := range k.Walk() {
 		if err != nil {
 			return hiveError(q.file, err)
 		}
+		at := string(path.of(key))
 		if q.one {
 			if _, err := key.Value(q.name); errors.Is(err, regf.ErrNotFound) {
 				continue
 			}
 			found = true
 		}
-		if err := q.key(key); err != nil {
+		if err := q.key(key, at); err != nil {
 			return err
 		}
 	}
@@ -67,15 +70,18 @@ func (q *hiveQuery) run(k regf.Key) error {
 	return nil
 }
 
-func (q *hiveQuery) key(k regf.Key) error {
+func (q *hiveQuery) key(k regf.Key, path string) error {
+	below := func(sub regf.Key) string {
+		return strings.TrimPrefix(path+`\`+regf.JoinPath(sub.Name()), `\`)
+	}
 	if q.c.json && !q.one {
 		w := &keyWriter{w: q.w}
-		if err := w.key(k, []byte(k.Path())); err != nil || q.all {
+		if err := w.key(k, []byte(path)); err != nil || q.all {
 			return hiveError(q.file, err)
 		}
 		for sub, err := range k.Subkeys() {
 			if err == nil {
-				err = w.key(sub, []byte(sub.Path()))
+				err = w.key(sub, []byte(below(sub)))
 			}
 			if err != nil {
 				return hiveError(q.file, err)
@@ -89,9 +95,9 @@ func (q *hiveQuery) key(k regf.Key) error {
 			return err
 		}
 		if !q.c.json {
-			fmt.Fprintf(q.w, "%s\n", hiveHeading(k.Path()))
+			fmt.Fprintf(q.w, "%s\n", hiveHeading(path))
 		}
-		if err := q.value(k, v); err != nil {
+		if err := q.value(k, path, v); err != nil {
 			return err
 		}
 		if !q.c.json {
@@ -99,10 +105,10 @@ func (q *hiveQuery) key(k regf.Key) error {
 		}
 		return nil
 	}
-	fmt.Fprintf(q.w, "%s\n", hiveHeading(k.Path()))
+	fmt.Fprintf(q.w, "%s\n", hiveHeading(path))
 	for v, err := range k.Values() {
 		if err == nil {
-			err = q.value(k, v)
+			err = q.value(k, path, v)
 		}
 		if err != nil {
 			return hiveError(q.file, err)
@@ -116,33 +122,29 @@ func (q *hiveQuery) key(k regf.Key) error {
 		if err != nil {
 			return hiveError(q.file, err)
 		}
-		fmt.Fprintf(q.w, "%s\n", hiveHeading(sub.Path()))
+		fmt.Fprintf(q.w, "%s\n", hiveHeading(below(sub)))
 	}
 	return nil
 }
 
-func (q *hiveQuery) value(k regf.Key, v regf.Value) error {
+func (q *hiveQuery) value(k regf.Key, path string, v regf.Value) error {
 	data, err := v.Data()
 	if err != nil && v.Valid() && k.Hive().Mode() == regf.Strict {
 		return hiveError(q.file, err)
 	}
 	if q.c.json {
-		return q.jsonValue(k, v, data)
-	}
-	name := escapeControl(v.Name())
-	if name == "" {
-		name = "(Default)"
+		return q.jsonValue(path, v, data)
 	}
 	text := valueText(v.Type(), data)
 	if v.Tombstone() {
 		text = "(tombstone: hides the value in the layer below)"
 	}
-	_, err = fmt.Fprintf(q.w, "    %s    %s    %s\n", name, v.Type(), text)
+	_, err = fmt.Fprintf(q.w, "    %s    %s    %s\n", escapeValueName(v.Name()), v.Type(), text)
 	return err
 }
 
-func (q *hiveQuery) jsonValue(k regf.Key, v regf.Value, data []byte) error {
-	b := appendJSON([]byte(`{"path":`), []byte(k.Path()))
+func (q *hiveQuery) jsonValue(path string, v regf.Value, data []byte) error {
+	b := appendJSON([]byte(`{"path":`), []byte(path))
 	b = appendJSON(append(b, `,"name":`...), []byte(v.Name()))
 	b = appendUint(append(b, `,"type":`...), uint32(v.Type()))
 	b = append(b, `,"data":"`...)
@@ -153,6 +155,3 @@ func (q *hiveQuery) jsonValue(k regf.Key, v regf.Value, data []byte) error {
 	_, err := q.w.Write(append(b, "}\n"...))
 	return err
 }
-
-// hiveHeading is a path as a line of its own; the root is a backslash.
-func hiveHeading(path string) string { return `\` + escapeControl(path) }

@@ -34,15 +34,26 @@ type hiveRecoveryLog struct {
 
 func newHiveRecoverCommand(c *console, f *hiveFlags) *cobra.Command {
 	var out outputFlags
+	var deleted bool
 	cmd := &cobra.Command{
 		Use:   "recover HIVE --log F... -o OUT",
-		Short: "Replay the transaction logs of a dirty hive",
+		Short: "Replay the transaction logs of a dirty hive, or list deleted keys",
 		Long: `Writes the hive as Windows would leave it after replaying its logs (X.LOG1 and X.LOG2,
 or the one X.LOG of old systems), both formats. Logs that do not belong to the hive
 are refused; a log that is damaged is used up to its last good entry, and the report
-says where that was. A clean hive is copied.`,
+says where that was. A clean hive is copied. A hive that is cut short is refused unless
+the logs hold all that is missing: "hive repair" saves what is there.
+
+With --deleted nothing is written: it lists keys and values that were deleted and are
+still to be found in free cells, in cells that nothing points at and behind the end of
+the hive. Keys come with their whole path, "..." in front where a key above them is
+gone. What was overwritten in part can look whole, so take it as a trace. --json prints
+one object a line.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if deleted {
+				return f.listDeleted(c, args[0], &out)
+			}
 			if out.path == "" {
 				return usagef("-o OUT is missing")
 			}
@@ -65,7 +76,8 @@ says where that was. A clean hive is copied.`,
 			return c.printRecovery(f, rep)
 		},
 	}
-	out.add(cmd, "the recovered hive")
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "list deleted keys and values instead")
+	out.add(cmd, "the recovered hive, or the list,")
 	return cmd
 }
 

@@ -44,7 +44,7 @@ the exit status is 1.`,
 				}
 				left.tell(c, args[0], fmt.Errorf("%s is left out: %w", what, s.Err))
 			}
-			err := f.read(c, args, func(_ *regf.Hive, k regf.Key) error {
+			err := f.read(c, args, func(_ *regf.Hive, k regf.Key, _ string) error {
 				return out.write(c, func(w io.Writer) error { return hiveError(args[0], regtext.Export(w, k, opt)) })
 			})
 			return left.end(c, args[0], err)

@@ -106,7 +106,10 @@ func parseData(t regf.Type, s string) ([]byte, error) {
 // escapeControl makes text safe for a terminal: what is not printable, lone
 // surrogates among it, becomes \uXXXX, and a byte that is no part of a character \xXX.
 // Backslashes stay as they are.
-func escapeControl(s string) string {
+func escapeControl(s string) string { return escapeWith(s, `\u%04x`) }
+
+// escapeWith writes the UTF-16 units of what is not printable in a form.
+func escapeWith(s, form string) string {
 	clean := true
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -129,7 +132,7 @@ func escapeControl(s string) string {
 			continue
 		}
 		for _, unit := range winfs.AppendUTF16(nil, u) {
-			fmt.Fprintf(&b, `\u%04x`, unit)
+			fmt.Fprintf(&b, form, unit)
 		}
 	}
 	return b.String()

@@ -111,6 +111,9 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 // rest of the image can be inspected all the same.
 func (in *inspection) readRegistry(img *image.Image, found *image.Hives) {
 	warn := func(format string, a ...any) { in.Warnings = append(in.Warnings, fmt.Sprintf(format, a...)) }
+	var harmless hiveWarnings
+	found.Warn = harmless.ofImage
+	defer func() { in.Warnings = append(in.Warnings, harmless.lines()...) }()
 	v, err := found.OSVersion()
 	switch claim := img.Platform().OSVersion; {
 	case errors.Is(err, hives.ErrNoBase):

@@ -27,7 +27,7 @@ type registry interface {
 // that --parent names below it.
 func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string, names ...hives.Name) (registry, error) {
 	if ref, ok := parseLayerRef(text); ok && ref.format == cimFormat {
-		return openCIMRegistry(ctx, ref.text)
+		return openCIMRegistry(ctx, c, ref.text)
 	}
 	source, done, err := f.openLayer(ctx, c, text)
 	if err != nil {
@@ -59,25 +59,48 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 		return nil, imageHint(err)
 	}
 	c.stopProgress()
-	return h, nil
+	r := &layersRegistry{Hives: h, c: c}
+	h.Warn = r.warnings.ofImage
+	return r, nil
+}
+
+// layersRegistry is the registry of layers. What harmless faults were met is said when
+// it is closed.
+type layersRegistry struct {
+	*image.Hives
+	c        *console
+	warnings hiveWarnings
+}
+
+func (r *layersRegistry) Close() error {
+	r.warnings.print(r.c)
+	return r.Hives.Close()
 }
 
 // cimRegistry is the registry of a CimFS image, which holds its hives merged.
-type cimRegistry struct{ cimlayer.ImageHives }
+type cimRegistry struct {
+	cimlayer.ImageHives
+	c        *console
+	warnings *hiveWarnings
+}
 
-func openCIMRegistry(ctx context.Context, name string) (registry, error) {
+func openCIMRegistry(ctx context.Context, c *console, name string) (registry, error) {
 	im, err := openCIM(ctx, name, nil)
 	if err != nil {
 		return nil, err
 	}
-	return cimRegistry{cimlayer.ImageHives{Image: im}}, nil
+	w := &hiveWarnings{}
+	return cimRegistry{cimlayer.ImageHives{Image: im, Warn: w.ofCIM}, c, w}, nil
 }
 
 func (r cimRegistry) Open(n hives.Name) (*regf.Hive, error) {
 	return hives.Chain([]hives.Layer{r.ImageHives}, n)
 }
 
-func (r cimRegistry) Close() error { return r.Image.Close() }
+func (r cimRegistry) Close() error {
+	r.warnings.print(r.c)
+	return r.Image.Close()
+}
 
 // registryHint adds advice to errors about the hives of layers.
 func registryHint(err error) error {
@@ -87,7 +110,7 @@ func registryHint(err error) error {
 	case errors.Is(err, regf.ErrDirty):
 		return hintf(err, "the hive was not closed: take it out with mullion cat, replay its logs with mullion hive recover")
 	}
-	return err
+	return damagedHint(err)
 }
 
 // winVersion is what osversion and inspect say of the Windows in an image.

@@ -60,6 +60,11 @@ the image.
 				return imageHint(registryHint(err))
 			}
 			c.stopProgress()
+			var warnings hiveWarnings
+			for _, f := range inv.Warnings {
+				warnings.ofImage(f)
+			}
+			warnings.print(c)
 			return out.write(c, func(w io.Writer) error { return sbomFormats[at].write(&jsonText{w: w}, inv, subject) })
 		},
 	}

@@ -45,6 +45,9 @@ func TestMain(m *testing.M) {
 //	readless FILE            the last command said that it read less than half of FILE
 //	vmimage DIR BCD          make a layout of a base image with a utility VM of build 25398
 //	indexes                  make layouts of odd indexes; see there
+//	layered DIR SOFTWARE DELTA make a layout of an image with that hive and a delta over it
+//	bulk HIVE                make a hive of some pages
+//	hivedamage HOW HIVE ...  break a hive, see there
 //	layers DIR               set $LAYER0, $LAYER1, … to the folders of an unpacked image
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -57,6 +60,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mktar": mktar, "damage": damage, "status": status, "empty": empty, "layers": layers,
 			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore, "indexes": indexes, "vmimage": vmimage,
+			"hivedamage": hivedamage, "bulk": bulk, "layered": layered,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -181,6 +185,26 @@ func bare(ts *testscript.TestScript, _ bool, args []string) {
 		Config: ocispec.Image{Platform: ocispec.Platform{OS: "windows", OSVersion: "10.0.17763.1", Architecture: "amd64"},
 			Config: ocispec.ImageConfig{Env: []string{`PATH=C:\bare`}}},
 		Layers: []imagetest.Layer{{Tar: tarFiles(ts, files...), Format: blob.Gzip}},
+	}))
+}
+
+func layered(ts *testscript.TestScript, _ bool, args []string) {
+	base := tarFiles(ts, [2]string{softwarePath, ts.ReadFile(args[1])})
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	delta := ts.ReadFile(args[2])
+	for _, h := range []*tar.Header{
+		{Name: "Files", Typeflag: tar.TypeDir, Mode: 0o755}, {Name: "Hives", Typeflag: tar.TypeDir, Mode: 0o755},
+		{Name: "Hives/Software_Delta", Typeflag: tar.TypeReg, Size: int64(len(delta)), Mode: 0o644},
+	} {
+		ts.Check(w.WriteHeader(h))
+	}
+	_, err := io.WriteString(w, delta)
+	ts.Check(err)
+	ts.Check(w.Close())
+	ts.Check(imagetest.WriteLayout(ts.MkAbs(args[0]), imagetest.Image{
+		Config: ocispec.Image{Platform: ocispec.Platform{OS: "windows", OSVersion: "10.0.20348.2700", Architecture: "amd64"}},
+		Layers: []imagetest.Layer{{Tar: base, Format: blob.Gzip}, {Tar: b.Bytes(), Format: blob.Gzip}},
 	}))
 }
 

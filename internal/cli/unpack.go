@@ -160,7 +160,8 @@ func missingHives(word string) (cimlayer.MissingHives, error) {
 
 // unpackStore puts the layers into the store at dir.
 func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string, opts ...cimlayer.Option) error {
-	done, err := unpackToStore(ctx, img, dir, opts...)
+	var warnings hiveWarnings
+	done, err := unpackToStore(ctx, img, dir, append(opts, cimlayer.WithHiveWarnings(warnings.add))...)
 	if errors.Is(err, cimlayer.ErrNoHive) {
 		err = hintf(err, "--hives create adds minimal hives, --hives leave does without")
 	}
@@ -168,6 +169,7 @@ func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string,
 		return err
 	}
 	c.stopProgress()
+	warnings.print(c)
 	type row struct {
 		image.StoredLayer
 		Made bool `json:"made"`
@@ -200,7 +202,7 @@ func unpackToStore(ctx context.Context, img *image.Image, dir string, opts ...ci
 		return nil, about(dir, err)
 	}
 	done, err := img.UnpackStore(ctx, store, opts...)
-	return done, imageHint(err)
+	return done, damagedHint(imageHint(err))
 }
 
 // checkStore refuses a folder that holds something else.

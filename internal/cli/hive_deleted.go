@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mullion/mullion/regf"
+)
+
+// listDeleted prints the keys and values that a hive still holds though they were
+// deleted.
+func (f *hiveFlags) listDeleted(c *console, file string, out *outputFlags) (err error) {
+	salvage := *f
+	salvage.mode = regf.Salvage.String()
+	h, _, err := salvage.openCut(c, file)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	found, err := h.Recovered()
+	if err != nil {
+		return hiveError(file, err)
+	}
+	return out.write(c, func(to io.Writer) error {
+		w := bufio.NewWriter(to)
+		line := deletedText
+		if c.json {
+			line = deletedJSON
+		}
+		for i := range found.Keys {
+			if _, err := w.Write(line(&found.Keys[i], found.Keys[i].Values)); err != nil {
+				return err
+			}
+		}
+		for i := range found.Values {
+			if _, err := w.Write(line(nil, found.Values[i:i+1])); err != nil {
+				return err
+			}
+		}
+		return w.Flush()
+	})
+}
+
+// deletedText is a key with its values, or a value of no known key, as "hive query"
+// prints them.
+func deletedText(k *regf.RecoveredKey, values []regf.RecoveredValue) []byte {
+	var b []byte
+	if k != nil {
+		lead := `\`
+		if !k.Rooted {
+			lead = `...\`
+		}
+		b = fmt.Appendf(b, "%s%s    (cell %#x, changed %v)\n", lead, escapePath(k.Path), k.Offset, k.LastWrite)
+	} else {
+		b = append(b, "(of no known key)\n"...)
+	}
+	for _, v := range values {
+		text := valueText(v.Type, v.Data)
+		if !v.Complete {
+			text += fmt.Sprintf(" (%d of %d bytes are left)", len(v.Data), v.Size)
+		}
+		b = fmt.Appendf(b, "    %s    %s    %s\n", escapeValueName(v.Name), v.Type, text)
+	}
+	return append(b, '\n')
+}
+
+// deletedJSON is the same as a line of JSON.
+func deletedJSON(k *regf.RecoveredKey, values []regf.RecoveredValue) []byte {
+	b := []byte{'{'}
+	if k != nil {
+		b = appendJSON(append(b, `"path":`...), []byte(k.Path))
+		b = fmt.Appendf(b, `,"rooted":%t,"offset":%d,"modified":"%v","free":%t,`, k.Rooted, k.Offset, k.LastWrite, k.Free)
+	}
+	b = append(b, `"values":[`...)
+	for i, v := range values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(append(b, `{"name":`...), []byte(v.Name))
+		b = fmt.Appendf(b, `,"type":%d,"size":%d,"offset":%d,"free":%t,"complete":%t,"data":"`, uint32(v.Type), v.Size, v.Offset, v.Free, v.Complete)
+		b = append(hex.AppendEncode(b, v.Data), `"}`...)
+	}
+	return append(b, "]}\n"...)
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mullion/mullion/regf"
+	"github.com/spf13/cobra"
+)
+
+// mendedFinding is a line of "hive repair --json".
+type mendedFinding struct {
+	Outcome string `json:"outcome"` // mended or lost
+	hiveFinding
+}
+
+func newHiveRepairCommand(c *console, f *hiveFlags) *cobra.Command {
+	var out outputFlags
+	cmd := &cobra.Command{
+		Use:   "repair HIVE -o OUT",
+		Short: "Write a damaged hive anew, with all that can be reached",
+		Long: `Writes a sound copy of a damaged hive: bins, free space, lists of subkeys with their
+order and hashes, counts, segments of large data, descriptors and their reference
+counts are made anew. Everything that can be reached is kept: a subkey that no list
+names any more is found by its pointer upwards, and the second of two keys or values
+with one name gets a number behind it.
+
+What was done is printed, one finding a line: "mended", or "lost" for what could not
+be read and is not in OUT, or not whole. Status 1 if anything is lost; OUT is written
+all the same, and passes "hive check". HIVE stays as it is.
+
+A dirty hive needs its logs, --log, or --allow-dirty to go on without its last
+changes. A file that is cut short loses what was behind the cut. Deleted keys are not
+brought back: "hive recover --deleted" lists them.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if out.path == "" {
+				return usagef("-o OUT is missing")
+			}
+			tolerant := *f
+			tolerant.editDirty = f.allowDirty
+			tolerant.mode = regf.Salvage.String() // reads without a root too
+			h, cut, err := tolerant.openCut(c, args[0])
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, h.Close()) }()
+			r, err := h.Repair(&regf.RepairOptions{AllowLoss: true})
+			if err != nil {
+				return hiveError(args[0], err)
+			}
+			defer func() { err = errors.Join(err, r.Hive.Close()) }()
+			if err := out.write(c, func(w io.Writer) error { return hiveError(args[0], r.Hive.StoreTo(w)) }); err != nil {
+				return err
+			}
+			r.Lost = append(cut, r.Lost...)
+			report := c
+			if out.path == "-" {
+				report = c.toStderr()
+			}
+			return report.printRepair(r)
+		},
+	}
+	out.add(cmd, "the repaired hive")
+	return cmd
+}
+
+// openCut opens a hive that may be cut short, with its logs replayed over what there
+// is of it, and tells what is missing.
+func (f *hiveFlags) openCut(c *console, path string) (*regf.Hive, []regf.Finding, error) {
+	h, err := f.open(c, path)
+	var cut *cutError
+	if !errors.As(err, &cut) {
+		return h, nil, err
+	}
+	opt, err := f.options()
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err = regf.OpenBytes(cut.image, opt)
+	var lost []regf.Finding
+	for _, m := range cut.missing {
+		lost = append(lost, regf.Finding{Severity: regf.SevereError, Rule: "truncated", Offset: m.Offset,
+			Message: fmt.Sprintf("the file ends before these %d bytes, and no log has them", m.Size)})
+	}
+	return h, lost, hiveError(path, err)
+}
+
+func (c *console) printRepair(r *regf.Repair) error {
+	for _, part := range []struct {
+		outcome string
+		list    []regf.Finding
+	}{{"mended", r.Mended}, {"lost", r.Lost}} {
+		for _, x := range part.list {
+			var err error
+			if c.json {
+				err = c.printJSONLine(mendedFinding{part.outcome, newHiveFinding(x)})
+			} else {
+				err = c.printf("%s %s: %s\n", part.outcome, x.Rule, findingText(x))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if len(r.Lost) > 0 {
+		return errFound
+	}
+	if len(r.Mended) == 0 && !c.json {
+		return c.printf("nothing was wrong\n")
+	}
+	return nil
+}
+
+// toStderr is the same console with its results on standard error, for a report about
+// what standard output holds.
+func (c *console) toStderr() *console {
+	return &console{out: c.err, err: c.err, quiet: c.quiet, json: c.json, verbose: c.verbose}
+}
