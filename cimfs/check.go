@@ -54,6 +54,8 @@ type CheckOptions struct {
 	// SkipContent leaves out what needs the bytes of files: digests and padding in
 	// the data regions.
 	SkipContent bool
+	// changes leaves out, in a fork, the records and tables that are the parent's.
+	changes bool
 	// MaxFindings ends the check after so many; 0 means 1,000.
 	MaxFindings int
 }
@@ -159,6 +161,7 @@ type checker struct {
 
 	nextObject []int // in each list of objects, where the last reference was, plus 1
 	entries    int64
+	base       FileID // of a fork: the records up to here are in tables of the parents
 	upcase     []uint16
 
 	reached  idSet    // files with at least one name
@@ -230,7 +233,7 @@ func (c *checker) inFile(sev Severity, rule, file string, off int64, format stri
 
 func (c *checker) run() error {
 	im := c.im
-	if im.own.Count == 0 {
+	if im.own.Count == 0 && len(im.parents) == 0 {
 		if err := c.inFile(SevereError, "no-regions", im.name, imageRegionsAt, "the image has no region of its own"); err != nil {
 			return err
 		}
@@ -324,11 +327,6 @@ func (c *checker) region(i int) error {
 	}
 	if r.major != uint32(c.im.version) {
 		if err := c.inFile(SevereError, "region-version", r.name(), headerMajorAt, "version is %d, that of the image %d", r.major, c.im.version); err != nil {
-			return err
-		}
-	}
-	if (r.n == 0) != (r.typ == MetadataRegion) {
-		if err := c.inFile(SevereError, "region-type", r.name(), regionTypeAt, "region %d is of type %v; region 0 and only it holds metadata", r.n, r.typ); err != nil {
 			return err
 		}
 	}
@@ -453,7 +451,7 @@ func (c *checker) objectHeader(name string, r *region) (int64, error) {
 		{headerLengthAt, uint64(le.Uint32(b[headerLengthAt:])), objectHeaderSize, "header length"},
 		{headerMajorAt, uint64(le.Uint32(b[headerMajorAt:])), uint64(c.im.version), "version"},
 		{headerMinorAt, uint64(le.Uint32(b[headerMinorAt:])), 0, "minor version"},
-		{objectIndexAt, uint64(le.Uint16(b[objectIndexAt:])), uint64(r.n), "region index"},
+		{objectIndexAt, uint64(le.Uint16(b[objectIndexAt:])), uint64(c.im.ownBase() + r.n), "region index"},
 		{objectTypeAt, uint64(b[objectTypeAt]), uint64(r.typ), "region type"},
 		{objectTableAt, uint64(le.Uint32(b[objectTableAt:])), objectHeaderSize, "table offset"},
 		{objectCountAt, uint64(src.Size()), uint64(objectHeaderSize + count*objectEntrySize), "file size"},
@@ -528,7 +526,7 @@ func (c *checker) fileSystem() error {
 	if err := c.isObject("file-system", im.fileSystem, fileSystemSize, false); err != nil {
 		return err
 	}
-	if im.fileSystem.Region() < im.ownBase() {
+	if im.fileSystem.Region() < im.ownBase() && im.own.Count > 0 {
 		if err := c.wrong("file-system", im.fileSystem, "file system object is in a parent's region"); err != nil {
 			return err
 		}
@@ -554,6 +552,7 @@ func (c *checker) fileSystem() error {
 	if err := c.isObject("file-tables", im.tablesAt, int64(im.tableCount)*tableEntrySize, false); err != nil {
 		return err
 	}
+	var last fileTable
 	for n := range im.tableCount {
 		at := im.tablesAt + RegionOffset(n)*tableEntrySize
 		t, err := im.fileTable(n)
@@ -563,11 +562,19 @@ func (c *checker) fileSystem() error {
 			}
 			continue
 		}
-		if t.count != tableFiles && n != im.tableCount-1 {
-			if err := c.wrong("file-table", at, "table %d has %d records and is not the last", n, t.count); err != nil {
+		if inherited := t.offset.Region() < im.ownBase(); inherited && c.base == FileID(n)*tableFiles {
+			c.base += tableFiles
+		} else if inherited {
+			if err := c.wrong("file-table", at, "table %d is a parent's and stands behind one of the image's own", n); err != nil {
 				return err
 			}
 		}
+		if n > 0 && last.count != tableFiles && im.setOf(last.offset) == im.setOf(t.offset) {
+			if err := c.wrong("file-table", at-tableEntrySize, "table %d has %d records and is not the last", n-1, last.count); err != nil {
+				return err
+			}
+		}
+		last = t
 		if err := c.isObject("file-table", t.offset, int64(t.count*recordSize(im.version)), false); err != nil {
 			return err
 		}

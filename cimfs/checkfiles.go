@@ -20,6 +20,9 @@ func (c *checker) files() error {
 	if err != nil {
 		return c.blame("root", err)
 	}
+	if c.opts.changes && root.id <= c.base {
+		return nil // nothing has changed
+	}
 	c.reached.add(root.id)
 	if err := c.file(root); err != nil {
 		return err
@@ -38,15 +41,16 @@ func (c *checker) files() error {
 		return err
 	}
 	c.dir, c.name = "", nil
-	for id := FileID(1); int64(id) <= im.files; id++ {
+	first := FileID(1)
+	if c.opts.changes {
+		first = c.base + 1
+	}
+	for id := first; int64(id) <= im.files; id++ {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
 		if !c.reached.has(id) {
-			if err := c.wrong("unreachable", c.recordAt(id), "file %d has no name", id); err != nil {
-				return err
-			}
-			continue
+			continue // Windows keeps the records of deleted and replaced files
 		}
 		if id == im.rootID {
 			continue
@@ -64,6 +68,11 @@ func (c *checker) files() error {
 	}
 	return nil
 }
+
+// isOlder reports whether a FileID can be that of a directory before the fork changed it:
+// a record that the fork shares with its parent names the directories of the parent,
+// though they have other numbers here.
+func (c *checker) isOlder(dir FileID) bool { return dir != 0 && dir <= c.base }
 
 // recordAt is where a record stands, or its table if that cannot be told.
 func (c *checker) recordAt(id FileID) RegionOffset {
@@ -131,6 +140,9 @@ func (c *checker) directory(path string, units int, f *File) error {
 		if n > maxPath {
 			return c.wrong("path-length", t.at, "a path is longer than %d units", maxPath)
 		}
+		if c.opts.changes && id <= c.base && id != 0 {
+			continue
+		}
 		child.id = id
 		if err := c.im.readRecord(id, &child.rec, c.cache); err != nil {
 			if err := c.blame("record", c.im.where(t.at, because(ErrCorrupt, "%v", err))); err != nil {
@@ -144,7 +156,7 @@ func (c *checker) directory(path string, units int, f *File) error {
 				return err
 			}
 		}
-		if child.rec.parent == f.id {
+		if child.rec.parent == f.id || id <= c.base && c.isOlder(child.rec.parent) {
 			c.parentOK.add(id)
 		}
 		if c.im.version >= V3 {
@@ -248,7 +260,7 @@ func compareUnits(a, b []uint16) int {
 // table of a directory.
 func (c *checker) file(f *File) error {
 	r := &f.rec
-	if r.flags&^flagsKnown != 0 || c.im.version < V2 && r.flags&flagSparse != 0 {
+	if r.flags&^flagsKnown != 0 {
 		if err := c.unusual("attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
 			return err
 		}
@@ -275,7 +287,7 @@ func (c *checker) file(f *File) error {
 // stream checks where a stream's bytes are.
 func (c *checker) stream(s stream, from RegionOffset) error {
 	if s.sparse() {
-		if s.offset != 0 || s.kind() != PlainStream || c.im.version < V2 {
+		if o := RegionOffset(s.offset); o != 0 && (o.Offset() != maxOffset || o.Region() >= len(c.im.regions)) || s.kind() != PlainStream || s.length() == 0 {
 			return c.wrong("sparse", from, "sparse stream of type %d with offset %v", s.kind(), RegionOffset(s.offset))
 		}
 		return nil
@@ -486,18 +498,25 @@ func (c *checker) hasLink(f *File, dir FileID, name []byte) error {
 		}
 	}
 	lo, hi := 0, t.count
+	older := f.id <= c.base
 	if t.count > manyLinks {
-		if lo, err = c.searchLink(cur, dir, name); err != nil {
+		want := dir
+		if older {
+			want = 0 // the first of that name
+		}
+		if lo, err = c.searchLink(cur, want, name); err != nil {
 			return c.blame("parent-links", err)
 		}
-		hi = min(t.count, lo+1)
+		if !older {
+			hi = min(t.count, lo+1)
+		}
 	}
 	for i := lo; i < hi; i++ {
 		v, err := cur.value(i)
 		if err != nil {
 			return c.blame("parent-links", err)
 		}
-		if FileID(le.Uint32(v)) != dir {
+		if id := FileID(le.Uint32(v)); id != dir && !(older && c.isOlder(id)) {
 			continue
 		}
 		raw, err := cur.name(i)
@@ -576,8 +595,8 @@ func (c *checker) searchLink(cur *linkCursor, dir FileID, name []byte) (int, err
 // linkCount checks that a file has as many parent links as names. As every name
 // was found among the links, they are then the same.
 func (c *checker) linkCount(id FileID) error {
-	if c.names[id] == 0 || c.names[id] == c.listed[id] {
-		return nil // the root, or reported before; or as it should be
+	if c.names[id] == 0 || c.names[id] == c.listed[id] || id <= c.base && c.names[id] < c.listed[id] {
+		return nil // the root, or reported before; or as it should be, or some names are gone in the fork
 	}
 	f := &File{im: c.im, id: id}
 	if err := c.im.readRecord(id, &f.rec, c.cache); err != nil {
@@ -587,7 +606,7 @@ func (c *checker) linkCount(id FileID) error {
 		return nil // reported before
 	}
 	t, err := c.im.linkTable(RegionOffset(f.rec.links), -1, idValueSize)
-	if err == nil && uint32(t.count) != c.names[id] {
+	if err == nil && uint32(t.count) != c.names[id] && !(id <= c.base && uint32(t.count) > c.names[id]) {
 		err = c.im.where(t.at, corrupt("file %d has %d names and %d parent links", id, c.names[id], t.count))
 	}
 	return c.blame("parent-links", err)

@@ -235,6 +235,9 @@ func (im *Image) readHeader() error {
 	return nil
 }
 
+// setOf returns the region set in which an object stands.
+func (im *Image) setOf(o RegionOffset) winfs.GUID { return im.regions[o.Region()].set.GUID }
+
 // ownBase is the index of the first region of the image itself.
 func (im *Image) ownBase() int { return len(im.regions) - im.own.Count }
 
@@ -389,6 +392,12 @@ func (im *Image) fileTable(n uint32) (fileTable, error) {
 		return fileTable{}, im.where(at, err)
 	}
 	return t, nil
+}
+
+// fileTables returns the whole file-table directory as it is stored.
+func (im *Image) fileTables() ([]byte, error) {
+	b := make([]byte, int64(im.tableCount)*tableEntrySize)
+	return b, im.read(im.tablesAt, b)
 }
 
 func (im *Image) decodeFileTable(b []byte) (fileTable, error) {

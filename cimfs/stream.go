@@ -77,8 +77,6 @@ func (f *File) readStreams() ([]*Stream, error) {
 func (im *Image) openStream(name string, s stream) (*Stream, error) {
 	out := &Stream{im: im, name: name, s: s}
 	switch {
-	case s.sparse() && im.version == V1:
-		return nil, corrupt("a sparse stream in version 1")
 	case s.sparse(), s.length() == 0 && s.offset == 0:
 		return out, nil
 	case s.kind() == ImageStream:
