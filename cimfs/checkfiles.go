@@ -20,6 +20,9 @@ func (c *checker) files() error {
 	if err != nil {
 		return c.blame("root", err)
 	}
+	if c.opts.changes && root.id <= c.base {
+		return nil // nothing has changed
+	}
 	c.reached.add(root.id)
 	if err := c.file(root); err != nil {
 		return err
@@ -45,7 +48,11 @@ func (c *checker) files() error {
 		}
 	}
 	c.dir, c.name = "", nil
-	for id := FileID(1); int64(id) <= im.files; id++ {
+	first := FileID(1)
+	if c.opts.changes {
+		first = c.base + 1
+	}
+	for id := first; int64(id) <= im.files; id++ {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
@@ -114,6 +121,11 @@ func (c *checker) nameless(id FileID) error {
 	}
 	return order.end()
 }
+
+// isOlder reports whether a FileID can be that of a directory before the fork changed it:
+// a record that the fork shares with its parent names the directories of the parent,
+// though they have other numbers here.
+func (c *checker) isOlder(dir FileID) bool { return dir != 0 && dir <= c.base }
 
 // recordAt is where a record stands, or its table if that cannot be told.
 func (c *checker) recordAt(id FileID) RegionOffset {
@@ -196,6 +208,9 @@ func (c *checker) directory(path string, units int, f *File) error {
 		if n > maxPath {
 			return c.wrong("path-length", t.at, "a path is longer than %d units", maxPath)
 		}
+		if c.opts.changes && id <= c.base && id != 0 {
+			continue
+		}
 		child.id = id
 		if err := c.im.readRecord(id, &child.rec, c.cache); err != nil {
 			if err := c.blame("record", c.im.where(t.at, because(ErrCorrupt, "%v", err))); err != nil {
@@ -209,7 +224,7 @@ func (c *checker) directory(path string, units int, f *File) error {
 				return err
 			}
 		}
-		if child.rec.parent == f.id {
+		if child.rec.parent == f.id || id <= c.base && c.isOlder(child.rec.parent) {
 			c.parentOK.add(id)
 		}
 		if c.im.version >= V3 {
@@ -344,7 +359,7 @@ func (c *checker) stream(s stream, from RegionOffset) error {
 	// when it was made.
 	inNoRegion := o.Offset() == nowhere && (o.Region() < len(c.im.regions) || o.Region() == 0)
 	if s.sparse() {
-		if !inNoRegion && o != 0 || s.kind() != PlainStream {
+		if !inNoRegion && o != 0 || s.kind() != PlainStream || s.length() == 0 {
 			return c.wrong("sparse", from, "sparse stream of type %d with offset %v", s.kind(), o)
 		}
 		return nil
@@ -406,7 +421,7 @@ func (c *checker) metadata(f *File) error {
 				return err
 			}
 			if odd := checkSecurity(b); odd != nil {
-				err = c.unusual(Warning, "security", RegionOffset(r.security), "%v", odd)
+				err = c.unusual(Warning, "security", RegionOffset(r.security), "%s", words(odd))
 			}
 		}
 		if err := c.blame("security", err); err != nil {
@@ -446,7 +461,7 @@ func (c *checker) metadata(f *File) error {
 			case len(b) < 8 || le.Uint32(b) != r.reparseTag:
 				err = c.wrong("reparse", RegionOffset(r.reparse), "%d bytes with another tag than that of the record, %#x", len(b), r.reparseTag)
 			case odd != nil: // no writer looks at what is inside
-				err = c.unusual(Info, "reparse", RegionOffset(r.reparse), "%v", odd)
+				err = c.unusual(Info, "reparse", RegionOffset(r.reparse), "%s", words(odd))
 			}
 		}
 		return c.blame("reparse", err)
@@ -562,18 +577,25 @@ func (c *checker) hasLink(f *File, dir FileID, name []byte) error {
 		}
 	}
 	lo, hi := 0, t.count
+	older := f.id <= c.base
 	if t.count > manyLinks {
-		if lo, err = c.searchLink(cur, dir, name); err != nil {
+		want := dir
+		if older {
+			want = 0 // the first of that name
+		}
+		if lo, err = c.searchLink(cur, want, name); err != nil {
 			return c.blame("parent-links", err)
 		}
-		hi = min(t.count, lo+1)
+		if !older {
+			hi = min(t.count, lo+1)
+		}
 	}
 	for i := lo; i < hi; i++ {
 		v, err := cur.value(i)
 		if err != nil {
 			return c.blame("parent-links", err)
 		}
-		if FileID(le.Uint32(v)) != dir {
+		if id := FileID(le.Uint32(v)); id != dir && !(older && c.isOlder(id)) {
 			continue
 		}
 		raw, err := cur.name(i)
@@ -652,8 +674,8 @@ func (c *checker) searchLink(cur *linkCursor, dir FileID, name []byte) (int, err
 // linkCount checks that a file has as many parent links as names. As every name
 // was found among the links, they are then the same.
 func (c *checker) linkCount(id FileID) error {
-	if c.names[id] == 0 || c.names[id] == c.listed[id] {
-		return nil // the root, or reported before; or as it should be
+	if c.names[id] == 0 || c.names[id] == c.listed[id] || id <= c.base && c.names[id] < c.listed[id] {
+		return nil // the root, or reported before; or as it should be, or some names are gone in the fork
 	}
 	f := &File{im: c.im, id: id}
 	if err := c.im.readRecord(id, &f.rec, c.cache); err != nil {
@@ -663,7 +685,7 @@ func (c *checker) linkCount(id FileID) error {
 		return nil // reported before
 	}
 	t, err := c.im.linkTable(RegionOffset(f.rec.links), -1, idValueSize)
-	if err == nil && uint32(t.count) != c.names[id] {
+	if err == nil && uint32(t.count) != c.names[id] && !(id <= c.base && uint32(t.count) > c.names[id]) {
 		err = c.im.where(t.at, corrupt("file %d has %d names and %d parent links", id, c.names[id], t.count))
 	}
 	return c.blame("parent-links", err)

@@ -387,6 +387,12 @@ func (im *Image) fileTable(n uint32) (fileTable, error) {
 	return t, nil
 }
 
+// fileTables returns the whole file-table directory as it is stored.
+func (im *Image) fileTables() ([]byte, error) {
+	b := make([]byte, int64(im.tableCount)*tableEntrySize)
+	return b, im.read(im.tablesAt, b)
+}
+
 func (im *Image) decodeFileTable(b []byte) (fileTable, error) {
 	t := fileTable{RegionOffset(le.Uint64(b)), int(le.Uint16(b[8:]))}
 	size := int(le.Uint16(b[10:]))

@@ -77,7 +77,7 @@ type rewriter struct {
 // creation.
 func (r *rewriter) run() error {
 	w := r.w
-	w.tree = newTree()
+	w.tree, w.compact = newTree(), true
 	if err := w.loadTree(r.ctx, r.src); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (r *rewriter) file(f *File, nd *node) error {
 		return because(ErrUnproven, "hard links")
 	}
 	if f.IsDir() {
-		w.placer.add(item{rec: &nd.rec, meta: meta})
+		w.placer.add(item{rec: &nd.rec, dir: true, meta: meta})
 	} else {
 		s, err := f.Data()
 		if err != nil {

@@ -156,8 +156,8 @@ func TestRewriteOfHolesIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	b := newBuilder(t, dir, "a.cim", nil)
 	b.file("f", Meta{Hole: true}, make([]byte, 1000))
-	id, _ := b.w.tree.lookup("f")
-	b.w.streams[id] = []*altStream{{"s", stream{0, 500 | streamSparse}}}
+	f, _ := b.w.tree.lookup("f")
+	b.w.streams[f.id] = []*altStream{{"s", stream{0, 500 | streamSparse}}}
 	b.m["f"].streams = map[string]string{"s": shorten(make([]byte, 500))}
 	b.commit(dir, "a.cim")
 	b.m["f"].meta.Hole = false

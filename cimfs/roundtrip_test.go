@@ -122,7 +122,7 @@ func TestReadV2(t *testing.T) {
 	for _, f := range set {
 		le.PutUint32(f[headerMajorAt:], 2)
 	}
-	r := set[regionName(im.guid, 0)]
+	r := set[regionName(im.guid, table.offset.Region())]
 	for i := range table.count {
 		copy(r[table.offset.Offset()+int64(i)*0x60:], r[table.offset.Offset()+int64(i)*0x68:][:0x60])
 	}
@@ -308,7 +308,6 @@ func TestRefusals(t *testing.T) {
 		{"file over a full directory", w.AddFile(`Dir`, nil, 0), ErrNotEmpty},
 		{"file over the root", w.AddFile(``, nil, 0), ErrIsDirectory},
 		{"link to a directory", w.Link(`l`, `Dir`), ErrIsDirectory},
-		{"link over a directory", w.Link(`Dir`, `Dir\File`), ErrIsDirectory},
 		{"link to nothing", w.Link(`l`, `no`), fs.ErrNotExist},
 		{"remove the root", w.Remove(``), ErrName},
 		{"remove nothing", w.Remove(`no`), fs.ErrNotExist},
@@ -327,7 +326,7 @@ func TestRefusals(t *testing.T) {
 		{"absolute descriptor", w.AddDir("x", &Meta{Security: make([]byte, 20)}), ErrMetadata},
 		{"EA without end", w.AddDir("x", &Meta{EAs: sampleEA()[:10]}), ErrMetadata},
 		{"large EAs", w.AddDir("x", &Meta{EAs: make([]byte, 0x10000)}), ErrMetadata},
-		{"reparse length", w.AddDir("x", &Meta{Reparse: sampleReparse()[:20]}), ErrMetadata},
+		{"reparse length", w.AddDir("x", &Meta{Reparse: sampleReparse()[:7]}), ErrMetadata},
 		{"negative size", w.AddFile("x", nil, -1), ErrStreamSize},
 		{"size of 2^48", w.AddFile("x", nil, 1<<48), ErrStreamSize},
 	} {
