@@ -317,7 +317,7 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 		if err := checkEAs(m.EAs); err != nil {
 			return out, err
 		}
-		out.ea = bytes.Clone(m.EAs)
+		out.ea = storedEAs(m.EAs)
 	}
 	if len(m.Reparse) > 0 {
 		if err := checkReparse(m.Reparse); err != nil {
