@@ -505,8 +505,8 @@ func TestPlainExecutables(t *testing.T) {
 			t.Errorf("type %v, %v", f.StreamType(), err)
 		}
 		im.Close()
-		if !bytes.Equal(bytes.Join(regionsOf(readSet(t, dir), 1), nil)[pageSize:][:2], []byte("MZ")) {
-			t.Error("the executable is not the first object of region 1")
+		if !bytes.Equal(bytes.Join(regionsOf(readSet(t, dir), 0), nil)[pageSize:][:2], []byte("MZ")) {
+			t.Error("the executable is not the first object of region 0")
 		}
 	}
 }
