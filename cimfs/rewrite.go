@@ -58,7 +58,7 @@ func RewriteContext(ctx context.Context, dir, name string, src *Image, opts *Opt
 		return err
 	}
 	defer w.Close()
-	if err := (&rewriter{ctx: ctx, w: w, src: src, buf: make([]byte, 256<<10), tables: map[uint64][]*altStream{}}).run(); err != nil {
+	if err := (&rewriter{ctx: ctx, w: w, src: src, buf: make([]byte, 256<<10), tables: map[uint64][]*altStream{}, late: newLateCalls()}).run(); err != nil {
 		return fail(err)
 	}
 	return w.Commit()
@@ -70,6 +70,7 @@ type rewriter struct {
 	src    *Image
 	buf    []byte
 	tables map[uint64][]*altStream // by place in src: many files may share one
+	late   *lateCalls
 }
 
 // run copies every file that has a name, in the order of FileIDs, which is that of
@@ -86,8 +87,43 @@ func (r *rewriter) run() error {
 			continue
 		}
 		f := &File{im: r.src, id: id, rec: nd.rec}
-		if err := r.file(f, nd); err != nil {
-			return fmt.Errorf("file %d: %w", id, err)
+		make := func() error {
+			if err := r.file(f, nd); err != nil {
+				return fmt.Errorf("file %d: %w", id, err)
+			}
+			return nil
+		}
+		if first := firstObject(&f.rec); id == w.tree.root && first != 0 {
+			r.late.add(lateCall{first, make})
+		} else if err := make(); err != nil {
+			return err
+		}
+	}
+	return r.late.rest()
+}
+
+// firstObject returns where the first of the objects stands that describe a directory.
+func firstObject(rec *record) (first RegionOffset) {
+	for _, o := range []uint64{rec.security, rec.reparse, rec.ea} {
+		if at := RegionOffset(o); at != 0 && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// before makes the calls that come before a file.
+func (r *rewriter) before(f *File, main *Stream) error {
+	objects := []RegionOffset{RegionOffset(f.rec.security), RegionOffset(f.rec.reparse)}
+	if main != nil && main.pe != nil {
+		objects = append(objects, main.pe.data)
+	}
+	if main != nil {
+		objects = append(objects, RegionOffset(main.s.offset))
+	}
+	for _, at := range append(objects, RegionOffset(f.rec.ea)) {
+		if err := r.late.before(at); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -108,15 +144,20 @@ func (r *rewriter) file(f *File, nd *node) error {
 			return err
 		}
 	}
-	if f.IsDir() {
-		w.placer.add(item{rec: &nd.rec, dir: true, meta: meta})
-	} else {
-		s, err := f.Data()
-		if err != nil {
+	var main *Stream
+	if !f.IsDir() {
+		if main, err = f.Data(); err != nil {
 			return err
 		}
-		w.beginFile(nd, "", meta, hole, s.Size(), w.keepForm(s))
-		if err := r.copyStream(s); err != nil {
+	}
+	if err := r.before(f, main); err != nil {
+		return err
+	}
+	if main == nil {
+		w.placer.add(item{rec: &nd.rec, dir: true, meta: meta})
+	} else {
+		w.beginFile(nd, "", meta, hole, main.Size(), w.keepForm(main))
+		if err := r.copyStream(main); err != nil {
 			return err
 		}
 	}
@@ -132,7 +173,7 @@ func (r *rewriter) file(f *File, nd *node) error {
 	return nil
 }
 
-// streams copies the alternate streams of a file.
+// streams lets the alternate streams of a file be copied in their time.
 func (r *rewriter) streams(f *File) error {
 	w := r.w
 	list, err := f.readStreams(true)
@@ -146,14 +187,18 @@ func (r *rewriter) streams(f *File) error {
 		}
 		a := &altStream{name: s.name}
 		out = append(out, a)
-		if s.Sparse() {
+		if s.Sparse() || s.Size() == 0 {
 			a.s = stream{0, s.s.packed}
 			continue
 		}
-		w.begin(item{}, &a.s, "", s.Size(), w.keepForm(s))
-		if err := r.copyStream(s); err != nil {
-			return err
+		first := RegionOffset(s.s.offset)
+		if s.pe != nil {
+			first = s.pe.data
 		}
+		r.late.add(lateCall{first, func() error {
+			w.begin(item{}, &a.s, "", s.Size(), w.keepForm(s))
+			return r.copyStream(s)
+		}})
 	}
 	r.tables[f.rec.streams] = out
 	return nil
