@@ -104,6 +104,10 @@ func replayGolden(t *testing.T, golden *goldencim.Case, image *goldencim.Image) 
 	}
 	ours := func(name string) bool { return name == image.Name || strings.Contains(name, image.GUID) }
 	dir := t.TempDir()
+	if k := os.Getenv("KEEPDIR"); k != "" {
+		dir = filepath.Join(k, golden.Name, image.Name)
+		os.MkdirAll(dir, 0o755)
+	}
 	for name, b := range golden.Files {
 		if !ours(name) {
 			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
@@ -122,8 +126,13 @@ func replayGolden(t *testing.T, golden *goldencim.Case, image *goldencim.Image) 
 		if c.Op == "commit" {
 			break
 		}
-		if c.OK() {
+		switch c.Result {
+		case "00000000":
 			refused = append(refused, replayCall(w, c))
+		case "80070002", "80070003": // not there: in a fork, directories on the way are copied
+			if replayCall(w, c) == nil {
+				refused = append(refused, fmt.Errorf("%s %q was accepted", c.Op, c.Path))
+			}
 		}
 	}
 	if err := errors.Join(append(refused, w.Commit())...); err != nil {

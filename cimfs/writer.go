@@ -258,25 +258,31 @@ func checkSecurity(sd []byte) error {
 
 // checkEAs walks a list of FILE_FULL_EA_INFORMATION (MS-FSCC 2.4.16).
 func checkEAs(b []byte) error {
+	_, err := trimEAs(b)
+	return err
+}
+
+// trimEAs is checkEAs and returns the list without what comes after its last entry.
+func trimEAs(b []byte) ([]byte, error) {
 	if len(b) > 0xFFFF {
-		return because(ErrMetadata, "extended attributes of %d bytes", len(b))
+		return nil, because(ErrMetadata, "extended attributes of %d bytes", len(b))
 	}
 	for off := 0; ; {
 		rest := b[off:]
 		if len(rest) < 9 {
-			return because(ErrMetadata, "extended attribute at %#x is cut off", off)
+			return nil, because(ErrMetadata, "extended attribute at %#x is cut off", off)
 		}
 		next, name, value := le.Uint32(rest), int(rest[5]), int(le.Uint16(rest[6:]))
 		need := 8 + name + 1 + value
 		switch {
 		case name == 0 || name > 254:
-			return because(ErrMetadata, "name of %d bytes of the extended attribute at %#x", name, off)
+			return nil, because(ErrMetadata, "name of %d bytes of the extended attribute at %#x", name, off)
 		case need > len(rest) || rest[8+name] != 0:
-			return because(ErrMetadata, "extended attribute at %#x is cut off", off)
+			return nil, because(ErrMetadata, "extended attribute at %#x is cut off", off)
 		case next == 0:
-			return nil
+			return b[:off+need], nil
 		case int64(next) < int64(need) || int64(next) >= int64(len(rest)) || next%4 != 0:
-			return because(ErrMetadata, "next offset %#x of the extended attribute at %#x", next, off)
+			return nil, because(ErrMetadata, "next offset %#x of the extended attribute at %#x", next, off)
 		}
 		off += int(next)
 	}
@@ -314,10 +320,11 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 		out.security = w.security
 	}
 	if len(m.EAs) > 0 {
-		if err := checkEAs(m.EAs); err != nil {
+		list, err := trimEAs(m.EAs)
+		if err != nil {
 			return out, err
 		}
-		out.ea = bytes.Clone(m.EAs)
+		out.ea = bytes.Clone(list)
 	}
 	if len(m.Reparse) > 0 {
 		if err := checkReparse(m.Reparse); err != nil {
@@ -528,7 +535,7 @@ func (w *Writer) put(path string, dir, keep bool) (FileID, error) {
 		t.clear(f.id)
 	}
 	nd := t.node(f.id)
-	nd.dir, nd.link, nd.rec.streams = dir, false, 0
+	nd.dir, nd.link, nd.old, nd.rec.streams = dir, false, false, 0
 	delete(w.streams, f.id)
 	return f.id, nil
 }
@@ -580,10 +587,11 @@ func (w *Writer) createStream(path, name string, size int64) error {
 	if i < 0 && len(list) >= maxListed {
 		return because(ErrLimit, "more than %d alternate streams", maxListed)
 	}
+	a := &altStream{name: name}
 	if i >= 0 {
+		a.name = list[i].name // the spelling stays
 		list = slices.Delete(list, i, i+1)
 	}
-	a := &altStream{name: name}
 	w.streams[id] = append(list, a)
 	w.begin(item{}, &a.s, path, size, nil)
 	return nil
@@ -676,32 +684,28 @@ func (w *Writer) link(newPath, existing string) error {
 	if err := errors.Join(checkPath(newPath), checkPath(existing)); err != nil {
 		return err
 	}
-	f, err := w.tree.lookup(existing)
-	if err != nil {
-		return because(err, "link target")
-	}
-	return w.addName(newPath, f.id, func() (FileID, error) { return w.tree.changeFile(existing) })
-}
-
-// addName makes newPath a name of a file, in place of what is there. change gives the
-// file a record in this image.
-func (w *Writer) addName(newPath string, id FileID, change func() (FileID, error)) error {
 	t := w.tree
 	if newPath == "" {
 		return ErrIsDirectory
 	}
-	if dir, _, err := t.isDir(id); err != nil {
-		return err
-	} else if dir {
-		return ErrIsDirectory
+	if f, err := t.lookup(existing); err == nil {
+		if dir, _, err := t.isDir(f.id); err != nil {
+			return err
+		} else if dir {
+			return ErrIsDirectory
+		}
 	}
-	if _, _, err := t.parent(newPath); err != nil {
-		return err
-	}
-	id, err := change()
+	id, err := t.changeFile(existing)
 	if err != nil {
-		return err
+		return because(err, "link target")
 	}
+	return w.addName(newPath, id)
+}
+
+// addName makes newPath a name of a file that has a record in this image, in place of
+// what is there.
+func (w *Writer) addName(newPath string, id FileID) error {
+	t := w.tree
 	dir, name, err := t.change(newPath)
 	if err != nil {
 		return err
@@ -740,23 +744,31 @@ func (w *Writer) linkParent(newPath string, id FileID) error {
 	if err := checkPath(newPath); err != nil {
 		return err
 	}
-	return w.addName(newPath, id, func() (FileID, error) {
-		if own, ok := w.lost[id]; ok {
-			return own, nil
+	if newPath == "" {
+		return ErrIsDirectory
+	}
+	if dir, _, err := w.tree.isDir(id); err != nil {
+		return err
+	} else if dir {
+		return ErrIsDirectory
+	}
+	if _, _, err := w.tree.parent(newPath); err != nil {
+		return err
+	}
+	own, ok := w.lost[id]
+	if !ok {
+		var err error
+		if own, err = w.tree.copyOld(id); err != nil {
+			return err
 		}
-		own, err := w.tree.copyOld(id)
-		if err != nil {
-			return 0, err
-		}
-		nd := w.tree.node(own)
-		nd.live = false // until it has its name
+		w.tree.node(own).live = false // until it has its name
 		w.tree.dead++
 		if w.lost == nil {
 			w.lost = map[FileID]FileID{}
 		}
 		w.lost[id] = own
-		return own, nil
-	})
+	}
+	return w.addName(newPath, own)
 }
 
 // Remove deletes a name: a file, or a directory with everything below it. What is
@@ -778,14 +790,14 @@ func (w *Writer) remove(path string) error {
 	if err := checkPath(path); err != nil {
 		return err
 	}
-	if _, err := w.tree.lookup(path); err != nil {
-		return err
-	}
 	dir, name, err := w.tree.change(path)
 	if err != nil {
 		return err
 	}
 	f, err := w.tree.find(dir, name)
+	if err == nil && f.id == 0 {
+		err = errNotExist
+	}
 	if err != nil {
 		return err
 	}
