@@ -15,11 +15,12 @@ import (
 )
 
 // Severity orders findings, see [finding.Severity]. An Error is also what stops the
-// driver, or worse.
+// driver, or worse; an Info is what Microsoft's library does and no other should.
 type Severity = finding.Severity
 
 // The severities that Check uses.
 const (
+	Info        = finding.Info
 	Warning     = finding.Warning
 	SevereError = finding.SevereError
 )
@@ -88,7 +89,9 @@ func checkOpened(ctx context.Context, im *Image, err error, opts CheckOptions) (
 // Check verifies everything that is known about the format: the bounds that the
 // driver insists on, for a read past a region stops the whole Windows kernel, and
 // what all genuine images have in common. Objects that nothing refers to, such as
-// the content of a file that was replaced, are not mentioned.
+// the content of a file that was replaced, are not mentioned, nor are records that
+// have no name: genuine images have both. Such records are checked all the same,
+// for a file can be opened by its number.
 //
 // The regions of parents are checked as far as this image refers to them; the rest
 // is the business of a check of the parent. Memory is about 48 bytes for each
@@ -217,9 +220,9 @@ func (c *checker) wrong(rule string, o RegionOffset, format string, args ...any)
 	return c.blame(rule, c.im.where(o, corrupt(format, args...)))
 }
 
-// unusual makes a warning about the bytes at o.
-func (c *checker) unusual(rule string, o RegionOffset, format string, args ...any) error {
-	f := Finding{Warning, rule, c.path(), "", o.Offset(), fmt.Sprintf(format, args...)}
+// unusual makes a finding that is no error about the bytes at o.
+func (c *checker) unusual(sev Severity, rule string, o RegionOffset, format string, args ...any) error {
+	f := Finding{sev, rule, c.path(), "", o.Offset(), fmt.Sprintf(format, args...)}
 	if i := o.Region(); i < len(c.im.regions) {
 		f.File = c.im.regions[i].name()
 	}
@@ -526,6 +529,7 @@ func (c *checker) fileSystem() error {
 	if err := c.isObject("file-system", im.fileSystem, fileSystemSize, false); err != nil {
 		return err
 	}
+	// A fork that changes nothing has no region, and the top of its parent.
 	if im.fileSystem.Region() < im.ownBase() && im.own.Count > 0 {
 		if err := c.wrong("file-system", im.fileSystem, "file system object is in a parent's region"); err != nil {
 			return err
@@ -545,15 +549,17 @@ func (c *checker) fileSystem() error {
 		standard = standard && c.upcase[u] == winfs.Upcase(uint16(u))
 	}
 	if !standard {
-		if err := c.unusual("upcase", im.upcaseAt, "table differs from that of all genuine images"); err != nil {
+		if err := c.unusual(Warning, "upcase", im.upcaseAt, "table differs from that of all genuine images"); err != nil {
 			return err
 		}
 	}
 	if err := c.isObject("file-tables", im.tablesAt, int64(im.tableCount)*tableEntrySize, false); err != nil {
 		return err
 	}
-	var last fileTable
 	for n := range im.tableCount {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 		at := im.tablesAt + RegionOffset(n)*tableEntrySize
 		t, err := im.fileTable(n)
 		if err != nil {
@@ -569,12 +575,6 @@ func (c *checker) fileSystem() error {
 				return err
 			}
 		}
-		if n > 0 && last.count != tableFiles && im.setOf(last.offset) == im.setOf(t.offset) {
-			if err := c.wrong("file-table", at-tableEntrySize, "table %d has %d records and is not the last", n-1, last.count); err != nil {
-				return err
-			}
-		}
-		last = t
 		if err := c.isObject("file-table", t.offset, int64(t.count*recordSize(im.version)), false); err != nil {
 			return err
 		}

@@ -78,8 +78,22 @@ func (r *record) check() error {
 	return nil
 }
 
-// Root returns the root directory.
-func (im *Image) Root() (*File, error) { return im.File(im.rootID) }
+// Root returns the root directory. An image whose root is a file gives [ErrNotDirectory],
+// unless [Image.ListOddNames] was called.
+func (im *Image) Root() (*File, error) {
+	f, err := im.File(im.rootID)
+	if err == nil && !f.IsDir() && !im.odd.Load() {
+		return nil, im.fail("open root", "", im.where(im.fileSystem, because(ErrNotDirectory, "root file %d", im.rootID)))
+	}
+	return f, err
+}
+
+// ListOddNames makes the image yield all that Microsoft's library can put into one, in
+// Walk, Entries and Streams: names that no path leads to, which are "", "." and "..", an
+// alternate stream without a name, and a root that is a file. Otherwise these give
+// [ErrName] and [ErrNotDirectory], so that whoever makes paths of names is safe from
+// them. Call it before the image is used.
+func (im *Image) ListOddNames() { im.odd.Store(true) }
 
 // Lookup returns the file at path: components separated by backslashes, without a
 // leading one, "" for the root. Names are compared by the image's own upcase
@@ -165,7 +179,8 @@ type DirEntry struct {
 }
 
 // Entries yields the names of a directory in stored order, which is that of the
-// upcase table. An error ends the sequence.
+// upcase table. An error ends the sequence: [ErrName] for a name that no path leads to,
+// see [Image.ListOddNames].
 func (f *File) Entries() iter.Seq2[DirEntry, error] {
 	return func(yield func(DirEntry, error) bool) {
 		t, err := f.table()
@@ -204,6 +219,9 @@ func (c *linkCursor) entry(i int) (DirEntry, error) {
 	if err := checkComponent(name); err != nil {
 		return DirEntry{}, c.t.im.where(c.t.at, err)
 	}
+	if isOdd(name) && !c.t.im.odd.Load() {
+		return DirEntry{}, c.t.im.where(c.t.at, because(ErrName, "no path leads to the name %q", decodeName(name)))
+	}
 	return DirEntry{decodeName(name), id}, nil
 }
 
@@ -229,8 +247,7 @@ func (f *File) ID() FileID { return f.id }
 func (f *File) IsDir() bool { return f.rec.isDir() }
 
 // Attributes returns the Win32 attributes. The format keeps READONLY, HIDDEN,
-// SYSTEM, ARCHIVE and, from version 2 on, SPARSE; DIRECTORY and REPARSE_POINT
-// follow from the record.
+// SYSTEM, ARCHIVE and SPARSE; DIRECTORY and REPARSE_POINT follow from the record.
 func (f *File) Attributes() winfs.Attributes { return f.rec.attributes() }
 
 // Times returns the four times.

@@ -167,6 +167,10 @@ func recordSize(v Version) int {
 	return 0x68
 }
 
+// nowhere is the offset of a sparse stream in the region in which its content would
+// stand.
+const nowhere = maxOffset
+
 // record is a file record.
 type record struct {
 	flags      uint16 // 0x00

@@ -64,6 +64,8 @@ type Image struct {
 	own       RegionSet
 	regions   []region
 
+	odd atomic.Bool // see ListOddNames
+
 	fileSystem RegionOffset
 	upcaseAt   RegionOffset
 	tablesAt   RegionOffset
@@ -235,9 +237,6 @@ func (im *Image) readHeader() error {
 	return nil
 }
 
-// setOf returns the region set in which an object stands.
-func (im *Image) setOf(o RegionOffset) winfs.GUID { return im.regions[o.Region()].set.GUID }
-
 // ownBase is the index of the first region of the image itself.
 func (im *Image) ownBase() int { return len(im.regions) - im.own.Count }
 
@@ -365,14 +364,8 @@ func (im *Image) readFileSystem() error {
 		return err
 	}
 	im.files = int64(im.tableCount-1)*tableFiles + int64(last.count)
-	root, err := im.File(im.rootID)
-	if err != nil {
-		return err
-	}
-	if !root.IsDir() {
-		return im.where(im.fileSystem, corrupt("root file %d is not a directory", im.rootID))
-	}
-	return nil
+	_, err = im.File(im.rootID)
+	return err
 }
 
 // fileTable is one entry of the file-table directory.
@@ -426,7 +419,9 @@ func (im *Image) GUID() winfs.GUID { return im.guid }
 // oldest first; it is empty for an image that stands alone.
 func (im *Image) Parents() []RegionSet { return append([]RegionSet(nil), im.parents...) }
 
-// NumFiles returns the number of file records. FileIDs run from 1 to this number.
+// NumFiles returns the largest FileID there can be. In a fork, whose records begin with
+// a table of their own, and in an image that was changed in place not every number up to
+// it is one.
 func (im *Image) NumFiles() int64 { return im.files }
 
 // RootID returns the FileID of the root directory.

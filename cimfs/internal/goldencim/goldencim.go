@@ -158,7 +158,7 @@ func (c *Call) UnmarshalJSON(text []byte) error {
 		Op, Result, Write string
 		Path, Existing    json.RawMessage
 		Attributes        uint32
-		Times             [4]uint64
+		Times             [4]int64
 		Size              int64
 		Data              []part
 		Chunk             int
