@@ -83,6 +83,7 @@ func (c *checker) files() error {
 // a record that the fork shares with its parent names the directories of the parent,
 // though they have other numbers here.
 func (c *checker) isOlder(dir FileID) bool { return dir != 0 && dir <= c.base }
+
 // nameless checks a record that no directory names: a file that was deleted or, in a
 // fork, replaced leaves one. Those in the regions of parents are not of this image.
 func (c *checker) nameless(id FileID) error {
