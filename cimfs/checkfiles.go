@@ -79,11 +79,6 @@ func (c *checker) files() error {
 	return nil
 }
 
-// isOlder reports whether a FileID can be that of a directory before the fork changed it:
-// a record that the fork shares with its parent names the directories of the parent,
-// though they have other numbers here.
-func (c *checker) isOlder(dir FileID) bool { return dir != 0 && dir <= c.base }
-
 // nameless checks a record that no directory names: a file that was deleted or, in a
 // fork, replaced leaves one. Those in the regions of parents are not of this image.
 func (c *checker) nameless(id FileID) error {
@@ -126,6 +121,11 @@ func (c *checker) nameless(id FileID) error {
 	}
 	return order.end()
 }
+
+// isOlder reports whether a FileID can be that of a directory before the fork changed it:
+// a record that the fork shares with its parent names the directories of the parent,
+// though they have other numbers here.
+func (c *checker) isOlder(dir FileID) bool { return dir != 0 && dir <= c.base }
 
 // recordAt is where a record stands, or its table if that cannot be told.
 func (c *checker) recordAt(id FileID) RegionOffset {
@@ -359,7 +359,7 @@ func (c *checker) stream(s stream, from RegionOffset) error {
 	// when it was made.
 	inNoRegion := o.Offset() == nowhere && (o.Region() < len(c.im.regions) || o.Region() == 0)
 	if s.sparse() {
-		if !inNoRegion && o != 0 || s.kind() != PlainStream {
+		if !inNoRegion && o != 0 || s.kind() != PlainStream || s.length() == 0 {
 			return c.wrong("sparse", from, "sparse stream of type %d with offset %v", s.kind(), o)
 		}
 		return nil
@@ -421,7 +421,7 @@ func (c *checker) metadata(f *File) error {
 				return err
 			}
 			if odd := checkSecurity(b); odd != nil {
-				err = c.unusual(Warning, "security", RegionOffset(r.security), "%v", odd)
+				err = c.unusual(Warning, "security", RegionOffset(r.security), "%s", words(odd))
 			}
 		}
 		if err := c.blame("security", err); err != nil {
@@ -461,7 +461,7 @@ func (c *checker) metadata(f *File) error {
 			case len(b) < 8 || le.Uint32(b) != r.reparseTag:
 				err = c.wrong("reparse", RegionOffset(r.reparse), "%d bytes with another tag than that of the record, %#x", len(b), r.reparseTag)
 			case odd != nil: // no writer looks at what is inside
-				err = c.unusual(Info, "reparse", RegionOffset(r.reparse), "%v", odd)
+				err = c.unusual(Info, "reparse", RegionOffset(r.reparse), "%s", words(odd))
 			}
 		}
 		return c.blame("reparse", err)

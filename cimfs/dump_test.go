@@ -165,7 +165,9 @@ func (b *builder) add(p string, n *modelFile) {
 	if len(n.meta.Security) == 0 && len(b.w.opts.DefaultSecurity) > 0 {
 		n.meta.Security = b.w.opts.DefaultSecurity
 	}
-	n.meta.EAs, _ = trimEAs(n.meta.EAs)
+	if n.meta.EAs != nil {
+		n.meta.EAs = storedEAs(n.meta.EAs)
+	}
 	b.m[p] = n
 }
 

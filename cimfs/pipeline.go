@@ -59,6 +59,7 @@ type job struct {
 	toWrite  chan segment
 
 	digest  digest
+	ea      []byte // the hashes of an expanded executable, set by the hasher
 	message sha512x8.Message
 	batch   *batch  // whose digests are complete together
 	result  *stream // filled by the placer
@@ -70,7 +71,7 @@ func (j *job) reset() {
 	j.segments = j.segments[:0]
 	clear(j.message.Pieces)
 	j.message.Pieces = j.message.Pieces[:0]
-	j.stored, j.logical, j.pe, j.inline, j.toHash, j.toWrite, j.result, j.batch = 0, 0, nil, false, nil, nil, nil, nil
+	j.stored, j.logical, j.pe, j.inline, j.toHash, j.toWrite, j.result, j.batch, j.ea = 0, 0, nil, false, nil, nil, nil, nil, nil
 }
 
 // batch is a number of items that go on together.
@@ -224,6 +225,7 @@ func (p *placer) hashLoop() {
 	var h sha512x8.Hasher
 	var messages []*sha512x8.Message
 	one := sha512.New()
+	var images imageHasher
 	for b := range p.hashq {
 		// Long ones first: they would be alone in the end.
 		slices.SortFunc(b.hash, func(a, b *job) int { return cmp.Compare(b.stored, a.stored) })
@@ -231,16 +233,22 @@ func (p *placer) hashLoop() {
 		for _, j := range b.hash {
 			if j.toHash != nil {
 				one.Reset()
+				images.begin(j)
 				for s := range j.toHash {
 					one.Write(s.b)
+					images.write(s.b)
 					p.release(s.c)
 				}
 				one.Sum(j.message.Sum[:0])
+				images.end(j)
 				continue
 			}
+			images.begin(j)
 			for _, s := range j.segments {
 				j.message.Pieces = append(j.message.Pieces, s.b)
+				images.write(s.b)
 			}
+			images.end(j)
 			messages = append(messages, &j.message)
 		}
 		h.Plain = p.plain
@@ -289,9 +297,16 @@ func (p *placer) place(it *item) {
 			*it.content.result = s
 		}
 	}
-	if it.rec != nil && len(it.meta.ea) > 0 && p.failed() == nil {
-		at, err := p.put(it.meta.ea)
-		it.rec.ea, it.rec.eaLength = uint64(at), uint16(len(it.meta.ea))
+	if it.rec == nil || p.failed() != nil {
+		return
+	}
+	ea := it.meta.ea
+	if it.content != nil {
+		ea = joinEAs(ea, it.content.ea)
+	}
+	if len(ea) > 0 {
+		at, err := p.put(ea)
+		it.rec.ea, it.rec.eaLength = uint64(at), uint16(len(ea))
 		p.fail(err)
 	}
 }

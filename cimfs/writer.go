@@ -258,31 +258,25 @@ func checkSecurity(sd []byte) error {
 
 // checkEAs walks a list of FILE_FULL_EA_INFORMATION (MS-FSCC 2.4.16).
 func checkEAs(b []byte) error {
-	_, err := trimEAs(b)
-	return err
-}
-
-// trimEAs is checkEAs and returns the list without what comes after its last entry.
-func trimEAs(b []byte) ([]byte, error) {
 	if len(b) > 0xFFFF {
-		return nil, because(ErrMetadata, "extended attributes of %d bytes", len(b))
+		return because(ErrMetadata, "extended attributes of %d bytes", len(b))
 	}
 	for off := 0; ; {
 		rest := b[off:]
 		if len(rest) < 9 {
-			return nil, because(ErrMetadata, "extended attribute at %#x is cut off", off)
+			return because(ErrMetadata, "extended attribute at %#x is cut off", off)
 		}
 		next, name, value := le.Uint32(rest), int(rest[5]), int(le.Uint16(rest[6:]))
 		need := 8 + name + 1 + value
 		switch {
 		case name == 0 || name > 254:
-			return nil, because(ErrMetadata, "name of %d bytes of the extended attribute at %#x", name, off)
+			return because(ErrMetadata, "name of %d bytes of the extended attribute at %#x", name, off)
 		case need > len(rest) || rest[8+name] != 0:
-			return nil, because(ErrMetadata, "extended attribute at %#x is cut off", off)
+			return because(ErrMetadata, "extended attribute at %#x is cut off", off)
 		case next == 0:
-			return b[:off+need], nil
+			return nil
 		case int64(next) < int64(need) || int64(next) >= int64(len(rest)) || next%4 != 0:
-			return nil, because(ErrMetadata, "next offset %#x of the extended attribute at %#x", next, off)
+			return because(ErrMetadata, "next offset %#x of the extended attribute at %#x", next, off)
 		}
 		off += int(next)
 	}
@@ -320,11 +314,10 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 		out.security = w.security
 	}
 	if len(m.EAs) > 0 {
-		list, err := trimEAs(m.EAs)
-		if err != nil {
+		if err := checkEAs(m.EAs); err != nil {
 			return out, err
 		}
-		out.ea = bytes.Clone(list)
+		out.ea = storedEAs(m.EAs)
 	}
 	if len(m.Reparse) > 0 {
 		if err := checkReparse(m.Reparse); err != nil {
