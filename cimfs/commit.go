@@ -468,7 +468,7 @@ func (c *committer) fileTables(places []uint64, out *objectPipe) error {
 // inferred, as is which of several directories counts as the parent: the one of the
 // first name.
 func (c *committer) finishRecord(id FileID, nd *node, out *objectPipe) error {
-	if !nd.live && nd.dir {
+	if !nd.live && nd.dir && !nd.old { // a copy keeps the table that it came with, as Windows has it
 		nd.rec.data = emptyDirectory
 	}
 	if c.w.opts.Version < V3 || !nd.live {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -130,6 +131,8 @@ type builder struct {
 	t testing.TB
 	w *Writer
 	m model
+	// old are the files of the parent image.
+	old map[*modelFile]bool
 }
 
 func newBuilder(t testing.TB, dir, name string, opts *Options) *builder {
@@ -139,9 +142,12 @@ func newBuilder(t testing.TB, dir, name string, opts *Options) *builder {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
-	b := &builder{t, w, model{}}
+	b := &builder{t, w, model{}, map[*modelFile]bool{}}
 	if opts != nil && opts.Parent != "" {
 		b.m = dumpFile(t, dir, opts.Parent)
+		for _, n := range b.m {
+			b.old[n] = true
+		}
 	} else {
 		b.m[""] = &modelFile{dir: true, meta: Meta{Attributes: winfs.AttrDirectory}}
 	}
@@ -161,6 +167,9 @@ func (b *builder) add(p string, n *modelFile) {
 	}
 	if len(n.meta.Security) == 0 && len(b.w.opts.DefaultSecurity) > 0 {
 		n.meta.Security = b.w.opts.DefaultSecurity
+	}
+	if n.meta.EAs != nil {
+		n.meta.EAs = storedEAs(n.meta.EAs)
 	}
 	b.m[p] = n
 }
@@ -191,7 +200,15 @@ func (b *builder) write(data []byte) {
 func (b *builder) file(p string, meta Meta, data []byte) {
 	b.t.Helper()
 	b.ok(b.w.AddFile(p, &meta, int64(len(data))))
-	b.add(p, &modelFile{meta: meta, data: shorten(data)})
+	n, was := &modelFile{meta: meta, data: shorten(data)}, b.m[p]
+	b.add(p, n)
+	if was != nil && !was.dir && !b.old[was] { // a new file shows itself under all names
+		for q := range b.m {
+			if b.m[q] == was {
+				b.m[q] = n
+			}
+		}
+	}
 	if meta.Hole {
 		return
 	}
@@ -201,6 +218,7 @@ func (b *builder) file(p string, meta Meta, data []byte) {
 func (b *builder) stream(p, name string, data []byte) {
 	b.t.Helper()
 	b.ok(b.w.CreateStream(p, name, int64(len(data))))
+	b.own(p)
 	if b.m[p].streams == nil {
 		b.m[p].streams = map[string]string{}
 	}
@@ -211,7 +229,18 @@ func (b *builder) stream(p, name string, data []byte) {
 func (b *builder) link(p, target string) {
 	b.t.Helper()
 	b.ok(b.w.Link(p, target))
+	b.own(target)
 	b.m[p] = b.m[target]
+}
+
+// own takes a name away from a file of the parent image: a change under one name leaves
+// the others as they were.
+func (b *builder) own(p string) {
+	if n := b.m[p]; b.old[n] {
+		c := *n
+		c.streams = maps.Clone(n.streams)
+		b.m[p] = &c
+	}
 }
 
 func (b *builder) remove(p string) {

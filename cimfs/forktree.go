@@ -66,11 +66,8 @@ func (t *tree) copyOld(id FileID) (FileID, error) {
 	}
 	dir, table := rec.isDir(), rec.data
 	rec.reserved = 0
-	if dir {
-		rec.data = emptyDirectory
-	}
 	own, nd := t.newNode(dir)
-	nd.rec = rec
+	nd.rec, nd.old = rec, true
 	nd.link = dir && winfs.IsNameSurrogate(rec.reparseTag)
 	if dir && (table.offset != 0 || table.length() != 0) {
 		t.inherited[own] = table
@@ -141,15 +138,19 @@ func (t *tree) ownRoot() (FileID, error) {
 
 // change returns the directory of path, about to be changed, and the last component.
 // That directory and all above it get records in this image, and their names come into
-// memory.
+// memory, as far as there are such directories: what then fails leaves them there, as
+// Windows does, and they say the same as before.
 func (t *tree) change(path string) (FileID, string, error) {
 	dir, name, err := t.parent(path)
-	if err != nil || t.old == nil {
+	if t.old == nil {
 		return dir, name, err
 	}
-	if _, ok := t.inherited[dir]; t.own(dir) && !ok {
-		return dir, name, nil
+	if err == nil {
+		if _, ok := t.inherited[dir]; t.own(dir) && !ok {
+			return dir, name, nil
+		}
 	}
+	name = path[strings.LastIndexByte(path, '\\')+1:]
 	if dir, err = t.ownRoot(); err != nil {
 		return 0, "", err
 	}
@@ -165,7 +166,14 @@ func (t *tree) change(path string) (FileID, string, error) {
 		part, rest, more = strings.Cut(rest, `\`)
 		f, err := t.find(dir, part)
 		if err == nil && f.id == 0 {
-			err = errNotExist
+			err = because(errNotExist, "%q", dirPath)
+		}
+		isDir := false
+		if err == nil {
+			isDir, _, err = t.isDir(f.id)
+		}
+		if err == nil && !isDir {
+			err = because(ErrNotDirectory, "%q", part)
 		}
 		if err == nil {
 			dir, err = t.ownFile(f.n)
@@ -186,14 +194,14 @@ func (t *tree) changeFile(path string) (FileID, error) {
 	if path == "" {
 		return t.ownRoot()
 	}
-	if f, err := t.lookup(path); err != nil || t.own(f.id) {
-		return f.id, err
-	}
 	dir, name, err := t.change(path)
 	if err != nil {
 		return 0, err
 	}
 	f, err := t.find(dir, name)
+	if err == nil && f.id == 0 {
+		err = errNotExist
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -59,7 +59,36 @@ func replayCall(w *cimfs.Writer, c *goldencim.Call) error {
 
 // goldenExceptions are the images of the golden corpus that the writer does not repeat,
 // each with the reason. docs/cimfs.md has them too.
-var goldenExceptions = map[string]string{}
+var goldenExceptions = map[string]string{
+	"descriptors/a.cim":                "descriptors of one byte and one that is not self-relative: a substitute in place of Windows took them",
+	"eas/a.cim":                        strayEAs,
+	"fork-random-2/f2.cim":             strayEAs,
+	"fork-empty-dir/last-of-one.cim":   emptied,
+	"fork-empty-dir/both-of-two.cim":   emptied,
+	"fork-empty-dir/new-then-gone.cim": emptied,
+	"fork-empty-dir/last-dir.cim":      emptied,
+	"fork-empty-dir/root-all.cim":      emptied,
+	"fork-one/del-deep.cim":            emptied,
+	"fork-one-b/del-d2-new.cim":        emptied,
+	"fork-one-b/del-d2-root.cim":       emptied,
+	"fork-one-b/stream-del.cim":        "a refused deletion of a stream copies the root",
+	"names-odd/a.cim":                  noName,
+	"root-odd/dot.cim":                 noName,
+	"root-odd/backslash.cim":           noName,
+	"root-odd/as-file.cim":             noName,
+	"root-odd/by-link.cim":             noName,
+	"streams-odd/a.cim":                noName,
+	"partial/huge.cim":                 "2^48 bytes, of which the library keeps none",
+	"overwrite-null/base.cim":          inPlace,
+	"overwrite-same/base.cim":          inPlace,
+}
+
+const (
+	strayEAs = "the library gives the extended attributes of an empty file to the next file, and keeps files that it refuses"
+	emptied  = "the library leaves all names in a directory of the parent from which every name was deleted"
+	noName   = `files and streams named "", "." or "..", which no path leads to`
+	inPlace  = "an image is overwritten in place, which is not complete or absent at every moment"
+)
 
 // Replaying what was called makes the files that the library has made.
 func TestGoldenReplay(t *testing.T) {
@@ -123,8 +152,13 @@ func replayGolden(t *testing.T, golden *goldencim.Case, image *goldencim.Image) 
 		if c.Op == "commit" {
 			break
 		}
-		if c.OK() {
+		switch c.Result {
+		case "00000000":
 			refused = append(refused, replayCall(w, c))
+		case "80070002", "80070003": // not there: in a fork, directories on the way are copied
+			if image.From != "" && !strings.HasPrefix(c.Path, ":") && replayCall(w, c) == nil {
+				refused = append(refused, fmt.Errorf("%s %q was accepted", c.Op, c.Path))
+			}
 		}
 	}
 	if err := errors.Join(append(refused, w.Commit())...); err != nil {

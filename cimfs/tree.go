@@ -42,6 +42,7 @@ type node struct {
 	link  bool // a directory that is a symbolic link or junction
 	known bool // made here, or read from the image that is being rewritten
 	live  bool // has a name, or is the root
+	old   bool // a copy of a record of the parent image
 }
 
 // dirLink is a name in a directory.

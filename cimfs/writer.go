@@ -528,7 +528,7 @@ func (w *Writer) put(path string, dir, keep bool) (FileID, error) {
 		t.clear(f.id)
 	}
 	nd := t.node(f.id)
-	nd.dir, nd.link, nd.rec.streams = dir, false, 0
+	nd.dir, nd.link, nd.old, nd.rec.streams = dir, false, false, 0
 	delete(w.streams, f.id)
 	return f.id, nil
 }
@@ -580,10 +580,11 @@ func (w *Writer) createStream(path, name string, size int64) error {
 	if i < 0 && len(list) >= maxListed {
 		return because(ErrLimit, "more than %d alternate streams", maxListed)
 	}
+	a := &altStream{name: name}
 	if i >= 0 {
+		a.name = list[i].name // the spelling stays
 		list = slices.Delete(list, i, i+1)
 	}
-	a := &altStream{name: name}
 	w.streams[id] = append(list, a)
 	w.begin(item{}, &a.s, path, size, nil)
 	return nil
@@ -676,32 +677,28 @@ func (w *Writer) link(newPath, existing string) error {
 	if err := errors.Join(checkPath(newPath), checkPath(existing)); err != nil {
 		return err
 	}
-	f, err := w.tree.lookup(existing)
-	if err != nil {
-		return because(err, "link target")
-	}
-	return w.addName(newPath, f.id, func() (FileID, error) { return w.tree.changeFile(existing) })
-}
-
-// addName makes newPath a name of a file, in place of what is there. change gives the
-// file a record in this image.
-func (w *Writer) addName(newPath string, id FileID, change func() (FileID, error)) error {
 	t := w.tree
 	if newPath == "" {
 		return ErrIsDirectory
 	}
-	if dir, _, err := t.isDir(id); err != nil {
-		return err
-	} else if dir {
-		return ErrIsDirectory
+	if f, err := t.lookup(existing); err == nil {
+		if dir, _, err := t.isDir(f.id); err != nil {
+			return err
+		} else if dir {
+			return ErrIsDirectory
+		}
 	}
-	if _, _, err := t.parent(newPath); err != nil {
-		return err
-	}
-	id, err := change()
+	id, err := t.changeFile(existing)
 	if err != nil {
-		return err
+		return because(err, "link target")
 	}
+	return w.addName(newPath, id)
+}
+
+// addName makes newPath a name of a file that has a record in this image, in place of
+// what is there.
+func (w *Writer) addName(newPath string, id FileID) error {
+	t := w.tree
 	dir, name, err := t.change(newPath)
 	if err != nil {
 		return err
@@ -740,23 +737,31 @@ func (w *Writer) linkParent(newPath string, id FileID) error {
 	if err := checkPath(newPath); err != nil {
 		return err
 	}
-	return w.addName(newPath, id, func() (FileID, error) {
-		if own, ok := w.lost[id]; ok {
-			return own, nil
+	if newPath == "" {
+		return ErrIsDirectory
+	}
+	if dir, _, err := w.tree.isDir(id); err != nil {
+		return err
+	} else if dir {
+		return ErrIsDirectory
+	}
+	if _, _, err := w.tree.parent(newPath); err != nil {
+		return err
+	}
+	own, ok := w.lost[id]
+	if !ok {
+		var err error
+		if own, err = w.tree.copyOld(id); err != nil {
+			return err
 		}
-		own, err := w.tree.copyOld(id)
-		if err != nil {
-			return 0, err
-		}
-		nd := w.tree.node(own)
-		nd.live = false // until it has its name
+		w.tree.node(own).live = false // until it has its name
 		w.tree.dead++
 		if w.lost == nil {
 			w.lost = map[FileID]FileID{}
 		}
 		w.lost[id] = own
-		return own, nil
-	})
+	}
+	return w.addName(newPath, own)
 }
 
 // Remove deletes a name: a file, or a directory with everything below it. What is
@@ -778,14 +783,14 @@ func (w *Writer) remove(path string) error {
 	if err := checkPath(path); err != nil {
 		return err
 	}
-	if _, err := w.tree.lookup(path); err != nil {
-		return err
-	}
 	dir, name, err := w.tree.change(path)
 	if err != nil {
 		return err
 	}
 	f, err := w.tree.find(dir, name)
+	if err == nil && f.id == 0 {
+		err = errNotExist
+	}
 	if err != nil {
 		return err
 	}

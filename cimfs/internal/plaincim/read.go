@@ -153,6 +153,9 @@ func (t *Tree) filesystem(at uint64) {
 		for j := count; j < 1024 && i < tables-1; j++ {
 			records = append(records, nil) // the numbers up to the next table do not exist
 		}
+		if int(u64(dir, 16*i)>>48) < len(t.bodies)-t.Own.Count {
+			t.Inherited = uint32(1024 * (i + 1))
+		}
 	}
 	t.Files = make([]*File, len(records)+1)
 	t.Root = t.node("", u32(fs, 20), records, map[uint32]bool{})
