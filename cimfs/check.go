@@ -57,6 +57,8 @@ type CheckOptions struct {
 	SkipContent bool
 	// changes leaves out, in a fork, the records and tables that are the parent's.
 	changes bool
+	// Severity is the least that a finding must have to be given; 0 means all.
+	Severity Severity
 	// MaxFindings ends the check after so many; 0 means 1,000.
 	MaxFindings int
 }
@@ -187,6 +189,9 @@ type checker struct {
 func (c *checker) add(f Finding) error {
 	if len(c.findings) >= c.opts.MaxFindings {
 		return errEnough
+	}
+	if f.Severity < c.opts.Severity {
+		return nil
 	}
 	c.findings = append(c.findings, f)
 	if len(c.findings) >= c.opts.MaxFindings {

@@ -238,7 +238,7 @@ func (w *Writer) checkStaged(g winfs.GUID, set []*regionOut) error {
 		return because(ErrCheck, "%v", err)
 	}
 	defer im.Close()
-	found, err := im.Check(CheckOptions{SkipContent: true, MaxFindings: 10, changes: true})
+	found, err := im.Check(CheckOptions{SkipContent: true, Severity: SevereError, MaxFindings: 10, changes: true})
 	if err != nil {
 		return because(ErrCheck, "%v", err)
 	}
