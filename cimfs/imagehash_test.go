@@ -64,16 +64,6 @@ func certificate(b []byte, at, size uint32) []byte {
 	}
 	binary.LittleEndian.PutUint32(b[entry:], at)
 	binary.LittleEndian.PutUint32(b[entry+4:], size)
-	return directories(b)
-}
-
-// directories says that the optional header has its 16 directories.
-func directories(b []byte) []byte {
-	at := 0x80 + 24 + 108
-	if binary.LittleEndian.Uint16(b[0x80+24:]) == 0x10B {
-		at -= 16
-	}
-	binary.LittleEndian.PutUint32(b[at:], 16)
 	return b
 }
 
@@ -88,13 +78,13 @@ func TestImageHashes(t *testing.T) {
 		data []byte
 		n    int // of hashes
 	}{
-		{"64 bits", directories(buildPE(pePlan{sections: sections, length: 0x1000})), 2},
-		{"32 bits", directories(buildPE(pePlan{sections: sections, length: 0x1000, pe32: true})), 2},
-		{"another machine", arm(directories(buildPE(pePlan{sections: sections, length: 0x1000}))), 1},
-		{"overlay", directories(buildPE(pePlan{sections: sections, length: 0x1000 + 333})), 2},
+		{"64 bits", buildPE(pePlan{sections: sections, length: 0x1000}), 2},
+		{"32 bits", buildPE(pePlan{sections: sections, length: 0x1000, pe32: true}), 2},
+		{"another machine", arm(buildPE(pePlan{sections: sections, length: 0x1000})), 1},
+		{"overlay", buildPE(pePlan{sections: sections, length: 0x1000 + 333}), 2},
 		{"certificates", certificate(buildPE(pePlan{sections: sections, length: 0x1100}), 0x1000, 0x100), 1},
 		{"certificates in the overlay", certificate(buildPE(pePlan{sections: sections, length: 0x1100}), 0x1010, 0x98), 1},
-		{"streamed", directories(buildPE(pePlan{sections: large, length: 0x180600 + 5})), 2},
+		{"streamed", buildPE(pePlan{sections: large, length: 0x180600 + 5}), 2},
 	} {
 		for _, piece := range []int{1 << 30, 777} {
 			for _, given := range [][]winfs.EA{nil, {{Name: "KEEP", Value: []byte("value")}}} {
@@ -111,7 +101,7 @@ func TestImageHashes(t *testing.T) {
 // Hashes that are given are not believed, in whatever case and whether the file is
 // expanded or not; what stands around them stays.
 func TestGivenImageHashes(t *testing.T) {
-	exe := directories(buildPE(pePlan{sections: []peSection{{0x400, 0x800}, {0xC00, 0x400}}, length: 0x1000}))
+	exe := buildPE(pePlan{sections: []peSection{{0x400, 0x800}, {0xC00, 0x400}}, length: 0x1000})
 	keep := []winfs.EA{{Name: "FIRST", Value: []byte("1")}, {Name: "$KERNEL.PURGE.ESBCACHE", Flags: 0x80, Value: []byte("22")}}
 	forged := []winfs.EA{
 		{Name: "$KERNEL.PURGE.IMAGEHASH.SHA256", Value: make([]byte, 32)}, keep[0],
@@ -150,7 +140,7 @@ func TestGivenImageHashes(t *testing.T) {
 // A rewritten image has the hashes of the first one; one that is no longer expanded
 // has none.
 func TestRewriteOfImageHashes(t *testing.T) {
-	exe := directories(buildPE(pePlan{sections: []peSection{{0x400, 0x800}, {0xC00, 0x400}}, length: 0x1003}))
+	exe := buildPE(pePlan{sections: []peSection{{0x400, 0x800}, {0xC00, 0x400}}, length: 0x1003})
 	keep := []winfs.EA{{Name: "KEEP", Value: []byte("value")}}
 	w, dir := create(t, nil)
 	eas, err := winfs.EncodeEAs(keep)
@@ -192,7 +182,7 @@ func TestRewriteOfImageHashes(t *testing.T) {
 // Headers that lie about directories and certificates give some hash, and no more memory
 // or time than others.
 func TestHostileImageHashes(t *testing.T) {
-	good := directories(buildPE(pePlan{sections: []peSection{{0x400, 0x800}, {0xC00, 0x400}}, length: 0x1100}))
+	good := buildPE(pePlan{sections: []peSection{{0x400, 0x800}, {0xC00, 0x400}}, length: 0x1100})
 	for _, c := range [][2]uint32{{0, 0x100}, {0, 0xFFFFFFFF}, {0xFFFFFFFF, 0xFFFFFFFF}, {0x10FF, 0x80}, {0xD0, 8}, {0x40, 0x1000}, {0x2000, 8}} {
 		b := certificate(bytes.Clone(good), c[0], c[1])
 		f, list := hashed(t, b, nil, 1<<30, cimfs.Options{})

@@ -27,15 +27,16 @@ import (
 // was; after an error of a stream or of the file system every further call fails
 // with it.
 type Writer struct {
-	name    string
-	opts    Options
-	staging *staging
-	tree    *tree
-	placer  *placer
-	parent  *Image
-	streams map[FileID][]*altStream
-	lost    map[FileID]FileID // records that LinkParent has made of files of the parent
-	compact bool              // files without a name get no record
+	name     string
+	opts     Options
+	staging  *staging
+	tree     *tree
+	placer   *placer
+	parent   *Image
+	streams  map[FileID][]*altStream
+	lost     map[FileID]FileID // records that LinkParent has made of files of the parent
+	unhashed bool              // executables get no hashes, in tests
+	compact  bool              // files without a name get no record
 
 	security []byte // the last descriptor, never changed
 

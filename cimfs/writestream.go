@@ -95,7 +95,11 @@ func (w *Writer) peek(p []byte) []byte {
 	n := min(len(p), want-len(w.head))
 	w.head = append(w.head, p[:n]...)
 	if len(w.head) == want {
-		w.decide(formOf(planPE(w.head, w.size), w.size))
+		plan := planPE(w.head, w.size)
+		if plan != nil && w.unhashed {
+			plan.hash = nil
+		}
+		w.decide(formOf(plan, w.size))
 		w.feed(w.head)
 	}
 	return p[n:]
