@@ -58,6 +58,9 @@ func dump(im *Image) (model, error) {
 		if err := errors.Join(errs[:]...); err != nil {
 			return err
 		}
+		if checkEAs(n.meta.EAs) == nil {
+			n.meta.EAs = storedEAs(n.meta.EAs) // the hashes of executables are not given
+		}
 		list, err := f.Streams()
 		if err != nil {
 			return err
@@ -365,13 +368,16 @@ func buildPE(sectionAlign uint32, sizes []int, overlay int) []byte {
 	le.PutUint32(opt[32:], sectionAlign)
 	le.PutUint32(opt[36:], 0x200)
 	le.PutUint32(opt[56:], 0x12345000)
+	le.PutUint32(opt[60:], headers)
 	table := b[0x98+0xF0:]
-	at := headers
+	at, address := headers, 0x1000
 	var data []byte
 	for i, n := range sizes {
 		s := table[40*i:]
 		copy(s, fmt.Sprintf(".s%d", i))
 		le.PutUint32(s[8:], uint32(n))
+		le.PutUint32(s[12:], uint32(address))
+		address += int(roundUp(int64(n), pageSize))
 		le.PutUint32(s[16:], uint32(n))
 		if n > 0 {
 			le.PutUint32(s[20:], uint32(at))

@@ -205,8 +205,18 @@ func (f *File) Entries() iter.Seq2[DirEntry, error] {
 	}
 }
 
-// entry reads entry i of a directory.
+// entry reads entry i of a directory. One that no path leads to is an error unless
+// ListOddNames was called.
 func (c *linkCursor) entry(i int) (DirEntry, error) {
+	e, err := c.anyEntry(i)
+	if err == nil && (e.Name == "" || e.Name == "." || e.Name == "..") && !c.t.im.odd.Load() {
+		return DirEntry{}, c.t.im.where(c.t.at, because(ErrName, "no path leads to the name %q", e.Name))
+	}
+	return e, err
+}
+
+// anyEntry is entry for every name that an image can have.
+func (c *linkCursor) anyEntry(i int) (DirEntry, error) {
 	v, err := c.value(i)
 	if err != nil {
 		return DirEntry{}, err
@@ -218,9 +228,6 @@ func (c *linkCursor) entry(i int) (DirEntry, error) {
 	}
 	if err := checkComponent(name); err != nil {
 		return DirEntry{}, c.t.im.where(c.t.at, err)
-	}
-	if isOdd(name) && !c.t.im.odd.Load() {
-		return DirEntry{}, c.t.im.where(c.t.at, because(ErrName, "no path leads to the name %q", decodeName(name)))
 	}
 	return DirEntry{decodeName(name), id}, nil
 }
@@ -316,6 +323,16 @@ func (f *File) EAs() ([]byte, error) {
 		return nil, f.im.fail("read extended attributes", "", err)
 	}
 	return b, nil
+}
+
+// GivenEAs is [File.EAs] without the hashes of an executable, see [IsImageHash]: what the
+// file had before it came into the image. A malformed list is returned as it is stored.
+func (f *File) GivenEAs() ([]byte, error) {
+	b, err := f.EAs()
+	if err != nil || len(b) == 0 || checkEAs(b) != nil {
+		return b, err
+	}
+	return storedEAs(b), nil
 }
 
 // Link is a name of a file and the directory it stands in.

@@ -57,8 +57,10 @@ func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 		t.revive(nd)
 		return nd, nil
 	}
-	if _, err := load(t.root); err != nil {
+	if root, err := load(t.root); err != nil {
 		return err
+	} else if !root.dir {
+		return im.fail("read directory", "", because(ErrNotDirectory, "the root is a file"))
 	}
 	entries := int64(0)
 	type level struct {
@@ -83,7 +85,7 @@ func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			e, err := c.entry(i)
+			e, err := c.anyEntry(i)
 			if err != nil {
 				return im.fail("read directory", "", err)
 			}

@@ -23,10 +23,6 @@ type Limits struct {
 	// Objects is the largest number of entries of all object tables that Check
 	// reads; default 1<<24. Check keeps about 48 bytes for each.
 	Objects int64
-	// Zeros is the largest number of bytes that Rewrite writes out for sparse streams
-	// when it makes an image of version 1, which has none; default 1<<34. A sparse
-	// stream of an image of a few kilobytes can be 2^48 bytes long.
-	Zeros int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -38,9 +34,6 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Objects <= 0 {
 		l.Objects = 1 << 24
-	}
-	if l.Zeros <= 0 {
-		l.Zeros = 1 << 34
 	}
 	return l
 }

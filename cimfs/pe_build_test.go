@@ -82,7 +82,7 @@ func buildPE(p pePlan) []byte {
 		le.PutUint32(sec[12:], va)
 		le.PutUint32(sec[16:], s.size)
 		le.PutUint32(sec[20:], s.ptr)
-		va += (s.size + 0x1FFF) &^ 0xFFF
+		va += (s.size + 0xFFF) &^ 0xFFF
 		h = append(h, sec...)
 	}
 	if len(b) >= 2 {
