@@ -15,11 +15,12 @@ import (
 )
 
 // Severity orders findings, see [finding.Severity]. An Error is also what stops the
-// driver, or worse.
+// driver, or worse; an Info is what Microsoft's library does and no other should.
 type Severity = finding.Severity
 
 // The severities that Check uses.
 const (
+	Info        = finding.Info
 	Warning     = finding.Warning
 	SevereError = finding.SevereError
 )
@@ -54,6 +55,10 @@ type CheckOptions struct {
 	// SkipContent leaves out what needs the bytes of files: digests and padding in
 	// the data regions.
 	SkipContent bool
+	// changes leaves out, in a fork, the records and tables that are the parent's.
+	changes bool
+	// Severity is the least that a finding must have to be given; 0 means all.
+	Severity Severity
 	// MaxFindings ends the check after so many; 0 means 1,000.
 	MaxFindings int
 }
@@ -86,7 +91,9 @@ func checkOpened(ctx context.Context, im *Image, err error, opts CheckOptions) (
 // Check verifies everything that is known about the format: the bounds that the
 // driver insists on, for a read past a region stops the whole Windows kernel, and
 // what all genuine images have in common. Objects that nothing refers to, such as
-// the content of a file that was replaced, are not mentioned.
+// the content of a file that was replaced, are not mentioned, nor are records that
+// have no name: genuine images have both. Such records are checked all the same,
+// for a file can be opened by its number.
 //
 // The regions of parents are checked as far as this image refers to them; the rest
 // is the business of a check of the parent. Memory is about 48 bytes for each
@@ -159,6 +166,7 @@ type checker struct {
 
 	nextObject []int // in each list of objects, where the last reference was, plus 1
 	entries    int64
+	base       FileID // of a fork: the records up to here are in tables of the parents
 	upcase     []uint16
 
 	reached  idSet    // files with at least one name
@@ -181,6 +189,9 @@ type checker struct {
 func (c *checker) add(f Finding) error {
 	if len(c.findings) >= c.opts.MaxFindings {
 		return errEnough
+	}
+	if f.Severity < c.opts.Severity {
+		return nil
 	}
 	c.findings = append(c.findings, f)
 	if len(c.findings) >= c.opts.MaxFindings {
@@ -214,9 +225,9 @@ func (c *checker) wrong(rule string, o RegionOffset, format string, args ...any)
 	return c.blame(rule, c.im.where(o, corrupt(format, args...)))
 }
 
-// unusual makes a warning about the bytes at o.
-func (c *checker) unusual(rule string, o RegionOffset, format string, args ...any) error {
-	f := Finding{Warning, rule, c.path(), "", o.Offset(), fmt.Sprintf(format, args...)}
+// unusual makes a finding that is no error about the bytes at o.
+func (c *checker) unusual(sev Severity, rule string, o RegionOffset, format string, args ...any) error {
+	f := Finding{sev, rule, c.path(), "", o.Offset(), fmt.Sprintf(format, args...)}
 	if i := o.Region(); i < len(c.im.regions) {
 		f.File = c.im.regions[i].name()
 	}
@@ -230,7 +241,7 @@ func (c *checker) inFile(sev Severity, rule, file string, off int64, format stri
 
 func (c *checker) run() error {
 	im := c.im
-	if im.own.Count == 0 {
+	if im.own.Count == 0 && len(im.parents) == 0 {
 		if err := c.inFile(SevereError, "no-regions", im.name, imageRegionsAt, "the image has no region of its own"); err != nil {
 			return err
 		}
@@ -324,11 +335,6 @@ func (c *checker) region(i int) error {
 	}
 	if r.major != uint32(c.im.version) {
 		if err := c.inFile(SevereError, "region-version", r.name(), headerMajorAt, "version is %d, that of the image %d", r.major, c.im.version); err != nil {
-			return err
-		}
-	}
-	if (r.n == 0) != (r.typ == MetadataRegion) {
-		if err := c.inFile(SevereError, "region-type", r.name(), regionTypeAt, "region %d is of type %v; region 0 and only it holds metadata", r.n, r.typ); err != nil {
 			return err
 		}
 	}
@@ -453,11 +459,17 @@ func (c *checker) objectHeader(name string, r *region) (int64, error) {
 		{headerLengthAt, uint64(le.Uint32(b[headerLengthAt:])), objectHeaderSize, "header length"},
 		{headerMajorAt, uint64(le.Uint32(b[headerMajorAt:])), uint64(c.im.version), "version"},
 		{headerMinorAt, uint64(le.Uint32(b[headerMinorAt:])), 0, "minor version"},
-		{objectIndexAt, uint64(le.Uint16(b[objectIndexAt:])), uint64(r.n), "region index"},
+		{objectIndexAt, uint64(le.Uint16(b[objectIndexAt:])), uint64(c.im.ownBase() + r.n), "region index"},
 		{objectTypeAt, uint64(b[objectTypeAt]), uint64(r.typ), "region type"},
 		{objectTableAt, uint64(le.Uint32(b[objectTableAt:])), objectHeaderSize, "table offset"},
 		{objectCountAt, uint64(src.Size()), uint64(objectHeaderSize + count*objectEntrySize), "file size"},
 	} {
+		if f.at == objectIndexAt && f.got == uint64(r.n) && f.got != f.want {
+			if err := c.inFile(Info, "object-header", name, f.at, "%s is %d, which counts the regions of this image alone", f.what, f.got); err != nil {
+				return 0, err
+			}
+			continue
+		}
 		if f.got != f.want {
 			if err := c.inFile(SevereError, "object-header", name, f.at, "%s is %#x, want %#x", f.what, f.got, f.want); err != nil {
 				return 0, err
@@ -528,7 +540,8 @@ func (c *checker) fileSystem() error {
 	if err := c.isObject("file-system", im.fileSystem, fileSystemSize, false); err != nil {
 		return err
 	}
-	if im.fileSystem.Region() < im.ownBase() {
+	// A fork that changes nothing has no region, and the top of its parent.
+	if im.fileSystem.Region() < im.ownBase() && im.own.Count > 0 {
 		if err := c.wrong("file-system", im.fileSystem, "file system object is in a parent's region"); err != nil {
 			return err
 		}
@@ -547,7 +560,7 @@ func (c *checker) fileSystem() error {
 		standard = standard && c.upcase[u] == winfs.Upcase(uint16(u))
 	}
 	if !standard {
-		if err := c.unusual("upcase", im.upcaseAt, "table differs from that of all genuine images"); err != nil {
+		if err := c.unusual(Warning, "upcase", im.upcaseAt, "table differs from that of all genuine images"); err != nil {
 			return err
 		}
 	}
@@ -555,6 +568,9 @@ func (c *checker) fileSystem() error {
 		return err
 	}
 	for n := range im.tableCount {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 		at := im.tablesAt + RegionOffset(n)*tableEntrySize
 		t, err := im.fileTable(n)
 		if err != nil {
@@ -563,8 +579,10 @@ func (c *checker) fileSystem() error {
 			}
 			continue
 		}
-		if t.count != tableFiles && n != im.tableCount-1 {
-			if err := c.wrong("file-table", at, "table %d has %d records and is not the last", n, t.count); err != nil {
+		if inherited := t.offset.Region() < im.ownBase(); inherited && c.base == FileID(n)*tableFiles {
+			c.base += tableFiles
+		} else if inherited {
+			if err := c.wrong("file-table", at, "table %d is a parent's and stands behind one of the image's own", n); err != nil {
 				return err
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// files checks every directory and file that has a name, and that all have one.
+// files checks every directory and file that has a name, and then the others.
 func (c *checker) files() error {
 	im := c.im
 	c.reached, c.dirs, c.parentOK = newIDSet(im.files), newIDSet(im.files), newIDSet(im.files)
@@ -16,13 +16,21 @@ func (c *checker) files() error {
 		c.names = make([]uint32, im.files+1)
 		c.listed = make([]uint32, im.files+1)
 	}
-	root, err := im.Root()
+	root, err := im.File(im.rootID)
 	if err != nil {
 		return c.blame("root", err)
+	}
+	if c.opts.changes && root.id <= c.base {
+		return nil // nothing has changed
 	}
 	c.reached.add(root.id)
 	if err := c.file(root); err != nil {
 		return err
+	}
+	if !root.IsDir() {
+		if err := c.unusual(Warning, "root", c.recordAt(root.id), "the root is a file, so that no path leads to anything"); err != nil {
+			return err
+		}
 	}
 	if im.version >= V2 && root.rec.parent != root.id {
 		if err := c.wrong("root-parent", im.fileSystem, "the root's parent is file %d", root.rec.parent); err != nil {
@@ -34,17 +42,28 @@ func (c *checker) files() error {
 			return err
 		}
 	}
-	if err := c.directory("", 0, root); err != nil {
-		return err
+	if root.IsDir() {
+		if err := c.directory("", 0, root); err != nil {
+			return err
+		}
 	}
 	c.dir, c.name = "", nil
-	for id := FileID(1); int64(id) <= im.files; id++ {
+	first, again := FileID(1), false // again: the table of id was one before
+	if c.opts.changes {
+		first = c.base + 1
+	}
+	for id := first; int64(id) <= im.files; id++ {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
+		if int(id-1)%tableFiles == 0 {
+			again = c.seenTable(id)
+		}
 		if !c.reached.has(id) {
-			if err := c.wrong("unreachable", c.recordAt(id), "file %d has no name", id); err != nil {
-				return err
+			if !again {
+				if err := c.nameless(id); err != nil {
+					return err
+				}
 			}
 			continue
 		}
@@ -65,6 +84,61 @@ func (c *checker) files() error {
 	return nil
 }
 
+// seenTable reports whether the file table of a FileID was looked at before under other
+// numbers. Equal tables are one object, and a hostile image has thousands of them.
+func (c *checker) seenTable(id FileID) bool {
+	t, err := c.cache.fileTable(uint32(id-1) / tableFiles)
+	return err == nil && !c.once("file-table", t.offset, int64(t.count))
+}
+
+// nameless checks a record that no directory names: a file that was deleted or, in a
+// fork, replaced leaves one. Those in the regions of parents are not of this image.
+func (c *checker) nameless(id FileID) error {
+	t, err := c.cache.fileTable(uint32(id-1) / tableFiles)
+	if err != nil {
+		return nil // reported already
+	}
+	if t.offset.Region() < c.im.ownBase() || int(id-1)%tableFiles >= t.count {
+		return nil
+	}
+	f := &File{im: c.im, id: id}
+	if err := c.im.readRecord(id, &f.rec, c.cache); err != nil {
+		return c.blame("record", err)
+	}
+	if err := c.file(f); err != nil || !f.IsDir() {
+		return err
+	}
+	// What such a directory names has its own records, which are checked as this one is.
+	dir, err := c.table(f)
+	if dir == nil || err != nil || !c.once("link-table", dir.at, 0) {
+		return err
+	}
+	if c.entries += int64(dir.count); c.entries > c.im.limits.Entries {
+		return because(ErrLimit, "more than %d names", c.im.limits.Entries)
+	}
+	var order nameOrder
+	order.reset(c, dir)
+	cur := dir.cursor(walkWindow)
+	for i := range dir.count {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		raw, err := cur.name(i)
+		if err != nil {
+			return c.blame("link-table", err)
+		}
+		if err := order.check(cur, i, raw); err != nil {
+			return err
+		}
+	}
+	return order.end()
+}
+
+// isOlder reports whether a FileID can be that of a directory before the fork changed it:
+// a record that the fork shares with its parent names the directories of the parent,
+// though they have other numbers here.
+func (c *checker) isOlder(dir FileID) bool { return dir != 0 && dir <= c.base }
+
 // recordAt is where a record stands, or its table if that cannot be told.
 func (c *checker) recordAt(id FileID) RegionOffset {
 	t, err := c.cache.fileTable(uint32(id-1) / tableFiles)
@@ -74,25 +148,35 @@ func (c *checker) recordAt(id FileID) RegionOffset {
 	return t.offset + RegionOffset(int(id-1)%tableFiles*recordSize(c.im.version))
 }
 
+// table opens the table of a directory and checks it as an object; nil if there is none,
+// or none that can be read.
+func (c *checker) table(f *File) (*linkTable, error) {
+	t, err := c.im.directory(&f.rec)
+	if err != nil {
+		return nil, c.blame("link-table", err)
+	}
+	if t == nil {
+		if f.rec.data.packed != uint64(TableStream)<<streamTypeShift {
+			return nil, c.wrong("empty-directory", c.recordAt(f.id), "stream word of an empty directory is %#x", f.rec.data.packed)
+		}
+		return nil, nil
+	}
+	if err := c.isObject("link-table", t.at, t.length, false); err != nil {
+		return nil, err
+	}
+	if t.count == 0 {
+		return nil, c.wrong("link-table", t.at, "an empty directory has a table")
+	}
+	return t, nil
+}
+
 // directory checks the table of f and everything below. path is of f.
 func (c *checker) directory(path string, units int, f *File) error {
 	c.dirs.add(f.id)
 	c.dir, c.name = path, nil
-	t, err := c.im.directory(&f.rec)
-	if err != nil {
-		return c.blame("link-table", err)
-	}
-	if t == nil {
-		if f.rec.data.packed != uint64(TableStream)<<streamTypeShift {
-			return c.wrong("empty-directory", c.recordAt(f.id), "stream word of an empty directory is %#x", f.rec.data.packed)
-		}
-		return nil
-	}
-	if err := c.isObject("link-table", t.at, t.length, false); err != nil {
+	t, err := c.table(f)
+	if t == nil || err != nil {
 		return err
-	}
-	if t.count == 0 {
-		return c.wrong("link-table", t.at, "an empty directory has a table")
 	}
 	if c.entries += int64(t.count); c.entries > c.im.limits.Entries {
 		return because(ErrLimit, "more than %d names", c.im.limits.Entries)
@@ -128,8 +212,16 @@ func (c *checker) directory(path string, units int, f *File) error {
 			n++
 		}
 		c.name = raw
+		if isOdd(raw) {
+			if err := c.unusual(Info, "odd-name", t.at+RegionOffset(t.offsetAt(i)), "no path leads to the name %q in %q", decodeName(raw), path); err != nil {
+				return err
+			}
+		}
 		if n > maxPath {
 			return c.wrong("path-length", t.at, "a path is longer than %d units", maxPath)
+		}
+		if c.opts.changes && id <= c.base && id != 0 {
+			continue
 		}
 		child.id = id
 		if err := c.im.readRecord(id, &child.rec, c.cache); err != nil {
@@ -144,7 +236,7 @@ func (c *checker) directory(path string, units int, f *File) error {
 				return err
 			}
 		}
-		if child.rec.parent == f.id {
+		if child.rec.parent == f.id || id <= c.base && c.isOlder(child.rec.parent) {
 			c.parentOK.add(id)
 		}
 		if c.im.version >= V3 {
@@ -248,8 +340,8 @@ func compareUnits(a, b []uint16) int {
 // table of a directory.
 func (c *checker) file(f *File) error {
 	r := &f.rec
-	if r.flags&^flagsKnown != 0 || c.im.version < V2 && r.flags&flagSparse != 0 {
-		if err := c.unusual("attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
+	if r.flags&^flagsKnown != 0 {
+		if err := c.unusual(Warning, "attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
 			return err
 		}
 	}
@@ -274,22 +366,28 @@ func (c *checker) file(f *File) error {
 
 // stream checks where a stream's bytes are.
 func (c *checker) stream(s stream, from RegionOffset) error {
+	o := RegionOffset(s.offset)
+	// A sparse stream names the region in which its content would stand, if there was one
+	// when it was made.
+	inNoRegion := o.Offset() == nowhere && (o.Region() < len(c.im.regions) || o.Region() == 0)
 	if s.sparse() {
-		if s.offset != 0 || s.kind() != PlainStream || c.im.version < V2 {
-			return c.wrong("sparse", from, "sparse stream of type %d with offset %v", s.kind(), RegionOffset(s.offset))
+		if !inNoRegion && o != 0 || s.kind() != PlainStream || s.length() == 0 {
+			return c.wrong("sparse", from, "sparse stream of type %d with offset %v", s.kind(), o)
 		}
 		return nil
 	}
 	if s.length() == 0 {
+		if inNoRegion && s.packed == 0 {
+			return c.unusual(Info, "empty-stream", from, "empty stream with offset %v, as of a length of 2^48 bytes", o)
+		}
 		if s != (stream{}) {
 			return c.wrong("empty-stream", from, "empty stream with offset %v and word %#x", RegionOffset(s.offset), s.packed)
 		}
 		return nil
 	}
 	if s.kind() == PlainStream {
-		return c.isObject("stream", RegionOffset(s.offset), s.length(), true)
+		return c.isObject("stream", o, s.length(), true)
 	}
-	o := RegionOffset(s.offset)
 	if o == 0 {
 		return c.wrong("stream", from, "PE image has no descriptor")
 	}
@@ -303,7 +401,7 @@ func (c *checker) stream(s stream, from RegionOffset) error {
 	if err := c.isObject("pe-descriptor", o, peHeaderSize+int64(len(pe.mappings))*peMappingSize, false); err != nil {
 		return err
 	}
-	if pe.flags != peValidImage {
+	if pe.flags&^peValidImage != 0 {
 		if err := c.wrong("pe-flags", o, "flags of the PE descriptor are %#x", pe.flags); err != nil {
 			return err
 		}
@@ -334,8 +432,8 @@ func (c *checker) metadata(f *File) error {
 			if err := c.isObject("security", RegionOffset(r.security), int64(len(b))+2, false); err != nil {
 				return err
 			}
-			if err = checkSecurity(b); err != nil {
-				err = c.im.where(RegionOffset(r.security), err)
+			if odd := checkSecurity(b); odd != nil {
+				err = c.unusual(Warning, "security", RegionOffset(r.security), "%s", words(odd))
 			}
 		}
 		if err := c.blame("security", err); err != nil {
@@ -371,11 +469,11 @@ func (c *checker) metadata(f *File) error {
 			if err := c.isObject("reparse", RegionOffset(r.reparse), int64(len(b))+2, false); err != nil {
 				return err
 			}
-			if err = checkReparse(b); err == nil && le.Uint32(b) != r.reparseTag {
-				err = corrupt("tag is %#x, in the record %#x", le.Uint32(b), r.reparseTag)
-			}
-			if err != nil {
-				err = c.im.where(RegionOffset(r.reparse), err)
+			switch odd := checkReparse(b); {
+			case len(b) < 8 || le.Uint32(b) != r.reparseTag:
+				err = c.wrong("reparse", RegionOffset(r.reparse), "%d bytes with another tag than that of the record, %#x", len(b), r.reparseTag)
+			case odd != nil: // no writer looks at what is inside
+				err = c.unusual(Info, "reparse", RegionOffset(r.reparse), "%s", words(odd))
 			}
 		}
 		return c.blame("reparse", err)
@@ -407,6 +505,11 @@ func (c *checker) streams(o RegionOffset) error {
 		raw, err := cur.name(i)
 		if err != nil {
 			return c.blame("stream-table", err)
+		}
+		if len(raw) == 0 {
+			if err := c.unusual(Info, "stream-name", o, "an alternate stream has no name"); err != nil {
+				return err
+			}
 		}
 		if bytes.Contains(raw, []byte{':', 0}) && strings.Contains(winfs.DecodeUTF16LE(raw), ":") {
 			if err := c.wrong("stream-name", o, "name of an alternate stream has a colon"); err != nil {
@@ -486,18 +589,25 @@ func (c *checker) hasLink(f *File, dir FileID, name []byte) error {
 		}
 	}
 	lo, hi := 0, t.count
+	older := f.id <= c.base
 	if t.count > manyLinks {
-		if lo, err = c.searchLink(cur, dir, name); err != nil {
+		want := dir
+		if older {
+			want = 0 // the first of that name
+		}
+		if lo, err = c.searchLink(cur, want, name); err != nil {
 			return c.blame("parent-links", err)
 		}
-		hi = min(t.count, lo+1)
+		if !older {
+			hi = min(t.count, lo+1)
+		}
 	}
 	for i := lo; i < hi; i++ {
 		v, err := cur.value(i)
 		if err != nil {
 			return c.blame("parent-links", err)
 		}
-		if FileID(le.Uint32(v)) != dir {
+		if id := FileID(le.Uint32(v)); id != dir && !(older && c.isOlder(id)) {
 			continue
 		}
 		raw, err := cur.name(i)
@@ -576,8 +686,8 @@ func (c *checker) searchLink(cur *linkCursor, dir FileID, name []byte) (int, err
 // linkCount checks that a file has as many parent links as names. As every name
 // was found among the links, they are then the same.
 func (c *checker) linkCount(id FileID) error {
-	if c.names[id] == 0 || c.names[id] == c.listed[id] {
-		return nil // the root, or reported before; or as it should be
+	if c.names[id] == 0 || c.names[id] == c.listed[id] || id <= c.base && c.names[id] < c.listed[id] {
+		return nil // the root, or reported before; or as it should be, or some names are gone in the fork
 	}
 	f := &File{im: c.im, id: id}
 	if err := c.im.readRecord(id, &f.rec, c.cache); err != nil {
@@ -587,7 +697,7 @@ func (c *checker) linkCount(id FileID) error {
 		return nil // reported before
 	}
 	t, err := c.im.linkTable(RegionOffset(f.rec.links), -1, idValueSize)
-	if err == nil && uint32(t.count) != c.names[id] {
+	if err == nil && uint32(t.count) != c.names[id] && !(id <= c.base && uint32(t.count) > c.names[id]) {
 		err = c.im.where(t.at, corrupt("file %d has %d names and %d parent links", id, c.names[id], t.count))
 	}
 	return c.blame("parent-links", err)

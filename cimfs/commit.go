@@ -45,7 +45,7 @@ func (w *Writer) commit() error {
 		p.regions[DataRegion].objects.sort()
 		p.regions[SmallRegion].objects.sort()
 	}()
-	root, err := (&committer{w: w, t: w.tree, p: p}).finish()
+	root, err := (&committer{w: w, t: w.tree, p: p, old: w.parent}).finish()
 	<-sorted
 	if err != nil {
 		return err
@@ -53,9 +53,7 @@ func (w *Writer) commit() error {
 	p.regions[MetadataRegion].objects.sort()
 	// The check needs memory of its own.
 	w.tree, w.streams, p.counted, p.free = nil, nil, nil, nil
-	for _, r := range p.regions {
-		r.inherited = nil
-	}
+	p.closeOld()
 	set := []*regionOut{} // in index order
 	for _, r := range p.regions {
 		if r.index >= 0 {
@@ -80,7 +78,7 @@ func (w *Writer) commit() error {
 			return err
 		}
 		r.objectOut = f
-		if err := r.writeObjects(f, content); err != nil {
+		if err := r.writeObjects(f, p.ownBase, content); err != nil {
 			return err
 		}
 		files = append(files, r.f, f)
@@ -136,12 +134,14 @@ func (w *Writer) commit() error {
 				order = append(order, n[0])
 			}
 		}
-		ok, err := w.staging.reserve(g, order)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
+		if len(order) > 0 { // a fork that changes nothing has no files of its own
+			ok, err := w.staging.reserve(g, order)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
 		}
 		// Windows renames no open file.
 		for _, f := range files {
@@ -225,7 +225,8 @@ func (o stagedOpener) OpenFile(name string) (Source, error) {
 }
 
 // checkStaged is the last gate: an image that does not pass is not published. The
-// digests of content are left out, for they were just computed from these bytes.
+// digests of content are left out, for they were just computed from these bytes, and so
+// is what a fork shares with its parent.
 func (w *Writer) checkStaged(g winfs.GUID, set []*regionOut) error {
 	names := map[string]string{w.name: w.staging.path("image")}
 	for _, r := range set {
@@ -237,7 +238,7 @@ func (w *Writer) checkStaged(g winfs.GUID, set []*regionOut) error {
 		return because(ErrCheck, "%v", err)
 	}
 	defer im.Close()
-	found, err := im.Check(CheckOptions{SkipContent: true, MaxFindings: 10})
+	found, err := im.Check(CheckOptions{SkipContent: true, Severity: SevereError, MaxFindings: 10, changes: true})
 	if err != nil {
 		return because(ErrCheck, "%v", err)
 	}
@@ -254,8 +255,9 @@ type committer struct {
 	w     *Writer
 	t     *tree
 	p     *placer
+	old   *Image   // the parent of a fork
 	ids   []FileID // new number of each node, nil if none changes
-	files int
+	files int      // records
 
 	kids   []child // of the directories that are being written
 	values []byte
@@ -264,14 +266,18 @@ type committer struct {
 
 // finish writes all tables and returns the place of the file system object.
 func (c *committer) finish() (RegionOffset, error) {
+	if !c.t.own(c.t.root) { // nothing has changed
+		return c.old.fileSystem, nil
+	}
 	c.number()
 	return c.tables()
 }
 
-// number closes the gaps that removed files left in the FileIDs.
+// number closes the gaps that files without a name leave in the FileIDs of a rewritten
+// image. A new image keeps their records, as Windows does.
 func (c *committer) number() {
 	c.files = c.t.nodes.len()
-	if c.t.dead == 0 {
+	if !c.w.compact || c.t.dead == 0 {
 		return
 	}
 	c.ids = make([]FileID, c.files)
@@ -292,11 +298,11 @@ func (c *committer) id(id FileID) FileID {
 	return c.ids[id-1]
 }
 
-// live calls fn for every file in the order of FileIDs.
-func (c *committer) live(fn func(id FileID, nd *node) error) error {
+// each calls fn for every file that gets a record, in the order of FileIDs.
+func (c *committer) each(fn func(id FileID, nd *node) error) error {
 	for i, nd := range c.t.nodes.all() {
-		if nd.live {
-			if err := fn(FileID(i+1), nd); err != nil {
+		if nd.live || !c.w.compact {
+			if err := fn(c.t.base+FileID(i+1), nd); err != nil {
 				return err
 			}
 		}
@@ -304,16 +310,27 @@ func (c *committer) live(fn func(id FileID, nd *node) error) error {
 	return nil
 }
 
-// tables writes, in Microsoft's order: upcase table, link tables, parent links,
-// file tables, their directory, and the file system object, whose place it
-// returns. Where alternate streams' tables stand in that order is not known.
+// tables writes, in Microsoft's order: upcase table, link tables, tables of alternate
+// streams, parent links, file tables, their directory, and the file system object,
+// whose place it returns. That parent links come after the tables of streams is
+// inferred: version 1, which shows the order, has none.
 func (c *committer) tables() (RegionOffset, error) {
-	upcase, err := c.p.put(winfs.AppendUpcaseTable(nil))
+	var dir []byte
+	upcase, err := RegionOffset(0), error(nil)
+	if c.old == nil {
+		upcase, err = c.p.put(winfs.AppendUpcaseTable(nil))
+	} else {
+		upcase = c.old.upcaseAt
+		dir, err = c.old.fileTables()
+	}
 	if err != nil {
 		return 0, err
 	}
+	if err := c.p.putAll(0, func(out *objectPipe) error { return c.directory(c.t.root, out) }); err != nil {
+		return 0, err
+	}
 	stored := map[*altStream]RegionOffset{} // by the first of a list, which files may share
-	err = c.live(func(id FileID, nd *node) error {
+	err = c.each(func(id FileID, nd *node) error {
 		list, ok := c.w.streams[id]
 		if !ok {
 			return nil // none, or those of the parent image
@@ -345,10 +362,7 @@ func (c *committer) tables() (RegionOffset, error) {
 		return 0, err
 	}
 	err = c.p.putAll(0, func(out *objectPipe) error {
-		if err := c.directory(c.t.root, out); err != nil {
-			return err
-		}
-		return c.live(func(id FileID, nd *node) error { return c.finishRecord(id, nd, out) })
+		return c.each(func(id FileID, nd *node) error { return c.finishRecord(id, nd, out) })
 	})
 	if err != nil {
 		return 0, err
@@ -359,7 +373,6 @@ func (c *committer) tables() (RegionOffset, error) {
 	if err := c.p.putAll(room, func(out *objectPipe) error { return c.fileTables(places, out) }); err != nil {
 		return 0, err
 	}
-	var dir []byte
 	for i, at := range places {
 		dir = le.AppendUint64(dir, at)
 		dir = le.AppendUint16(dir, uint16(min(tableFiles, c.files-i*tableFiles)))
@@ -377,6 +390,9 @@ func (c *committer) tables() (RegionOffset, error) {
 	return c.p.put(b)
 }
 
+// emptyDirectory is the stream of a directory without names.
+var emptyDirectory = stream{0, uint64(TableStream) << streamTypeShift}
+
 type child struct {
 	name string
 	id   FileID
@@ -385,6 +401,10 @@ type child struct {
 // directory makes the link tables below a directory and then its own.
 func (c *committer) directory(id FileID, out *objectPipe) error {
 	nd := c.t.node(id)
+	if table, ok := c.t.inherited[id]; ok { // its names are the parent's
+		nd.rec.data = table
+		return nil
+	}
 	first := len(c.kids)
 	for k := nd.kids; k != 0; k = c.t.entry(k).nextKid {
 		if e := c.t.entry(k); e.id != 0 {
@@ -395,13 +415,13 @@ func (c *committer) directory(id FileID, out *objectPipe) error {
 	defer func() { c.kids = c.kids[:first] }()
 	slices.SortFunc(c.kids[first:], func(a, b child) int { return winfs.CompareFold(a.name, b.name) })
 	for i := first; i < last; i++ {
-		if id := c.kids[i].id; c.t.node(id).dir {
+		if id := c.kids[i].id; c.t.own(id) && c.t.node(id).dir {
 			if err := c.directory(id, out); err != nil {
 				return err
 			}
 		}
 	}
-	nd.rec.data = stream{0, uint64(TableStream) << streamTypeShift}
+	nd.rec.data = emptyDirectory
 	if first == last {
 		return nil
 	}
@@ -431,7 +451,7 @@ func (c *committer) linkTable(values []byte, names []string, at *uint64, out *ob
 func (c *committer) fileTables(places []uint64, out *objectPipe) error {
 	var table []byte
 	n := 0
-	return c.live(func(_ FileID, nd *node) error {
+	return c.each(func(_ FileID, nd *node) error {
 		if n%tableFiles == 0 {
 			table = out.begin()
 		}
@@ -448,7 +468,10 @@ func (c *committer) fileTables(places []uint64, out *objectPipe) error {
 // inferred, as is which of several directories counts as the parent: the one of the
 // first name.
 func (c *committer) finishRecord(id FileID, nd *node, out *objectPipe) error {
-	if c.w.opts.Version < V3 {
+	if !nd.live && nd.dir && !nd.old { // a copy keeps the table that it came with, as Windows has it
+		nd.rec.data = emptyDirectory
+	}
+	if c.w.opts.Version < V3 || !nd.live {
 		nd.rec.parent, nd.rec.links = 0, 0
 		return nil
 	}

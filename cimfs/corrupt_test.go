@@ -25,7 +25,7 @@ func smallImage(t testing.TB, v Version) (set memOpener, want model) {
 	b.file("c", Meta{}, bytesOf(5, 1030))
 	b.stream("c", "s", []byte("an alternate stream of some length"))
 	b.link("e", `d\a`)
-	b.file("x.exe", Meta{}, buildPE(0x1000, []int{0x200, 0x200}, 3))
+	b.file("x.exe", Meta{}, buildPE(0x1000, []int{0x800, 0x400}, 3))
 	b.commit(dir, "a.cim")
 	return readSet(t, dir), b.m
 }

@@ -42,7 +42,7 @@ func featured(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pe := buildPE(pePlan{sections: []peSection{{0x400, 0x200}, {0x600, 0x400}}, length: 0xA40})
+	pe := buildPE(pePlan{sections: []peSection{{0x400, 0x200}, {0x600, 0x800}}, length: 0x1040})
 	for _, step := range []func() error{
 		func() error { return w.AddDir("d", meta()) },
 		func() error { return w.AddFile(`d\a`, &cimfs.Meta{Security: cimfs.NullDACL(), EAs: eas}, 5) },

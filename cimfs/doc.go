@@ -59,7 +59,8 @@
 //   - object tables: digests, order, one object for equal content
 //   - link tables and their order by the upcase table, the upcase table itself
 //   - security descriptors, extended attributes
-//   - small and page-aligned data, PE images with 512-byte file alignment
+//   - small and page-aligned data; which PE images are expanded, and how; the hashes
+//     that they get as extended attributes, see [IsImageHash]
 //   - the order of objects in region 0; version 3 parent links of a root and a file
 //
 // Inferred and always used, because every image of some size needs it:
@@ -89,7 +90,7 @@
 //     [ErrUnsupportedImage]
 //   - version 2 on disk: read as public structures have it, not written, because a
 //     driver of version 3 reads past the end of such records
-//   - PE images with unsorted, overlapping or cut-off sections, a section alignment
-//     below a page, or nothing to move: stored plain
+//   - PE images of which nothing has to be moved: stored plain, as genuine images have
+//     all that are not laid out as linkers do by default
 //   - a further data region after 2^48 bytes: refused
 package cimfs

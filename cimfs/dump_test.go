@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -56,6 +57,9 @@ func dump(im *Image) (model, error) {
 		n.meta.Reparse, errs[2] = f.Reparse()
 		if err := errors.Join(errs[:]...); err != nil {
 			return err
+		}
+		if checkEAs(n.meta.EAs) == nil {
+			n.meta.EAs = storedEAs(n.meta.EAs) // the hashes of executables are not given
 		}
 		list, err := f.Streams()
 		if err != nil {
@@ -127,6 +131,8 @@ type builder struct {
 	t testing.TB
 	w *Writer
 	m model
+	// old are the files of the parent image.
+	old map[*modelFile]bool
 }
 
 func newBuilder(t testing.TB, dir, name string, opts *Options) *builder {
@@ -136,9 +142,12 @@ func newBuilder(t testing.TB, dir, name string, opts *Options) *builder {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
-	b := &builder{t, w, model{}}
+	b := &builder{t, w, model{}, map[*modelFile]bool{}}
 	if opts != nil && opts.Parent != "" {
 		b.m = dumpFile(t, dir, opts.Parent)
+		for _, n := range b.m {
+			b.old[n] = true
+		}
 	} else {
 		b.m[""] = &modelFile{dir: true, meta: Meta{Attributes: winfs.AttrDirectory}}
 	}
@@ -158,6 +167,9 @@ func (b *builder) add(p string, n *modelFile) {
 	}
 	if len(n.meta.Security) == 0 && len(b.w.opts.DefaultSecurity) > 0 {
 		n.meta.Security = b.w.opts.DefaultSecurity
+	}
+	if n.meta.EAs != nil {
+		n.meta.EAs = storedEAs(n.meta.EAs)
 	}
 	b.m[p] = n
 }
@@ -188,7 +200,15 @@ func (b *builder) write(data []byte) {
 func (b *builder) file(p string, meta Meta, data []byte) {
 	b.t.Helper()
 	b.ok(b.w.AddFile(p, &meta, int64(len(data))))
-	b.add(p, &modelFile{meta: meta, data: shorten(data)})
+	n, was := &modelFile{meta: meta, data: shorten(data)}, b.m[p]
+	b.add(p, n)
+	if was != nil && !was.dir && !b.old[was] { // a new file shows itself under all names
+		for q := range b.m {
+			if b.m[q] == was {
+				b.m[q] = n
+			}
+		}
+	}
 	if meta.Hole {
 		return
 	}
@@ -198,6 +218,7 @@ func (b *builder) file(p string, meta Meta, data []byte) {
 func (b *builder) stream(p, name string, data []byte) {
 	b.t.Helper()
 	b.ok(b.w.CreateStream(p, name, int64(len(data))))
+	b.own(p)
 	if b.m[p].streams == nil {
 		b.m[p].streams = map[string]string{}
 	}
@@ -208,7 +229,18 @@ func (b *builder) stream(p, name string, data []byte) {
 func (b *builder) link(p, target string) {
 	b.t.Helper()
 	b.ok(b.w.Link(p, target))
+	b.own(target)
 	b.m[p] = b.m[target]
+}
+
+// own takes a name away from a file of the parent image: a change under one name leaves
+// the others as they were.
+func (b *builder) own(p string) {
+	if n := b.m[p]; b.old[n] {
+		c := *n
+		c.streams = maps.Clone(n.streams)
+		b.m[p] = &c
+	}
 }
 
 func (b *builder) remove(p string) {
@@ -336,13 +368,16 @@ func buildPE(sectionAlign uint32, sizes []int, overlay int) []byte {
 	le.PutUint32(opt[32:], sectionAlign)
 	le.PutUint32(opt[36:], 0x200)
 	le.PutUint32(opt[56:], 0x12345000)
+	le.PutUint32(opt[60:], headers)
 	table := b[0x98+0xF0:]
-	at := headers
+	at, address := headers, 0x1000
 	var data []byte
 	for i, n := range sizes {
 		s := table[40*i:]
 		copy(s, fmt.Sprintf(".s%d", i))
 		le.PutUint32(s[8:], uint32(n))
+		le.PutUint32(s[12:], uint32(address))
+		address += int(roundUp(int64(n), pageSize))
 		le.PutUint32(s[16:], uint32(n))
 		if n > 0 {
 			le.PutUint32(s[20:], uint32(at))

@@ -98,6 +98,14 @@ func because(kind error, format string, args ...any) error {
 	return &reason{kind, fmt.Sprintf(format, args...)}
 }
 
+// words are what an error says beside its sentinel.
+func words(err error) string {
+	if r := (*reason)(nil); errors.As(err, &r) {
+		return r.text
+	}
+	return err.Error()
+}
+
 func corrupt(format string, args ...any) error { return because(ErrCorrupt, format, args...) }
 
 var errNotExist = fs.ErrNotExist

@@ -30,7 +30,8 @@ func Example() {
 	must(err)
 	must(w.Commit())
 
-	// A fork that adds a second name for that file.
+	// A fork that adds a second name for that file: the file and the directories on the
+	// way to it get new records, from 1025 on.
 	w, err = cimfs.Create(dir, "fork.cim", &cimfs.Options{Parent: "base.cim"})
 	if err != nil {
 		log.Fatal(err)
@@ -55,10 +56,10 @@ func Example() {
 	_, err = io.Copy(os.Stdout, s.Reader())
 	must(err)
 	// Output:
-	// 1 D----------- ""
-	// 2 D----------- "Files"
-	// 3 --A--------- "Files\\again.txt"
-	// 3 --A--------- "Files\\hello.txt"
+	// 1025 D----------- ""
+	// 1026 D----------- "Files"
+	// 1027 --A--------- "Files\\again.txt"
+	// 1027 --A--------- "Files\\hello.txt"
 	// Hello world!
 }
 

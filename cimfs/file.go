@@ -78,8 +78,22 @@ func (r *record) check() error {
 	return nil
 }
 
-// Root returns the root directory.
-func (im *Image) Root() (*File, error) { return im.File(im.rootID) }
+// Root returns the root directory. An image whose root is a file gives [ErrNotDirectory],
+// unless [Image.ListOddNames] was called.
+func (im *Image) Root() (*File, error) {
+	f, err := im.File(im.rootID)
+	if err == nil && !f.IsDir() && !im.odd.Load() {
+		return nil, im.fail("open root", "", im.where(im.fileSystem, because(ErrNotDirectory, "root file %d", im.rootID)))
+	}
+	return f, err
+}
+
+// ListOddNames makes the image yield all that Microsoft's library can put into one, in
+// Walk, Entries and Streams: names that no path leads to, which are "", "." and "..", an
+// alternate stream without a name, and a root that is a file. Otherwise these give
+// [ErrName] and [ErrNotDirectory], so that whoever makes paths of names is safe from
+// them. Call it before the image is used.
+func (im *Image) ListOddNames() { im.odd.Store(true) }
 
 // Lookup returns the file at path: components separated by backslashes, without a
 // leading one, "" for the root. Names are compared by the image's own upcase
@@ -165,7 +179,8 @@ type DirEntry struct {
 }
 
 // Entries yields the names of a directory in stored order, which is that of the
-// upcase table. An error ends the sequence.
+// upcase table. An error ends the sequence: [ErrName] for a name that no path leads to,
+// see [Image.ListOddNames].
 func (f *File) Entries() iter.Seq2[DirEntry, error] {
 	return func(yield func(DirEntry, error) bool) {
 		t, err := f.table()
@@ -190,8 +205,18 @@ func (f *File) Entries() iter.Seq2[DirEntry, error] {
 	}
 }
 
-// entry reads entry i of a directory.
+// entry reads entry i of a directory. One that no path leads to is an error unless
+// ListOddNames was called.
 func (c *linkCursor) entry(i int) (DirEntry, error) {
+	e, err := c.anyEntry(i)
+	if err == nil && (e.Name == "" || e.Name == "." || e.Name == "..") && !c.t.im.odd.Load() {
+		return DirEntry{}, c.t.im.where(c.t.at, because(ErrName, "no path leads to the name %q", e.Name))
+	}
+	return e, err
+}
+
+// anyEntry is entry for every name that an image can have.
+func (c *linkCursor) anyEntry(i int) (DirEntry, error) {
 	v, err := c.value(i)
 	if err != nil {
 		return DirEntry{}, err
@@ -229,8 +254,7 @@ func (f *File) ID() FileID { return f.id }
 func (f *File) IsDir() bool { return f.rec.isDir() }
 
 // Attributes returns the Win32 attributes. The format keeps READONLY, HIDDEN,
-// SYSTEM, ARCHIVE and, from version 2 on, SPARSE; DIRECTORY and REPARSE_POINT
-// follow from the record.
+// SYSTEM, ARCHIVE and SPARSE; DIRECTORY and REPARSE_POINT follow from the record.
 func (f *File) Attributes() winfs.Attributes { return f.rec.attributes() }
 
 // Times returns the four times.
@@ -299,6 +323,16 @@ func (f *File) EAs() ([]byte, error) {
 		return nil, f.im.fail("read extended attributes", "", err)
 	}
 	return b, nil
+}
+
+// GivenEAs is [File.EAs] without the hashes of an executable, see [IsImageHash]: what the
+// file had before it came into the image. A malformed list is returned as it is stored.
+func (f *File) GivenEAs() ([]byte, error) {
+	b, err := f.EAs()
+	if err != nil || len(b) == 0 || checkEAs(b) != nil {
+		return b, err
+	}
+	return storedEAs(b), nil
 }
 
 // Link is a name of a file and the directory it stands in.

@@ -8,40 +8,33 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// inherit loads the tree of the parent image. Records and link tables are written
-// anew in the fork; the objects that they refer to stay where they are, for the
-// regions of the parent keep their indices.
+// inherit prepares the writer of a fork. Nothing of the parent's tree is read: the
+// cost of a fork is that of its changes.
 func (w *Writer) inherit() error {
 	if ok, err := w.parent.StandardUpcase(); err != nil {
 		return err
 	} else if !ok {
 		return because(ErrUnsupportedImage, "the parent has an upcase table of its own, by which names cannot be sorted")
 	}
-	if err := w.loadTree(context.Background(), w.parent); err != nil {
-		return err
-	}
+	w.parent.UseCache(parentCache)
+	t := w.tree
+	t.old, t.root = w.parent, w.parent.rootID
+	t.base = FileID(w.parent.tableCount) * tableFiles
+	t.inherited = make(map[FileID]stream)
 	for i := range w.parent.regions {
 		r, err := w.parent.region(i)
 		if err != nil {
 			return err
 		}
-		if r.typ == MetadataRegion {
-			continue
-		}
 		out := w.placer.regions[r.typ]
-		if out.inherited == nil {
-			out.inherited = newObjectTable()
-		}
-		// A table that is missing or broken costs space and nothing else.
-		w.parent.objects(i, func(o object) bool {
-			if o.length > 0 && o.at.Offset() >= r.typ.start() && o.at.Offset()%r.typ.align() == 0 {
-				out.inherited.add(o)
-			}
-			return true
-		})
+		out.inherited = append(out.inherited, &oldObjects{im: w.parent, index: i, typ: r.typ})
 	}
 	return nil
 }
+
+// parentCache is how many bytes of the parent's metadata are kept in memory while a
+// fork is made.
+const parentCache = 4 << 20
 
 // loadTree fills the empty tree with the files of an image, FileIDs kept. Files
 // that have no name are left out: an image can say that it has millions of them.
@@ -64,8 +57,10 @@ func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 		t.revive(nd)
 		return nd, nil
 	}
-	if _, err := load(t.root); err != nil {
+	if root, err := load(t.root); err != nil {
 		return err
+	} else if !root.dir {
+		return im.fail("read directory", "", because(ErrNotDirectory, "the root is a file"))
 	}
 	entries := int64(0)
 	type level struct {
@@ -90,14 +85,14 @@ func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			e, err := c.entry(i)
+			e, err := c.anyEntry(i)
 			if err != nil {
 				return im.fail("read directory", "", err)
 			}
 			if e.ID == 0 || int64(e.ID) > im.files {
 				return im.fail("read directory", e.Name, im.where(dir.at, corrupt("file %d of %d", e.ID, im.files)))
 			}
-			if t.find(id, e.Name) != 0 {
+			if f, _ := t.find(id, e.Name); f.id != 0 {
 				return im.fail("read directory", e.Name, im.where(dir.at, corrupt("two names are equal")))
 			}
 			nd, err := load(e.ID)
@@ -114,8 +109,8 @@ func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 				}
 				stack = append(stack, level{e.ID, n})
 			}
-			if err := w.roomForNode(); err != nil {
-				return err
+			if !t.room() {
+				return errTooManyFiles
 			}
 			t.insert(id, e.Name, e.ID).old = true
 		}
@@ -142,16 +137,17 @@ func (w *Writer) loadStreams(id FileID) error {
 	return nil
 }
 
-// objects reads the object table of a region in stored order.
-func (im *Image) objects(index int, fn func(o object) bool) error {
+// objectsIn opens the object table of a region. The caller closes src.
+func (im *Image) objectsIn(index int) (src Source, off, count int64, err error) {
 	r := &im.regions[index]
 	name := objectIDName(r.set.GUID, r.n)
-	src, err := im.opener.OpenFile(name)
-	if err != nil {
-		return err
+	if src, err = im.opener.OpenFile(name); err != nil {
+		return nil, 0, 0, err
 	}
-	defer src.Close()
-	bad := func(off int64, err error) error { return &place{name, off, err} }
+	bad := func(off int64, err error) (Source, int64, int64, error) {
+		src.Close()
+		return nil, 0, 0, &place{name, off, err}
+	}
 	var h [objectHeaderSize]byte
 	if src.Size() < objectHeaderSize {
 		return bad(0, corrupt("%d bytes are too few for a header", src.Size()))
@@ -162,18 +158,29 @@ func (im *Image) objects(index int, fn func(o object) bool) error {
 	if err := checkCommon(h[:], kindObjectID, objectHeaderSize); err != nil {
 		return bad(0, because(ErrCorrupt, "%v", err))
 	}
-	off, count := int64(le.Uint32(h[objectTableAt:])), int64(le.Uint32(h[objectCountAt:]))
+	off, count = int64(le.Uint32(h[objectTableAt:])), int64(le.Uint32(h[objectCountAt:]))
 	if off < objectHeaderSize || off > src.Size() || count > (src.Size()-off)/objectEntrySize {
 		return bad(objectTableAt, corrupt("%d entries at %#x do not fit the file of %d bytes", count, off, src.Size()))
 	}
 	if count > im.limits.Objects {
 		return bad(objectCountAt, because(ErrLimit, "%d objects", count))
 	}
+	return src, off, count, nil
+}
+
+// objects reads the object table of a region in stored order.
+func (im *Image) objects(index int, fn func(o object) bool) error {
+	src, off, count, err := im.objectsIn(index)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
 	in := bufio.NewReaderSize(io.NewSectionReader(src, off, count*objectEntrySize), 64<<10)
 	var b [objectEntrySize]byte
 	for range count {
 		if _, err := io.ReadFull(in, b[:]); err != nil {
-			return bad(off, err)
+			r := &im.regions[index]
+			return &place{objectIDName(r.set.GUID, r.n), off, err}
 		}
 		if !fn(decodeObject(b[:], index)) {
 			return nil

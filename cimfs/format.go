@@ -128,7 +128,7 @@ const (
 
 const (
 	pageSize     = 4096
-	smallLimit   = 1024 // longest content of the small-data region
+	smallLimit   = 1024 // length from which content does not go to the small-data region
 	tableFiles   = 1024 // records in one file table
 	maxComponent = 255  // UTF-16 units of a name
 	maxPath      = 32767
@@ -166,6 +166,10 @@ func recordSize(v Version) int {
 	}
 	return 0x68
 }
+
+// nowhere is the offset of a sparse stream in the region in which its content would
+// stand.
+const nowhere = maxOffset
 
 // record is a file record.
 type record struct {

@@ -23,10 +23,6 @@ type Limits struct {
 	// Objects is the largest number of entries of all object tables that Check
 	// reads; default 1<<24. Check keeps about 48 bytes for each.
 	Objects int64
-	// Zeros is the largest number of bytes that Rewrite writes out for sparse streams
-	// when it makes an image of version 1, which has none; default 1<<34. A sparse
-	// stream of an image of a few kilobytes can be 2^48 bytes long.
-	Zeros int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -38,9 +34,6 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Objects <= 0 {
 		l.Objects = 1 << 24
-	}
-	if l.Zeros <= 0 {
-		l.Zeros = 1 << 34
 	}
 	return l
 }
@@ -63,6 +56,8 @@ type Image struct {
 	parents   []RegionSet
 	own       RegionSet
 	regions   []region
+
+	odd atomic.Bool // see ListOddNames
 
 	fileSystem RegionOffset
 	upcaseAt   RegionOffset
@@ -362,14 +357,8 @@ func (im *Image) readFileSystem() error {
 		return err
 	}
 	im.files = int64(im.tableCount-1)*tableFiles + int64(last.count)
-	root, err := im.File(im.rootID)
-	if err != nil {
-		return err
-	}
-	if !root.IsDir() {
-		return im.where(im.fileSystem, corrupt("root file %d is not a directory", im.rootID))
-	}
-	return nil
+	_, err = im.File(im.rootID)
+	return err
 }
 
 // fileTable is one entry of the file-table directory.
@@ -389,6 +378,12 @@ func (im *Image) fileTable(n uint32) (fileTable, error) {
 		return fileTable{}, im.where(at, err)
 	}
 	return t, nil
+}
+
+// fileTables returns the whole file-table directory as it is stored.
+func (im *Image) fileTables() ([]byte, error) {
+	b := make([]byte, int64(im.tableCount)*tableEntrySize)
+	return b, im.read(im.tablesAt, b)
 }
 
 func (im *Image) decodeFileTable(b []byte) (fileTable, error) {
@@ -417,7 +412,9 @@ func (im *Image) GUID() winfs.GUID { return im.guid }
 // oldest first; it is empty for an image that stands alone.
 func (im *Image) Parents() []RegionSet { return append([]RegionSet(nil), im.parents...) }
 
-// NumFiles returns the number of file records. FileIDs run from 1 to this number.
+// NumFiles returns the largest FileID there can be. In a fork, whose records begin with
+// a table of their own, and in an image that was changed in place not every number up to
+// it is one.
 func (im *Image) NumFiles() int64 { return im.files }
 
 // RootID returns the FileID of the root directory.

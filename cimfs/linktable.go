@@ -169,7 +169,7 @@ func (c *linkCursor) name(i int) ([]byte, error) {
 		return nil, err
 	}
 	n := int64(le.Uint16(b))
-	if n == 0 || n > maxComponent {
+	if n > maxComponent {
 		return nil, c.t.fault(off, "name %d has %d units", i, n)
 	}
 	if off+2+2*n > c.t.length {
@@ -209,22 +209,26 @@ func (t *linkTable) find(folded []uint16) (i int, err error) {
 	return 0, errNotExist
 }
 
-// checkComponent refuses names that no path could spell. The units are
-// little-endian.
+// checkComponent refuses names that no genuine image has. The units are little-endian.
 func checkComponent(name []byte) error {
-	dots := 0
 	for i := 0; i < len(name); i += 2 {
 		switch le.Uint16(name[i:]) {
 		case 0, '/', '\\':
 			return corrupt("name %q has a separator or a null unit", winfs.DecodeUTF16LE(name))
-		case '.':
-			dots++
 		}
 	}
-	if dots*2 == len(name) && dots <= 2 {
-		return corrupt("a file is named %q", winfs.DecodeUTF16LE(name))
-	}
 	return nil
+}
+
+// isOdd reports whether a name is "", "." or "..": cimfs.dll takes these, and no path
+// leads to them.
+func isOdd(name []byte) bool {
+	for i := 0; i < len(name); i += 2 {
+		if le.Uint16(name[i:]) != '.' {
+			return false
+		}
+	}
+	return len(name) <= 4
 }
 
 // decodeName is winfs.DecodeUTF16LE with a short way for ASCII.

@@ -71,7 +71,13 @@ func buildPE(p pePlan) []byte {
 	le.PutUint32(opt[32:], 0x1000) // SectionAlignment
 	le.PutUint32(opt[36:], 0x200)  // FileAlignment
 	le.PutUint32(opt[56:], peSizeOfImage)
-	le.PutUint32(opt[60:], 0x400) // SizeOfHeaders
+	le.PutUint32(opt[60:], 0x400)  // SizeOfHeaders
+	if at := 92; len(opt) >= 224 { // NumberOfRvaAndSizes
+		if !p.pe32 {
+			at = 108
+		}
+		le.PutUint32(opt[at:], 16)
+	}
 	h = append(h, opt[:optional]...)
 	va := uint32(0x1000)
 	for i, s := range p.sections {
@@ -82,7 +88,7 @@ func buildPE(p pePlan) []byte {
 		le.PutUint32(sec[12:], va)
 		le.PutUint32(sec[16:], s.size)
 		le.PutUint32(sec[20:], s.ptr)
-		va += (s.size + 0x1FFF) &^ 0xFFF
+		va += (s.size + 0xFFF) &^ 0xFFF
 		h = append(h, sec...)
 	}
 	if len(b) >= 2 {

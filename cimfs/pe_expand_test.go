@@ -89,15 +89,13 @@ func TestExpandedExecutables(t *testing.T) {
 		name string
 		plan pePlan
 	}{
-		{"one section", pePlan{sections: sec(0x400, 0x200), length: 0x600}},
+		{"one section", pePlan{sections: sec(0x400, 0xC00), length: 0x1000}},
 		{"several", pePlan{sections: sec(0x400, 0x1200, 0x1600, 0x200, 0x1800, 0x600), length: 0x1E00}},
 		{"a section that already stands on a page", pePlan{sections: sec(0x400, 0xC00, 0x1000, 0x1000), length: 0x2000}},
-		{"overlay", pePlan{sections: sec(0x400, 0x200, 0x600, 0x200), length: 0x800 + 77}},
-		{"overlay of one byte", pePlan{sections: sec(0x400, 0x200), length: 0x601}},
-		{"sections without data", pePlan{sections: sec(0x400, 0x200, 0, 0, 0x600, 0x400, 0, 0), length: 0xA00}},
-		{"a gap between sections", pePlan{sections: sec(0x400, 0x200, 0xA00, 0x200), length: 0xC00}},
-		{"raw data ends in the page", pePlan{sections: sec(0x400, 0x1F0), length: 0x5F0}},
-		{"32 bits", pePlan{pe32: true, sections: sec(0x400, 0x200, 0x600, 0x200), length: 0x800}},
+		{"overlay", pePlan{sections: sec(0x400, 0x200, 0x600, 0xA00), length: 0x1000 + 77}},
+		{"overlay of one byte", pePlan{sections: sec(0x400, 0xC00), length: 0x1001}},
+		{"sections without data", pePlan{sections: sec(0x400, 0x200, 0, 0, 0x600, 0xA00, 0, 0), length: 0x1000}},
+		{"32 bits", pePlan{pe32: true, sections: sec(0x400, 0x200, 0x600, 0xA00), length: 0x1000}},
 		{"putty's deltas", pePlan{sections: sec(0x400, 0x8CE00, 0x8D200, 0x27A00, 0xB4C00, 0x200, 0xB4E00, 0x200,
 			0xB5000, 0xA200, 0xBF200, 0x1000), length: 0xC0200}},
 	} {
@@ -131,7 +129,7 @@ func TestPuttyMappings(t *testing.T) {
 
 // What is no sound executable is stored as plain data.
 func TestOddExecutablesStayPlain(t *testing.T) {
-	good := pePlan{sections: []peSection{{0x400, 0x200}, {0x600, 0x400}}, length: 0xA00}
+	good := pePlan{sections: []peSection{{0x400, 0x800}, {0xC00, 0x400}}, length: 0x1000}
 	with := func(change func(*pePlan)) []byte {
 		p := good
 		p.sections = slices.Clone(good.sections)
@@ -143,7 +141,10 @@ func TestOddExecutablesStayPlain(t *testing.T) {
 		data []byte
 	}{
 		{"unsorted", with(func(p *pePlan) { p.sections[0], p.sections[1] = p.sections[1], p.sections[0] })},
-		{"overlapping", with(func(p *pePlan) { p.sections[1].ptr = 0x500 })},
+		{"overlapping", with(func(p *pePlan) { p.sections[1].ptr = 0xA00 })},
+		{"a gap between sections", with(func(p *pePlan) { p.sections[1] = peSection{0xE00, 0x200} })},
+		{"raw data ends in the page", with(func(p *pePlan) { p.sections[1].size = 0x3F0 })},
+		{"too small", with(func(p *pePlan) { p.sections = p.sections[:1]; p.length = 0xFFF })},
 		{"the same twice", with(func(p *pePlan) { p.sections[1] = p.sections[0] })},
 		{"section beyond the end", with(func(p *pePlan) { p.sections[1].size = 0x10000 })},
 		{"section begins beyond the end", with(func(p *pePlan) { p.sections[1].ptr = 0x10000 })},

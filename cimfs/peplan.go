@@ -6,7 +6,8 @@ type pePlan struct {
 	mappings    []peMapping
 	sizeOfImage uint32
 	flags       uint16
-	stored      int64 // length of the moved data
+	stored      int64      // length of the moved data
+	hash        *imageHash // nil if the file gets none
 }
 
 // peHeadLimit is how much of a file is looked at to find its section table.
@@ -15,52 +16,90 @@ const peHeadLimit = 64 << 10
 // Offsets in a PE file (PE format specification, "COFF File Header", "Optional
 // Header", "Section Table").
 const (
-	peHeaderPointer   = 0x3C
-	peSignatureSize   = 4
-	coffSections      = 2  // u16 in the COFF header
-	coffOptionalSize  = 16 // u16
-	coffSize          = 20
-	optSectionAlign   = 32 // u32 in the optional header, PE32 and PE32+ alike
-	optSizeOfImage    = 56 // u32
-	optNeeded         = 60
-	magicPE32         = 0x10B
-	magicPE32Plus     = 0x20B
-	sectionSize       = 40
-	sectionRawSize    = 16 // u32
-	sectionRawPointer = 20 // u32
+	peHeaderPointer    = 0x3C
+	peSignatureSize    = 4
+	coffSections       = 2  // u16 in the COFF header
+	coffOptionalSize   = 16 // u16
+	coffSize           = 20
+	optSectionAlign    = 32 // u32 in the optional header, PE32 and PE32+ alike
+	optFileAlign       = 36 // u32
+	optSizeOfImage     = 56 // u32
+	optSizeOfHeaders   = 60 // u32
+	optCheckSum        = 64 // u32
+	optNeeded          = 68
+	optDirectories     = 96  // of PE32
+	optDirectoriesPlus = 112 // of PE32+
+	certificateEntry   = 4   // among the data directories: u32 file offset, u32 size
+	directorySize      = 8
+	magicPE32          = 0x10B
+	magicPE32Plus      = 0x20B
+	sectionSize        = 40
+	sectionVirtualSize = 8  // u32
+	sectionAddress     = 12 // u32
+	sectionRawSize     = 16 // u32
+	sectionRawPointer  = 20 // u32
+
+	peSmallest  = 4096 // bytes of a file that is expanded
+	peFileAlign = 0x200
+
+	machineI386  = 0x14C
+	machineAMD64 = 0x8664
 )
 
-// planPE decides how a file of size bytes is stored that begins with head, which
-// is all of it or at least peHeadLimit bytes. It returns nil for everything that is
-// not a plain, well-formed PE image whose sections need to be moved; such a file is
-// stored as it is, which the format allows for any file.
-//
-// What Windows does with sections that overlap or are out of order, that reach
-// past the end of the file, with SectionAlignment below a page, or with an image
-// all of whose sections stand on page boundaries already, is not known.
-func planPE(head []byte, size int64) *pePlan {
-	if size <= smallLimit || len(head) < peHeaderPointer+4 || head[0] != 'M' || head[1] != 'Z' {
-		return nil
+// peLayout is what the plan of an image needs to know of its headers.
+type peLayout struct {
+	machine  uint16
+	opt      int64 // where the optional header begins
+	optSize  int64
+	plus     bool // PE32+
+	sections []byte
+}
+
+// peHeaders finds the headers of a PE image in the head of a file, false if it is none.
+func peHeaders(head []byte) (l peLayout, ok bool) {
+	if len(head) < peHeaderPointer+4 || head[0] != 'M' || head[1] != 'Z' {
+		return l, false
 	}
 	sig := int64(le.Uint32(head[peHeaderPointer:]))
 	if sig > int64(len(head))-peSignatureSize-coffSize-optNeeded || string(head[sig:sig+4]) != "PE\x00\x00" {
-		return nil
+		return l, false
 	}
 	coff := head[sig+peSignatureSize:]
-	sections, optSize := int64(le.Uint16(coff[coffSections:])), int64(le.Uint16(coff[coffOptionalSize:]))
-	opt := coff[coffSize:]
-	if m := le.Uint16(opt); m != magicPE32 && m != magicPE32Plus || optSize < optNeeded {
+	n := int64(le.Uint16(coff[coffSections:]))
+	l.machine, l.optSize, l.opt = le.Uint16(coff), int64(le.Uint16(coff[coffOptionalSize:])), sig+peSignatureSize+coffSize
+	magic := le.Uint16(head[l.opt:])
+	if magic != magicPE32 && magic != magicPE32Plus || l.optSize < optNeeded {
+		return l, false
+	}
+	l.plus = magic == magicPE32Plus
+	table := l.opt + l.optSize
+	if n == 0 || table+n*sectionSize > int64(len(head)) {
+		return l, false
+	}
+	l.sections = head[table:][:n*sectionSize]
+	return l, true
+}
+
+// planPE decides how a file of size bytes is stored that begins with head, which
+// is all of it or at least peHeadLimit bytes. It returns nil for what Windows stores as
+// it is: everything that is no PE image, and images that are not laid out as linkers
+// do by default (golden corpus, cases pe-plain, pe-align, pe-odd, pe-page).
+//
+// The machine, characteristics, checksum and name do not count.
+func planPE(head []byte, size int64) *pePlan {
+	if size < peSmallest {
 		return nil
 	}
-	if le.Uint32(opt[optSectionAlign:]) < pageSize {
+	l, ok := peHeaders(head)
+	if !ok {
 		return nil
 	}
-	table := sig + peSignatureSize + coffSize + optSize
-	end := table + sections*sectionSize // of what has been seen of the file
-	if end > int64(len(head)) || end > size {
+	opt := head[l.opt:]
+	headers, sizeOfImage := int64(le.Uint32(opt[optSizeOfHeaders:])), le.Uint32(opt[optSizeOfImage:])
+	if le.Uint32(opt[optSectionAlign:]) != pageSize || le.Uint32(opt[optFileAlign:]) != peFileAlign {
 		return nil
 	}
-	p := &pePlan{sizeOfImage: le.Uint32(opt[optSizeOfImage:]), flags: peValidImage}
+	p := &pePlan{sizeOfImage: sizeOfImage, flags: peValidImage}
 	var delta int64
 	move := func(to int64) bool { // to a page of its own
 		moved := roundUp(to+delta, pageSize) - to
@@ -73,16 +112,28 @@ func planPE(head []byte, size int64) *pePlan {
 		}
 		return true
 	}
-	for i := range sections {
-		s := head[table+i*sectionSize:]
-		n, at := int64(le.Uint32(s[sectionRawSize:])), int64(le.Uint32(s[sectionRawPointer:]))
-		if n == 0 || at == 0 { // no data in the file
-			continue
-		}
-		if at < end || at+n > size || !move(at) {
+	end, next, last := headers, roundUp(headers, pageSize), int64(0) // in the file; addresses
+	for s := l.sections; len(s) > 0; s = s[sectionSize:] {
+		virtual, address := int64(le.Uint32(s[sectionVirtualSize:])), int64(le.Uint32(s[sectionAddress:]))
+		raw, at := int64(le.Uint32(s[sectionRawSize:])), int64(le.Uint32(s[sectionRawPointer:]))
+		if address != next {
 			return nil
 		}
-		end = at + n
+		last = address + virtual
+		next = roundUp(last, pageSize)
+		if raw == 0 { // nothing of it is in the file
+			if len(s) == sectionSize {
+				p.sizeOfImage, p.flags = 0, 0
+			}
+			continue
+		}
+		if at != end || at%peFileAlign != 0 || raw%peFileAlign != 0 || raw > size-at || roundUp(virtual, peFileAlign) < raw || !move(at) {
+			return nil
+		}
+		end = at + raw
+	}
+	if int64(sizeOfImage) < last || end > size {
+		return nil
 	}
 	switch {
 	case end < size: // what follows the last section, such as a signature
@@ -94,7 +145,10 @@ func planPE(head []byte, size int64) *pePlan {
 		p.stored = roundUp(size+delta, pageSize)
 	}
 	if len(p.mappings) == 0 {
-		return nil
+		return nil // it is mapped as it is
+	}
+	if p.flags == peValidImage {
+		p.hash = newImageHash(head, &l, size, p)
 	}
 	return p
 }

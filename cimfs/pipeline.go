@@ -1,7 +1,6 @@
 package cimfs
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha512"
 	"hash"
@@ -60,6 +59,7 @@ type job struct {
 	toWrite  chan segment
 
 	digest  digest
+	ea      []byte // the hashes of an expanded executable, set by the hasher
 	message sha512x8.Message
 	batch   *batch  // whose digests are complete together
 	result  *stream // filled by the placer
@@ -71,7 +71,7 @@ func (j *job) reset() {
 	j.segments = j.segments[:0]
 	clear(j.message.Pieces)
 	j.message.Pieces = j.message.Pieces[:0]
-	j.stored, j.logical, j.pe, j.inline, j.toHash, j.toWrite, j.result, j.batch = 0, 0, nil, false, nil, nil, nil, nil
+	j.stored, j.logical, j.pe, j.inline, j.toHash, j.toWrite, j.result, j.batch, j.ea = 0, 0, nil, false, nil, nil, nil, nil, nil
 }
 
 // batch is a number of items that go on together.
@@ -86,7 +86,9 @@ type batch struct {
 type item struct {
 	rec     *record // nil for an alternate stream
 	meta    recordMeta
-	content *job // nil for directories and empty streams
+	dir     bool
+	hole    int64 // length of a main stream of which nothing is stored
+	content *job  // nil for directories and streams without content
 }
 
 // recordMeta is Meta, checked, copied and encoded.
@@ -106,6 +108,7 @@ type placer struct {
 	regions   [3]*regionOut // by RegionType
 	counted   map[string]uint64
 	parent    *Image
+	compare   []byte // memory for the comparison with objects of the parent
 
 	free    chan *chunk
 	made    int
@@ -133,18 +136,12 @@ func newPlacer(s *staging, v Version, parent *Image, hashers int) *placer {
 	for t := range p.regions {
 		p.regions[t] = newRegionOut(s, v, RegionType(t))
 	}
-	p.keepMetadataFirst()
 	for range hashers {
 		p.wg.Add(1)
 		go p.hashLoop()
 	}
 	go p.placeLoop()
 	return p
-}
-
-// keepMetadataFirst gives the metadata region index 0, which it always has.
-func (p *placer) keepMetadataFirst() {
-	p.regions[MetadataRegion].index, p.nextIndex = 0, 1
 }
 
 // fail keeps the first error; all later work is only drained.
@@ -228,6 +225,7 @@ func (p *placer) hashLoop() {
 	var h sha512x8.Hasher
 	var messages []*sha512x8.Message
 	one := sha512.New()
+	var images imageHasher
 	for b := range p.hashq {
 		// Long ones first: they would be alone in the end.
 		slices.SortFunc(b.hash, func(a, b *job) int { return cmp.Compare(b.stored, a.stored) })
@@ -235,16 +233,22 @@ func (p *placer) hashLoop() {
 		for _, j := range b.hash {
 			if j.toHash != nil {
 				one.Reset()
+				images.begin(j)
 				for s := range j.toHash {
 					one.Write(s.b)
+					images.write(s.b)
 					p.release(s.c)
 				}
 				one.Sum(j.message.Sum[:0])
+				images.end(j)
 				continue
 			}
+			images.begin(j)
 			for _, s := range j.segments {
 				j.message.Pieces = append(j.message.Pieces, s.b)
+				images.write(s.b)
 			}
+			images.end(j)
 			messages = append(messages, &j.message)
 		}
 		h.Plain = p.plain
@@ -293,9 +297,16 @@ func (p *placer) place(it *item) {
 			*it.content.result = s
 		}
 	}
-	if it.rec != nil && len(it.meta.ea) > 0 && p.failed() == nil {
-		at, err := p.put(it.meta.ea)
-		it.rec.ea, it.rec.eaLength = uint64(at), uint16(len(it.meta.ea))
+	if it.rec == nil || p.failed() != nil {
+		return
+	}
+	ea := it.meta.ea
+	if it.content != nil {
+		ea = joinEAs(ea, it.content.ea)
+	}
+	if len(ea) > 0 {
+		at, err := p.put(ea)
+		it.rec.ea, it.rec.eaLength = uint64(at), uint16(len(ea))
 		p.fail(err)
 	}
 }
@@ -309,12 +320,29 @@ func (p *placer) placeBefore(it *item) error {
 	rec.flags, rec.reparseTag = m.flags, m.tag
 	rec.creation, rec.lastWrite, rec.change, rec.lastAccess = m.rec.creation, m.rec.lastWrite, m.rec.change, m.rec.lastAccess
 	rec.ea, rec.eaLength = 0, 0
+	if !it.dir { // the commit makes the stream of a directory
+		rec.data = p.hole(it.hole)
+	}
 	var err error
 	if rec.security, err = p.putCounted(m.security); err != nil {
 		return err
 	}
 	rec.reparse, err = p.putCounted(m.rep)
 	return err
+}
+
+// hole is a stream of n bytes of which nothing is stored, with no bytes the empty
+// one. Its offset names the region in which content of that length would be, if
+// there is one yet, with all bits of the offset set.
+func (p *placer) hole(n int64) stream {
+	if n == 0 {
+		return stream{}
+	}
+	at := uint64(maxOffset)
+	if r := p.regions[formOf(nil, n).region]; r.index >= 0 {
+		at |= uint64(p.ownBase+r.index) << 48
+	}
+	return stream{at, uint64(n) | streamSparse}
 }
 
 // placeContent stores the bytes of a stream unless they are there already.
@@ -352,10 +380,8 @@ func (p *placer) placeBuffered(r *regionOut, j *job) (RegionOffset, error) {
 	if at, ok := r.objects.find(uint64(j.stored), &j.digest); ok {
 		return at, nil
 	}
-	if r.inherited != nil {
-		if at, ok := r.inherited.find(uint64(j.stored), &j.digest); ok && p.sameAsSegments(at, j) {
-			return at, nil
-		}
+	if at, ok := r.findOld(j.stored, &j.digest, func(at RegionOffset) bool { return p.sameAsSegments(at, j) }); ok {
+		return at, nil
 	}
 	at := p.keep(r, r.end, j.stored, j.digest)
 	for _, s := range j.segments {
@@ -389,10 +415,8 @@ func (p *placer) placeStreamed(r *regionOut, j *job) (RegionOffset, error) {
 		return 0, err
 	}
 	at, known := r.objects.find(uint64(j.stored), &j.digest)
-	if !known && r.inherited != nil {
-		if at, known = r.inherited.find(uint64(j.stored), &j.digest); known {
-			known = p.sameAsFile(at, f, start, j.stored)
-		}
+	if !known {
+		at, known = r.findOld(j.stored, &j.digest, func(at RegionOffset) bool { return p.sameAsFile(at, f, start, j.stored) })
 	}
 	if known {
 		return at, f.truncate(start)
@@ -400,35 +424,6 @@ func (p *placer) placeStreamed(r *regionOut, j *job) (RegionOffset, error) {
 	r.end = roundUp(off, r.typ.align())
 	r.bufAt = r.end
 	return p.keep(r, start, j.stored, j.digest), nil
-}
-
-// sameAsSegments compares new content with an object of a parent: its object table
-// is only a claim, and a wrong one must not change files of the child.
-func (p *placer) sameAsSegments(at RegionOffset, j *job) bool {
-	buf := make([]byte, 64<<10)
-	for _, s := range j.segments {
-		for b := s.b; len(b) > 0; {
-			n := min(len(b), len(buf))
-			if p.parent.read(at, buf[:n]) != nil || !bytes.Equal(buf[:n], b[:n]) {
-				return false
-			}
-			at += RegionOffset(n)
-			b = b[n:]
-		}
-	}
-	return true
-}
-
-func (p *placer) sameAsFile(at RegionOffset, f *outFile, off, n int64) bool {
-	a, b := make([]byte, 64<<10), make([]byte, 64<<10)
-	for n > 0 {
-		k := min(n, int64(len(a)))
-		if p.parent.read(at, a[:k]) != nil || readFull(f.f, b[:k], off) != nil || !bytes.Equal(a[:k], b[:k]) {
-			return false
-		}
-		at, off, n = at+RegionOffset(k), off+k, n-k
-	}
-	return true
 }
 
 // finish waits until everything that was queued is placed. The placer may then be
@@ -443,4 +438,14 @@ func (p *placer) finish() {
 	close(p.queue)
 	<-p.done
 	p.wg.Wait()
+}
+
+// closeOld gives up the objects of the parents. Nothing is placed any more.
+func (p *placer) closeOld() {
+	for _, r := range p.regions {
+		for _, t := range r.inherited {
+			t.close()
+		}
+		r.inherited = nil
+	}
 }

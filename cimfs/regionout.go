@@ -14,8 +14,8 @@ type regionOut struct {
 	buf       []byte
 	bufAt     int64
 	objects   *objectTable
-	// inherited are the data objects of the parents of a fork.
-	inherited *objectTable
+	// inherited are the objects of the parents of a fork in regions of the same type.
+	inherited []*oldObjects
 }
 
 const regionBuffer = 256 << 10
@@ -122,14 +122,16 @@ func (r *regionOut) finish() error {
 
 // writeObjects writes the object table of the region to f and what it writes also
 // to sum. The list of objects, which is sorted, is given up.
-func (r *regionOut) writeObjects(f *outFile, sum io.Writer) error {
+//
+// The table has the index of the region over those of all parents, which are base.
+func (r *regionOut) writeObjects(f *outFile, base int, sum io.Writer) error {
 	n := r.objects.list.len()
 	if n > 1<<32-1 {
 		return because(ErrLimit, "more than 2^32 objects")
 	}
 	b := make([]byte, 0, 64<<10)
 	b = appendCommon(b, kindObjectID, objectHeaderSize, r.version)
-	b = le.AppendUint16(b, uint16(r.index))
+	b = le.AppendUint16(b, uint16(base+r.index))
 	b = append(b, byte(r.typ), 0, 0, 0, 0, 0)
 	b = le.AppendUint32(b, objectHeaderSize)
 	b = le.AppendUint32(b, uint32(n))
@@ -166,6 +168,9 @@ func (p *placer) put(b []byte) (RegionOffset, error) { return p.putDigest(b, dig
 func (p *placer) putDigest(b []byte, d digest) (RegionOffset, error) {
 	r := p.regions[MetadataRegion]
 	if at, ok := r.objects.find(uint64(len(b)), &d); ok {
+		return at, nil
+	}
+	if at, ok := r.findOld(int64(len(b)), &d, func(at RegionOffset) bool { return p.sameAs(at, b) }); ok {
 		return at, nil
 	}
 	at := p.keep(r, r.end, int64(len(b)), d)

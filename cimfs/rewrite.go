@@ -15,11 +15,11 @@ import (
 // the image have records that nothing names, the IDs after them move up. A zero
 // Version or GUID in opts keeps that of src; opts.Parent must be empty.
 //
-// Of a genuine image this gives the same region and object files, byte for byte.
-// Streams keep their form: what src has expanded as a PE image is expanded in the
-// same way, what it has plain stays plain, and what it has as small data stays that.
-//
-// A sparse stream becomes zeros in version 1, as far as [Limits].Zeros allows.
+// Of a genuine image of which nothing is left out this gives the same region and object
+// files, byte for byte. Streams keep their form: what src has expanded as a PE image is
+// expanded in the same way and keeps the hashes that it has, what it has plain stays
+// plain, and what it has as small data stays that. With opts.PlainExecutables nothing is
+// expanded, and the hashes go. Metadata is not judged.
 func Rewrite(dir, name string, src *Image, opts *Options) error {
 	return RewriteContext(context.Background(), dir, name, src, opts)
 }
@@ -58,7 +58,7 @@ func RewriteContext(ctx context.Context, dir, name string, src *Image, opts *Opt
 		return err
 	}
 	defer w.Close()
-	if err := (&rewriter{ctx: ctx, w: w, src: src, buf: make([]byte, 256<<10), tables: map[uint64][]*altStream{}}).run(); err != nil {
+	if err := (&rewriter{ctx: ctx, w: w, src: src, buf: make([]byte, 256<<10), tables: map[uint64][]*altStream{}, late: newLateCalls()}).run(); err != nil {
 		return fail(err)
 	}
 	return w.Commit()
@@ -69,15 +69,15 @@ type rewriter struct {
 	w      *Writer
 	src    *Image
 	buf    []byte
-	zeros  int64                   // of sparse streams, that version 1 cannot hold
 	tables map[uint64][]*altStream // by place in src: many files may share one
+	late   *lateCalls
 }
 
 // run copies every file that has a name, in the order of FileIDs, which is that of
 // creation.
 func (r *rewriter) run() error {
 	w := r.w
-	w.tree = newTree()
+	w.tree, w.compact = newTree(), true
 	if err := w.loadTree(r.ctx, r.src); err != nil {
 		return err
 	}
@@ -87,8 +87,43 @@ func (r *rewriter) run() error {
 			continue
 		}
 		f := &File{im: r.src, id: id, rec: nd.rec}
-		if err := r.file(f, nd); err != nil {
-			return fmt.Errorf("file %d: %w", id, err)
+		make := func() error {
+			if err := r.file(f, nd); err != nil {
+				return fmt.Errorf("file %d: %w", id, err)
+			}
+			return nil
+		}
+		if first := firstObject(&f.rec); id == w.tree.root && first != 0 {
+			r.late.add(lateCall{first, make})
+		} else if err := make(); err != nil {
+			return err
+		}
+	}
+	return r.late.rest()
+}
+
+// firstObject returns where the first of the objects stands that describe a directory.
+func firstObject(rec *record) (first RegionOffset) {
+	for _, o := range []uint64{rec.security, rec.reparse, rec.ea} {
+		if at := RegionOffset(o); at != 0 && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// before makes the calls that come before a file.
+func (r *rewriter) before(f *File, main *Stream) error {
+	objects := []RegionOffset{RegionOffset(f.rec.security), RegionOffset(f.rec.reparse)}
+	if main != nil && main.pe != nil {
+		objects = append(objects, main.pe.data)
+	}
+	if main != nil {
+		objects = append(objects, RegionOffset(main.s.offset))
+	}
+	for _, at := range append(objects, RegionOffset(f.rec.ea)) {
+		if err := r.late.before(at); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -104,18 +139,25 @@ func (r *rewriter) file(f *File, nd *node) error {
 	if err != nil {
 		return err
 	}
-	if w.opts.ProvenOnly && nd.names != 0 && w.tree.entry(nd.names).nextName != 0 {
-		return because(ErrUnproven, "hard links")
-	}
-	if f.IsDir() {
-		w.placer.add(item{rec: &nd.rec, meta: meta})
-	} else {
-		s, err := f.Data()
-		if err != nil {
+	if nd.names != 0 && w.tree.entry(nd.names).nextName != 0 {
+		if err := w.unproven("hard links"); err != nil {
 			return err
 		}
-		w.beginFile(nd, "", meta, hole, s.Size(), w.keepForm(s))
-		if err := r.copyStream(s, hole); err != nil {
+	}
+	var main *Stream
+	if !f.IsDir() {
+		if main, err = f.Data(); err != nil {
+			return err
+		}
+	}
+	if err := r.before(f, main); err != nil {
+		return err
+	}
+	if main == nil {
+		w.placer.add(item{rec: &nd.rec, dir: true, meta: meta})
+	} else {
+		w.beginFile(nd, "", meta, hole, main.Size(), w.keepForm(main))
+		if err := r.copyStream(main); err != nil {
 			return err
 		}
 	}
@@ -131,56 +173,64 @@ func (r *rewriter) file(f *File, nd *node) error {
 	return nil
 }
 
-// streams copies the alternate streams of a file.
+// streams lets the alternate streams of a file be copied in their time.
 func (r *rewriter) streams(f *File) error {
 	w := r.w
-	list, err := f.Streams()
+	list, err := f.readStreams(true)
 	if err != nil {
 		return err
 	}
 	out := make([]*altStream, 0, len(list))
 	for _, s := range list {
-		if w.opts.ProvenOnly {
-			return because(ErrUnproven, "alternate streams")
+		if err := w.unproven("alternate streams"); err != nil {
+			return err
 		}
 		a := &altStream{name: s.name}
 		out = append(out, a)
-		if s.Sparse() && w.opts.Version >= V2 {
-			a.s = s.s
+		if s.Sparse() || s.Size() == 0 {
+			a.s = stream{0, s.s.packed}
 			continue
 		}
-		w.begin(item{}, &a.s, "", s.Size(), w.keepForm(s))
-		if err := r.copyStream(s, false); err != nil {
-			return err
+		first := RegionOffset(s.s.offset)
+		if s.pe != nil {
+			first = s.pe.data
 		}
+		r.late.add(lateCall{first, func() error {
+			w.begin(item{}, &a.s, "", s.Size(), w.keepForm(s))
+			return r.copyStream(s)
+		}})
 	}
 	r.tables[f.rec.streams] = out
 	return nil
 }
 
-// metaOf reads back what encodeMeta makes.
+// metaOf reads back what encodeMeta makes. Nothing of it is judged: an image is encoded
+// again as it is. The hashes of an executable go where its expansion goes.
 func (w *Writer) metaOf(f *File) (m recordMeta, hole bool, err error) {
-	in := Meta{Attributes: f.Attributes(), Times: f.Times(), Hole: f.rec.data.sparse()}
-	var err1, err2, err3 error
-	in.Security, err1 = f.Security()
-	in.EAs, err2 = f.EAs()
-	in.Reparse, err3 = f.Reparse()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return m, false, err
+	hole = f.rec.data.sparse()
+	if f.rec.reparse != 0 {
+		err = w.unproven("reparse points")
 	}
-	if in.Hole && w.opts.Version < V2 {
-		in.Hole = false // the zeros are written out
+	if err == nil && (hole || f.rec.flags&flagSparse != 0) {
+		err = w.unproven("sparse files")
 	}
-	m, err = w.encodeMeta(&in)
 	if err != nil {
 		return m, false, err
 	}
-	m.flags = f.rec.flags // what is not understood is kept
-	if w.opts.Version < V2 && f.im.version >= V2 {
-		m.flags &^= flagSparse
+	var err1, err2, err3 error
+	m.security, err1 = f.Security()
+	m.rep, err3 = f.Reparse()
+	if w.opts.PlainExecutables && f.StreamType() == ImageStream {
+		m.ea, err2 = f.GivenEAs()
+	} else {
+		m.ea, err2 = f.EAs()
 	}
-	m.tag = f.rec.reparseTag
-	return m, in.Hole, nil
+	if len(m.security) == 0 {
+		m.security = w.opts.DefaultSecurity
+	}
+	m.rec.setTimes(f.Times())
+	m.flags, m.tag = f.rec.flags, f.rec.reparseTag
+	return m, hole, errors.Join(err1, err2, err3)
 }
 
 // keepForm returns the form in which the source has a stream. Where exactly Windows
@@ -204,16 +254,9 @@ func (w *Writer) keepForm(s *Stream) *form {
 	return &f
 }
 
-func (r *rewriter) copyStream(s *Stream, hole bool) error {
-	if hole {
-		return r.w.ready()
-	}
-	if s.Sparse() {
-		if r.zeros += s.Size(); r.zeros > r.src.limits.Zeros {
-			return because(ErrLimit, "sparse streams of more than %d bytes, which version %d has as zeros", r.src.limits.Zeros, r.w.opts.Version)
-		}
-	}
-	for off := int64(0); off < s.Size(); {
+// copyStream copies the bytes of a stream, of which a sparse one has none.
+func (r *rewriter) copyStream(s *Stream) error {
+	for off := int64(0); off < s.Size() && !s.Sparse(); {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}

@@ -122,7 +122,7 @@ func TestReadV2(t *testing.T) {
 	for _, f := range set {
 		le.PutUint32(f[headerMajorAt:], 2)
 	}
-	r := set[regionName(im.guid, 0)]
+	r := set[regionName(im.guid, table.offset.Region())]
 	for i := range table.count {
 		copy(r[table.offset.Offset()+int64(i)*0x60:], r[table.offset.Offset()+int64(i)*0x68:][:0x60])
 	}
@@ -156,7 +156,7 @@ func TestReplaceAndRemove(t *testing.T) {
 		b.file(`d\e\f`, Meta{}, bytesOf(1, 3000))
 		b.file(`d\g`, Meta{}, []byte("first"))
 		b.link(`d\h`, `d\g`)
-		b.file(`d\g`, Meta{}, []byte("second")) // the other name keeps "first"
+		b.file(`d\g`, Meta{}, []byte("second")) // and the other name shows it too
 		b.dir("d", Meta{Attributes: winfs.AttrHidden})
 		b.remove(`d\e`)
 		b.file(`d\e`, Meta{}, []byte("now a file"))
@@ -177,8 +177,8 @@ func TestReplaceAndRemove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if int(im.NumFiles()) != len(b.m) {
-			t.Errorf("%d records for %d files", im.NumFiles(), len(b.m))
+		if want := 9; int(im.NumFiles()) != want { // the file that was removed keeps its record
+			t.Errorf("%d records, want %d", im.NumFiles(), want)
 		}
 		im.Close()
 	}
@@ -308,7 +308,6 @@ func TestRefusals(t *testing.T) {
 		{"file over a full directory", w.AddFile(`Dir`, nil, 0), ErrNotEmpty},
 		{"file over the root", w.AddFile(``, nil, 0), ErrIsDirectory},
 		{"link to a directory", w.Link(`l`, `Dir`), ErrIsDirectory},
-		{"link over a directory", w.Link(`Dir`, `Dir\File`), ErrIsDirectory},
 		{"link to nothing", w.Link(`l`, `no`), fs.ErrNotExist},
 		{"remove the root", w.Remove(``), ErrName},
 		{"remove nothing", w.Remove(`no`), fs.ErrNotExist},
@@ -327,7 +326,7 @@ func TestRefusals(t *testing.T) {
 		{"absolute descriptor", w.AddDir("x", &Meta{Security: make([]byte, 20)}), ErrMetadata},
 		{"EA without end", w.AddDir("x", &Meta{EAs: sampleEA()[:10]}), ErrMetadata},
 		{"large EAs", w.AddDir("x", &Meta{EAs: make([]byte, 0x10000)}), ErrMetadata},
-		{"reparse length", w.AddDir("x", &Meta{Reparse: sampleReparse()[:20]}), ErrMetadata},
+		{"reparse length", w.AddDir("x", &Meta{Reparse: sampleReparse()[:7]}), ErrMetadata},
 		{"negative size", w.AddFile("x", nil, -1), ErrStreamSize},
 		{"size of 2^48", w.AddFile("x", nil, 1<<48), ErrStreamSize},
 	} {
@@ -506,8 +505,8 @@ func TestPlainExecutables(t *testing.T) {
 			t.Errorf("type %v, %v", f.StreamType(), err)
 		}
 		im.Close()
-		if !bytes.Equal(bytes.Join(regionsOf(readSet(t, dir), 1), nil)[pageSize:][:2], []byte("MZ")) {
-			t.Error("the executable is not the first object of region 1")
+		if !bytes.Equal(bytes.Join(regionsOf(readSet(t, dir), 0), nil)[pageSize:][:2], []byte("MZ")) {
+			t.Error("the executable is not the first object of region 0")
 		}
 	}
 }

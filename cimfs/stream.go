@@ -26,12 +26,13 @@ func (f *File) Data() (*Stream, error) {
 	return s, nil
 }
 
-// Streams opens all alternate streams, in stored order.
+// Streams opens all alternate streams, in stored order. One without a name gives
+// [ErrName], see [Image.ListOddNames].
 func (f *File) Streams() ([]*Stream, error) {
 	if f.rec.streams == 0 {
 		return nil, nil
 	}
-	out, err := f.readStreams()
+	out, err := f.readStreams(f.im.odd.Load())
 	if err != nil {
 		return nil, f.im.fail("read stream table", "", err)
 	}
@@ -41,7 +42,7 @@ func (f *File) Streams() ([]*Stream, error) {
 // HasStreams reports whether the record has a table of alternate streams.
 func (f *File) HasStreams() bool { return f.rec.streams != 0 }
 
-func (f *File) readStreams() ([]*Stream, error) {
+func (f *File) readStreams(odd bool) ([]*Stream, error) {
 	t, err := f.im.linkTable(RegionOffset(f.rec.streams), -1, streamSize)
 	if err != nil {
 		return nil, err
@@ -61,6 +62,9 @@ func (f *File) readStreams() ([]*Stream, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(name) == 0 && !odd {
+			return nil, f.im.where(t.at, because(ErrName, "an alternate stream has no name"))
+		}
 		if st.packed&streamReserved != 0 || st.kind() == TableStream {
 			return nil, f.im.where(t.at, corrupt("stream word %#x of an alternate stream", st.packed))
 		}
@@ -77,10 +81,10 @@ func (f *File) readStreams() ([]*Stream, error) {
 func (im *Image) openStream(name string, s stream) (*Stream, error) {
 	out := &Stream{im: im, name: name, s: s}
 	switch {
-	case s.sparse() && im.version == V1:
-		return nil, corrupt("a sparse stream in version 1")
-	case s.sparse(), s.length() == 0 && s.offset == 0:
+	case s.sparse() && s.kind() == PlainStream, s.length() == 0 && s.kind() == PlainStream:
 		return out, nil
+	case s.sparse():
+		return nil, corrupt("a sparse stream of type %d", s.kind())
 	case s.kind() == ImageStream:
 		pe, err := im.readPE(RegionOffset(s.offset), s.length())
 		if err != nil {

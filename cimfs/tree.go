@@ -9,8 +9,11 @@ import (
 
 // tree is the directory tree of an image that is being written: about 190 bytes
 // and the name for each file.
+//
+// In a fork it holds the records that are new and the names of the directories that
+// have changed. Everything else stays in the parent image, where it is looked up.
 type tree struct {
-	nodes   blocks[node]    // FileID 1 is nodes.at(0)
+	nodes   blocks[node]    // of FileIDs from base+1 on
 	entries blocks[dirLink] // number 1 is entries.at(0); 0 is none
 	names   nameArena
 	index   hashIndex // of entry numbers
@@ -21,18 +24,25 @@ type tree struct {
 
 	lastDir   string // the directory that was looked up last
 	lastDirID FileID
+
+	old       *Image            // the parent of a fork, or nil
+	base      FileID            // FileIDs up to here are the parent's
+	inherited map[FileID]stream // tables of own directories that have the parent's names
+	loaded    int64             // names that were read from tables of the parent
 }
 
-// node is a file or directory. The writer's placing goroutine fills rec, all else
-// belongs to the caller's goroutine.
+// node is a file or directory. The writer's placing goroutine fills rec, but for the
+// fields streams, parent and links and the main stream of a directory. All else belongs
+// to the caller's goroutine.
 type node struct {
 	rec   record
 	names uint32 // first entry that names it
 	kids  uint32 // last added entry of a directory
 	dir   bool
 	link  bool // a directory that is a symbolic link or junction
-	known bool // made here, or read from the parent image
+	known bool // made here, or read from the image that is being rewritten
 	live  bool // has a name, or is the root
+	old   bool // a copy of a record of the parent image
 }
 
 // dirLink is a name in a directory.
@@ -45,14 +55,26 @@ type dirLink struct {
 	old      bool   // came from the parent image
 }
 
+// found is the outcome of looking for a name. The zero value is that there is none.
+type found struct {
+	id   FileID
+	n    uint32 // its entry, 0 if the directory's names are not in memory
+	name string // as it is spelled in the image
+	old  bool   // the name is of the parent image
+}
+
 func newTree() *tree { return &tree{seed: maphash.MakeSeed()} }
 
-func (t *tree) node(id FileID) *node { return t.nodes.at(int(id) - 1) }
+func (t *tree) node(id FileID) *node    { return t.nodes.at(int(id-t.base) - 1) }
+func (t *tree) entry(n uint32) *dirLink { return t.entries.at(int(n) - 1) }
+
+// own reports whether a file has a record in this image.
+func (t *tree) own(id FileID) bool { return id > t.base }
+
 func (t *tree) newNode(dir bool) (FileID, *node) {
 	n := t.nodes.push(node{dir: dir, known: true, live: true})
-	return FileID(t.nodes.len()), n
+	return t.base + FileID(t.nodes.len()), n
 }
-func (t *tree) entry(n uint32) *dirLink { return t.entries.at(int(n) - 1) }
 
 // hash of a name in a directory, without regard to case.
 func (t *tree) hash(dir FileID, name string) uint32 {
@@ -72,60 +94,155 @@ func (t *tree) hash(dir FileID, name string) uint32 {
 	return uint32(maphash.Bytes(t.seed, b))
 }
 
-// find returns the entry number of a name in a directory, 0 if there is none.
-func (t *tree) find(dir FileID, name string) uint32 {
+// find looks for a name in a directory. An error is of the parent image.
+func (t *tree) find(dir FileID, name string) (found, error) {
+	if t.old != nil {
+		if rec, ok, err := t.oldDir(dir); ok || err != nil {
+			if err != nil {
+				return found{}, err
+			}
+			return t.findOld(&rec, name)
+		}
+	}
 	h := t.hash(dir, name)
 	for n, next := t.index.next(h, int(h)); n != 0; n, next = t.index.next(h, next) {
 		if e := t.entry(n); e.dir == dir && t.names.equalFold(e.name, name) {
-			return n
+			return found{e.id, n, t.names.get(e.name), e.old}, nil
 		}
 	}
-	return 0
+	return found{}, nil
+}
+
+// isDir reports whether a file is a directory, and whether it is one that leads
+// elsewhere: a symbolic link or junction.
+func (t *tree) isDir(id FileID) (dir, link bool, err error) {
+	if t.own(id) {
+		nd := t.node(id)
+		return nd.dir, nd.link, nil
+	}
+	var rec record
+	err = t.old.readRecord(id, &rec, nil)
+	return rec.isDir(), rec.isDir() && winfs.IsNameSurrogate(rec.reparseTag), err
 }
 
 // insert adds a name, which must not exist in the directory.
 func (t *tree) insert(dir FileID, name string, id FileID) *dirLink {
-	parent, child := t.node(dir), t.node(id)
-	e := t.entries.push(dirLink{dir: dir, id: id, name: t.names.add(name), nextName: child.names, nextKid: parent.kids})
+	parent := t.node(dir)
+	e := t.entries.push(dirLink{dir: dir, name: t.names.add(name), nextKid: parent.kids})
 	n := uint32(t.entries.len())
-	child.names, parent.kids = n, n
+	parent.kids = n
+	t.attach(n, id)
 	t.index.add(t.hash(dir, name), n)
 	return e
+}
+
+// attach makes an entry, which names nothing, one that names a file.
+func (t *tree) attach(n uint32, id FileID) {
+	e := t.entry(n)
+	e.id, e.nextName = id, 0
+	if t.own(id) {
+		nd := t.node(id)
+		e.nextName, nd.names = nd.names, n
+		t.revive(nd)
+	}
+}
+
+// rename makes an entry name another file. What it named dies if that was its last
+// name.
+func (t *tree) rename(n uint32, id FileID) {
+	e := t.entry(n)
+	was := e.id
+	if was == id {
+		return
+	}
+	t.lastDir, t.lastDirID = "", 0
+	t.detach(n)
+	t.attach(n, id)
+	if t.own(was) {
+		t.bury(was)
+	}
 }
 
 // remove deletes one entry; the file dies with its last name, a directory with all
 // that is below it.
 func (t *tree) remove(n uint32) {
 	t.lastDir, t.lastDirID = "", 0
+	was := t.entry(n).id
+	t.cut(n)
+	if t.own(was) {
+		t.bury(was)
+	}
+}
+
+// clear removes everything below a directory of this image.
+func (t *tree) clear(id FileID) {
+	t.lastDir, t.lastDirID = "", 0
+	delete(t.inherited, id)
+	nd := t.node(id)
 	// A stack of our own: a hostile parent image may be deep.
-	for stack := []uint32{n}; len(stack) > 0; {
-		n, stack = stack[len(stack)-1], stack[:len(stack)-1]
-		e := t.entry(n)
-		if e.id == 0 {
-			continue
-		}
-		id := e.id
-		t.index.remove(t.hash(e.dir, t.names.get(e.name)), n)
-		e.id = 0
-		nd := t.node(id)
-		// Cut the entry out of the list of the names of its file.
-		for p := &nd.names; *p != 0; p = &t.entry(*p).nextName {
-			if *p == n {
-				*p = e.nextName
-				break
+	var stack []FileID
+	for {
+		for k := nd.kids; k != 0; k = t.entry(k).nextKid {
+			was := t.entry(k).id
+			if was == 0 {
+				continue
+			}
+			t.cut(k)
+			if t.own(was) && t.die(was) {
+				stack = append(stack, was)
 			}
 		}
-		if nd.names != 0 {
-			continue
+		nd.kids = 0
+		if len(stack) == 0 {
+			return
 		}
-		nd.live = false
-		t.dead++
-		if nd.dir {
-			for k := nd.kids; k != 0; k = t.entry(k).nextKid {
-				stack = append(stack, k)
-			}
+		id = stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		nd = t.node(id)
+	}
+}
+
+// cut takes an entry out of its directory and away from its file.
+func (t *tree) cut(n uint32) {
+	e := t.entry(n)
+	t.index.remove(t.hash(e.dir, t.names.get(e.name)), n)
+	t.detach(n)
+	e.id = 0
+}
+
+// detach takes an entry out of the list of the names of its file.
+func (t *tree) detach(n uint32) {
+	e := t.entry(n)
+	if !t.own(e.id) {
+		return
+	}
+	for p := &t.node(e.id).names; *p != 0; p = &t.entry(*p).nextName {
+		if *p == n {
+			*p = e.nextName
+			break
 		}
 	}
+}
+
+// bury marks a file that has lost a name as dead if it has no other, and everything
+// below it.
+func (t *tree) bury(id FileID) {
+	if t.die(id) {
+		t.clear(id)
+	}
+}
+
+// die marks a file without a name as dead and reports whether something may be below
+// it.
+func (t *tree) die(id FileID) bool {
+	nd := t.node(id)
+	if nd.names != 0 || !nd.live {
+		return false
+	}
+	nd.live = false
+	t.dead++
+	delete(t.inherited, id)
+	return nd.dir
 }
 
 // revive takes back that a node has no name.
@@ -137,31 +254,38 @@ func (t *tree) revive(nd *node) {
 }
 
 // empty reports whether a directory has no children.
-func (t *tree) empty(nd *node) bool {
-	for k := nd.kids; k != 0; k = t.entry(k).nextKid {
-		if t.entry(k).id != 0 {
-			return false
+func (t *tree) empty(id FileID) (bool, error) {
+	if t.old != nil {
+		if rec, ok, err := t.oldDir(id); ok || err != nil {
+			if err != nil {
+				return false, err
+			}
+			table, err := t.old.directory(&rec)
+			return err == nil && (table == nil || table.count == 0), err
 		}
 	}
-	return true
+	for k := t.node(id).kids; k != 0; k = t.entry(k).nextKid {
+		if t.entry(k).id != 0 {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
-// lookup returns the FileID at path, or fs.ErrNotExist or ErrNotDirectory.
-func (t *tree) lookup(path string) (FileID, error) {
+// lookup returns what is at path, or fs.ErrNotExist or ErrNotDirectory.
+func (t *tree) lookup(path string) (found, error) {
 	if path == "" {
-		return t.root, nil
-	}
-	if path == t.lastDir && t.lastDirID != 0 {
-		return t.lastDirID, nil
+		return found{id: t.root}, nil
 	}
 	dir, name, err := t.parent(path)
 	if err != nil {
-		return 0, err
+		return found{}, err
 	}
-	if n := t.find(dir, name); n != 0 {
-		return t.entry(n).id, nil
+	f, err := t.find(dir, name)
+	if err == nil && f.id == 0 {
+		err = errNotExist
 	}
-	return 0, errNotExist
+	return f, err
 }
 
 // parent returns the directory of path and the last component.
@@ -178,14 +302,19 @@ func (t *tree) parent(path string) (FileID, string, error) {
 	for rest, more := dirPath, true; more; {
 		var part string
 		part, rest, more = strings.Cut(rest, `\`)
-		n := t.find(dir, part)
-		if n == 0 {
+		f, err := t.find(dir, part)
+		if err != nil {
+			return 0, "", err
+		}
+		if f.id == 0 {
 			return 0, "", because(errNotExist, "%q", dirPath)
 		}
-		dir = t.entry(n).id
-		if !t.node(dir).dir {
+		if is, _, err := t.isDir(f.id); err != nil {
+			return 0, "", err
+		} else if !is {
 			return 0, "", because(ErrNotDirectory, "%q", part)
 		}
+		dir = f.id
 	}
 	t.lastDir, t.lastDirID = strings.Clone(dirPath), dir
 	return dir, name, nil

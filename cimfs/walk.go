@@ -104,7 +104,9 @@ func (s idSet) add(id FileID)      { s[id/64] |= 1 << (id % 64) }
 // returned. The File may be kept.
 //
 // A directory that is reached twice, by two names or by a cycle, gives
-// [ErrCorrupt], and so does a path longer than 32,767 units.
+// [ErrCorrupt], and so does a path longer than 32,767 units. A name that no path leads
+// to gives [ErrName], see [Image.ListOddNames]; after that it is part of the path, and
+// one without units in the root has the path "\".
 func (im *Image) Walk(fn func(path string, f *File) error) error {
 	root, err := im.Root()
 	if err != nil {
@@ -181,7 +183,7 @@ func (w *walker) visit(path string, units int, f *File, depth int) error {
 }
 
 func joinPath(dir, name string) string {
-	if dir == "" {
+	if dir == "" && name != "" {
 		return name
 	}
 	return dir + `\` + name

@@ -27,13 +27,16 @@ import (
 // was; after an error of a stream or of the file system every further call fails
 // with it.
 type Writer struct {
-	name    string
-	opts    Options
-	staging *staging
-	tree    *tree
-	placer  *placer
-	parent  *Image
-	streams map[FileID][]*altStream
+	name     string
+	opts     Options
+	staging  *staging
+	tree     *tree
+	placer   *placer
+	parent   *Image
+	streams  map[FileID][]*altStream
+	lost     map[FileID]FileID // records that LinkParent has made of files of the parent
+	unhashed bool              // executables get no hashes, in tests
+	compact  bool              // files without a name get no record
 
 	security []byte // the last descriptor, never changed
 
@@ -104,9 +107,6 @@ func create(dir, name string, opts *Options, hook func(op, name string) error) (
 func (w *Writer) checkOptions(dir string) error {
 	o := &w.opts
 	if o.Parent != "" {
-		if o.ProvenOnly {
-			return because(ErrUnproven, "forks")
-		}
 		im, err := Open(dir, o.Parent)
 		if err != nil {
 			return err
@@ -117,6 +117,9 @@ func (w *Writer) checkOptions(dir string) error {
 		}
 		if o.Version != im.version {
 			return because(ErrVersion, "a fork of a version %d image is of the same version", im.version)
+		}
+		if err := w.unproven("forks"); err != nil {
+			return err
 		}
 	}
 	switch o.Version {
@@ -137,6 +140,15 @@ func (w *Writer) checkOptions(dir string) error {
 	return nil
 }
 
+// unproven refuses what genuine images show in version 1 alone if the writer is for
+// another version and writes proven forms only.
+func (w *Writer) unproven(what string) error {
+	if w.opts.ProvenOnly && w.opts.Version != V1 {
+		return because(ErrUnproven, "%s in version %d", what, w.opts.Version)
+	}
+	return nil
+}
+
 // release frees everything; the staging area is removed unless the image was
 // published.
 func (w *Writer) release() error {
@@ -146,6 +158,7 @@ func (w *Writer) release() error {
 		w.placer.fail(ErrClosed)
 		w.abandonStream()
 		w.placer.finish()
+		w.placer.closeOld()
 		for _, r := range w.placer.regions {
 			if r.f != nil {
 				errs = append(errs, r.f.close())
@@ -270,16 +283,14 @@ func checkEAs(b []byte) error {
 	}
 }
 
+// checkReparse refuses what Microsoft's writer refuses. The length inside a buffer and
+// what comes after it are the affair of the driver that the tag belongs to.
 func checkReparse(b []byte) error {
 	if len(b) < 8 || len(b) > 0xFFFF {
 		return because(ErrMetadata, "reparse data of %d bytes", len(b))
 	}
-	header := 8
-	if le.Uint32(b)&(1<<31) == 0 { // not a Microsoft tag: a GUID follows (MS-FSCC 2.1.2.3)
-		header = 24
-	}
-	if le.Uint32(b) == 0 || header+int(le.Uint16(b[4:])) != len(b) {
-		return because(ErrMetadata, "reparse buffer of %d bytes says %d", len(b), header+int(le.Uint16(b[4:])))
+	if le.Uint32(b) == 0 {
+		return because(ErrMetadata, "reparse data with the tag 0")
 	}
 	return nil
 }
@@ -291,9 +302,6 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 		m = &Meta{}
 	}
 	out.flags = flagsOf(m.Attributes)
-	if w.opts.Version < V2 {
-		out.flags &^= flagSparse
-	}
 	out.rec.setTimes(m.Times)
 	out.security = w.opts.DefaultSecurity
 	if len(m.Security) > 0 {
@@ -310,40 +318,64 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 		if err := checkEAs(m.EAs); err != nil {
 			return out, err
 		}
-		out.ea = bytes.Clone(m.EAs)
+		out.ea = storedEAs(m.EAs)
 	}
 	if len(m.Reparse) > 0 {
 		if err := checkReparse(m.Reparse); err != nil {
 			return out, err
 		}
-		if w.opts.ProvenOnly {
-			return out, because(ErrUnproven, "reparse points")
+		if err := w.unproven("reparse points"); err != nil {
+			return out, err
 		}
 		out.rep, out.tag = bytes.Clone(m.Reparse), le.Uint32(m.Reparse)
 	}
-	if w.opts.ProvenOnly && out.flags&flagSparse != 0 {
-		return out, because(ErrUnproven, "sparse files")
+	if out.flags&flagSparse != 0 {
+		if err := w.unproven("sparse files"); err != nil {
+			return out, err
+		}
 	}
-	if m.Hole && w.opts.Version < V3 {
-		return out, because(ErrVersion, "version %d has no sparse streams", w.opts.Version)
-	}
-	if m.Hole && w.opts.ProvenOnly {
-		return out, because(ErrUnproven, "sparse files")
+	if m.Hole && w.opts.ProvenOnly && out.flags&flagSparse == 0 {
+		return out, because(ErrUnproven, "a hole in a file without the attribute SPARSE")
 	}
 	return out, nil
 }
 
+// CreateFile makes a new, empty file or directory, which the attribute DIRECTORY
+// tells apart, in the way of Microsoft's CimCreateFile. Of what is at path already only
+// the name stays, as it is spelled: content, streams and extended attributes are gone,
+// and so is everything below a directory. A file that this image has made shows its new
+// content under all its names; one of the parent image keeps the old one under its
+// other names. The path "" sets the metadata of the root and nothing else.
+//
+// The size is that of the main stream, which is then open for Write; for a directory
+// it does not count.
+func (w *Writer) CreateFile(path string, m *Meta, size int64) error {
+	var err error
+	dir := path == "" || m != nil && m.Attributes&winfs.AttrDirectory != 0
+	if dir {
+		err = w.addDir(path, m, path == "")
+	} else {
+		err = w.addFile(path, m, size, true)
+	}
+	if err != nil {
+		return w.fault("create", path, err)
+	}
+	return nil
+}
+
 // AddDir adds a directory. If one exists at path already its metadata is replaced
-// and its children stay, and so does its name where path spells it in another case; a
-// file is replaced. The path "" sets the metadata of the root.
+// and its children and streams stay, which is what a layer means by it; a file is
+// replaced. A second spelling of a name that was added gives ErrCaseConflict. The path
+// "" sets the metadata of the root.
 func (w *Writer) AddDir(path string, m *Meta) error {
-	if err := w.addDir(path, m); err != nil {
+	if err := w.addDir(path, m, true); err != nil {
 		return w.fault("add directory", path, err)
 	}
 	return nil
 }
 
-func (w *Writer) addDir(path string, m *Meta) error {
+// addDir is AddDir, or with keep false CreateFile.
+func (w *Writer) addDir(path string, m *Meta, keep bool) error {
 	if err := w.ready(); err != nil {
 		return err
 	}
@@ -354,78 +386,39 @@ func (w *Writer) addDir(path string, m *Meta) error {
 	if m != nil && m.Hole {
 		return because(ErrMetadata, "a directory has no main stream")
 	}
-	var nd *node
+	var id FileID
 	if path == "" {
-		nd = w.tree.node(w.tree.root)
+		id, err = w.tree.ownRoot()
 	} else {
-		if err := checkPath(path); err != nil {
-			return err
+		if keep {
+			err = w.checkCase(path)
 		}
-		dir, name, err := w.tree.parent(path)
-		if err != nil {
-			return err
-		}
-		if n := w.tree.find(dir, name); n != 0 {
-			e := w.tree.entry(n)
-			if err := w.checkCase(e, name); err != nil {
-				return err
-			}
-			if old := w.tree.node(e.id); old.dir {
-				nd = old
-			} else {
-				w.tree.remove(n)
-			}
-		}
-		if nd == nil {
-			if nd, err = w.addNode(dir, name, true); err != nil {
-				return err
-			}
+		if err == nil {
+			id, err = w.put(path, true, keep)
 		}
 	}
+	if err != nil {
+		return err
+	}
+	nd := w.tree.node(id)
 	nd.link = winfs.IsNameSurrogate(meta.tag)
-	w.placer.add(item{rec: &nd.rec, meta: meta})
-	return nil
-}
-
-// checkCase refuses a second spelling of a name that this writer has added: two
-// files of the source would become one. A file of a parent image may be replaced
-// under another spelling; a directory of one takes in what comes under any spelling
-// and keeps its own.
-func (w *Writer) checkCase(e *dirLink, name string) error {
-	if have := w.tree.names.get(e.name); have != name && !e.old {
-		return because(ErrCaseConflict, "%q and %q", have, name)
-	}
-	return nil
-}
-
-func (w *Writer) addNode(dir FileID, name string, isDir bool) (*node, error) {
-	if err := w.roomForNode(); err != nil {
-		return nil, err
-	}
-	id, nd := w.tree.newNode(isDir)
-	w.tree.insert(dir, name, id)
-	return nd, nil
-}
-
-// roomForNode keeps numbers inside their fields.
-func (w *Writer) roomForNode() error {
-	if w.tree.nodes.len() >= 1<<31 || w.tree.entries.len() >= 1<<31 || w.tree.names.full() {
-		return because(ErrLimit, "too many files")
-	}
+	w.placer.add(item{rec: &nd.rec, dir: true, meta: meta})
 	return nil
 }
 
 // AddFile adds a file of exactly size bytes, replacing a file or an empty
-// directory of that name, and opens its main stream for Write. Another name of a
-// file that is replaced keeps the old content.
+// directory of that name, and opens its main stream for Write. A second spelling of a
+// name that was added gives ErrCaseConflict. Otherwise it is like [Writer.CreateFile].
 func (w *Writer) AddFile(path string, m *Meta, size int64) error {
-	if err := w.addFile(path, m, size); err != nil {
+	if err := w.addFile(path, m, size, false); err != nil {
 		return w.fault("add file", path, err)
 	}
 	return nil
 }
 
-func (w *Writer) addFile(path string, m *Meta, size int64) error {
+// addFile is AddFile, or with full CreateFile, which replaces directories that are not
+// empty.
+func (w *Writer) addFile(path string, m *Meta, size int64, full bool) error {
 	if err := w.ready(); err != nil {
 		return err
 	}
@@ -439,37 +432,122 @@ func (w *Writer) addFile(path string, m *Meta, size int64) error {
 	if path == "" {
 		return ErrIsDirectory
 	}
+	if !full {
+		if err := errors.Join(w.checkCase(path), w.checkEmpty(path)); err != nil {
+			return err
+		}
+	}
+	id, err := w.put(path, false, false)
+	if err != nil {
+		return err
+	}
+	w.beginFile(w.tree.node(id), path, meta, m != nil && m.Hole, size, nil)
+	return nil
+}
+
+// checkCase refuses a second spelling of a name that this writer has added: two files
+// of the source would become one. What is of a parent image may be replaced under
+// another spelling; its name stays as it is.
+func (w *Writer) checkCase(path string) error {
 	if err := checkPath(path); err != nil {
 		return err
 	}
-	dir, name, err := w.tree.parent(path)
+	f, err := w.tree.lookup(path)
 	if err != nil {
-		return err
+		return nil // put will say it
 	}
-	if n := w.tree.find(dir, name); n != 0 {
-		e := w.tree.entry(n)
-		if err := w.checkCase(e, name); err != nil {
-			return err
-		}
-		if old := w.tree.node(e.id); old.dir && !w.tree.empty(old) {
-			return ErrNotEmpty
-		}
-		w.tree.remove(n)
+	if name := path[strings.LastIndexByte(path, '\\')+1:]; !f.old && f.name != name {
+		return because(ErrCaseConflict, "%q and %q", f.name, name)
 	}
-	nd, err := w.addNode(dir, name, false)
-	if err != nil {
-		return err
-	}
-	w.beginFile(nd, path, meta, m != nil && m.Hole, size, nil)
 	return nil
 }
+
+// checkEmpty refuses a path at which there is a directory that is not empty.
+func (w *Writer) checkEmpty(path string) error {
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	f, err := w.tree.lookup(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // or the directory, as put will say
+	}
+	if err != nil {
+		return err
+	}
+	dir, _, err := w.tree.isDir(f.id)
+	if err != nil || !dir {
+		return err
+	}
+	empty, err := w.tree.empty(f.id)
+	if err == nil && !empty {
+		err = ErrNotEmpty
+	}
+	return err
+}
+
+// put gives path a record that is about to be filled: that which is there if this image
+// has made it, otherwise a new one. With keep, which is for directories, a directory
+// keeps its streams and what is below it.
+func (w *Writer) put(path string, dir, keep bool) (FileID, error) {
+	if err := checkPath(path); err != nil {
+		return 0, err
+	}
+	t := w.tree
+	in, name, err := t.change(path)
+	if err != nil {
+		return 0, err
+	}
+	f, err := t.find(in, name)
+	if err != nil {
+		return 0, err
+	}
+	if f.id == 0 {
+		if !t.room() {
+			return 0, errTooManyFiles
+		}
+		id, _ := t.newNode(dir)
+		t.insert(in, name, id)
+		return id, nil
+	}
+	wasDir, _, err := t.isDir(f.id)
+	if err != nil {
+		return 0, err
+	}
+	if keep && dir && wasDir {
+		return t.ownFile(f.n)
+	}
+	// A directory with several names is what no reader could make sense of.
+	if !t.own(f.id) || dir && !wasDir && t.entry(t.node(f.id).names).nextName != 0 {
+		if !t.room() {
+			return 0, errTooManyFiles
+		}
+		id, _ := t.newNode(dir)
+		t.rename(f.n, id)
+		return id, nil
+	}
+	if wasDir {
+		t.clear(f.id)
+	}
+	nd := t.node(f.id)
+	nd.dir, nd.link, nd.old, nd.rec.streams = dir, false, false, 0
+	delete(w.streams, f.id)
+	return f.id, nil
+}
+
+// room reports whether there is room for one more file and name in the fields that
+// number them.
+func (t *tree) room() bool {
+	return t.nodes.len() < 1<<31 && t.entries.len() < 1<<31 && !t.names.full() && uint64(t.base)+uint64(t.nodes.len()) < 1<<32-2
+}
+
+var errTooManyFiles = because(ErrLimit, "too many files")
 
 // beginFile opens the main stream of a new file. A forced form replaces the
 // writer's own decision.
 func (w *Writer) beginFile(nd *node, path string, meta recordMeta, hole bool, size int64, forced *form) {
 	it := item{rec: &nd.rec, meta: meta}
 	if hole {
-		nd.rec.data = stream{0, uint64(size) | streamSparse}
+		it.hole = size
 		w.placer.add(it)
 		w.open, w.path, w.size, w.written = true, path, 0, 0
 		w.pending = item{}
@@ -495,24 +573,26 @@ func (w *Writer) createStream(path, name string, size int64) error {
 	if size < 0 || size > maxOffset {
 		return because(ErrStreamSize, "%d bytes", size)
 	}
-	if w.opts.ProvenOnly {
-		return because(ErrUnproven, "alternate streams")
+	if err := w.unproven("alternate streams"); err != nil {
+		return err
 	}
 	list := w.streams[id]
 	i := slices.IndexFunc(list, func(s *altStream) bool { return winfs.EqualFold(s.name, name) })
 	if i < 0 && len(list) >= maxListed {
 		return because(ErrLimit, "more than %d alternate streams", maxListed)
 	}
+	a := &altStream{name: name}
 	if i >= 0 {
+		a.name = list[i].name // the spelling stays
 		list = slices.Delete(list, i, i+1)
 	}
-	a := &altStream{name: name}
 	w.streams[id] = append(list, a)
 	w.begin(item{}, &a.s, path, size, nil)
 	return nil
 }
 
-// owner finds the file that a stream belongs to and loads the streams that it has.
+// owner finds the file that a stream belongs to, gives it a record in this image, and
+// loads the streams that it has.
 func (w *Writer) owner(path, name string) (FileID, error) {
 	if err := w.ready(); err != nil {
 		return 0, err
@@ -523,7 +603,7 @@ func (w *Writer) owner(path, name string) (FileID, error) {
 	if !winfs.ValidWTF8(name) {
 		return 0, because(ErrName, "%q is not valid UTF-8", name)
 	}
-	id, err := w.tree.lookup(path)
+	id, err := w.tree.changeFile(path)
 	if err != nil {
 		return 0, err
 	}
@@ -532,18 +612,34 @@ func (w *Writer) owner(path, name string) (FileID, error) {
 
 // RemoveStreams deletes all alternate streams of a file or directory.
 func (w *Writer) RemoveStreams(path string) error {
-	err := w.ready()
-	if err == nil {
-		err = checkPath(path)
+	if err := w.removeStreams(path); err != nil {
+		return w.fault("remove streams", path, err)
 	}
-	if err == nil {
-		var id FileID
-		if id, err = w.tree.lookup(path); err == nil {
-			w.streams[id] = nil
-			return nil
+	return nil
+}
+
+func (w *Writer) removeStreams(path string) error {
+	if err := w.ready(); err != nil {
+		return err
+	}
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	f, err := w.tree.lookup(path)
+	if err != nil {
+		return err
+	}
+	if !w.tree.own(f.id) {
+		if old, err := w.parent.File(f.id); err != nil || !old.HasStreams() {
+			return err
+		}
+		if f.id, err = w.tree.changeFile(path); err != nil {
+			return err
 		}
 	}
-	return w.fault("remove streams", path, err)
+	delete(w.streams, f.id)
+	w.tree.node(f.id).rec.streams = 0
+	return nil
 }
 
 // RemoveStream deletes an alternate stream.
@@ -561,8 +657,10 @@ func (w *Writer) RemoveStream(path, stream string) error {
 	return w.fault("remove stream "+stream, path, err)
 }
 
-// Link makes newPath a further name of the file at existing. It replaces a file at
-// newPath; directories have one name only (ErrIsDirectory).
+// Link makes newPath a further name of the file at existing, which is no directory
+// (ErrIsDirectory). It replaces what is at newPath, a directory with all that is below
+// it. A file of the parent image gets a new record with the two names; its other names
+// stay with the old one.
 func (w *Writer) Link(newPath, existing string) error {
 	if err := w.link(newPath, existing); err != nil {
 		return w.fault("link to "+existing, newPath, err)
@@ -574,49 +672,50 @@ func (w *Writer) link(newPath, existing string) error {
 	if err := w.ready(); err != nil {
 		return err
 	}
-	if w.opts.ProvenOnly {
-		return because(ErrUnproven, "hard links")
+	if err := w.unproven("hard links"); err != nil {
+		return err
 	}
 	if err := errors.Join(checkPath(newPath), checkPath(existing)); err != nil {
 		return err
 	}
-	id, err := w.tree.lookup(existing)
+	t := w.tree
+	if newPath == "" {
+		return ErrIsDirectory
+	}
+	if f, err := t.lookup(existing); err == nil {
+		if dir, _, err := t.isDir(f.id); err != nil {
+			return err
+		} else if dir {
+			return ErrIsDirectory
+		}
+	}
+	id, err := t.changeFile(existing)
 	if err != nil {
 		return because(err, "link target")
 	}
 	return w.addName(newPath, id)
 }
 
-// addName makes newPath a name of a file, in place of a file that is there.
+// addName makes newPath a name of a file that has a record in this image, in place of
+// what is there.
 func (w *Writer) addName(newPath string, id FileID) error {
-	if newPath == "" || w.tree.node(id).dir {
-		return ErrIsDirectory
-	}
-	dir, name, err := w.tree.parent(newPath)
+	t := w.tree
+	dir, name, err := t.change(newPath)
 	if err != nil {
 		return err
 	}
-	if err := w.roomForNode(); err != nil {
+	f, err := t.find(dir, name)
+	if err != nil {
 		return err
 	}
-	n := w.tree.find(dir, name)
-	if n != 0 {
-		e := w.tree.entry(n)
-		if err := w.checkCase(e, name); err != nil {
-			return err
-		}
-		if w.tree.node(e.id).dir {
-			return ErrIsDirectory
-		}
-		if e.id == id && w.tree.names.get(e.name) == name {
-			return nil // it is that name already
-		}
+	if !t.room() {
+		return errTooManyFiles
 	}
-	w.tree.insert(dir, name, id) // first, so that the file does not die between
-	w.tree.revive(w.tree.node(id))
-	if n != 0 {
-		w.tree.remove(n)
+	if f.id == 0 {
+		t.insert(dir, name, id)
+		return nil
 	}
+	t.rename(f.n, id) // the file may be below the directory that it replaces
 	return nil
 }
 
@@ -636,37 +735,68 @@ func (w *Writer) linkParent(newPath string, id FileID) error {
 	if w.parent == nil || id == 0 || int64(id) > w.parent.files {
 		return errNotExist
 	}
-	if !w.tree.nodes.ensure(int(id) - 1).known { // it never had a name
-		return errNotExist
-	}
 	if err := checkPath(newPath); err != nil {
 		return err
 	}
-	return w.addName(newPath, id)
+	if newPath == "" {
+		return ErrIsDirectory
+	}
+	if dir, _, err := w.tree.isDir(id); err != nil {
+		return err
+	} else if dir {
+		return ErrIsDirectory
+	}
+	if _, _, err := w.tree.parent(newPath); err != nil {
+		return err
+	}
+	own, ok := w.lost[id]
+	if !ok {
+		var err error
+		if own, err = w.tree.copyOld(id); err != nil {
+			return err
+		}
+		w.tree.node(own).live = false // until it has its name
+		w.tree.dead++
+		if w.lost == nil {
+			w.lost = map[FileID]FileID{}
+		}
+		w.lost[id] = own
+	}
+	return w.addName(newPath, own)
 }
 
 // Remove deletes a name: a file, or a directory with everything below it. What is
 // not there gives fs.ErrNotExist.
 func (w *Writer) Remove(path string) error {
-	err := w.ready()
-	if err == nil && path == "" {
-		err = because(ErrName, "the root cannot be removed")
+	if err := w.remove(path); err != nil {
+		return w.fault("remove", path, err)
 	}
-	if err == nil {
-		err = checkPath(path)
+	return nil
+}
+
+func (w *Writer) remove(path string) error {
+	if err := w.ready(); err != nil {
+		return err
 	}
-	if err == nil {
-		var dir FileID
-		var name string
-		if dir, name, err = w.tree.parent(path); err == nil {
-			if n := w.tree.find(dir, name); n != 0 {
-				w.tree.remove(n)
-				return nil
-			}
-			err = fs.ErrNotExist
-		}
+	if path == "" {
+		return because(ErrName, "the root cannot be removed")
 	}
-	return w.fault("remove", path, err)
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	dir, name, err := w.tree.change(path)
+	if err != nil {
+		return err
+	}
+	f, err := w.tree.find(dir, name)
+	if err == nil && f.id == 0 {
+		err = errNotExist
+	}
+	if err != nil {
+		return err
+	}
+	w.tree.remove(f.n)
+	return nil
 }
 
 // Status is what [Writer.Stat] says of a path.
@@ -678,7 +808,9 @@ type Status struct {
 	Name   string // the last component, as it is spelled in the image
 }
 
-// Stat tells what is at path, in a fork also what the parent has there.
+// Stat tells what is at path, in a fork also what the parent has there. Should the
+// parent not be readable, nothing is there, and every call that changes something
+// fails.
 func (w *Writer) Stat(path string) Status {
 	if w.closed || path != w.tree.lastDir && checkPath(path) != nil {
 		return Status{}
@@ -686,15 +818,17 @@ func (w *Writer) Stat(path string) Status {
 	if path == "" {
 		return Status{Exists: true, Dir: true}
 	}
-	dir, name, err := w.tree.parent(path)
-	if err != nil {
-		return Status{}
+	f, err := w.tree.lookup(path)
+	if err == nil {
+		var dir, link bool
+		if dir, link, err = w.tree.isDir(f.id); err == nil {
+			return Status{Exists: true, Dir: dir, Link: link, Old: f.old, Name: f.name}
+		}
 	}
-	n := w.tree.find(dir, name)
-	if n == 0 {
-		return Status{}
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNotDirectory) {
+		if w.err == nil {
+			w.err = err
+		}
 	}
-	e := w.tree.entry(n)
-	nd := w.tree.node(e.id)
-	return Status{Exists: true, Dir: nd.dir, Link: nd.link, Old: e.old, Name: w.tree.names.get(e.name)}
+	return Status{}
 }

@@ -9,7 +9,7 @@ type form struct {
 
 // formOf is the form of a stream of size bytes.
 func formOf(plan *pePlan, size int64) form {
-	if plan == nil && size <= smallLimit {
+	if plan == nil && size < smallLimit {
 		return form{plan, SmallRegion}
 	}
 	return form{plan, DataRegion}
@@ -21,7 +21,6 @@ func (w *Writer) begin(it item, result *stream, path string, size int64, forced 
 	w.plan, w.planned, w.nextMap, w.fed, w.head = nil, false, 0, 0, w.head[:0]
 	w.pending = it
 	if size == 0 {
-		*result = stream{}
 		w.planned = true
 		return
 	}
@@ -34,7 +33,7 @@ func (w *Writer) begin(it item, result *stream, path string, size int64, forced 
 	switch {
 	case forced != nil:
 		w.decide(*forced)
-	case w.opts.PlainExecutables || size <= smallLimit:
+	case w.opts.PlainExecutables || size < smallLimit || w.pending.meta.flags&flagSparse != 0 || it.rec == nil:
 		w.decide(formOf(nil, size))
 	}
 }
@@ -96,7 +95,11 @@ func (w *Writer) peek(p []byte) []byte {
 	n := min(len(p), want-len(w.head))
 	w.head = append(w.head, p[:n]...)
 	if len(w.head) == want {
-		w.decide(formOf(planPE(w.head, w.size), w.size))
+		plan := planPE(w.head, w.size)
+		if plan != nil && w.unhashed {
+			plan.hash = nil
+		}
+		w.decide(formOf(plan, w.size))
 		w.feed(w.head)
 	}
 	return p[n:]

@@ -15,6 +15,9 @@ import (
 // is in it, names in the image's order. A file with several names comes as a File
 // under the first and as a Link under each other.
 //
+// The hashes of executables, which the writer of an image computes and keeps as extended
+// attributes, are left out: they are no part of the layer.
+//
 // An image without attributes for a file yields the attribute NORMAL, as Windows
 // shows it. The metadata of the root is not an entry of a layer; see
 // [ImageReader.Root].
@@ -147,7 +150,7 @@ func describe(e *layer.Entry, path string, f *cimfs.File) error {
 	if e.Reparse, err = f.Reparse(); err != nil {
 		return err
 	}
-	eas, err := f.EAs()
+	eas, err := f.GivenEAs()
 	if err != nil {
 		return err
 	}

@@ -291,7 +291,7 @@ func TestFork(t *testing.T) {
 		{"link to the parent's file", []item{link(`Files\z`, `Files\OLD`)}, append(without(`Files\old`), `Files\old=old`, `Files\z->Files\old`)},
 		{"link to the parent's file that is hidden", []item{whiteout(`Files\old`), link(`Files\z`, `Files\old`)}, append(without(`Files\old`), `Files\z=old`)},
 		{"link prefers the layer's own", []item{link(`Files\z`, `Files\old`), file(`Files\old`, "new")}, append(without(`Files\old`), `Files\old=new`, `Files\z->Files\old`)},
-		{"replace in another case", []item{file(`files\OLD`, "new")}, append(without(`Files\old`), `Files\OLD=new`)},
+		{"replace in another case", []item{file(`files\OLD`, "new")}, append(without(`Files\old`), `Files\old=new`)},
 		{"a new directory entry keeps its children", []item{dir(`Files\d`)}, all},
 		{"junction over a directory", []item{junction(`Files\d`)},
 			append(append(without(`Files\d`, `Files\keep`, `Files\old`), `Files\d/`), `Files\keep->Files\again`, `Files\old=old`)},

@@ -79,11 +79,18 @@ func (f cimFile) NumLinks() (int, error) {
 	}
 	if f.tree.im.Version() >= cimfs.V3 {
 		n, err := f.NumNames()
-		return max(n, 1), err
+		// A fork may have taken some of them away from a file of its parent.
+		if err != nil || n <= 1 || len(f.tree.im.Parents()) == 0 {
+			return max(n, 1), err
+		}
 	}
 	f.tree.once.Do(f.tree.count)
 	return max(f.tree.counts[f.File.ID()], 1), f.tree.err
 }
+
+// EAs leaves out the hashes of executables: they belong to the image, and a file that is
+// changed no longer has them.
+func (f cimFile) EAs() ([]byte, error) { return f.GivenEAs() }
 
 func (f cimFile) Child(name string) (File, error) {
 	c, err := f.File.Child(name)

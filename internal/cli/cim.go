@@ -209,13 +209,20 @@ type cimFinding struct {
 
 func newCIMCheckCommand(c *console) *cobra.Command {
 	var opts cimfs.CheckOptions
+	severity := "warning"
 	cmd := &cobra.Command{
 		Use:   "check IMAGE.cim",
 		Short: "Verify everything that is known about the format",
 		Long: `Verifies what the driver checks and what all genuine images show. Every finding is
-a line; the exit status is 1 if there is one.`,
+a line; the exit status is 1 if there is one. Findings of the severity info are
+peculiarities of Microsoft's own library, and are left out unless --severity info
+asks for them.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if opts.Severity, err = parseSeverity(severity); err != nil {
+				return err
+			}
 			dir, name := splitFile(args[0])
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 				return plain(err) // that is no finding
@@ -238,6 +245,7 @@ a line; the exit status is 1 if there is one.`,
 		},
 	}
 	cmd.Flags().BoolVar(&opts.SkipContent, "skip-content", false, "do not read the bytes of files")
+	cmd.Flags().StringVar(&severity, "severity", severity, "report from this `SEVERITY` on: info, warning or error")
 	return cmd
 }
 

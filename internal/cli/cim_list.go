@@ -64,6 +64,7 @@ the name, SHA-256 of every stream included: the manifest for verify-cim.ps1.`,
 				return err
 			}
 			defer im.Close()
+			im.ListOddNames()
 			l := &cimLister{c: c, im: im, long: long}
 			if len(args) > 1 {
 				if l.below, err = canonical(im, insidePath(args[1])); err != nil {

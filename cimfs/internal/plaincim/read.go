@@ -143,12 +143,18 @@ func (t *Tree) filesystem(at uint64) {
 		if want := [...]int{1: 0x58, 2: 0x60, 3: 0x68}[t.Major]; size != want {
 			fail("file table %d: records of %#x bytes in version %d", i, size, t.Major)
 		}
-		if count == 0 || count > 1024 || count != 1024 && i != tables-1 {
+		if count == 0 || count > 1024 {
 			fail("file table %d of %d has %d records", i, tables, count)
 		}
 		table := t.object(u64(dir, 16*i), uint64(count*size), fmt.Sprintf("file table %d", i))
 		for j := range count {
 			records = append(records, table[j*size:(j+1)*size])
+		}
+		for j := count; j < 1024 && i < tables-1; j++ {
+			records = append(records, nil) // the numbers up to the next table do not exist
+		}
+		if int(u64(dir, 16*i)>>48) < len(t.bodies)-t.Own.Count {
+			t.Inherited = uint32(1024 * (i + 1))
 		}
 	}
 	t.Files = make([]*File, len(records)+1)
@@ -161,7 +167,7 @@ func (t *Tree) filesystem(at uint64) {
 // node reads the file with the given ID, and below it if it is a directory. open
 // are the directories on the way to it.
 func (t *Tree) node(name string, id uint32, records [][]byte, open map[uint32]bool) *Node {
-	if id == 0 || int(id) > len(records) {
+	if id == 0 || int(id) > len(records) || records[id-1] == nil {
 		fail("%q: file ID %d of %d", name, id, len(records))
 	}
 	if open[id] {
@@ -236,7 +242,8 @@ func (t *Tree) stream(r []byte, base uint16, what string) Stream {
 	}
 	switch {
 	case s.Sparse:
-		if at != 0 || s.Type != 0 {
+		// The offset says in which region the content would stand, and that it does not.
+		if at != 0 && at&(1<<48-1) != 1<<48-1 || s.Type != 0 {
 			fail("%s: sparse, of type %d, at %#x", what, s.Type, at)
 		}
 	case s.Type == 0 && s.Size > 0:
@@ -245,7 +252,7 @@ func (t *Tree) stream(r []byte, base uint16, what string) Stream {
 	case s.Type == 2:
 		head := t.peek(at, 24, what)
 		n := uint64(u16(head, 20))
-		if u16(head, 22)&1 == 0 {
+		if u16(head, 22) > 1 { // 0 if the last section has no bytes in the file
 			fail("%s: executable with flags %#x", what, u16(head, 22))
 		}
 		d := t.object(at, 24+8*n, what+" (executable)")
@@ -255,7 +262,7 @@ func (t *Tree) stream(r []byte, base uint16, what string) Stream {
 		s.Data = contract(t.object(t.rebase(u64(d, 0), base), u64(d, 8), what), s.Size, s.Mappings)
 	case s.Type != 0:
 		fail("%s: type %d", what, s.Type)
-	case at != 0:
+	case at != 0 && at != 1<<48-1: // which a length of 2^48 leaves
 		fail("%s: empty, yet at %#x", what, at)
 	}
 	return s

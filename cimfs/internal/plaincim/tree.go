@@ -13,6 +13,8 @@ type Tree struct {
 	// are nil.
 	Files []*File
 	Root  *Node
+	// Inherited is the last file ID of the tables that are a parent's, 0 without any.
+	Inherited uint32
 
 	bodies  []body             // every region, parents' first
 	reached map[place]reaching // objects that the tree refers to

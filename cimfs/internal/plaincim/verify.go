@@ -26,7 +26,7 @@ func (t *Tree) Verify(dir string) (wrong []string, dead int) {
 		say := func(format string, args ...any) {
 			wrong = append(wrong, name+": "+fmt.Sprintf(format, args...))
 		}
-		entries, err := objectTable(filepath.Join(dir, name), n, t.bodies[first+n].kind)
+		entries, err := objectTable(filepath.Join(dir, name), first+n, t.bodies[first+n].kind)
 		if err != nil {
 			say("%v", err)
 			continue
