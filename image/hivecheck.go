@@ -122,7 +122,7 @@ func (c *HiveChecker) merge(n hives.Name) {
 
 func (c *HiveChecker) open(n hives.Name) {
 	for i, l := range c.hives.layers {
-		h, err := l.OpenHive(n, hives.Delta)
+		h, err := warned{l, i, nil}.OpenHive(n, hives.Delta)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
