@@ -44,6 +44,11 @@ func WithProgress(fn func(Progress)) CopyOption { return func(c *copier) { c.pro
 // the entry; when it returns false the entry is left out with its streams.
 func WithFilter(fn func(*Entry) bool) CopyOption { return func(c *copier) { c.filter = fn } }
 
+// WithDefects has entries copied that have a Defect, without what does not make
+// sense; fn is told of each before it is written. It is for copies that only show a
+// layer. Without it such an entry is an error.
+func WithDefects(fn func(*Entry)) CopyOption { return func(c *copier) { c.defects = fn } }
+
 // Copy moves every entry and stream of src to dst, in the order of src, and tells
 // how much that was. It neither commits nor closes: the caller verifies what it
 // must (a digest, say) and then calls dst.Commit.
@@ -72,6 +77,7 @@ type copier struct {
 	limits      Limits
 	progress    func(Progress)
 	filter      func(*Entry) bool
+	defects     func(*Entry) // nil: refused
 	extentsFrom ExtentReader // nil if src cannot
 	extentsTo   ExtentWriter // nil if dst cannot
 	buf         []byte
@@ -127,6 +133,12 @@ func (c *copier) entry(e *Entry) error {
 	}
 	if e.MetadataSize() > c.limits.MetadataLen {
 		return &LimitError{Limit: "MetadataLen", Max: c.limits.MetadataLen}
+	}
+	if e.Defect != nil {
+		if c.defects == nil {
+			return e.Defect
+		}
+		c.defects(e)
 	}
 	switch e.Kind {
 	case File:

@@ -72,6 +72,11 @@ type Entry struct {
 	// stream for it. It matters to no one but a writer that reproduces another
 	// tool's bytes; the zero value is always right.
 	NoMain bool
+	// Defect is what the source says about the entry and does not make sense: a
+	// descriptor that is no base64, say. The entry is without it. Who looks at names
+	// and content goes on; [Copy] refuses such an entry, so that nothing is lost where
+	// a layer is written. Nil for nearly all entries.
+	Defect error
 }
 
 // IsReparsePoint reports whether the entry carries reparse data.

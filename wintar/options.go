@@ -5,7 +5,6 @@ type Option func(*options)
 
 type options struct {
 	goZeroTime    bool
-	anyName       bool
 	noTrailer     bool
 	overwrite     bool
 	base, parents bool
@@ -25,10 +24,6 @@ func gather(opts []Option) options {
 // upstream importer gives them by mistake, 1754-08-30T22:43:41.1286549Z, so that
 // what is imported is the same to the bit. By default they get the mtime.
 func GoZeroTime() Option { return func(o *options) { o.goZeroTime = true } }
-
-// AllowReservedNames accepts what NTFS can hold and Win32 cannot reach: names of
-// devices such as NUL, names that end with a dot or a space.
-func AllowReservedNames() Option { return func(o *options) { o.anyName = true } }
 
 // AllowMissingTrailer accepts an archive that ends after an entry, without the
 // blocks of zeros. It cannot be told from one that was cut there, so that is for

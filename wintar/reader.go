@@ -116,6 +116,9 @@ func (r *Reader) peek() (*header, error) {
 		if r.dec.role == roleSkip {
 			continue
 		}
+		if r.dec.flaw != nil {
+			r.dec.entry.Defect = &layer.Error{Op: "read tar", Layer: r.label, Entry: clipName(h.name), Index: r.index + 1, Offset: r.src.block, Err: r.dec.flaw}
+		}
 		r.ahead, r.next = true, h
 		return h, nil
 	}
