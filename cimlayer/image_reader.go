@@ -151,8 +151,10 @@ func describe(e *layer.Entry, path string, f *cimfs.File) error {
 	if err != nil {
 		return err
 	}
-	e.EAs, err = winfs.DecodeEAs(eas)
-	return err
+	if e.EAs, err = winfs.DecodeEAs(eas); err != nil {
+		e.Defect = fail("read cim", "", path, err)
+	}
+	return nil
 }
 
 // NextStream returns the next stream of the current entry.

@@ -215,7 +215,7 @@ func checkEntry(e *layer.Entry) error {
 			return fmt.Errorf("%w: a file with the attribute of a directory", layer.ErrUnsupported)
 		}
 		if len(e.Reparse) > 0 {
-			if _, err := winfs.ParseReparse(e.Reparse); err != nil {
+			if err := winfs.CheckReparse(e.Reparse); err != nil {
 				return err
 			}
 		}

@@ -236,6 +236,35 @@ func loadIndex(store directory, limits layer.Limits, want func(itemKind) bool) (
 	return x, nil
 }
 
+// indexFlagsOf reads the flags of the index in a layer directory, if it has one. Whether
+// the index is whole is seen when it is loaded.
+func indexFlagsOf(root directory) (flags indexFlag, ok bool, err error) {
+	store, err := openStore(root)
+	if err != nil || store == nil {
+		return 0, false, err
+	}
+	f, err := store.open(indexName)
+	if err == nil {
+		flags, ok, err = tailFlags(f)
+		err = firstError(err, f.close())
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return flags, ok, firstError(err, store.close())
+}
+
+func tailFlags(f file) (flags indexFlag, ok bool, err error) {
+	fi, err := f.stat()
+	if err != nil || fi.Size() < indexHeaderSize+1+indexTailSize {
+		return 0, false, err
+	}
+	var b [4]byte
+	if _, err := f.ReadAt(b[:], fi.Size()-indexTailSize); err != nil {
+		return 0, false, noEOF(err)
+	}
+	return indexFlag(binary.LittleEndian.Uint32(b[:])), true, nil
+}
+
 // load puts one item into the tree.
 func (x *index) load(b []byte, offset int64, want func(itemKind) bool) error {
 	d := decoder{b: b}
@@ -280,6 +309,18 @@ func (x *index) load(b []byte, offset int64, want func(itemKind) bool) error {
 	}
 	n.flags |= flag
 	return nil
+}
+
+// takeWhiteouts returns the paths of all whiteouts and forgets these.
+func (x *index) takeWhiteouts() []string {
+	var list []string
+	for id := nodeID(1); int(id) < x.tree.count; id++ {
+		if n := x.tree.at(id); n.flags&nodeWhiteout != 0 {
+			n.flags &^= nodeWhiteout
+			list = append(list, x.tree.path(id))
+		}
+	}
+	return list
 }
 
 // item reads the item of a node again.

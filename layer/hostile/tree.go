@@ -54,6 +54,10 @@ func structure() []Case {
 		wrong("tombstones-name", "tombstones.txt at the root, which transport directories use for themselves", Either, "", func(a *archive) {
 			a.file("tombstones.txt", "\xef\xbb\xbfVersion 1.0\n\\..\\..\\evil\n")
 		}),
+		wrong("sidecar-name-at-the-root", "a file at the root whose name marks a transport directory", Either, "", func(a *archive) {
+			a.file("Files.$wcidirs$", "1")
+			a.file("Hives.$wcidirs$", "1")
+		}),
 		wrong("own-index", "the index in which layer directories keep metadata", Either, "", func(a *archive) {
 			a.dir(".mullion")
 			a.file(".mullion/index", "evil")
