@@ -328,7 +328,7 @@ func TestRatio(t *testing.T) {
 		if (err == nil) != c.ok || !c.ok && !errors.Is(err, layer.ErrLimit) {
 			t.Errorf("%v with %d: %v after %d bytes", c.format, c.ratio, err, n)
 		}
-		if !c.ok && n > ratioFloor+(chunksAhead+1)*chunkSize {
+		if !c.ok && n > layer.RatioFloor+(chunksAhead+1)*chunkSize {
 			t.Errorf("%v with %d: %d bytes came out", c.format, c.ratio, n)
 		}
 	}

@@ -39,7 +39,9 @@ type object struct {
 type UnionOption func(*View)
 
 // WithUnionLimits bounds the index: Entries is the number of entries in one layer
-// and, with the directories that no layer mentions, in all of them.
+// and, with the directories that no layer mentions, in all of them; FileSize,
+// TotalSize and Streams are about the streams of directories in one layer, which are
+// kept beside the index.
 func WithUnionLimits(l Limits) UnionOption { return func(v *View) { v.limits = l } }
 
 // Union merges a chain of layers, the lowest (base) layer first, the topmost
@@ -98,6 +100,7 @@ func (v *View) gatherNames() {
 // merger adds one layer to a view.
 type merger struct {
 	*View
+	kept      int64 // bytes of streams of directories
 	ctx       context.Context
 	layer     int
 	ordinal   int32
@@ -149,6 +152,9 @@ func (m *merger) run() error {
 		}
 		if e.MetadataSize() > m.limits.MetadataLen {
 			return m.fail(&LimitError{Limit: "MetadataLen", Max: m.limits.MetadataLen})
+		}
+		if err := m.limits.CheckDepth(e.Path); err != nil {
+			return m.fail(err)
 		}
 		m.byOrdinal[m.layer] = append(m.byOrdinal[m.layer], noObject)
 		if err := m.entry(e, r); err != nil {
@@ -368,7 +374,7 @@ func (m *merger) whiteout(id nodeID) {
 // a directory may have to be yielded long before its own layer is read again.
 func (m *merger) keepStreams(r Reader) (int64, error) {
 	at := int64(-1)
-	for {
+	for n := int64(1); ; n++ {
 		s, err := r.NextStream()
 		if err == io.EOF {
 			break
@@ -376,13 +382,20 @@ func (m *merger) keepStreams(r Reader) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
+		if n > m.limits.Streams {
+			return 0, &LimitError{Limit: "Streams", Max: m.limits.Streams}
+		}
 		if s.Size > m.limits.FileSize {
 			return 0, &LimitError{Limit: "FileSize", Max: m.limits.FileSize}
 		}
+		if s.Size > m.limits.TotalSize-m.kept {
+			return 0, &LimitError{Limit: "TotalSize", Max: m.limits.TotalSize}
+		}
+		m.kept += s.Size
 		if at < 0 {
 			at = m.stash.size
 		}
-		if err := m.stash.putStream(s, r); err != nil {
+		if err := m.stash.putStream(s, &untilDone{m.ctx, r}); err != nil {
 			return 0, err
 		}
 	}
@@ -390,6 +403,19 @@ func (m *merger) keepStreams(r Reader) (int64, error) {
 		return at, m.stash.endStreams()
 	}
 	return at, nil
+}
+
+// untilDone reads until a context is done.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
 }
 
 // resolveLinks finds the target of every hard link of the layer.

@@ -51,6 +51,7 @@ type Writer struct {
 	obj   object
 	entry string // path of the current entry
 	count int64
+	above int64 // directories made for what is in them
 
 	cloned bool // the parent's utility VM was taken over, or there is none
 	err    error
@@ -307,8 +308,12 @@ func (w *Writer) implied(parent, id nodeID, c string) (nodeID, error) {
 		return 0, err
 	}
 	w.tree.at(id).flags |= nodeDir | nodeHost
+	w.above++
 	return id, nil
 }
+
+// DirectoriesMade implements layer.DirectoryMaker.
+func (w *Writer) DirectoriesMade() int64 { return w.above }
 
 func (w *Writer) newNode(parent nodeID, name string) nodeID {
 	if parent == 0 {

@@ -1,5 +1,7 @@
 package wintar
 
+import "github.com/mullion/mullion/layer"
+
 // Option changes how a Reader, a Writer or a Check works.
 type Option func(*options)
 
@@ -9,6 +11,7 @@ type options struct {
 	overwrite     bool
 	base, parents bool
 	label         string
+	limits        layer.Limits
 	hook          func(op string) error
 }
 
@@ -38,6 +41,11 @@ func Base() Option { return func(o *options) { o.base = true } }
 
 // HasParents tells Check that the layer has parents.
 func HasParents() Option { return func(o *options) { o.parents = true } }
+
+// WithLimits sets limits; a Reader uses Ratio: how many zeros for holes of sparse files
+// it yields for each byte that its source has stored. Holes that a writer keeps as such
+// are passed over with NextExtent and do not count.
+func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
 
 // Label names the layer in errors and findings.
 func Label(name string) Option { return func(o *options) { o.label = name } }

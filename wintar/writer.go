@@ -413,6 +413,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// FillsHole is always true: sparse entries have no place in layers.
+func (w *Writer) FillsHole(int64) bool { return true }
+
 // WriteHole appends n zeros to the current stream; see layer.ExtentWriter.
 func (w *Writer) WriteHole(n int64) error {
 	if n < 0 || n > w.left {
@@ -480,4 +483,5 @@ func (w *Writer) Close() error {
 var (
 	_ layer.Writer       = (*Writer)(nil)
 	_ layer.ExtentWriter = (*Writer)(nil)
+	_ layer.HoleFiller   = (*Writer)(nil)
 )
