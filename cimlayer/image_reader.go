@@ -13,7 +13,8 @@ import (
 
 // ImageReader yields the tree of an image as a layer: every directory before what
 // is in it, names in the image's order. A file with several names comes as a File
-// under the first and as a Link under each other.
+// under the first and as a Link under each other, with the attributes and times of the
+// file.
 //
 // An image without attributes for a file yields the attribute NORMAL, as Windows
 // shows it. The metadata of the root is not an entry of a layer; see
@@ -90,7 +91,7 @@ func (r *ImageReader) Next() (*layer.Entry, error) {
 	}
 	if first, several := r.linked[f.ID()]; several {
 		if first != "" {
-			r.entry = layer.Entry{Path: path, Kind: layer.Link, Target: first}
+			describeLink(&r.entry, path, first, f)
 			return &r.entry, nil
 		}
 		r.linked[f.ID()] = path
@@ -131,14 +132,24 @@ func (r *ImageReader) start() error {
 	return nil
 }
 
+// describeLink fills e with a further name of f.
+func describeLink(e *layer.Entry, path, target string, f *cimfs.File) {
+	*e = layer.Entry{Path: path, Kind: layer.Link, Target: target, Attributes: attributesOf(f), Times: f.Times()}
+}
+
+// attributesOf returns the attributes of a file as Windows shows them.
+func attributesOf(f *cimfs.File) winfs.Attributes {
+	if a := f.Attributes(); a != 0 || f.IsDir() {
+		return a
+	}
+	return winfs.AttrNormal
+}
+
 // describe fills e with the metadata of f.
 func describe(e *layer.Entry, path string, f *cimfs.File) error {
-	*e = layer.Entry{Path: path, Kind: layer.File, Attributes: f.Attributes(), Times: f.Times(), Size: f.Size()}
-	switch {
-	case f.IsDir():
+	*e = layer.Entry{Path: path, Kind: layer.File, Attributes: attributesOf(f), Times: f.Times(), Size: f.Size()}
+	if f.IsDir() {
 		e.Kind, e.Size = layer.Dir, 0
-	case e.Attributes == 0:
-		e.Attributes = winfs.AttrNormal
 	}
 	var err error
 	if e.Security, err = f.Security(); err != nil {

@@ -240,8 +240,11 @@ func (r *Reader) file(it item, id nodeID, known bool) (bool, error) {
 		if first, err := r.sameFile(f); err != nil {
 			return false, errors.Join(err, f.close())
 		} else if first != "" {
-			r.entry.Kind, r.entry.Target = layer.Link, first
-			return true, f.close()
+			fi, err := f.stat()
+			if err == nil {
+				r.entry.Kind, r.entry.Target, r.entry.Times = layer.Link, first, hostTimes(fi)
+			}
+			return err == nil, errors.Join(err, f.close())
 		}
 	}
 	r.entry.Kind = layer.File

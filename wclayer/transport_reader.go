@@ -1,6 +1,7 @@
 package wclayer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -277,7 +278,8 @@ func (r *TransportReader) file(d directory, host string, encoded bool, id nodeID
 			return false, errors.Join(err, f.close())
 		} else if first != "" {
 			r.entry.Kind, r.entry.Target = layer.Link, first
-			return true, f.close()
+			err := r.linkMetadata(f, encoded, id, known)
+			return err == nil, errors.Join(err, f.close())
 		}
 	}
 	if !encoded {
@@ -294,6 +296,31 @@ func (r *TransportReader) file(d directory, host string, encoded bool, id nodeID
 	r.src = c
 	r.arrived(id, known)
 	return true, nil
+}
+
+// linkMetadata takes the attributes and times of the file that an entry is a further
+// name of.
+func (r *TransportReader) linkMetadata(f file, encoded bool, id nodeID, known bool) (err error) {
+	e := &r.entry
+	var prefix [prefixSize]byte
+	switch {
+	case encoded:
+		if _, err := f.ReadAt(prefix[:], 0); err != nil {
+			return noEOF(err)
+		}
+		e.Attributes = winfs.Attributes(binary.LittleEndian.Uint32(prefix[:]))
+	case nativeObjects:
+		if e.Attributes, err = nativeAttributes(f); err != nil {
+			return err
+		}
+	default:
+		e.Attributes = winfs.AttrArchive
+	}
+	e.Times, err = r.times(f, f.stat, id, known)
+	if err == nil {
+		r.arrived(id, known)
+	}
+	return err
 }
 
 // raw is an entry outside of Files: the host has its attributes and times, or the
