@@ -40,6 +40,7 @@ type ImageWriter struct {
 	hole    bool     // it is all hole
 
 	links   []deferredLink
+	waiting map[string]bool // folded paths of links; nil without a parent
 	hidden  []hiding
 	own     map[string]ownership // by folded path; nil without a parent
 	lastDir string               // the directory that was looked at last, which is one and no link
@@ -164,6 +165,12 @@ func (w *ImageWriter) add(e *layer.Entry) error {
 			return err
 		}
 		w.links = append(w.links, deferredLink{e.Path, e.Target})
+		if w.parent != nil {
+			if w.waiting == nil {
+				w.waiting = map[string]bool{}
+			}
+			w.waiting[winfs.Fold(e.Path)] = true
+		}
 		return nil
 	case layer.Dir:
 		if err := w.makeRoom(e.Path, ownDir, isLink(e)); err != nil {
@@ -294,18 +301,37 @@ func (w *ImageWriter) note(path string, as ownership) {
 	}
 }
 
-// tryLink links if the target is there: in this layer or, at the end, below it, even
-// where the layer itself has put something else in the target's place.
+// tryLink links if the target is there: in this layer, or in the parent where this layer
+// has put nothing before. At the end everything is there that will be.
 func (w *ImageWriter) tryLink(path, target string, atEnd bool) (bool, error) {
 	there := w.w.Stat(target)
-	if !atEnd && (!there.Exists || w.parent != nil && w.own[winfs.Fold(target)]&ownFile == 0) {
+	key := winfs.Fold(target)
+	var lost *cimfs.File // that goes, or has gone, with what the layer has put in its place
+	switch {
+	case atEnd || w.parent == nil || w.own[key]&ownFile != 0:
+		if !atEnd && !there.Exists {
+			return false, nil
+		}
+		if there.Dir {
+			return false, layer.ErrLinkTarget
+		}
+	case w.waiting[key]:
 		return false, nil
+	default:
+		// The layer has put nothing there so far, so that it is the parent's file, whatever
+		// comes later.
+		f, err := w.ofParent(target)
+		if errors.Is(err, layer.ErrLinkTarget) {
+			return false, nil
+		}
+		if f == nil {
+			return false, err
+		}
+		if there.Dir {
+			return false, layer.ErrLinkTarget // the layer has made a directory of it
+		}
 	}
-	if there.Dir {
-		return false, layer.ErrLinkTarget
-	}
-	var lost *cimfs.File // that goes, or has gone, with a directory that the layer replaces
-	if !there.Exists || winfs.Under(target, path) {
+	if lost == nil && (!there.Exists || winfs.Under(target, path)) {
 		var err error
 		if lost, err = w.ofParent(target); lost == nil {
 			return false, err

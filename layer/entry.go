@@ -12,8 +12,9 @@ const (
 	File Kind = iota + 1
 	// Dir adds a directory, or changes the metadata of one that is there.
 	Dir
-	// Link adds Path as another name of the file at Target, in this layer or, if
-	// it is not there, in the nearest layer below that has it.
+	// Link adds Path as another name of the file at Target: the one that this layer has
+	// put there before, else that of the nearest layer below that has one, else the one
+	// that this layer puts there later.
 	Link
 	// Whiteout hides whatever the layers below have at Path and under it. It does
 	// not touch entries of its own layer, wherever they stand.

@@ -51,8 +51,8 @@ func WithUnionLimits(l Limits) UnionOption { return func(v *View) { v.limits = l
 // layer replaces a file below it; a directory upon a directory changes its
 // metadata alone. Explicit and opaque whiteouts hide what lower layers have, and
 // never anything of their own layer, wherever in the layer they stand. A hard
-// link finds its target in its own layer, before or after itself, or in the
-// layers below, even if its own layer hides the target there.
+// link finds its target in its own layer before itself, else in the layers below,
+// even if its own layer hides or replaces the target there, else after itself.
 //
 // A layer that contradicts itself is refused with an *Error around ErrDuplicate,
 // ErrCaseConflict, ErrNotDirectory or ErrLinkTarget. A directory that no layer
@@ -215,6 +215,10 @@ func (m *merger) entry(e *Entry, r Reader) error {
 	n := &m.tree.nodes[id]
 	n.layer, n.flags = int16(m.layer), 0
 	if e.Kind == Link {
+		if below := m.fileBelow(id, e.Target); below != noObject {
+			n.kind, n.object = File, below
+			return nil
+		}
 		target, err := m.stash.putString(e.Target)
 		if err != nil {
 			return err
@@ -240,6 +244,24 @@ func (m *merger) entry(e *Entry, r Reader) error {
 	m.byOrdinal[m.layer][m.ordinal] = n.object
 	m.objects = append(m.objects, o)
 	return nil
+}
+
+// fileBelow returns the file of a lower layer at the target of a link, if this layer has
+// not put anything there so far: the link then keeps to it, as in importers on Windows,
+// which make links while they read.
+func (m *merger) fileBelow(link nodeID, target string) int32 {
+	id, ok := m.lookupHidden(target)
+	if !ok || id == link {
+		return noObject
+	}
+	n := &m.tree.nodes[id]
+	if n.object < 0 || m.objects[n.object].kind != File || int(m.objects[n.object].layer) == m.layer {
+		return noObject
+	}
+	if n.layer == int16(m.layer) && n.kind != 0 {
+		return noObject // a link of this layer to such a file: the one that it has put there
+	}
+	return n.object
 }
 
 func (m *merger) newNode(parent nodeID, name string) (nodeID, error) {
