@@ -59,6 +59,7 @@ const (
 	itemOpaque                       // path
 	itemName                         // a name that is spelled on the host
 	itemOwn                          // path of a file or directory that is an entry, its record elsewhere
+	itemBelow                        // path of a link to a file of a lower layer, at whose target this layer has something later
 )
 
 // indexWriter appends to .mullion/index. Without any item there is no file,
@@ -165,6 +166,7 @@ type index struct {
 	names   names
 	flags   indexFlag
 	entries int64
+	below   []nodeID // links that come before what this layer has at their target
 
 	f      file
 	window []byte // bytes of the file from windowAt on
@@ -282,7 +284,7 @@ func (x *index) load(b []byte, offset int64, want func(itemKind) bool) error {
 	if err := winfs.ValidatePath(path); err != nil {
 		return fmt.Errorf("%w: %w", ErrMetadata, err)
 	}
-	if path == "" || kind < itemEntry || kind > itemOwn {
+	if path == "" || kind < itemEntry || kind > itemBelow || kind == itemName {
 		return fmt.Errorf("%w: item of kind %d at offset %#x", ErrMetadata, kind, offset)
 	}
 	if want != nil && !want(kind) {
@@ -299,6 +301,9 @@ func (x *index) load(b []byte, offset int64, want func(itemKind) bool) error {
 		flag = nodeOwn | nodeFile
 	case itemLink:
 		flag, n.value = nodeOwn|nodeLink, offset
+	case itemBelow:
+		flag = nodeBelow
+		x.below = append(x.below, id)
 	case itemWhiteout:
 		flag = nodeWhiteout
 	case itemOpaque:
