@@ -258,6 +258,35 @@ func TestConcatenated(t *testing.T) {
 	}
 }
 
+// TestGzipPadding: zeros after the last member mean nothing, and nothing else may follow
+// them.
+func TestGzipPadding(t *testing.T) {
+	member := compress(t, Gzip, []byte("Files"))
+	for _, c := range []struct {
+		blob []byte
+		ok   bool
+	}{
+		{append(bytes.Clone(member), make([]byte, 512)...), true},
+		{append(bytes.Clone(member), 0), true},
+		{append(bytes.Clone(member), make([]byte, 1<<20)...), true},
+		{append(append(bytes.Clone(member), make([]byte, 100_000)...), member...), false},
+		{append(append(bytes.Clone(member), 0, 0), 'x'), false},
+	} {
+		r, err := NewReader(t.Context(), bytes.NewReader(c.blob), WithSums())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		switch {
+		case c.ok && (string(got) != "Files" || err != nil || r.Digest() != Sum(c.blob)):
+			t.Errorf("%d bytes: %q, %v", len(c.blob), got, err)
+		case !c.ok && !errors.Is(err, ErrCorrupt):
+			t.Errorf("%d bytes: %v", len(c.blob), err)
+		}
+		r.Close()
+	}
+}
+
 // A plain blob whose digest and diff ID are of different algorithms is compared
 // with both.
 func TestTwoAlgorithms(t *testing.T) {
@@ -299,7 +328,7 @@ func TestRatio(t *testing.T) {
 		if (err == nil) != c.ok || !c.ok && !errors.Is(err, layer.ErrLimit) {
 			t.Errorf("%v with %d: %v after %d bytes", c.format, c.ratio, err, n)
 		}
-		if !c.ok && n > ratioFloor+(chunksAhead+1)*chunkSize {
+		if !c.ok && n > layer.RatioFloor+(chunksAhead+1)*chunkSize {
 			t.Errorf("%v with %d: %d bytes came out", c.format, c.ratio, n)
 		}
 	}

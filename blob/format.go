@@ -3,6 +3,7 @@ package blob
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -75,7 +76,7 @@ func newDecompressor(f Format, r io.Reader) (io.ReadCloser, error) {
 	switch f {
 	case Gzip:
 		// The inflater has a faster loop for this type than for any other reader.
-		return gzip.NewReader(bufio.NewReaderSize(r, 64<<10))
+		return newMembers(bufio.NewReaderSize(r, 64<<10))
 	case Zstd:
 		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderMaxMemory(1<<62))
@@ -86,6 +87,62 @@ func newDecompressor(f Format, r io.Reader) (io.ReadCloser, error) {
 	}
 	return io.NopCloser(r), nil
 }
+
+// members is a gzip file: one member after the other (RFC 1952, 2.2), and then perhaps
+// zeros, with which some writers and tapes fill a block. The gzip program ignores them.
+type members struct {
+	*gzip.Reader
+	src *bufio.Reader
+}
+
+func newMembers(src *bufio.Reader) (*members, error) {
+	z, err := gzip.NewReader(src)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &members{z, src}, nil
+}
+
+func (m *members) Read(p []byte) (int, error) {
+	for {
+		n, err := m.Reader.Read(p)
+		if n > 0 && err == io.EOF {
+			return n, nil // the next Read says so again
+		}
+		if err != io.EOF {
+			return n, err
+		}
+		if err := m.next(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// next goes on to the next member. It returns io.EOF where there is none.
+func (m *members) next() error {
+	b, err := m.src.Peek(1)
+	if len(b) == 0 {
+		return err
+	}
+	if b[0] != 0 {
+		err := m.Reader.Reset(m.src)
+		m.Reader.Multistream(false)
+		return err
+	}
+	for {
+		if _, err := m.src.Peek(1); err != nil {
+			return err
+		}
+		b, _ := m.src.Peek(m.src.Buffered())
+		if len(bytes.TrimLeft(b, "\x00")) > 0 {
+			return errAfterPadding
+		}
+		m.src.Discard(len(b))
+	}
+}
+
+var errAfterPadding = errors.New("the zeros after the last member are followed by something else")
 
 // newCompressor returns a compressor whose output depends on its input alone: no
 // name and no time in the header, no concurrency.

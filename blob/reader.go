@@ -10,12 +10,6 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// ratioFloor is how much may come out before the ratio counts.
-const ratioFloor = 16 << 20
-
-// defaultRatio is the default of layer.Limits.Ratio.
-const defaultRatio = 1100
-
 // ReaderOption configures NewReader.
 type ReaderOption func(*readerOptions)
 
@@ -130,14 +124,14 @@ func algorithmOf(want, other Digest, sum bool) string {
 
 func ratioCheck(r *Reader, ratio int64) func() error {
 	if ratio == 0 {
-		ratio = defaultRatio
+		ratio = layer.DefaultRatio
 	}
 	if ratio < 0 {
 		return nil
 	}
 	return func() error {
 		out, in := r.plain.n.Load(), r.stored.n.Load()
-		if out > ratioFloor && out/ratio > in {
+		if out > layer.RatioFloor && out/ratio > in {
 			return &layer.LimitError{Limit: "Ratio", Max: ratio}
 		}
 		return nil

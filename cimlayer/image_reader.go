@@ -13,7 +13,8 @@ import (
 
 // ImageReader yields the tree of an image as a layer: every directory before what
 // is in it, names in the image's order. A file with several names comes as a File
-// under the first and as a Link under each other.
+// under the first and as a Link under each other, with the attributes and times of the
+// file.
 //
 // The hashes of executables, which the writer of an image computes and keeps as extended
 // attributes, are left out: they are no part of the layer.
@@ -93,7 +94,7 @@ func (r *ImageReader) Next() (*layer.Entry, error) {
 	}
 	if first, several := r.linked[f.ID()]; several {
 		if first != "" {
-			r.entry = layer.Entry{Path: path, Kind: layer.Link, Target: first}
+			describeLink(&r.entry, path, first, f)
 			return &r.entry, nil
 		}
 		r.linked[f.ID()] = path
@@ -134,14 +135,24 @@ func (r *ImageReader) start() error {
 	return nil
 }
 
+// describeLink fills e with a further name of f.
+func describeLink(e *layer.Entry, path, target string, f *cimfs.File) {
+	*e = layer.Entry{Path: path, Kind: layer.Link, Target: target, Attributes: attributesOf(f), Times: f.Times()}
+}
+
+// attributesOf returns the attributes of a file as Windows shows them.
+func attributesOf(f *cimfs.File) winfs.Attributes {
+	if a := f.Attributes(); a != 0 || f.IsDir() {
+		return a
+	}
+	return winfs.AttrNormal
+}
+
 // describe fills e with the metadata of f.
 func describe(e *layer.Entry, path string, f *cimfs.File) error {
-	*e = layer.Entry{Path: path, Kind: layer.File, Attributes: f.Attributes(), Times: f.Times(), Size: f.Size()}
-	switch {
-	case f.IsDir():
+	*e = layer.Entry{Path: path, Kind: layer.File, Attributes: attributesOf(f), Times: f.Times(), Size: f.Size()}
+	if f.IsDir() {
 		e.Kind, e.Size = layer.Dir, 0
-	case e.Attributes == 0:
-		e.Attributes = winfs.AttrNormal
 	}
 	var err error
 	if e.Security, err = f.Security(); err != nil {
@@ -154,8 +165,10 @@ func describe(e *layer.Entry, path string, f *cimfs.File) error {
 	if err != nil {
 		return err
 	}
-	e.EAs, err = winfs.DecodeEAs(eas)
-	return err
+	if e.EAs, err = winfs.DecodeEAs(eas); err != nil {
+		e.Defect = fail("read cim", "", path, err)
+	}
+	return nil
 }
 
 // NextStream returns the next stream of the current entry.

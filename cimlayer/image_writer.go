@@ -36,13 +36,15 @@ type ImageWriter struct {
 	kind    layer.Kind
 	hasMain bool
 	names   []string // folded names of its alternate streams so far
-	hole    int64    // leading zeros of a sparse main stream that is not stored yet
-	sparse  int64    // its size, -1 if the current stream is stored
+	sparse  int64    // size of a sparse main stream of which nothing is known yet, otherwise -1
+	hole    bool     // it is all hole
 
 	links   []deferredLink
+	waiting map[string]bool // folded paths of links; nil without a parent
 	hidden  []hiding
 	own     map[string]ownership // by folded path; nil without a parent
 	lastDir string               // the directory that was looked at last, which is one and no link
+	above   int64                // directories made for what is in them
 	opened  bool                 // a stream of w is open
 	zeros   []byte
 	err     error // sticky
@@ -163,6 +165,12 @@ func (w *ImageWriter) add(e *layer.Entry) error {
 			return err
 		}
 		w.links = append(w.links, deferredLink{e.Path, e.Target})
+		if w.parent != nil {
+			if w.waiting == nil {
+				w.waiting = map[string]bool{}
+			}
+			w.waiting[winfs.Fold(e.Path)] = true
+		}
 		return nil
 	case layer.Dir:
 		if err := w.makeRoom(e.Path, ownDir, isLink(e)); err != nil {
@@ -234,6 +242,7 @@ func (w *ImageWriter) makeParent(path string) error {
 		if err := w.makeParent(dir); err != nil {
 			return err
 		}
+		w.above++
 		w.note(dir, ownDir)
 		if err := w.w.AddDir(dir, &cimfs.Meta{Attributes: winfs.AttrDirectory}); err != nil {
 			return err
@@ -292,18 +301,37 @@ func (w *ImageWriter) note(path string, as ownership) {
 	}
 }
 
-// tryLink links if the target is there: in this layer or, at the end, below it, even
-// where the layer itself has put something else in the target's place.
+// tryLink links if the target is there: in this layer, or in the parent where this layer
+// has put nothing before. At the end everything is there that will be.
 func (w *ImageWriter) tryLink(path, target string, atEnd bool) (bool, error) {
 	there := w.w.Stat(target)
-	if !atEnd && (!there.Exists || w.parent != nil && w.own[winfs.Fold(target)]&ownFile == 0) {
+	key := winfs.Fold(target)
+	var lost *cimfs.File // that goes, or has gone, with what the layer has put in its place
+	switch {
+	case atEnd || w.parent == nil || w.own[key]&ownFile != 0:
+		if !atEnd && !there.Exists {
+			return false, nil
+		}
+		if there.Dir {
+			return false, layer.ErrLinkTarget
+		}
+	case w.waiting[key]:
 		return false, nil
+	default:
+		// The layer has put nothing there so far, so that it is the parent's file, whatever
+		// comes later.
+		f, err := w.ofParent(target)
+		if errors.Is(err, layer.ErrLinkTarget) {
+			return false, nil
+		}
+		if f == nil {
+			return false, err
+		}
+		if there.Dir {
+			return false, layer.ErrLinkTarget // the layer has made a directory of it
+		}
 	}
-	if there.Dir {
-		return false, layer.ErrLinkTarget
-	}
-	var lost *cimfs.File // that goes, or has gone, with a directory that the layer replaces
-	if !there.Exists || winfs.Under(target, path) {
+	if lost == nil && (!there.Exists || winfs.Under(target, path)) {
 		var err error
 		if lost, err = w.ofParent(target); lost == nil {
 			return false, err
@@ -358,7 +386,7 @@ func (w *ImageWriter) addStream(s *layer.Stream) error {
 		}
 		w.hasMain = true
 		if s.Sparse && s.Size > 0 && w.opts.Version >= cimfs.V3 {
-			w.sparse, w.hole = s.Size, 0
+			w.sparse, w.hole = s.Size, false
 			return nil
 		}
 		return w.addPending(s.Size, false)
@@ -417,13 +445,20 @@ func (w *ImageWriter) Write(p []byte) (int, error) {
 
 // storeSparse turns the sparse stream to a stored one: it has data.
 func (w *ImageWriter) storeSparse() error {
-	size, hole := w.sparse, w.hole
+	size := w.sparse
 	w.sparse = -1
-	if err := w.addPending(size, false); err != nil {
-		return err
+	if w.hole {
+		return layer.ErrStreamSize // it has all its bytes
 	}
-	return w.writeZeros(hole)
+	return w.addPending(size, false)
 }
+
+// DirectoriesMade implements layer.DirectoryMaker.
+func (w *ImageWriter) DirectoriesMade() int64 { return w.above }
+
+// FillsHole implements layer.HoleFiller: the only hole that an image keeps is a whole
+// stream.
+func (w *ImageWriter) FillsHole(n int64) bool { return w.sparse < 0 || w.hole || n != w.sparse }
 
 // WriteHole appends zeros to the current stream.
 func (w *ImageWriter) WriteHole(n int64) error {
@@ -433,12 +468,17 @@ func (w *ImageWriter) WriteHole(n int64) error {
 	if n < 0 {
 		return w.fail(layer.ErrStreamSize)
 	}
-	if w.sparse >= 0 {
-		if n > w.sparse-w.hole {
-			return w.fail(layer.ErrStreamSize)
-		}
-		w.hole += n
+	if n == 0 {
 		return nil
+	}
+	if !w.FillsHole(n) {
+		w.hole = true
+		return nil
+	}
+	if w.sparse >= 0 {
+		if err := w.storeSparse(); err != nil {
+			return w.fail(err)
+		}
 	}
 	if err := w.writeZeros(n); err != nil {
 		return w.fail(err)
@@ -467,7 +507,7 @@ func (w *ImageWriter) finishStream() error {
 	}
 	if size := w.sparse; size >= 0 {
 		w.sparse = -1
-		if w.hole != size {
+		if !w.hole {
 			return w.fail(layer.ErrStreamSize)
 		}
 		if err := w.addPending(size, true); err != nil {

@@ -492,9 +492,9 @@ func TestLayerConformance(t *testing.T) {
 				if i.Security == nil {
 					i.Security = cimfs.NullDACL()
 				}
-				const kept = winfs.AttrReadOnly | winfs.AttrHidden | winfs.AttrSystem | winfs.AttrArchive | winfs.AttrDirectory | winfs.AttrReparsePoint
-				i.Attributes &= kept
 			}
+			const kept = winfs.AttrReadOnly | winfs.AttrHidden | winfs.AttrSystem | winfs.AttrArchive | winfs.AttrDirectory | winfs.AttrReparsePoint
+			i.Attributes &= kept
 			for j := range i.Streams {
 				i.Streams[j].Sparse = false
 			}

@@ -127,11 +127,11 @@ func (r *Reader) yield(c change) error {
 	}
 	if !c.file.IsDir() {
 		if first, ok := r.yielded[c.file.ID()]; ok {
-			r.entry = layer.Entry{Path: c.path, Kind: layer.Link, Target: first}
+			describeLink(&r.entry, c.path, first, c.file)
 			return nil
 		}
 		if target, ok := r.shared[c.file.ID()]; ok {
-			r.entry = layer.Entry{Path: c.path, Kind: layer.Link, Target: target}
+			describeLink(&r.entry, c.path, target, c.file)
 			return nil
 		}
 		r.yielded[c.file.ID()] = c.path

@@ -324,6 +324,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// FillsHole implements layer.HoleFiller.
+func (w *Writer) FillsHole(n int64) bool { return w.queueing || w.ImageWriter.FillsHole(n) }
+
 // WriteHole appends zeros to the current stream.
 func (w *Writer) WriteHole(n int64) error {
 	if !w.queueing {

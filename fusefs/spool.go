@@ -43,6 +43,7 @@ type Spool struct {
 	dataSum uint32       // of what was written
 	links   []spoolLink
 	missing int
+	above   int64 // directories made for what is in them
 
 	current *spoolFile // takes streams
 	want    int64      // what the entry says of its main stream
@@ -114,6 +115,9 @@ func NewSpool(dir string) (*Spool, error) {
 	s.root.links, s.root.implied = 1, true
 	return s, nil
 }
+
+// DirectoriesMade implements layer.DirectoryMaker.
+func (s *Spool) DirectoriesMade() int64 { return s.above }
 
 // Missing is the number of hard links that were left out because their target is not
 // in the layer. It is known after Commit.
@@ -270,6 +274,7 @@ func (s *Spool) directory(path string) (*spoolFile, error) {
 		if !ok {
 			f := s.newFile(true)
 			f.implied = true
+			s.above++
 			d.enter(part, f)
 			d = f
 			continue

@@ -17,7 +17,7 @@ func (l *Layer) Open(ctx context.Context) (layer.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenTar(r, wintar.Label(l.String())), nil
+	return OpenTar(r, wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)), nil
 }
 
 // Source returns the layer as one that can be read more than once.

@@ -78,6 +78,7 @@ const (
 	RuleLoneSurrogate    = "lone-surrogate"
 	RuleSymlinkPrefix    = "symlink-target-with-files-prefix"
 	RuleBadReparse       = "bad-reparse"
+	RuleLinkNowhere      = "link-leads-nowhere"      // a symbolic link or junction without a usable target
 	RuleReparseTag       = "unsupported-reparse-tag" // upstream exporters fail on it
 	RuleGoZeroTime       = "go-zero-time"
 	RuleBadEAs           = "bad-eas"
@@ -147,13 +148,13 @@ func (a *Audit) names() {
 	}
 }
 
-// reachable looks for names that NTFS can hold and Win32 cannot reach.
+// reachable looks for names that NTFS can hold and Win32 cannot always reach.
 func (a *Audit) reachable(what, path string) {
 	switch err := winfs.CheckPath(path); {
 	case errors.Is(err, winfs.ErrNameReserved):
-		a.tell(SevereError, RuleReserved, "Win32 takes a component of the %s for a device", what)
+		a.tell(Warning, RuleReserved, "programs take a component of the %s for a device: all before Windows 11, and where the name has no extension later ones too", what)
 	case err != nil:
-		a.tell(SevereError, RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips", what)
+		a.tell(Warning, RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips, so that programs do not find it", what)
 	}
 }
 

@@ -52,6 +52,9 @@ func (a *Audit) reparse() {
 	}
 	switch p.Tag {
 	case winfs.ReparseTagSymlink, winfs.ReparseTagMountPoint:
+		if err := winfs.CheckLinkTarget(p.Tag, p.Target()); err != nil {
+			a.tell(Warning, RuleLinkNowhere, "the link leads nowhere: %v", err)
+		}
 		t := strings.TrimLeft(p.Target(), `\`)
 		if winfs.EqualFold(t, RootFiles) || winfs.Under(t, RootFiles) {
 			a.tell(Warning, RuleSymlinkPrefix, "the target %s names the folder Files, which exists in the layer but not in the container", shorten(p.Target()))

@@ -20,7 +20,7 @@ type Stats struct {
 	Whiteouts int64 // explicit and opaque
 	Streams   int64 // main and alternate
 	Bytes     int64 // logical bytes of all streams, holes included
-	HoleBytes int64 // of these, holes that were passed on as holes
+	HoleBytes int64 // of these, holes that are holes in the destination too
 }
 
 // Progress is what a progress callback is told.
@@ -44,6 +44,11 @@ func WithProgress(fn func(Progress)) CopyOption { return func(c *copier) { c.pro
 // the entry; when it returns false the entry is left out with its streams.
 func WithFilter(fn func(*Entry) bool) CopyOption { return func(c *copier) { c.filter = fn } }
 
+// WithDefects has entries copied that have a Defect, without what does not make
+// sense; fn is told of each before it is written. It is for copies that only show a
+// layer. Without it such an entry is an error.
+func WithDefects(fn func(*Entry)) CopyOption { return func(c *copier) { c.defects = fn } }
+
 // Copy moves every entry and stream of src to dst, in the order of src, and tells
 // how much that was. It neither commits nor closes: the caller verifies what it
 // must (a digest, say) and then calls dst.Commit.
@@ -61,6 +66,9 @@ func Copy(ctx context.Context, dst Writer, src Reader, opts ...CopyOption) (Stat
 	c.limits = c.limits.WithDefaults()
 	c.extentsFrom, _ = src.(ExtentReader)
 	c.extentsTo, _ = dst.(ExtentWriter)
+	c.filler, _ = dst.(HoleFiller)
+	c.maker, _ = dst.(DirectoryMaker)
+	c.meter, _ = src.(Metered)
 	err := c.run()
 	return c.stats, err
 }
@@ -72,8 +80,13 @@ type copier struct {
 	limits      Limits
 	progress    func(Progress)
 	filter      func(*Entry) bool
+	defects     func(*Entry) // nil: refused
 	extentsFrom ExtentReader // nil if src cannot
 	extentsTo   ExtentWriter // nil if dst cannot
+	filler      HoleFiller   // nil if dst keeps all holes
+	maker       DirectoryMaker
+	meter       Metered
+	filled      int64 // bytes of holes that dst has stored
 	buf         []byte
 	stats       Stats
 	path        string
@@ -122,11 +135,24 @@ func (c *copier) tell() {
 
 func (c *copier) entry(e *Entry) error {
 	c.stats.Entries++
-	if c.stats.Entries > c.limits.Entries {
+	made := int64(0)
+	if c.maker != nil {
+		made = c.maker.DirectoriesMade()
+	}
+	if c.stats.Entries > c.limits.Entries-made {
 		return &LimitError{Limit: "Entries", Max: c.limits.Entries}
+	}
+	if err := c.limits.CheckDepth(e.Path); err != nil {
+		return err
 	}
 	if e.MetadataSize() > c.limits.MetadataLen {
 		return &LimitError{Limit: "MetadataLen", Max: c.limits.MetadataLen}
+	}
+	if e.Defect != nil {
+		if c.defects == nil {
+			return e.Defect
+		}
+		c.defects(e)
 	}
 	switch e.Kind {
 	case File:
@@ -237,6 +263,9 @@ func (c *copier) extents(size int64) error {
 		if x.Offset < at || x.Length < 0 || x.Length > math.MaxInt64-x.Offset || x.Offset+x.Length > size {
 			return ErrCorrupt
 		}
+		if x.Length == 0 {
+			continue
+		}
 		if err := c.hole(x.Offset - at); err != nil {
 			return err
 		}
@@ -251,23 +280,45 @@ func (c *copier) extents(size int64) error {
 	}
 }
 
-// holePiece is how much of a hole is passed on at once: for a writer that has no
-// holes it is as many zeros.
-const holePiece = 64 << 20
+// holePiece is how much of a hole is passed on at once to a writer that stores it as
+// zeros.
+const holePiece = 16 << 20
 
 func (c *copier) hole(n int64) error {
 	for n > 0 {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		k := min(n, holePiece)
+		k := n
+		if c.filler != nil && c.filler.FillsHole(n) {
+			k = min(n, holePiece)
+			c.filled += k
+		} else {
+			c.stats.HoleBytes += k
+		}
+		c.stats.Bytes += k
+		if err := c.expansion(); err != nil {
+			return err
+		}
 		if err := c.extentsTo.WriteHole(k); err != nil {
 			return err
 		}
 		n -= k
-		c.stats.Bytes += k
-		c.stats.HoleBytes += k
 		c.tell()
+	}
+	return nil
+}
+
+// expansion bounds the holes that become zeros by what the source has stored. Where the
+// source does not know that, it has at least the bytes that are no holes, and a header
+// of 512 bytes for each entry is assumed.
+func (c *copier) expansion() error {
+	stored := c.stats.Bytes - c.stats.HoleBytes - c.filled + 512*c.stats.Entries
+	if c.meter != nil {
+		stored = c.meter.StoredSize()
+	}
+	if c.filled > RatioFloor && c.filled/c.limits.Ratio > stored {
+		return &LimitError{Limit: "Ratio", Max: c.limits.Ratio}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/mullion/mullion/layer"
@@ -84,6 +85,55 @@ func TestCopyLimits(t *testing.T) {
 			if !errors.As(err, &limit) || limit.Limit != "MetadataLen" {
 				t.Errorf("just within the limits: %v", err)
 			}
+		}
+	}
+}
+
+// TestDepth: one limit for copies and unions.
+func TestDepth(t *testing.T) {
+	deep := func(n int) *layertest.Layer {
+		return parse(t, "d Files", "f Files"+strings.Repeat(`\a`, n-1)+"=x")
+	}
+	for _, c := range []struct {
+		depth  int
+		limits layer.Limits
+		ok     bool
+	}{
+		{1024, layer.Limits{}, true}, {1025, layer.Limits{}, false}, {1025, layer.Limits{Depth: -1}, true},
+		{3, layer.Limits{Depth: 3}, true}, {4, layer.Limits{Depth: 3}, false},
+	} {
+		src := deep(c.depth)
+		r, _ := src.Open()
+		_, err := layer.Copy(context.Background(), &layertest.Recorder{}, r, layer.WithLimits(c.limits))
+		v, err2 := layer.Union(context.Background(), []layer.Source{src}, layer.WithUnionLimits(c.limits))
+		if v != nil {
+			v.Close()
+		}
+		for _, err := range []error{err, err2} {
+			var limit *layer.LimitError
+			if c.ok != (err == nil) || err != nil && (!errors.As(err, &limit) || limit.Limit != "Depth") {
+				t.Errorf("%d levels, %+v: %v", c.depth, c.limits, err)
+			}
+		}
+	}
+}
+
+// maker makes directories.
+type maker struct {
+	sink
+	made int64
+}
+
+func (m *maker) Add(*layer.Entry) error { m.made += 3; return nil }
+func (m *maker) DirectoriesMade() int64 { return m.made }
+
+func TestMadeDirectoriesCount(t *testing.T) {
+	src := parse(t, `f Files\a\b\c\d=x`, `f Files\e\f\g\h=x`, `f Files\i\j\k\l=x`)
+	for entries, ok := range map[int64]bool{9: true, 8: false} {
+		r, _ := src.Open()
+		_, err := layer.Copy(context.Background(), &maker{}, r, layer.WithLimits(layer.Limits{Entries: entries}))
+		if ok != (err == nil) || err != nil && !errors.Is(err, layer.ErrLimit) {
+			t.Errorf("%d entries: %v", entries, err)
 		}
 	}
 }
@@ -171,6 +221,7 @@ func (h *holes) NextStream() (*layer.Stream, error) {
 }
 func (h *holes) Read([]byte) (int, error)          { return 0, io.EOF }
 func (h *holes) NextExtent() (layer.Extent, error) { return layer.Extent{}, io.EOF }
+func (h *holes) FillsHole(int64) bool              { return true }
 func (h *holes) WriteHole(n int64) error {
 	if h.written += n; h.written > 1<<30 {
 		h.cancel()
@@ -182,7 +233,7 @@ func (h *holes) WriteHole(n int64) error {
 func TestCopyOfHoleIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &holes{cancel: cancel}
-	if _, err := layer.Copy(ctx, h, h); !errors.Is(err, context.Canceled) || h.written > 2<<30 {
+	if _, err := layer.Copy(ctx, h, h, layer.WithLimits(layer.Limits{Ratio: -1})); !errors.Is(err, context.Canceled) || h.written > 2<<30 {
 		t.Errorf("%v after %d bytes", err, h.written)
 	}
 }

@@ -12,8 +12,9 @@ const (
 	File Kind = iota + 1
 	// Dir adds a directory, or changes the metadata of one that is there.
 	Dir
-	// Link adds Path as another name of the file at Target, in this layer or, if
-	// it is not there, in the nearest layer below that has it.
+	// Link adds Path as another name of the file at Target: the one that this layer has
+	// put there before, else that of the nearest layer below that has one, else the one
+	// that this layer puts there later.
 	Link
 	// Whiteout hides whatever the layers below have at Path and under it. It does
 	// not touch entries of its own layer, wherever they stand.
@@ -72,6 +73,11 @@ type Entry struct {
 	// stream for it. It matters to no one but a writer that reproduces another
 	// tool's bytes; the zero value is always right.
 	NoMain bool
+	// Defect is what the source says about the entry and does not make sense: a
+	// descriptor that is no base64, say. The entry is without it. Who looks at names
+	// and content goes on; [Copy] refuses such an entry, so that nothing is lost where
+	// a layer is written. Nil for nearly all entries.
+	Defect error
 }
 
 // IsReparsePoint reports whether the entry carries reparse data.

@@ -63,7 +63,8 @@ func (e *Error) Error() string {
 			fmt.Fprintf(&b, " %d", e.Index)
 		}
 		if e.Entry != "" {
-			fmt.Fprintf(&b, " %q", e.Entry)
+			b.WriteByte(' ')
+			b.WriteString(quoteEntry(e.Entry))
 		}
 	}
 	if e.Offset >= 0 {
@@ -72,6 +73,15 @@ func (e *Error) Error() string {
 	b.WriteString(": ")
 	b.WriteString(e.Err.Error())
 	return b.String()
+}
+
+// quoteEntry quotes a path for a message; a hostile one may have 32,767 units.
+func quoteEntry(path string) string {
+	const most = 600
+	if len(path) > most {
+		return fmt.Sprintf("%q... (%d bytes)", path[:most], len(path))
+	}
+	return fmt.Sprintf("%q", path)
 }
 
 // Unwrap returns the cause.

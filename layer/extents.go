@@ -7,12 +7,14 @@ const (
 	// 4 KiB.
 	sparseUnit   = 64 << 10
 	sparseWindow = 1 << 20
+	// sparseSearch is how many zeros are passed over before the caller is told.
+	sparseSearch = 64 << 20
 )
 
 // ExtentFinder makes an [ExtentReader] of a source that stores holes as zeros. It
 // finds the zeros that fill whole units of 64 KiB while a stream goes by. It looks
 // at a window of 1 MiB at a time, so one long run of data comes as several
-// adjacent extents. The zero value is ready; Reset makes it ready for the next
+// adjacent extents, and in one long run of zeros it returns an empty one now and then. The zero value is ready; Reset makes it ready for the next
 // stream.
 type ExtentFinder struct {
 	active bool
@@ -41,8 +43,11 @@ func (x *ExtentFinder) Next(r io.Reader, size int64) (Extent, error) {
 		x.Reset()
 		x.active = true
 	}
-	for {
+	for searched := x.base; ; {
 		if x.at == x.have {
+			if x.base-searched >= sparseSearch {
+				return Extent{Offset: x.base}, nil
+			}
 			x.base += int64(x.have)
 			x.at, x.have, x.left = 0, 0, nil
 			if x.base >= size {

@@ -3,18 +3,23 @@ package layer
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Limits bound what a hostile layer can make a reader or a copy do. A zero field
 // means the default, a negative one no limit.
 type Limits struct {
-	Entries     int64 // entries in one layer; default 10,000,000
+	// Entries of one layer, with the directories that it does not mention and that are
+	// made for what is in them; default 10,000,000.
+	Entries     int64
 	FileSize    int64 // bytes of one stream; default 1 TiB
 	TotalSize   int64 // logical bytes of all streams together; default 16 TiB
 	Streams     int64 // streams of one entry; default 4,096
+	Depth       int64 // components of one path; default 1,024
 	MetadataLen int64 // descriptor, EAs, reparse data and records of one entry; default 1 MiB
-	// Ratio is the largest allowed expansion of a compressed blob once more than
-	// 16 MiB have come out; default 1,100, just above what deflate can do (1,032).
+	// Ratio is the largest allowed expansion of a compressed blob, and of holes that
+	// become zeros, once more than RatioFloor has come out; default 1,100, just above
+	// what deflate can do (1,032).
 	Ratio int64
 }
 
@@ -24,9 +29,13 @@ const (
 	DefaultFileSize    = 1 << 40
 	DefaultTotalSize   = 16 << 40
 	DefaultStreams     = 4096
+	DefaultDepth       = 1024
 	DefaultMetadataLen = 1 << 20
 	DefaultRatio       = 1100
 )
+
+// RatioFloor is how many bytes may come out before Limits.Ratio counts.
+const RatioFloor = 16 << 20
 
 // WithDefaults returns the limits with every zero field replaced by its default
 // and every negative one by the largest value, so that a plain comparison tells
@@ -44,9 +53,20 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.FileSize, DefaultFileSize)
 	set(&l.TotalSize, DefaultTotalSize)
 	set(&l.Streams, DefaultStreams)
+	set(&l.Depth, DefaultDepth)
 	set(&l.MetadataLen, DefaultMetadataLen)
 	set(&l.Ratio, DefaultRatio)
 	return l
+}
+
+// CheckDepth returns a LimitError for a path of too many components. The limits have
+// their defaults.
+func (l *Limits) CheckDepth(path string) error {
+	// A component and its separator have two bytes at least.
+	if int64(len(path)) >= 2*l.Depth && int64(strings.Count(path, `\`)) >= l.Depth {
+		return &LimitError{Limit: "Depth", Max: l.Depth}
+	}
+	return nil
 }
 
 // MetadataSize is what Limits.MetadataLen counts: the bytes of the entry's names,

@@ -43,8 +43,15 @@ type ExtentReader interface {
 	// and io.EOF. Ranges come in ascending order and do not overlap. io.EOF means
 	// that there are no more: what follows, up to Stream.Size, is a hole. Once
 	// called, Read no longer yields holes for this stream.
+	//
+	// A range may be empty where a reader has to search for the next one: it then
+	// says how far it has come, so that the caller can see whether to go on.
 	NextExtent() (Extent, error)
 }
+
+// Metered is implemented by readers that know how many bytes their source has stored
+// of what was read so far. What holes expand to is measured by it.
+type Metered interface{ StoredSize() int64 }
 
 // Extent is an allocated range of a sparse stream, in bytes.
 type Extent struct {
@@ -85,8 +92,23 @@ type Writer interface {
 // ExtentWriter is implemented by writers that keep holes.
 type ExtentWriter interface {
 	// WriteHole appends n bytes of zeros to the current stream without storing
-	// them; the stream must have been added as Sparse.
+	// them; the stream must have been added as Sparse. A stream that is all hole is
+	// told in one call.
 	WriteHole(n int64) error
+}
+
+// HoleFiller is implemented by an ExtentWriter whose format has no room for some holes.
+type HoleFiller interface {
+	// FillsHole reports whether WriteHole of n bytes, next in the current stream,
+	// stores them as zeros after all.
+	FillsHole(n int64) bool
+}
+
+// DirectoryMaker is implemented by writers that make the directories which a layer does
+// not mention and which what it does mention is in.
+type DirectoryMaker interface {
+	// DirectoriesMade returns how many there have been so far.
+	DirectoriesMade() int64
 }
 
 // Interfaces that a reader or writer may offer besides.

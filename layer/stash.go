@@ -117,6 +117,11 @@ func (s *stash) put(e *Entry) (int64, error) {
 		b = append(b, e.EAs[i].Flags)
 		b = appendBytes(b, e.EAs[i].Value)
 	}
+	defect := ""
+	if e.Defect != nil {
+		defect = e.Defect.Error()
+	}
+	b = appendBytes(b, []byte(defect))
 	s.scratch = b
 	var length [4]byte
 	binary.LittleEndian.PutUint32(length[:], uint32(len(b)))
@@ -196,8 +201,19 @@ func (s *stash) get(at int64, e *Entry) error {
 		ea.Value = bytes()
 		e.EAs = append(e.EAs, ea)
 	}
+	if text := bytes(); len(text) > 0 {
+		e.Defect = keptDefect(text)
+	}
 	return nil
 }
+
+// keptDefect is the text of a defect that has been through the stash.
+type keptDefect string
+
+func (d keptDefect) Error() string { return string(d) }
+
+// Is makes errors.Is(err, ErrCorrupt) hold.
+func (d keptDefect) Is(target error) bool { return target == ErrCorrupt }
 
 // putString stores a text.
 func (s *stash) putString(v string) (int64, error) {

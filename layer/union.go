@@ -39,7 +39,9 @@ type object struct {
 type UnionOption func(*View)
 
 // WithUnionLimits bounds the index: Entries is the number of entries in one layer
-// and, with the directories that no layer mentions, in all of them.
+// and, with the directories that no layer mentions, in all of them; FileSize,
+// TotalSize and Streams are about the streams of directories in one layer, which are
+// kept beside the index.
 func WithUnionLimits(l Limits) UnionOption { return func(v *View) { v.limits = l } }
 
 // Union merges a chain of layers, the lowest (base) layer first, the topmost
@@ -49,8 +51,8 @@ func WithUnionLimits(l Limits) UnionOption { return func(v *View) { v.limits = l
 // layer replaces a file below it; a directory upon a directory changes its
 // metadata alone. Explicit and opaque whiteouts hide what lower layers have, and
 // never anything of their own layer, wherever in the layer they stand. A hard
-// link finds its target in its own layer, before or after itself, or in the
-// layers below, even if its own layer hides the target there.
+// link finds its target in its own layer before itself, else in the layers below,
+// even if its own layer hides or replaces the target there, else after itself.
 //
 // A layer that contradicts itself is refused with an *Error around ErrDuplicate,
 // ErrCaseConflict, ErrNotDirectory or ErrLinkTarget. A directory that no layer
@@ -98,6 +100,7 @@ func (v *View) gatherNames() {
 // merger adds one layer to a view.
 type merger struct {
 	*View
+	kept      int64 // bytes of streams of directories
 	ctx       context.Context
 	layer     int
 	ordinal   int32
@@ -149,6 +152,9 @@ func (m *merger) run() error {
 		}
 		if e.MetadataSize() > m.limits.MetadataLen {
 			return m.fail(&LimitError{Limit: "MetadataLen", Max: m.limits.MetadataLen})
+		}
+		if err := m.limits.CheckDepth(e.Path); err != nil {
+			return m.fail(err)
 		}
 		m.byOrdinal[m.layer] = append(m.byOrdinal[m.layer], noObject)
 		if err := m.entry(e, r); err != nil {
@@ -209,6 +215,10 @@ func (m *merger) entry(e *Entry, r Reader) error {
 	n := &m.tree.nodes[id]
 	n.layer, n.flags = int16(m.layer), 0
 	if e.Kind == Link {
+		if below := m.fileBelow(id, e.Target); below != noObject {
+			n.kind, n.object = File, below
+			return nil
+		}
 		target, err := m.stash.putString(e.Target)
 		if err != nil {
 			return err
@@ -234,6 +244,24 @@ func (m *merger) entry(e *Entry, r Reader) error {
 	m.byOrdinal[m.layer][m.ordinal] = n.object
 	m.objects = append(m.objects, o)
 	return nil
+}
+
+// fileBelow returns the file of a lower layer at the target of a link, if this layer has
+// not put anything there so far: the link then keeps to it, as in importers on Windows,
+// which make links while they read.
+func (m *merger) fileBelow(link nodeID, target string) int32 {
+	id, ok := m.lookupHidden(target)
+	if !ok || id == link {
+		return noObject
+	}
+	n := &m.tree.nodes[id]
+	if n.object < 0 || m.objects[n.object].kind != File || int(m.objects[n.object].layer) == m.layer {
+		return noObject
+	}
+	if n.layer == int16(m.layer) && n.kind != 0 {
+		return noObject // a link of this layer to such a file: the one that it has put there
+	}
+	return n.object
 }
 
 func (m *merger) newNode(parent nodeID, name string) (nodeID, error) {
@@ -368,7 +396,7 @@ func (m *merger) whiteout(id nodeID) {
 // a directory may have to be yielded long before its own layer is read again.
 func (m *merger) keepStreams(r Reader) (int64, error) {
 	at := int64(-1)
-	for {
+	for n := int64(1); ; n++ {
 		s, err := r.NextStream()
 		if err == io.EOF {
 			break
@@ -376,13 +404,20 @@ func (m *merger) keepStreams(r Reader) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
+		if n > m.limits.Streams {
+			return 0, &LimitError{Limit: "Streams", Max: m.limits.Streams}
+		}
 		if s.Size > m.limits.FileSize {
 			return 0, &LimitError{Limit: "FileSize", Max: m.limits.FileSize}
 		}
+		if s.Size > m.limits.TotalSize-m.kept {
+			return 0, &LimitError{Limit: "TotalSize", Max: m.limits.TotalSize}
+		}
+		m.kept += s.Size
 		if at < 0 {
 			at = m.stash.size
 		}
-		if err := m.stash.putStream(s, r); err != nil {
+		if err := m.stash.putStream(s, &untilDone{m.ctx, r}); err != nil {
 			return 0, err
 		}
 	}
@@ -390,6 +425,19 @@ func (m *merger) keepStreams(r Reader) (int64, error) {
 		return at, m.stash.endStreams()
 	}
 	return at, nil
+}
+
+// untilDone reads until a context is done.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
 }
 
 // resolveLinks finds the target of every hard link of the layer.

@@ -131,7 +131,11 @@ func TestUnion(t *testing.T) {
 		{"link to a file in a tree that its layer deletes", [][]string{{"d Files", `d Files\d`, `f Files\d\a=1`}, {`l Files\b>Files\d\a`, `w Files\d`}}, []string{"d Files", `f Files\b=1`}},
 		{"link to a file in a directory that its layer makes a link", [][]string{{"d Files", `d Files\d`, `f Files\d\a=1`}, {`s Files\d>x`, `l Files\b>Files\d\a`}}, []string{"d Files", `f Files\b=1`, `s Files\d>x`}},
 		{"link outlives the replacement of its target", [][]string{{"d Files", `f Files\a=1`, `l Files\b>Files\a`}, {`f Files\a=2`}}, []string{"d Files", `f Files\b=1`, `f Files\a=2`}},
-		{"link prefers its own layer", [][]string{{"d Files", `f Files\a=1`}, {`l Files\b>Files\a`, `f Files\a=2`}}, []string{"d Files", `f Files\a=2`, `l Files\b>Files\a`}},
+		{"link before a replacement of its target", [][]string{{"d Files", `f Files\a=1`}, {`l Files\b>Files\a`, `f Files\a=2`}}, []string{"d Files", `f Files\b=1`, `f Files\a=2`}},
+		{"link after a replacement of its target", [][]string{{"d Files", `f Files\a=1`}, {`f Files\a=2`, `l Files\b>Files\a`}}, []string{"d Files", `f Files\a=2`, `l Files\b>Files\a`}},
+		{"links that change places", [][]string{{"d Files", `f Files\a=1`, `f Files\b=2`}, {`l Files\c>Files\a`, `l Files\a>Files\b`, `l Files\b>Files\c`}}, []string{"d Files", `f Files\b=1`, `f Files\a=2`, `l Files\c>Files\b`}},
+		{"link to a link that replaces a file", [][]string{{"d Files", `f Files\a=1`, `f Files\b=2`}, {`l Files\b>Files\a`, `l Files\c>Files\b`}}, []string{"d Files", `f Files\a=1`, `l Files\b>Files\a`, `l Files\c>Files\a`}},
+		{"link before a directory in place of its target", [][]string{{"d Files", `f Files\a=1`}, {`l Files\b>Files\a`, `d Files\a`}}, []string{"d Files", `f Files\b=1`, `d Files\a`}},
 		{"link replaced by a file", [][]string{{"d Files", `f Files\a=1`, `l Files\b>Files\a`}, {`f Files\b=2`}}, []string{"d Files", `f Files\a=1`, `f Files\b=2`}},
 		{"link into a new directory", [][]string{{"d Files", `f Files\a=1`}, {`d Files\n,:s=x`, `l Files\n\b>Files\a`, `w Files\a`}}, []string{"d Files", `d Files\n,:s=x`, `f Files\n\b=1`}},
 		{"stream of a directory that comes early", [][]string{{"d Files", `d Files\d`, `f Files\d\a=1`}, {`d Files\d,:s=text`}}, []string{"d Files", `d Files\d,:s=text`, `f Files\d\a=1`}},
@@ -426,15 +430,16 @@ func TestWhiteoutsAreLinear(t *testing.T) {
 func TestUnionLimits(t *testing.T) {
 	deep := `Files` + strings.Repeat(`\d`, 5000)
 	src := &layertest.Layer{Items: []layertest.Item{{Entry: layer.Entry{Path: deep, Kind: layer.Dir}}}}
-	_, err := layer.Union(context.Background(), []layer.Source{src}, layer.WithUnionLimits(layer.Limits{Entries: 1000}))
+	_, err := layer.Union(context.Background(), []layer.Source{src}, layer.WithUnionLimits(layer.Limits{Entries: 1000, Depth: -1}))
 	var limit *layer.LimitError
 	if !errors.As(err, &limit) || limit.Limit != "Entries" {
 		t.Errorf("implied directories do not count: %v", err)
 	}
-	v, err := union(t, src)
+	v, err := layer.Union(context.Background(), []layer.Source{src}, layer.WithUnionLimits(layer.Limits{Depth: -1}))
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer v.Close()
 	if it, err := v.Lookup(deep); err != nil || it.Path != deep {
 		t.Errorf("%v", err)
 	}

@@ -351,7 +351,7 @@ func (r *changesReader) Next() (*layer.Entry, error) {
 	e := &r.list[r.next]
 	r.next++
 	r.entry = layer.Entry{Path: e.path, Kind: e.kind, Target: e.target}
-	if e.kind == layer.Whiteout || e.kind == layer.Link {
+	if e.kind == layer.Whiteout {
 		return &r.entry, nil
 	}
 	if err := r.describe(e.id); err != nil {
@@ -376,10 +376,14 @@ func (r *changesReader) describe(id uint64) error {
 		o = &object{id: id, dir: f.IsDir(), lower: f}
 	}
 	e := &r.entry
-	e.Attributes, e.Times, e.Size = o.attributes(), o.times(), o.size()
+	e.Attributes, e.Times = o.attributes(), o.times()
 	if e.Attributes == 0 {
 		e.Attributes = winfs.AttrNormal
 	}
+	if e.Kind == layer.Link {
+		return nil
+	}
+	e.Size = o.size()
 	var err error
 	if e.Security, err = o.security(); err != nil {
 		return err

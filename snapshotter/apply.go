@@ -196,7 +196,7 @@ func (s *Service) copyTar(ctx context.Context, w layer.Writer, name string, src 
 		return nil, err
 	}
 	defer r.Close()
-	tar := wintar.NewReader(r, wintar.Label(name))
+	tar := wintar.NewReader(r, wintar.Label(name), wintar.WithLimits(s.config.Limits))
 	if _, err := layer.Copy(ctx, w, tar, layer.WithLimits(s.config.Limits)); err != nil {
 		return nil, err
 	}

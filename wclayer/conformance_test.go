@@ -64,7 +64,7 @@ func TestConformanceTransport(t *testing.T) {
 			layertest.Run(t, layertest.Format{
 				Publishes: true,
 				Unordered: true,
-				Lacks:     layertest.Opaques | layertest.UtilityVM,
+				Lacks:     layertest.Opaques,
 				Normalize: func(it *layertest.Item) {
 					// The time rules of section 1.9, tested on their own.
 					if it.Path == filesName || it.Path == hivesName || winfs.Under(it.Path, hivesName) {

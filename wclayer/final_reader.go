@@ -41,6 +41,9 @@ func openFinal(path string, root directory, o options) (*Reader, error) {
 			return nil, r.giveUp(fmt.Errorf("%w: NTFS kept the metadata of this layer, and it is not on Windows", ErrNoMetadata))
 		}
 	}
+	if err := r.findEarly(); err != nil {
+		return nil, r.giveUp(err)
+	}
 	items, err := r.list(root, r.names())
 	if err != nil {
 		return nil, r.giveUp(err)
@@ -62,6 +65,10 @@ func (r *Reader) visit(f *frame, it item) (bool, error) {
 			return false, nil // VHDs, layout and the like; an entry of that name is spelled
 		}
 	}
+	if id, known := r.node(f, it.name); known && len(r.early) > 0 && r.queueEarly(id) {
+		f.next-- // what is at the target comes after them
+		return false, nil
+	}
 	if it.dir {
 		if skip, err := r.skipDirectory(f, it); skip || err != nil {
 			return false, err
@@ -77,6 +84,9 @@ func (r *Reader) visit(f *frame, it item) (bool, error) {
 	r.entry.Path = winfs.JoinPath(f.path, it.name)
 	id, known := r.node(f, it.name)
 	if known && r.index.tree.at(id).flags&nodeLink != 0 {
+		if r.index.tree.at(id).flags&nodeSeen != 0 {
+			return false, nil
+		}
 		return r.link(id)
 	}
 	if !r.mine(r.entry.Path, id, known) {
@@ -240,8 +250,11 @@ func (r *Reader) file(it item, id nodeID, known bool) (bool, error) {
 		if first, err := r.sameFile(f); err != nil {
 			return false, errors.Join(err, f.close())
 		} else if first != "" {
-			r.entry.Kind, r.entry.Target = layer.Link, first
-			return true, f.close()
+			fi, err := f.stat()
+			if err == nil {
+				r.entry.Kind, r.entry.Target, r.entry.Times = layer.Link, first, hostTimes(fi)
+			}
+			return err == nil, errors.Join(err, f.close())
 		}
 	}
 	r.entry.Kind = layer.File

@@ -51,6 +51,7 @@ type Writer struct {
 	obj   object
 	entry string // path of the current entry
 	count int64
+	above int64 // directories made for what is in them
 
 	cloned bool // the parent's utility VM was taken over, or there is none
 	err    error
@@ -215,7 +216,7 @@ func checkEntry(e *layer.Entry) error {
 			return fmt.Errorf("%w: a file with the attribute of a directory", layer.ErrUnsupported)
 		}
 		if len(e.Reparse) > 0 {
-			if _, err := winfs.ParseReparse(e.Reparse); err != nil {
+			if err := winfs.CheckReparse(e.Reparse); err != nil {
 				return err
 			}
 		}
@@ -307,8 +308,12 @@ func (w *Writer) implied(parent, id nodeID, c string) (nodeID, error) {
 		return 0, err
 	}
 	w.tree.at(id).flags |= nodeDir | nodeHost
+	w.above++
 	return id, nil
 }
+
+// DirectoriesMade implements layer.DirectoryMaker.
+func (w *Writer) DirectoriesMade() int64 { return w.above }
 
 func (w *Writer) newNode(parent nodeID, name string) nodeID {
 	if parent == 0 {

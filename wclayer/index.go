@@ -59,6 +59,7 @@ const (
 	itemOpaque                       // path
 	itemName                         // a name that is spelled on the host
 	itemOwn                          // path of a file or directory that is an entry, its record elsewhere
+	itemBelow                        // path of a link to a file of a lower layer, at whose target this layer has something later
 )
 
 // indexWriter appends to .mullion/index. Without any item there is no file,
@@ -165,6 +166,7 @@ type index struct {
 	names   names
 	flags   indexFlag
 	entries int64
+	below   []nodeID // links that come before what this layer has at their target
 
 	f      file
 	window []byte // bytes of the file from windowAt on
@@ -236,6 +238,35 @@ func loadIndex(store directory, limits layer.Limits, want func(itemKind) bool) (
 	return x, nil
 }
 
+// indexFlagsOf reads the flags of the index in a layer directory, if it has one. Whether
+// the index is whole is seen when it is loaded.
+func indexFlagsOf(root directory) (flags indexFlag, ok bool, err error) {
+	store, err := openStore(root)
+	if err != nil || store == nil {
+		return 0, false, err
+	}
+	f, err := store.open(indexName)
+	if err == nil {
+		flags, ok, err = tailFlags(f)
+		err = firstError(err, f.close())
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return flags, ok, firstError(err, store.close())
+}
+
+func tailFlags(f file) (flags indexFlag, ok bool, err error) {
+	fi, err := f.stat()
+	if err != nil || fi.Size() < indexHeaderSize+1+indexTailSize {
+		return 0, false, err
+	}
+	var b [4]byte
+	if _, err := f.ReadAt(b[:], fi.Size()-indexTailSize); err != nil {
+		return 0, false, noEOF(err)
+	}
+	return indexFlag(binary.LittleEndian.Uint32(b[:])), true, nil
+}
+
 // load puts one item into the tree.
 func (x *index) load(b []byte, offset int64, want func(itemKind) bool) error {
 	d := decoder{b: b}
@@ -253,7 +284,7 @@ func (x *index) load(b []byte, offset int64, want func(itemKind) bool) error {
 	if err := winfs.ValidatePath(path); err != nil {
 		return fmt.Errorf("%w: %w", ErrMetadata, err)
 	}
-	if path == "" || kind < itemEntry || kind > itemOwn {
+	if path == "" || kind < itemEntry || kind > itemBelow || kind == itemName {
 		return fmt.Errorf("%w: item of kind %d at offset %#x", ErrMetadata, kind, offset)
 	}
 	if want != nil && !want(kind) {
@@ -270,6 +301,9 @@ func (x *index) load(b []byte, offset int64, want func(itemKind) bool) error {
 		flag = nodeOwn | nodeFile
 	case itemLink:
 		flag, n.value = nodeOwn|nodeLink, offset
+	case itemBelow:
+		flag = nodeBelow
+		x.below = append(x.below, id)
 	case itemWhiteout:
 		flag = nodeWhiteout
 	case itemOpaque:
@@ -280,6 +314,18 @@ func (x *index) load(b []byte, offset int64, want func(itemKind) bool) error {
 	}
 	n.flags |= flag
 	return nil
+}
+
+// takeWhiteouts returns the paths of all whiteouts and forgets these.
+func (x *index) takeWhiteouts() []string {
+	var list []string
+	for id := nodeID(1); int(id) < x.tree.count; id++ {
+		if n := x.tree.at(id); n.flags&nodeWhiteout != 0 {
+			n.flags &^= nodeWhiteout
+			list = append(list, x.tree.path(id))
+		}
+	}
+	return list
 }
 
 // item reads the item of a node again.

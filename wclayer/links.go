@@ -20,6 +20,7 @@ const maxLinks = 1023
 type linkEntry struct {
 	id     nodeID
 	target string
+	own    bool   // something of this layer was at target before the link
 	root   nodeID // the name in this layer that has the file: its entry, or the first link to a parent's file
 	state  linkState
 }
@@ -40,10 +41,14 @@ func (w *Writer) addLink(e *layer.Entry) error {
 	if _, err := w.hostNameFor(id); err != nil {
 		return err
 	}
+	l := linkEntry{id: id, target: strings.Clone(e.Target)}
+	if to, ok := w.tree.findPath(e.Target); ok {
+		l.own = to == id || w.tree.at(to).flags&nodeOwn != 0
+	}
 	n := w.tree.at(id)
 	n.flags |= nodeLink | nodeOwn
 	n.value = int64(len(w.links))
-	w.links = append(w.links, linkEntry{id: id, target: strings.Clone(e.Target)})
+	w.links = append(w.links, l)
 	rec, err := w.keep.begin(e)
 	if err != nil {
 		return err
@@ -51,8 +56,9 @@ func (w *Writer) addLink(e *layer.Entry) error {
 	return w.keep.index.item(itemLink, e.Path, e.Target, rec.append(nil))
 }
 
-// makeLinks makes all hard links. A target is looked for in this layer first,
-// wherever its entry stood, then in the parents from the top down.
+// makeLinks makes all hard links. A target is looked for among the entries of this layer
+// before the link, then in the parents from the top down, then among the entries after it,
+// as if the links were made while the layer was read.
 func (w *Writer) makeLinks() error {
 	if err := w.h.truncate(0); err != nil {
 		return err
@@ -95,6 +101,13 @@ func (w *Writer) makeLink(i int) error {
 		if !ok || w.tree.at(id).flags&nodeLink == 0 {
 			break
 		}
+		if !w.links[i].own {
+			if found, err := w.fileBelow(w.links[i].target); err != nil {
+				return err
+			} else if found.dir != nil {
+				break
+			}
+		}
 		i = int(w.tree.at(id).value)
 		if w.links[i].state == linkFollowed {
 			return ErrLinkCycle
@@ -114,6 +127,19 @@ func (w *Writer) makeLink(i int) error {
 // materialise makes a link whose target, if it is in this layer, is there.
 func (w *Writer) materialise(l *linkEntry) error {
 	if id, ok := w.tree.findPath(l.target); ok {
+		if n := w.tree.at(id); !l.own && n.flags&nodeOwn != 0 {
+			found, err := w.fileBelow(l.target)
+			if err != nil {
+				return err
+			}
+			if found.dir != nil {
+				l.root = l.id
+				if err := w.keep.index.item(itemBelow, w.tree.path(l.id), "", nil); err != nil {
+					return err
+				}
+				return w.linkBelow(l, found)
+			}
+		}
 		n := w.tree.at(id)
 		switch {
 		case n.flags&nodeDir != 0 && n.flags&nodeHost != 0:
@@ -130,24 +156,54 @@ func (w *Writer) materialise(l *linkEntry) error {
 	if w.cloned && winfs.Under(l.target, utilityFiles) {
 		return fmt.Errorf("%w: no such file", layer.ErrLinkTarget) // the parent's are all here
 	}
+	found, err := w.findBelow(l.target)
+	if err != nil {
+		return err
+	}
+	if found.dir == nil {
+		return fmt.Errorf("%w: no such file here or in %d parents", layer.ErrLinkTarget, len(w.parents))
+	}
+	return w.linkBelow(l, found)
+}
+
+// findBelow looks for a file in the parents from the top down. In the utility VM there is
+// nothing to look for: the parent's files are all here.
+func (w *Writer) findBelow(target string) (parentFile, error) {
+	if w.cloned && winfs.Under(target, utilityFiles) {
+		return parentFile{}, nil
+	}
 	for _, p := range w.parents {
-		found, err := p.find(l.target, &w.o)
+		found, err := p.find(target, &w.o)
 		if err != nil {
-			return err
+			return parentFile{}, err
 		}
 		if found.hidden {
 			break
 		}
-		if found.dir == nil {
-			continue
+		if found.dir != nil {
+			return found, nil
 		}
-		to, name, err := w.directoryOf(l.id)
-		if err != nil {
-			return err
-		}
-		return linkOrCopy(found.dir, found.name, to, name)
 	}
-	return fmt.Errorf("%w: no such file here or in %d parents", layer.ErrLinkTarget, len(w.parents))
+	return parentFile{}, nil
+}
+
+// fileBelow is findBelow where this layer has something at the target: a directory of the
+// parents is no obstacle then.
+func (w *Writer) fileBelow(target string) (parentFile, error) {
+	found, err := w.findBelow(target)
+	if errors.Is(err, layer.ErrLinkTarget) {
+		return parentFile{}, nil
+	}
+	return found, err
+}
+
+// linkBelow makes a further name of a parent's file.
+func (w *Writer) linkBelow(l *linkEntry, found parentFile) error {
+	to, name, err := w.directoryOf(l.id)
+	if err != nil {
+		return err
+	}
+	return linkOrCopy(found.dir, found.name, to, name)
 }
 
 // linkInside links to a file of this layer, or to the copy that has taken its

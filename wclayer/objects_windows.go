@@ -321,7 +321,7 @@ func (n *ntfsSource) metadata(e *layer.Entry, limits layer.Limits) error {
 		}
 		if eas != nil {
 			if e.EAs, err = winfs.DecodeEAs(eas); err != nil {
-				return err
+				e.Defect = fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
 			}
 		}
 	}

@@ -13,8 +13,8 @@ import (
 //
 // A transport directory is known by Files.$wcidirs$ or Hives.$wcidirs$, which
 // every one has since Windows Server 2016, or by tombstones.txt; a final one by
-// the index that this package leaves in it, or just by Files. Anything else gives
-// [ErrNotLayer].
+// Files. Where this package has left its index, that says what the directory is.
+// Anything else gives [ErrNotLayer].
 func Open(path string, opts ...Option) (layer.Reader, error) {
 	r, err := open(path, newOptions(opts))
 	if err != nil {
@@ -61,6 +61,14 @@ func shapeOf(root directory) (shape, error) {
 			return false, nil
 		}
 		return err == nil, err
+	}
+	// The index knows, where there is one: a layer may have files with any of the names
+	// below at its root.
+	if f, ok, err := indexFlagsOf(root); err != nil || ok {
+		if f&indexTransport != 0 {
+			return shapeTransport, err
+		}
+		return shapeFinal, err
 	}
 	for _, m := range []struct {
 		name  string

@@ -50,14 +50,15 @@ func readTransportFile(f readableAt, e *layer.Entry, limits layer.Limits) (*cont
 	}
 	e.Security, e.ObjectID = info.Security, info.ObjectID
 	if e.EAs, err = winfs.DecodeEAs(info.EA); err != nil {
-		return nil, fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
+		e.Defect = fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
 	}
 	if len(info.Reparse) > 0 {
-		if _, err := winfs.ParseReparse(info.Reparse); err != nil {
-			return nil, fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
+		if err := winfs.CheckReparse(info.Reparse); err != nil {
+			e.Defect = fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
+		} else {
+			e.Reparse = info.Reparse
+			e.Attributes |= winfs.AttrReparsePoint
 		}
-		e.Reparse = info.Reparse
-		e.Attributes |= winfs.AttrReparsePoint
 	}
 	c := &content{}
 	if e.Kind == layer.File {

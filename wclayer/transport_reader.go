@@ -1,6 +1,7 @@
 package wclayer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,9 @@ import (
 // Tombstones in directories that are not there come at the end. The directory
 // Files\$Recycle.Bin is left out.
 //
+// A utility VM is read where it is kept as [TransportWriter] keeps it; Windows has
+// none in such a directory.
+//
 // Times follow the rules of section 1.9, which make exports reproducible: Files
 // and Hives have those of Hives\System_Delta, if it is there, and they and all
 // files in Hives were created and accessed when they were last written.
@@ -26,6 +30,7 @@ type TransportReader struct {
 	walker
 	tombs *tombstones
 	delta *winfs.Times // of Hives\System_Delta
+	vm    bool         // UtilityVM is kept as Files is
 }
 
 var (
@@ -187,6 +192,9 @@ func (r *TransportReader) Next() (*layer.Entry, error) { return r.step(r) }
 
 func (r *TransportReader) end() error {
 	r.hide(r.tombs.rest())
+	if r.index != nil {
+		r.hide(r.index.takeWhiteouts())
+	}
 	if len(r.queue) > 0 {
 		return nil
 	}
@@ -223,13 +231,13 @@ func (r *TransportReader) visit(f *frame, it item) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	inFiles := winfs.Under(r.entry.Path, filesName)
+	encoded := winfs.Under(r.entry.Path, filesName) || r.vm && winfs.Under(r.entry.Path, utilityName)
 	if !it.dir {
 		if !it.regular {
 			return false, ErrHostFile
 		}
 		r.entry.Kind = layer.File
-		return r.file(d, it.host, inFiles, id, known)
+		return r.file(d, it.host, encoded, id, known)
 	}
 	path := r.entry.Path
 	r.h.push(id, it.host)
@@ -246,12 +254,13 @@ func (r *TransportReader) visit(f *frame, it item) (bool, error) {
 	r.hide(r.tombs.in(path))
 	r.entry.Kind = layer.Dir
 	if it.meta {
+		r.vm = r.vm || path == utilityName
 		if d, err = r.h.dir(parent); err != nil {
 			return false, err
 		}
 		return r.file(d, it.host+metaSuffix, true, id, known)
 	}
-	if inFiles {
+	if encoded {
 		return false, fmt.Errorf("%w: %s", errNoMetaFile, it.name+metaSuffix)
 	}
 	return r.raw(self, nil, func() (fs.FileInfo, error) { return self.stat(".") }, id, known)
@@ -269,7 +278,8 @@ func (r *TransportReader) file(d directory, host string, encoded bool, id nodeID
 			return false, errors.Join(err, f.close())
 		} else if first != "" {
 			r.entry.Kind, r.entry.Target = layer.Link, first
-			return true, f.close()
+			err := r.linkMetadata(f, encoded, id, known)
+			return err == nil, errors.Join(err, f.close())
 		}
 	}
 	if !encoded {
@@ -286,6 +296,31 @@ func (r *TransportReader) file(d directory, host string, encoded bool, id nodeID
 	r.src = c
 	r.arrived(id, known)
 	return true, nil
+}
+
+// linkMetadata takes the attributes and times of the file that an entry is a further
+// name of.
+func (r *TransportReader) linkMetadata(f file, encoded bool, id nodeID, known bool) (err error) {
+	e := &r.entry
+	var prefix [prefixSize]byte
+	switch {
+	case encoded:
+		if _, err := f.ReadAt(prefix[:], 0); err != nil {
+			return noEOF(err)
+		}
+		e.Attributes = winfs.Attributes(binary.LittleEndian.Uint32(prefix[:]))
+	case nativeObjects:
+		if e.Attributes, err = nativeAttributes(f); err != nil {
+			return err
+		}
+	default:
+		e.Attributes = winfs.AttrArchive
+	}
+	e.Times, err = r.times(f, f.stat, id, known)
+	if err == nil {
+		r.arrived(id, known)
+	}
+	return err
 }
 
 // raw is an entry outside of Files: the host has its attributes and times, or the
@@ -324,8 +359,11 @@ func (r *TransportReader) raw(k keptRecord, f file, stat func() (fs.FileInfo, er
 			return fail(err)
 		}
 	}
-	if e.Kind == layer.Dir {
+	switch {
+	case e.Kind == layer.Dir:
 		e.Attributes |= winfs.AttrDirectory
+	case e.Attributes == 0:
+		e.Attributes = winfs.AttrArchive // what NTFS gives a new file
 	}
 	var err error
 	if e.Times, err = r.times(k, stat, id, known); err != nil {
@@ -340,10 +378,11 @@ func (r *TransportReader) raw(k keptRecord, f file, stat func() (fs.FileInfo, er
 func (r *TransportReader) arrived(id nodeID, known bool) {
 	e := &r.entry
 	root := !strings.Contains(e.Path, `\`)
-	if root && r.delta != nil && rootTree(e.Path) != "" {
+	vm := r.vm && inUtility(e.Path)
+	if root && !vm && r.delta != nil && rootTree(e.Path) != "" {
 		e.Times = *r.delta
 	}
-	if root || !winfs.Under(e.Path, filesName) {
+	if !vm && (root || !winfs.Under(e.Path, filesName)) {
 		e.Times.Creation, e.Times.LastAccess = e.Times.LastWrite, e.Times.LastWrite
 	}
 	if known {

@@ -15,8 +15,11 @@ import (
 //
 // The form is narrower than others, and what it cannot say is refused: a
 // directory must have its entry before anything in it, hard links name files of
-// the same layer, only single names are hidden, and there is no utility VM, which
-// Windows keeps in the final directory.
+// the same layer, and only single names are hidden.
+//
+// Windows has no utility VM in such a directory: it is written to the final one at
+// once. Here it stands beside Files and is encoded as that is, so that nothing of a
+// base layer is lost on the way through this form.
 type TransportWriter struct {
 	Writer // of which it uses all but the form
 	buf    *bufio.Writer
@@ -66,12 +69,8 @@ func (w *TransportWriter) add(e *layer.Entry) error {
 	if err := checkEntry(e); err != nil {
 		return err
 	}
-	first, _, below := strings.Cut(e.Path, `\`)
-	switch root := rootTree(first); {
-	case root == utilityName:
-		return fmt.Errorf("%w: a transport directory has no utility VM", layer.ErrUnsupported)
-	case root == "":
-		return fmt.Errorf("%w: only Files and Hives may be in a transport directory", layer.ErrUnsupported)
+	if first, _, _ := strings.Cut(e.Path, `\`); rootTree(first) == "" {
+		return fmt.Errorf("%w: only Files, Hives and UtilityVM may be in a transport directory", layer.ErrUnsupported)
 	}
 	switch e.Kind {
 	case layer.Opaque:
@@ -79,9 +78,6 @@ func (w *TransportWriter) add(e *layer.Entry) error {
 	case layer.Whiteout:
 		return w.addTombstone(e)
 	case layer.Link:
-		if inUtility(e.Target) {
-			return fmt.Errorf("%w: %q is in the utility VM", layer.ErrLinkTarget, e.Target)
-		}
 		return w.addLink(e)
 	}
 	d, id, err := w.locate(e.Path, e.Kind)
@@ -102,7 +98,7 @@ func (w *TransportWriter) add(e *layer.Entry) error {
 		n.flags |= nodeFile
 	}
 	n.flags |= nodeOwn | nodeHost
-	if below && !winfs.Under(e.Path, filesName) {
+	if winfs.Under(e.Path, hivesName) {
 		if e.Kind == layer.Dir {
 			w.obj, err = w.objects.directory(d, w.hostName(id), normal(e))
 		} else {
@@ -130,13 +126,17 @@ func (w *TransportWriter) add(e *layer.Entry) error {
 	return nil
 }
 
-// addTombstone appends a line to tombstones.txt.
+// addTombstone appends a line to tombstones.txt, whose paths are relative to Files, or
+// for a name in the utility VM an item to the index.
 func (w *TransportWriter) addTombstone(e *layer.Entry) error {
 	id := w.tree.addPath(e.Path)
 	if w.tree.at(id).flags&nodeWhiteout != 0 {
 		return layer.ErrDuplicate
 	}
 	w.tree.at(id).flags |= nodeWhiteout
+	if !winfs.Under(e.Path, filesName) {
+		return w.keep.index.item(itemWhiteout, e.Path, "", nil) // the file knows no others
+	}
 	line := e.Path[len(filesName):]
 	if len(line) > maxTombstone {
 		return fmt.Errorf("%w: longer than a line of %s may be", layer.ErrUnsupported, tombstoneName)

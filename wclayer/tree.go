@@ -28,6 +28,7 @@ const (
 	nodeSpelled                       // has a host name that is not its name
 	nodeHost                          // exists on the host
 	nodeSeen                          // returned by the reader
+	nodeBelow                         // a link that comes before what this layer has at its target
 
 	nodeObject = nodeDir | nodeFile | nodeLink
 )

@@ -29,6 +29,7 @@ type walker struct {
 	//lint:ignore U1000 objects_windows.go uses it
 	ids   map[[16]byte]string // the same on NTFS
 	later map[nodeID][]nodeID // links that wait for their target
+	early map[nodeID][]nodeID // links that come before what this layer has at their target
 
 	entry layer.Entry
 	src   source
@@ -291,7 +292,7 @@ func (w *walker) link(id nodeID) (bool, error) {
 		return false, err
 	}
 	if to, ok := t.findPath(target); ok && to != id {
-		if f := t.at(to).flags; f&nodeOwn != 0 && f&nodeSeen == 0 {
+		if f := t.at(to).flags; f&nodeOwn != 0 && f&nodeSeen == 0 && t.at(id).flags&nodeBelow == 0 {
 			if w.later == nil {
 				w.later = make(map[nodeID][]nodeID)
 			}
@@ -300,6 +301,46 @@ func (w *walker) link(id nodeID) (bool, error) {
 		}
 	}
 	return true, w.linkEntry(&w.entry, id)
+}
+
+// findEarly finds the links that come before what this layer has at their target, because
+// they name the file of a lower layer that was there.
+func (w *walker) findEarly() error {
+	if w.index == nil {
+		return nil
+	}
+	for _, id := range w.index.below {
+		if w.index.tree.at(id).flags&nodeLink == 0 {
+			return fmt.Errorf("%w: %q is no link", ErrMetadata, w.index.tree.path(id))
+		}
+		target, _, err := w.index.item(id)
+		if err != nil {
+			return err
+		}
+		if err := winfs.ValidatePath(target); err != nil || target == "" {
+			return fmt.Errorf("%w: target %q", ErrMetadata, target)
+		}
+		if w.early == nil {
+			w.early = make(map[nodeID][]nodeID)
+		}
+		to := w.index.tree.addPath(target)
+		w.early[to] = append(w.early[to], id)
+	}
+	return nil
+}
+
+// queueEarly queues the links that come before what is at a node.
+func (w *walker) queueEarly(id nodeID) bool {
+	queued := false
+	for _, l := range w.early[id] {
+		if w.index.tree.at(l).flags&nodeSeen == 0 {
+			queued = true
+			w.index.tree.at(l).flags |= nodeSeen
+			w.queue = append(w.queue, func(e *layer.Entry) error { return w.linkEntry(e, l) })
+		}
+	}
+	delete(w.early, id)
+	return queued
 }
 
 func (w *walker) linkEntry(e *layer.Entry, id nodeID) error {

@@ -49,6 +49,7 @@
 //     vectors: times, reparse buffers of links, extended attributes.
 //   - From Microsoft's documents alone: the other reparse tags, buffers with a GUID,
 //     the rules of file names and devices.
-//   - Unknown: whether any genuine layer has a file whose name Win32 reserves, which
-//     is why [CheckPath] is apart from [ValidatePath].
+//   - Unknown: which names of devices Win32 still reserves on each build of Windows.
+//     No layer is refused for one; [CheckPath] finds them for checks and for hosts
+//     that are Windows.
 package winfs

@@ -27,8 +27,9 @@ var (
 	// ErrNameTooLong says that a component has more than MaxComponent or a path more
 	// than MaxPath UTF-16 units.
 	ErrNameTooLong = errors.New("name is too long")
-	// ErrNameReserved says that Win32 takes the name for a device such as NUL. NTFS
-	// can hold such a file, so only CheckName reports it.
+	// ErrNameReserved says that Win32, or that of Windows versions before 11, takes the
+	// name for a device such as NUL. NTFS can hold such a file, so only CheckName
+	// reports it.
 	ErrNameReserved = errors.New("name is that of a device")
 	// ErrNameTrailing says that Win32 strips the last dot or space of the name, so
 	// that the file cannot be opened there in the ordinary way. NTFS can hold such a

@@ -144,13 +144,15 @@ func CheckPath(p string) error {
 }
 
 // CheckName reports what makes a valid component unusable through the ordinary
-// Win32 functions, although NTFS can hold it: [ErrNameReserved] for the names of
-// devices (CON, PRN, AUX, NUL, COM0 to COM9, LPT0 to LPT9, the digits also as
-// superscript one to three, CONIN$, CONOUT$; in any case and with any
-// extension), [ErrNameTrailing] for a last dot or space.
+// Win32 functions of some Windows: [ErrNameReserved] for the names of devices (CON,
+// PRN, AUX, NUL, COM0 to COM9, LPT0 to LPT9, the digits also as superscript one to
+// three, CONIN$, CONOUT$; in any case and with any extension), [ErrNameTrailing]
+// for a last dot or space.
 //
-// Genuine layers have no such names, so a reader of foreign layers does well to
-// refuse them; it is a function of its own so that a caller may decide otherwise.
+// NTFS holds all of them, and the tools that unpack layers on Windows create files
+// by handle, where no name is special; since Windows 11 the names of devices with an
+// extension are ordinary ones for Win32 too. So layers may have them, and only code
+// that opens a file by its path on a Windows host has to refuse them.
 func CheckName(c string) error {
 	if err := nameProblem(c); err != nil {
 		return &NameError{c, 0, err}

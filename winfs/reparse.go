@@ -50,18 +50,28 @@ const (
 	symlinkRelative = 1
 )
 
-// ParseReparse decodes a reparse buffer. Like the kernel it demands that the
-// length in the header is that of the buffer. Names of links may lie anywhere
-// in the path buffer, but within it. Data aliases b.
-func ParseReparse(b []byte) (*ReparsePoint, error) {
-	bad := func(at int, format string, args ...any) (*ReparsePoint, error) {
-		return nil, &FormatError{"parse reparse point", at, fmt.Sprintf(format, args...), ErrBadReparse}
-	}
+const opParseReparse = "parse reparse point"
+
+func badReparse(at int, format string, args ...any) error {
+	return &FormatError{opParseReparse, at, fmt.Sprintf(format, args...), ErrBadReparse}
+}
+
+// CheckReparse reports whether a reparse buffer can be carried as it is: it has a
+// complete header, whose length is that of the buffer, and at most MaxReparseSize
+// bytes. What is behind the header belongs to the owner of the tag; [ParseReparse]
+// looks at it where the tag is that of a link.
+func CheckReparse(b []byte) error {
+	_, err := reparseHeaderOf(b)
+	return err
+}
+
+// reparseHeaderOf decodes all of a buffer but the data of links.
+func reparseHeaderOf(b []byte) (*ReparsePoint, error) {
 	if len(b) < reparseHeader {
-		return bad(0, "%d bytes are less than a header", len(b))
+		return nil, badReparse(0, "%d bytes are less than a header", len(b))
 	}
 	if len(b) > MaxReparseSize {
-		return nil, &FormatError{"parse reparse point", 0, fmt.Sprintf("%d bytes", len(b)), ErrReparseTooLarge}
+		return nil, &FormatError{opParseReparse, 0, fmt.Sprintf("%d bytes", len(b)), ErrReparseTooLarge}
 	}
 	p := &ReparsePoint{
 		Tag:      binary.LittleEndian.Uint32(b[reparseTagAt:]),
@@ -71,15 +81,26 @@ func ParseReparse(b []byte) (*ReparsePoint, error) {
 	if !IsMicrosoftTag(p.Tag) {
 		header = reparseGUIDHeader
 		if len(b) < header {
-			return bad(reparseHeader, "tag %s has no GUID", ReparseTagName(p.Tag))
+			return nil, badReparse(reparseHeader, "tag %s has no GUID", ReparseTagName(p.Tag))
 		}
 		p.GUID = GUIDFromWindows([16]byte(b[reparseHeader:reparseGUIDHeader]))
 	}
 	p.Data = b[header:]
 	if n := int(binary.LittleEndian.Uint16(b[reparseLength:])); n != len(p.Data) {
-		return bad(reparseLength, "header counts %d bytes, there are %d", n, len(p.Data))
+		return nil, badReparse(reparseLength, "header counts %d bytes, there are %d", n, len(p.Data))
 	}
+	return p, nil
+}
 
+// ParseReparse decodes a reparse buffer. Like the kernel it demands that the
+// length in the header is that of the buffer. Names of links may lie anywhere
+// in the path buffer, but within it. Data aliases b.
+func ParseReparse(b []byte) (*ReparsePoint, error) {
+	p, err := reparseHeaderOf(b)
+	if err != nil {
+		return nil, err
+	}
+	header := len(b) - len(p.Data)
 	pathAt := mountPointPath
 	switch p.Tag {
 	case ReparseTagMountPoint:
@@ -89,7 +110,7 @@ func ParseReparse(b []byte) (*ReparsePoint, error) {
 		return p, nil
 	}
 	if len(p.Data) < pathAt {
-		return bad(header, "%d bytes of link data", len(p.Data))
+		return nil, badReparse(header, "%d bytes of link data", len(p.Data))
 	}
 	if p.Tag == ReparseTagSymlink {
 		p.Relative = binary.LittleEndian.Uint32(p.Data[symlinkFlags:])&symlinkRelative != 0
@@ -102,7 +123,7 @@ func ParseReparse(b []byte) (*ReparsePoint, error) {
 		off := int(binary.LittleEndian.Uint16(p.Data[name.field:]))
 		n := int(binary.LittleEndian.Uint16(p.Data[name.field+2:]))
 		if off%2 != 0 || n%2 != 0 || off+n > len(path) {
-			return bad(header+name.field, "name at %d of %d bytes in a path buffer of %d", off, n, len(path))
+			return nil, badReparse(header+name.field, "name at %d of %d bytes in a path buffer of %d", off, n, len(path))
 		}
 		*name.dst = DecodeUTF16LE(path[off : off+n])
 	}
@@ -203,6 +224,37 @@ func ntPath(target string) (nt string, relative bool) {
 	return target, true
 }
 
+// CheckLinkTarget reports what is odd about the target of a symbolic link or mount
+// point (tag): it is empty, holds a control character, is relative to the current
+// directory of a drive (C:x), or, for a mount point, is relative at all. Windows
+// stores such links, and they lead nowhere. The error is a [FormatError] around
+// [ErrLinkTarget].
+func CheckLinkTarget(tag uint32, target string) error {
+	const op = "check link target"
+	t, err := linkTarget(op, target)
+	if err != nil {
+		return err
+	}
+	if _, relative := ntPath(t); relative && tag == ReparseTagMountPoint {
+		return &FormatError{op, 0, quoteShort(target) + " is not absolute", ErrLinkTarget}
+	}
+	return nil
+}
+
+// EncodeLink returns the reparse buffer that Windows tools make of the target of a
+// link in a tar archive, whatever that target is: the rules of [EncodeSymlink]
+// without its demands on the target (layers specification 2.10). tag is
+// ReparseTagSymlink or ReparseTagMountPoint. The error is a [FormatError] around
+// [ErrLinkTarget] for text that is not UTF-8, or around [ErrReparseTooLarge].
+func EncodeLink(tag uint32, target string) ([]byte, error) {
+	if !ValidWTF8(target) {
+		return nil, &FormatError{"encode link", 0, quoteShort(target) + " is not valid UTF-8", ErrLinkTarget}
+	}
+	t := strings.ReplaceAll(target, "/", `\`)
+	nt, relative := ntPath(t)
+	return (&ReparsePoint{Tag: tag, Substitute: nt, Print: t, Relative: relative && tag == ReparseTagSymlink}).Bytes()
+}
+
 // linkTarget normalises and checks the text of a target.
 func linkTarget(op, target string) (string, error) {
 	bad := func(at int, detail string) (string, error) {
@@ -246,8 +298,7 @@ func EncodeSymlink(target string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	nt, relative := ntPath(t)
-	return (&ReparsePoint{Tag: ReparseTagSymlink, Substitute: nt, Print: t, Relative: relative}).Bytes()
+	return EncodeLink(ReparseTagSymlink, t)
 }
 
 // EncodeMountPoint returns the reparse buffer of a junction or mounted volume. It
@@ -259,9 +310,8 @@ func EncodeMountPoint(target string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	nt, relative := ntPath(t)
-	if relative {
+	if _, relative := ntPath(t); relative {
 		return nil, &FormatError{op, 0, quoteShort(target) + " is not absolute", ErrLinkTarget}
 	}
-	return (&ReparsePoint{Tag: ReparseTagMountPoint, Substitute: nt, Print: t}).Bytes()
+	return EncodeLink(ReparseTagMountPoint, t)
 }

@@ -15,6 +15,9 @@ type archive struct {
 
 	tr        *tar.Reader // stands in an entry whose data only archive/tar can read
 	left, pad int64       // otherwise: data and padding that are still to come
+	sparse    *sparse     // where those data have holes, if that is known
+	expands   bool        // they may have holes
+	filled    int64       // zeros that have stood for holes, in all entries
 	plain     bool        // leave everything to archive/tar, in tests
 	header    header      // the current one
 }
@@ -25,6 +28,7 @@ func newArchive(s *source) *archive { return &archive{src: s, from: s.withSeek()
 // valid until the next call. It returns io.EOF where the archive is over or breaks
 // off between data and padding or between entries; the source knows which.
 func (a *archive) next() (*header, error) {
+	a.sparse, a.expands = nil, false
 	if a.tr == nil {
 		if err := a.skip(); err != nil {
 			return nil, err
@@ -33,15 +37,22 @@ func (a *archive) next() (*header, error) {
 			return &a.header, nil
 		}
 		a.tr = tar.NewReader(a.from)
+		a.src.record()
 	}
 	h, err := a.tr.Next()
+	raw := a.src.recorded()
 	if err != nil {
 		return nil, err
 	}
 	a.header.fill(h)
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink:
-		if a.header.hasSparseMap() {
+	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeGNUSparse:
+		if h.Typeflag == tar.TypeGNUSparse || a.header.hasSparseMap() {
+			a.expands = true
+			if s, stored, ok := findSparse(h, raw); ok && !a.plain {
+				a.tr, a.sparse, a.left, a.pad = nil, s, stored, padding(a.src.offset+stored)
+				a.src.dataEnd = a.src.offset + stored
+			}
 			break
 		}
 		a.src.dataEnd = a.src.offset + a.header.size
@@ -97,8 +108,15 @@ func (a *archive) skip() error {
 
 // Read reads the data of the current entry. It returns io.EOF at its end.
 func (a *archive) Read(p []byte) (int, error) {
+	if a.sparse != nil {
+		return a.sparse.read(a, p)
+	}
 	if a.tr != nil {
-		return a.tr.Read(p)
+		n, err := a.tr.Read(p)
+		if a.expands {
+			a.filled += int64(n) // which of it are holes only archive/tar knows
+		}
+		return n, err
 	}
 	if a.left == 0 {
 		return 0, io.EOF

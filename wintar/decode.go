@@ -26,6 +26,7 @@ const (
 	RuleUnsupported    = "unsupported-type" // * device, FIFO, unknown typeflag
 	RuleTypeMismatch   = "type-mismatch"    // * typeflag and attributes contradict each other
 	RuleBadWhiteout    = "bad-whiteout"     // *
+	RuleOddWhiteout    = "odd-whiteout"     // a link, a directory, or with content
 	RuleStreamPlace    = "stream-misplaced" // * not right behind its file
 	RuleStreamTwice    = "duplicate-stream" // *
 	RuleRootEntry      = "root-entry"       // ./ as an entry; an error where it is no directory
@@ -39,6 +40,7 @@ const (
 	RuleCreationTime   = "creation-time-unpadded"
 	RuleWrappedTime    = "wrapped-time"
 	RuleSparse         = "sparse-entry"
+	RuleMachineAlias   = "machine-alias" // an alias in SDDL that only the machine can resolve
 	RuleGlobalHeader   = "global-header"
 	RuleTrailingSlash  = "trailing-slash-on-file"
 	RuleSizeOnLink     = "size-without-data"
@@ -62,6 +64,7 @@ type decoder struct {
 	// Reader. Nil when nobody listens.
 	note func(severity layer.Severity, rule string, err error, message string)
 	err  error // the first error of the header
+	flaw error // the first thing about its metadata that makes no sense
 
 	// The last descriptor, because layers repeat few of them very often.
 	sdText string
@@ -90,6 +93,21 @@ func (d *decoder) badf(rule string, cause error, format string, args ...any) {
 	d.bad(rule, fmt.Errorf("%w: %s", cause, fmt.Sprintf(format, args...)))
 }
 
+// badMeta reports metadata that makes no sense. The Reader goes on and says so in the
+// entry, since names and content do not depend on it.
+func (d *decoder) badMeta(rule string, err error) {
+	if d.flaw == nil {
+		d.flaw = err
+	}
+	if d.note != nil {
+		d.note(layer.SevereError, rule, err, err.Error())
+	}
+}
+
+func (d *decoder) badMetaf(rule string, cause error, format string, args ...any) {
+	d.badMeta(rule, fmt.Errorf("%w: %s", cause, fmt.Sprintf(format, args...)))
+}
+
 // tell reports what is not an error.
 func (d *decoder) tell(severity layer.Severity, rule, message string) {
 	if d.note != nil {
@@ -101,14 +119,19 @@ func (d *decoder) tell(severity layer.Severity, rule, message string) {
 // when the header is no use at all; d.err says whether there was an error.
 func (d *decoder) decode(h *header, e *layer.Entry) bool {
 	*e = layer.Entry{}
-	d.err, d.role, d.owner, d.stream, d.sparse = nil, roleEntry, "", "", false
-	switch h.typeflag {
-	case tar.TypeXGlobalHeader:
-		d.role = roleSkip
-		d.tell(layer.Info, RuleGlobalHeader, "a global PAX header says nothing about a Windows layer and is skipped")
+	d.err, d.flaw, d.role, d.owner, d.stream, d.sparse = nil, nil, roleEntry, "", "", false
+	if h.typeflag == tar.TypeXGlobalHeader {
+		d.globalHeader(h)
 		return true
+	}
+	dir, base := splitName(h.name)
+	hides := strings.HasPrefix(base, whiteoutPrefix)
+	switch h.typeflag {
 	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeGNUSparse:
 	default:
+		if hides {
+			break // whatever it is, it stands for a name that goes
+		}
 		d.badf(RuleUnsupported, layer.ErrUnsupported, "typeflag %q", h.typeflag)
 		return false
 	}
@@ -116,7 +139,7 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 	if regular && d.findStream(h) {
 		return d.err == nil
 	}
-	if dir, base := splitName(h.name); strings.HasPrefix(base, whiteoutPrefix) {
+	if hides {
 		return d.whiteout(h, e, dir, base)
 	}
 	p, err := winfs.FromSlash(h.name)
@@ -134,7 +157,6 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 		return true
 	}
 	e.Path = p
-	d.checkName(p)
 	if regular && strings.HasSuffix(h.name, "/") {
 		d.tell(layer.Warning, RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
 	}
@@ -170,6 +192,19 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 		}
 	}
 	return true
+}
+
+// globalHeader passes over records for all entries that follow. Windows importers
+// know none; other programs apply them, and then see another layer.
+func (d *decoder) globalHeader(h *header) {
+	d.role = roleSkip
+	for _, r := range h.records {
+		if r.key != "comment" {
+			d.tell(layer.Warning, RuleGlobalHeader, "the record "+shorten(r.key)+" of a global PAX header is not applied, as by Windows importers; other programs may")
+			return
+		}
+	}
+	d.tell(layer.Info, RuleGlobalHeader, "a global PAX header says nothing about a Windows layer and is skipped")
 }
 
 // findStream recognises an alternate stream. It returns false when the name has
@@ -221,16 +256,6 @@ func (d *decoder) badName(of string, err error) {
 	d.bad(rule, fmt.Errorf("%s%w: %w", of, layer.ErrInvalidName, err))
 }
 
-// checkName refuses what Win32 cannot reach. Check hears of it from the audit.
-func (d *decoder) checkName(p string) {
-	if d.anyName || d.err != nil {
-		return
-	}
-	if err := winfs.CheckPath(p); err != nil {
-		d.err = fmt.Errorf("%w: %w", layer.ErrInvalidName, err)
-	}
-}
-
 // splitName splits a name of the archive before its last component.
 func splitName(name string) (dir, base string) {
 	name = strings.TrimRight(name, `/\`)
@@ -249,9 +274,8 @@ func (d *decoder) whiteout(h *header, e *layer.Entry, slashDir, base string) boo
 			return false
 		}
 	}
-	if h.typeflag != tar.TypeReg {
-		d.badf(RuleBadWhiteout, layer.ErrCorrupt, "a whiteout must be an empty file, not typeflag %q", h.typeflag)
-		return false
+	if h.typeflag != tar.TypeReg || h.size != 0 {
+		d.tell(layer.Warning, RuleOddWhiteout, "a whiteout is an empty file by the image specification; importers look at its name alone")
 	}
 	if base == whiteoutOpaque {
 		e.Kind, e.Path = layer.Opaque, dir
@@ -271,7 +295,6 @@ func (d *decoder) whiteout(h *header, e *layer.Entry, slashDir, base string) boo
 		d.badName("", err)
 		return false
 	}
-	d.checkName(e.Path)
 	return true
 }
 
@@ -282,16 +305,6 @@ func (d *decoder) linkTarget(h *header, e *layer.Entry) {
 	}
 	if err == nil {
 		e.Target = t
-		if !d.anyName {
-			if err = winfs.CheckPath(t); err != nil {
-				err = fmt.Errorf("%w: %w", layer.ErrInvalidName, err)
-				if errors.Is(err, winfs.ErrNameReserved) {
-					d.bad(layer.RuleReserved, fmt.Errorf("hard link target: %w", err))
-				} else {
-					d.bad(layer.RuleTrailing, fmt.Errorf("hard link target: %w", err))
-				}
-			}
-		}
 		return
 	}
 	d.badName("hard link target: ", err)
@@ -331,13 +344,13 @@ func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing w
 			if err == nil && t.Time().IsZero() {
 				return t
 			}
-			d.badf(RuleBadRecord, layer.ErrCorrupt, "%s=%s", ownKey, shorten(text))
+			d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s=%s", ownKey, shorten(text))
 		}
 	}
 	if text := h.records.get(key); text != "" {
 		t, err := winfs.ParsePAXTime(text)
 		if err != nil {
-			d.badf(RuleBadRecord, layer.ErrCorrupt, "%s=%s: %v", key, shorten(text), err)
+			d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s=%s: %v", key, shorten(text), err)
 		}
 		return t
 	}
@@ -346,7 +359,7 @@ func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing w
 	}
 	t, err := winfs.FiletimeFromTime(field)
 	if err != nil {
-		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", key, err)
+		d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", key, err)
 	}
 	return t
 }
@@ -373,7 +386,7 @@ func (d *decoder) records(h *header, e *layer.Entry) {
 			xattrs = append(xattrs, r)
 		case knownRecord(r.key):
 		case strings.HasPrefix(r.key, recVendor):
-			d.badf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(r.key))
+			d.badMetaf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(r.key))
 		case d.note != nil:
 			d.tell(layer.Info, RuleUnknownRecord, "the record "+shorten(r.key)+" means nothing to a Windows layer and is ignored")
 		}
@@ -383,7 +396,7 @@ func (d *decoder) records(h *header, e *layer.Entry) {
 	if text := h.records.get(recObjectID); text != "" {
 		if id := d.base64(recObjectID, text); id != nil {
 			if len(id) != objectIDSize {
-				d.badf(RuleBadRecord, layer.ErrCorrupt, "%s holds %d bytes instead of %d", recObjectID, len(id), objectIDSize)
+				d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s holds %d bytes instead of %d", recObjectID, len(id), objectIDSize)
 			} else {
 				e.ObjectID = id
 			}
@@ -394,7 +407,7 @@ func (d *decoder) records(h *header, e *layer.Entry) {
 func (d *decoder) base64(key, text string) []byte {
 	b, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
-		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", shorten(key), err)
+		d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", shorten(key), err)
 		return nil
 	}
 	return b
@@ -416,10 +429,13 @@ func (d *decoder) security(h *header, e *layer.Entry) {
 	if text == "" {
 		return
 	}
-	sd, err := parseSDDL(text)
+	sd, foreign, err := parseSDDL(text)
 	e.Security = sd
-	if err != nil {
-		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recSDDL, err)
+	switch {
+	case err != nil:
+		d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recSDDL, err)
+	case foreign:
+		d.tell(layer.Warning, RuleMachineAlias, recSDDL+" names an account of the machine that wrote the layer, such as LA; it is kept as an account of "+noMachine.String()+", which is no machine's")
 	}
 }
 
@@ -437,12 +453,14 @@ func (d *decoder) eas(h *header, e *layer.Entry, xattrs []record) {
 	winfs.SortEAs(e.EAs)
 	for i := 1; i < len(e.EAs); i++ {
 		if winfs.EqualFold(e.EAs[i-1].Name, e.EAs[i].Name) {
-			d.badf(RuleBadRecord, layer.ErrDuplicate, "two extended attributes %s", shorten(e.EAs[i].Name))
+			d.badMetaf(RuleBadRecord, layer.ErrDuplicate, "two extended attributes %s", shorten(e.EAs[i].Name))
+			e.EAs = nil
 			return
 		}
 	}
 	if _, err := winfs.EncodeEAs(e.EAs); err != nil {
-		d.badf(RuleBadRecord, layer.ErrCorrupt, "%v", err)
+		d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%v", err)
+		e.EAs = nil
 		return
 	}
 	text := h.records.get(recEAs)
@@ -455,7 +473,7 @@ func (d *decoder) eas(h *header, e *layer.Entry, xattrs []record) {
 	}
 	full, err := winfs.DecodeEAs(buf)
 	if err != nil {
-		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recEAs, err)
+		d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recEAs, err)
 		return
 	}
 	var plain []winfs.EA
@@ -488,7 +506,7 @@ func (d *decoder) attributes(h *header, e *layer.Entry) {
 	} else {
 		n, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
-			d.badf(RuleBadRecord, layer.ErrCorrupt, "%s=%s is not a 32-bit number", recAttributes, shorten(text))
+			d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s=%s is not a 32-bit number", recAttributes, shorten(text))
 		}
 		e.Attributes = winfs.Attributes(n)
 	}
@@ -500,7 +518,8 @@ func (d *decoder) attributes(h *header, e *layer.Entry) {
 		e.Attributes |= winfs.AttrDirectory
 	case tar.TypeReg, tar.TypeGNUSparse:
 		if e.Attributes&winfs.AttrDirectory != 0 {
-			d.badf(RuleTypeMismatch, layer.ErrCorrupt, "the header is that of a file, the attributes are those of a directory")
+			d.badMetaf(RuleTypeMismatch, layer.ErrCorrupt, "the header is that of a file, the attributes are those of a directory")
+			e.Attributes &^= winfs.AttrDirectory
 		}
 	}
 }
@@ -529,13 +548,14 @@ func (d *decoder) reparse(h *header, e *layer.Entry) {
 		if raw != nil {
 			d.tell(layer.Warning, RuleStaleRecord, recReparse+" contradicts the link, which is believed")
 		}
-		encode := winfs.EncodeSymlink
+		tag := uint32(winfs.ReparseTagSymlink)
 		if isMount {
-			encode = winfs.EncodeMountPoint
+			tag = winfs.ReparseTagMountPoint
 		}
-		buf, err := encode(h.linkname)
+		buf, err := winfs.EncodeLink(tag, h.linkname)
 		if err != nil {
-			d.bad(RuleBadLinkTarget, fmt.Errorf("%w: %w", layer.ErrCorrupt, err))
+			d.badMeta(RuleBadLinkTarget, fmt.Errorf("%w: %w", layer.ErrCorrupt, err))
+			e.Attributes &^= winfs.AttrReparsePoint
 			return
 		}
 		e.Reparse = buf
@@ -558,8 +578,8 @@ func (d *decoder) ownReparse(h *header) []byte {
 	if raw == nil {
 		return nil
 	}
-	if _, err := winfs.ParseReparse(raw); err != nil {
-		d.badf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recReparse, err)
+	if err := winfs.CheckReparse(raw); err != nil {
+		d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recReparse, err)
 		return nil
 	}
 	return raw

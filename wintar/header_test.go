@@ -11,12 +11,14 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/winsec"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -386,18 +388,117 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }
 
-func TestReservedNames(t *testing.T) {
-	l := &layertest.Layer{Items: []layertest.Item{{Entry: layer.Entry{Path: `Files\NUL`, Kind: layer.Dir}}}}
-	r, _ := l.Open()
-	if _, err := layer.Copy(context.Background(), wintar.NewWriter(io.Discard), r); !errors.Is(err, winfs.ErrNameReserved) {
-		t.Errorf("%v", err)
+// TestOddEntries are entries that Windows takes: they are read and written again as they
+// are, and the check says something.
+func TestOddEntries(t *testing.T) {
+	type want struct {
+		path, rule, target string
+		kind               layer.Kind
+		security           string
 	}
-	b := archive(t, l, wintar.AllowReservedNames())
-	if err := drain(wintar.NewReader(bytes.NewReader(b))); !errors.Is(err, layer.ErrInvalidName) {
-		t.Errorf("%v", err)
+	junction := map[string]string{"MSWINDOWS.mountpoint": "1", "MSWINDOWS.fileattr": "1040"}
+	for _, c := range []struct {
+		h    tar.Header
+		want want
+	}{
+		{tar.Header{Name: "Files/app/aux.js"}, want{`Files\app\aux.js`, layer.RuleReserved, "", layer.File, ""}},
+		{tar.Header{Name: "Files/NUL", Typeflag: tar.TypeDir}, want{`Files\NUL`, layer.RuleReserved, "", layer.Dir, ""}},
+		{tar.Header{Name: "Files/a. "}, want{`Files\a. `, layer.RuleTrailing, "", layer.File, ""}},
+		{tar.Header{Name: "Files/l", Typeflag: tar.TypeLink, Linkname: "Files/con.txt"}, want{`Files\l`, layer.RuleReserved, "", layer.Link, ""}},
+		// PowerShell leaves the print name of a junction empty, and exporters look at nothing else.
+		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, PAXRecords: junction}, want{`Files\j`, layer.RuleLinkNowhere, "", layer.Dir, ""}},
+		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "foo", PAXRecords: junction}, want{`Files\j`, layer.RuleLinkNowhere, "foo", layer.Dir, ""}},
+		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "C:foo"}, want{`Files\j`, layer.RuleLinkNowhere, "C:foo", layer.File, ""}},
+		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "a\nb"}, want{`Files\j`, layer.RuleLinkNowhere, "a\nb", layer.File, ""}},
+		{tar.Header{Name: "Files/.wh.x", Typeflag: tar.TypeLink, Linkname: "Files/y"}, want{`Files\x`, wintar.RuleOddWhiteout, "", layer.Whiteout, ""}},
+		{tar.Header{Name: "Files/.wh.x", Typeflag: tar.TypeFifo}, want{`Files\x`, wintar.RuleOddWhiteout, "", layer.Whiteout, ""}},
+		{tar.Header{Name: "Files/p", PAXRecords: map[string]string{"MSWINDOWS.sd": "O:LAG:DUD:(A;;FA;;;BA)"}},
+			want{`Files\p`, wintar.RuleMachineAlias, "", layer.File, "O:S-1-5-21-0-0-0-500G:S-1-5-21-0-0-0-513D:(A;;FA;;;BA)"}},
+	} {
+		b := headers(t, c.h)
+		for range 2 {
+			r := wintar.NewReader(bytes.NewReader(b))
+			e, err := r.Next()
+			if err != nil {
+				t.Errorf("%s: %v", c.h.Name, err)
+				break
+			}
+			target, security := "", ""
+			if e.IsReparsePoint() {
+				p, err := winfs.ParseReparse(e.Reparse)
+				if err != nil {
+					t.Fatal(err)
+				}
+				target = p.Target()
+			}
+			if e.Security != nil {
+				d, err := winsec.Parse(e.Security)
+				if err != nil {
+					t.Fatal(err)
+				}
+				security = d.SDDL()
+			}
+			if e.Path != c.want.path || e.Kind != c.want.kind || target != c.want.target || security != c.want.security || e.Defect != nil {
+				t.Errorf("%s: %+v leads to %q, %s", c.h.Name, e, target, security)
+			}
+			if got := rulesOf(b); c.want.rule != "" && !slices.Contains(got, c.want.rule) {
+				t.Errorf("%s: %s is not found, but %q", c.h.Name, c.want.rule, got)
+			}
+			// What was read is written, and reads as the same.
+			var again bytes.Buffer
+			w := wintar.NewWriter(&again)
+			if _, err := layer.Copy(context.Background(), w, wintar.NewReader(bytes.NewReader(b))); err != nil {
+				t.Errorf("%s: %v", c.h.Name, err)
+				break
+			}
+			if err := w.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			b = again.Bytes()
+			if c.want.rule == wintar.RuleOddWhiteout || c.want.rule == wintar.RuleMachineAlias {
+				c.want.rule = "" // it is an orderly one now
+			}
+		}
 	}
-	if err := drain(wintar.NewReader(bytes.NewReader(b), wintar.AllowReservedNames())); err != nil {
-		t.Errorf("%v", err)
+}
+
+// TestDefects: metadata that makes no sense is no obstacle to who reads names and content,
+// and one to who writes the layer.
+func TestDefects(t *testing.T) {
+	for key, value := range map[string]string{
+		"MSWINDOWS.fileattr": "x", "MSWINDOWS.rawsd": "!", "MSWINDOWS.sd": "O:XX(", "MSWINDOWS.xattr.A": "?",
+		"LIBARCHIVE.creationtime": "never", "MULLION.reparse": "AAAA", "MULLION.objectid": "AAAA", "MULLION.future": "1",
+	} {
+		b := headers(t, tar.Header{Name: "Files/evil", PAXRecords: map[string]string{key: value}}, tar.Header{Name: "Files/x"})
+		r := wintar.NewReader(bytes.NewReader(b))
+		e, err := r.Next()
+		if err != nil || e.Path != `Files\evil` || e.Defect == nil || !strings.Contains(e.Defect.Error(), key) {
+			t.Errorf("%s: %+v, %v", key, e, err)
+			continue
+		}
+		if e, err = r.Next(); err != nil || e.Defect != nil {
+			t.Errorf("%s: the next entry: %+v, %v", key, e, err)
+		}
+		open := func() (layer.Reader, error) { return wintar.NewReader(bytes.NewReader(b)), nil }
+		view, err := layer.Union(context.Background(), []layer.Source{layer.SourceFunc(open)})
+		if err != nil {
+			t.Errorf("%s: %v", key, err)
+			continue
+		}
+		for _, src := range []layer.Reader{wintar.NewReader(bytes.NewReader(b)), view.Reader()} {
+			var placed *layer.Error
+			_, err := layer.Copy(context.Background(), wintar.NewWriter(io.Discard), src)
+			if !errors.As(err, &placed) || !strings.Contains(placed.Entry, "evil") {
+				t.Errorf("%s: a copy gives %v", key, err)
+			}
+			src.Close()
+		}
+		told := ""
+		_, err = layer.Copy(context.Background(), wintar.NewWriter(io.Discard), view.Reader(), layer.WithDefects(func(e *layer.Entry) { told += e.Path }))
+		if err != nil || told != `Files\evil` {
+			t.Errorf("%s: a copy that goes on: %q, %v", key, told, err)
+		}
+		view.Close()
 	}
 }
 

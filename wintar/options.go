@@ -11,11 +11,11 @@ type Option func(*options)
 
 type options struct {
 	goZeroTime    bool
-	anyName       bool
 	noTrailer     bool
 	overwrite     bool
 	base, parents bool
 	label         string
+	limits        layer.Limits
 	hook          func(op string) error
 	each          func(e *layer.Entry, data io.Reader)
 }
@@ -32,10 +32,6 @@ func gather(opts []Option) options {
 // upstream importer gives them by mistake, 1754-08-30T22:43:41.1286549Z, so that
 // what is imported is the same to the bit. By default they get the mtime.
 func GoZeroTime() Option { return func(o *options) { o.goZeroTime = true } }
-
-// AllowReservedNames accepts what NTFS can hold and Win32 cannot reach: names of
-// devices such as NUL, names that end with a dot or a space.
-func AllowReservedNames() Option { return func(o *options) { o.anyName = true } }
 
 // AllowMissingTrailer accepts an archive that ends after an entry, without the
 // blocks of zeros. It cannot be told from one that was cut there, so that is for
@@ -54,6 +50,11 @@ func HasParents() Option { return func(o *options) { o.parents = true } }
 // Each has Check call f for every entry that it understands. f may read from data, the
 // main stream of a file; what it leaves is skipped. The entry is good until f returns.
 func Each(f func(e *layer.Entry, data io.Reader)) Option { return func(o *options) { o.each = f } }
+
+// WithLimits sets limits; a Reader uses Ratio: how many zeros for holes of sparse files
+// it yields for each byte that its source has stored. Holes that a writer keeps as such
+// are passed over with NextExtent and do not count.
+func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
 
 // Label names the layer in errors and findings.
 func Label(name string) Option { return func(o *options) { o.label = name } }

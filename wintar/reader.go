@@ -32,6 +32,7 @@ type Reader struct {
 	ahead   bool    // the archive already stands at the header behind the entry
 	next    *header // that one, nil at the end
 	extents layer.ExtentFinder
+	ratio   int64
 	err     error // sticky
 }
 
@@ -50,6 +51,7 @@ func NewReader(r io.Reader, opts ...Option) *Reader {
 	o := gather(opts)
 	t := &Reader{src: newSource(r), raw: r, label: o.label}
 	t.dec.options = o
+	t.ratio = o.limits.WithDefaults().Ratio
 	t.tr = newArchive(t.src)
 	return t
 }
@@ -115,6 +117,9 @@ func (r *Reader) peek() (*header, error) {
 		}
 		if r.dec.role == roleSkip {
 			continue
+		}
+		if r.dec.flaw != nil {
+			r.dec.entry.Defect = &layer.Error{Op: "read tar", Layer: r.label, Entry: clipName(h.name), Index: r.index + 1, Offset: r.src.block, Err: r.dec.flaw}
 		}
 		r.ahead, r.next = true, h
 		return h, nil
@@ -206,15 +211,36 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return r.extents.Read(p)
 	}
 	n, err := r.tr.Read(p)
-	if err != nil && err != io.EOF {
+	if err == nil || err == io.EOF {
+		if e := r.expansion(); e != nil {
+			return 0, r.fail(e)
+		}
+	} else {
 		err = r.fail(err)
 	}
 	return n, err
 }
 
-// NextExtent moves to the next range of the current stream that is not zeros; see
-// layer.ExtentReader. The archive holds holes as zeros: what is reported as a
-// hole are the zeros that fill whole units of 64 KiB, which is how NTFS allocates
+// expansion bounds the zeros that have stood for holes.
+func (r *Reader) expansion() error {
+	if r.tr.filled > layer.RatioFloor && r.tr.filled/r.ratio > r.StoredSize() {
+		return &layer.LimitError{Limit: "Ratio", Max: r.ratio}
+	}
+	return nil
+}
+
+// StoredSize returns how many bytes of the source have been read so far, before
+// decompression if the source knows that; see layer.Metered.
+func (r *Reader) StoredSize() int64 {
+	if m, ok := r.raw.(layer.Metered); ok {
+		return m.StoredSize()
+	}
+	return r.src.offset
+}
+
+// NextExtent moves to the next range of the current stream that is stored; see
+// layer.ExtentReader. An archive mostly holds holes as zeros: what is then reported
+// as a hole are the zeros that fill whole units of 64 KiB, which is how NTFS allocates
 // sparse files. A stream that is not sparse is searched as well when asked.
 func (r *Reader) NextExtent() (layer.Extent, error) {
 	if r.err != nil {
@@ -223,7 +249,19 @@ func (r *Reader) NextExtent() (layer.Extent, error) {
 	if r.state != streamOpen {
 		return layer.Extent{}, io.EOF
 	}
+	if s := r.tr.sparse; s != nil {
+		x, err := s.extent(r.tr)
+		if err != nil && err != io.EOF {
+			err = r.fail(err)
+		}
+		return x, err
+	}
 	x, err := r.extents.Next(r.tr, r.stream.Size)
+	if err == nil || err == io.EOF {
+		if e := r.expansion(); e != nil {
+			return layer.Extent{}, r.fail(e)
+		}
+	}
 	if err != nil && err != io.EOF {
 		err = r.fail(err)
 	}
@@ -295,4 +333,5 @@ func (r *Reader) Close() error {
 var (
 	_ layer.Reader       = (*Reader)(nil)
 	_ layer.ExtentReader = (*Reader)(nil)
+	_ layer.Metered      = (*Reader)(nil)
 )

@@ -3,6 +3,8 @@ package wintar
 import (
 	"io"
 	"strings"
+
+	"github.com/mullion/mullion/layer"
 )
 
 const blockSize = 512
@@ -23,7 +25,9 @@ type source struct {
 	blockZero bool  // it was all zeros
 	dataEnd   int64 // blocks before this offset are data, whatever they look like
 	last      [blockSize]byte
-	ended     bool      // a read found nothing more
+	ended     bool // a read found nothing more
+	recording bool
+	tape      []byte    // what was read while recording
 	seeker    io.Seeker // r, if it can
 }
 
@@ -82,6 +86,12 @@ func (s *source) Read(p []byte) (int, error) {
 		s.to, s.err = s.r.Read(s.buf)
 	}
 	s.offset += int64(n)
+	if s.recording {
+		if len(s.tape)+n > recordedMost {
+			return 0, &layer.LimitError{Limit: "MetadataLen", Max: recordedMost}
+		}
+		s.tape = append(s.tape, p[:n]...)
+	}
 	if len(p) == blockSize && n == blockSize {
 		s.seen(start, p)
 	}
@@ -90,6 +100,23 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	s.ended = s.ended || s.err == io.EOF
 	return 0, s.err
+}
+
+// recordedMost bounds the header of one entry, records and the map of a sparse file
+// included. archive/tar has a bound for all of it but the map of an old GNU header.
+const recordedMost = 8 << 20
+
+// record keeps what Read returns from now on.
+func (s *source) record() { s.recording, s.tape = true, s.tape[:0] }
+
+// recorded stops keeping and returns what was kept, which is valid until the next record;
+// nil if nothing was.
+func (s *source) recorded() []byte {
+	if !s.recording {
+		return nil
+	}
+	s.recording = false
+	return s.tape
 }
 
 // seen remembers the block that was read last.

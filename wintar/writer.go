@@ -165,9 +165,6 @@ func (w *Writer) checkPath(what, p string) error {
 	if err == nil && p == "" {
 		err = &winfs.NameError{Err: winfs.ErrNameEmpty}
 	}
-	if err == nil && !w.opts.anyName {
-		err = winfs.CheckPath(p)
-	}
 	if err != nil {
 		return fmt.Errorf("%s%w: %w", what, layer.ErrInvalidName, err)
 	}
@@ -270,20 +267,21 @@ func (w *Writer) eas(list []winfs.EA) error {
 // reparse decides how reparse data is said: as a link, as a link with the whole
 // buffer beside it, or, for everything that is no link, as the buffer alone.
 func (w *Writer) reparse(e *layer.Entry) error {
-	p, err := winfs.ParseReparse(e.Reparse)
-	if err != nil {
+	if err := winfs.CheckReparse(e.Reparse); err != nil {
 		return fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
 	}
 	c := &w.current
 	c.reparse = base64.StdEncoding.EncodeToString(e.Reparse)
-	encode := winfs.EncodeSymlink
+	p, err := winfs.ParseReparse(e.Reparse)
+	if err != nil {
+		return nil // a link that does not say where it leads
+	}
 	switch p.Tag {
 	case winfs.ReparseTagSymlink:
 	case winfs.ReparseTagMountPoint:
 		if e.Kind != layer.Dir {
 			return fmt.Errorf("%w: a mount point that is not a directory", layer.ErrCorrupt)
 		}
-		encode = winfs.EncodeMountPoint
 	default:
 		return nil
 	}
@@ -292,7 +290,7 @@ func (w *Writer) reparse(e *layer.Entry) error {
 		return nil // no tar header can hold it
 	}
 	c.link, c.target = true, target
-	plain, err := encode(target)
+	plain, err := winfs.EncodeLink(p.Tag, target)
 	c.lossy = err != nil || string(plain) != string(e.Reparse)
 	if p.Tag == winfs.ReparseTagMountPoint {
 		w.records[recMountPoint] = "1"
@@ -415,6 +413,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// FillsHole is always true: sparse entries have no place in layers.
+func (w *Writer) FillsHole(int64) bool { return true }
+
 // WriteHole appends n zeros to the current stream; see layer.ExtentWriter.
 func (w *Writer) WriteHole(n int64) error {
 	if n < 0 || n > w.left {
@@ -482,4 +483,5 @@ func (w *Writer) Close() error {
 var (
 	_ layer.Writer       = (*Writer)(nil)
 	_ layer.ExtentWriter = (*Writer)(nil)
+	_ layer.HoleFiller   = (*Writer)(nil)
 )

@@ -158,7 +158,7 @@ type limitFlag struct{ limits *layer.Limits }
 // limitNames are what --limit calls the fields of layer.Limits.
 var limitNames = map[string]string{
 	"Entries": "entries", "FileSize": "file-size", "TotalSize": "total-size",
-	"Streams": "streams", "MetadataLen": "metadata", "Ratio": "ratio",
+	"Streams": "streams", "Depth": "depth", "MetadataLen": "metadata", "Ratio": "ratio",
 }
 
 func (f limitFlag) String() string { return "" }
@@ -178,11 +178,11 @@ func (f limitFlag) Set(s string) error {
 	}
 	fields := map[string]*int64{
 		"entries": &f.limits.Entries, "file-size": &f.limits.FileSize, "total-size": &f.limits.TotalSize,
-		"streams": &f.limits.Streams, "metadata": &f.limits.MetadataLen, "ratio": &f.limits.Ratio,
+		"streams": &f.limits.Streams, "depth": &f.limits.Depth, "metadata": &f.limits.MetadataLen, "ratio": &f.limits.Ratio,
 	}
 	p, ok := fields[name]
 	if !ok {
-		return errors.New("want entries, file-size, total-size, streams, metadata or ratio, = and a number; -1 is no limit")
+		return errors.New("want entries, file-size, total-size, streams, depth, metadata or ratio, = and a number; -1 is no limit")
 	}
 	*p = n
 	return nil

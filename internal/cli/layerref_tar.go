@@ -45,7 +45,7 @@ func openTar(ctx context.Context, c *console, name string, o *layerOptions) (lay
 	if err != nil {
 		return nil, err
 	}
-	return &archiveWarning{image.OpenTar(b, wintar.Label(name)), c, name}, nil
+	return &archiveWarning{image.OpenTar(b, wintar.Label(name), wintar.WithLimits(o.limits)), c, name}, nil
 }
 
 // archiveWarning says so when what is read as a layer is an image with its layers
@@ -76,6 +76,9 @@ func (r *archiveWarning) Next() (*layer.Entry, error) {
 func (r *archiveWarning) NextExtent() (layer.Extent, error) {
 	return r.Reader.(layer.ExtentReader).NextExtent()
 }
+
+// StoredSize implements layer.Metered as the reader of tars does.
+func (r *archiveWarning) StoredSize() int64 { return r.Reader.(layer.Metered).StoredSize() }
 
 func checkTar(ctx context.Context, c *console, name string, o *layerOptions, report func(layer.Finding)) (err error) {
 	b, err := openTarBlob(ctx, c, name, o)

@@ -99,7 +99,7 @@ func TestRoundTrip(t *testing.T) {
 	want := []string{
 		`file b.txt --A--------- "text"`,
 		`directory Dir D-----------`,
-		`hard link Dir\again ------------ -> b.txt`,
+		`hard link Dir\again --A--------- -> b.txt`,
 		`file Dir\empty --A--------- ""`,
 		`file Dir\link -LA--------- -> ..\b.txt`,
 		`directory Dir\sub D-----------`,

@@ -151,7 +151,7 @@ func (r *Reader) describe(slash, win string, info fs.FileInfo) error {
 	}
 	if id, several := inodeOf(info); several {
 		if first, ok := r.links[id]; ok {
-			r.entry = layer.Entry{Path: win, Kind: layer.Link, Target: first}
+			r.entry = layer.Entry{Path: win, Kind: layer.Link, Target: first, Attributes: r.entry.Attributes, Times: r.entry.Times}
 			return nil
 		}
 		r.links[id] = win

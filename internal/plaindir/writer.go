@@ -114,6 +114,9 @@ func (w *Writer) begin() error {
 	return err
 }
 
+// DirectoriesMade implements layer.DirectoryMaker.
+func (w *Writer) DirectoriesMade() int64 { return max(0, int64(len(w.made)-1-len(w.dirs))) }
+
 // Lost returns what has been left out so far.
 func (w *Writer) Lost() Lost { return w.lost }
 

@@ -128,6 +128,9 @@ func records() []Case {
 		refused("record/sddl", "a descriptor in SDDL that does not parse", "bad-record", func(a *archive) {
 			a.add(head{name: "Files/evil", pax: [][2]string{attributes(0x20), {"MSWINDOWS.sd", "O:XX(("}}})
 		}),
+		small("record/sddl-machine", "a descriptor in SDDL with accounts of a machine that is not named", Accepted, Accepted, "machine-alias", func(a *archive) {
+			a.add(head{name: "Files/evil", pax: [][2]string{attributes(0x20), {"MSWINDOWS.sd", "O:LAG:DUD:(A;;FA;;;BA)"}}})
+		}),
 		refused("record/own-future", "a record of a later version", "unknown-record", with([2]string{"MULLION.future", "1"})),
 		refused("record/xattr-case", "two extended attributes that differ in case", "bad-record", with([2]string{"MSWINDOWS.xattr.FOO", "AAAA"}, [2]string{"MSWINDOWS.xattr.foo", "AAAB"})),
 		refused("record/directory-bit", "a file with the attribute of a directory", "type-mismatch", with(attributes(0x10))),

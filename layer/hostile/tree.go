@@ -54,6 +54,10 @@ func structure() []Case {
 		wrong("tombstones-name", "tombstones.txt at the root, which transport directories use for themselves", Either, "", func(a *archive) {
 			a.file("tombstones.txt", "\xef\xbb\xbfVersion 1.0\n\\..\\..\\evil\n")
 		}),
+		wrong("sidecar-name-at-the-root", "a file at the root whose name marks a transport directory", Either, "", func(a *archive) {
+			a.file("Files.$wcidirs$", "1")
+			a.file("Hives.$wcidirs$", "1")
+		}),
 		wrong("own-index", "the index in which layer directories keep metadata", Either, "", func(a *archive) {
 			a.dir(".mullion")
 			a.file(".mullion/index", "evil")
@@ -91,11 +95,14 @@ func whiteouts() []Case {
 		refused("whiteout/backslash-dotdot", "a whiteout with .. behind a backslash", "name-escapes", func(a *archive) { a.whiteout(`Files/.wh.a\..\..\evil`) }),
 		refused("whiteout/escapes", "a whiteout outside of the layer", "name-escapes", func(a *archive) { a.whiteout("../.wh.evil") }),
 		refused("whiteout/absolute", "a whiteout at an absolute path", "absolute-name", func(a *archive) { a.whiteout("/tmp/.wh.evil") }),
-		refused("whiteout/device", "a whiteout of NUL", "reserved-device-name", func(a *archive) { a.whiteout("Files/evil/.wh.NUL") }),
-		refused("whiteout/is-directory", "a whiteout that is a directory", "bad-whiteout", func(a *archive) { a.dir("Files/.wh.evil") }),
-		refused("whiteout/is-symlink", "a whiteout that is a symbolic link", "bad-whiteout", func(a *archive) { a.symlink("Files/.wh.evil", "..", 0) }),
-		refused("whiteout/is-hard-link", "a whiteout that is a hard link", "bad-whiteout", func(a *archive) { a.file("Files/a", "x"); a.link("Files/.wh.evil", "Files/a") }),
-		small("whiteout/with-content", "a whiteout with content, which means nothing", Accepted, Accepted, "", func(a *archive) {
+		small("whiteout/device", "a whiteout of NUL", Accepted, Either, "reserved-device-name", func(a *archive) { a.whiteout("Files/evil/.wh.NUL") }),
+		small("whiteout/is-directory", "a whiteout that is a directory", Accepted, Accepted, "odd-whiteout", func(a *archive) { a.dir("Files/.wh.evil") }),
+		small("whiteout/is-symlink", "a whiteout that is a symbolic link", Accepted, Accepted, "odd-whiteout", func(a *archive) { a.symlink("Files/.wh.evil", "..", 0) }),
+		small("whiteout/is-hard-link", "a whiteout that is a hard link", Accepted, Accepted, "odd-whiteout", func(a *archive) { a.file("Files/a", "x"); a.link("Files/.wh.evil", "Files/a") }),
+		small("whiteout/is-fifo", "a whiteout that is a FIFO", Accepted, Accepted, "odd-whiteout", func(a *archive) {
+			a.add(head{name: "Files/.wh.evil", kind: '6'})
+		}),
+		small("whiteout/with-content", "a whiteout with content, which means nothing", Accepted, Accepted, "odd-whiteout", func(a *archive) {
 			a.add(head{name: "Files/.wh.evil", data: []byte("content")})
 		}),
 		small("whiteout/of-root", "a whiteout of Files", Accepted, Either, "whiteout-outside-files", func(a *archive) { a.whiteout(".wh.Files") }),

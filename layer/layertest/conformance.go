@@ -455,5 +455,8 @@ func (f Format) prepare(l *Layer) []Item {
 			slices.SortFunc(streams, func(a, b Stream) int { return winfs.CompareFold(a.Name, b.Name) })
 		}
 	}
+	if f.Lacks&LinkMetadata != 0 {
+		sharedMetadata(list)
+	}
 	return list
 }

@@ -5,6 +5,23 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
+// sharedMetadata gives links to a File of the list the attributes and times of that: what
+// all names of a file have where a format keeps one record for them.
+func sharedMetadata(list []Item) {
+	files := map[string]*Item{}
+	for i := range list {
+		if list[i].Kind == layer.File {
+			files[winfs.Fold(list[i].Path)] = &list[i]
+		}
+	}
+	for i := range list {
+		it := &list[i]
+		if f := files[winfs.Fold(it.Target)]; it.Kind == layer.Link && f != nil && it.Attributes == 0 && it.Times == (winfs.Times{}) {
+			it.Attributes, it.Times = f.Attributes, f.Times
+		}
+	}
+}
+
 // firstNames makes the first name of every file, in the order of the sorted list,
 // the one that is the File, and the others links to it. A format that keeps no
 // order cannot keep which of several names came first.
