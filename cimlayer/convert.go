@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )

@@ -11,7 +11,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -109,7 +109,7 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		chain = append(chain, l)
 	}
 	name, _ := layerName(chainID)
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	unlock, err := publish.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
 	if err != nil {
 		return false, err
 	}
@@ -164,7 +164,7 @@ func (s *Store) sweep(ctx context.Context, loc Location) error {
 		return nil
 	}
 	// It may be the work of a process that is just about to finish.
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, strings.TrimSuffix(loc.Name, ".cim")))
+	unlock, err := publish.Lock(ctx, filepath.Join(s.dir, storeLocks, strings.TrimSuffix(loc.Name, ".cim")))
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -92,7 +92,7 @@ func (s *Store) nameless() (Location, func() error, error) {
 func (s *Store) tryLock(name string) (unlock func() error, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	unlock, err = atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	unlock, err = publish.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
 	if errors.Is(err, context.Canceled) {
 		return nil, nil
 	}
@@ -103,7 +103,7 @@ func (s *Store) tryLock(name string) (unlock func() error, err error) {
 // image finds them by the GUID in it.
 func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err error) {
 	name := strings.TrimSuffix(to.Name, ".cim")
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	unlock, err := publish.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
 	if err != nil {
 		return false, err
 	}

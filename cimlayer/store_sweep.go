@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/cimfs"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 )
 
 // Layers returns the chain IDs of all layers, in no particular order.
@@ -46,7 +46,7 @@ func (s *Store) Remove(ctx context.Context, chainID string) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, strings.TrimSuffix(loc.Name, ".cim")))
+	unlock, err := publish.Lock(ctx, filepath.Join(s.dir, storeLocks, strings.TrimSuffix(loc.Name, ".cim")))
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -35,8 +35,8 @@ type Writer struct {
 	opt     options
 	parent  *cimfs.Image
 
-	dir  *atomicfile.Dir
-	root *os.Root // of dir
+	dir  *publish.Dir
+	root *os.Root // of dir, which closes it
 
 	queue  []queued
 	byPath map[string]int // folded path of a queued file or link to its place in the queue
@@ -146,12 +146,10 @@ func (w *Writer) open() error {
 		return err
 	}
 	var err error
-	if w.dir, err = atomicfile.CreateDir(w.loc.Files); err != nil {
+	if w.dir, err = publish.CreateDir(w.loc.Files, publish.Options{}); err != nil {
 		return err
 	}
-	if w.root, err = w.dir.OpenRoot(); err != nil {
-		return err
-	}
+	w.root = w.dir.Root()
 	if err := w.step("create", w.loc.Name); err != nil {
 		return err
 	}
@@ -446,9 +444,6 @@ func (w *Writer) publish() error {
 	if err := errors.Join(w.step("sync", "."), syncTree(w.root)); err != nil {
 		return err
 	}
-	if err := w.root.Close(); err != nil {
-		return err
-	}
 	w.root = nil
 	if err := w.step("publish", w.loc.Files); err != nil {
 		return err
@@ -481,10 +476,6 @@ func (w *Writer) Close() error {
 	if w.spool != nil {
 		errs = append(errs, w.spool.remove())
 		w.spool = nil
-	}
-	if w.root != nil {
-		errs = append(errs, w.root.Close())
-		w.root = nil
 	}
 	if w.ImageWriter != nil {
 		errs = append(errs, w.ImageWriter.Close())

@@ -11,7 +11,7 @@ import (
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -118,7 +118,7 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 	if err := i.opts.step("lock", name); err != nil {
 		return err
 	}
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(dir, "."+name+".lock"))
+	unlock, err := publish.Lock(ctx, filepath.Join(dir, "."+name+".lock"))
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (i *Image) replaceFile(name string, content []byte) error {
 	if err := i.opts.step("create", name); err != nil {
 		return err
 	}
-	f, err := atomicfile.Create(name, true)
+	f, err := publish.Create(name, publish.Options{Replace: true})
 	if err != nil {
 		return err
 	}

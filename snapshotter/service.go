@@ -14,7 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 
 	"github.com/mullion/mullion/cimlayer"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 )
 
 // The files and directories below Config.Root, beside those of the cimlayer.Store.
@@ -87,7 +87,7 @@ func (s *Service) open() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
 	var err error
-	s.unlock, err = atomicfile.Lock(ctx, filepath.Join(s.root, lockName))
+	s.unlock, err = publish.Lock(ctx, filepath.Join(s.root, lockName))
 	if errors.Is(err, context.DeadlineExceeded) {
 		return ErrInUse
 	}

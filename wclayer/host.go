@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -22,7 +23,7 @@ type directory interface {
 	// open opens a regular file for reading.
 	open(name string) (file, error)
 	mkdir(name string) error
-	// enter opens a directory below this one.
+	// enter opens a directory below this one, and follows no link.
 	enter(name string) (directory, error)
 	// list returns the entries sorted by the bytes of their names.
 	list() ([]fs.DirEntry, error)
@@ -64,8 +65,9 @@ type file interface {
 // hostDirectory keeps one os.Root for each open directory: a name is then resolved
 // by one system call, and the kernel confines it.
 type hostDirectory struct {
-	root *os.Root
-	self *os.File // the same directory as a file, opened when first needed
+	root     *os.Root
+	self     *os.File // the same directory as a file, opened when first needed
+	borrowed bool     // root is closed by somebody else
 }
 
 // openDirectory opens a directory by its path on the host.
@@ -88,8 +90,8 @@ func (d *hostDirectory) create(name string) (file, error) {
 }
 
 func (d *hostDirectory) open(name string) (file, error) {
-	// O_NONBLOCK would be kinder to a pipe, but callers have seen that it is none.
-	f, err := d.root.Open(name)
+	// Callers have seen that it is a file. It may be a pipe by now.
+	f, err := d.root.OpenFile(name, os.O_RDONLY|createFlag, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +101,7 @@ func (d *hostDirectory) open(name string) (file, error) {
 func (d *hostDirectory) mkdir(name string) error { return d.root.Mkdir(name, 0o777) }
 
 func (d *hostDirectory) enter(name string) (directory, error) {
-	r, err := d.root.OpenRoot(name)
+	r, err := publish.OpenFolder(d.root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -198,6 +200,9 @@ func (d *hostDirectory) close() error {
 	if d.self != nil {
 		err = d.self.Close()
 		d.self = nil
+	}
+	if d.borrowed {
+		return err
 	}
 	return errors.Join(err, d.root.Close())
 }

@@ -147,8 +147,8 @@ func checkStore(dir string) error {
 
 // unpackFolders makes a layer directory of every layer.
 func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir string) error {
-	done, err := img.Unpack(ctx, dir, func(path string, parents []string) (layer.Writer, error) {
-		return wclayer.Create(path, parents, wclayer.WithLimits(c.limits))
+	done, err := img.Unpack(ctx, dir, func(root *os.Root, name string, parents []string) (layer.Writer, error) {
+		return wclayer.CreateIn(root, name, parents, wclayer.WithLimits(c.limits))
 	})
 	if err != nil {
 		return unpackHint(imageHint(err), dir)
