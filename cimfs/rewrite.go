@@ -250,7 +250,7 @@ func Delete(dir, name string) error {
 		return fail(err)
 	}
 	// Other images may have been given the same region set.
-	names, err := dirNames(root, ".")
+	names, err := dirNames(root)
 	if err != nil {
 		return fail(err)
 	}

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 )
@@ -50,6 +51,16 @@ func (s *Set) Close() error {
 	st := s.s
 	s.s = nil
 	return st.discard()
+}
+
+// Leave lets go of the private folder and leaves it to the next writer to clear away.
+func (s *Set) Leave() error {
+	if s.s == nil {
+		return nil
+	}
+	st := s.s
+	s.s = nil
+	return errors.Join(st.dir.Close(), st.lock.Close())
 }
 
 // Sweep clears leftovers of a kind away in a directory in which nobody has to write.

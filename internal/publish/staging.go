@@ -149,7 +149,16 @@ func (s *staging) begin() (err error) {
 		return err
 	}
 	defer func() {
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, errCleared): // whoever clears it away has its lock
+			if s.lock != nil {
+				s.lock.Close()
+			}
+			if s.dir != nil {
+				s.dir.Close()
+			}
+		default:
 			err = errors.Join(err, s.discard())
 		}
 	}()
@@ -276,6 +285,9 @@ func (s *staging) discard() error {
 	if s.dir != nil {
 		if s.lock != nil {
 			list, err := names(s.dir)
+			if errors.Is(err, fs.ErrNotExist) { // it is gone
+				err = nil
+			}
 			errs = append(errs, err)
 			for _, n := range list {
 				if n != lockName {
