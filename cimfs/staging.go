@@ -58,19 +58,7 @@ func checkImageName(name string) error {
 
 // newStaging clears away what earlier runs left in the directory and opens a
 // staging area.
-func newStaging(dir, name string, hook func(op, name string) error) (*staging, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := newStagingIn(root, name, hook)
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
-	return s, nil
-}
-
-func newStagingIn(root *os.Root, name string, hook func(op, name string) error) (*staging, error) {
+func newStaging(root *os.Root, name string, hook func(op, name string) error) (*staging, error) {
 	if err := checkImageName(name); err != nil {
 		return nil, err
 	}

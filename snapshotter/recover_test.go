@@ -93,7 +93,7 @@ func TestRecover(t *testing.T) {
 		{"half a layer", func(s state) {
 			must(os.MkdirAll(at(s, "layers", strings.Repeat("a", 64), "Hives"), 0o755))
 			must(os.WriteFile(at(s, "cim-layers", "region_01234567-89ab-cdef-0123-456789abcdef_0"), []byte("x"), 0o600))
-			must(os.MkdirAll(at(s, "cim-layers", ".new-3.cim.writing"), 0o755))
+			must(os.MkdirAll(at(s, "cim-layers", ".new-3.cim.writing-0123456789abcdef"), 0o755))
 		}, nil, true},
 		{"a hive that was being compared", func(s state) { must(os.WriteFile(at(s, tempPrefix+"123"), nil, 0o600)) }, func(s state) {
 			if list, _ := filepath.Glob(at(s, tempPrefix+"*")); len(list) > 0 {

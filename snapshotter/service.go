@@ -148,6 +148,9 @@ func (s *Service) Close() error {
 		if s.meta != nil {
 			errs = append(errs, s.meta.Close())
 		}
+		if s.store != nil {
+			errs = append(errs, s.store.Close())
+		}
 		if s.unlock != nil {
 			errs = append(errs, s.unlock())
 		}

@@ -125,7 +125,7 @@ func unpackToStore(ctx context.Context, img *image.Image, dir string, opts ...ci
 		return nil, about(dir, err)
 	}
 	done, err := img.UnpackStore(ctx, store, opts...)
-	return done, imageHint(err)
+	return done, errors.Join(imageHint(err), store.Close())
 }
 
 // checkStore refuses a folder that holds something else.
