@@ -42,11 +42,11 @@ type faultyFile struct {
 	c *faults
 }
 
-func (d faultyDirectory) create(name string) (file, error) {
+func (d faultyDirectory) create(name string, mode fs.FileMode) (file, error) {
 	if err := d.c.hit("create"); err != nil {
 		return nil, err
 	}
-	f, err := d.directory.create(name)
+	f, err := d.directory.create(name, mode)
 	if err != nil {
 		return nil, err
 	}

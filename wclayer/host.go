@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
@@ -18,8 +19,9 @@ import (
 // no path is resolved anywhere and no link of the host is followed. The tests
 // put faults between this interface and the host.
 type directory interface {
-	// create makes a file that does not exist and opens it for writing.
-	create(name string) (file, error)
+	// create makes a file that does not exist, with these permissions less those that the
+	// process's mask takes away, and opens it for writing.
+	create(name string, mode fs.FileMode) (file, error)
 	// open opens a regular file for reading.
 	open(name string) (file, error)
 	mkdir(name string) error
@@ -81,8 +83,8 @@ func openDirectory(path string) (directory, error) {
 
 func (d *hostDirectory) host() *hostDirectory { return d }
 
-func (d *hostDirectory) create(name string) (file, error) {
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|createFlag, 0o666)
+func (d *hostDirectory) create(name string, mode fs.FileMode) (file, error) {
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|createFlag, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -205,6 +207,21 @@ func (d *hostDirectory) close() error {
 		return err
 	}
 	return errors.Join(err, d.root.Close())
+}
+
+// The permissions of files. Everybody may read what the process's mask leaves, but not
+// the registry.
+const (
+	openMode    fs.FileMode = 0o666
+	privateMode fs.FileMode = 0o600
+)
+
+// modeOf returns the permissions of the file at a path of the layer.
+func modeOf(path string) fs.FileMode {
+	if hives.Private(path) {
+		return privateMode
+	}
+	return openMode
 }
 
 type hostFile struct{ *os.File }

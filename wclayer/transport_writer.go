@@ -124,10 +124,10 @@ func (w *TransportWriter) add(e *layer.Entry) error {
 	}
 	var f file
 	if e.Kind == layer.Dir {
-		f, err = d.create(w.hostName(id) + metaSuffix)
+		f, err = d.create(w.hostName(id)+metaSuffix, openMode)
 	} else {
 		err = w.make(id, func(name string) error {
-			f, err = d.create(name)
+			f, err = d.create(name, modeOf(e.Path))
 			return err
 		})
 	}
@@ -164,7 +164,7 @@ func (w *TransportWriter) startTombstones() error {
 	if w.tombs != nil {
 		return nil
 	}
-	f, err := w.stage.root.create(tombstoneName)
+	f, err := w.stage.root.create(tombstoneName, openMode)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ type options struct {
 	overwrite     bool
 	base, parents bool
 	label         string
-	hook          func(op string) error
+	hook          func(op, name string) error // fails operations on the file in tests
 }
 
 func gather(opts []Option) options {

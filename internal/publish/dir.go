@@ -134,7 +134,10 @@ func (d *Dir) commit(sync bool) error {
 			return errors.Join(err, d.takeBack(mine), d.Close())
 		}
 	}
-	return d.Close()
+	// The directory is there, whatever becomes of the private folder, which the next
+	// writer clears away if need be.
+	_ = d.Close()
+	return nil
 }
 
 func (d *Dir) takeBack(mine fs.FileInfo) error {

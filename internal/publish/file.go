@@ -142,9 +142,11 @@ func (f *File) Commit() error {
 		// The name may be lost in a crash. An error means absence.
 		err = errors.Join(err, removeSame(s.parent, s.target, mine))
 	}
-	derr := s.discard()
+	// The file is there, whatever becomes of the private folder, which the next writer
+	// clears away if need be.
+	_ = s.discard()
 	f.s = nil
-	return errors.Join(err, derr, f.release(s))
+	return errors.Join(err, f.release(s))
 }
 
 // removeSame removes a file unless another one has its name by now.
