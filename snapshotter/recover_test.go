@@ -19,6 +19,9 @@ import (
 	"github.com/mullion/mullion/cimfs"
 )
 
+// spoolTemp is what a process that dies while it spools a layer leaves.
+const spoolTemp = "." + spoolPart + ".mullion-tmp-0123456789abcdef"
+
 // A process may die at any point. Whatever it leaves, the next one makes disk and
 // metadata agree, keeps what was committed, and loses nothing of it.
 func TestRecover(t *testing.T) {
@@ -60,9 +63,11 @@ func TestRecover(t *testing.T) {
 			}
 		}, true},
 		{"a spool that is not complete", func(s state) {
-			must(os.WriteFile(at(s, "snapshots", s.id("active"), spoolPart), []byte("x"), 0o600))
+			must(os.Mkdir(at(s, "snapshots", s.id("active"), spoolTemp), 0o700))
+			must(os.WriteFile(at(s, "snapshots", s.id("active"), spoolTemp, ".mullion-lock"), nil, 0o600))
+			must(os.WriteFile(at(s, "snapshots", s.id("active"), spoolTemp, spoolPart), []byte("x"), 0o600))
 		}, func(s state) {
-			if _, err := os.Stat(at(s, "snapshots", s.id("active"), spoolPart)); err == nil {
+			if _, err := os.Stat(at(s, "snapshots", s.id("active"), spoolTemp)); err == nil {
 				t.Error("it is there still")
 			}
 		}, true},

@@ -81,7 +81,7 @@ func open(c Config, root string, v viewer) (*Service, error) {
 }
 
 func (s *Service) open() error {
-	if err := os.MkdirAll(s.root, 0o711); err != nil {
+	if err := ownDirectory(s.root); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)

@@ -22,6 +22,7 @@ import (
 func newMountCommand(c *console) *cobra.Command {
 	var flags contentFlags
 	var store string
+	var allowOther bool
 	cmd := &cobra.Command{
 		Use:   "mount IMAGE|LAYER DIR",
 		Short: "Show an image or a layer as a read-only file system",
@@ -43,6 +44,11 @@ What is seen:
   user.NAME           alternate streams, up to 64 KiB
   stat                size, last write, access and change time, number of names, and
                       the same inode number under each name
+  modes               what everyone may do by the security descriptor; registry hives are
+                      their owner's alone
+
+Only the user who mounts sees the files, unless --allow-other lets others see what the
+modes allow. Where that user is not root, /etc/fuse.conf must have user_allow_other.
 
 ` + referenceHelp,
 		Example: `  mullion mount oci-archive:hello.tar /mnt
@@ -61,11 +67,12 @@ What is seen:
 			if err != nil {
 				return err
 			}
-			return errors.Join(c.serveTree(cmd.Context(), tree, args[0], args[1]), done())
+			return errors.Join(c.serveTree(cmd.Context(), tree, args[0], args[1], allowOther), done())
 		},
 	}
 	flags.add(cmd)
 	flags.options.addParents(cmd)
+	cmd.Flags().BoolVar(&allowOther, "allow-other", false, "let other users see the files that their modes allow them")
 	cmd.Flags().StringVar(&store, "store", "", "keep the layers of an image in the store `DIR`")
 	return cmd
 }
@@ -88,9 +95,9 @@ func checkMountPoint(dir string) error {
 }
 
 // serveTree mounts and waits until the tree has been unmounted.
-func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir string) error {
+func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir string, allowOther bool) error {
 	s, err := fusefs.Mount(dir, tree, &fusefs.Options{
-		Name: name, Log: slog.New(slog.NewTextHandler(c.err, nil)),
+		Name: name, AllowOther: allowOther, Log: slog.New(slog.NewTextHandler(c.err, nil)),
 	})
 	if err != nil {
 		return about(dir, hintf(plain(err), "FUSE is needed: /dev/fuse, and fusermount3 unless root mounts"))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // Set is a private folder from which files get their final names one by one.
@@ -65,6 +66,14 @@ func (s *Set) Leave() error {
 
 // Sweep clears leftovers of a kind away in a directory in which nobody has to write.
 func Sweep(root *os.Root, o Options) error {
+	list, err := names(root)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(list, func(n string) bool { return IsTemp(n, o.Kind) }) {
+		return nil
+	}
+	// A private folder of its own shows which owner counts.
 	s, err := stage(root, "sweep", Options{Kind: o.Kind, Undo: o.Undo, Step: o.Step, Shared: true})
 	if err != nil {
 		return err
