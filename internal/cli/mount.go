@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/fusefs"
 	"github.com/mullion/mullion/image"
@@ -142,7 +143,7 @@ func (f *contentFlags) openMountable(ctx context.Context, c *console, text, stor
 	case store != "" && single:
 		return nil, nil, usagef("--store is for images")
 	case isLayer && ref.format == cimFormat:
-		im, err := openCIM(context.WithoutCancel(ctx), ref.text, nil)
+		im, err := holdCIM(ref.text)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -215,7 +216,7 @@ func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir str
 		if err != nil {
 			return nil, nil, err
 		}
-		im, err := openCIM(context.WithoutCancel(ctx), topImage(dir, layers), nil)
+		im, err := holdCIM(topImage(dir, layers))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -234,6 +235,15 @@ func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir str
 		return nil, nil, err
 	}
 	return fusefs.CimTree(im.Image), im.Close, nil
+}
+
+// holdCIM opens an image whose directory may be hidden by what is mounted over it, since
+// DIR can be a directory above: its files are opened when they are needed, through the
+// directory that is open now.
+func holdCIM(path string) (*cimfs.Image, error) {
+	dir, name := splitFile(path)
+	im, err := cimfs.Open(dir, name)
+	return im, cimError(path, err)
 }
 
 // topImage is the file of the topmost layer, whose image shows the merged tree.
