@@ -26,8 +26,8 @@ import (
 // Any number of processes may use a store at once. A layer is made by one of them
 // while the others wait; a process that dies leaves nothing that counts.
 type Store struct {
-	dir                   string
-	images, layers, locks *os.Root
+	dir                         string
+	root, images, layers, locks *os.Root
 }
 
 // The directories of a store.
@@ -41,19 +41,16 @@ const (
 // stay open until Close, and none of them may be a symbolic link: what is written to the
 // store stays in it, whoever renames or replaces directories meanwhile.
 func OpenStore(dir string) (_ *Store, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{dir: dir}
 	defer func() {
-		if err = errors.Join(err, root.Close()); err != nil {
+		if err != nil {
 			s.Close()
 		}
 	}()
+	if s.root, err = openOrMake(dir); err != nil {
+		return nil, err
+	}
+	root := s.root
 	for name, sub := range map[string]**os.Root{storeImages: &s.images, storeLayers: &s.layers, storeLocks: &s.locks} {
 		if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
@@ -65,11 +62,33 @@ func OpenStore(dir string) (_ *Store, err error) {
 	return s, nil
 }
 
+// openOrMake opens a directory, which may be a symbolic link to one. One that it makes
+// is opened as it was made: a link that has taken its place is refused.
+func openOrMake(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return root, err
+	}
+	dir = filepath.Clean(dir)
+	up, err := openOrMake(filepath.Dir(dir))
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Base(dir)
+	if err = up.Mkdir(name, 0o755); err == nil || errors.Is(err, fs.ErrExist) {
+		root, err = publish.OpenFolder(up, name)
+	}
+	return root, errors.Join(err, up.Close())
+}
+
+// Root returns the directory of the store. It belongs to the store.
+func (s *Store) Root() *os.Root { return s.root }
+
 // Close lets go of the directories. Locations of the store cannot be used any more, nor
 // writers that are still open.
 func (s *Store) Close() error {
 	var errs []error
-	for _, r := range []*os.Root{s.images, s.layers, s.locks} {
+	for _, r := range []*os.Root{s.root, s.images, s.layers, s.locks} {
 		if r != nil {
 			errs = append(errs, r.Close())
 		}
