@@ -154,7 +154,7 @@ func (w *Writer) commit() error {
 				return err
 			}
 		}
-		if err := w.staging.syncDir("."); err != nil {
+		if err := w.staging.syncDir(); err != nil {
 			return err
 		}
 		if _, err := w.staging.root.Lstat(w.name); err == nil {
@@ -164,7 +164,7 @@ func (w *Writer) commit() error {
 			return err
 		}
 		w.guid = g
-		if err := w.staging.syncDir("."); err != nil {
+		if err := w.staging.syncDir(); err != nil {
 			return errors.Join(err, w.staging.root.Remove(w.name))
 		}
 		return nil
@@ -214,12 +214,13 @@ func (w *Writer) header(g winfs.GUID, regions int, root RegionOffset) []byte {
 // stagedOpener opens files under the names that they will have.
 type stagedOpener struct {
 	rootOpener
-	names map[string]string
+	staged rootOpener
+	names  map[string]string // those in staged
 }
 
 func (o stagedOpener) OpenFile(name string) (Source, error) {
 	if temp, ok := o.names[name]; ok {
-		name = temp
+		return o.staged.OpenFile(temp)
 	}
 	return o.rootOpener.OpenFile(name)
 }
@@ -228,12 +229,12 @@ func (o stagedOpener) OpenFile(name string) (Source, error) {
 // digests of content are left out, for they were just computed from these bytes, and so
 // is what a fork shares with its parent.
 func (w *Writer) checkStaged(g winfs.GUID, set []*regionOut) error {
-	names := map[string]string{w.name: w.staging.path("image")}
+	names := map[string]string{w.name: "image"}
 	for _, r := range set {
-		names[regionName(g, r.index)] = w.staging.path(r.f.name)
-		names[objectIDName(g, r.index)] = w.staging.path(r.objectOut.name)
+		names[regionName(g, r.index)] = r.f.name
+		names[objectIDName(g, r.index)] = r.objectOut.name
 	}
-	im, err := OpenFiles(stagedOpener{rootOpener{w.staging.root}, names}, w.name, Limits{Files: 1 << 31, Entries: 1 << 32, Objects: 1 << 32})
+	im, err := OpenFiles(stagedOpener{rootOpener{w.staging.root}, rootOpener{w.staging.set.Root()}, names}, w.name, Limits{Files: 1 << 31, Entries: 1 << 32, Objects: 1 << 32})
 	if err != nil {
 		return because(ErrCheck, "%v", err)
 	}

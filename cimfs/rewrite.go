@@ -276,15 +276,19 @@ func (r *rewriter) copyStream(s *Stream) error {
 // those of its parents stay. Images forked from it become unusable. The .cim file
 // goes first, so that no image without its regions is ever seen.
 func Delete(dir, name string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return &Error{Op: "delete", Image: name, Offset: -1, Err: err}
+	}
+	return errors.Join(DeleteIn(root, name), root.Close())
+}
+
+// DeleteIn is [Delete] in an open directory, which stays the caller's.
+func DeleteIn(root *os.Root, name string) error {
 	fail := func(err error) error { return &Error{Op: "delete", Image: name, Offset: -1, Err: err} }
 	if err := checkImageName(name); err != nil {
 		return fail(err)
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fail(err)
-	}
-	defer root.Close()
 	im := &Image{name: name, opener: rootOpener{root}, limits: Limits{}.withDefaults()}
 	if err := im.readHeader(); err != nil {
 		return im.fail("delete", "", err)
@@ -293,7 +297,7 @@ func Delete(dir, name string) error {
 		return fail(err)
 	}
 	// Other images may have been given the same region set.
-	names, err := dirNames(root, ".")
+	names, err := dirNames(root)
 	if err != nil {
 		return fail(err)
 	}

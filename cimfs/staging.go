@@ -3,47 +3,40 @@ package cimfs
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"runtime"
 	"strings"
-	"time"
 
-	"github.com/mullion/mullion/internal/filelock"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
-// staging is the place where an image grows before it is published: the directory
-// .NAME.writing beside the final files. A writer holds a lock in it for as long as
-// it lives, so that what a killed process left behind can be told from what another
-// one is working on.
+// staging is the place where an image grows before it is published: a private folder
+// beside the final files (package publish), which shows whether its writer lives.
 //
 // Publishing is a sequence of renames, and a process can be killed between any two.
-// Two marks make the next run able to undo a half-done one without ever touching
-// the files of another image:
+// Two marks make the next run able to undo a half-done one:
 //
 //   - intent holds the GUID; then region_GUID_0 is created exclusively, as a
-//     reservation that says for which image. From then on the name is ours.
-//   - owned holds the GUID; from then on every file with that GUID is ours.
+//     reservation that names the private folder. From then on the name is ours.
+//   - owned holds the GUID; from then on every file with that GUID is ours, until an
+//     image refers to it.
 //
-// Once NAME itself stands there with that GUID the image is complete.
+// A mark is a claim and no proof: it may be stale, because the image was published,
+// renamed or forked since. So a file is removed only if no image in the directory
+// refers to its GUID.
 type staging struct {
 	root *os.Root
 	name string // of the .cim file
-	dir  string
-	lock *os.File
+	set  *publish.Set
 	hook func(op, name string) error // fails operations in tests
 }
 
 const (
-	stagingPrefix = "."
-	stagingSuffix = ".writing"
-	lockName      = "lock"
-	intentName    = "intent"
-	ownedName     = "owned"
+	stagingKind = "writing"
+	intentName  = "intent"
+	ownedName   = "owned"
 )
 
 func (s *staging) op(op, name string) error {
@@ -65,125 +58,52 @@ func checkImageName(name string) error {
 
 // newStaging clears away what earlier runs left in the directory and opens a
 // staging area.
-func newStaging(dir, name string, hook func(op, name string) error) (*staging, error) {
+func newStaging(root *os.Root, name string, hook func(op, name string) error) (*staging, error) {
 	if err := checkImageName(name); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	s := &staging{root: root, name: name, dir: stagingPrefix + name + stagingSuffix, hook: hook}
-	if err := s.open(); err != nil {
-		root.Close()
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *staging) open() error {
-	if err := cleanLeftovers(s.root); err != nil {
-		return err
-	}
-	if _, err := s.root.Lstat(s.name); err == nil {
-		return &fs.PathError{Op: "create", Path: s.name, Err: fs.ErrExist}
+	if _, err := root.Lstat(name); err == nil {
+		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, err
 	}
-	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
-		done, err := s.take()
-		if done || err != nil && !errors.Is(err, errTaken) {
-			return err
+	s := &staging{root: root, name: name, hook: hook}
+	set, err := publish.OpenSet(root, name, publish.Options{Kind: stagingKind, Undo: undo, Step: func(op, name string) error {
+		if op == "remove" { // package publish tests what follows from that
+			return nil
 		}
-		if time.Since(begin) > clearing {
-			if err == nil {
-				err = because(fs.ErrExist, "other processes keep clearing it away")
-			}
-			return err
-		}
+		return s.op(op, name)
+	}})
+	if errors.Is(err, publish.ErrBusy) {
+		err = because(fs.ErrExist, "another process is writing it")
 	}
+	s.set = set
+	return s, err
 }
 
-// clearing is how long other runs may hold the lock of a place before they count as
-// writers of the image: whoever clears leftovers away takes the lock of every place for a
-// moment, also of one that has just been made.
-const clearing = time.Second
+// ClearLeftovers removes what writers that were killed have left in a directory: their
+// private folders, and files of images that were not published. Create does so itself.
+func ClearLeftovers(root *os.Root) error {
+	return publish.Sweep(root, publish.Options{Kind: stagingKind, Undo: undo})
+}
 
-var errTaken = because(fs.ErrExist, "another process is writing it")
-
-// take makes the place and takes its lock. false without an error, and errTaken, are
-// worth another try.
-func (s *staging) take() (bool, error) {
-	if err := s.op("mkdir", s.dir); err != nil {
+// HasLeftovers reports whether there is a private folder in a directory, of a writer
+// that was killed or of one that lives.
+func HasLeftovers(root *os.Root) (bool, error) {
+	names, err := dirNames(root)
+	if err != nil {
 		return false, err
 	}
-	if err := s.root.Mkdir(s.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return false, err
+	for _, n := range names {
+		if publish.IsTemp(n, stagingKind) {
+			return true, nil
+		}
 	}
-	f, err := s.root.OpenFile(path.Join(s.dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // another run has just cleared the directory away
-	}
-	if err != nil {
-		s.root.Remove(s.dir) // unless it is a leftover
-		return false, err
-	}
-	locked, err := filelock.Try(f)
-	if err == nil && !locked {
-		err = errTaken
-	}
-	// The lock counts only if the file that it is on is still there.
-	if err == nil && sameFile(s.root, f, path.Join(s.dir, lockName)) {
-		s.lock = f
-		return true, nil
-	}
-	f.Close()
-	return false, err
+	return false, nil
 }
 
-func sameFile(root *os.Root, f *os.File, name string) bool {
-	a, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	b, err := root.Stat(name)
-	return err == nil && os.SameFile(a, b)
-}
-
-// cleanLeftovers undoes and removes what killed runs left in a directory.
-func cleanLeftovers(root *os.Root) error {
-	names, err := dirNames(root, ".")
-	if err != nil {
-		return err
-	}
-	for _, dir := range names {
-		rest, ok := strings.CutPrefix(dir, stagingPrefix)
-		name, ok2 := strings.CutSuffix(rest, stagingSuffix)
-		if !ok || !ok2 || checkImageName(name) != nil {
-			continue
-		}
-		if st, err := root.Lstat(dir); err != nil || !st.IsDir() {
-			continue
-		}
-		lock, err := root.OpenFile(path.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
-		if err != nil {
-			continue
-		}
-		locked, err := filelock.Try(lock)
-		if err != nil || !locked || !sameFile(root, lock, path.Join(dir, lockName)) {
-			lock.Close() // somebody is at work there
-			continue
-		}
-		s := &staging{root: root, name: name, dir: dir, lock: lock}
-		if err := s.discard(); err != nil {
-			return fmt.Errorf("clear away what an interrupted run left in %s: %w", dir, err)
-		}
-	}
-	return nil
-}
-
-func dirNames(root *os.Root, name string) ([]string, error) {
-	d, err := root.Open(name)
+func dirNames(root *os.Root) ([]string, error) {
+	d, err := root.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -191,65 +111,81 @@ func dirNames(root *os.Root, name string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
-func (s *staging) path(name string) string { return path.Join(s.dir, name) }
-
 // discard undoes an unfinished publication and removes the staging area.
 func (s *staging) discard() error {
-	if s.lock == nil {
+	if s.set == nil {
 		return nil
 	}
-	var errs []error
-	if g, ok := s.mark(ownedName); ok {
-		if !s.published(g) {
-			errs = append(errs, removeSet(s.root, g))
-		}
-	} else if g, ok := s.mark(intentName); ok {
-		name := regionName(g, 0)
-		if b, err := readSmall(s.root, name); err == nil && bytes.Equal(b, s.reservation()) {
-			errs = append(errs, s.root.Remove(name))
+	set := s.set
+	s.set = nil
+	if g, ok := mark(set.Root(), ownedName); !ok || !s.published(g) {
+		if err := undo(s.root, set.Root(), set.Name()); err != nil {
+			return errors.Join(err, set.Leave())
 		}
 	}
-	names, err := dirNames(s.root, s.dir)
-	errs = append(errs, err)
-	// The marks go last but for the lock: until the files are gone they are needed.
-	for _, last := range []bool{false, true} {
-		for _, n := range names {
-			if n != lockName && (n == intentName || n == ownedName) == last {
-				errs = append(errs, s.root.Remove(s.path(n)))
+	return set.Close()
+}
+
+// undo removes the files of an unfinished publication. An error keeps the marks, so that
+// the next run tries again.
+func undo(root, private *os.Root, name string) error {
+	if g, ok := mark(private, ownedName); ok {
+		used, err := referred(root, g)
+		if err != nil || used {
+			return err
+		}
+		return removeSet(root, g)
+	}
+	g, ok := mark(private, intentName)
+	if !ok {
+		return nil
+	}
+	first := regionName(g, 0)
+	if b, err := readSmall(root, first); err == nil && bytes.Equal(b, reservation(name)) {
+		return root.Remove(first)
+	}
+	return nil
+}
+
+// referred reports whether an image in the directory has a region set, as its own or as
+// that of a parent. An image whose header cannot be read may have any.
+func referred(root *os.Root, g winfs.GUID) (bool, error) {
+	names, err := dirNames(root)
+	if err != nil {
+		return false, err
+	}
+	for _, n := range names {
+		if checkImageName(n) != nil {
+			continue
+		}
+		if st, err := root.Lstat(n); errors.Is(err, fs.ErrNotExist) || err == nil && st.IsDir() {
+			continue
+		}
+		im := &Image{name: n, opener: rootOpener{root}, limits: Limits{}.withDefaults()}
+		if err := im.readHeader(); err != nil {
+			if b, err := readSmall(root, n); err == nil && !bytes.HasPrefix(b, []byte(magic)) {
+				continue // not an image
+			}
+			return true, nil
+		}
+		if im.guid == g {
+			return true, nil
+		}
+		for _, p := range im.Parents() {
+			if p.GUID == g {
+				return true, nil
 			}
 		}
 	}
-	lock := s.lock
-	s.lock = nil
-	if err := errors.Join(errs...); err != nil {
-		return errors.Join(err, lock.Close())
-	}
-	// While the lock is held, so that nobody else has a lock on a file that goes.
-	if s.root.Remove(s.path(lockName)) == nil {
-		return errors.Join(s.removeDir(), lock.Close())
-	}
-	// Windows removes no file that is open.
-	err = lock.Close()
-	if rerr := s.root.Remove(s.path(lockName)); !errors.Is(rerr, fs.ErrNotExist) {
-		err = errors.Join(err, rerr)
-	}
-	return errors.Join(err, s.removeDir())
+	return false, nil
 }
 
-// removeDir removes the directory, unless another run has begun there.
-func (s *staging) removeDir() error {
-	err := s.root.Remove(s.dir)
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // ErrExist is that something is in it
-		return nil
-	}
-	return err
-}
-
-func (s *staging) reservation() []byte { return []byte("reserved for " + s.name + "\n") }
+// reservation is what region_GUID_0 holds before it is a region.
+func reservation(private string) []byte { return []byte("reserved for " + private + "\n") }
 
 // mark reads the GUID in intent or owned.
-func (s *staging) mark(name string) (winfs.GUID, bool) {
-	b, err := readSmall(s.root, s.path(name))
+func mark(private *os.Root, name string) (winfs.GUID, bool) {
+	b, err := readSmall(private, name)
 	if err != nil {
 		return winfs.GUID{}, false
 	}
@@ -257,7 +193,7 @@ func (s *staging) mark(name string) (winfs.GUID, bool) {
 	return g, err == nil
 }
 
-// published reports whether the image file stands there with this GUID.
+// published reports whether the image file is there with this GUID.
 func (s *staging) published(g winfs.GUID) bool {
 	b, err := readSmall(s.root, s.name)
 	if err != nil || len(b) < imageSize {
@@ -266,8 +202,9 @@ func (s *staging) published(g winfs.GUID) bool {
 	return winfs.GUIDFromWindows([16]byte(b[imageGUIDAt:])) == g
 }
 
+// readSmall reads the begin of a plain file.
 func readSmall(root *os.Root, name string) ([]byte, error) {
-	f, err := root.Open(name)
+	f, err := publish.OpenPlain(root, name, false)
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +214,7 @@ func readSmall(root *os.Root, name string) ([]byte, error) {
 
 // removeSet removes every region and object file of a GUID.
 func removeSet(root *os.Root, g winfs.GUID) error {
-	names, err := dirNames(root, ".")
+	names, err := dirNames(root)
 	if err != nil {
 		return err
 	}
@@ -307,10 +244,7 @@ type outFile struct {
 }
 
 func (s *staging) create(name string) (*outFile, error) {
-	if err := s.op("create", name); err != nil {
-		return nil, err
-	}
-	f, err := s.root.OpenFile(s.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := s.set.Create(name, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -362,27 +296,24 @@ func (s *staging) writeWhole(name string, b []byte) error {
 	return errors.Join(err, f.close())
 }
 
-// syncDir makes names durable, where the system can do that for directories.
-func (s *staging) syncDir(name string) error {
-	if err := s.op("syncdir", name); err != nil {
+// syncDir makes the names of the final files durable.
+func (s *staging) syncDir() error {
+	if err := s.op("syncdir", "."); err != nil {
 		return err
 	}
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := s.root.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return publish.SyncDir(s.root)
 }
 
-func (s *staging) rename(from, to string) error {
-	if err := s.op("rename", to); err != nil {
+// syncMarks makes the marks durable.
+func (s *staging) syncMarks() error {
+	if err := s.op("syncdir", s.set.Name()); err != nil {
 		return err
 	}
-	return s.root.Rename(s.path(from), to)
+	return publish.SyncDir(s.set.Root())
 }
+
+// rename gives a file its final name.
+func (s *staging) rename(from, to string) error { return s.set.Publish(from, to) }
 
 // reserve takes a GUID for this image. It returns false if files of that GUID are
 // there already.
@@ -395,13 +326,13 @@ func (s *staging) reserve(g winfs.GUID, files []string) (bool, error) {
 		}
 	}
 	text := []byte(g.String() + "\n")
-	if err := s.root.Remove(s.path(intentName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.set.Root().Remove(intentName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	if err := s.writeWhole(intentName, text); err != nil {
 		return false, err
 	}
-	if err := s.syncDir(s.dir); err != nil {
+	if err := s.syncMarks(); err != nil {
 		return false, err
 	}
 	first := regionName(g, 0)
@@ -415,12 +346,12 @@ func (s *staging) reserve(g winfs.GUID, files []string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	_, err = f.Write(s.reservation())
+	_, err = f.Write(reservation(s.set.Name()))
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = s.writeWhole(ownedName, text)
 	}
 	if err == nil {
-		err = s.syncDir(s.dir)
+		err = s.syncMarks()
 	}
 	if err != nil {
 		// Without a readable mark nobody else would know whose this is.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type Writer struct {
 	name     string
 	opts     Options
 	staging  *staging
+	ownRoot  *os.Root // its directory, if it was opened for this writer
 	tree     *tree
 	placer   *placer
 	parent   *Image
@@ -75,7 +77,26 @@ func Create(dir, name string, opts *Options) (*Writer, error) {
 	return create(dir, name, opts, nil)
 }
 
+// CreateIn is [Create] in an open directory. root stays the caller's, who closes it
+// after the writer.
+func CreateIn(root *os.Root, name string, opts *Options) (*Writer, error) {
+	return createIn(root, name, opts, nil)
+}
+
 func create(dir, name string, opts *Options, hook func(op, name string) error) (*Writer, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, &Error{Op: "create", Image: name, Offset: -1, Err: err}
+	}
+	w, err := createIn(root, name, opts, hook)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	w.ownRoot = root
+	return w, nil
+}
+
+func createIn(dir *os.Root, name string, opts *Options, hook func(op, name string) error) (*Writer, error) {
 	w := &Writer{name: name, streams: make(map[FileID][]*altStream)}
 	if opts != nil {
 		w.opts = *opts
@@ -104,10 +125,10 @@ func create(dir, name string, opts *Options, hook func(op, name string) error) (
 	return w, nil
 }
 
-func (w *Writer) checkOptions(dir string) error {
+func (w *Writer) checkOptions(dir *os.Root) error {
 	o := &w.opts
 	if o.Parent != "" {
-		im, err := Open(dir, o.Parent)
+		im, err := OpenFiles(rootOpener{dir}, o.Parent, Limits{})
 		if err != nil {
 			return err
 		}
@@ -171,8 +192,12 @@ func (w *Writer) release() error {
 		w.parent = nil
 	}
 	if w.staging != nil {
-		errs = append(errs, w.staging.discard(), w.staging.root.Close())
+		errs = append(errs, w.staging.discard())
 		w.staging = nil
+	}
+	if w.ownRoot != nil {
+		errs = append(errs, w.ownRoot.Close())
+		w.ownRoot = nil
 	}
 	w.tree = nil
 	return errors.Join(errs...)

@@ -78,7 +78,11 @@ func (w *Writer) enableCimBoot() error {
 			return fmt.Errorf("%w: it boots from an image only with %s", ErrUtilityVM, p)
 		}
 	}
-	if err := w.writeHost(buildVersion, strconv.AppendUint(nil, uint64(build), 10)); err != nil {
+	err = w.writeHost(buildVersion, 0o644, func(f io.Writer) error {
+		_, err := f.Write(strconv.AppendUint(nil, uint64(build), 10))
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if err := w.editHive(vmBCD, w.enableCimBootBCD); err != nil {

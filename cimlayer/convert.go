@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -74,6 +74,11 @@ func (c *converter) run(v hives.OSVersion) error {
 	base, err := c.directory(hives.HivesDir)
 	if err != nil {
 		return err
+	}
+	for _, dir := range []string{".", config, base} {
+		if err := c.sweep(dir); err != nil {
+			return err
+		}
 	}
 	for _, n := range hives.All() {
 		p, ok := have[n]
@@ -203,24 +208,42 @@ func (c *converter) directory(p string) (string, error) {
 // write makes or replaces a file.
 func (c *converter) write(p string, fill func(f *os.File) error) error {
 	c.at = p
-	temp := path.Join(path.Dir(p), atomicfile.TempName(path.Base(p)))
-	if err := c.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := c.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	dir, err := c.folder(path.Dir(p))
 	if err != nil {
 		return err
 	}
-	if err = fill(f); err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = c.root.Rename(temp, p)
-	}
+	defer dir.Close()
+	f, err := publish.CreateIn(dir, path.Base(p), publish.Options{Replace: true, Private: p != layoutName})
 	if err != nil {
-		return errors.Join(err, c.root.Remove(temp))
+		return err
 	}
-	return c.sync(path.Dir(p))
+	if err = fill(f.File); err == nil {
+		err = f.Commit()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// sweep clears away what a conversion that was killed has left in a directory.
+func (c *converter) sweep(p string) error {
+	dir, err := c.folder(p)
+	if err != nil {
+		return err
+	}
+	return errors.Join(publish.Sweep(dir, publish.Options{}), dir.Close())
+}
+
+// folder opens a directory of the layer, following no link.
+func (c *converter) folder(p string) (*os.Root, error) {
+	at, err := c.root.OpenRoot(".")
+	for name := range strings.SplitSeq(p, "/") {
+		if err != nil || name == "." {
+			break
+		}
+		up := at
+		at, err = publish.OpenFolder(up, name)
+		err = errors.Join(err, up.Close())
+	}
+	return at, err
 }
 
 // link gives a hive its base name, in place of whatever file has it.
@@ -245,15 +268,8 @@ func (c *converter) link(hive, dir, name string) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	temp := path.Join(dir, atomicfile.TempName(path.Base(p)))
-	if err := c.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if done, err := c.hardLink(hive, p); done || err != nil {
 		return err
-	}
-	if c.root.Link(hive, temp) == nil {
-		if err := c.root.Rename(temp, p); err != nil {
-			return errors.Join(err, c.root.Remove(temp))
-		}
-		return c.sync(dir)
 	}
 	return c.write(p, func(f *os.File) error {
 		src, err := c.root.Open(hive)
@@ -263,6 +279,29 @@ func (c *converter) link(hive, dir, name string) error {
 		_, err = io.Copy(f, src)
 		return errors.Join(err, src.Close())
 	})
+}
+
+// hardLink gives a file of the layer a further name, in place of whatever file has it.
+// false says that the host cannot.
+func (c *converter) hardLink(hive, p string) (done bool, err error) {
+	dir, err := c.folder(path.Dir(p))
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	set, err := publish.OpenSet(dir, path.Base(p), publish.Options{})
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, set.Close()) }()
+	const name = "link"
+	if c.root.Link(hive, path.Join(path.Dir(p), set.Name(), name)) != nil {
+		return false, nil
+	}
+	if err := set.Publish(name, path.Base(p)); err != nil {
+		return false, err
+	}
+	return true, publish.SyncDir(dir)
 }
 
 // sync makes the names in a directory durable.

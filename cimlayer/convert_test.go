@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/mullion/mullion/cimlayer"
@@ -64,12 +65,15 @@ func TestConvertToBaseLayer(t *testing.T) {
 	}
 	v := hives.ServerCore(20348, 1)
 	for name, files := range map[string]map[string]string{
-		"nothing":          {},
-		"no hives":         {"Files/Windows/notepad.exe": "MZ"},
-		"one hive":         {"Files/Windows/System32/config/SYSTEM": string(system)},
-		"other case":       {"files/WINDOWS/system32/Config/system": string(system), "hives/system_base": "old"},
-		"with utility VM":  {"Files/": "", "UtilityVM/Files/EFI/Microsoft/Boot/BCD": "bcd"},
-		"what a kill left": {"Files/Windows/System32/config/.SAM.mullion-tmp": "half", "Hives/.SAM_BASE.mullion-tmp": "half", "Hives/": ""},
+		"nothing":         {},
+		"no hives":        {"Files/Windows/notepad.exe": "MZ"},
+		"one hive":        {"Files/Windows/System32/config/SYSTEM": string(system)},
+		"other case":      {"files/WINDOWS/system32/Config/system": string(system), "hives/system_base": "old"},
+		"with utility VM": {"Files/": "", "UtilityVM/Files/EFI/Microsoft/Boot/BCD": "bcd"},
+		"what a kill left": {
+			"Files/Windows/System32/config/.SAM.mullion-tmp-0123456789abcdef/file": "half", "Files/Windows/System32/config/.SAM.mullion-tmp-0123456789abcdef/.mullion-lock": "",
+			"Hives/.SAM_BASE.mullion-tmp-0123456789abcdef/.mullion-lock": "", "Hives/": "", ".layout.mullion-tmp-0123456789abcdef/.mullion-lock": "",
+		},
 	} {
 		dir := plainTree(t, files)
 		if err := cimlayer.ConvertToBaseLayer(dir, v); err != nil {
@@ -106,7 +110,7 @@ func TestConvertToBaseLayer(t *testing.T) {
 			}
 		}
 		for p := range after {
-			if filepath.Ext(p) == ".mullion-tmp" {
+			if strings.Contains(p, ".mullion-tmp") {
 				t.Errorf("%s: %s is left behind", name, p)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -22,6 +24,100 @@ type Location struct {
 	// Files is the directory of what stands beside the image: hives, the layout file
 	// and, of a utility VM, what its start needs without mounting the image.
 	Files string
+
+	// The same directories, open, in a store: what is written there does not depend on
+	// what becomes of the paths.
+	images, layers *os.Root
+}
+
+// openImages returns the directory of the image and a function that gives it back.
+func (l Location) openImages() (*os.Root, func() error, error) {
+	if l.images != nil {
+		return l.images, func() error { return nil }, nil
+	}
+	root, err := os.OpenRoot(l.Images)
+	if err != nil {
+		return nil, nil, err
+	}
+	return root, root.Close, nil
+}
+
+// openLayers returns the directory that holds Files and a function that gives it back.
+func (l Location) openLayers() (*os.Root, func() error, error) {
+	if l.layers != nil {
+		return l.layers, func() error { return nil }, nil
+	}
+	root, err := os.OpenRoot(filepath.Dir(filepath.Clean(l.Files)))
+	if err != nil {
+		return nil, nil, err
+	}
+	return root, root.Close, nil
+}
+
+// base is the name of Files in its directory.
+func (l Location) base() string { return filepath.Base(l.Files) }
+
+// openImage opens the image.
+func (l Location) openImage() (*cimfs.Image, error) {
+	if l.images != nil {
+		return cimfs.OpenFiles(cimfs.RootOpener(l.images), l.Name, cimfs.Limits{})
+	}
+	return cimfs.Open(l.Images, l.Name)
+}
+
+// removeFiles removes what stands beside the image.
+func (l Location) removeFiles() error {
+	root, done, err := l.openLayers()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(root.RemoveAll(l.base()), done())
+}
+
+// exists reports whether the image is there, as a file.
+func (l Location) exists() (bool, error) {
+	root, done, err := l.openImages()
+	if err != nil {
+		return false, err
+	}
+	_, err = root.Stat(l.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, done()
+	}
+	return err == nil, errors.Join(err, done())
+}
+
+// openHive opens a hive beside the image, whatever the case of its name.
+func (l Location) openHive(n hives.Name, form hives.Form) (_ *os.File, err error) {
+	root, done, err := l.openLayers()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	for _, c := range []string{l.base(), hives.HivesDir} {
+		next, err := publish.OpenFolder(root, c)
+		if err != nil {
+			return nil, err
+		}
+		defer next.Close()
+		root = next
+	}
+	name := n.File(form)
+	if _, err := root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		list, err := fs.ReadDir(root.FS(), ".")
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list {
+			if winfs.EqualFold(e.Name(), name) {
+				name = e.Name()
+			}
+		}
+	}
+	return root.Open(name)
 }
 
 // String returns the path of the image.
@@ -31,7 +127,7 @@ func (l Location) String() string { return filepath.Join(l.Images, l.Name) }
 // files on the host: image, region and object files, and what stands beside. What
 // belongs to its parents does not count.
 func (l Location) Usage() (bytes, files int64, err error) {
-	im, err := cimfs.Open(l.Images, l.Name)
+	im, err := l.openImage()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -70,11 +166,17 @@ func (l Location) Usage() (bytes, files int64, err error) {
 // Remove deletes a layer: the image first, so that a layer half removed is none.
 // Layers forked from it become unreadable. What is not there is passed over.
 func (l Location) Remove() error {
-	err := cimfs.Delete(l.Images, l.Name)
-	if errors.Is(err, fs.ErrNotExist) {
+	root, done, err := l.openImages()
+	if err == nil {
+		err = cimfs.DeleteIn(root, l.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		err = errors.Join(err, done())
+	} else if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	return errors.Join(err, os.RemoveAll(l.Files))
+	return errors.Join(err, l.removeFiles())
 }
 
 // checkChain refuses parents that cannot be parents: without an image, in another
@@ -83,7 +185,7 @@ func (l Location) Remove() error {
 func checkChain(loc Location, parents []Location) error {
 	seen := map[string]bool{winfs.Fold(loc.Name): true}
 	for i, p := range parents {
-		same, err := sameDirectory(loc.Images, p.Images)
+		same, err := sameDirectory(loc, p)
 		if err != nil {
 			return err
 		}
@@ -94,19 +196,25 @@ func checkChain(loc Location, parents []Location) error {
 			return fmt.Errorf("parent %d, %v: %w: it stands in the chain already", i+1, p, ErrChain)
 		}
 		seen[winfs.Fold(p.Name)] = true
-		if _, err := os.Stat(p.String()); err != nil {
+		if there, err := p.exists(); err == nil && !there {
+			err = &fs.PathError{Op: "open", Path: p.String(), Err: fs.ErrNotExist}
+			return fmt.Errorf("parent %d: %w: %w", i+1, ErrChain, err)
+		} else if err != nil {
 			return fmt.Errorf("parent %d: %w: %w", i+1, ErrChain, err)
 		}
 	}
 	return nil
 }
 
-func sameDirectory(a, b string) (bool, error) {
-	x, err := os.Stat(a)
+func sameDirectory(a, b Location) (bool, error) {
+	if a.images != nil && a.images == b.images {
+		return true, nil
+	}
+	x, err := os.Stat(a.Images)
 	if err != nil {
 		return false, err
 	}
-	y, err := os.Stat(b)
+	y, err := os.Stat(b.Images)
 	if err != nil {
 		return false, err
 	}

@@ -3,6 +3,7 @@ package cimlayer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ func (w *Writer) processBase() error {
 			return err
 		}
 	}
-	if err := w.writeHost(layoutName, []byte(layoutText)); err != nil {
+	if err := w.writeHost(layoutName, 0o644, func(f io.Writer) error { _, err := io.WriteString(f, layoutText); return err }); err != nil {
 		return err
 	}
 	return w.addMade(layoutName, layoutName)
@@ -88,7 +89,7 @@ func (w *Writer) createHive(n hives.Name) error {
 	if err := w.root.MkdirAll(filepath.Dir(host), 0o755); err != nil {
 		return err
 	}
-	if err := w.writeHost(host, b); err != nil {
+	if err := w.writeHost(host, hiveMode, func(f io.Writer) error { _, err := f.Write(b); return err }); err != nil {
 		return err
 	}
 	return w.addMade(n.Path(hives.Config), host)
@@ -122,58 +123,67 @@ func (w *Writer) merge(n hives.Name) error {
 	if err != nil {
 		return err
 	}
-	dir := w.dir.Path()
-	var warn func(string, regf.Finding)
-	if w.opt.hiveWarn != nil {
-		warn = func(file string, f regf.Finding) { w.opt.hiveWarn(hives.HivesDir+`\`+filepath.Base(file), f) }
+	defer base.Close()
+	delta, err := w.root.Open(hostHive(n, hives.Delta))
+	if err != nil {
+		return err
 	}
-	return hives.MergeWarn(warn, filepath.Join(dir, filepath.FromSlash(hostHive(n, hives.Base))), base,
-		filepath.Join(dir, filepath.FromSlash(hostHive(n, hives.Delta))))
+	defer delta.Close()
+	var open []*regf.Hive
+	defer func() {
+		for _, h := range open {
+			h.Close()
+		}
+	}()
+	for _, f := range []*os.File{base, delta} {
+		st, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		name := filepath.Base(f.Name())
+		opt := &regf.Options{AllowHarmless: true}
+		if warn := w.opt.hiveWarn; warn != nil {
+			opt.Warn = func(f regf.Finding) { warn(hives.HivesDir+`\`+name, f) }
+		}
+		h, err := regf.OpenReaderAt(f, st.Size(), opt)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		open = append(open, h)
+	}
+	merged, err := hives.MergeHives(open[0], open[1])
+	if err != nil {
+		return err
+	}
+	defer merged.Close()
+	return w.writeHost(hostHive(n, hives.Base), hiveMode, merged.StoreTo)
 }
 
 // nearestBase finds the base hive of the nearest layer that has one. A layer
 // without a delta has none: what holds there is that of the layer below it.
-func nearestBase(parents []Location, n hives.Name) (string, error) {
+func nearestBase(parents []Location, n hives.Name) (*os.File, error) {
 	for _, p := range parents {
-		name, err := findFold(filepath.Join(p.Files, hives.HivesDir), n.File(hives.Base))
+		f, err := p.openHive(n, hives.Base)
 		if err == nil {
-			return name, nil
+			return f, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+			return nil, err
 		}
 	}
-	return "", fmt.Errorf("no layer below has %s: %w", n.Path(hives.Base), fs.ErrNotExist)
-}
-
-// findFold finds a file in a directory of the host without regard to case.
-func findFold(dir, name string) (string, error) {
-	p := filepath.Join(dir, name)
-	if _, err := os.Lstat(p); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return p, err
-	}
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return "", err
-	}
-	for _, e := range list {
-		if winfs.EqualFold(e.Name(), name) {
-			return filepath.Join(dir, e.Name()), nil
-		}
-	}
-	return "", &fs.PathError{Op: "find", Path: p, Err: fs.ErrNotExist}
+	return nil, fmt.Errorf("no layer below has %s: %w", n.Path(hives.Base), fs.ErrNotExist)
 }
 
 // writeHost makes a file beside the image.
-func (w *Writer) writeHost(name string, b []byte) error {
+func (w *Writer) writeHost(name string, mode fs.FileMode, fill func(io.Writer) error) error {
 	if err := w.step("create", name); err != nil {
 		return err
 	}
-	f, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(b); err == nil {
+	if err = fill(f); err == nil {
 		err = w.step("sync", name)
 	}
 	return errors.Join(err, f.Sync(), f.Close())

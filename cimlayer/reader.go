@@ -50,13 +50,13 @@ func Open(loc Location, parents []Location) (*Reader, error) {
 	if err := checkChain(loc, parents); err != nil {
 		return fail(err)
 	}
-	im, err := cimfs.Open(loc.Images, loc.Name)
+	im, err := loc.openImage()
 	if err != nil {
 		return fail(err)
 	}
 	r := &Reader{ImageReader: ImageReader{im: im}, yielded: map[cimfs.FileID]string{}}
 	if len(parents) > 0 {
-		if r.parent, err = cimfs.Open(parents[0].Images, parents[0].Name); err != nil {
+		if r.parent, err = parents[0].openImage(); err != nil {
 			return fail(errors.Join(err, im.Close()))
 		}
 		if err := r.checkForked(); err != nil {

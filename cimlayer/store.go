@@ -11,7 +11,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -25,7 +25,10 @@ import (
 //
 // Any number of processes may use a store at once. A layer is made by one of them
 // while the others wait; a process that dies leaves nothing that counts.
-type Store struct{ dir string }
+type Store struct {
+	dir                         string
+	root, images, layers, locks *os.Root
+}
 
 // The directories of a store.
 const (
@@ -34,14 +37,63 @@ const (
 	storeLocks  = "locks"
 )
 
-// OpenStore opens the store at dir and makes what does not exist of it.
-func OpenStore(dir string) (*Store, error) {
-	for _, d := range []string{storeImages, storeLayers, storeLocks} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+// OpenStore opens the store at dir and makes what does not exist of it. Its directories
+// stay open until Close, and none of them may be a symbolic link: what is written to the
+// store stays in it, whoever renames or replaces directories meanwhile.
+func OpenStore(dir string) (_ *Store, err error) {
+	s := &Store{dir: dir}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.root, err = openOrMake(dir); err != nil {
+		return nil, err
+	}
+	root := s.root
+	for name, sub := range map[string]**os.Root{storeImages: &s.images, storeLayers: &s.layers, storeLocks: &s.locks} {
+		if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		if *sub, err = publish.OpenFolder(root, name); err != nil {
 			return nil, err
 		}
 	}
-	return &Store{dir}, nil
+	return s, nil
+}
+
+// openOrMake opens a directory, which may be a symbolic link to one. One that it makes
+// is opened as it was made: a link that has taken its place is refused.
+func openOrMake(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return root, err
+	}
+	dir = filepath.Clean(dir)
+	up, err := openOrMake(filepath.Dir(dir))
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Base(dir)
+	if err = up.Mkdir(name, 0o755); err == nil || errors.Is(err, fs.ErrExist) {
+		root, err = publish.OpenFolder(up, name)
+	}
+	return root, errors.Join(err, up.Close())
+}
+
+// Root returns the directory of the store. It belongs to the store.
+func (s *Store) Root() *os.Root { return s.root }
+
+// Close lets go of the directories. Locations of the store cannot be used any more, nor
+// writers that are still open.
+func (s *Store) Close() error {
+	var errs []error
+	for _, r := range []*os.Root{s.root, s.images, s.layers, s.locks} {
+		if r != nil {
+			errs = append(errs, r.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Dir returns the directory of the store.
@@ -62,6 +114,8 @@ func (s *Store) location(name string) Location {
 		Images: filepath.Join(s.dir, storeImages),
 		Name:   name + ".cim",
 		Files:  filepath.Join(s.dir, storeLayers, name),
+		images: s.images,
+		layers: s.layers,
 	}
 }
 
@@ -80,11 +134,7 @@ func (s *Store) Has(chainID string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	_, err = os.Stat(loc.String())
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	return loc.exists()
 }
 
 // Add makes a layer unless it is there, and reports whether it did. parents are the
@@ -98,7 +148,7 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		return false, err
 	}
 	if there, err := s.Has(chainID); there || err != nil {
-		return false, errors.Join(err, s.hives(loc, len(parents), opts), s.sweep(ctx, loc))
+		return false, errors.Join(err, s.hives(loc, len(parents), opts), s.sweep())
 	}
 	var chain []Location
 	for _, p := range parents {
@@ -109,7 +159,7 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		chain = append(chain, l)
 	}
 	name, _ := layerName(chainID)
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	unlock, err := publish.LockIn(ctx, s.locks, name)
 	if err != nil {
 		return false, err
 	}
@@ -119,7 +169,7 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 	}
 	// Whoever held the lock and died may have published the files and not the image,
 	// which is what counts.
-	if err := os.RemoveAll(loc.Files); err != nil {
+	if err := loc.removeFiles(); err != nil {
 		return false, err
 	}
 	w, err := Create(loc, chain, opts...)
@@ -144,7 +194,10 @@ func (s *Store) hives(loc Location, parents int, opts []Option) error {
 		return nil
 	}
 	for _, n := range hives.All() {
-		_, err := findFold(filepath.Join(loc.Files, hives.HivesDir), n.File(hives.Base))
+		f, err := loc.openHive(n, hives.Base)
+		if err == nil {
+			err = f.Close()
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return fail("use cim layer", loc.String(), "", fmt.Errorf("it was put into the store without %s: %w: %w", n.Path(hives.Base), ErrHive, ErrNoHive))
 		}
@@ -155,23 +208,14 @@ func (s *Store) hives(loc Location, parents int, opts []Option) error {
 	return nil
 }
 
-// sweep removes the temporary folder of a layer that is there. A process that dies
-// between publishing the image and tidying up leaves it, and nobody makes the layer
-// again.
-func (s *Store) sweep(ctx context.Context, loc Location) error {
-	left := filepath.Join(loc.Images, "."+loc.Name+".writing")
-	if _, err := os.Lstat(left); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	// It may be the work of a process that is just about to finish.
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, strings.TrimSuffix(loc.Name, ".cim")))
-	if err != nil {
+// sweep clears away what writers of images have left that died between publishing the
+// image and tidying up: nobody makes those layers again.
+func (s *Store) sweep() error {
+	left, err := cimfs.HasLeftovers(s.images)
+	if err != nil || !left {
 		return err
 	}
-	if there, err := s.Has("sha256:" + strings.TrimSuffix(loc.Name, ".cim")); !there || err != nil {
-		return errors.Join(err, unlock())
-	}
-	return errors.Join(os.RemoveAll(left), unlock())
+	return cimfs.ClearLeftovers(s.images)
 }
 
 // Open opens the image of a layer, which shows the layer and everything below it.
@@ -180,5 +224,5 @@ func (s *Store) Open(chainID string) (*cimfs.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cimfs.Open(loc.Images, loc.Name)
+	return loc.openImage()
 }

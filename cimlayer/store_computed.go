@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -92,7 +89,7 @@ func (s *Store) nameless() (Location, func() error, error) {
 func (s *Store) tryLock(name string) (unlock func() error, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	unlock, err = atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	unlock, err = publish.LockIn(ctx, s.locks, name)
 	if errors.Is(err, context.Canceled) {
 		return nil, nil
 	}
@@ -103,19 +100,19 @@ func (s *Store) tryLock(name string) (unlock func() error, err error) {
 // image finds them by the GUID in it.
 func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err error) {
 	name := strings.TrimSuffix(to.Name, ".cim")
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, name))
+	unlock, err := publish.LockIn(ctx, s.locks, name)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if _, err := os.Lstat(to.String()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.images.Lstat(to.Name); !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	// Whoever held the lock and died may have published the files and not the image.
-	if err := os.RemoveAll(to.Files); err != nil {
+	if err := to.removeFiles(); err != nil {
 		return false, err
 	}
-	if err := rename(from, to); err != nil {
+	if err := s.rename(from, to); err != nil {
 		return false, errors.Join(err, to.Remove())
 	}
 	return true, nil
@@ -123,27 +120,15 @@ func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err 
 
 // rename gives files and image another name, the image last. After an error some may
 // have it already.
-func rename(from, to Location) error {
-	if err := os.Rename(from.Files, to.Files); err != nil {
+func (s *Store) rename(from, to Location) error {
+	if err := s.layers.Rename(from.base(), to.base()); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(to.Files)); err != nil {
+	if err := publish.SyncDir(s.layers); err != nil {
 		return err
 	}
-	if err := os.Rename(from.String(), to.String()); err != nil {
+	if err := s.images.Rename(from.Name, to.Name); err != nil {
 		return err
 	}
-	return syncDir(to.Images)
-}
-
-// syncDir makes the names in a directory durable, where the system can.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(syncDirectory(f), f.Close())
+	return publish.SyncDir(s.images)
 }

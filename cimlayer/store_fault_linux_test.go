@@ -25,6 +25,7 @@ func TestStoreFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { store.Close() }) // before the file system is unmounted
 	id := func(n int) string { return fmt.Sprintf("sha256:%064x", n) }
 	fill := func(w layer.Writer) error {
 		for _, i := range []item{dir(`Files`), file(`Files\x`, "text")} {

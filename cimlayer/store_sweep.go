@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/mullion/mullion/cimfs"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 )
 
 // Layers returns the chain IDs of all layers, in no particular order.
 func (s *Store) Layers() ([]string, error) {
-	list, err := os.ReadDir(filepath.Join(s.dir, storeImages))
+	list, err := fs.ReadDir(s.images.FS(), ".")
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +44,7 @@ func (s *Store) Remove(ctx context.Context, chainID string) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(s.dir, storeLocks, strings.TrimSuffix(loc.Name, ".cim")))
+	unlock, err := publish.LockIn(ctx, s.locks, strings.TrimSuffix(loc.Name, ".cim"))
 	if err != nil {
 		return err
 	}
@@ -57,12 +55,12 @@ func (s *Store) Remove(ctx context.Context, chainID string) error {
 // while they made or removed layers have left. Nobody else may use the store
 // meanwhile.
 func (s *Store) Sweep() error {
-	images, layers := filepath.Join(s.dir, storeImages), filepath.Join(s.dir, storeLayers)
-	list, err := os.ReadDir(images)
+	// First, since it may take files away that belong to no image.
+	errs := []error{cimfs.ClearLeftovers(s.images)}
+	list, err := fs.ReadDir(s.images.FS(), ".")
 	if err != nil {
 		return err
 	}
-	var errs []error
 	there := map[string]bool{} // by name
 	owned := map[string]bool{} // GUIDs of region sets
 	damaged := false           // the files of an image cannot be told from those of none
@@ -76,7 +74,7 @@ func (s *Store) Sweep() error {
 			continue
 		}
 		there[name] = true
-		im, err := cimfs.Open(images, e.Name())
+		im, err := cimfs.OpenFiles(cimfs.RootOpener(s.images), e.Name(), cimfs.Limits{})
 		if err != nil {
 			damaged = true
 			errs = append(errs, err)
@@ -88,30 +86,28 @@ func (s *Store) Sweep() error {
 	for _, e := range list {
 		n := e.Name()
 		switch {
-		case strings.HasPrefix(n, ".") && strings.HasSuffix(n, ".cim.writing"):
-			errs = append(errs, os.RemoveAll(filepath.Join(images, n)))
 		case !damaged && !owned[guidOf(n)] && guidOf(n) != "":
-			err := os.Remove(filepath.Join(images, n))
+			err := s.images.Remove(n)
 			if !errors.Is(err, fs.ErrNotExist) { // gone with its nameless image
 				errs = append(errs, err)
 			}
 		}
 	}
-	if list, err = os.ReadDir(layers); err != nil {
+	if list, err = fs.ReadDir(s.layers.FS(), "."); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, e := range list {
 		if !there[e.Name()] {
-			errs = append(errs, os.RemoveAll(filepath.Join(layers, e.Name())))
+			errs = append(errs, s.layers.RemoveAll(e.Name()))
 		}
 	}
 	// Lock files are empty, but a store that lives long would fill with them.
-	if list, err = os.ReadDir(filepath.Join(s.dir, storeLocks)); err != nil {
+	if list, err = fs.ReadDir(s.locks.FS(), "."); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, e := range list {
 		if !there[e.Name()] {
-			errs = append(errs, os.Remove(filepath.Join(s.dir, storeLocks, e.Name())))
+			errs = append(errs, s.locks.Remove(e.Name()))
 		}
 	}
 	return errors.Join(errs...)

@@ -20,6 +20,7 @@ func TestStoreRefusesChains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer store.Close()
 	id := func(n int) string { return fmt.Sprintf("sha256:%064x", n) }
 	add := func(chain string, parents ...string) error {
 		_, err := store.Add(t.Context(), chain, parents, func(w layer.Writer) error {

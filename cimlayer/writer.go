@@ -10,7 +10,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
@@ -36,8 +36,11 @@ type Writer struct {
 	opt     options
 	parent  *cimfs.Image
 
-	dir  *atomicfile.Dir
-	root *os.Root // of dir
+	images, layers         *os.Root // the directories of image and files
+	giveImages, giveLayers func() error
+
+	dir  *publish.Dir
+	root *os.Root // of dir, which closes it
 
 	queue  []queued
 	byPath map[string]int // folded path of a queued file or link to its place in the queue
@@ -143,7 +146,7 @@ func (w *Writer) open() error {
 	o := w.opt.cim
 	o.Parent, o.DefaultSecurity = "", cimfs.NullDACL()
 	if len(w.parents) > 0 {
-		im, err := cimfs.Open(w.parents[0].Images, w.parents[0].Name)
+		im, err := w.parents[0].openImage()
 		if err != nil {
 			return err
 		}
@@ -156,16 +159,20 @@ func (w *Writer) open() error {
 		return err
 	}
 	var err error
-	if w.dir, err = atomicfile.CreateDir(w.loc.Files); err != nil {
+	if w.layers, w.giveLayers, err = w.loc.openLayers(); err != nil {
 		return err
 	}
-	if w.root, err = w.dir.OpenRoot(); err != nil {
+	if w.dir, err = publish.CreateDirIn(w.layers, w.loc.base(), publish.Options{}); err != nil {
 		return err
 	}
+	w.root = w.dir.Root()
 	if err := w.step("create", w.loc.Name); err != nil {
 		return err
 	}
-	cw, err := cimfs.Create(w.loc.Images, w.loc.Name, &o)
+	if w.images, w.giveImages, err = w.loc.openImages(); err != nil {
+		return err
+	}
+	cw, err := cimfs.CreateIn(w.images, w.loc.Name, &o)
 	if err != nil {
 		return err
 	}
@@ -202,10 +209,10 @@ func (w *Writer) add(e *layer.Entry) error {
 	host, std := standard(e.Path)
 	switch {
 	case std && e.Kind == layer.File:
-		return w.enqueue(e, host)
+		return w.enqueue(e, host, hives.Private(host))
 	case e.Kind == layer.Link && w.isQueued(e.Target):
 		// The target joins the image at Commit, so the link has to wait behind it.
-		return w.enqueue(e, "")
+		return w.enqueue(e, "", false)
 	}
 	return w.ImageWriter.Add(e)
 }
@@ -215,9 +222,13 @@ func (w *Writer) isQueued(path string) bool {
 	return ok
 }
 
+// hiveMode are the permissions of a hive beside an image: the host does not enforce the
+// descriptors of its keys, and SAM and SECURITY hold secrets.
+const hiveMode fs.FileMode = 0o600
+
 // enqueue keeps an entry for Commit and, for a file, opens its copy beside the
 // image.
-func (w *Writer) enqueue(e *layer.Entry, host string) error {
+func (w *Writer) enqueue(e *layer.Entry, host string, hive bool) error {
 	key := winfs.Fold(e.Path)
 	if _, ok := w.byPath[key]; ok {
 		return layer.ErrDuplicate
@@ -233,7 +244,11 @@ func (w *Writer) enqueue(e *layer.Entry, host string) error {
 		if err := w.root.MkdirAll(filepath.Dir(q.host), 0o755); err != nil {
 			return err
 		}
-		f, err := w.root.OpenFile(q.host, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+		mode := fs.FileMode(0o644)
+		if hive {
+			mode = hiveMode
+		}
+		f, err := w.root.OpenFile(q.host, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 		if err != nil {
 			return err
 		}
@@ -460,9 +475,6 @@ func (w *Writer) publish() error {
 	if err := errors.Join(w.step("sync", "."), syncTree(w.root)); err != nil {
 		return err
 	}
-	if err := w.root.Close(); err != nil {
-		return err
-	}
 	w.root = nil
 	if err := w.step("publish", w.loc.Files); err != nil {
 		return err
@@ -472,7 +484,7 @@ func (w *Writer) publish() error {
 	}
 	if err := w.commitImage(); err != nil {
 		// Without its image the directory is nothing.
-		return errors.Join(err, os.RemoveAll(w.loc.Files))
+		return errors.Join(err, w.layers.RemoveAll(w.loc.base()))
 	}
 	return nil
 }
@@ -496,10 +508,6 @@ func (w *Writer) Close() error {
 		errs = append(errs, w.spool.remove())
 		w.spool = nil
 	}
-	if w.root != nil {
-		errs = append(errs, w.root.Close())
-		w.root = nil
-	}
 	if w.ImageWriter != nil {
 		errs = append(errs, w.ImageWriter.Close())
 	}
@@ -510,6 +518,12 @@ func (w *Writer) Close() error {
 	if w.parent != nil {
 		errs = append(errs, w.parent.Close())
 		w.parent = nil
+	}
+	for _, give := range []*func() error{&w.giveImages, &w.giveLayers} {
+		if *give != nil {
+			errs = append(errs, (*give)())
+			*give = nil
+		}
 	}
 	if w.err == nil {
 		w.err = layer.ErrClosed

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -54,7 +55,10 @@ func serve(dir string, v fuse.RawFileSystem, o Options, m fuse.MountOptions) (*S
 		return nil, &fs.PathError{Op: "mount", Path: dir, Err: syscall.ENOTDIR}
 	}
 	m.FsName, m.Name = o.Name, "mullion"
-	m.AllowOther = o.AllowOther || os.Geteuid() == 0
+	m.AllowOther = o.AllowOther
+	if o.AllowOther && !slices.Contains(m.Options, "default_permissions") {
+		m.Options = append(m.Options, "default_permissions") // the kernel holds them to the modes
+	}
 	m.DirectMount = os.Geteuid() == 0
 	m.MaxReadAhead, m.MaxWrite, m.MaxBackground = 1<<20, 1<<20, 64
 	m.IgnoreSecurityLabels = true

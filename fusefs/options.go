@@ -9,8 +9,9 @@ type Options struct {
 	// DriveRoot is the directory in the tree that absolute links on drive C: count
 	// from; DriveRoot, "Files", if empty. "." is the root of the tree.
 	DriveRoot string
-	// AllowOther lets other users than the one who mounts see the files. It is
-	// always on for root.
+	// AllowOther lets other users than the one who mounts see the files, as far as the
+	// modes of the files allow it. Who is not root can ask for it only if
+	// /etc/fuse.conf has user_allow_other.
 	AllowOther bool
 	// SameProcess tells that the process that serves the tree opens files in it, too.
 	// Its runtime then must learn that they cannot be polled before it can wait for

@@ -39,6 +39,7 @@ type readonly struct {
 	streams  recent[Stream]
 	listings recent[[]Entry]
 
+	modes modes
 	ahead *readAhead
 }
 
@@ -193,9 +194,15 @@ func (v *readonly) attr(f File, dir uint64, name string, a *fuse.Attr) error {
 		a.Mode = syscall.S_IFLNK | 0o777
 		a.Size = uint64(len(linkText(v.path(id), link, v.opt.DriveRoot)))
 	case f.IsDir():
+		if a.Mode, err = v.mode(f, p.Mode, false); err != nil {
+			return err
+		}
 		a.Mode |= syscall.S_IFDIR
 		a.Nlink, a.Size = 2, 0
 	default:
+		if a.Mode, err = v.mode(f, p.Mode, v.isHive(id, dir, name)); err != nil {
+			return err
+		}
 		a.Mode |= syscall.S_IFREG
 	}
 	a.Blocks = (a.Size + 511) / 512

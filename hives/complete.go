@@ -38,8 +38,8 @@ type extentCompleter struct {
 	layer.ExtentWriter
 }
 
-// configDirs are the directories of the config directory, the uppermost first.
-func configDirs() []string {
+// configPath returns the directories of the config directory, the uppermost first.
+func configPath() []string {
 	var dirs []string
 	for d := ConfigDir; d != ""; d, _ = winfs.SplitPath(d) {
 		dirs = append([]string{d}, dirs...)
@@ -58,7 +58,7 @@ func (c *completer) Add(e *layer.Entry) error {
 }
 
 func (c *completer) Commit() error {
-	for _, d := range configDirs() {
+	for _, d := range configPath() {
 		if c.have[winfs.Fold(d)] {
 			continue
 		}

@@ -87,7 +87,9 @@ func TestUnpackFaults(t *testing.T) {
 	img := gzipped([]entry{{kind: layer.Dir, path: `Files`}, {kind: layer.File, path: `Files\a`, data: "a"}})(t)
 	dir, place := layout(t, img), t.TempDir()
 	out := filepath.Join(place, "out")
-	create := func(path string, parents []string) (layer.Writer, error) { return wclayer.CreateTransport(path) }
+	create := func(root *os.Root, name string, _ []string) (layer.Writer, error) {
+		return wclayer.CreateTransportIn(root, name)
+	}
 	steps := failEach(t, func(failed *string, opt image.Option) error {
 		_, err := openLayout(t, dir, opt).Unpack(t.Context(), out, create)
 		list, readErr := os.ReadDir(place)

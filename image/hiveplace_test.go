@@ -2,6 +2,7 @@ package image_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -74,8 +75,8 @@ func TestLayerMayNotReplaceRegistry(t *testing.T) {
 			if _, err := img.UnpackStore(t.Context(), openStore(t, t.TempDir())); !errors.Is(err, c.want) {
 				t.Errorf("unpack to images: %v", err)
 			}
-			create := func(path string, parents []string) (layer.Writer, error) {
-				return wclayer.Create(path, parents)
+			create := func(root *os.Root, name string, parents []string) (layer.Writer, error) {
+				return wclayer.CreateIn(root, name, parents)
 			}
 			if _, err := img.Unpack(t.Context(), filepath.Join(t.TempDir(), "out"), create); !errors.Is(err, c.want) {
 				t.Errorf("unpack to folders: %v", err)

@@ -6,12 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -99,13 +100,17 @@ func (i *Image) stored(store *cimlayer.Store, l *Layer) (StoredLayer, error) {
 
 // record writes the configuration and then the record, unless they are there.
 func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []StoredLayer) (err error) {
-	dir := filepath.Join(store.Dir(), storeRecords)
-	if err := i.opts.step("mkdir", dir); err != nil {
+	if err := i.opts.step("mkdir", storeRecords); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := store.Root().Mkdir(storeRecords, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	dir, err := publish.OpenFolder(store.Root(), storeRecords)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
 	name := i.Digest().Hex()
 	r := StoredImage{Reference: i.ref.String(), Manifest: i.Digest(), Config: blob.Digest(i.manifest.manifest.Config.Digest), Layers: layers}
 	if r.Layers == nil {
@@ -118,27 +123,27 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 	if err := i.opts.step("lock", name); err != nil {
 		return err
 	}
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(dir, "."+name+".lock"))
+	unlock, err := publish.LockIn(ctx, dir, "."+name+".lock")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if err := i.replaceFile(filepath.Join(dir, name+".config.json"), i.rawConfig); err != nil {
+	if err := i.replaceFile(dir, name+".config.json", i.rawConfig); err != nil {
 		return err
 	}
-	return i.replaceFile(filepath.Join(dir, name+".json"), append(text, '\n'))
+	return i.replaceFile(dir, name+".json", append(text, '\n'))
 }
 
 // replaceFile gives a file a content, complete or not at all; it stays as it is if
 // it has it.
-func (i *Image) replaceFile(name string, content []byte) error {
-	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, content) {
+func (i *Image) replaceFile(dir *os.Root, name string, content []byte) error {
+	if old, err := dir.ReadFile(name); err == nil && bytes.Equal(old, content) {
 		return nil
 	}
 	if err := i.opts.step("create", name); err != nil {
 		return err
 	}
-	f, err := atomicfile.Create(name, true)
+	f, err := publish.CreateIn(dir, name, publish.Options{Replace: true})
 	if err != nil {
 		return err
 	}

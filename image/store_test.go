@@ -120,6 +120,7 @@ func openStore(t testing.TB, dir string) *cimlayer.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
 	return s
 }
 

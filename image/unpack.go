@@ -6,17 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
-// CreateFunc begins to write one layer at path. Parents are the paths of the layers
-// below it, the immediate parent first.
-type CreateFunc func(path string, parents []string) (layer.Writer, error)
+// CreateFunc begins to write one layer, name in the open directory root. Parents are
+// the layers below it, names in root too, the immediate parent first. The directory is
+// open because it has no name yet that could be relied on.
+type CreateFunc func(root *os.Root, name string, parents []string) (layer.Writer, error)
 
 // UnpackedLayer is an entry of layers.json, which Unpack leaves beside the layers.
 type UnpackedLayer struct {
@@ -44,30 +44,28 @@ func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]Un
 	if err := i.opts.step("create", dir); err != nil {
 		return nil, err
 	}
-	out, err := atomicfile.CreateDir(dir)
+	out, err := publish.CreateDir(dir, publish.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
 	var done []UnpackedLayer
-	parents, names := []string{}, []string{}
+	names := []string{}
 	for _, l := range i.layers {
-		path := filepath.Join(out.Path(), l.FolderName())
-		if err := l.unpack(ctx, path, parents, create); err != nil {
+		if err := l.unpack(ctx, out.Root(), names, create); err != nil {
 			return nil, err
 		}
 		done = append(done, UnpackedLayer{l.FolderName(), names, l.DiffID, l.ChainID})
-		parents = append([]string{path}, parents...)
 		names = append([]string{l.FolderName()}, names...)
 	}
 	list, err := json.MarshalIndent(done, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	if err := i.writeFile(filepath.Join(out.Path(), LayersFile), append(list, '\n')); err != nil {
+	if err := i.writeFile(out.Root(), LayersFile, append(list, '\n')); err != nil {
 		return nil, err
 	}
-	if err := i.writeFile(filepath.Join(out.Path(), ConfigFile), i.rawConfig); err != nil {
+	if err := i.writeFile(out.Root(), ConfigFile, i.rawConfig); err != nil {
 		return nil, err
 	}
 	if err := i.opts.step("publish", dir); err != nil {
@@ -77,13 +75,13 @@ func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]Un
 }
 
 // unpack writes one layer.
-func (l *Layer) unpack(ctx context.Context, path string, parents []string, create CreateFunc) error {
+func (l *Layer) unpack(ctx context.Context, root *os.Root, parents []string, create CreateFunc) error {
 	r, err := l.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	w, err := create(path, parents)
+	w, err := create(root, l.FolderName(), parents)
 	if err != nil {
 		return err
 	}
@@ -118,11 +116,11 @@ func (r placedReader) Next() (*layer.Entry, error) {
 	return e, nil
 }
 
-func (i *Image) writeFile(name string, raw []byte) error {
+func (i *Image) writeFile(root *os.Root, name string, raw []byte) error {
 	if err := i.opts.step("create", name); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

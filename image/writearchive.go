@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/blob"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -23,7 +23,7 @@ type ociArchiveDestination struct {
 }
 
 func (d *ociArchiveDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
-	f, err := atomicfile.Create(d.ref.Path, d.force)
+	f, err := publish.Create(d.ref.Path, publish.Options{Replace: d.force})
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"strconv"
 
 	"github.com/mullion/mullion/blob"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -26,7 +26,7 @@ func (d *dockerDestination) write(ctx context.Context, p *parcel) (*Copied, erro
 	if p.root.index != nil {
 		return nil, fmt.Errorf("%w: a docker archive holds one image and no index", ErrMediaType)
 	}
-	f, err := atomicfile.Create(d.ref.Path, d.force)
+	f, err := publish.Create(d.ref.Path, publish.Options{Replace: d.force})
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (i *Image) configName() string {
 // dockerWriter writes a tar whose files may be of unknown size: the header is
 // written again when the size is known.
 type dockerWriter struct {
-	f *atomicfile.File
+	f *publish.File
 }
 
 func (w *dockerWriter) small(name string, raw []byte) error {

@@ -12,9 +12,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/mullion/mullion/blob"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -27,35 +28,31 @@ func (d *layoutDestination) write(ctx context.Context, p *parcel) (*Copied, erro
 	if _, err := os.Stat(filepath.Join(d.ref.Path, ocispec.ImageLayoutFile)); err == nil {
 		return d.add(ctx, p)
 	}
-	dir, err := atomicfile.CreateDir(d.ref.Path)
+	dir, err := publish.CreateDir(d.ref.Path, publish.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	root, err := dir.OpenRoot()
+	done, err := d.fill(ctx, dir.Root(), p, nil)
 	if err != nil {
-		return nil, err
-	}
-	done, err := d.fill(ctx, root, p, nil)
-	if err := errors.Join(err, root.Close()); err != nil {
 		return nil, err
 	}
 	return done, dir.Commit()
 }
 
 // add puts the image into a layout that exists. Blobs that are there stay; the
-// index is replaced last, and its temporary file is the lock of the whole.
+// index is replaced last, and that only one process writes it locks the whole.
 func (d *layoutDestination) add(ctx context.Context, p *parcel) (*Copied, error) {
-	index, err := atomicfile.Create(filepath.Join(d.ref.Path, ocispec.ImageIndexFile), true)
-	if err != nil {
-		return nil, err
-	}
-	defer index.Close()
 	root, err := os.OpenRoot(d.ref.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
+	index, err := publish.CreateIn(root, ocispec.ImageIndexFile, publish.Options{Replace: true})
+	if err != nil {
+		return nil, err
+	}
+	defer index.Close()
 	done, err := d.fill(ctx, root, p, index)
 	if err != nil {
 		return nil, err
@@ -152,9 +149,9 @@ func intact(ctx context.Context, root *os.Root, d Descriptor) (bool, error) {
 	return err == nil, err
 }
 
-// putFile writes a blob under a temporary name and publishes it. r reports an error
-// unless the blob is what the descriptor says.
-func putFile(root *os.Root, d Descriptor, r io.Reader) error {
+// putFile publishes a blob. r reports an error unless the blob is what the descriptor
+// says.
+func putFile(root *os.Root, d Descriptor, r io.Reader) (err error) {
 	digest, err := blob.ParseDigest(string(d.Digest))
 	if err != nil {
 		return err
@@ -163,16 +160,32 @@ func putFile(root *os.Root, d Descriptor, r io.Reader) error {
 	if err := root.Mkdir(path.Dir(name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	temp := path.Join(path.Dir(name), atomicfile.TempName(path.Base(name)))
-	if err := writeRootFile(root, temp, r); err != nil {
-		return errors.Join(err, root.Remove(temp))
+	dir := root
+	for c := range strings.SplitSeq(path.Dir(name), "/") {
+		next, err := publish.OpenFolder(dir, c)
+		if dir != root {
+			err = errors.Join(err, dir.Close())
+		}
+		if err != nil {
+			return err
+		}
+		dir = next
 	}
-	return root.Rename(temp, name)
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	f, err := publish.CreateIn(dir, path.Base(name), publish.Options{Replace: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := io.Copy(f, r); err != nil {
+		return err
+	}
+	return f.Commit()
 }
 
-// writeRootFile writes a durable file.
+// writeRootFile writes a durable file in a directory that is not published yet.
 func writeRootFile(root *os.Root, name string, r io.Reader) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

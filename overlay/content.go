@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -269,7 +270,7 @@ func (h *Handle) Sync() error {
 	if err := t.recordTimes(h.o); err != nil {
 		return err
 	}
-	if err := syncDir(t.data); err != nil {
+	if err := publish.SyncDir(t.data); err != nil {
 		return err
 	}
 	return t.journal.sync()

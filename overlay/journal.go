@@ -2,17 +2,15 @@ package overlay
 
 import (
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"os"
-	"syscall"
+
+	"github.com/mullion/mullion/internal/publish"
 )
 
 const (
 	journalName  = "journal"
-	journalNext  = ".journal.new" // while it is written anew
 	journalMagic = "MULOVL1\n"
 	recordHeader = 8
 )
@@ -139,11 +137,12 @@ func ignoreEnd(err error) error {
 // createJournal writes a journal with these records, durably, in place of the one
 // that is there.
 func createJournal(root *os.Root, records [][]op) (*journal, error) {
-	err := root.Remove(journalNext)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	set, err := publish.OpenSet(root, journalName, publish.Options{})
+	if err != nil {
 		return nil, err
 	}
-	f, err := root.OpenFile(journalNext, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	defer set.Close()
+	f, err := set.Create(journalName, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -172,27 +171,14 @@ func createJournal(root *os.Root, records [][]op) (*journal, error) {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = root.Rename(journalNext, journalName)
+		err = set.Publish(journalName, journalName)
 	}
 	if err == nil {
-		err = syncDir(root)
+		err = publish.SyncDir(root)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return &journal{f: f, size: size}, nil
-}
-
-// syncDir makes the names in a directory durable where the system can.
-func syncDir(root *os.Root) error {
-	d, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !os.IsPermission(err) && !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mullion/mullion/internal/filelock"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -599,7 +600,7 @@ func (t *Tree) syncAll() error {
 			}
 		}
 	}
-	if err := syncDir(t.data); err != nil {
+	if err := publish.SyncDir(t.data); err != nil {
 		return err
 	}
 	return t.journal.sync()

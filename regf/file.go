@@ -4,16 +4,18 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 )
 
 // flushStep is how much is written before the disk is asked to begin with it, so
 // that flushing at the end finds most of the work done.
 const flushStep = 4 << 20
 
-// writeFile writes a file so that it appears complete or not at all.
+// writeFile writes a file so that it appears complete or not at all. A new one is for the
+// own user alone: a hive may hold secrets, and its keys have descriptors that the host
+// does not enforce.
 func writeFile(name string, b []byte, overwrite bool) (err error) {
-	f, err := atomicfile.Create(name, overwrite)
+	f, err := publish.Create(name, publish.Options{Replace: overwrite, Private: true})
 	if err != nil {
 		return exists(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/wintar"
@@ -295,19 +296,24 @@ func (s *Service) spool(ctx context.Context, id string, desc ocispec.Descriptor,
 		return nil, err
 	}
 	defer r.Close()
-	part := filepath.Join(s.dir(id), spoolPart)
 	if err := s.step("spool", id); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	dir, err := os.OpenRoot(s.dir(id))
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(part))
-		}
-	}()
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	// What has its name is verified when it is read, so that it need not be durable.
+	set, err := publish.OpenSet(dir, spoolPart, publish.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer set.Close()
+	f, err := set.Create(spoolPart, 0o600)
+	if err != nil {
+		return nil, err
+	}
 	_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 1<<20))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
@@ -319,7 +325,7 @@ func (s *Service) spool(ctx context.Context, id string, desc ocispec.Descriptor,
 		return nil, err
 	}
 	diffID := digest.Digest(r.DiffID())
-	if err := os.Rename(part, filepath.Join(s.dir(id), spoolPrefix+diffID.Algorithm().String()+"."+diffID.Encoded())); err != nil {
+	if err := set.Publish(spoolPart, spoolPrefix+diffID.Algorithm().String()+"."+diffID.Encoded()); err != nil {
 		return nil, err
 	}
 	e.StoredBytes, e.TarBytes = r.StoredSize(), r.Size()

@@ -17,6 +17,9 @@ import (
 // ErrInUse says that another process has the directory open.
 var ErrInUse = errors.New("another process uses the directory")
 
+// ErrRoot says that the directory cannot be kept from other users.
+var ErrRoot = errors.New("the directory is open to other users")
+
 // kinded gives an error one of containerd's kinds without changing its text.
 type kinded struct{ kind, err error }
 

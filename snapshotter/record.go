@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 )
 
 // recordName is the file in a snapshot's directory that says which layer it is.
@@ -96,7 +96,7 @@ func (s *Service) writeRecord(id string, r *record) error {
 	if err != nil {
 		return err
 	}
-	f, err := atomicfile.Create(filepath.Join(s.dir(id), recordName), true)
+	f, err := publish.Create(filepath.Join(s.dir(id), recordName), publish.Options{Replace: true, Private: true})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
+
+	"github.com/mullion/mullion/internal/publish"
 )
 
 // removedPrefix begins the name of a snapshot's directory that is being removed.
@@ -18,7 +20,7 @@ const removedPrefix = "rm-"
 // The files of a snapshot that is being unpacked without its parent.
 const (
 	spoolPrefix = "spool."     // followed by the digest of the tar in it, with a dot for its colon
-	spoolPart   = "spool-part" // not complete, or not verified yet
+	spoolPart   = "spool-part" // in a private folder: not complete, or not verified yet
 )
 
 // recover makes disk and metadata agree, whenever the process before died, and counts
@@ -128,7 +130,7 @@ func (s *Service) recoverSnapshot(ctx context.Context, id string, kind snapshots
 	} else if err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(s.dir(id), spoolPart)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := sweepDir(s.dir(id)); err != nil {
 		return err
 	}
 	rec, err := s.readRecord(id)
@@ -157,6 +159,15 @@ func (s *Service) recoverSnapshot(ctx context.Context, id string, kind snapshots
 		}
 	}
 	return nil
+}
+
+// sweepDir clears away what a process that died was writing in a directory.
+func sweepDir(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(publish.Sweep(root, publish.Options{}), root.Close())
 }
 
 // tidy removes what a committed snapshot does not need.

@@ -19,6 +19,9 @@ import (
 	"github.com/mullion/mullion/cimfs"
 )
 
+// spoolTemp is what a process that dies while it spools a layer leaves.
+const spoolTemp = "." + spoolPart + ".mullion-tmp-0123456789abcdef"
+
 // A process may die at any point. Whatever it leaves, the next one makes disk and
 // metadata agree, keeps what was committed, and loses nothing of it.
 func TestRecover(t *testing.T) {
@@ -60,9 +63,11 @@ func TestRecover(t *testing.T) {
 			}
 		}, true},
 		{"a spool that is not complete", func(s state) {
-			must(os.WriteFile(at(s, "snapshots", s.id("active"), spoolPart), []byte("x"), 0o600))
+			must(os.Mkdir(at(s, "snapshots", s.id("active"), spoolTemp), 0o700))
+			must(os.WriteFile(at(s, "snapshots", s.id("active"), spoolTemp, ".mullion-lock"), nil, 0o600))
+			must(os.WriteFile(at(s, "snapshots", s.id("active"), spoolTemp, spoolPart), []byte("x"), 0o600))
 		}, func(s state) {
-			if _, err := os.Stat(at(s, "snapshots", s.id("active"), spoolPart)); err == nil {
+			if _, err := os.Stat(at(s, "snapshots", s.id("active"), spoolTemp)); err == nil {
 				t.Error("it is there still")
 			}
 		}, true},
@@ -93,7 +98,7 @@ func TestRecover(t *testing.T) {
 		{"half a layer", func(s state) {
 			must(os.MkdirAll(at(s, "layers", strings.Repeat("a", 64), "Hives"), 0o755))
 			must(os.WriteFile(at(s, "cim-layers", "region_01234567-89ab-cdef-0123-456789abcdef_0"), []byte("x"), 0o600))
-			must(os.MkdirAll(at(s, "cim-layers", ".new-3.cim.writing"), 0o755))
+			must(os.MkdirAll(at(s, "cim-layers", ".new-3.cim.writing-0123456789abcdef"), 0o755))
 		}, nil, true},
 		{"a hive that was being compared", func(s state) { must(os.WriteFile(at(s, tempPrefix+"123"), nil, 0o600)) }, func(s state) {
 			if list, _ := filepath.Glob(at(s, tempPrefix+"*")); len(list) > 0 {

@@ -14,7 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 
 	"github.com/mullion/mullion/cimlayer"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 )
 
 // The files and directories below Config.Root, beside those of the cimlayer.Store.
@@ -81,13 +81,13 @@ func open(c Config, root string, v viewer) (*Service, error) {
 }
 
 func (s *Service) open() error {
-	if err := os.MkdirAll(s.root, 0o711); err != nil {
+	if err := ownDirectory(s.root); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
 	var err error
-	s.unlock, err = atomicfile.Lock(ctx, filepath.Join(s.root, lockName))
+	s.unlock, err = publish.Lock(ctx, filepath.Join(s.root, lockName))
 	if errors.Is(err, context.DeadlineExceeded) {
 		return ErrInUse
 	}
@@ -147,6 +147,9 @@ func (s *Service) Close() error {
 		}
 		if s.meta != nil {
 			errs = append(errs, s.meta.Close())
+		}
+		if s.store != nil {
+			errs = append(errs, s.store.Close())
 		}
 		if s.unlock != nil {
 			errs = append(errs, s.unlock())

@@ -97,7 +97,7 @@ func (w *Writer) hivesDirectory() (nodeID, error) {
 
 // writeRoot makes a file at the root of the layer.
 func (w *Writer) writeRoot(name string, content []byte) error {
-	f, err := w.h.root.create(name)
+	f, err := w.h.root.create(name, openMode)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,11 @@ func copyContent(from directory, oldname string, to directory, newname string) e
 		return err
 	}
 	defer src.close()
-	dst, err := to.create(newname)
+	fi, err := src.stat()
+	if err != nil {
+		return err
+	}
+	dst, err := to.create(newname, fi.Mode().Perm()|0o600)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/mullion/mullion/layer"
@@ -85,9 +86,27 @@ func Create(path string, parents []string, opts ...Option) (*Writer, error) {
 	for _, p := range parents {
 		w.parents = append(w.parents, &parent{path: p})
 	}
-	stage, err := newStaging(path, &o)
+	return w.create(func() (*staging, error) { return newStaging(path, &w.o) })
+}
+
+// CreateIn is Create in an open directory, in which the parents are, too. All of them
+// are names in root, single components, so that a layer and its parents are found
+// whatever becomes of the path of root meanwhile. root stays the caller's, who closes it
+// after the writer.
+func CreateIn(root *os.Root, name string, parents []string, opts ...Option) (*Writer, error) {
+	o := newOptions(opts)
+	w := &Writer{path: filepath.Join(root.Name(), name), o: o, base: len(parents) == 0, tree: newTree()}
+	w.form = w
+	for _, p := range parents {
+		w.parents = append(w.parents, &parent{path: p, folder: root})
+	}
+	return w.create(func() (*staging, error) { return newStagingIn(root, name, &w.o) })
+}
+
+func (w *Writer) create(open func() (*staging, error)) (*Writer, error) {
+	stage, err := open()
 	if err != nil {
-		return nil, &layer.Error{Op: "create layer directory", Layer: path, Offset: -1, Err: err}
+		return nil, &layer.Error{Op: "create layer directory", Layer: w.path, Offset: -1, Err: err}
 	}
 	w.stage = stage
 	w.h.root = stage.root
@@ -95,7 +114,7 @@ func Create(path string, parents []string, opts ...Option) (*Writer, error) {
 	w.objects = newObjects(w.keep)
 	if err := w.begin(); err != nil {
 		w.Close()
-		return nil, &layer.Error{Op: "create layer directory", Layer: path, Offset: -1, Err: err}
+		return nil, &layer.Error{Op: "create layer directory", Layer: w.path, Offset: -1, Err: err}
 	}
 	return w, nil
 }
@@ -654,7 +673,7 @@ func (w *Writer) publish(always bool) error {
 }
 
 func (w *Writer) runFinish() error {
-	root, err := os.OpenRoot(w.stage.root.host().root.Name())
+	root, err := w.stage.dir.Root().OpenRoot(".")
 	if err != nil {
 		return err
 	}

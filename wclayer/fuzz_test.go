@@ -58,7 +58,7 @@ func FuzzTransportFile(f *testing.F) {
 		}
 		defer d.close()
 		os.Remove(path)
-		out, err := d.create("f")
+		out, err := d.create("f", openMode)
 		if err != nil {
 			t.Fatal(err)
 		}

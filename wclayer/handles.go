@@ -1,15 +1,19 @@
 package wclayer
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // handles keeps the directories on the way to the current entry open, because
-// the next entry mostly lies in the same one. Of a very deep path only the
-// directories near the end stay open; the others are opened again when they are
-// needed.
+// the next entry mostly lies in the same one. Of a very deep path not all can be
+// open. Those that are lie close together near the end and ever further apart towards
+// the root, so that going up a path of n directories opens about n log n of them again
+// and not n².
 type handles struct {
 	root   directory
 	frames []handle
-	open   int // frames with an open directory
+	opened []int // the frames with an open directory, ascending
 }
 
 type handle struct {
@@ -33,12 +37,11 @@ func (h *handles) dir(depth int) (directory, error) {
 	if d := h.frames[depth-1].dir; d != nil {
 		return d, nil
 	}
-	from := depth - 1 // the nearest ancestor that is open
-	for from > 0 && h.frames[from-1].dir == nil {
-		from--
-	}
-	up := h.root
-	if from > 0 {
+	// The nearest ancestor that is open.
+	at, _ := slices.BinarySearch(h.opened, depth-1)
+	up, from := h.root, 0
+	if at > 0 {
+		from = h.opened[at-1] + 1
 		up = h.frames[from-1].dir
 	}
 	for i := from; i < depth; i++ {
@@ -47,9 +50,10 @@ func (h *handles) dir(depth int) (directory, error) {
 			return nil, err
 		}
 		h.frames[i].dir, up = d, d
-		h.open++
-		if h.open > maxHandles {
-			if err := h.shut(i); err != nil {
+		at, _ := slices.BinarySearch(h.opened, i)
+		h.opened = slices.Insert(h.opened, at, i)
+		if len(h.opened) > maxHandles {
+			if err := h.shut(i, depth); err != nil {
 				return nil, err
 			}
 		}
@@ -57,18 +61,35 @@ func (h *handles) dir(depth int) (directory, error) {
 	return up, nil
 }
 
-// shut closes the open directory that is nearest to the root, but not that of
-// frame keep.
-func (h *handles) shut(keep int) error {
-	for i := range h.frames {
-		if i != keep && h.frames[i].dir != nil {
-			d := h.frames[i].dir
-			h.frames[i].dir = nil
-			h.open--
-			return d.close()
+// shut closes the open directory that is missed least on the way up from a depth, but
+// not that of frame keep: the one whose neighbours are closest to each other, measured
+// by how far away they are.
+func (h *handles) shut(keep, depth int) error {
+	best, bestGap := -1, 0.0
+	for j, i := range h.opened {
+		if i == keep {
+			continue
+		}
+		before, after := -1, depth
+		if j > 0 {
+			before = h.opened[j-1]
+		}
+		if j+1 < len(h.opened) {
+			after = h.opened[j+1]
+		}
+		gap := float64(after-before) / float64(max(depth-before, 1))
+		if i >= depth { // nobody has asked for what is further down
+			gap = 0
+		}
+		if best < 0 || gap < bestGap {
+			best, bestGap = j, gap
 		}
 	}
-	return nil
+	i := h.opened[best]
+	h.opened = slices.Delete(h.opened, best, best+1)
+	d := h.frames[i].dir
+	h.frames[i].dir = nil
+	return d.close()
 }
 
 // push goes down into a directory, which is opened when it is first needed.
@@ -79,13 +100,11 @@ func (h *handles) push(id nodeID, host string) {
 // truncate goes up until depth directories are left.
 func (h *handles) truncate(depth int) error {
 	var errs []error
-	for i := len(h.frames) - 1; i >= depth; i-- {
-		if d := h.frames[i].dir; d != nil {
-			errs = append(errs, d.close())
-			h.open--
-		}
-		h.frames[i] = handle{}
+	for n := len(h.opened); n > 0 && h.opened[n-1] >= depth; n-- {
+		errs = append(errs, h.frames[h.opened[n-1]].dir.close())
+		h.opened = h.opened[:n-1]
 	}
+	clear(h.frames[depth:])
 	h.frames = h.frames[:depth]
 	return errors.Join(errs...)
 }

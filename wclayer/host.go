@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -17,12 +19,13 @@ import (
 // no path is resolved anywhere and no link of the host is followed. The tests
 // put faults between this interface and the host.
 type directory interface {
-	// create makes a file that does not exist and opens it for writing.
-	create(name string) (file, error)
+	// create makes a file that does not exist, with these permissions less those that the
+	// process's mask takes away, and opens it for writing.
+	create(name string, mode fs.FileMode) (file, error)
 	// open opens a regular file for reading.
 	open(name string) (file, error)
 	mkdir(name string) error
-	// enter opens a directory below this one.
+	// enter opens a directory below this one, and follows no link.
 	enter(name string) (directory, error)
 	// list returns the entries sorted by the bytes of their names.
 	list() ([]fs.DirEntry, error)
@@ -64,8 +67,9 @@ type file interface {
 // hostDirectory keeps one os.Root for each open directory: a name is then resolved
 // by one system call, and the kernel confines it.
 type hostDirectory struct {
-	root *os.Root
-	self *os.File // the same directory as a file, opened when first needed
+	root     *os.Root
+	self     *os.File // the same directory as a file, opened when first needed
+	borrowed bool     // root is closed by somebody else
 }
 
 // openDirectory opens a directory by its path on the host.
@@ -79,8 +83,8 @@ func openDirectory(path string) (directory, error) {
 
 func (d *hostDirectory) host() *hostDirectory { return d }
 
-func (d *hostDirectory) create(name string) (file, error) {
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|createFlag, 0o666)
+func (d *hostDirectory) create(name string, mode fs.FileMode) (file, error) {
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|createFlag, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +92,8 @@ func (d *hostDirectory) create(name string) (file, error) {
 }
 
 func (d *hostDirectory) open(name string) (file, error) {
-	// O_NONBLOCK would be kinder to a pipe, but callers have seen that it is none.
-	f, err := d.root.Open(name)
+	// Callers have seen that it is a file. It may be a pipe by now.
+	f, err := d.root.OpenFile(name, os.O_RDONLY|createFlag, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +103,7 @@ func (d *hostDirectory) open(name string) (file, error) {
 func (d *hostDirectory) mkdir(name string) error { return d.root.Mkdir(name, 0o777) }
 
 func (d *hostDirectory) enter(name string) (directory, error) {
-	r, err := d.root.OpenRoot(name)
+	r, err := publish.OpenFolder(d.root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +203,25 @@ func (d *hostDirectory) close() error {
 		err = d.self.Close()
 		d.self = nil
 	}
+	if d.borrowed {
+		return err
+	}
 	return errors.Join(err, d.root.Close())
+}
+
+// The permissions of files. Everybody may read what the process's mask leaves, but not
+// the registry.
+const (
+	openMode    fs.FileMode = 0o666
+	privateMode fs.FileMode = 0o600
+)
+
+// modeOf returns the permissions of the file at a path of the layer.
+func modeOf(path string) fs.FileMode {
+	if hives.Private(path) {
+		return privateMode
+	}
+	return openMode
 }
 
 type hostFile struct{ *os.File }

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mullion/mullion/internal/filelock"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -49,17 +48,6 @@ func fileIdentity(fi os.FileInfo) (device, inode uint64, links uint64) {
 		return uint64(st.Dev), uint64(st.Ino), uint64(st.Nlink)
 	}
 	return 0, 0, 1
-}
-
-// lockDirectory takes the lock that tells a directory in use from a leftover. The
-// kernel drops it with the process, or when the directory is closed.
-func lockDirectory(d *hostDirectory) (unlock func() error, ok bool, err error) {
-	f, err := d.file()
-	if err != nil {
-		return nil, false, err
-	}
-	ok, err = filelock.Try(f)
-	return func() error { return nil }, ok, err
 }
 
 func syncDirectory(f *os.File) error {

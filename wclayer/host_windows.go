@@ -11,7 +11,6 @@ import (
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
 
-	"github.com/mullion/mullion/internal/filelock"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -139,24 +138,6 @@ func basicInfo(f *os.File) (winfs.Times, winfs.Attributes, error) {
 // fileIdentity is not in what os.Stat returns on Windows; native readers ask the
 // handle.
 func fileIdentity(os.FileInfo) (device, inode uint64, links uint64) { return 0, 0, 1 }
-
-// lockFile stands in a temporary directory while its process lives: Windows has
-// no locks on directories.
-const lockFile = ".mullion-lock"
-
-// lockDirectory takes the lock that tells a directory in use from a leftover. The
-// kernel drops it with the process. unlock removes every trace of it.
-func lockDirectory(d *hostDirectory) (unlock func() error, ok bool, err error) {
-	f, err := d.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, false, err
-	}
-	if ok, err := filelock.Try(f); err != nil || !ok {
-		f.Close()
-		return nil, false, err
-	}
-	return func() error { return errors.Join(f.Close(), d.root.Remove(lockFile)) }, true, nil
-}
 
 // syncDirectory has nothing to do: NTFS journals names, and a directory cannot be
 // flushed.

@@ -45,7 +45,7 @@ func (k *keeper) create(name string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.create(name)
+	return d.create(name, openMode)
 }
 
 // choose finds out whether records go into extended attributes. probe is a

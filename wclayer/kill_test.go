@@ -8,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer/layertest"
 )
 
@@ -89,7 +89,7 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range list {
-			if strings.Contains(e.Name(), stagingInfix) {
+			if publish.IsTemp(e.Name(), "") {
 				leftovers++
 			}
 		}
@@ -111,7 +111,7 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range list {
-		if strings.Contains(e.Name(), stagingInfix) {
+		if publish.IsTemp(e.Name(), "") {
 			t.Errorf("not cleaned up: %s", e.Name())
 		}
 	}

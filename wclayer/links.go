@@ -273,7 +273,7 @@ func copyFile(from directory, oldname string, to directory, newname string) erro
 	if !fi.Mode().IsRegular() {
 		return fmt.Errorf("%w: %s", ErrHostFile, oldname)
 	}
-	dst, err := to.create(newname)
+	dst, err := to.create(newname, fi.Mode().Perm()|0o600)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func (o plainObjects) create(d directory, name string, e *layer.Entry) (object, 
 	if err != nil {
 		return nil, err
 	}
-	f, err := d.create(name)
+	f, err := d.create(name, modeOf(e.Path))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/mullion/mullion/layer"
@@ -13,6 +14,7 @@ import (
 // parent is the final directory of a layer below the one that is being written.
 type parent struct {
 	path   string
+	folder *os.Root  // in which path is a name; nil if it is a path of the host
 	root   directory // nil until the parent is needed
 	hidden *tree     // its whiteouts
 	names  names
@@ -25,11 +27,18 @@ type parent struct {
 	lastList map[string]string
 }
 
+func (p *parent) openRoot() (directory, error) {
+	if p.folder == nil {
+		return openDirectory(p.path)
+	}
+	return (&hostDirectory{root: p.folder}).enter(p.path)
+}
+
 func (p *parent) open(o *options) error {
 	if p.root != nil {
 		return nil
 	}
-	root, err := openDirectory(p.path)
+	root, err := p.openRoot()
 	if err != nil {
 		return fmt.Errorf("%w: %w", layer.ErrMissingParent, err)
 	}

@@ -1,35 +1,23 @@
 package wclayer
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
-	"strings"
 
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
-// staging is the temporary sibling in which a layer is made. It is locked as long
-// as its process lives, so that the next run for the same destination can tell
-// a leftover, which it removes, from the work of somebody else.
+// staging is the directory in which a layer is made until it gets its name (package
+// publish).
 type staging struct {
-	parent directory // the folder of the destination
-	root   directory // the temporary directory
-	temp   string    // its name
-	name   string    // the name that it will get
-	unlock func() error
-	done   bool
-}
-
-// stagingInfix stands between the name of a destination and a random number.
-const stagingInfix = ".mullion-tmp-"
-
-// stagingPrefix leaves room for the number in names of any length.
-func stagingPrefix(name string) string {
-	return "." + name[:min(len(name), hostNameMax-64)] + stagingInfix
+	folder *os.Root // of the destination, if it was opened here
+	dir    *publish.Dir
+	root   directory // the same as dir
+	name   string
 }
 
 // newStaging prepares to publish a directory under path, which must not exist;
@@ -43,78 +31,35 @@ func newStaging(path string, o *options) (*staging, error) {
 	if name == "" {
 		return nil, fmt.Errorf("%s: %w", path, layer.ErrExists)
 	}
-	parent, err := openDirectory(folder)
+	parent, err := os.OpenRoot(longPath(folder))
 	if err != nil {
 		return nil, err
 	}
-	if o.wrap != nil {
-		parent = o.wrap(parent)
+	s, err := newStagingIn(parent, name, o)
+	if err != nil {
+		return nil, errors.Join(err, parent.Close())
 	}
-	s := &staging{parent: parent, name: name}
-	if err := s.begin(); err != nil {
-		s.abandon()
-		return nil, err
-	}
+	s.folder = parent
 	return s, nil
 }
 
-func (s *staging) begin() error {
-	if _, err := s.parent.stat(s.name); err == nil {
-		return fmt.Errorf("%s: %w", s.name, layer.ErrExists)
+// newStagingIn prepares to publish a directory in an open one.
+func newStagingIn(parent *os.Root, name string, o *options) (*staging, error) {
+	if _, err := parent.Lstat(name); err == nil {
+		return nil, fmt.Errorf("%s: %w", name, layer.ErrExists)
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, err
 	}
-	s.sweep()
-	var b [8]byte
-	rand.Read(b[:]) // the name is gone before anybody can see it in a result
-	s.temp = stagingPrefix(s.name) + hex.EncodeToString(b[:])
-	if err := s.parent.mkdir(s.temp); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			s.temp = "" // not ours to remove
-		}
-		return err
-	}
-	root, err := s.parent.enter(s.temp)
+	// Writers of one layer do not hinder each other: the first to finish wins.
+	dir, err := publish.CreateDirIn(parent, name, publish.Options{Shared: true, Step: o.step})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.root = root
-	unlock, ok, err := lockDirectory(root.host())
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		return nil // a file system without locks
-	case err == nil && !ok:
-		err = errors.New("somebody has locked the new temporary directory")
+	s := &staging{dir: dir, name: name, root: &hostDirectory{root: dir.Root(), borrowed: true}}
+	if o.wrap != nil {
+		s.root = o.wrap(s.root)
 	}
-	s.unlock = unlock
-	return err
-}
-
-// sweep removes what killed runs have left. It is best effort: a leftover that
-// cannot be removed, or not be told from work on a file system without locks,
-// harms nobody.
-func (s *staging) sweep() {
-	list, err := s.parent.list()
-	if err != nil {
-		return
-	}
-	prefix := stagingPrefix(s.name)
-	for _, e := range list {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) {
-			continue
-		}
-		d, err := s.parent.enter(e.Name())
-		if err != nil {
-			continue
-		}
-		unlock, ok, err := lockDirectory(d.host())
-		if err == nil && ok {
-			// Another run may sweep at the same time; both remove, and both may.
-			unlock()
-			s.parent.removeAll(e.Name())
-		}
-		d.close()
-	}
+	return s, nil
 }
 
 // publish gives the directory its name. Nothing in it but its root may be open.
@@ -122,48 +67,34 @@ func (s *staging) publish(sync bool) error {
 	if err := s.release(); err != nil {
 		return err
 	}
-	if err := s.parent.rename(s.temp, s.name); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s: %w", s.name, layer.ErrExists)
-		}
-		return err
+	commit := s.dir.Commit
+	if !sync {
+		commit = s.dir.CommitNow
 	}
-	if sync {
-		if err := s.parent.sync(); err != nil {
-			// The name may or may not survive a power failure. Take it away again, so
-			// that an error means absence.
-			return errors.Join(err, s.parent.rename(s.name, s.temp))
-		}
+	err := commit()
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: %w", s.name, layer.ErrExists)
 	}
-	s.done = true
-	return nil
+	return err
 }
 
 // release closes the directory itself, which Windows would not rename while it is
-// open, and gives up the lock. On Linux and macOS the lock goes with the handle.
+// open.
 func (s *staging) release() error {
-	var errs []error
-	if s.unlock != nil {
-		errs = append(errs, s.unlock())
-		s.unlock = nil
+	if s.root == nil {
+		return nil
 	}
-	if s.root != nil {
-		errs = append(errs, s.root.close())
-		s.root = nil
-	}
-	return errors.Join(errs...)
+	root := s.root
+	s.root = nil
+	return root.close()
 }
 
 // abandon closes everything, and removes the directory unless it was published.
 func (s *staging) abandon() error {
-	errs := []error{s.release()}
-	if !s.done && s.temp != "" {
-		errs = append(errs, s.parent.removeAll(s.temp))
-		s.done = true
+	err := errors.Join(s.release(), s.dir.Close())
+	if s.folder != nil {
+		err = errors.Join(err, s.folder.Close())
+		s.folder = nil
 	}
-	if s.parent != nil {
-		errs = append(errs, s.parent.close())
-		s.parent = nil
-	}
-	return errors.Join(errs...)
+	return err
 }

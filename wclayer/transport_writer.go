@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/mullion/mullion/layer"
@@ -36,10 +38,20 @@ var (
 // exist; the folder it stands in must. What [Create] says of Commit and of killed
 // processes holds here too.
 func CreateTransport(path string, opts ...Option) (*TransportWriter, error) {
+	return createTransport(path, opts, func(o *options) (*staging, error) { return newStaging(path, o) })
+}
+
+// CreateTransportIn is CreateTransport in an open directory. name is a single
+// component. root stays the caller's, who closes it after the writer.
+func CreateTransportIn(root *os.Root, name string, opts ...Option) (*TransportWriter, error) {
+	return createTransport(filepath.Join(root.Name(), name), opts, func(o *options) (*staging, error) { return newStagingIn(root, name, o) })
+}
+
+func createTransport(path string, opts []Option, open func(*options) (*staging, error)) (*TransportWriter, error) {
 	o := newOptions(opts)
 	w := &TransportWriter{Writer: Writer{path: path, o: o, tree: newTree()}, buf: bufio.NewWriterSize(nil, 64<<10)}
 	w.form, w.strict, w.room = w, true, len(metaSuffix)
-	stage, err := newStaging(path, &o)
+	stage, err := open(&w.o)
 	if err != nil {
 		return nil, &layer.Error{Op: "create transport directory", Layer: path, Offset: -1, Err: err}
 	}
@@ -108,10 +120,10 @@ func (w *TransportWriter) add(e *layer.Entry) error {
 	}
 	var f file
 	if e.Kind == layer.Dir {
-		f, err = d.create(w.hostName(id) + metaSuffix)
+		f, err = d.create(w.hostName(id)+metaSuffix, openMode)
 	} else {
 		err = w.make(id, func(name string) error {
-			f, err = d.create(name)
+			f, err = d.create(name, modeOf(e.Path))
 			return err
 		})
 	}
@@ -152,7 +164,7 @@ func (w *TransportWriter) startTombstones() error {
 	if w.tombs != nil {
 		return nil
 	}
-	f, err := w.stage.root.create(tombstoneName)
+	f, err := w.stage.root.create(tombstoneName, openMode)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -22,7 +23,7 @@ import (
 type Writer struct {
 	bw    *bufio.Writer
 	tw    *tar.Writer
-	out   *published // nil unless the writer made its file
+	out   *publish.File // nil unless the writer made its file
 	opts  options
 	label string
 
@@ -460,8 +461,8 @@ func (w *Writer) Commit() error {
 		return w.fail(err)
 	}
 	if w.out != nil {
-		if err := w.out.publish(); err != nil {
-			return w.fail(err)
+		if err := w.out.Commit(); err != nil {
+			return w.fail(exists(err))
 		}
 	}
 	w.state = writerClosed
@@ -475,7 +476,7 @@ func (w *Writer) Close() error {
 	if w.out == nil {
 		return nil
 	}
-	err := w.out.discard()
+	err := w.out.Close()
 	w.out = nil
 	return err
 }

@@ -3,13 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/mullion/mullion/internal/atomicfile"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
@@ -333,7 +333,7 @@ func oneName(path string) error {
 
 // storeHive writes a hive as it stands in memory.
 func storeHive(h *regf.Hive, path string, force bool) error {
-	return writeFile(path, force, func(f *atomicfile.File) error { return hiveError(path, h.StoreTo(f)) })
+	return writeFile(path, force, func(f io.Writer) error { return hiveError(path, h.StoreTo(f)) })
 }
 
 // quote shows a name or path in a message: in quotes, with what is not printable

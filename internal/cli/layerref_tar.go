@@ -8,7 +8,7 @@ import (
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wintar"
 )
@@ -119,7 +119,7 @@ func createTar(_ context.Context, c *console, name string, o *layerOptions) (lay
 	w := &tarFile{}
 	out := c.out
 	if name != "-" {
-		if w.file, err = atomicfile.Create(name, o.force); err != nil {
+		if w.file, err = publish.Create(name, publish.Options{Replace: o.force}); err != nil {
 			return nil, existsHint(err)
 		}
 		out = w.file
@@ -135,7 +135,7 @@ func createTar(_ context.Context, c *console, name string, o *layerOptions) (lay
 type tarFile struct {
 	*wintar.Writer
 	blob *blob.Writer
-	file *atomicfile.File // nil for standard output
+	file *publish.File // nil for standard output
 }
 
 func (w *tarFile) Commit() error {

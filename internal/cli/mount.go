@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/fusefs"
 	"github.com/mullion/mullion/image"
@@ -22,6 +23,7 @@ import (
 func newMountCommand(c *console) *cobra.Command {
 	var flags contentFlags
 	var store string
+	var allowOther bool
 	cmd := &cobra.Command{
 		Use:   "mount IMAGE|LAYER DIR",
 		Short: "Show an image or a layer as a read-only file system",
@@ -43,6 +45,11 @@ What is seen:
   user.NAME           alternate streams, up to 64 KiB
   stat                size, last write, access and change time, number of names, and
                       the same inode number under each name
+  modes               what everyone may do by the security descriptor; registry hives are
+                      their owner's alone
+
+Only the user who mounts sees the files, unless --allow-other lets others see what the
+modes allow. Where that user is not root, /etc/fuse.conf must have user_allow_other.
 
 ` + referenceHelp,
 		Example: `  mullion mount oci-archive:hello.tar /mnt
@@ -61,11 +68,12 @@ What is seen:
 			if err != nil {
 				return err
 			}
-			return errors.Join(c.serveTree(cmd.Context(), tree, args[0], args[1]), done())
+			return errors.Join(c.serveTree(cmd.Context(), tree, args[0], args[1], allowOther), done())
 		},
 	}
 	flags.add(cmd)
 	flags.options.addParents(cmd)
+	cmd.Flags().BoolVar(&allowOther, "allow-other", false, "let other users see the files that their modes allow them")
 	cmd.Flags().StringVar(&store, "store", "", "keep the layers of an image in the store `DIR`")
 	return cmd
 }
@@ -88,9 +96,9 @@ func checkMountPoint(dir string) error {
 }
 
 // serveTree mounts and waits until the tree has been unmounted.
-func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir string) error {
+func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir string, allowOther bool) error {
 	s, err := fusefs.Mount(dir, tree, &fusefs.Options{
-		Name: name, Log: slog.New(slog.NewTextHandler(c.err, nil)),
+		Name: name, AllowOther: allowOther, Log: slog.New(slog.NewTextHandler(c.err, nil)),
 	})
 	if err != nil {
 		return about(dir, hintf(plain(err), "FUSE is needed: /dev/fuse, and fusermount3 unless root mounts"))
@@ -135,7 +143,7 @@ func (f *contentFlags) openMountable(ctx context.Context, c *console, text, stor
 	case store != "" && single:
 		return nil, nil, usagef("--store is for images")
 	case isLayer && ref.format == cimFormat:
-		im, err := openCIM(context.WithoutCancel(ctx), ref.text, nil)
+		im, err := holdCIM(ref.text)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -208,7 +216,7 @@ func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir str
 		if err != nil {
 			return nil, nil, err
 		}
-		im, err := openCIM(context.WithoutCancel(ctx), topImage(dir, layers), nil)
+		im, err := holdCIM(topImage(dir, layers))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -227,6 +235,15 @@ func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir str
 		return nil, nil, err
 	}
 	return fusefs.CimTree(im.Image), im.Close, nil
+}
+
+// holdCIM opens an image whose directory may be hidden by what is mounted over it, since
+// DIR can be a directory above: its files are opened when they are needed, through the
+// directory that is open now.
+func holdCIM(path string) (*cimfs.Image, error) {
+	dir, name := splitFile(path)
+	im, err := cimfs.Open(dir, name)
+	return im, cimError(path, err)
 }
 
 // topImage is the file of the topmost layer, whose image shows the merged tree.

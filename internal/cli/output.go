@@ -5,7 +5,7 @@ import (
 	"io"
 	"io/fs"
 
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
@@ -34,17 +34,18 @@ func (o *outputFlags) write(c *console, fill func(io.Writer) error) error {
 	if o.path == "" || o.path == "-" {
 		return fill(c.out)
 	}
-	return writeFile(o.path, o.force, func(f *atomicfile.File) error { return fill(f) })
+	return writeFile(o.path, o.force, fill)
 }
 
-// writeFile makes the file at path, complete or not at all.
-func writeFile(path string, force bool, fill func(*atomicfile.File) error) error {
-	f, err := atomicfile.Create(path, force)
+// writeFile makes the file at path, complete or not at all. A new registry hive is for
+// the own user alone, wherever it comes from.
+func writeFile(path string, force bool, fill func(io.Writer) error) error {
+	f, err := publish.Create(path, publish.Options{Replace: force})
 	if err != nil {
 		return about(path, existsHint(err))
 	}
 	defer f.Close()
-	if err := fill(f); err != nil {
+	if err := fill(&hiveGuard{f: f}); err != nil {
 		return err
 	}
 	return about(path, existsHint(f.Commit()))
@@ -64,3 +65,26 @@ func existsHint(err error) error {
 	}
 	return err
 }
+
+// hiveGuard keeps a file to the own user if it begins as a hive does. The file is in a
+// private folder until it is complete, so that the first bytes are early enough.
+type hiveGuard struct {
+	f     *publish.File
+	head  []byte
+	known bool
+}
+
+func (w *hiveGuard) Write(b []byte) (int, error) {
+	if !w.known {
+		w.head = append(w.head, b[:min(len(b), len(hiveMagic)-len(w.head))]...)
+		if w.known = len(w.head) == len(hiveMagic); w.known && string(w.head) == hiveMagic {
+			if err := w.f.MakePrivate(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return w.f.Write(b)
+}
+
+// hiveMagic is how a registry hive begins.
+const hiveMagic = "regf"

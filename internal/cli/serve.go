@@ -36,7 +36,8 @@ prints what its configuration needs, with the same --root and --address. contain
 2.x reads that file if its configuration imports it; --config-version 2 is for
 containerd 1.7.
 
-Layers are kept below --root as CimFS images, equal ones once. A base layer without
+Layers are kept below --root as CimFS images, equal ones once. The directory is closed
+to other users (mode 0700) when serve starts, also where it was open before. A base layer without
 the five registry hives is refused unless --hives says what to do: create makes
 minimal ones, leave does without.
 
@@ -51,7 +52,11 @@ applied at info. With --metrics ADDRESS, Prometheus finds http://ADDRESS/metrics
 			if f.printConfig {
 				return f.print(c, config)
 			}
+			closeToOthers()
 			err = serve.Run(cmd.Context(), config)
+			if errors.Is(err, snapshotter.ErrRoot) {
+				err = hintf(err, "--root names a directory of the user who serves, which needs mode 0700 and gets it if it can be changed")
+			}
 			if errors.Is(err, snapshotter.ErrInUse) || errors.Is(err, serve.ErrAddressInUse) {
 				err = hintf(err, "another mullion serve is running")
 			}

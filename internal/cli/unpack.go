@@ -137,6 +137,7 @@ func (f *bootFlags) check(dir string, img *image.Image) error {
 	if err != nil {
 		return about(dir, err)
 	}
+	defer store.Close()
 	loc, err := store.Location(string(layers[0].ChainID))
 	if err != nil {
 		return about(dir, err)
@@ -202,7 +203,7 @@ func unpackToStore(ctx context.Context, img *image.Image, dir string, opts ...ci
 		return nil, about(dir, err)
 	}
 	done, err := img.UnpackStore(ctx, store, opts...)
-	return done, damagedHint(imageHint(err))
+	return done, errors.Join(damagedHint(imageHint(err)), store.Close())
 }
 
 // checkStore refuses a folder that holds something else.
@@ -224,8 +225,8 @@ func checkStore(dir string) error {
 
 // unpackFolders makes a layer directory of every layer.
 func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir string) error {
-	done, err := img.Unpack(ctx, dir, func(path string, parents []string) (layer.Writer, error) {
-		return wclayer.Create(path, parents, wclayer.WithLimits(c.limits))
+	done, err := img.Unpack(ctx, dir, func(root *os.Root, name string, parents []string) (layer.Writer, error) {
+		return wclayer.CreateIn(root, name, parents, wclayer.WithLimits(c.limits))
 	})
 	if err != nil {
 		return unpackHint(imageHint(err), dir)

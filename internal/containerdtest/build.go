@@ -10,7 +10,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/mullion/mullion/internal/atomicfile"
+	"github.com/mullion/mullion/internal/publish"
 )
 
 // Version is the containerd that the tests run with.
@@ -46,7 +46,7 @@ func Build(ctx context.Context) (Programs, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	unlock, err := atomicfile.Lock(ctx, filepath.Join(dir, "lock"))
+	unlock, err := publish.Lock(ctx, filepath.Join(dir, "lock"))
 	if err != nil {
 		return p, err
 	}

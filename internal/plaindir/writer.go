@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -44,10 +46,10 @@ func (l Lost) String() string {
 
 // Writer makes a directory from a layer.
 type Writer struct {
-	parent     *os.Root // the directory that holds the new one
-	root       *os.Root // the new one, under its temporary name
-	name, temp string
-	lost       Lost
+	dir  *publish.Dir
+	root *os.Root // of dir, which closes it
+	name string
+	lost Lost
 
 	path  string // current entry, host form
 	entry string // current entry
@@ -60,7 +62,6 @@ type Writer struct {
 	dirs  []dirTime
 	made  map[string]bool // directories known to exist, host form
 	err   error
-	done  bool
 }
 
 type dirTime struct {
@@ -74,44 +75,17 @@ var (
 )
 
 // Create begins to make the directory dir, which must not exist (layer.ErrExists)
-// while its parent must. Everything is written under a temporary name beside it
-// and renamed by Commit. Whiteouts are refused: there is nothing to hide.
+// while its parent must. Nothing is there before Commit. Whiteouts are refused: there is nothing to hide.
 func Create(dir string) (*Writer, error) {
-	up, base := filepath.Split(filepath.Clean(dir))
-	if base == "" || base == "." || base == ".." {
-		return nil, fmt.Errorf("%s: %w", dir, fs.ErrInvalid)
+	name := filepath.Base(filepath.Clean(dir))
+	if _, err := os.Lstat(dir); err == nil {
+		return nil, fmt.Errorf("%s: %w", name, layer.ErrExists)
 	}
-	if up == "" {
-		up = "."
-	}
-	parent, err := os.OpenRoot(up)
+	d, err := publish.CreateDir(dir, publish.Options{Shared: true})
 	if err != nil {
-		return nil, err
+		return nil, exists(err, layer.ErrExists)
 	}
-	w := &Writer{parent: parent, name: base, temp: "." + base + ".mullion-tmp", made: map[string]bool{".": true}}
-	if err := w.begin(); err != nil {
-		parent.Close()
-		return nil, err
-	}
-	return w, nil
-}
-
-func (w *Writer) begin() error {
-	if _, err := w.parent.Lstat(w.name); err == nil {
-		return fmt.Errorf("%s: %w", w.name, layer.ErrExists)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	// What a killed process left behind.
-	if err := w.parent.RemoveAll(w.temp); err != nil {
-		return err
-	}
-	if err := w.parent.Mkdir(w.temp, 0o777); err != nil {
-		return err
-	}
-	var err error
-	w.root, err = w.parent.OpenRoot(w.temp)
-	return err
+	return &Writer{dir: d, root: d.Root(), name: name, made: map[string]bool{".": true}}, nil
 }
 
 // DirectoriesMade implements layer.DirectoryMaker.
@@ -153,7 +127,7 @@ func (w *Writer) add(e *layer.Entry) error {
 		if err := w.mkdirs(filepath.Dir(host)); err != nil {
 			return err
 		}
-		return exists(w.root.Link(target, host))
+		return exists(w.root.Link(target, host), layer.ErrDuplicate)
 	case layer.Dir, layer.File:
 		if err := w.mkdirs(filepath.Dir(host)); err != nil {
 			return err
@@ -171,16 +145,20 @@ func (w *Writer) add(e *layer.Entry) error {
 			w.dirs = append(w.dirs, dirTime{host, w.mtime})
 			return nil
 		}
-		w.file, err = w.root.OpenFile(host, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		return exists(err)
+		mode := fs.FileMode(0o666)
+		if hives.Private(e.Path) {
+			mode = 0o600
+		}
+		w.file, err = w.root.OpenFile(host, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		return exists(err, layer.ErrDuplicate)
 	}
 	return fmt.Errorf("%w: %v", layer.ErrUnsupported, e.Kind)
 }
 
-// exists turns a collision into the layer's error.
-func exists(err error) error {
+// exists turns a collision into an error of the layer.
+func exists(err, as error) error {
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %w", layer.ErrDuplicate, err)
+		return fmt.Errorf("%w: %w", as, err)
 	}
 	return err
 }
@@ -256,7 +234,7 @@ func (w *Writer) symlink(e *layer.Entry) (bool, error) {
 	if p.Tag == winfs.ReparseTagSymlink && p.Relative && !strings.HasPrefix(p.Substitute, `\`) {
 		target := filepath.FromSlash(winfs.ToSlash(p.Substitute))
 		if staysInside(filepath.Dir(w.path), target) {
-			return true, exists(w.root.Symlink(target, w.path))
+			return true, exists(w.root.Symlink(target, w.path), layer.ErrDuplicate)
 		}
 	}
 	w.lost.Reparse++
@@ -388,38 +366,25 @@ func (w *Writer) Commit() error {
 	if err := w.syncTree(); err != nil {
 		return w.fail(err)
 	}
-	if err := w.root.Close(); err != nil {
-		return w.fail(err)
+	if err := w.dir.Commit(); err != nil {
+		return w.fail(exists(err, layer.ErrExists))
 	}
-	w.root = nil
-	if _, err := w.parent.Lstat(w.name); err == nil {
-		return w.fail(layer.ErrExists)
-	}
-	if err := w.parent.Rename(w.temp, w.name); err != nil {
-		return w.fail(err)
-	}
-	w.done, w.err = true, layer.ErrClosed
-	return syncDir(w.parent, ".")
+	w.err = layer.ErrClosed
+	return nil
 }
 
 // Close releases everything; without a successful Commit it removes what was
 // written.
 func (w *Writer) Close() error {
-	if w.parent == nil {
+	if w.dir == nil {
 		return nil
 	}
 	var errs []error
 	if w.file != nil {
 		errs = append(errs, w.file.Close())
 	}
-	if w.root != nil {
-		errs = append(errs, w.root.Close())
-	}
-	if !w.done {
-		errs = append(errs, w.parent.RemoveAll(w.temp))
-	}
-	errs = append(errs, w.parent.Close())
-	w.parent, w.root, w.file = nil, nil, nil
+	errs = append(errs, w.dir.Close())
+	w.dir, w.root, w.file = nil, nil, nil
 	if w.err == nil {
 		w.err = layer.ErrClosed
 	}

@@ -23,7 +23,7 @@ func Address(name string) (string, error) { return filepath.Abs(name) }
 // listen makes the socket at address, for its owner alone. One that a dead process
 // left is replaced.
 func listen(address string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(address), 0o711); err != nil {
+	if err := makeFolder(filepath.Dir(address)); err != nil {
 		return nil, err
 	}
 	if err := removeStale(address); err != nil {
@@ -42,6 +42,15 @@ func listen(address string) (net.Listener, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// makeFolder makes the folder of a socket, through which everybody may go, whatever the
+// process's mask is: the socket itself is for its owner.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return errors.Join(os.MkdirAll(dir, 0o711), os.Chmod(dir, 0o711))
 }
 
 func removeStale(address string) error {

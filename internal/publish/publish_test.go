@@ -1,4 +1,4 @@
-package atomicfile
+package publish
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// names lists a folder.
-func names(t *testing.T, dir string) []string {
+// listed lists a folder.
+func listed(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -28,7 +28,7 @@ func names(t *testing.T, dir string) []string {
 
 func write(t *testing.T, path, text string, force bool) error {
 	t.Helper()
-	f, err := Create(path, force)
+	f, err := Create(path, Options{Replace: force})
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func TestFile(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != "three" {
 		t.Errorf("holds %q", b)
 	}
-	f, err := Create(path, true)
+	f, err := Create(path, Options{Replace: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestFile(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != "three" {
 		t.Errorf("holds %q", b)
 	}
-	if n := names(t, dir); len(n) != 1 {
+	if n := listed(t, dir); len(n) != 1 {
 		t.Errorf("left %v", n)
 	}
 }
@@ -81,7 +81,7 @@ func TestFilePermissions(t *testing.T) {
 		if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o600), os.Chmod(path, mode)); err != nil {
 			t.Fatal(err)
 		}
-		f, err := Create(path, true)
+		f, err := Create(path, Options{Replace: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestFilePermissions(t *testing.T) {
 // A file that appears while another is written is not replaced.
 func TestFileAppears(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
-	f, err := Create(path, false)
+	f, err := Create(path, Options{Replace: false})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,20 +134,20 @@ func TestFileAppears(t *testing.T) {
 
 func TestBusy(t *testing.T) {
 	dir := t.TempDir()
-	f, err := Create(filepath.Join(dir, "a"), false)
+	f, err := Create(filepath.Join(dir, "a"), Options{Replace: false})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := Create(filepath.Join(dir, "a"), true); !errors.Is(err, ErrBusy) {
+	if _, err := Create(filepath.Join(dir, "a"), Options{Replace: true}); !errors.Is(err, ErrBusy) {
 		t.Errorf("second writer of a file: %v", err)
 	}
-	d, err := CreateDir(filepath.Join(dir, "d"))
+	d, err := CreateDir(filepath.Join(dir, "d"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if _, err := CreateDir(filepath.Join(dir, "d")); !errors.Is(err, ErrBusy) {
+	if _, err := CreateDir(filepath.Join(dir, "d"), Options{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("second writer of a folder: %v", err)
 	}
 }
@@ -161,7 +161,7 @@ func TestDir(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		d, err := CreateDir(path)
+		d, err := CreateDir(path, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,14 +171,14 @@ func TestDir(t *testing.T) {
 		if err := errors.Join(d.Commit(), d.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if n := names(t, path); len(n) != 1 || n[0] != "x" {
+		if n := listed(t, path); len(n) != 1 || n[0] != "x" {
 			t.Errorf("holds %v", n)
 		}
-		if _, err := CreateDir(path); !errors.Is(err, fs.ErrExist) {
+		if _, err := CreateDir(path, Options{}); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("over a folder with something in it: %v", err)
 		}
 	}
-	d, err := CreateDir(filepath.Join(dir, "gone"))
+	d, err := CreateDir(filepath.Join(dir, "gone"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,54 +186,21 @@ func TestDir(t *testing.T) {
 	if err := errors.Join(d.Close(), d.Close()); err != nil {
 		t.Error(err)
 	}
-	if n := names(t, dir); len(n) != 2 {
+	if n := listed(t, dir); len(n) != 2 {
 		t.Errorf("left %v", n)
-	}
-}
-
-// What must not be followed or replaced is not.
-func TestTraps(t *testing.T) {
-	dir := t.TempDir()
-	victim := filepath.Join(dir, "victim")
-	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "a")
-	if err := os.Symlink("victim", filepath.Join(dir, TempName("a"))); err != nil {
-		t.Skip(err)
-	}
-	if err := write(t, path, "x", false); err == nil {
-		t.Error("wrote through a symbolic link under the temporary name")
-	}
-	if b, _ := os.ReadFile(victim); string(b) != "precious" {
-		t.Errorf("victim holds %q", b)
-	}
-	if err := os.Symlink("victim", path); err != nil {
-		t.Fatal(err)
-	}
-	if err := write(t, path, "x", true); err == nil {
-		t.Error("replaced a symbolic link")
-	}
-	for _, bad := range []string{"", ".", "..", dir + "/none/a"} {
-		if _, err := Create(bad, false); err == nil {
-			t.Errorf("Create(%q) works", bad)
-		}
-		if _, err := CreateDir(bad); err == nil {
-			t.Errorf("CreateDir(%q) works", bad)
-		}
 	}
 }
 
 // A killed process leaves nothing under the final name, and the next run takes over
 // what it left.
 func TestKilled(t *testing.T) {
-	if dir := os.Getenv("ATOMICFILE_CHILD"); dir != "" {
-		f, err := Create(filepath.Join(dir, "a"), false)
+	if dir := os.Getenv("PUBLISH_CHILD"); dir != "" {
+		f, err := Create(filepath.Join(dir, "a"), Options{Replace: false})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.WriteString("half of it, longer than what comes next")
-		d, err := CreateDir(filepath.Join(dir, "d"))
+		d, err := CreateDir(filepath.Join(dir, "d"), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +210,7 @@ func TestKilled(t *testing.T) {
 	}
 	dir := t.TempDir()
 	child := exec.Command(os.Args[0], "-test.run=^TestKilled$")
-	child.Env = append(os.Environ(), "ATOMICFILE_CHILD="+dir)
+	child.Env = append(os.Environ(), "PUBLISH_CHILD="+dir)
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -267,17 +234,17 @@ func TestKilled(t *testing.T) {
 	if b, _ := os.ReadFile(filepath.Join(dir, "a")); string(b) != "whole" {
 		t.Errorf("holds %q", b)
 	}
-	d, err := CreateDir(filepath.Join(dir, "d"))
+	d, err := CreateDir(filepath.Join(dir, "d"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(d.Commit(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if n := names(t, filepath.Join(dir, "d")); len(n) != 0 {
+	if n := listed(t, filepath.Join(dir, "d")); len(n) != 0 {
 		t.Errorf("folder holds %v", n)
 	}
-	if n := names(t, dir); len(n) != 2 {
+	if n := listed(t, dir); len(n) != 2 {
 		t.Errorf("left %v", n)
 	}
 }

@@ -1,4 +1,4 @@
-package atomicfile
+package publish
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func TestFaults(t *testing.T) {
 	disk, dir := t.TempDir(), t.TempDir()
 	f := faulttest.Mount(t, disk, dir)
 	folder := func() error {
-		d, err := CreateDir(filepath.Join(dir, "d"))
+		d, err := CreateDir(filepath.Join(dir, "d"), Options{})
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func TestFaults(t *testing.T) {
 		{"folder", folder, false},
 	} {
 		prepare := func() {
-			for _, n := range names(t, disk) {
+			for _, n := range listed(t, disk) {
 				if err := os.RemoveAll(filepath.Join(dir, n)); err != nil {
 					t.Fatal(err)
 				}
@@ -66,7 +66,7 @@ func TestFaults(t *testing.T) {
 				f.Fail(op, at+1, at+1)
 				err := c.run()
 				_, failed := f.End()
-				left := names(t, disk)
+				left := listed(t, disk)
 				what := c.name + ", " + strings.Join(failed, ", ")
 				switch {
 				case err == nil && op == faulttest.Link: // a rename does it too

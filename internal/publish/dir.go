@@ -1,0 +1,182 @@
+package publish
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Dir is a directory that is being filled. It is not visible under its final name
+// until Commit has returned nil.
+type Dir struct {
+	s    *staging
+	root *os.Root
+	own  bool // the parent is closed with the directory
+	done bool
+}
+
+// treeName is the name of a directory in its private folder.
+const treeName = "tree"
+
+// CreateDir begins to fill the directory at path, whose parent must exist. An existing
+// directory gives an error that matches fs.ErrExist unless it is empty. The caller must
+// Close the directory, also after Commit.
+func CreateDir(path string, o Options) (*Dir, error) {
+	root, base, err := split(path)
+	if err != nil {
+		return nil, err
+	}
+	d, err := CreateDirIn(root, base, o)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	d.own = true
+	return d, nil
+}
+
+// CreateDirIn is CreateDir in an open directory. name is a single component. root stays
+// the caller's, who closes it after the directory.
+func CreateDirIn(root *os.Root, name string, o Options) (*Dir, error) {
+	if err := vacant(root, name, &o); err != nil {
+		return nil, err
+	}
+	s, err := stage(root, name, o)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{s: s}
+	mode := fs.FileMode(0o777)
+	if o.Private {
+		mode = 0o700
+	}
+	if err = o.step("mkdir", treeName); err == nil {
+		err = s.dir.Mkdir(treeName, mode)
+	}
+	if err == nil {
+		d.root, err = OpenFolder(s.dir, treeName)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.discard())
+	}
+	return d, nil
+}
+
+// vacant refuses a name that is taken by something other than an empty directory.
+func vacant(root *os.Root, name string, o *Options) error {
+	if err := o.step("stat", name); err != nil {
+		return err
+	}
+	info, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		if sub, err := OpenFolder(root, name); err == nil {
+			list, err := names(sub)
+			sub.Close()
+			if err == nil && len(list) == 0 {
+				return nil
+			}
+		}
+	}
+	return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+}
+
+// Root returns the directory, to be filled. It belongs to the Dir.
+func (d *Dir) Root() *os.Root { return d.root }
+
+// Path returns a path of the directory for messages, and for programs that can take
+// nothing else. Other processes of the same user could lead it elsewhere.
+func (d *Dir) Path() string { return filepath.Join(d.s.parent.Name(), d.s.name, treeName) }
+
+// Commit makes the names in the directory durable and gives it its final name. What is
+// in the files must be durable.
+func (d *Dir) Commit() error { return d.commit(true) }
+
+// CommitNow is Commit for what need not survive a power failure.
+func (d *Dir) CommitNow() error { return d.commit(false) }
+
+func (d *Dir) commit(sync bool) error {
+	if d.done {
+		return fs.ErrClosed
+	}
+	s := d.s
+	if err := vacant(s.parent, s.target, &s.o); err != nil {
+		return err
+	}
+	if sync {
+		if err := s.o.step("syncdir", s.target); err != nil {
+			return err
+		}
+		if err := syncDir(d.root); err != nil {
+			return err
+		}
+	}
+	mine, err := d.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	if err := d.root.Close(); err != nil { // some systems move no open directory
+		return err
+	}
+	if err := d.rename(); err != nil {
+		return err
+	}
+	d.done = true
+	if sync {
+		if err := s.syncParent(); err != nil {
+			// The name may be lost in a crash. An error means absence: back it goes, to
+			// be removed with the private folder.
+			return errors.Join(err, d.takeBack(mine), d.Close())
+		}
+	}
+	// The directory is there, whatever becomes of the private folder, which the next
+	// writer clears away if need be.
+	_ = d.Close()
+	return nil
+}
+
+func (d *Dir) takeBack(mine fs.FileInfo) error {
+	s := d.s
+	if there, err := s.parent.Lstat(s.target); err != nil || !os.SameFile(mine, there) {
+		return nil
+	}
+	return s.parent.Rename(s.target, filepath.Join(s.name, treeName))
+}
+
+// rename publishes. An empty directory under the final name is replaced, which some
+// systems do only after it is gone.
+func (d *Dir) rename() error {
+	s := d.s
+	if err := s.o.step("rename", s.target); err != nil {
+		return err
+	}
+	err := move(s, treeName, s.target)
+	if err == nil {
+		return nil
+	}
+	if vacant(s.parent, s.target, &s.o) == nil && s.parent.Remove(s.target) == nil {
+		return move(s, treeName, s.target)
+	}
+	return err
+}
+
+// Close releases the directory; without a successful Commit it removes it. Closing
+// twice is allowed.
+func (d *Dir) Close() error {
+	if d.s == nil {
+		return nil
+	}
+	s := d.s
+	d.s, d.done = nil, true
+	d.root.Close()
+	err := s.discard()
+	if d.own {
+		err = errors.Join(err, s.parent.Close())
+	}
+	return err
+}

@@ -1,0 +1,82 @@
+package publish
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+)
+
+// Set is a private folder from which files get their final names one by one.
+type Set struct{ s *staging }
+
+// OpenSet makes a private folder in root for what belongs to name. root stays the
+// caller's, who closes it after the set.
+func OpenSet(root *os.Root, name string, o Options) (*Set, error) {
+	s, err := stage(root, name, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Set{s}, nil
+}
+
+// Name returns the name of the private folder.
+func (s *Set) Name() string { return s.s.name }
+
+// Root returns the private folder. It belongs to the set.
+func (s *Set) Root() *os.Root { return s.s.dir }
+
+// Create makes a new file in the private folder. The caller closes it.
+func (s *Set) Create(name string, mode fs.FileMode) (*os.File, error) {
+	if err := s.s.o.step("create", name); err != nil {
+		return nil, err
+	}
+	return s.s.dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, mode)
+}
+
+// Publish gives a durable, closed file of the private folder its name in the directory
+// of the set. A file of that name is replaced. The caller makes the names durable when
+// all files have theirs ([SyncDir]).
+func (s *Set) Publish(from, to string) error {
+	if err := s.s.o.step("rename", to); err != nil {
+		return err
+	}
+	return move(s.s, from, to)
+}
+
+// Close removes the private folder and what is still in it. Closing twice is allowed.
+func (s *Set) Close() error {
+	if s.s == nil {
+		return nil
+	}
+	st := s.s
+	s.s = nil
+	return st.discard()
+}
+
+// Leave lets go of the private folder and leaves it to the next writer to clear away.
+func (s *Set) Leave() error {
+	if s.s == nil {
+		return nil
+	}
+	st := s.s
+	s.s = nil
+	return errors.Join(st.dir.Close(), st.lock.Close())
+}
+
+// Sweep clears leftovers of a kind away in a directory in which nobody has to write.
+func Sweep(root *os.Root, o Options) error {
+	list, err := names(root)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(list, func(n string) bool { return IsTemp(n, o.Kind) }) {
+		return nil
+	}
+	// A private folder of its own shows which owner counts.
+	s, err := stage(root, "sweep", Options{Kind: o.Kind, Undo: o.Undo, Step: o.Step, Shared: true})
+	if err != nil {
+		return err
+	}
+	return s.discard()
+}
