@@ -49,7 +49,7 @@ const (
 	FieldValue                 // a value: its type, its data, or that it exists
 	FieldClass                 // the class name
 	FieldSecurity              // the descriptor
-	FieldFlags                 // flags and virtualisation
+	FieldFlags                 // flags, without those of Windows' bookkeeping, and virtualisation
 	FieldLayer                 // layer semantics
 	FieldTime                  // time of the last change, if it is asked for
 )
@@ -69,6 +69,10 @@ type CompareOptions struct {
 	// Times counts the times of keys.
 	Times bool
 }
+
+// bookkeeping are the flags that say how a name is stored and where Windows has loaded
+// or held a hive. A key is the same with and without them; a merged hive has none.
+const bookkeeping = KeyCompressed | KeyVolatile | KeyHiveExit | KeyHiveEntry | KeyNoDelete
 
 // Compare yields what differs between two hives, in the order of keys. A key that
 // only one of them has comes once, without what is below it. Order of values and
@@ -106,7 +110,6 @@ func (c *comparer) keys(a, b Key, path string) bool {
 	if !c.readable(a, errA) || !c.readable(b, errB) {
 		return false
 	}
-	const bookkeeping = KeyCompressed | KeyVolatile
 	if !tell(FieldClass, !bytes.Equal(classA, classB)) || !tell(FieldSecurity, !bytes.Equal(sdA, sdB)) ||
 		!tell(FieldFlags, a.Flags()&^bookkeeping != b.Flags()&^bookkeeping || a.field8(nkVirtual) != b.field8(nkVirtual)) ||
 		!tell(FieldLayer, a.Layer() != b.Layer() || a.InheritClass() != b.InheritClass()) ||

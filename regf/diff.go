@@ -108,7 +108,7 @@ func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 	}
 	nameA, latinA := a.RawName()
 	nameB, latinB := b.RawName()
-	const counts = mergedFlags &^ uint16(KeyVolatile)
+	const counts = mergedFlags &^ uint16(bookkeeping)
 	differs := root || !sameClass || a.LastWrite() != b.LastWrite() ||
 		unitsOf(nameA, latinA) != unitsOf(nameB, latinB) || nameString(nameA, latinA) != nameString(nameB, latinB) ||
 		uint16(a.Flags()^b.Flags())&counts != 0 || (a.field8(nkVirtual)^b.field8(nkVirtual))&mergedVirtual != 0
