@@ -668,6 +668,36 @@ func TestEditOfValuesThatKeepACell(t *testing.T) {
 	}
 }
 
+// A copy has the descriptors of what was copied, and what stands below a symbolic link,
+// where nothing new can be made.
+func TestCopyOfLink(t *testing.T) {
+	src, dst := New(nil), New(nil)
+	k, err := src.CreatePath(`link\below`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.SetSecurity([]byte(testDescriptors[2])); err != nil {
+		t.Fatal(err)
+	}
+	link, err := src.Key("link")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := link.SetFlags(link.Flags() | KeySymlink); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := link.Create("new"); !errors.Is(err, ErrSymlink) {
+		t.Errorf("made below a link: %v", err)
+	}
+	if _, err := link.CopyTo(dst.Root(), "link"); err != nil {
+		t.Fatal(err)
+	}
+	for d, err := range Compare(src, dst, CompareOptions{}) {
+		t.Errorf("%v, %v", d, err)
+	}
+	requireClean(t, dst)
+}
+
 // Edits of a differencing hive keep its rules: what is made below a key that supersedes
 // its tree does so too, a tombstone has nothing, and one that is made again hides what
 // it hid.

@@ -25,6 +25,9 @@ type CreateOptions struct {
 	// a list, comes from the parent; nil says nothing. [Key.SetSecurity] stores one as
 	// it is.
 	Security []byte
+	// copy is for keys that exist elsewhere: Security is stored as it is, and a symbolic
+	// link may have what it has there.
+	copy bool
 }
 
 // Create makes a subkey, as ORCreateKey does, and reports whether it is new; one
@@ -58,7 +61,7 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 		return Key{}, false, ErrInvalid
 	case len(opt.Class) > 0xFFFF:
 		return Key{}, false, ErrClassSize
-	case opt.Security != nil && !plausibleDescriptor(opt.Security):
+	case opt.Security != nil && !opt.copy && !plausibleDescriptor(opt.Security):
 		return Key{}, false, ErrDescriptor
 	}
 	parent := k
@@ -98,7 +101,7 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 	if off != nilCell && (there.Layer() != LayerTombstone || k.h.ignoreLayers) {
 		return there, false, nil
 	}
-	if u16(pb[nkFlags:])&uint16(KeySymlink) != 0 {
+	if u16(pb[nkFlags:])&uint16(KeySymlink) != 0 && !opt.copy {
 		return Key{}, false, ErrSymlink
 	}
 	if parent.depth() >= maxCreateDepth {
@@ -117,13 +120,13 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 		b[nkLayer] = b[nkLayer]&^(3|inheritClass) | byte(LayerSupersedeTree)
 		n.stamp(now)
 		if opt.Security != nil {
-			if err := n.setSecurity(parent.descriptorFor(opt.Security)); err != nil {
+			if err := n.setSecurity(parent.descriptorFor(&opt)); err != nil {
 				return Key{}, false, err
 			}
 		}
 	} else {
 		raw, latin := encodeName(name)
-		if n, err = parent.newSubkey(raw, latin, &t, now, parent.descriptorFor(opt.Security)); err != nil {
+		if n, err = parent.newSubkey(raw, latin, &t, now, parent.descriptorFor(&opt)); err != nil {
 			return Key{}, false, err
 		}
 	}
@@ -518,7 +521,13 @@ func (k Key) copyBelow(top Key) error {
 		depth := int(s.level) - base
 		dst := top
 		if depth > 0 {
-			if dst, _, err = above[depth-1].create(s.Name(), CreateOptions{}); err != nil {
+			sd, err := s.Security()
+			if err != nil {
+				return err
+			}
+			// The hive may be the same, and move when it grows.
+			opt := CreateOptions{Security: append([]byte(nil), sd...), copy: true}
+			if dst, _, err = above[depth-1].create(s.Name(), opt); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/mullion/mullion/winsec"
@@ -107,9 +108,10 @@ func (k Key) updateSecurity(info SecurityInfo, sd []byte) error {
 
 // descriptorFor returns the descriptor of a new subkey, given what its maker asks for,
 // or nil for that of this key itself.
-func (k Key) descriptorFor(asked []byte) []byte {
+func (k Key) descriptorFor(opt *CreateOptions) []byte {
+	asked := opt.Security
 	parent, err := k.Security()
-	if err != nil {
+	if err != nil || opt.copy {
 		return asked
 	}
 	e, from := k.h.edit, k.SecurityCell()
@@ -188,6 +190,9 @@ func (h *Hive) ringCells() ([]uint32, error) {
 	var ring []uint32
 	for off, prev := first, uint32(nilCell); ; {
 		c, err := h.cell(off)
+		if errors.Is(err, ErrDeleted) { // no key uses it, so that prove does not know it
+			err = faultf("sk-ring", off, "ring leads to a free cell")
+		}
 		if err != nil {
 			return ring, err
 		}
@@ -218,7 +223,7 @@ func (h *Hive) intern(sd []byte) (uint32, error) {
 	if e.secs == nil {
 		ring, err := h.ringCells()
 		if err != nil {
-			return 0, err
+			return 0, needsRepair(err)
 		}
 		e.secs = make(map[string]uint32, len(ring))
 		for _, off := range ring {
@@ -272,7 +277,7 @@ func (h *Hive) countRefs() error {
 	}
 	ring, err := h.ringCells()
 	if err != nil {
-		return err
+		return needsRepair(err)
 	}
 	refs := make(map[uint32]uint32, len(ring))
 	for _, off := range ring {
@@ -284,7 +289,7 @@ func (h *Hive) countRefs() error {
 		}
 		off := k.SecurityCell()
 		if _, ok := refs[off]; !ok {
-			return faultf("sk-ring", off, "descriptor of a key is not in the ring")
+			return needsRepair(faultf("sk-ring", off, "descriptor of a key is not in the ring"))
 		}
 		refs[off]++
 	}

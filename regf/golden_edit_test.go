@@ -138,8 +138,8 @@ func splitmix(x uint64, size int) []byte {
 	return b[:size]
 }
 
-// goldenFile reads a hive of the corpus, which may be compressed.
-func goldenFile(t *testing.T, dir, name string) []byte {
+// editCaseFile reads a hive of the corpus, which may be compressed.
+func editCaseFile(t *testing.T, dir, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if err == nil {
@@ -203,7 +203,7 @@ func (r *goldenReplay) call(c *goldenCall) (err error, returned string) {
 		r.h = New(&Options{Clock: func() winfs.Filetime { return r.clock }, IgnoreLayers: true})
 		r.keys[0] = r.h.Root()
 	case "open":
-		r.h, err = OpenBytes(goldenFile(r.t, r.dir, c.File), &Options{Clock: func() winfs.Filetime { return r.clock }, IgnoreLayers: true, Mode: Report})
+		r.h, err = OpenBytes(editCaseFile(r.t, r.dir, c.File), &Options{Clock: func() winfs.Filetime { return r.clock }, IgnoreLayers: true, Mode: Report})
 		if err == nil {
 			if _, err := r.h.SelfHeal(); err != nil {
 				r.t.Fatal(err)
@@ -337,9 +337,9 @@ var goldenUnclean = map[string]string{
 	"open-v6-edit": "layer-value",  // a value set over a tombstone, which it drops when it opens the hive
 }
 
-// comparable blanks two bytes of every descriptor's cell, which the library never sets
+// withoutUnset blanks two bytes of every descriptor's cell, which the library never sets
 // where it makes the cell itself.
-func comparable(t *testing.T, b []byte) []byte {
+func withoutUnset(t *testing.T, b []byte) []byte {
 	t.Helper()
 	b = append([]byte(nil), b...)
 	h, err := OpenBytes(b, nil)
@@ -403,8 +403,8 @@ func TestGoldenEdits(t *testing.T) {
 				}
 			}
 			for name, got := range r.saved {
-				want := goldenFile(t, dir, name)
-				if at := firstDifference(comparable(t, got), comparable(t, want)); at >= 0 {
+				want := editCaseFile(t, dir, name)
+				if at := firstDifference(withoutUnset(t, got), withoutUnset(t, want)); at >= 0 {
 					differs("%s: first difference at %#x of %#x", name, at, len(want))
 				}
 				h, err := OpenBytes(want, nil)
