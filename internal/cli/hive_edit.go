@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/mullion/mullion/regf"
 	"github.com/spf13/cobra"
@@ -58,6 +60,11 @@ func makeKey(h *regf.Hive, path string) (regf.Key, error) {
 		}
 	}
 	if errors.Is(err, regf.ErrNotFound) || err == nil && k.Layer() == regf.LayerTombstone {
+		for _, name := range regf.SplitPath(path) {
+			if strings.Contains(name, `\`) {
+				return k, fmt.Errorf("key %s does not exist and is not made: Windows has no names of keys with a backslash", quotePath(path))
+			}
+		}
 		return h.CreatePath(path)
 	}
 	return k, err
