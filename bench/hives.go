@@ -337,7 +337,7 @@ func importHive(a []string) error {
 	}
 	defer f.Close()
 	h := regf.New(nil)
-	if _, err := regtext.Import(h, f, regtext.ImportOptions{}); err != nil {
+	if _, err := regtext.Import(h, f, regtext.ImportOptions{Raw: true}); err != nil {
 		return err
 	}
 	return h.Store(a[1], nil)

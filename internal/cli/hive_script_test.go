@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mullion/mullion/internal/testenv"
+	"github.com/mullion/mullion/regf/regtext"
 )
 
 // run1 runs one command and returns its status and what it printed.
@@ -145,6 +146,29 @@ func TestHiveDamage(t *testing.T) {
 	line, _, _ := strings.Cut(out, "\n")
 	if err := json.Unmarshal([]byte(line), &f); status != 1 || err != nil || f.Rule == "" {
 		t.Errorf("check --json: status %d, %v, %s", status, err, line)
+	}
+}
+
+// An export goes on past names that text cannot hold, and says so.
+func TestHiveExportOddNames(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "h")
+	for _, args := range [][]string{
+		{"new", "-o", file}, {"add", file, "K", "-v", "a\r\n[-HKEY_LOCAL_MACHINE\\SAM]", "-t", "REG_SZ", "-d", "x"},
+		{"add", file, "K", "-v", "b", "-t", "REG_SZ", "-d", "x"}, {"add", file, "K\nL\\M"}, {"add", file, "Z"},
+	} {
+		if status, _, errs := run1(append([]string{"hive"}, args...)...); status != 0 {
+			t.Fatalf("%q: %s", args, errs)
+		}
+	}
+	status, out, errs := run1("hive", "export", file, "--utf8")
+	if status != 1 || strings.Count(errs, " is left out: ") != 2 || strings.Count(errs, "\n") != 2 {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	const want = "Windows Registry Editor Version 5.00\n\n[R]\n\n[R\\K]\n" +
+		`; left out: value "a\r\n[-HKEY_LOCAL_MACHINE\\SAM]": a line break in the name: the .reg format cannot hold this name` + "\n\"b\"=\"x\"\n\n" +
+		`; left out: key "R\\K\nL": a line break in the name: the .reg format cannot hold this name` + "\n\n[R\\Z]\n\n"
+	if out = strings.ReplaceAll(strings.ReplaceAll(out, "\r\n", "\n"), regtext.DefaultPrefix, "R"); strings.ReplaceAll(out, `HKEY_LOCAL_MACHINE\\HIVE`, "R") != want {
+		t.Errorf("got\n%s\nwant\n%s", out, want)
 	}
 }
 

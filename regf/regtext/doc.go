@@ -58,7 +58,8 @@
 // All else comes back as it was where Raw is set: every type, text that is not
 // terminated or has an odd length (as bytes), names with lone surrogates, the order of
 // values. UTF-8 is for programs: regedit takes a file without a byte order mark for one
-// in the code page of its machine, so text for Windows is in UTF-16.
+// in the code page of its machine, and REGEDIT4 always is one: where that is not
+// Windows-1252 a name may come out as another, so text for Windows is in UTF-16.
 //
 // # Use
 //
