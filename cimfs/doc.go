@@ -12,8 +12,8 @@
 // An image is several files in one directory. The small one, by convention
 // NAME.cim, holds a GUID and the place of the topmost object. All bytes are in
 // region files, region_GUID_0, _1 and so on; beside each stands an object table,
-// objectid_GUID_N, which lists the objects of the region with their digests. Region
-// 0 holds metadata; file content goes to a region of small objects, for files up to
+// objectid_GUID_N, which lists the objects of the region with their digests. One
+// region holds metadata; file content goes to a region of small objects, for files below
 // 1,024 bytes, and to one of page-aligned objects for all others, so that the
 // memory manager can map them. Two files of equal content are one object. A
 // reference is a [RegionOffset], region and byte offset in 64 bits.
@@ -32,10 +32,11 @@
 //
 // # Forks
 //
-// A fork is an image over a parent in the same directory. It has file records and
-// link tables of its own, and region files for what is new, and refers to the
-// parent's regions for everything else. Forks can be forked again. A parent must
-// stay where it is for as long as it has forks.
+// A fork is an image over a parent in the same directory. It is copied on write: it has
+// records of its own, with FileIDs after those of the parent, for what has changed and
+// for the directories on the way there, and region files for what is new, and refers to
+// the parent for everything else. So it costs what its changes cost. Forks can be forked
+// again. A parent must stay where it is for as long as it has forks.
 //
 // # Nouns
 //
@@ -53,7 +54,9 @@
 // The format is not documented by Microsoft. What is known was read out of genuine
 // images and public sources. Nothing here has been mounted by Windows.
 //
-// Proven: re-encoding genuine images gives their bytes.
+// Proven: re-encoding genuine images gives their bytes, or repeating the calls that
+// Microsoft's own library got gives the bytes that it wrote (the golden corpus, version
+// 1).
 //
 //   - versions 1.0 and 3.0: all headers, alignment, padding, file records
 //   - object tables: digests, order, one object for equal content
@@ -61,26 +64,25 @@
 //   - security descriptors, extended attributes
 //   - small and page-aligned data; which PE images are expanded, and how; the hashes
 //     that they get as extended attributes, see [IsImageHash]
-//   - the order of objects in region 0; version 3 parent links of a root and a file
+//   - the order of objects in the metadata region, the numbering of regions by first
+//     use, the limit of small data, more than one file table
+//   - version 3 parent links of a root and a file
+//   - version 1: forks, hard links, alternate streams, reparse points, sparse files;
+//     files that are replaced, deleted, made again
 //
 // Inferred and always used, because every image of some size needs it:
 //
-//   - the limit of small data at 1,024 bytes (between 890 and 1,046)
-//   - more than one file table, 1,024 records each
-//   - empty files and directories have no object
 //   - parent links (version 3) of files in subdirectories: in the order of FileIDs
 //     after all link tables
 //
 // Inferred, and refused with [ErrUnproven] when [Options].ProvenOnly is set:
 //
-//   - forks: the header counts the parents (0x48 + 24 for each; both lengths are
-//     read), parents oldest first, tables written anew
-//   - hard links: one FileID in several link tables; parent links sorted by
-//     upper-cased name, then by directory; the parent field of the record names the
-//     directory of the first name
-//   - alternate streams: a link table of streams under bare names
-//   - reparse points: a 2-byte count before the REPARSE_DATA_BUFFER
-//   - sparse files: a bit of the stream, nothing stored
+//   - version 3: all that is listed above for version 1. Parent links of a file with
+//     several names are sorted by upper-cased name, then by directory; the parent field
+//     of the record names the directory of the first name; in a fork, records that are
+//     shared name the directories of the parent
+//   - extended attributes of directories and empty files
+//   - holes in files without the attribute SPARSE
 //
 // Unknown, and therefore not written, or stored in the plain form that is always
 // legal:

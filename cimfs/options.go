@@ -31,8 +31,8 @@ func NullDACL() []byte { return append([]byte{1, 0, 4, 0x80}, make([]byte, 16)..
 
 // Meta is what an image keeps of a file or directory besides its streams.
 type Meta struct {
-	// Attributes: READONLY, HIDDEN, SYSTEM and ARCHIVE are kept, SPARSE from version
-	// 3; the format has no room for others, which are dropped. DIRECTORY and
+	// Attributes: READONLY, HIDDEN, SYSTEM, ARCHIVE and SPARSE are kept; the format has
+	// no room for others, which are dropped. DIRECTORY and
 	// REPARSE_POINT follow from what is stored.
 	Attributes winfs.Attributes
 	Times      winfs.Times
@@ -45,6 +45,6 @@ type Meta struct {
 	// Reparse is a complete REPARSE_DATA_BUFFER of at most 65,535 bytes, or nil.
 	Reparse []byte
 	// Hole makes the main stream of a file all zeros, of the size given, with nothing
-	// stored and nothing to be written. Version 3 only.
+	// stored and nothing to be written.
 	Hole bool
 }

@@ -170,6 +170,15 @@ func (w *Writer) unproven(what string) error {
 	return nil
 }
 
+// provenEAs refuses extended attributes of a directory or of a file without content if
+// only proven forms are written: Microsoft's writer has none.
+func (w *Writer) provenEAs(m *recordMeta, content bool) error {
+	if w.opts.ProvenOnly && len(m.ea) > 0 && !content {
+		return because(ErrUnproven, "extended attributes of a directory or an empty file")
+	}
+	return nil
+}
+
 // release frees everything; the staging area is removed unless the image was
 // published.
 func (w *Writer) release() error {
@@ -405,6 +414,9 @@ func (w *Writer) addDir(path string, m *Meta, keep bool) error {
 		return err
 	}
 	meta, err := w.encodeMeta(m)
+	if err == nil {
+		err = w.provenEAs(&meta, false)
+	}
 	if err != nil {
 		return err
 	}
@@ -451,6 +463,9 @@ func (w *Writer) addFile(path string, m *Meta, size int64, full bool) error {
 		return because(ErrStreamSize, "%d bytes", size)
 	}
 	meta, err := w.encodeMeta(m)
+	if err == nil {
+		err = w.provenEAs(&meta, size > 0)
+	}
 	if err != nil {
 		return err
 	}

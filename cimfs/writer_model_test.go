@@ -149,6 +149,9 @@ func (c *changer) file(dir bool) *modelFile {
 			f.data = c.content()
 		}
 	}
+	if c.proven && len(f.data) == 0 {
+		f.eas = nil
+	}
 	return f
 }
 

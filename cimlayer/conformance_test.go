@@ -49,7 +49,7 @@ func TestConformance(t *testing.T) {
 				if err != nil {
 					tb.Fatal(err)
 				}
-				iw := cimlayer.NewImageWriter(w, nil, cimlayer.ImageOptions{Name: "a.cim", Version: version})
+				iw := cimlayer.NewImageWriter(w, nil, cimlayer.ImageOptions{Name: "a.cim"})
 				return iw, func() (layer.Reader, error) {
 					im, err := cimfs.Open(folder, "a.cim")
 					if err != nil {

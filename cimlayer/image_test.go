@@ -94,7 +94,7 @@ func build(t *testing.T, folder, name, parent string, opts cimfs.Options, items 
 	if err != nil {
 		t.Fatal(err)
 	}
-	iw := cimlayer.NewImageWriter(w, up, cimlayer.ImageOptions{Name: name, Version: opts.Version})
+	iw := cimlayer.NewImageWriter(w, up, cimlayer.ImageOptions{Name: name})
 	err = send(iw, items)
 	if closed := iw.Close(); closed != nil {
 		t.Error(closed)
@@ -189,10 +189,7 @@ func TestWriterAndReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sparse := `Files\hole=hole 65536`
-		if v == cimfs.V1 {
-			sparse = `Files\hole=` + strings.Repeat("0", 1<<16)
-		}
+		const sparse = `Files\hole=hole 65536`
 		expect(t, folder, "a.cim", `Files/`, `Files\a.txt=alpha:empty=:s=stream`, `Files\chain=late`, `Files\d/:ads=on a directory`,
 			`Files\early->Files\chain`, sparse, `Files\holes=00x000`, `Files\late->Files\chain`,
 			`Files\made/`, `Files\made\up/`, `Files\made\up\f=deep`, `Files\nothing=`)
@@ -457,7 +454,7 @@ func TestCorpusThroughEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		iw := cimlayer.NewImageWriter(w, nil, cimlayer.ImageOptions{Version: im.Version()})
+		iw := cimlayer.NewImageWriter(w, nil, cimlayer.ImageOptions{})
 		defer iw.Close()
 		if _, err := layer.Copy(context.Background(), iw, cimlayer.NewImageReader(im)); err != nil {
 			t.Fatal(err)

@@ -24,7 +24,7 @@ import (
 // order of entries, and never what the layer itself brings. Without a parent they are
 // refused.
 //
-// A sparse main stream that is all hole is stored as one in version 3. The format
+// A sparse main stream that is all hole is stored as one. The format
 // knows no streams with data and holes, so other holes are stored as zeros.
 type ImageWriter struct {
 	w      *cimfs.Writer
@@ -54,8 +54,6 @@ type ImageWriter struct {
 type ImageOptions struct {
 	// Name is that of the image, for errors.
 	Name string
-	// Version is the one that is being written; version 1 has no sparse streams.
-	Version cimfs.Version
 	// Lossy, if set, is called for what an image has no room for, and the entry is
 	// written without it. If it is nil such an entry is refused with
 	// layer.ErrUnsupported. So far that is the NTFS object identifier.
@@ -96,12 +94,8 @@ var (
 // forks; it stays open and belongs to the caller. It is nil otherwise.
 func NewImageWriter(w *cimfs.Writer, parent *cimfs.Image, opts ImageOptions) *ImageWriter {
 	iw := &ImageWriter{w: w, parent: parent, opts: opts, sparse: -1}
-	if opts.Version == 0 {
-		iw.opts.Version = cimfs.V3
-	}
 	if parent != nil {
 		iw.own = map[string]ownership{}
-		iw.opts.Version = parent.Version()
 	}
 	return iw
 }
@@ -385,7 +379,7 @@ func (w *ImageWriter) addStream(s *layer.Stream) error {
 			return cimfs.ErrSequence
 		}
 		w.hasMain = true
-		if s.Sparse && s.Size > 0 && w.opts.Version >= cimfs.V3 {
+		if s.Sparse && s.Size > 0 {
 			w.sparse, w.hole = s.Size, false
 			return nil
 		}

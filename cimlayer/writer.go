@@ -176,7 +176,7 @@ func (w *Writer) open() error {
 	if err != nil {
 		return err
 	}
-	w.ImageWriter = NewImageWriter(cw, w.parent, ImageOptions{Name: w.loc.String(), Version: o.Version, Lossy: w.opt.lossy})
+	w.ImageWriter = NewImageWriter(cw, w.parent, ImageOptions{Name: w.loc.String(), Lossy: w.opt.lossy})
 	return nil
 }
 

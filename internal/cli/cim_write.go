@@ -186,7 +186,7 @@ func (c *console) createCIM(out, parent string, opts *cimfs.Options) (*cimWriter
 		}
 		return nil, err
 	}
-	return &cimWriter{cimlayer.NewImageWriter(w, up, cimlayer.ImageOptions{Name: name, Version: opts.Version,
+	return &cimWriter{cimlayer.NewImageWriter(w, up, cimlayer.ImageOptions{Name: name,
 		Lossy: func(path, what string) { c.warnf("%s: the %s is left out", path, what) }}), up}, nil
 }
 
