@@ -20,6 +20,7 @@ var (
 	// ErrHostFile says that the directory holds something that is no part of a
 	// layer: a symbolic link, device, socket or pipe of the host.
 	ErrHostFile = errors.New("not a file or directory")
-	// ErrLinkCycle says that hard links name each other and no file.
+	// ErrLinkCycle says that hard links name each other and no file; layer.ErrLinkTarget
+	// is with it.
 	ErrLinkCycle = errors.New("hard links form a cycle")
 )

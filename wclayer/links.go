@@ -110,7 +110,7 @@ func (w *Writer) makeLink(i int) error {
 		}
 		i = int(w.tree.at(id).value)
 		if w.links[i].state == linkFollowed {
-			return ErrLinkCycle
+			return fmt.Errorf("%w: %w", layer.ErrLinkTarget, ErrLinkCycle)
 		}
 	}
 	for k := len(chain) - 1; k >= 0; k-- {
