@@ -216,6 +216,9 @@ func same(root *os.Root, f *os.File, name string) bool {
 // same target.
 func (s *staging) sweep() (busy bool, err error) {
 	list, err := names(s.parent)
+	if errors.Is(err, fs.ErrPermission) {
+		return false, nil // a directory that may be written to and not listed
+	}
 	if err != nil {
 		return false, err
 	}
