@@ -136,7 +136,7 @@ func textMap(text, separator string, counted bool) (list []layer.Extent, ok bool
 	count := int64(-1)
 	if counted {
 		var first string
-		first, text, ok = strings.Cut(text, separator)
+		first, text, _ = strings.Cut(text, separator)
 		if count, ok = decimal(first); !ok {
 			return nil, false
 		}

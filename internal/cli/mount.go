@@ -184,7 +184,9 @@ func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err = layer.Copy(ctx, s, r, layer.WithLimits(c.limits)); err == nil {
+	// What cannot be understood of an entry is no reason not to show the rest.
+	defects := layer.WithDefects(func(e *layer.Entry) { c.warnf("%v", e.Defect) })
+	if _, err = layer.Copy(ctx, s, r, layer.WithLimits(c.limits), defects); err == nil {
 		err = s.Commit()
 	}
 	if err != nil {
