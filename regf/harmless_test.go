@@ -75,11 +75,11 @@ func TestHarmlessFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			merged, err := Merge([]*Hive{h}, nil)
+			merged, err := Merge([]*Hive{h, New(nil)}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := Merge([]*Hive{fixed.Hive}, nil)
+			want, err := Merge([]*Hive{fixed.Hive, New(nil)}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestHarmlessFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Merge([]*Hive{strict}, nil); !errors.Is(err, ErrCorrupt) {
+			if _, err := Merge([]*Hive{strict, New(nil)}, nil); !errors.Is(err, ErrCorrupt) {
 				t.Errorf("strict: %v", err)
 			}
 		})
@@ -138,7 +138,7 @@ func TestDuplicateIsNotHarmless(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *Error
-	if _, err := Merge([]*Hive{o}, nil); !errors.As(err, &e) || e.Rule != "nk-duplicate" {
+	if _, err := Merge([]*Hive{o, New(nil)}, nil); !errors.As(err, &e) || e.Rule != "nk-duplicate" {
 		t.Errorf("%v", err)
 	}
 }
@@ -159,7 +159,7 @@ func TestHarmfulFaultsEndReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Merge([]*Hive{h}, nil); !errors.Is(err, ErrCorrupt) {
+	if _, err := Merge([]*Hive{h, New(nil)}, nil); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%v", err)
 	}
 }
