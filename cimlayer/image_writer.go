@@ -41,6 +41,7 @@ type ImageWriter struct {
 
 	links   []deferredLink
 	waiting map[string]bool // folded paths of links; nil without a parent
+	linked  map[string]bool // folded paths of the parent's files that links have named; likewise
 	hidden  []hiding
 	own     map[string]ownership // by folded path; nil without a parent
 	lastDir string               // the directory that was looked at last, which is one and no link
@@ -270,6 +271,9 @@ func (w *ImageWriter) makeRoom(path string, as ownership, link bool) error {
 		return layer.ErrDuplicate
 	case directory:
 		return w.w.RemoveStreams(path)
+	case !there.Dir && w.linked[winfs.Fold(path)]:
+		// Links to the parent's file keep it. Written over, it would be one file with them.
+		return w.w.Remove(path)
 	case !there.Dir:
 		return nil
 	case own != 0:
@@ -336,6 +340,12 @@ func (w *ImageWriter) tryLink(path, target string, atEnd bool) (bool, error) {
 	}
 	w.note(path, ownFile)
 	if lost == nil {
+		if w.parent != nil && w.own[key]&ownFile == 0 {
+			if w.linked == nil {
+				w.linked = map[string]bool{}
+			}
+			w.linked[key] = true
+		}
 		return true, w.w.Link(path, target)
 	}
 	return true, w.w.LinkParent(path, lost.ID())

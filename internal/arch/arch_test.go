@@ -21,11 +21,11 @@ const module = "github.com/mullion/mullion"
 // those on lower lines, and those that have a path in common with it: regf/regtext
 // is part of regf and has its floor. The longest path counts.
 var floors = [][]string{
-	{"winfs", "finding", "internal/filelock", "internal/tempfile"},
+	{"winfs", "finding", "internal/filelock", "internal/tempfile", "internal/testenv"},
 	{"winsec", "backup", "internal/publish"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
-	{"hives", "internal/testenv", "internal/containerd"},
+	{"hives", "internal/containerd"},
 	{"wintar", "wclayer", "internal/plaindir"},
 	{"cimlayer", "overlay"},
 	{"fusefs"},
