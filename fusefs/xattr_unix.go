@@ -65,7 +65,7 @@ var metadata = []metadatum{
 		func(c *overlay.Change, i *overlay.Info, b []byte) bool { return len(b) == 8 && setTimes(c, i, b) }, nil,
 	},
 	{
-		"system.ntfs_ea", metadataSource.EAs, setEAs,
+		"system.ntfs_ea", packedEAs, setEAs,
 		func(c *overlay.Change) { c.EAs = new([]byte) },
 	},
 	{
@@ -80,6 +80,26 @@ var metadata = []metadatum{
 		},
 		setTimes, nil,
 	},
+}
+
+// packedEAs returns the extended attributes as every form of a layer shows them: images
+// keep them without the padding behind the last one, other forms with it.
+func packedEAs(f metadataSource) ([]byte, error) {
+	b, err := f.EAs()
+	if err != nil || len(b) == 0 {
+		return b, err
+	}
+	list, err := winfs.DecodeEAs(b)
+	if err != nil || len(list) == 0 {
+		return b, nil // as it is stored, since it is no list
+	}
+	if b, err = winfs.EncodeEAs(list); err != nil {
+		return nil, err
+	}
+	last := list[len(list)-1]
+	const header = 8 // bytes before the name, behind which a NUL stands
+	padding := -(header + len(last.Name) + 1 + len(last.Value)) & 3
+	return b[:len(b)-padding], nil
 }
 
 func findMetadata(name string) *metadatum {

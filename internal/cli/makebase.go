@@ -19,7 +19,8 @@ its boot configuration. No disk is made: the machine that runs the layer does th
 
 What is written appears complete or not at all; running the command again completes a
 conversion that was broken off.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  mullion makebase --os-version 10.0.20348.2700 rootfs`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			v, err := hives.ParseOSVersion(version)
 			if err != nil {

@@ -172,6 +172,13 @@ func mergeReadByOracles(t *testing.T, built []*oracle, file string, delta *regf.
 	}
 	defer base.Close()
 	merged, err := hives.MergeHives(base, delta)
+	if base.Header().Flags&regf.HeaderLayered != 0 {
+		// A hive of Windows NT 4 that has the bit by chance: ORMergeHives refuses it too.
+		if !errors.Is(err, regf.ErrInvalid) {
+			t.Errorf("a base with the flag of differencing hives: %v", err)
+		}
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
