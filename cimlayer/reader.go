@@ -270,6 +270,11 @@ func (r *Reader) compareName(path string, e, o cimfs.DirEntry, was bool, depth i
 		}
 	}
 	same := was && o.Name == e.Name && f.Same(before)
+	if depth == 0 && f.IsDir() && e.ID != o.ID {
+		// Files and Hives come where something below them does, for without their entries
+		// Windows imports no layer.
+		same = false
+	}
 	if !same && !yield(change{path, f}, nil) {
 		return false
 	}

@@ -90,22 +90,30 @@ func denied(sd []byte) uint32 {
 	return bits
 }
 
-// mode returns the permissions of a file. Those that a POSIX program has stored with it
+// of returns the permissions of a file. Those that a POSIX program has stored with it
 // count; otherwise its descriptor does, as far as POSIX has words for it. A hive is its
 // owner's alone whatever its descriptor says: a merged one has none, and the
 // descriptors of its keys are enforced by nobody here.
-func (v *readonly) mode(f File, stored uint32, hive bool) (uint32, error) {
-	if hive {
-		return stored &^ 0o177, nil
+func (m *modes) of(stored uint32, sd []byte, dir, hive bool) uint32 {
+	switch {
+	case hive:
+		return stored &^ 0o177
+	case stored != overlay.DefaultPOSIX.Mode:
+		return stored
 	}
-	if stored != overlay.DefaultPOSIX.Mode {
-		return stored, nil
+	return stored &^ m.mask(sd, dir)
+}
+
+// mode returns the permissions of a file of an image.
+func (v *readonly) mode(f File, stored uint32, hive bool) (uint32, error) {
+	if hive || stored != overlay.DefaultPOSIX.Mode {
+		return v.modes.of(stored, nil, f.IsDir(), hive), nil
 	}
 	sd, err := f.Security()
 	if err != nil {
 		return 0, err
 	}
-	return stored &^ v.modes.mask(sd, f.IsDir()), nil
+	return v.modes.of(stored, sd, f.IsDir(), false), nil
 }
 
 // isHive reports whether a file is one of the registry, under any of the names that it

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/overlay"
 	"github.com/mullion/mullion/winfs"
 )
@@ -100,6 +101,9 @@ func (v *writable) handle(fh uint64) *overlay.Handle {
 
 func (v *writable) attr(i *overlay.Info, a *fuse.Attr) {
 	p := overlay.ReadPOSIX(i.EAs)
+	if i.Kind == overlay.Regular && hives.Private(v.t.Path(i.ID)) {
+		p.Mode &^= 0o177 // as in a view that cannot be written to, see modes.of
+	}
 	a.Ino, a.Nlink, a.Size, a.Blksize = i.ID, uint32(i.Links), uint64(i.Size), 4096
 	a.Uid, a.Gid, a.Mode = p.UID, p.GID, p.Mode
 	switch i.Kind {

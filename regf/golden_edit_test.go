@@ -196,7 +196,7 @@ func (r *goldenReplay) code(op string, err error) uint32 {
 	return uint32(s.codes[0])
 }
 
-func (r *goldenReplay) call(c *goldenCall) (err error, returned string) {
+func (r *goldenReplay) call(c *goldenCall) (returned string, err error) {
 	key := r.keys[c.Key]
 	switch c.Op {
 	case "create-hive":
@@ -257,7 +257,7 @@ func (r *goldenReplay) call(c *goldenCall) (err error, returned string) {
 		}
 	case "set-value":
 		if c.Null && c.Size > 0 {
-			return ErrInvalid, "" // no buffer for its size: that cannot be said in Go
+			return "", ErrInvalid // no buffer for its size: that cannot be said in Go
 		}
 		data := c.bytes(r.t)
 		if c.NulFollows {
@@ -303,7 +303,7 @@ func (r *goldenReplay) call(c *goldenCall) (err error, returned string) {
 	case "save":
 		var minor int
 		if minor, err = r.h.MinorForWindows(c.Major, c.Minor); err != nil {
-			return err, ""
+			return "", err
 		}
 		path := filepath.Join(r.out, filepath.FromSlash(strings.ReplaceAll(c.File, `\`, "/")))
 		err = r.h.Save(path, &SaveOptions{Minor: minor, Tag: true, Time: winfs.Filetime(c.Clock)})
@@ -313,7 +313,7 @@ func (r *goldenReplay) call(c *goldenCall) (err error, returned string) {
 	default:
 		r.t.Fatalf("unknown call %q", c.Op)
 	}
-	return err, returned
+	return returned, err
 }
 
 func bigEndian(s string) string {
@@ -394,7 +394,7 @@ func TestGoldenEdits(t *testing.T) {
 					continue
 				}
 				r.clock = winfs.Filetime(c.Clock)
-				err, returned := r.call(c)
+				returned, err := r.call(c)
 				if got := r.code(c.Op, err); got != c.Result {
 					differs("call %d, %s %q: result %d, want %d: %v", i, c.Op, c.Name.text(), got, c.Result, err)
 				}

@@ -24,7 +24,7 @@ func TestDiskFull(t *testing.T) {
 	f := newFixture(t)
 	f.kill()
 	small := t.TempDir()
-	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=2m"); err != nil {
+	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=2m,mode=0700"); err != nil {
 		testenv.Missing(t, "cannot mount a small file system: "+err.Error())
 	}
 	t.Cleanup(func() {
