@@ -126,6 +126,9 @@ begin at the root, which is [] itself.`,
 			}
 			err := f.edit(c, args[0], &out, func(h *regf.Hive) error {
 				n, err := regtext.Import(h, in, opt)
+				if err == nil && n.Outside > 0 && n.Keys == 0 {
+					return about(args[1], fmt.Errorf("none of its %d keys is %s or below it", n.Outside, opt.Key))
+				}
 				if err == nil {
 					c.notef("%d keys made, %d deleted, %d values set, %d deleted", n.KeysMade, n.KeysDeleted, n.ValuesSet, n.ValuesDeleted)
 					if n.Outside > 0 {

@@ -1,6 +1,11 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/hives"
 	"github.com/spf13/cobra"
@@ -25,6 +30,12 @@ conversion that was broken off.`,
 			v, err := hives.ParseOSVersion(version)
 			if err != nil {
 				return usagef("--os-version: %v", err)
+			}
+			if _, err := os.Stat(filepath.Join(args[0], "Files")); err != nil {
+				if errors.Is(err, fs.ErrNotExist) {
+					err = hintf(err, "the tree of the system belongs in the directory Files of DIR")
+				}
+				return about(args[0], err)
 			}
 			return cimlayer.ConvertToBaseLayer(args[0], v)
 		},

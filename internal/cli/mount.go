@@ -141,7 +141,7 @@ func (f *contentFlags) openMountable(ctx context.Context, c *console, text, stor
 	single := isLayer || f.layer >= 0
 	switch {
 	case store != "" && single:
-		return nil, nil, usagef("--store is for images")
+		return nil, nil, usagef("--store is for whole images, not for one layer")
 	case isLayer && ref.format == cimFormat:
 		im, err := holdCIM(ref.text)
 		if err != nil {

@@ -93,7 +93,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress, no notes, only results and errors")
 	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object a line for listings")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, verboseUsage)
-	f.Var(limitFlag{&c.limits}, "limit", "bound what a layer may hold, repeated: entries, file-size, total-size, streams, metadata, ratio; sizes in bytes, -1 is no limit")
+	f.Var(limitFlag{&c.limits}, "limit", "bound what is copied of a layer, repeated: entries, depth, file-size, total-size, streams, metadata, ratio; sizes in bytes, -1 is no limit")
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))

@@ -32,8 +32,9 @@ type ImportOptions struct {
 // Stats counts what an import did.
 type Stats struct {
 	KeysMade, KeysDeleted, ValuesSet, ValuesDeleted int
-	// Outside are the keys that ImportOptions.Key left out.
-	Outside int
+	// Keys are the keys that the file names and ImportOptions.Key takes, Outside those
+	// that it left out.
+	Keys, Outside int
 }
 
 // Import applies a .reg file to a hive in memory. Keys that do not exist are made
@@ -92,6 +93,7 @@ func (im *importer) apply(op Op) error {
 			}
 			im.out = false
 		}
+		im.stats.Keys++
 		path, err := im.below(op.Key)
 		if err != nil {
 			return err
