@@ -58,7 +58,7 @@ func replayCall(w *cimfs.Writer, c *goldencim.Call) error {
 }
 
 // goldenExceptions are the images of the golden corpus that the writer does not repeat,
-// each with the reason. docs/cimfs.md has them too.
+// each with the reason. docs/spec/cimfs.md has them too.
 var goldenExceptions = map[string]string{
 	"descriptors/a.cim":                "descriptors of one byte and one that is not self-relative: a substitute in place of Windows took them",
 	"eas/a.cim":                        strayEAs,
