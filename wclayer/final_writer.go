@@ -40,6 +40,9 @@ type Writer struct {
 	parents []*parent
 	stage   *staging
 	keep    *keeper
+
+	privileges func() error // gives those of the process back, if any are needed
+
 	objects objects
 	tree    *tree
 	h       handles
@@ -104,9 +107,16 @@ func CreateIn(root *os.Root, name string, parents []string, opts ...Option) (*Wr
 }
 
 func (w *Writer) create(open func() (*staging, error)) (*Writer, error) {
+	fail := func(err error) (*Writer, error) {
+		return nil, &layer.Error{Op: "create layer directory", Layer: w.path, Offset: -1, Err: err}
+	}
+	var err error
+	if w.privileges, err = holdPrivileges(); err != nil {
+		return fail(err)
+	}
 	stage, err := open()
 	if err != nil {
-		return nil, &layer.Error{Op: "create layer directory", Layer: w.path, Offset: -1, Err: err}
+		return fail(errors.Join(err, w.privileges()))
 	}
 	w.stage = stage
 	w.h.root = stage.root
@@ -114,7 +124,7 @@ func (w *Writer) create(open func() (*staging, error)) (*Writer, error) {
 	w.objects = newObjects(w.keep)
 	if err := w.begin(); err != nil {
 		w.Close()
-		return nil, &layer.Error{Op: "create layer directory", Layer: w.path, Offset: -1, Err: err}
+		return fail(err)
 	}
 	return w, nil
 }
@@ -756,5 +766,9 @@ func (w *Writer) Close() error {
 	for _, p := range w.parents {
 		err = errors.Join(err, p.close())
 	}
-	return errors.Join(err, w.stage.abandon())
+	err = errors.Join(err, w.stage.abandon())
+	if w.privileges != nil { // a transport directory needs none
+		err = errors.Join(err, w.privileges())
+	}
+	return err
 }

@@ -18,9 +18,8 @@ import (
 // nativeObjects tells that the file system keeps Windows metadata itself.
 const nativeObjects = true
 
-// ntfsObjects keeps everything where NTFS has it, through BackupWrite. The process
-// must hold SeBackupPrivilege, SeRestorePrivilege and SeSecurityPrivilege; this
-// package does not switch them, because they are of the whole process.
+// ntfsObjects keeps everything where NTFS has it, through BackupWrite, for which its
+// writer holds privileges, see holdPrivileges.
 type ntfsObjects struct{ k *keeper }
 
 func newObjects(k *keeper) objects { return ntfsObjects{k} }
@@ -257,6 +256,13 @@ func (r *Reader) fillNative(n *ntfsSource) (err error) {
 		}
 	}
 	n.size, n.main = e.Size, e.Kind == layer.File
+	eas, err := extendedAttributes(n.f, r.o.limits.MetadataLen)
+	if err != nil {
+		return err
+	}
+	if e.EAs, err = winfs.DecodeEAs(eas); err != nil {
+		e.Defect = fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
+	}
 	return n.metadata(e, r.o.limits)
 }
 
@@ -343,7 +349,8 @@ func (n *ntfsSource) next() (*layer.Stream, error) {
 		case backup.AlternateData:
 			c := *h
 			n.ahead = &c
-		case backup.Data, backup.Security, backup.EAData, backup.ReparseData, backup.ObjectID:
+		case backup.EAData: // they were queried, see extendedAttributes
+		case backup.Data, backup.Security, backup.ReparseData, backup.ObjectID:
 			return nil, fmt.Errorf("%w: %v after the data of a file", layer.ErrUnsupported, h.ID)
 		}
 	}
@@ -388,6 +395,13 @@ func (n *ntfsSource) advance() (bool, error) {
 	}
 	if err != nil {
 		return false, err
+	}
+	for h.ID == backup.EAData { // they were queried, see extendedAttributes
+		if h, err = n.b.Next(); err == io.EOF {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
 	}
 	if h.ID != backup.SparseBlock {
 		if h.ID != backup.AlternateData {

@@ -24,6 +24,19 @@ func Open(path string, opts ...Option) (layer.Reader, error) {
 }
 
 func open(path string, o options) (layer.Reader, error) {
+	release, err := holdPrivileges()
+	if err != nil {
+		return nil, err
+	}
+	r, err := openHolding(path, o, release)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	return r, nil
+}
+
+// openHolding opens a layer whose reader gives the privileges back.
+func openHolding(path string, o options, release func() error) (layer.Reader, error) {
 	root, err := openDirectory(path)
 	if err != nil {
 		return nil, err
@@ -37,12 +50,14 @@ func open(path string, o options) (layer.Reader, error) {
 		if err != nil {
 			return nil, errors.Join(err, root.close())
 		}
+		r.privileges = release
 		return r, nil
 	}
 	r, err := openFinal(path, root, o)
 	if err != nil {
 		return nil, errors.Join(err, root.close())
 	}
+	r.privileges = release
 	return r, nil
 }
 

@@ -15,11 +15,14 @@ import (
 // walker is what the two readers have in common: the way through the tree, the
 // metadata kept beside it, and the streams of the current entry.
 type walker struct {
-	op     string
-	path   string
-	o      options
-	root   directory
-	h      handles
+	op   string
+	path string
+	o    options
+	root directory
+	h    handles
+
+	privileges func() error // gives those of the process back; nil while it is opened
+
 	frames []frame
 	queue  []func(e *layer.Entry) error // entries to return before going on
 
@@ -512,6 +515,9 @@ func (w *walker) close() error {
 	}
 	err := w.giveUp(errors.Join(w.done(), w.h.truncate(0), w.root.close()))
 	w.root = nil
+	if w.privileges != nil {
+		err = errors.Join(err, w.privileges())
+	}
 	w.err = &layer.Error{Op: w.op, Layer: w.path, Offset: -1, Err: layer.ErrClosed}
 	return err
 }
