@@ -15,7 +15,7 @@ import (
 // no answer is repeated in an error: it would tell whoever made the image which
 // services this machine reaches.
 func openForeign(ctx context.Context, d Descriptor, o *options) (io.ReadCloser, error) {
-	client := &http.Client{Transport: newTransport(o), CheckRedirect: noRedirects}
+	client := &http.Client{Transport: newTransport(o, ""), CheckRedirect: noRedirects}
 	const maxURLs = 16
 	if len(d.URLs) > maxURLs {
 		return nil, fmt.Errorf("%w: %s has %d URLs", ErrManifest, d.Digest, len(d.URLs))
@@ -47,7 +47,7 @@ func openURL(ctx context.Context, client *http.Client, u string) (io.ReadCloser,
 	if err != nil || parsed.Scheme != "https" && parsed.Scheme != "http" {
 		return nil, fmt.Errorf("%w: foreign layer at %.200q", ErrMediaType, u)
 	}
-	req, err := http.NewRequestWithContext(untrusted(ctx), http.MethodGet, u, nil)
+	req, err := http.NewRequestWithContext(foreign(ctx), http.MethodGet, u, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -35,9 +35,9 @@ func parseRegistryName(s string, o *options) (name.Reference, error) {
 }
 
 // remoteOptions are those of every call. Credentials are what docker login stored.
-func remoteOptions(o *options) []remote.Option {
+func remoteOptions(ref name.Reference, o *options) []remote.Option {
 	return []remote.Option{remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("mullion"),
-		remote.WithTransport(newTransport(o))}
+		remote.WithTransport(newTransport(o, ref.Context().RegistryStr()))}
 }
 
 func openRegistry(ref Reference, o *options) (source, error) {
@@ -45,7 +45,7 @@ func openRegistry(ref Reference, o *options) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	puller, err := remote.NewPuller(remoteOptions(o)...)
+	puller, err := remote.NewPuller(remoteOptions(r, o)...)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -137,8 +138,8 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 // replaceFile gives a file a content, complete or not at all; it stays as it is if
 // it has it.
 func (i *Image) replaceFile(dir *os.Root, name string, content []byte) error {
-	if old, err := dir.ReadFile(name); err == nil && bytes.Equal(old, content) {
-		return nil
+	if same, err := hasContent(dir, name, content); same || err != nil {
+		return err
 	}
 	if err := i.opts.step("create", name); err != nil {
 		return err
@@ -158,6 +159,21 @@ func (i *Image) replaceFile(dir *os.Root, name string, content []byte) error {
 		return err
 	}
 	return f.Commit()
+}
+
+// hasContent reports whether a file has a content. What is no plain file is not opened, and
+// left to whoever replaces it; of another file no more is read than is needed.
+func hasContent(dir *os.Root, name string, content []byte) (bool, error) {
+	f, err := publish.OpenPlain(dir, name, false)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, publish.ErrForeign) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	old, err := io.ReadAll(io.LimitReader(f, int64(len(content))+1))
+	return bytes.Equal(old, content), err
 }
 
 // readAhead opens the next layer while the one before it is being committed. A blob

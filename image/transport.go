@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -35,12 +36,15 @@ const (
 type transport struct {
 	base    *http.Transport // to hosts that the user has named, and to proxies
 	outside *http.Transport // to all others; its connections are its own
+	home    string          // host and port of the registry, "" for none
 	private bool
 	idle    time.Duration
 }
 
-func newTransport(o *options) *transport {
-	t := &transport{private: o.private, idle: o.idle}
+// newTransport returns the transport for the registry at home. Requests to other hosts, a
+// token service among them, go where the registry says and are not trusted.
+func newTransport(o *options, home string) *transport {
+	t := &transport{private: o.private, idle: o.idle, home: home}
 	if t.idle == 0 {
 		t.idle = defaultIdle
 	}
@@ -69,6 +73,13 @@ func newBase(control func(network, address string, c syscall.RawConn) error) *ht
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 type untrustedKey struct{}
+
+type foreignKey struct{}
+
+// foreign marks requests for a foreign layer, to a URL that an image has named.
+func foreign(ctx context.Context) context.Context {
+	return untrusted(context.WithValue(ctx, foreignKey{}, true))
+}
 
 // untrusted marks requests to an address that an image or a registry has named.
 func untrusted(ctx context.Context) context.Context {
@@ -132,6 +143,9 @@ func PrivateAddress(err error) bool {
 
 // RoundTrip makes a request and follows its redirects.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.home != "" && !strings.EqualFold(req.URL.Host, t.home) && !isUntrusted(req.Context()) {
+		req = req.Clone(untrusted(req.Context()))
+	}
 	first := req
 	for hops := 0; ; hops++ {
 		if err := t.literalAllowed(req); err != nil {
@@ -209,10 +223,14 @@ func redirected(req, first *http.Request, location string) (*http.Request, error
 // sameOrigin compares the hosts of two URLs with their ports.
 func sameOrigin(a, b *url.URL) bool { return strings.EqualFold(a.Host, b.Host) && a.Scheme == b.Scheme }
 
+// registryBlob is the path of a blob in a registry (OCI distribution specification, "Pulling
+// blobs"). The name of a repository can have the word in it too.
+var registryBlob = regexp.MustCompile(`^/v2/.+/blobs/[a-z0-9+._-]+:[0-9a-fA-F]+$`)
+
 // bounded reports whether the answer to a request of the client is small: all but blobs
 // and foreign layers are.
 func bounded(req *http.Request) bool {
-	return !isUntrusted(req.Context()) && !strings.Contains(req.URL.Path, "/blobs/")
+	return req.Context().Value(foreignKey{}) == nil && !registryBlob.MatchString(req.URL.Path)
 }
 
 // once makes one request. It ends when nothing has come for t.idle: uploads are left

@@ -39,10 +39,10 @@ func TestAddressPolicy(t *testing.T) {
 		{"224.0.0.1", false, false},
 	} {
 		ip := netip.MustParseAddr(c.address)
-		if err := newTransport(&options{}).addressAllowed(ip); (err == nil) != c.public || err != nil && !errors.Is(err, ErrAddress) {
+		if err := newTransport(&options{}, "").addressAllowed(ip); (err == nil) != c.public || err != nil && !errors.Is(err, ErrAddress) {
 			t.Errorf("%s: %v", c.address, err)
 		}
-		if err := newTransport(&options{private: true}).addressAllowed(ip); (err == nil) != c.private {
+		if err := newTransport(&options{private: true}, "").addressAllowed(ip); (err == nil) != c.private {
 			t.Errorf("%s in a private network: %v", c.address, err)
 		}
 	}
@@ -56,7 +56,7 @@ func get(t *testing.T, o *options, url string, header http.Header) (*http.Respon
 		t.Fatal(err)
 	}
 	req.Header = header
-	resp, err := (&http.Client{Transport: newTransport(o), CheckRedirect: noRedirects}).Do(req)
+	resp, err := (&http.Client{Transport: newTransport(o, ""), CheckRedirect: noRedirects}).Do(req)
 	if err == nil {
 		t.Cleanup(func() { resp.Body.Close() })
 	}
@@ -150,9 +150,10 @@ func TestRedirectAndBack(t *testing.T) {
 }
 
 func TestIdle(t *testing.T) {
+	const stalled = "/v2/x/blobs/sha256:00"
 	stop := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/body/blobs/" {
+		if r.URL.Path == stalled {
 			w.Write([]byte("x"))
 			w.(http.Flusher).Flush()
 		}
@@ -165,7 +166,7 @@ func TestIdle(t *testing.T) {
 	if _, err := get(t, o, server.URL+"/header", nil); !errors.As(err, &idle) {
 		t.Errorf("no header: %v", err)
 	}
-	resp, err := get(t, o, server.URL+"/body/blobs/", nil)
+	resp, err := get(t, o, server.URL+stalled, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestBoundedAnswer(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	for path, want := range map[string]error{"/v2/x/manifests/y": ErrManifest, "/token": ErrManifest, "/v2/x/blobs/y": nil} {
+	for path, want := range map[string]error{"/v2/x/manifests/y": ErrManifest, "/token": ErrManifest, "/v2/a/blobs/b/manifests/1": ErrManifest, "/v2/x/blobs/sha256:00": nil} {
 		resp, err := get(t, &options{}, server.URL+path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -223,5 +224,38 @@ func TestElements(t *testing.T) {
 		if _, err := parseConfig(Descriptor{}, []byte(text)); !errors.As(err, &limit) {
 			t.Errorf("%.20s: %v", text, err)
 		}
+	}
+}
+
+// A registry names the service that gives tokens. That is another host, which it must not
+// choose from those that only this machine reaches.
+func TestTokenService(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	var asked atomic.Int32
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.Write([]byte(`{"token":"secret"}`))
+	}))
+	defer service.Close()
+	realm := strings.Replace(service.URL, "127.0.0.1", "localhost", 1) + "/internal"
+	var told atomic.Value
+	told.Store("")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a := r.Header.Get("Authorization"); a != "" {
+			told.Store(a)
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`",service="s"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	name := strings.TrimPrefix(server.URL, "http://") + "/app:1"
+	if _, err := Open(t.Context(), name); !errors.Is(err, ErrAddress) || !PrivateAddress(err) {
+		t.Errorf("%v", err)
+	}
+	if asked.Load() != 0 || told.Load() != "" {
+		t.Errorf("%d requests, the registry was told %q", asked.Load(), told.Load())
+	}
+	if _, err := Open(t.Context(), name, WithPrivateNetwork()); err == nil || asked.Load() == 0 {
+		t.Errorf("in a private network: %v, %d requests", err, asked.Load())
 	}
 }

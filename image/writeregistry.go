@@ -20,7 +20,7 @@ type registryDestination struct{ ref name.Reference }
 
 func (d *registryDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
 	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
-	opts := append(remoteOptions(p.opts), remote.WithContext(ctx))
+	opts := append(remoteOptions(d.ref, p.opts), remote.WithContext(ctx))
 	if p.opts.foreign {
 		opts = append(opts, remote.WithNondistributable)
 	}

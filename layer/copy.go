@@ -118,6 +118,14 @@ func (c *copier) run() error {
 	}
 }
 
+// What a layer may leave to the writer: so many directories without an entry of their
+// own, and so many more for each entry that it has. A tar of a few KiB could otherwise ask
+// for hundreds of thousands.
+const (
+	impliedFree     = 8192
+	impliedPerEntry = 32
+)
+
 // fail places an error that does not already know its entry.
 func (c *copier) fail(err error) error {
 	var placed *Error
@@ -141,6 +149,9 @@ func (c *copier) entry(e *Entry) error {
 	}
 	if c.stats.Entries > c.limits.Entries-made {
 		return &LimitError{Limit: "Entries", Max: c.limits.Entries}
+	}
+	if most := impliedFree + impliedPerEntry*c.stats.Entries; made > most {
+		return &LimitError{Limit: "directories without an entry", Max: most}
 	}
 	if err := c.limits.CheckDepth(e.Path); err != nil {
 		return err

@@ -3,6 +3,7 @@ package layer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -134,6 +135,26 @@ func TestMadeDirectoriesCount(t *testing.T) {
 		_, err := layer.Copy(context.Background(), &maker{}, r, layer.WithLimits(layer.Limits{Entries: entries}))
 		if ok != (err == nil) || err != nil && !errors.Is(err, layer.ErrLimit) {
 			t.Errorf("%d entries: %v", entries, err)
+		}
+	}
+}
+
+// spendthrift makes a thousand directories for each entry.
+type spendthrift struct{ maker }
+
+func (m *spendthrift) Add(*layer.Entry) error { m.made += 1000; return nil }
+
+func TestImpliedDirectoriesAreBounded(t *testing.T) {
+	for n, ok := range map[int]bool{8: true, 20: false} {
+		var lines []string
+		for i := range n {
+			lines = append(lines, fmt.Sprintf(`f Files\d%d\x=x`, i))
+		}
+		r, _ := parse(t, lines...).Open()
+		_, err := layer.Copy(context.Background(), &spendthrift{}, r)
+		var limit *layer.LimitError
+		if ok != (err == nil) || err != nil && !errors.As(err, &limit) {
+			t.Errorf("%d entries: %v", n, err)
 		}
 	}
 }
