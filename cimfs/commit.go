@@ -45,6 +45,9 @@ func (w *Writer) commit() error {
 		p.regions[DataRegion].objects.sort()
 		p.regions[SmallRegion].objects.sort()
 	}()
+	if w.parent == nil {
+		w.tree.index = hashIndex{} // no name is looked up any more, and the tables need room
+	}
 	root, err := (&committer{w: w, t: w.tree, p: p, old: w.parent}).finish()
 	<-sorted
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
@@ -53,7 +52,7 @@ func (s *Service) lookupID(ctx context.Context, id string) (sn snapshot, err err
 
 // apply gives a snapshot the layer that a blob holds, or spools the layer if what is
 // below it is not there yet.
-func (s *Service) apply(ctx context.Context, id string, desc ocispec.Descriptor, e *Event) (*record, error) {
+func (s *Service) apply(ctx context.Context, id string, desc layerBlob, e *Event) (*record, error) {
 	sn, unlock, err := s.lockedID(ctx, id)
 	if err != nil {
 		return nil, err
@@ -167,24 +166,27 @@ func (s *Service) present(ctx context.Context, parents []string, blob, diffID di
 }
 
 // make makes a layer of a blob. The layers of the record are held.
-func (s *Service) make(ctx context.Context, parents []string, desc ocispec.Descriptor, want digest.Digest, e *Event) (*record, error) {
+func (s *Service) make(ctx context.Context, parents []string, desc layerBlob, want digest.Digest, e *Event) (*record, error) {
 	cctx, err := s.contentContext(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return s.build(ctx, parents, want, desc.Digest, func(w layer.Writer) (*blob.Reader, error) {
-		src, closer, err := s.openBlob(cctx, desc)
+		src, err := s.openStream(ctx, cctx, desc)
 		if err != nil {
 			return nil, err
 		}
-		defer closer.Close()
-		options := []blob.ReaderOption{blob.WithDigest(blob.Digest(desc.Digest), desc.Size), blob.WithSums(), blob.WithLimits(s.config.Limits)}
+		defer src.Close()
+		options := append(src.options, blob.WithSums(), blob.WithLimits(s.config.Limits))
 		if want != "" {
 			options = append(options, blob.WithDiffID(blob.Digest(want)))
 		}
 		r, err := s.copyTar(ctx, w, desc.Digest.String(), src, options...)
 		if err == nil {
-			e.StoredBytes, e.TarBytes = r.StoredSize(), r.Size()
+			err = src.verify(ctx)
+		}
+		if err == nil {
+			e.StoredBytes, e.TarBytes = src.storedSize(r), r.Size()
 		}
 		return r, err
 	})
@@ -277,17 +279,17 @@ func (s *Service) build(ctx context.Context, parents []string, want, blobDigest 
 }
 
 // spool verifies a layer whose parent is not known yet and keeps its tar for Commit.
-func (s *Service) spool(ctx context.Context, id string, desc ocispec.Descriptor, want digest.Digest, e *Event) (rec *record, err error) {
+func (s *Service) spool(ctx context.Context, id string, desc layerBlob, want digest.Digest, e *Event) (rec *record, err error) {
 	cctx, err := s.contentContext(ctx)
 	if err != nil {
 		return nil, err
 	}
-	src, closer, err := s.openBlob(cctx, desc)
+	src, err := s.openStream(ctx, cctx, desc)
 	if err != nil {
 		return nil, err
 	}
-	defer closer.Close()
-	options := []blob.ReaderOption{blob.WithDigest(blob.Digest(desc.Digest), desc.Size), blob.WithSums(), blob.WithLimits(s.config.Limits)}
+	defer src.Close()
+	options := append(src.options, blob.WithSums(), blob.WithLimits(s.config.Limits))
 	if want != "" {
 		options = append(options, blob.WithDiffID(blob.Digest(want)))
 	}
@@ -318,7 +320,7 @@ func (s *Service) spool(ctx context.Context, id string, desc ocispec.Descriptor,
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	if err := r.Finish(); err != nil {
+	if err := errors.Join(r.Finish(), src.verify(ctx)); err != nil {
 		return nil, err
 	}
 	if err := s.dropSpool(id); err != nil {
@@ -328,7 +330,7 @@ func (s *Service) spool(ctx context.Context, id string, desc ocispec.Descriptor,
 	if err := set.Publish(spoolPart, spoolPrefix+diffID.Algorithm().String()+"."+diffID.Encoded()); err != nil {
 		return nil, err
 	}
-	e.StoredBytes, e.TarBytes = r.StoredSize(), r.Size()
+	e.StoredBytes, e.TarBytes = src.storedSize(r), r.Size()
 	return &record{DiffID: digest.Digest(r.DiffID()), Size: r.Size()}, nil
 }
 

@@ -36,6 +36,9 @@ type Config struct {
 	// MissingHives says what becomes of a base layer that lacks registry hives. The
 	// zero value refuses it, as Windows does.
 	MissingHives cimlayer.MissingHives
+	// Processors are the programs that layers of certain media types go through before
+	// they are read, those of containerd's configuration.
+	Processors []Processor
 	// Limits bound what a hostile layer can do; zero fields are the defaults.
 	Limits layer.Limits
 }

@@ -22,7 +22,7 @@ var (
 	_ diff.Comparer = (*Differ)(nil)
 )
 
-// layerTypes are the media types of layers that Apply takes. What is said about
+// layerTypes are the media types of layers that Apply takes, at once or from a Processor. What is said about
 // compression is not relied on: the blob itself tells.
 var layerTypes = map[string]bool{
 	ocispec.MediaTypeImageLayer:                                    true,
@@ -65,13 +65,14 @@ func (d *Differ) Apply(ctx context.Context, desc ocispec.Descriptor, mounts []mo
 	if id == "" {
 		return out, fmt.Errorf("the mounts are not of a snapshot of this service: %w", errdefs.ErrNotImplemented)
 	}
-	if !layerTypes[desc.MediaType] {
+	source, ok := d.s.processed(desc, config.ProcessorPayloads)
+	if !ok {
 		return out, fmt.Errorf("media type %q is none of a Windows layer: %w", desc.MediaType, errdefs.ErrNotImplemented)
 	}
 	if config.Progress != nil {
 		config.Progress(0)
 	}
-	rec, err := d.s.apply(ctx, id, desc, &e)
+	rec, err := d.s.apply(ctx, id, source, &e)
 	if err != nil {
 		return out, err
 	}

@@ -64,6 +64,7 @@ read with default security descriptors and modification times. What an image can
 hold is refused, or named on standard error where it hardly matters.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			thrifty()
 			opts, err := flags.options()
 			if err != nil {
 				return err

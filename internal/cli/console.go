@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -90,6 +91,15 @@ func (c *console) printJSONLine(v any) error {
 	e := json.NewEncoder(&jsonText{w: c.out})
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// thrifty has memory collected early, for commands whose memory grows with the number of
+// files: the tree of an image is allocated in few large pieces, so that a collection costs
+// little. GOGC has the last word.
+func thrifty() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(15)
+	}
 }
 
 // isTerminal reports whether somebody reads what is written to w as it comes.

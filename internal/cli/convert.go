@@ -29,6 +29,7 @@ config directory, and a minimal registry hive for each of the five that it lacks
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			thrifty()
 			o.limits = c.limits
 			src, err := mustLayerRef(args[0])
 			if err != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 
@@ -16,6 +17,7 @@ import (
 type serveFlags struct {
 	root, address, containerd, metrics string
 	hives, level, format               string
+	containerdConfig                   string
 	printConfig                        bool
 	configVersion                      int
 }
@@ -40,6 +42,10 @@ Layers are kept below --root as CimFS images, equal ones once. The directory is 
 to other users (mode 0700) when serve starts, also where it was open before. A base layer without
 the five registry hives is refused unless --hives says what to do: create makes
 minimal ones, leave does without.
+
+Layers of other media types, encrypted ones for instance, go through the programs that
+containerd's configuration names under stream_processors; --containerd-config says where
+it is.
 
 The log goes to standard error. Requests are logged at level debug, layers that are
 applied at info. With --metrics ADDRESS, Prometheus finds http://ADDRESS/metrics.`,
@@ -72,6 +78,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.root, "root", "/var/lib/mullion", "`DIR` of snapshots and layers")
 	flags.StringVar(&f.address, "address", "/run/mullion/mullion.sock", "`SOCKET` to serve at")
 	addContainerd(cmd, &f.containerd)
+	flags.StringVar(&f.containerdConfig, "containerd-config", serve.ContainerdConfigFile, "`FILE` with containerd's configuration, for its stream processors")
 	flags.StringVar(&f.metrics, "metrics", "", "TCP `ADDRESS` for Prometheus, as in 127.0.0.1:9464")
 	flags.StringVar(&f.hives, "hives", "require", "what becomes of a base layer without hives, `WHAT`: require, create or leave")
 	flags.StringVar(&f.level, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
@@ -99,8 +106,12 @@ func (f *serveFlags) config(c *console) (serve.Config, error) {
 	if err != nil {
 		return serve.Config{}, err
 	}
+	processors, err := serve.ReadProcessors(f.containerdConfig)
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || f.containerdConfig != serve.ContainerdConfigFile) {
+		return serve.Config{}, err
+	}
 	return serve.Config{
-		Snapshotter: snapshotter.Config{Root: root, MissingHives: missing, Limits: c.limits},
+		Snapshotter: snapshotter.Config{Root: root, MissingHives: missing, Limits: c.limits, Processors: processors},
 		Address:     f.address, Containerd: f.containerd, Metrics: f.metrics, Log: log,
 	}, nil
 }

@@ -56,6 +56,7 @@ The paths of the layers are printed, base first; the last one is the whole image
   mullion unpack --format wclayer oci:layout:latest out`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			thrifty()
 			m, err := missingHives(missing)
 			if err != nil {
 				return err
