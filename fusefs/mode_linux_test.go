@@ -19,7 +19,7 @@ func TestModes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() }) // after the mount, which reads it
 	sd := func(text string) []byte {
 		d, err := winsec.ParseSDDL(text)
 		if err != nil {
