@@ -270,9 +270,9 @@ func (r *Reader) compareName(path string, e, o cimfs.DirEntry, was bool, depth i
 		}
 	}
 	same := was && o.Name == e.Name && f.Same(before)
-	if depth == 0 && f.IsDir() && e.ID != o.ID {
-		// Files and Hives come where something below them does, for without their entries
-		// Windows imports no layer.
+	if same && f.IsDir() && uint64(e.ID) > uint64(r.parent.NumFiles()) {
+		// It has a record of the fork's own: the layer has mentioned it, or something below
+		// it. Windows imports no file whose directories have no entries before it.
 		same = false
 	}
 	if !same && !yield(change{path, f}, nil) {

@@ -27,7 +27,7 @@ func TestDiskFull(t *testing.T) {
 	if err := r.Plugin.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", r.Root)
+	run("mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", r.Root)
 	t.Cleanup(func() {
 		if err := r.Plugin.Stop(); err != nil {
 			t.Error(err)
