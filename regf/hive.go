@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -112,14 +113,9 @@ type Hive struct {
 // Errors: ErrNotHive, also for what is no regular file, which is not waited for;
 // ErrLogFile, ErrTruncated, ErrDirty, ErrCorrupt, and those of the file system.
 func Open(name string, opt *Options) (*Hive, error) {
-	// To open a device can mean something to it.
-	st, err := os.Stat(name)
-	if err == nil && !st.Mode().IsRegular() {
+	f, err := openfile.Regular(name)
+	if errors.Is(err, openfile.ErrIrregular) {
 		err = errIrregular
-	}
-	var f *os.File
-	if err == nil {
-		f, err = os.OpenFile(name, os.O_RDONLY|openFlags, 0)
 	}
 	if err != nil {
 		return nil, &Error{Op: "open", Hive: name, Offset: -1, Err: err}
