@@ -160,7 +160,7 @@ func packageOf(identity, where string) Component {
 	return c
 }
 
-// readHotfixes reads what updates of old versions have left.
+// readHotfixes reads the keys that updates of Windows before Vista create.
 func readHotfixes(h *regf.Hive) ([]Component, error) {
 	var list []Component
 	err := subkeys(h, hotfixKey, func(k regf.Key, where string) error {
