@@ -161,7 +161,7 @@ func settings(t *testing.T, layered bool, key string, values ...string) *regf.Hi
 		t.Fatal(err)
 	}
 	for _, v := range values {
-		if err := k.SetValue(v, regf.RegSZ, regText(v)); err != nil {
+		if err := k.SetValue(v, regf.RegSZ, regf.StringData(v)); err != nil {
 			t.Fatal(err)
 		}
 	}
