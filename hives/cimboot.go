@@ -1,12 +1,10 @@
 package hives
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/mullion/mullion/regf"
-	"github.com/mullion/mullion/winfs"
 )
 
 // BootContainerGUID is the identity of the device from which a utility VM boots
@@ -26,10 +24,10 @@ type Setting struct {
 // does not start at all, and boot files are looked for in \Windows\.
 func CimBootSettings() []Setting {
 	return []Setting{
-		{`ControlSet001\Control`, "BootContainerGuid", regf.RegSZ, regText(BootContainerGUID)},
-		{`ControlSet001\Services\UnionFS`, "Start", regf.RegDword, regDword(0)},
-		{`ControlSet001\Services\wcifs`, "Start", regf.RegDword, regDword(4)},
-		{`Setup`, "BootPathOverride", regf.RegSZ, regText(`\Windows\`)},
+		{`ControlSet001\Control`, "BootContainerGuid", regf.RegSZ, regf.StringData(BootContainerGUID)},
+		{`ControlSet001\Services\UnionFS`, "Start", regf.RegDword, regf.Uint32Data(0)},
+		{`ControlSet001\Services\wcifs`, "Start", regf.RegDword, regf.Uint32Data(4)},
+		{`Setup`, "BootPathOverride", regf.RegSZ, regf.StringData(`\Windows\`)},
 	}
 }
 
@@ -77,8 +75,3 @@ func set(h *regf.Hive, list []Setting) error {
 	}
 	return nil
 }
-
-// regText is the data of a REG_SZ or REG_EXPAND_SZ value.
-func regText(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
-
-func regDword(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/regf"
-	"github.com/mullion/mullion/winfs"
 )
 
 // Registry holds the hives of an image that an environment is composed from. A nil
@@ -92,11 +91,10 @@ func (e *Env) addKey(h *regf.Hive, path string, from Source) error {
 		if t := v.Type(); v.Tombstone() || t != regf.RegSZ && t != regf.RegExpandSZ {
 			continue
 		}
-		b, err := v.Data()
+		s, err := v.AsString()
 		if err != nil {
 			return err
 		}
-		s, _, _ := strings.Cut(winfs.DecodeUTF16LE(b), "\x00")
 		settings = append(settings, setting{v.Name(), s, v.Type() == regf.RegExpandSZ})
 	}
 	e.apply(settings, from)

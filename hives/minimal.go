@@ -53,12 +53,14 @@ func Minimal(n Name, v OSVersion) ([]byte, error) {
 	return h.Compact(nil)
 }
 
-func text(key, value, s string) Setting { return Setting{key, value, regf.RegSZ, regText(s)} }
+func text(key, value, s string) Setting { return Setting{key, value, regf.RegSZ, regf.StringData(s)} }
 
-func expand(key, value, s string) Setting { return Setting{key, value, regf.RegExpandSZ, regText(s)} }
+func expand(key, value, s string) Setting {
+	return Setting{key, value, regf.RegExpandSZ, regf.StringData(s)}
+}
 
 func number(key, value string, n uint32) Setting {
-	return Setting{key, value, regf.RegDword, regDword(n)}
+	return Setting{key, value, regf.RegDword, regf.Uint32Data(n)}
 }
 
 func bare(key string) Setting { return Setting{Key: key} }

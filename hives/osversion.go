@@ -43,7 +43,7 @@ func (v OSVersion) String() string {
 
 // OSVersionOf reads the version from a SOFTWARE hive. A hive without the key or
 // without a build number gives ErrNoVersion; a value that has another type than
-// Windows gives it is ErrWrongType, never a guess.
+// Windows gives it is regf.ErrType, never a guess.
 func OSVersionOf(software *regf.Hive) (OSVersion, error) {
 	fail := func(err error) (OSVersion, error) {
 		return OSVersion{}, fmt.Errorf("read OS version: %w", err)

@@ -61,7 +61,7 @@ type Extent struct {
 // Writer takes the entries of one layer. Nothing is visible under the final name
 // until Commit has returned nil. It is used by one goroutine at a time.
 //
-//	w, err := wclayer.Create(dir)
+//	w, err := wclayer.Create(dir, nil)
 //	defer w.Close()
 //	... w.Add(e); w.AddStream(s); io.Copy(w, data) ...
 //	return w.Commit()

@@ -68,7 +68,7 @@ func FuzzSalvage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r, err := h.Recovered()
+		r, err := h.Deleted()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ const (
 	// Report goes on past faults, as far as that is safe, and lists them in
 	// Hive.Findings. What cannot be read is left out and listed, never invented.
 	Report
-	// Salvage is Report, and Hive.Recovered brings back keys and values that are in
+	// Salvage is Report, and [Hive.Deleted] brings back keys and values that are in
 	// free cells or that nothing points to any more. It opens a hive without a root key,
 	// and as a dirty one a file whose base block is destroyed.
 	Salvage

@@ -42,7 +42,7 @@ type Repair struct {
 // two keys or values with one name gets another name, and so does a key whose name
 // cannot be. A key without a readable descriptor gets that of the key above.
 //
-// Deleted keys and values are not brought back: see [Hive.Recovered].
+// Deleted keys and values are not brought back: see [Hive.Deleted].
 //
 // A hive whose logs were not replayed gives ErrDirty unless Options.EditDirty
 // insists. In a layered hive keys below a key that supersedes its tree do so too,

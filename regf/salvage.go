@@ -7,10 +7,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// RecoveredKey is a key that is not part of the tree any more: its cell is free, or
+// DeletedKey is a key that is not part of the tree any more: its cell is free, or
 // in use and nothing points at it. What it says was true once; its parent may
 // have been replaced since.
-type RecoveredKey struct {
+type DeletedKey struct {
 	Offset uint32 // where its cell began; behind the bins too, where remains of older ones are
 	Name   string
 	// Path ends in Name. It leads through keys that are deleted too, up to the root where
@@ -19,11 +19,11 @@ type RecoveredKey struct {
 	Rooted    bool
 	LastWrite winfs.Filetime
 	Free      bool // from free space; otherwise from a cell that is in use
-	Values    []RecoveredValue
+	Values    []DeletedValue
 }
 
-// RecoveredValue is a value that is not part of the tree any more.
-type RecoveredValue struct {
+// DeletedValue is a value that is not part of the tree any more.
+type DeletedValue struct {
 	Offset   uint32
 	Name     string
 	Type     Type
@@ -33,26 +33,26 @@ type RecoveredValue struct {
 	Free     bool
 }
 
-// Recovered is what Hive.Recovered brings back.
-type Recovered struct {
-	Keys   []RecoveredKey
-	Values []RecoveredValue // those that no recovered key lists
+// Deleted is the result of [Hive.Deleted].
+type Deleted struct {
+	Keys   []DeletedKey
+	Values []DeletedValue // those that no recovered key lists
 }
 
-// maxRecovered bounds what a hostile hive can make Recovered hold, in records and,
+// maxDeleted bounds what a hostile hive can make [Hive.Deleted] hold, in records and,
 // times 4,096, in bytes of data.
-const maxRecovered = 1 << 18
+const maxDeleted = 1 << 18
 
-// Recovered looks for deleted keys and values in free cells, in cells that nothing
+// Deleted looks for deleted keys and values in free cells, in cells that nothing
 // points at, and in what follows the bins. It needs Salvage mode and gives nothing in others. A record
 // is accepted when all of its fields can be right; what was overwritten in part
 // can still look so, which is why nothing of this is ever part of the tree.
-func (h *Hive) Recovered() (*Recovered, error) {
+func (h *Hive) Deleted() (*Deleted, error) {
 	if h.bins == nil {
 		return nil, h.opError("salvage", "", -1, ErrClosed)
 	}
 	if h.mode != Salvage {
-		return &Recovered{}, nil
+		return &Deleted{}, nil
 	}
 	if err := h.loadAll(); err != nil {
 		return nil, h.opError("salvage", "", -1, err)
@@ -61,7 +61,7 @@ func (h *Hive) Recovered() (*Recovered, error) {
 	c.cells()
 	c.tree()
 	c.ring()
-	s := &salvager{c: c, v: c.v, out: &Recovered{}, room: maxRecovered * 4096}
+	s := &salvager{c: c, v: c.v, out: &Deleted{}, room: maxDeleted * 4096}
 	s.b = h.data[baseSize:]
 	s.b = s.b[:min(uint64(len(s.b)), 1<<32-pageSize)&^7]
 	s.markFree()
@@ -76,10 +76,10 @@ type salvager struct {
 	v    *Hive
 	b    []byte   // the bins and what follows them
 	free []uint64 // one bit per 8 bytes that are in free cells or between cells
-	out  *Recovered
+	out  *Deleted
 	room int // bytes of data that may still be copied
 
-	values map[uint32]*RecoveredValue
+	values map[uint32]*DeletedValue
 	order  []uint32
 }
 
@@ -125,9 +125,9 @@ func (s *salvager) unused(off, n uint32) uint32 {
 // scan looks at every place where a record can begin.
 func (s *salvager) scan() {
 	b := s.b
-	s.values = make(map[uint32]*RecoveredValue)
+	s.values = make(map[uint32]*DeletedValue)
 	for off := uint32(binHeader); uint64(off)+32 <= uint64(len(b)); off += 8 {
-		if !hasBit(s.free, off) || len(s.out.Keys)+len(s.order) >= maxRecovered {
+		if !hasBit(s.free, off) || len(s.out.Keys)+len(s.order) >= maxDeleted {
 			continue
 		}
 		at := off + s.v.cellHdr
@@ -164,7 +164,7 @@ func (s *salvager) key(off, at uint32) {
 	if strings.Contains(name, `\`) {
 		return
 	}
-	k := RecoveredKey{Offset: off, Name: name, LastWrite: winfs.Filetime(u64(b[at+nkTime:])), Free: s.inFree(off)}
+	k := DeletedKey{Offset: off, Name: name, LastWrite: winfs.Filetime(u64(b[at+nkTime:])), Free: s.inFree(off)}
 	s.out.Keys = append(s.out.Keys, k)
 }
 
@@ -175,7 +175,7 @@ func (s *salvager) places() {
 	for i, k := range s.out.Keys {
 		index[k.Offset] = i
 	}
-	steps, room := maxRecovered*16, maxRecovered*128
+	steps, room := maxDeleted*16, maxDeleted*128
 	var parts []string
 	for i := range s.out.Keys {
 		k := &s.out.Keys[i]
@@ -218,7 +218,7 @@ func (s *salvager) value(off, at uint32) {
 		return
 	}
 	size := u32(b[at+vkDataSize:])
-	v := &RecoveredValue{
+	v := &DeletedValue{
 		Offset: off, Name: nameString(b[at+vkNameAt:at+vkNameAt+n], latin),
 		Type: Type(u32(b[at+vkType:])), Size: int(size &^ inlineBit), Free: s.inFree(off),
 	}
@@ -237,7 +237,7 @@ func (s *salvager) value(off, at uint32) {
 
 // data copies what is left of a value's data. It reports false where the value
 // can never have been right.
-func (s *salvager) data(v *RecoveredValue, off uint32) bool {
+func (s *salvager) data(v *DeletedValue, off uint32) bool {
 	hdr := s.v.cellHdr
 	b := s.b
 	size := uint32(v.Size)

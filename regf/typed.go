@@ -152,6 +152,9 @@ func indexNUL(b []byte) int {
 // with a NUL at the end.
 func StringData(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
 
+// Uint32Data returns the bytes of a REG_DWORD value.
+func Uint32Data(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
+
 // StringsData returns the bytes of a REG_MULTI_SZ value. An empty text among them
 // would end the list early for every reader and gives ErrInvalid.
 func StringsData(list []string) ([]byte, error) {

@@ -240,7 +240,7 @@ func (s *Service) build(ctx context.Context, parents []string, want, blobDigest 
 		return rec.Layers[0], nil
 	}
 	if want == "" {
-		_, _, err = s.store.AddComputed(ctx, parents, func(w layer.Writer) (string, error) {
+		_, _, err = s.store.AddComputed(ctx, baseFirst(parents), func(w layer.Writer) (string, error) {
 			chain, err := fillOnce(w)
 			if err != nil {
 				return "", err
@@ -259,7 +259,7 @@ func (s *Service) build(ctx context.Context, parents []string, want, blobDigest 
 		return nil, err
 	}
 	held = append([]string{chain}, parents...)
-	made, err := s.store.Add(ctx, chain, parents, func(w layer.Writer) error {
+	made, err := s.store.Add(ctx, chain, baseFirst(parents), func(w layer.Writer) error {
 		_, err := fillOnce(w)
 		return err
 	}, options...)

@@ -187,7 +187,7 @@ func (s *Service) fromView(ctx context.Context, parents []string, u upper) (*rec
 	}
 	held := parents
 	var rec *record
-	_, _, err = s.store.AddComputed(ctx, parents, func(w layer.Writer) (string, error) {
+	_, _, err = s.store.AddComputed(ctx, baseFirst(parents), func(w layer.Writer) (string, error) {
 		sum := newTarSum()
 		if _, err := layer.Copy(ctx, &both{w, sum.tar}, changes, layer.WithLimits(s.config.Limits)); err != nil {
 			return "", err

@@ -154,7 +154,7 @@ func (s *Service) difference(below []string, sn snapshot) (layer.Reader, error) 
 			return nil, err
 		}
 		var parents []cimlayer.Location
-		for _, l := range below {
+		for _, l := range baseFirst(below) {
 			loc, err := s.store.Location(l)
 			if err != nil {
 				return nil, err

@@ -40,6 +40,14 @@ type record struct {
 	Written bool `json:"written,omitempty"`
 }
 
+// baseFirst returns the layers of a tree in the order that the other packages take.
+// Records and the mounts of containerd have the topmost layer first.
+func baseFirst(layers []string) []string {
+	layers = slices.Clone(layers)
+	slices.Reverse(layers)
+	return layers
+}
+
 // layerOver returns the record of a layer with this diff ID over a tree.
 func layerOver(parents []string, diffID digest.Digest, size int64) *record {
 	return &record{DiffID: diffID, Size: size, Layers: append([]string{chainOver(parents, diffID)}, parents...)}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -530,7 +531,7 @@ func decodeValue(t ElementType, regType uint32, data []byte) (Value, error) {
 
 // encodeValue is the inverse of decodeValue for the public formats.
 func encodeValue(v Value) (regType uint32, data []byte, err error) {
-	text := func(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
+	text := regf.StringData
 	braces := func(g winfs.GUID) string { return "{" + g.String() + "}" }
 	switch v.Format {
 	case FormatString:

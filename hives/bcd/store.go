@@ -250,7 +250,7 @@ func New(opt *regf.Options) (*regf.Hive, *Store, error) {
 	if err != nil {
 		return fail(err)
 	}
-	if err := d.SetValue("KeyName", regf.RegSZ, append(winfs.AppendUTF16LE(nil, "BCD00000000"), 0, 0)); err != nil {
+	if err := d.SetValue("KeyName", regf.RegSZ, regf.StringData("BCD00000000")); err != nil {
 		return fail(err)
 	}
 	if _, err := h.CreatePath("Objects"); err != nil {
