@@ -144,7 +144,7 @@ func (t *tree) find(dir FileID, name string) (found, error) {
 		}
 	}
 	h := t.hash(dir, name)
-	for n, next := t.index.next(h, int(h)); n != 0; n, next = t.index.next(h, next) {
+	for n, next := t.index.next(h, 0); n != 0; n, next = t.index.next(h, next) {
 		if e := t.entry(n); e.dir == dir && t.names.equalFold(e.name, name) {
 			return found{e.id, n, t.names.get(e.name), e.old()}, nil
 		}
