@@ -33,7 +33,7 @@ func CimBootSettings() []Setting {
 	}
 }
 
-// ErrNoControlSet says that a hive has no ControlSet001 and so is no SYSTEM hive.
+// ErrNoControlSet reports that a hive has no ControlSet001 and so is no SYSTEM hive.
 var ErrNoControlSet = errors.New("hive has no ControlSet001: it is not the SYSTEM hive of a Windows")
 
 // EnableCimBoot makes the CimBootSettings in an open SYSTEM hive. Keys below

@@ -8,7 +8,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ErrNotBase says that a layer changes what is below it and so is no base layer.
+// ErrNotBase reports that a layer changes what is below it and so is no base layer.
 var ErrNotBase = errors.New("not a base layer")
 
 // Complete returns a writer that adds to a base layer what its entries lack of one: the

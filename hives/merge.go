@@ -9,7 +9,7 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// ErrNoBase says that no layer of a chain has the hive that deltas apply to.
+// ErrNoBase reports that no layer of a chain has the hive that deltas apply to.
 var ErrNoBase = errors.New("no layer has the base hive")
 
 // Merge merges a base hive and the deltas above it, the lowest first, into a new

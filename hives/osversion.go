@@ -9,7 +9,7 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// ErrNoVersion says that a hive does not tell which Windows it belongs to.
+// ErrNoVersion reports that a hive does not tell which Windows it belongs to.
 var ErrNoVersion = errors.New("hive names no Windows build")
 
 // versionKey is where a SOFTWARE hive names its Windows.

@@ -7,7 +7,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// ErrBaseDelta says that a base layer has a delta hive, which has nothing to apply to.
+// ErrBaseDelta reports that a base layer has a delta hive, which has nothing to apply to.
 var ErrBaseDelta = errors.New("a base layer has no delta hives")
 
 // Place tells what an entry of a layer is to the registry of the image. It is the one

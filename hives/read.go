@@ -10,7 +10,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ErrWrongType says that a registry value does not have the type that Windows
+// ErrWrongType reports that a registry value does not have the type that Windows
 // gives it.
 var ErrWrongType = errors.New("registry value has the wrong type")
 

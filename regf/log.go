@@ -10,12 +10,12 @@ import (
 
 // Errors of log recovery.
 var (
-	// ErrNoUsableLog says that a hive is dirty and that none of the logs given can
+	// ErrNoUsableLog reports that a hive is dirty and that none of the logs given can
 	// make it whole: they are missing, damaged, older than the hive, or belong to
 	// another hive. The hive's last changes are lost; whoever wants the state
 	// before them must ask for it.
 	ErrNoUsableLog error = &sentinel{text: "no transaction log fits the dirty hive", codes: [2]Errno{ErrorNotRegistryFile}}
-	// ErrNotLog says that a file is not a transaction log.
+	// ErrNotLog reports that a file is not a transaction log.
 	ErrNotLog = errors.New("not a transaction log")
 )
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrUnrepairable says that a repair would lose what cannot be read, or that the
+// ErrUnrepairable reports that a repair would lose what cannot be read, or that the
 // result still had faults. Findings say which.
 var ErrUnrepairable error = &sentinel{text: "hive cannot be repaired without loss", codes: [2]Errno{ErrorBadDB}}
 

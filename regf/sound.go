@@ -2,7 +2,7 @@ package regf
 
 import "fmt"
 
-// ErrNeedsRepair says that a hive is damaged in a way in which an edit would lose data: a
+// ErrNeedsRepair reports that a hive is damaged in a way in which an edit would lose data: a
 // cell that is reached is free, lies inside another or has two owners, or a list cannot be
 // read. It is ErrCorrupt too. See [Hive.Repair].
 var ErrNeedsRepair error = &sentinel{text: "hive has to be repaired before it is edited", codes: [2]Errno{ErrorBadDB}, also: ErrCorrupt}

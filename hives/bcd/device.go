@@ -10,7 +10,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ErrDeviceEncoding says that the encoding of a device is not public. The devices
+// ErrDeviceEncoding reports that the encoding of a device is not public. The devices
 // with which Windows boots from CimFS (cimfs, composite, vmbus) are among them:
 // bcdedit on Windows must write those.
 var ErrDeviceEncoding = errors.New("the encoding of this BCD device is not public")

@@ -13,11 +13,11 @@ import (
 
 // Errors of stores.
 var (
-	// ErrNotStore says that a hive is no BCD store.
+	// ErrNotStore reports that a hive is no BCD store.
 	ErrNotStore = errors.New("hive is not a BCD store")
-	// ErrNoObject says that a store has no such object.
+	// ErrNoObject reports that a store has no such object.
 	ErrNoObject = errors.New("no such BCD object")
-	// ErrNoElement says that an object has no such element.
+	// ErrNoElement reports that an object has no such element.
 	ErrNoElement = errors.New("BCD object has no such element")
 )
 
