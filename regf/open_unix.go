@@ -4,5 +4,5 @@ package regf
 
 import "syscall"
 
-// openFlags keep a pipe that took the place of a file from being waited for.
+// openFlags avoid waiting for a pipe that has taken the place of a file.
 const openFlags = syscall.O_NONBLOCK
