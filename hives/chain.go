@@ -8,14 +8,13 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// Layer gives the hives of one layer, whatever it is kept as. A hive that the layer
-// does not have in the form asked for gives fs.ErrNotExist. The caller closes what
-// it gets.
+// Layer opens the hives of one layer, in any format of layer. If the layer does not have
+// the hive in that form, the error is fs.ErrNotExist. The caller closes the hive.
 type Layer interface {
 	OpenHive(n Name, f Form) (*regf.Hive, error)
 }
 
-// ChainError says which layer of a chain has the hive that is at fault.
+// ChainError holds an error with the layer of the chain whose hive caused it.
 type ChainError struct {
 	Layer int // in the chain, 0 being the topmost
 	Form  Form
@@ -37,19 +36,18 @@ type link struct {
 	form  Form
 }
 
-// Chain gives the hive that a container sees: that of the base with the deltas of
-// all layers above it merged in. layers has the topmost layer first and the base
-// layer last.
+// Chain returns the hive that a container sees: that of the base with the deltas of all
+// layers above it merged in. layers has the topmost layer first and the base layer last.
 //
-// From the top down, deltas count until a layer has the complete hive: one under
-// its base name, as unpacking makes it, or the config file in the last layer. (In a layer
-// with parents the config file is a file like others: what runs there is the merge.) A
-// layer without a delta for the hive changes nothing about it. The result is the
-// caller's to close. What an entry of a layer that was not unpacked yet is to
-// the registry, [Place] says: such a layer has no hive under its base name.
+// From the top down, deltas count until a layer has the complete hive: one under its base
+// name, as unpacking creates it, or the config file in the last layer. (In a layer with
+// parents the config file is an ordinary file: the running container uses the merge.) A
+// layer without a delta for the hive does not change it. The caller closes the result.
+// [Place] defines the role of an entry of a layer that was not unpacked yet: such a layer
+// has no hive under its base name.
 //
-// A hive that cannot be opened or merged gives a *ChainError, a chain without a complete
-// one ErrNoBase.
+// If a hive cannot be opened or merged, the error is a *ChainError; for a chain without a
+// complete hive it is ErrNoBase.
 func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 	var stack []link // topmost first
 	defer func() {
@@ -88,7 +86,7 @@ func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 	return nil, fmt.Errorf("%v: %w: %w", n, ErrNoBase, fs.ErrNotExist)
 }
 
-// mergeChain merges what a chain consists of. Without a delta that is the base itself.
+// mergeChain merges the hives of a chain. Without a delta the result is the base itself.
 func mergeChain(stack []link) (*regf.Hive, error) {
 	base := stack[len(stack)-1]
 	if err := validBase(base.Hive); err != nil {
@@ -105,7 +103,7 @@ func mergeChain(stack []link) (*regf.Hive, error) {
 	if err == nil {
 		return merged, nil
 	}
-	// Each is merged with an empty one to find who is at fault.
+	// Each is merged with an empty hive to find the one that causes the error.
 	for j := len(stack) - 1; j >= 0; j-- {
 		pair := []*regf.Hive{regf.New(nil), stack[j].Hive}
 		if j == len(stack)-1 {

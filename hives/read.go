@@ -10,12 +10,11 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ErrWrongType reports that a registry value does not have the type that Windows
-// gives it.
+// ErrWrongType reports that a registry value does not have the type that it has in Windows.
 var ErrWrongType = errors.New("registry value has the wrong type")
 
-// stringOf reads a REG_SZ or REG_EXPAND_SZ value up to its terminator. An absent
-// value gives regf.ErrNotFound.
+// stringOf reads a REG_SZ or REG_EXPAND_SZ value up to its terminator. An absent value is
+// regf.ErrNotFound.
 func stringOf(k regf.Key, name string) (string, error) {
 	v, err := k.Value(name)
 	if err != nil {
