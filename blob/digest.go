@@ -13,16 +13,16 @@ import (
 // Errors of this package. A MismatchError around ErrDigest or ErrSize says what was
 // expected.
 var (
-	// ErrDigest says that bytes do not have the digest that they are named by.
+	// ErrDigest reports that bytes do not have the digest that they are named by.
 	ErrDigest = errors.New("digest does not match")
-	// ErrSize says that a blob is longer or shorter than its descriptor says.
+	// ErrSize reports that a blob is longer or shorter than its descriptor says.
 	ErrSize = errors.New("size does not match")
-	// ErrDigestSyntax says that a text is not a digest of a registered algorithm.
+	// ErrDigestSyntax reports that a text is not a digest of a registered algorithm.
 	ErrDigestSyntax = errors.New("malformed digest")
-	// ErrCompression says that a blob is compressed in a way that image layers
+	// ErrCompression reports that a blob is compressed in a way that image layers
 	// never are.
 	ErrCompression = errors.New("unsupported compression")
-	// ErrCorrupt says that a compressed blob cannot be decompressed.
+	// ErrCorrupt reports that a compressed blob cannot be decompressed.
 	ErrCorrupt = errors.New("corrupt compressed data")
 )
 
