@@ -9,14 +9,13 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// Layer gives the hives of one layer, whatever it is kept as. A hive that the layer
-// does not have in the form asked for gives fs.ErrNotExist. The caller closes what
-// it gets.
+// Layer opens the hives of one layer, in any format of layer. If the layer does not have
+// the hive in that form, the error is fs.ErrNotExist. The caller closes the hive.
 type Layer interface {
 	OpenHive(n Name, f Form) (*regf.Hive, error)
 }
 
-// ChainError says which layer of a chain has the hive that is at fault.
+// ChainError holds an error with the layer of the chain whose hive caused it.
 type ChainError struct {
 	Layer int // index in the chain, 0 is the base
 	Form  Form
@@ -38,18 +37,18 @@ type link struct {
 	form  Form
 }
 
-// Chain returns the hive that a container sees: that of the base with the deltas of
-// all layers above it merged in. layers is in the order base first, topmost last.
+// Chain returns the hive that a container sees: that of the base with the deltas of all
+// layers above it merged in. layers has the base layer first and the topmost one last.
 //
-// From the top down, deltas count until a layer has the complete hive: one under
-// its base name, as unpacking makes it, or the config file in the base layer. (In a layer
-// with parents the config file is a file like others: what runs there is the merge.) A
-// layer without a delta for the hive changes nothing about it. The caller closes the
-// result. [Place] says which entries of a layer that is not unpacked are hives: such a
-// layer has no hive under its base name.
+// From the top down, deltas count until a layer has the complete hive: one under its base
+// name, as unpacking creates it, or the config file in the base layer. (In a layer with
+// parents the config file is an ordinary file: the running container uses the merge.) A
+// layer without a delta for the hive does not change it. The caller closes the result.
+// [Place] defines the role of an entry of a layer that was not unpacked yet: such a layer
+// has no hive under its base name.
 //
-// A hive that cannot be opened or merged gives a *ChainError, a chain without a complete
-// one ErrNoBase.
+// If a hive cannot be opened or merged, the error is a *ChainError; for a chain without a
+// complete hive it is ErrNoBase.
 func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 	var stack []link // topmost first
 	defer func() {
@@ -89,8 +88,8 @@ func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 	return nil, fmt.Errorf("%v: %w: %w", n, ErrNoBase, fs.ErrNotExist)
 }
 
-// mergeChain merges the hives of a chain, base first. Without a delta that is the base
-// itself.
+// mergeChain merges the hives of a chain, base first. Without a delta the result is the
+// base itself.
 func mergeChain(stack []link) (*regf.Hive, error) {
 	base := stack[0]
 	if err := validBase(base.Hive); err != nil {
@@ -107,7 +106,7 @@ func mergeChain(stack []link) (*regf.Hive, error) {
 	if err == nil {
 		return merged, nil
 	}
-	// Each is merged with an empty one to find the hive at fault.
+	// Each is merged with an empty hive to find the one that causes the error.
 	for i, s := range stack {
 		pair := []*regf.Hive{regf.New(nil), s.Hive}
 		if i == 0 {

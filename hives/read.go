@@ -8,8 +8,8 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// stringOf reads a REG_SZ or REG_EXPAND_SZ value up to its terminator. An absent
-// value gives regf.ErrNotFound, another type regf.ErrType.
+// stringOf reads a REG_SZ or REG_EXPAND_SZ value up to its terminator. An absent value is
+// regf.ErrNotFound, one of another type regf.ErrType.
 func stringOf(k regf.Key, name string) (string, error) {
 	v, err := typedValue(k, name, regf.RegSZ, regf.RegExpandSZ)
 	if err != nil {

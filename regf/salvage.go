@@ -7,13 +7,13 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// DeletedKey is a key that is not part of the tree any more: its cell is free, or
-// in use and nothing points at it. What it says was true once; its parent may
-// have been replaced since.
+// DeletedKey is a key that is no longer part of the tree: its cell is free, or in use and
+// nothing points at it. Its contents were true once; its parent may have been replaced
+// since.
 type DeletedKey struct {
-	Offset uint32 // where its cell began; behind the bins too, where remains of older ones are
+	Offset uint32 // of its former cell; beyond the bins too, where remains of older ones are
 	Name   string
-	// Path ends in Name. It leads through keys that are deleted too, up to the root where
+	// Path ends in Name. It leads through keys that are deleted too, up to the root if
 	// Rooted is set, else from the highest of them that is still known.
 	Path      string
 	Rooted    bool
@@ -22,14 +22,14 @@ type DeletedKey struct {
 	Values    []DeletedValue
 }
 
-// DeletedValue is a value that is not part of the tree any more.
+// DeletedValue is a value that is no longer part of the tree.
 type DeletedValue struct {
 	Offset   uint32
 	Name     string
 	Type     Type
 	Size     int    // as it was declared
 	Data     []byte // a copy; nil where Complete is false and nothing is left
-	Complete bool   // the bytes of Data were not given to anything else since
+	Complete bool   // the bytes of Data have not been reused since
 	Free     bool
 }
 
@@ -39,14 +39,14 @@ type Deleted struct {
 	Values []DeletedValue // those that no recovered key lists
 }
 
-// maxDeleted bounds what a hostile hive can make [Hive.Deleted] hold, in records and,
-// times 4,096, in bytes of data.
+// maxDeleted bounds the result that a hostile hive can cause, in records and, times
+// 4,096, in bytes of data.
 const maxDeleted = 1 << 18
 
-// Deleted looks for deleted keys and values in free cells, in cells that nothing
-// points at, and in what follows the bins. It needs Salvage mode and gives nothing in others. A record
-// is accepted when all of its fields can be right; what was overwritten in part
-// can still look so, which is why nothing of this is ever part of the tree.
+// Deleted searches for deleted keys and values in free cells, in cells that nothing
+// points at, and after the bins. It requires Salvage mode; in other modes the result is
+// empty. A record is accepted if all of its fields can be right; a record that was
+// overwritten in part can still look so, and is therefore never made part of the tree.
 func (h *Hive) Deleted() (*Deleted, error) {
 	if h.bins == nil {
 		return nil, h.opError("salvage", "", -1, ErrClosed)
@@ -74,7 +74,7 @@ func (h *Hive) Deleted() (*Deleted, error) {
 type salvager struct {
 	c    *checker
 	v    *Hive
-	b    []byte   // the bins and what follows them
+	b    []byte   // the bins and the bytes after them
 	free []uint64 // one bit per 8 bytes that are in free cells or between cells
 	out  *Deleted
 	room int // bytes of data that may still be copied
@@ -83,7 +83,7 @@ type salvager struct {
 	order  []uint32
 }
 
-// markFree notes all space that the tree does not use.
+// markFree records all space that the tree does not use.
 func (s *salvager) markFree() {
 	n := (len(s.b)/8 + 63) / 64
 	s.free = make([]uint64, n)
@@ -113,7 +113,7 @@ func (s *salvager) markFree() {
 	}
 }
 
-// unused reports how many bytes from off on are not used by the tree, up to n.
+// unused returns the number of bytes from off on that the tree does not use, up to n.
 func (s *salvager) unused(off, n uint32) uint32 {
 	var got uint32
 	for got < n && uint64(off+got) < uint64(len(s.b)) && hasBit(s.free, (off+got)&^7) {
@@ -122,7 +122,7 @@ func (s *salvager) unused(off, n uint32) uint32 {
 	return min(got, n)
 }
 
-// scan looks at every place where a record can begin.
+// scan examines every place where a record can start.
 func (s *salvager) scan() {
 	b := s.b
 	s.values = make(map[uint32]*DeletedValue)
@@ -140,8 +140,8 @@ func (s *salvager) scan() {
 	}
 }
 
-// inFree reports whether a cell that begins at off is free: its size says so, or it
-// was merged into a larger free cell.
+// inFree reports whether a cell that starts at off is free: its size is positive, or it was
+// merged into a larger free cell.
 func (s *salvager) inFree(off uint32) bool { return !s.inBins(off) || !hasBit(s.c.alloc, off) }
 
 func (s *salvager) inBins(off uint32) bool { return uint64(off) < uint64(len(s.v.bins)) }
@@ -168,8 +168,8 @@ func (s *salvager) key(off, at uint32) {
 	s.out.Keys = append(s.out.Keys, k)
 }
 
-// places finds the paths of the keys, up through others that were recovered. A hostile
-// hive can lead in circles, and make every path long.
+// places determines the paths of the keys, through recovered parents too. A hostile hive
+// can contain cycles, and make every path long.
 func (s *salvager) places() {
 	index := make(map[uint32]int, len(s.out.Keys))
 	for i, k := range s.out.Keys {
@@ -235,8 +235,8 @@ func (s *salvager) value(off, at uint32) {
 	s.order = append(s.order, off)
 }
 
-// data copies what is left of a value's data. It reports false where the value
-// can never have been right.
+// data copies the remains of a value's data. It returns false if the value can never have
+// been right.
 func (s *salvager) data(v *DeletedValue, off uint32) bool {
 	hdr := s.v.cellHdr
 	b := s.b
@@ -282,7 +282,7 @@ func (s *salvager) data(v *DeletedValue, off uint32) bool {
 	return true
 }
 
-// attach gives values to the recovered keys that list them.
+// attach adds values to the recovered keys that list them.
 func (s *salvager) attach() {
 	hdr := s.v.cellHdr
 	b := s.b
