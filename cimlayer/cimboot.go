@@ -23,8 +23,8 @@ type CimBoot struct {
 	// devices come whose encoding is not public; nil leaves them to the machine that
 	// runs the layer.
 	Template []byte
-	// Left is called with what remains to be done there, arguments of bcdedit for the
-	// store beside the image; it may be nil.
+	// Left is called with the commands that remain to be run on Windows: arguments of
+	// bcdedit for the store next to the image. It may be nil.
 	Left func(commands []string)
 }
 
@@ -141,7 +141,7 @@ func openHostHive(root *os.Root, path string) (*regf.Hive, error) {
 	if len(b) > maxBootFile {
 		return nil, fmt.Errorf("more than %d bytes", maxBootFile)
 	}
-	// Keys that an edit makes get no time, so that equal layers give equal bytes.
+	// Keys that an edit creates have no time, so that equal layers have equal bytes.
 	return regf.OpenBytes(b, &regf.Options{Clock: func() winfs.Filetime { return 0 }})
 }
 

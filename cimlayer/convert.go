@@ -21,13 +21,13 @@ import (
 // the version v; Hives gets the five under their base names, as hard links or, where
 // the host has none, copies; layout is written. Names are found without regard to case.
 //
-// A hive that is there is kept, but must be one (ErrHive): upstream tries to make it
-// again, so that it can convert directories without hives alone. A utility VM needs its
-// boot configuration (ErrUtilityVM). Both are looked at before anything is written. No
+// An existing hive is kept, but must be valid (ErrHive): hcsshim tries to create it
+// again, so it can only convert directories without hives. A utility VM needs its
+// boot configuration (ErrUtilityVM). Both are checked before anything is written. No
 // disk is made; the machine that runs the layer does that.
 //
-// What it writes appears complete or not at all, so that a conversion that was broken
-// off is completed by the next. The result is a final directory for package wclayer.
+// Each file appears complete or not at all, so the next call completes a conversion that
+// was interrupted. The result is a final directory for package wclayer.
 func ConvertToBaseLayer(dir string, v hives.OSVersion) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -46,7 +46,7 @@ func ConvertToBaseLayer(dir string, v hives.OSVersion) error {
 
 type converter struct {
 	root *os.Root
-	at   string // what is being looked at or written, with slashes
+	at   string // path that is being checked or written, with slashes
 }
 
 func (c *converter) run(v hives.OSVersion) error {
@@ -134,8 +134,8 @@ func (c *converter) checkHive(p string) error {
 }
 
 // find returns a path of the layer as the host spells it. No component may be a
-// symbolic link of the host, every one but the last is a directory, and the last is
-// what it should be.
+// symbolic link of the host, each one but the last must be a directory, and is reports
+// whether the last one has the right type.
 func (c *converter) find(p string, is func(fs.FileMode) bool) (string, error) {
 	at, last := ".", false
 	for rest := p; !last; {
@@ -181,7 +181,7 @@ func (c *converter) child(dir, name string) (string, error) {
 	return "", err
 }
 
-// directory finds a directory, making what is missing of it.
+// directory finds a directory and creates the missing parts of it.
 func (c *converter) directory(p string) (string, error) {
 	at := "."
 	for name := range strings.SplitSeq(p, `\`) {
@@ -223,7 +223,7 @@ func (c *converter) write(p string, fill func(f *os.File) error) error {
 	return errors.Join(err, f.Close())
 }
 
-// sweep clears away what a conversion that was killed has left in a directory.
+// sweep removes the leftovers of a killed conversion from a directory.
 func (c *converter) sweep(p string) error {
 	dir, err := c.folder(p)
 	if err != nil {
@@ -246,7 +246,7 @@ func (c *converter) folder(p string) (*os.Root, error) {
 	return at, err
 }
 
-// link gives a hive its base name, in place of whatever file has it.
+// link links a hive under its base name and replaces any file of that name.
 func (c *converter) link(hive, dir, name string) error {
 	p, err := c.child(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -281,8 +281,8 @@ func (c *converter) link(hive, dir, name string) error {
 	})
 }
 
-// hardLink gives a file of the layer a further name, in place of whatever file has it.
-// false says that the host cannot.
+// hardLink adds a name to a file of the layer and replaces any file of that name. It
+// returns false if the host has no hard links.
 func (c *converter) hardLink(hive, p string) (done bool, err error) {
 	dir, err := c.folder(path.Dir(p))
 	if err != nil {

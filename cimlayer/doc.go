@@ -1,6 +1,6 @@
 // Package cimlayer keeps Windows container layers as CimFS images.
 //
-// # What a CIM layer is
+// # CIM layers
 //
 // Newer Windows hosts do not unpack a layer into a directory. They keep it as a
 // composite image (package cimfs), which the driver mounts as a read-only volume;
@@ -11,13 +11,12 @@
 //
 // # The pair
 //
-// [ImageReader] yields what an image holds as the entries of one layer, and
-// [ImageWriter] takes entries and adds them to an image or a fork. They add and
-// leave out nothing: no registry hive is merged, no file is made up. That belongs
-// to a layer as a containerd snapshot needs it, which is built on top of them:
-// [Writer] and [Reader] are that: a layer with its hives merged and what stands beside
-// its image. [ConvertToBaseLayer] makes a base layer of a plain directory.
+// [ImageReader] yields the content of an image as the entries of one layer, and
+// [ImageWriter] adds entries to an image or a fork. They add and omit nothing: no
+// registry hive is merged and no file is generated. [Writer] and [Reader] are built on
+// top of them for the layers of a containerd snapshot, with merged hives and with the
+// files next to the image. [ConvertToBaseLayer] makes a base layer of a plain directory.
 //
-// A fork reads as its merged tree, with everything of its parents, since that is
-// what it holds.
+// A fork reads as its merged tree, with everything of its parents, since its tables
+// refer to all of it.
 package cimlayer

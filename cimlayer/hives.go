@@ -9,15 +9,15 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// ImageHives gives the hives that an image holds. By itself it is a whole chain: an
-// image shows its layer with everything below it, and has its hives merged, so
+// ImageHives opens the hives in an image. It is a whole chain by itself: an image
+// contains its layer with everything below it, and its hives are merged, so
 //
 //	hives.Chain([]hives.Layer{cimlayer.ImageHives{Image: im}}, hives.System)
 //
 // is the hive that a container sees. The image stays open while its hives are used.
 type ImageHives struct {
 	Image *cimfs.Image
-	// Warn gets the faults of hives that cannot change what is read, see
+	// Warn receives the faults of hives that cannot change the result, see
 	// [regf.Harmless]. It must not call the hive.
 	Warn func(n hives.Name, f hives.Form, x regf.Finding)
 }

@@ -11,10 +11,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ImageReader yields the tree of an image as a layer: every directory before what
-// is in it, names in the image's order. A file with several names comes as a File
-// under the first and as a Link under each other, with the attributes and times of the
-// file.
+// ImageReader yields the tree of an image as a layer: every directory before its
+// content, names in the image's order. A file with several names is a File under the
+// first one and a Link under each other one, with the attributes and times of the file.
 //
 // The hashes of executables, which the writer of an image computes and keeps as extended
 // attributes, are left out: they are no part of the layer.
@@ -52,8 +51,8 @@ const (
 	extentsDone
 )
 
-// NewImageReader returns a reader of what im holds. Closing the reader does not
-// close the image.
+// NewImageReader returns a reader of the tree of im. Closing the reader does not close
+// the image.
 func NewImageReader(im *cimfs.Image) *ImageReader { return &ImageReader{im: im} }
 
 // Root returns the metadata of the image's root, as an entry with an empty path.
@@ -106,8 +105,8 @@ func (r *ImageReader) Next() (*layer.Entry, error) {
 	return &r.entry, nil
 }
 
-// start finds the files with several names and begins the walk. Version 1 keeps
-// no list of a file's names, so the tree tells.
+// start finds the files with several names and starts the walk. Version 1 has no list of
+// a file's names, so they are found by walking the tree.
 func (r *ImageReader) start() error {
 	seen := make([]uint64, r.im.NumFiles()/64+1)
 	err := r.im.Walk(func(_ string, f *cimfs.File) error {

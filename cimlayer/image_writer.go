@@ -16,12 +16,12 @@ import (
 //
 // Ancestors that the layer does not mention are made, as directories with default
 // metadata, and take that of their own entry if one comes later. A file without
-// attributes gets ARCHIVE, as on NTFS. A second entry for one path is refused, but for
-// that of a directory, of which the last counts; so is what would be below a file, a
-// symbolic link or a junction. A hard link whose target is not there yet waits for it;
-// at the end it may be one of the parent's files, even one that the layer hides or
-// replaces. Whiteouts need a fork: what they hide is then left out of it, whatever the
-// order of entries, and never what the layer itself brings. Without a parent they are
+// attributes gets ARCHIVE, as on NTFS. A second entry for one path is refused, except for
+// a directory, of which the last entry counts; so is an entry below a file, a symbolic
+// link or a junction. A hard link whose target does not exist yet waits for it; at the
+// end the target may be one of the parent's files, even one that the layer hides or
+// replaces. A whiteout removes entries of the parent from the fork, regardless of the
+// order of entries, and never an entry of the layer itself. Without a parent it is
 // refused.
 //
 // A sparse main stream that is all hole is stored as one. The format
@@ -45,7 +45,7 @@ type ImageWriter struct {
 	hidden  []hiding
 	own     map[string]ownership // by folded path; nil without a parent
 	lastDir string               // the directory that was looked at last, which is one and no link
-	above   int64                // directories made for what is in them
+	above   int64                // directories made for entries in them
 	opened  bool                 // a stream of w is open
 	zeros   []byte
 	err     error // sticky
@@ -55,15 +55,15 @@ type ImageWriter struct {
 type ImageOptions struct {
 	// Name is that of the image, for errors.
 	Name string
-	// Lossy, if set, is called for what an image has no room for, and the entry is
-	// written without it. If it is nil such an entry is refused with
-	// layer.ErrUnsupported. So far that is the NTFS object identifier.
+	// Lossy, if set, is called for each property that an image can't represent, and the
+	// entry is written without it. If it is nil, such an entry is refused with
+	// layer.ErrUnsupported. The only such property is the NTFS object identifier.
 	Lossy func(path, what string)
 }
 
 type deferredLink struct{ path, target string }
 
-// ownership tells what the layer itself has brought to a path of a fork.
+// ownership is the kind of an entry that the layer itself added at a path of a fork.
 type ownership uint8
 
 const (
@@ -247,9 +247,9 @@ func (w *ImageWriter) makeParent(path string) error {
 	return nil
 }
 
-// makeRoom makes the parent of an entry and takes away what the entry replaces of the
-// parent image. A second entry of the layer for one path is refused, but for that of a
-// directory, of which the last counts, as in a union.
+// makeRoom creates the parent directory of an entry and removes the entry of the parent
+// image that it replaces. A second entry of the layer for one path is refused, except for
+// a directory, of which the last entry counts, as in a union.
 func (w *ImageWriter) makeRoom(path string, as ownership, link bool) error {
 	if err := w.makeParent(path); err != nil {
 		return err
@@ -304,7 +304,7 @@ func (w *ImageWriter) note(path string, as ownership) {
 func (w *ImageWriter) tryLink(path, target string, atEnd bool) (bool, error) {
 	there := w.w.Stat(target)
 	key := winfs.Fold(target)
-	var lost *cimfs.File // that goes, or has gone, with what the layer has put in its place
+	var lost *cimfs.File // file that the layer's own entry replaces or has replaced
 	switch {
 	case atEnd || w.parent == nil || w.own[key]&ownFile != 0:
 		if !atEnd && !there.Exists {
@@ -316,8 +316,8 @@ func (w *ImageWriter) tryLink(path, target string, atEnd bool) (bool, error) {
 	case w.waiting[key]:
 		return false, nil
 	default:
-		// The layer has put nothing there so far, so that it is the parent's file, whatever
-		// comes later.
+		// The layer has no entry there so far, so the link refers to the parent's file, even
+		// if a later entry replaces that.
 		f, err := w.ofParent(target)
 		if errors.Is(err, layer.ErrLinkTarget) {
 			return false, nil
@@ -541,8 +541,8 @@ func (w *ImageWriter) finishEntry() error {
 	return w.finishStream()
 }
 
-// Commit makes the links that waited, leaves out what the layer hides, and
-// publishes the image.
+// Commit makes the links that waited for their targets, removes the entries that the
+// layer hides, and publishes the image.
 func (w *ImageWriter) Commit() error {
 	if err := w.finishEntry(); err != nil {
 		return err
@@ -565,8 +565,8 @@ func (w *ImageWriter) Commit() error {
 	return nil
 }
 
-// linkDeferred links what waited. A target may be a link that waits itself, and then
-// comes before it, each link once.
+// linkDeferred makes the links that waited for their targets. The target may be such a
+// link itself and is then made first. Each link is made once.
 func (w *ImageWriter) linkDeferred() error {
 	const following, linked = 1, 2
 	byPath := make(map[string]int, len(w.links))
@@ -600,8 +600,8 @@ func (w *ImageWriter) linkDeferred() error {
 	return nil
 }
 
-// hide removes what the parent image has at path, with self, and below it, but
-// nothing that the layer has brought.
+// hide removes the parent image's entries below path, and with self the one at path, but
+// no entry that the layer itself added.
 func (w *ImageWriter) hide(path string, self bool) error {
 	f, err := w.parent.Lookup(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, cimfs.ErrNotDirectory) {
@@ -616,7 +616,7 @@ func (w *ImageWriter) hide(path string, self bool) error {
 	}
 	if self && own == 0 {
 		err := w.w.Remove(path)
-		// It is gone with what was above it, if the layer has put a file there.
+		// If the layer has replaced a directory above it by a file, it is gone already.
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, cimfs.ErrNotDirectory) {
 			err = nil
 		}
@@ -647,8 +647,8 @@ func (w *ImageWriter) hide(path string, self bool) error {
 	return nil
 }
 
-// Close releases the image writer; without a successful Commit it removes what was
-// written.
+// Close releases the image writer; without a successful Commit it removes the files
+// written so far.
 func (w *ImageWriter) Close() error {
 	if w.err == nil {
 		w.err = layer.ErrClosed

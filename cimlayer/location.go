@@ -14,24 +14,23 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Location says where a layer that is kept as an image stands.
+// Location is the place of a layer that is kept as an image.
 type Location struct {
-	// Images is the directory of the image. A fork and everything that it is forked
-	// from stand in the same one, because an image refers to its parents by the names
-	// of their region files.
+	// Images is the directory of the image. A fork must be in the same directory as its
+	// parents, because an image refers to them by the names of their region files.
 	Images string
 	// Name is the file name of the image in it, "NAME.cim".
 	Name string
-	// Files is the directory of what stands beside the image: hives, the layout file
-	// and, of a utility VM, what its start needs without mounting the image.
+	// Files is the directory of the files next to the image: hives, the layout file and
+	// the files of a utility VM that are needed before the image can be mounted.
 	Files string
 
-	// The same directories, open, in a store: what is written there does not depend on
-	// what becomes of the paths.
+	// The same directories, open, in a store: writes don't depend on the paths, which
+	// another process can rename.
 	images, layers *os.Root
 }
 
-// openImages returns the directory of the image and a function that gives it back.
+// openImages returns the directory of the image and a function that releases it.
 func (l Location) openImages() (*os.Root, func() error, error) {
 	if l.images != nil {
 		return l.images, func() error { return nil }, nil
@@ -43,7 +42,7 @@ func (l Location) openImages() (*os.Root, func() error, error) {
 	return root, root.Close, nil
 }
 
-// openLayers returns the directory that holds Files and a function that gives it back.
+// openLayers returns the directory that contains Files and a function that releases it.
 func (l Location) openLayers() (*os.Root, func() error, error) {
 	if l.layers != nil {
 		return l.layers, func() error { return nil }, nil
@@ -66,7 +65,7 @@ func (l Location) openImage() (*cimfs.Image, error) {
 	return cimfs.Open(l.Images, l.Name)
 }
 
-// removeFiles removes what stands beside the image.
+// removeFiles removes the files next to the image.
 func (l Location) removeFiles() error {
 	root, done, err := l.openLayers()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,7 +90,7 @@ func (l Location) exists() (bool, error) {
 	return err == nil, errors.Join(err, done())
 }
 
-// openHive opens a hive beside the image, whatever the case of its name.
+// openHive opens a hive next to the image. Its name is compared without regard to case.
 func (l Location) openHive(n hives.Name, form hives.Form) (_ *os.File, err error) {
 	root, done, err := l.openLayers()
 	if err != nil {
@@ -124,9 +123,9 @@ func (l Location) openHive(n hives.Name, form hives.Form) (_ *os.File, err error
 // String returns the path of the image.
 func (l Location) String() string { return filepath.Join(l.Images, l.Name) }
 
-// Usage returns the bytes that a layer takes up on disk and the number of its
-// files on the host: image, region and object files, and what stands beside. What
-// belongs to its parents does not count.
+// Usage returns the bytes that a layer takes up on disk and the number of its files on
+// the host: image, region and object files, and the files next to the image. The files of
+// its parents don't count.
 func (l Location) Usage() (bytes, files int64, err error) {
 	im, err := l.openImage()
 	if err != nil {
@@ -164,8 +163,8 @@ func (l Location) Usage() (bytes, files int64, err error) {
 	return bytes, files, err
 }
 
-// Remove deletes a layer: the image first, so that a layer half removed is none.
-// Layers forked from it become unreadable. What is not there is passed over.
+// Remove deletes a layer: the image first, so that a layer that is half removed does not
+// count as one. Layers forked from it become unreadable. Missing files are not an error.
 func (l Location) Remove() error {
 	root, done, err := l.openImages()
 	if err == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// processBase makes what only a base layer has: Hives with the five hives under
+// processBase adds the files that only a base layer has: Hives with the five hives under
 // their base names, hard links to those in the config directory, and layout.
 func (w *Writer) processBase() error {
 	if w.opt.missing == TreeMissing && !slices.ContainsFunc(hives.All(), func(n hives.Name) bool { return w.isQueued(n.Path(hives.Config)) }) {
@@ -159,8 +159,8 @@ func (w *Writer) merge(n hives.Name) error {
 	return w.writeHost(hostHive(n, hives.Base), hiveMode, merged.StoreTo)
 }
 
-// nearestBase finds the base hive of the nearest layer that has one. A layer
-// without a delta has none: what holds there is that of the layer below it.
+// nearestBase finds the base hive of the nearest layer that has one. A layer without a
+// delta hive has none, and the hive of the layer below it applies.
 func nearestBase(parents []Location, n hives.Name) (*os.File, error) {
 	for _, p := range parents {
 		f, err := p.openHive(n, hives.Base)

@@ -13,20 +13,20 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Reader yields what one layer changes, as the tar that it came from had it.
+// Reader yields the entries of one layer, as they were in the layer's tar.
 //
-// Of a base layer that is the image without what unpacking made: the hives under
-// their base names and the layout file. Of a layer with parents it is the
-// difference between its image and its parent's: what the parent stores the same
-// under the same name does not belong to the layer, names that the parent alone has
-// are whiteouts, and a further name of a parent's file is a hard link. Delta hives
-// are in, what they were merged to is not.
+// For a base layer these are the entries of the image without those that unpacking added:
+// the hives under their base names and the layout file. For a layer with parents they are
+// the difference between its image and its parent's: an entry that the parent stores
+// unchanged under the same name does not belong to the layer, a name that only the parent
+// has is a whiteout, and a new name of a parent's file is a hard link. Delta hives are
+// included, merged hives are not.
 //
-// Windows exports Hives and the delta hives without descriptors, and so they are yielded
-// where they have the one that the writer gives to what has none.
+// Windows exports Hives and the delta hives without descriptors. They are yielded without
+// one if theirs is the descriptor that the writer adds to entries without one.
 //
-// A directory or file that a layer repeated without any change has left no trace in
-// the image, and is not yielded.
+// A directory or file that a layer repeats without any change leaves no trace in the
+// image and is not yielded.
 type Reader struct {
 	ImageReader
 	parent *cimfs.Image
@@ -114,8 +114,8 @@ func (r *Reader) Next() (*layer.Entry, error) {
 	return &r.entry, nil
 }
 
-// made tells whether an entry of a base image was made by unpacking. The Hives
-// directory was if it says nothing about itself.
+// made reports whether unpacking added an entry of a base image. The Hives directory was
+// added if it has no metadata of its own.
 func (r *Reader) made(e *layer.Entry) bool {
 	return madeUp(e.Path) || winfs.EqualFold(e.Path, hives.HivesDir) && e.Kind == layer.Dir && e.Times == (winfs.Times{})
 }
@@ -145,9 +145,9 @@ func (r *Reader) yield(c change) error {
 	return nil
 }
 
-// undescribe takes the descriptor without a DACL from Hives and what is in it: the
-// writer has given it to them, since layers of Windows have none there (layer
-// specification, 1.5 and 2.8).
+// undescribe removes the descriptor without a DACL from Hives and the entries in it: the
+// writer added it, since layers of Windows have none there (layer specification, 1.5 and
+// 2.8).
 func undescribe(e *layer.Entry) {
 	hive := winfs.EqualFold(e.Path, hives.HivesDir) || winfs.Under(e.Path, hives.HivesDir)
 	if hive && bytes.Equal(e.Security, cimfs.NullDACL()) {
@@ -205,8 +205,8 @@ func (r *Reader) changes(yield func(change, error) bool) {
 // maxDepth is more than any path of 32,767 units can have.
 const maxDepth = 16384
 
-// compare yields what is different below a directory; before is nil where the
-// parent has none. It reports whether to go on.
+// compare yields the differences below a directory; before is nil if the parent doesn't
+// have it. It reports whether to go on.
 func (r *Reader) compare(dir string, now, before *cimfs.File, depth int, yield func(change, error) bool) bool {
 	if depth > maxDepth {
 		return yield(change{path: dir}, layer.ErrCorrupt)

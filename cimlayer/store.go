@@ -20,11 +20,11 @@ import (
 // layers over equal parents are one, whichever image brought them.
 //
 //	DIR/cim-layers/HEX.cim, region_*, objectid_*   the images
-//	DIR/layers/HEX/                                what stands beside each
+//	DIR/layers/HEX/                                the files next to each image
 //	DIR/locks/HEX                                  empty; locked while a layer is made
 //
-// Any number of processes may use a store at once. A layer is made by one of them
-// while the others wait; a process that dies leaves nothing that counts.
+// Any number of processes may use a store at once. One of them makes a layer while the
+// others wait; a process that dies leaves nothing that counts as a layer.
 type Store struct {
 	dir                         string
 	root, images, layers, locks *os.Root
@@ -37,9 +37,9 @@ const (
 	storeLocks  = "locks"
 )
 
-// OpenStore opens the store at dir and makes what does not exist of it. Its directories
-// stay open until Close, and none of them may be a symbolic link: what is written to the
-// store stays in it, whoever renames or replaces directories meanwhile.
+// OpenStore opens the store at dir and creates the missing parts of it. Its directories
+// stay open until Close, and none of them may be a symbolic link: writes to the store
+// stay in it even if another process renames or replaces directories meanwhile.
 func OpenStore(dir string) (_ *Store, err error) {
 	s := &Store{dir: dir}
 	defer func() {
@@ -163,8 +163,8 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 	if there, err := s.Has(chainID); there || err != nil {
 		return false, errors.Join(err, s.hives(loc, len(parents), opts))
 	}
-	// Whoever held the lock and died may have published the files and not the image,
-	// which is what counts.
+	// A process that held the lock and died may have published the files but not the
+	// image, without which there is no layer.
 	if err := loc.removeFiles(); err != nil {
 		return false, err
 	}
@@ -192,8 +192,8 @@ func (s *Store) locations(chainIDs []string) ([]Location, error) {
 	return chain, nil
 }
 
-// hives refuses a base layer that is there, but was made by somebody who did not
-// mind that it lacks hives.
+// hives refuses an existing base layer that was made without all hives by a caller who
+// allowed that.
 func (s *Store) hives(loc Location, parents int, opts []Option) error {
 	var o options
 	for _, f := range opts {
@@ -217,8 +217,8 @@ func (s *Store) hives(loc Location, parents int, opts []Option) error {
 	return nil
 }
 
-// sweep clears away what writers of images have left that died between publishing the
-// image and tidying up: nobody makes those layers again.
+// sweep removes the leftovers of writers that died after publishing the image: the
+// layer exists, so no later writer would remove them.
 func (s *Store) sweep() error {
 	left, err := cimfs.HasLeftovers(s.images)
 	if err != nil || !left {

@@ -18,10 +18,10 @@ const namelessPrefix = "new-"
 // maxNameless bounds how many layers may be written without a name at once.
 const maxNameless = 1 << 12
 
-// AddComputed makes a layer whose chain ID is known only when all of it has been
-// written, from a digest over what fill reads for example. fill returns it. If the
-// store has that layer by then, what was written is discarded and made is false. Else
-// it is as Add.
+// AddComputed makes a layer whose chain ID is known only after all of it was written, for
+// example because it is derived from a digest over fill's source. fill returns it. If the
+// store has that layer by then, the new files are discarded and made is false. Otherwise
+// AddComputed is like Add.
 func (s *Store) AddComputed(ctx context.Context, parents []string, fill func(layer.Writer) (chainID string, err error), opts ...Option) (chainID string, made bool, err error) {
 	chain, err := s.locations(parents)
 	if err != nil {
@@ -60,8 +60,8 @@ func (s *Store) AddComputed(ctx context.Context, parents []string, fill func(lay
 	return chainID, made, err
 }
 
-// nameless takes a name for a layer that has none yet and removes what a process
-// that died left under it.
+// nameless reserves a name for a layer that has none yet and removes the leftovers of a
+// dead process under that name.
 func (s *Store) nameless() (Location, func() error, error) {
 	for i := range maxNameless {
 		name := fmt.Sprintf("%s%d", namelessPrefix, i)
@@ -81,7 +81,7 @@ func (s *Store) nameless() (Location, func() error, error) {
 	return Location{}, nil, fmt.Errorf("%d layers are being written to %s: %w", maxNameless, s.dir, layer.ErrLimit)
 }
 
-// tryLock takes a lock of the store, or returns nil if somebody has it.
+// tryLock takes a lock of the store, or returns nil if it is held.
 func (s *Store) tryLock(name string) (unlock func() error, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -92,8 +92,8 @@ func (s *Store) tryLock(name string) (unlock func() error, err error) {
 	return unlock, err
 }
 
-// publish gives a complete layer its name. The files of the image keep theirs: an
-// image finds them by the GUID in it.
+// publish renames a complete layer to its final name. The region files of the image keep
+// their names: an image refers to them by the GUID in it.
 func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err error) {
 	name := strings.TrimSuffix(to.Name, ".cim")
 	unlock, err := publish.LockIn(ctx, s.locks, name)
@@ -104,7 +104,7 @@ func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err 
 	if _, err := s.images.Lstat(to.Name); !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	// Whoever held the lock and died may have published the files and not the image.
+	// A process that held the lock and died may have published the files but not the image.
 	if err := to.removeFiles(); err != nil {
 		return false, err
 	}
@@ -114,8 +114,8 @@ func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err 
 	return true, nil
 }
 
-// rename gives files and image another name, the image last. After an error some may
-// have it already.
+// rename renames files and image, the image last. After an error some may have their new
+// name already.
 func (s *Store) rename(from, to Location) error {
 	if err := s.layers.Rename(from.base(), to.base()); err != nil {
 		return err

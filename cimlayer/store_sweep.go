@@ -27,7 +27,7 @@ func (s *Store) Layers() ([]string, error) {
 	return out, nil
 }
 
-// chainIDOf is the inverse of layerName. The length of the name tells the algorithm.
+// chainIDOf is the inverse of layerName. The length of the name implies the algorithm.
 func chainIDOf(name string) (string, bool) {
 	algorithm, ok := map[int]string{64: "sha256", 96: "sha384", 128: "sha512"}[len(name)]
 	if !ok || strings.Trim(name, "0123456789abcdef") != "" {
@@ -36,9 +36,9 @@ func chainIDOf(name string) (string, bool) {
 	return algorithm + ":" + name, true
 }
 
-// Remove deletes a layer, and waits for whoever is making it. Layers above it become
-// unreadable. One that is not there is passed over. What is left of a layer when
-// Remove fails or dies counts as none; Sweep clears it away.
+// Remove deletes a layer, after waiting for a process that is making it. Layers above it
+// become unreadable. A missing layer is not an error. The remains of a layer after a
+// failed Remove don't count as a layer; Sweep removes them.
 func (s *Store) Remove(ctx context.Context, chainID string) error {
 	loc, err := s.Location(chainID)
 	if err != nil {
@@ -51,9 +51,8 @@ func (s *Store) Remove(ctx context.Context, chainID string) error {
 	return errors.Join(loc.Remove(), unlock())
 }
 
-// Sweep clears away everything that belongs to no layer: what processes that died
-// while they made or removed layers have left. Nobody else may use the store
-// meanwhile.
+// Sweep removes everything that belongs to no layer: the leftovers of processes that died
+// while they made or removed layers. No other process may use the store meanwhile.
 func (s *Store) Sweep() error {
 	// First, since it may take files away that belong to no image.
 	errs := []error{cimfs.ClearLeftovers(s.images)}
@@ -63,7 +62,7 @@ func (s *Store) Sweep() error {
 	}
 	there := map[string]bool{} // by name
 	owned := map[string]bool{} // GUIDs of region sets
-	damaged := false           // the files of an image cannot be told from those of none
+	damaged := false           // the files of an image can't be distinguished from unused ones
 	for _, e := range list {
 		name, ok := strings.CutSuffix(e.Name(), ".cim")
 		if !ok || strings.HasPrefix(name, ".") {

@@ -67,10 +67,10 @@ var (
 	_ layer.ExtentWriter = (*Writer)(nil)
 )
 
-// MissingHives says what becomes of a base layer that lacks one of the five hives.
+// MissingHives decides about a base layer that lacks one of the five hives.
 type MissingHives uint8
 
-// What can become of it.
+// The choices for a base layer without all hives.
 const (
 	// RefuseMissing makes it an error, ErrHive: Windows does not start from such a
 	// layer.
@@ -79,9 +79,9 @@ const (
 	CreateMissing
 	// LeaveMissing leaves it out, for layers that are only to be looked at.
 	LeaveMissing
-	// TreeMissing leaves it out too, and a layer with none of the five is taken for a
-	// tree that is no Windows: it gets neither the directory Hives nor the file layout.
-	// Hard links and whiteouts may stand anywhere in any layer.
+	// TreeMissing omits it too, and treats a layer with none of the five as a tree that
+	// isn't a Windows: it gets neither the directory Hives nor the file layout. Hard links
+	// and whiteouts may be anywhere in any layer.
 	TreeMissing
 )
 
@@ -95,7 +95,7 @@ type options struct {
 	hiveWarn func(path string, x regf.Finding)
 }
 
-// step is called before every operation on what stands beside the image.
+// step is called before every operation on the files next to the image.
 func (w *Writer) step(op, name string) error {
 	if w.opt.hook == nil {
 		return nil
@@ -110,7 +110,7 @@ type Option func(*options)
 // Parent and DefaultSecurity are the writer's own affair.
 func WithImageOptions(o cimfs.Options) Option { return func(opt *options) { opt.cim = o } }
 
-// WithMissingHives says what becomes of a base layer without all five hives.
+// WithMissingHives sets the treatment of a base layer without all five hives.
 func WithMissingHives(m MissingHives) Option { return func(opt *options) { opt.missing = m } }
 
 // WithHiveWarnings has f called with each fault of a hive that cannot change the result
@@ -119,8 +119,8 @@ func WithHiveWarnings(f func(path string, x regf.Finding)) Option {
 	return func(opt *options) { opt.hiveWarn = f }
 }
 
-// WithLossy allows what an image has no room for to be left out and told to f
-// instead of refused.
+// WithLossy allows entries with properties that an image can't represent: each such
+// property is omitted and passed to f.
 func WithLossy(f func(path, what string)) Option { return func(opt *options) { opt.lossy = f } }
 
 // Create begins a layer. Its image must not exist; its files directory may, if it
@@ -381,8 +381,8 @@ func (w *Writer) finish() error {
 	return nil
 }
 
-// Commit adds what was queued and what unpacking makes, and publishes the files
-// and then the image. The image is what makes the layer exist.
+// Commit adds the queued entries and the files that unpacking generates, and publishes
+// the files and then the image. The layer exists once the image does.
 func (w *Writer) Commit() error {
 	if err := w.finish(); err != nil {
 		return err
@@ -462,7 +462,7 @@ func (w *Writer) addMade(path, host string) error {
 	return w.copyHost(host)
 }
 
-// publish gives files and image their names, the image last. The writer of the
+// publish renames files and image to their final names, the image last. The writer of the
 // image checks it before.
 func (w *Writer) publish() error {
 	if w.spool != nil {
@@ -495,8 +495,8 @@ func (w *Writer) commitImage() error {
 	return w.ImageWriter.Commit()
 }
 
-// Close releases everything; without a successful Commit it removes what was
-// written.
+// Close releases everything; without a successful Commit it removes the files written so
+// far.
 func (w *Writer) Close() error {
 	var errs []error
 	if w.file != nil {

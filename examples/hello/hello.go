@@ -1,11 +1,11 @@
 // Package hello makes hello.tar, a Windows image in miniature with one of everything
 // that a layer can hold. The base layer has the five registry hives of a Windows
-// Server 2022 that is not there, and System32 with one program, which prints a line;
+// Server 2022, and System32 with one program, which prints a line;
 // the application layer has a delta hive that adds, changes and deletes keys and
 // values, a whiteout, a hard link into the base, an alternate stream, symbolic links
 // and a file whose name is not ASCII. There are a junction, extended attributes and
-// security descriptors. It is what the README unpacks, and a worked example of
-// writing layers with this library.
+// security descriptors. The README unpacks it, and it is a worked example of writing
+// layers with this library.
 //
 // Everything in it is made by this package, and the same bytes each time.
 package hello
@@ -82,7 +82,7 @@ func tarOf(fill func(*builder)) ([]byte, error) {
 	return b.Bytes(), errors.Join(w.err, w.w.Close())
 }
 
-// baseLayer is what a Windows base image looks like, in small.
+// baseLayer writes a Windows base image in miniature.
 func baseLayer(b *builder) {
 	b.dir(`Files`, 0)
 	b.link(`Files\Documents and Settings`, mountPoint(`C:\Users`), winfs.AttrDirectory|winfs.AttrHidden|winfs.AttrSystem)
@@ -161,7 +161,7 @@ func (b *builder) file(path string, more winfs.Attributes, data string) {
 	b.entry(path, data, more, nil)
 }
 
-// hive adds what made a hive, unless that failed.
+// hive adds the hive that made returns, unless made failed.
 func (b *builder) hive(path string, made func() ([]byte, error)) {
 	if b.err != nil {
 		return
@@ -199,7 +199,7 @@ func times() winfs.Times {
 	return winfs.Times{Creation: t, LastAccess: t, LastWrite: t, Change: t}
 }
 
-// symlink and mountPoint are for targets that stand in this file.
+// symlink and mountPoint encode targets that are literals in this file.
 func symlink(target string) []byte    { return must(winfs.EncodeSymlink(target)) }
 func mountPoint(target string) []byte { return must(winfs.EncodeMountPoint(target)) }
 

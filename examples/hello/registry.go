@@ -38,8 +38,8 @@ func baseHive(n hives.Name) func() ([]byte, error) {
 	}
 }
 
-// deltaHive makes a delta hive of the application layer: what a container that made
-// these changes would have left.
+// deltaHive makes a delta hive of the application layer, as a container that makes these
+// changes leaves it.
 func deltaHive(n hives.Name) func() ([]byte, error) {
 	return func() ([]byte, error) {
 		base, err := baseHive(n)()
@@ -68,7 +68,7 @@ func deltaHive(n hives.Name) func() ([]byte, error) {
 	}
 }
 
-// change is what the application did to the registry.
+// change makes the application's changes to the registry.
 func change(h *regf.Hive, n hives.Name) error {
 	e := &registry{h: h}
 	switch n {
@@ -77,7 +77,7 @@ func change(h *regf.Hive, n hives.Name) error {
 		e.number(vendorKey, "Added", 2)                            // added
 		e.deleteValue(vendorKey, "Colour")                         // deleted
 		e.text(`Hello\Application`, "Version", "1.0")              // a new key
-		e.deleteKey(`Hello\Old`)                                   // a key with what is below
+		e.deleteKey(`Hello\Old`)                                   // a key with its subkeys
 	case hives.System:
 		const environment = `ControlSet001\Control\Session Manager\Environment`
 		e.text(environment, "HELLO_HOME", `C:\hello`)

@@ -1,5 +1,5 @@
-// Package imagetest makes small Windows images for tests and examples. The same
-// images give the same bytes.
+// Package imagetest makes small Windows images for tests and examples. Equal images have
+// equal bytes.
 package imagetest
 
 import (

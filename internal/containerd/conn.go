@@ -48,7 +48,7 @@ func Dial(address string) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// Reachable tells whether somebody listens at address, and if not why.
+// Reachable returns nil if a process listens at address, and otherwise the reason.
 func Reachable(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// DefaultAddress is where containerd listens unless it was told otherwise.
+// DefaultAddress is the default address of containerd's socket.
 const DefaultAddress = "/run/containerd/containerd.sock"
 
 // dialSocket connects to a socket.

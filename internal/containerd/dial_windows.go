@@ -7,7 +7,7 @@ import (
 	"github.com/Microsoft/go-winio"
 )
 
-// DefaultAddress is where containerd listens unless it was told otherwise.
+// DefaultAddress is the default address of containerd's named pipe.
 const DefaultAddress = `\\.\pipe\containerd-containerd`
 
 // dialSocket connects to a named pipe.

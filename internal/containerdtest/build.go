@@ -16,7 +16,7 @@ import (
 // Version is the containerd that the tests run with.
 const Version = "v2.4.2"
 
-// tags leave out what has nothing to do with images, and what needs C.
+// tags exclude the parts that have nothing to do with images or need C.
 const tags = "no_cri no_btrfs no_devmapper no_zfs no_tracing"
 
 // Programs are the built programs.
@@ -63,7 +63,7 @@ func (p Programs) exist() bool {
 	return err1 == nil && err2 == nil
 }
 
-// build builds in a folder beside, so that what has a final name is whole.
+// build builds in a sibling directory, so that a file with a final name is complete.
 func (p Programs) build(ctx context.Context, dir string) error {
 	temp, err := os.MkdirTemp(dir, "build-")
 	if err != nil {

@@ -17,7 +17,7 @@ type Process struct {
 	Args   []string
 	Env    []string // besides that of this process
 	Socket string   // says when it is ready
-	Log    string   // file of what it prints, appended to
+	Log    string   // file that its output is appended to
 
 	cmd  *exec.Cmd
 	done chan struct{}

@@ -19,22 +19,22 @@ import (
 // Snapshotter is the name under which containerd knows the plugin.
 const Snapshotter = "mullion"
 
-// Platform is what ctr is asked for: without an OS version it would take every
+// Platform is the platform in requests to ctr: without an OS version it would take every
 // Windows build in an index.
 const Platform = "windows(10.0.20348)/amd64"
 
 // Options change a Rig.
 type Options struct {
-	// Dir is where everything stands; it must be short, because of the sockets. "" is
-	// a new folder that Close removes.
+	// Dir is the directory of all files; it must be short, because of the sockets. "" is
+	// a new one that Close removes.
 	Dir string
-	// Mullion is the program with the command serve, with what it needs before
-	// that word, and Env its environment besides that of this process.
+	// Mullion is the program that has the command serve, with the arguments before that
+	// word, and Env its environment in addition to that of this process.
 	Mullion []string
 	Env     []string
 	// Serve are flags of mullion serve.
 	Serve []string
-	// Programs are containerd and ctr; the zero value is what Build gives.
+	// Programs are containerd and ctr; the zero value selects those that Build returns.
 	Programs Programs
 }
 
@@ -74,8 +74,8 @@ func New(ctx context.Context, o Options) (*Rig, error) {
 func (r *Rig) start(ctx context.Context, o Options) error {
 	path := func(name string) string { return filepath.Join(r.Dir, name) }
 	r.Root = path("mullion")
-	// A port that nobody has is a port that somebody else can get until the plugin has
-	// it; it is asked for once, so that the address stays over restarts.
+	// Another process can take the free port before the plugin does. It is chosen once,
+	// so that the address survives restarts.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 		Name: o.Mullion[0], Args: append(serve, "--metrics", r.Metrics), Env: o.Env,
 		Socket: path("mullion.sock"), Log: path("mullion.log"),
 	}
-	// What a user does: the printed part beside a configuration that imports it.
+	// As a user does: the printed part is a file that the configuration imports.
 	print := exec.CommandContext(ctx, o.Mullion[0], append(append([]string{}, o.Mullion[1:]...), append(common, "--print-config")...)...)
 	print.Env = append(os.Environ(), o.Env...)
 	part, err := print.Output()
@@ -107,8 +107,7 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 	return errors.Join(r.Plugin.Start(ctx), r.Containerd.Start(ctx))
 }
 
-// Close stops both processes and removes what they left, unless Options.Dir said
-// where that was.
+// Close stops both processes and removes their files, unless they are in Options.Dir.
 func (r *Rig) Close() error {
 	err := errors.Join(r.Containerd.Stop(), r.Plugin.Stop())
 	if r.remove {
@@ -124,8 +123,7 @@ func (r *Rig) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run runs ctr and returns what it prints. What it says on standard error is in the
-// error.
+// Run runs ctr and returns its output. The error contains its standard error.
 func (r *Rig) Run(ctx context.Context, args ...string) (string, error) {
 	cmd := r.Command(ctx, args...)
 	var out, text bytes.Buffer

@@ -66,7 +66,7 @@ func Self(tb testing.TB) string {
 	return name
 }
 
-// Ctr runs ctr, which must succeed, and returns what it prints.
+// Ctr runs ctr, which must succeed, and returns its output.
 func (r *Rig) Ctr(tb testing.TB, args ...string) string {
 	tb.Helper()
 	out, err := r.Run(tb.Context(), args...)
@@ -86,8 +86,8 @@ func (r *Rig) Count(tb testing.TB, name, label string) int {
 	return int(v)
 }
 
-// programs returns containerd and ctr. Nobody who tries the tests for the first time is
-// made to wait until they are built.
+// programs returns containerd and ctr. A first run of the light tests doesn't wait until
+// they are built.
 func programs(tb testing.TB) Programs {
 	tb.Helper()
 	p, there, err := Built()

@@ -15,8 +15,8 @@ import (
 	"github.com/mullion/mullion/internal/testenv"
 )
 
-// FS is a directory that is mounted at another one, but for what fails. Its methods may
-// be called at any time.
+// FS is a mount of a directory at another one in which chosen operations fail. Its
+// methods may be called at any time.
 type FS struct {
 	mu     sync.Mutex
 	done   map[string][]string
@@ -34,7 +34,7 @@ func Mount(tb testing.TB, disk, dir string) *FS {
 		tb.Fatal(err)
 	}
 	f := &FS{done: map[string][]string{}}
-	timeout := time.Second // nobody changes anything behind its back
+	timeout := time.Second // the directory only changes through the mount
 	server, err := fs.Mount(dir, &faultNode{node.(*fs.LoopbackNode), f}, &fs.Options{
 		AttrTimeout: &timeout, EntryTimeout: &timeout,
 		// Not DirectMount: then programs that a test starts would inherit the device, and
@@ -62,8 +62,8 @@ func (f *FS) Fail(op string, from, upTo int) {
 	f.op, f.from, f.upTo = op, from, upTo
 }
 
-// End has no operation fail any more. It returns the files of all operations since the
-// last call of Fail, by kind and in their order, and what has failed.
+// End stops the failures. It returns the files of all operations since the last call of
+// Fail, by kind and in their order, and the failed operations.
 func (f *FS) End() (done map[string][]string, failed []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -105,7 +105,7 @@ func (n *faultNode) WrapChild(_ context.Context, ops fs.InodeEmbedder) fs.InodeE
 	return &faultNode{ops.(*fs.LoopbackNode), n.faults}
 }
 
-// check is asked before an operation on what is called name in n, or on n itself.
+// check returns the error for an operation on the child name of n, or on n itself.
 func (n *faultNode) check(op, name string) syscall.Errno {
 	return n.faults.check(op, filepath.Join(n.Path(nil), name))
 }
@@ -187,7 +187,7 @@ func (f *faultFile) Write(ctx context.Context, data []byte, off int64) (uint32, 
 // disks.
 func (f *faultFile) Fsync(context.Context, uint32) syscall.Errno { return f.n.check(Fsync, "") }
 
-// openDir is what an open directory of the loopback file system can do.
+// openDir lists the methods of an open directory of the loopback file system.
 type openDir interface {
 	fs.FileReaddirenter
 	fs.FileSeekdirer

@@ -1,7 +1,6 @@
-// Package filelock tells a file or folder in use from one that a dead process left
-// behind: its owner holds the lock of the open file, which the system drops with the
-// process, however that ends. The locks are advisory on Unix and bind nobody who does
-// not ask.
+// Package filelock distinguishes a file or directory in use from one that a dead process
+// left behind: its owner holds a lock of the open file, which the system releases when
+// the process ends. On Unix the locks are advisory and only bind programs that use them.
 package filelock
 
 import "os"

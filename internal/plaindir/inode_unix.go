@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// inode tells files apart.
+// inode identifies a file of the host.
 type inode struct{ dev, ino uint64 }
 
-// inodeOf returns what identifies a file, and whether it has several names.
+// inodeOf returns the identity of a file, and whether the file has several names.
 func inodeOf(info fs.FileInfo) (inode, bool) {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || s.Nlink < 2 {

@@ -15,7 +15,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Options tell what an entry gets that the host does not know.
+// Options set the properties of entries that the host doesn't store.
 type Options struct {
 	// FileSecurity and DirSecurity are the self-relative descriptors of all files
 	// and directories, nil for none.
@@ -162,8 +162,8 @@ func (r *Reader) describe(slash, win string, info fs.FileInfo) error {
 	return nil
 }
 
-// symlink makes a Windows symbolic link, for which it must be known whether the
-// target is a directory. What is outside or is not there counts as a file.
+// symlink makes a Windows symbolic link. That records whether the target is a directory;
+// a target that is outside or doesn't exist counts as a file.
 func (r *Reader) symlink(slash, win string) error {
 	target, err := r.root.Readlink(slash)
 	if err != nil {
@@ -200,8 +200,8 @@ func (r *Reader) NextStream() (*layer.Stream, error) {
 	return &r.current, nil
 }
 
-// Read reads the current stream. A file that has become shorter in the meantime
-// gives io.ErrUnexpectedEOF; of one that has grown the first part is read.
+// Read reads the current stream. For a file that has become shorter in the meantime the
+// error is io.ErrUnexpectedEOF; of one that has grown only the first part is read.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.state != inStream || r.left == 0 {
 		return 0, io.EOF

@@ -17,7 +17,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Lost counts what a plain directory could not hold.
+// Lost counts the properties that a plain directory can't store.
 type Lost struct {
 	Security   int // entries with a security descriptor
 	Attributes int // files with attributes other than ARCHIVE or NORMAL
@@ -27,7 +27,7 @@ type Lost struct {
 	ObjectIDs  int
 }
 
-// String lists what was lost, empty if nothing was.
+// String lists the omitted properties; it is empty if there are none.
 func (l Lost) String() string {
 	var parts []string
 	for _, p := range []struct {
@@ -91,7 +91,7 @@ func Create(dir string) (*Writer, error) {
 // DirectoriesMade implements layer.DirectoryMaker.
 func (w *Writer) DirectoriesMade() int64 { return max(0, int64(len(w.made)-1-len(w.dirs))) }
 
-// Lost returns what has been left out so far.
+// Lost returns the properties omitted so far.
 func (w *Writer) Lost() Lost { return w.lost }
 
 // Add begins an entry.
@@ -352,7 +352,7 @@ func (w *Writer) setTime(path string, t winfs.Filetime) error {
 	return w.root.Chtimes(path, time.Time{}, t.Time())
 }
 
-// Commit gives directories their times, makes everything durable and publishes it.
+// Commit sets the times of directories, makes everything durable and publishes it.
 func (w *Writer) Commit() error {
 	if err := w.finish(); err != nil {
 		return err
@@ -373,8 +373,8 @@ func (w *Writer) Commit() error {
 	return nil
 }
 
-// Close releases everything; without a successful Commit it removes what was
-// written.
+// Close releases everything; without a successful Commit it removes the files written so
+// far.
 func (w *Writer) Close() error {
 	if w.dir == nil {
 		return nil

@@ -1,7 +1,7 @@
-// Package testenv finds what the tests need but the repository does not hold:
-// the corpus of genuine files and the oracles, programs of others whose answers
-// are compared with ours. On a newcomer's machine what is missing skips a test;
-// with MULLION_REQUIRE=1, as .ci/run sets it, it fails the test.
+// Package testenv finds the files and programs that the tests need and the repository
+// does not contain: the corpus of genuine files, and the oracles, programs of other
+// projects whose answers are compared with ours. On a newcomer's machine a missing one
+// skips the test; with MULLION_REQUIRE=1, as .ci/run sets it, it fails the test.
 package testenv
 
 import (

@@ -43,7 +43,7 @@ func (o Outcome) String() string {
 type Case struct {
 	// Name is unique and stable, of the form group/subject.
 	Name string
-	// What describes the fault in a sentence.
+	// What is the fault in a sentence.
 	What string
 	// Packed is "gzip" or "zstd" where Tar writes a compressed stream.
 	Packed string
