@@ -5,14 +5,14 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// layoutName is the file that tells start-up code what an unpacked base layer
-// holds, layoutText its content where hives are part of the file system.
+// layoutName is the file that describes an unpacked base layer to start-up code,
+// layoutText its content if the hives are part of the file system.
 const (
 	layoutName = "layout"
 	layoutText = "vhd-with-hives\n"
 )
 
-// utilityVMFiles are the files of a utility VM that stand beside the image too,
+// utilityVMFiles are the files of a utility VM that are also stored next to the image,
 // because they are read before it can be mounted.
 var utilityVMFiles = []string{
 	`UtilityVM\Files\Windows\System32\config\SYSTEM`,
@@ -21,9 +21,9 @@ var utilityVMFiles = []string{
 	`UtilityVM\Files\EFI\Microsoft\Boot\bootmgfw.efi`,
 }
 
-// standard tells whether a path is that of a standard file, one that stands beside
-// the image as well as in it (layer specification, 5.2), and spells it as it is
-// spelled there. Case does not matter.
+// standard reports whether a path is that of a standard file, which is stored next to the
+// image as well as in it (layer specification, 5.2), and returns its usual spelling. Case
+// does not matter.
 func standard(path string) (name string, ok bool) {
 	if n, form, ok := hives.Match(path); ok && form != hives.Base {
 		return n.Path(form), true
@@ -36,8 +36,8 @@ func standard(path string) (name string, ok bool) {
 	return "", false
 }
 
-// madeUp tells whether a path is that of a file that the writer makes and no layer
-// brings.
+// madeUp reports whether a path is that of a file that the writer generates and no layer
+// contains.
 func madeUp(path string) bool {
 	if _, form, ok := hives.Match(path); ok && form == hives.Base {
 		return true
