@@ -39,7 +39,7 @@ func isBaseHive(name string) bool {
 
 // processBase does what ProcessBaseImage does and what can be done off Windows:
 // the hives and the layout file. The VHDs are for the machine that runs the layer.
-func (w *Writer) processBase() error {
+func (w *writer) processBase() error {
 	hives, err := w.hivesDirectory()
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (w *Writer) processBase() error {
 		if w.tree.at(id).flags&nodeDir != 0 {
 			return fmt.Errorf("%w: hive %s is a directory", layer.ErrCorrupt, h.source)
 		}
-		from, err := w.source.open(w, w.tree.at(id).parent)
+		from, err := w.source.open(&w.treeWriter, w.tree.at(id).parent)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (w *Writer) processBase() error {
 }
 
 // hivesDirectory returns the node of Hives, making the directory if there is none.
-func (w *Writer) hivesDirectory() (nodeID, error) {
+func (w *writer) hivesDirectory() (nodeID, error) {
 	id := w.tree.find(0, hivesName)
 	if id == noNode {
 		id = w.tree.add(0, hivesName, 0)
@@ -96,7 +96,7 @@ func (w *Writer) hivesDirectory() (nodeID, error) {
 }
 
 // writeRoot makes a file at the root of the layer.
-func (w *Writer) writeRoot(name string, content []byte) error {
+func (w *writer) writeRoot(name string, content []byte) error {
 	f, err := w.h.root.create(name, openMode)
 	if err != nil {
 		return err

@@ -41,16 +41,88 @@ const (
 // with; everything else is.
 func Check(path string, opts ...Option) iter.Seq[layer.Finding] {
 	return func(yield func(layer.Finding) bool) {
+		if s, err := shapeAt(path); err == nil && s == shapeTransport {
+			CheckTransport(path, opts...)(yield)
+			return
+		}
 		c := &checker{path: path, yield: yield}
-		c.run(newOptions(opts))
+		checkFinal(c, newOptions(opts))
 	}
+}
+
+func checkFinal(c *checker, o options) {
+	o.tolerate = c.tolerate
+	public, err := open(c.path, o)
+	if err != nil {
+		c.failed(err)
+		return
+	}
+	defer public.Close()
+	r := &public.r
+	audit := layer.Audit{Report: c.report}
+	base := false
+	if r.index != nil {
+		base = r.index.flags&indexBase != 0
+		audit.Base, audit.HasParents = base, !base
+	}
+	c.entry = func() string { return r.entry.Path }
+	c.entries(public, &audit, nil)
+	if base && !c.done {
+		checkBase(c)
+	}
+}
+
+// CheckTransport looks at a transport directory and yields what is wrong with it, as Check
+// does.
+func CheckTransport(path string, opts ...Option) iter.Seq[layer.Finding] {
+	return func(yield func(layer.Finding) bool) {
+		c := &checker{path: path, yield: yield, rules: []ruleError{
+			{ErrTombstones, RuleTombstones}, {errNoMetaFile, RuleMetaFile}, {errOrphan, RuleOrphan},
+		}}
+		checkTransport(c, newOptions(opts))
+	}
+}
+
+func checkTransport(c *checker, o options) {
+	o.tolerate = c.tolerate
+	public, err := openTransportLayer(c.path, o)
+	if err != nil {
+		c.failed(err)
+		return
+	}
+	defer public.Close()
+	r := &public.r
+	c.entry = func() string { return r.entry.Path }
+	if r.delta == nil {
+		c.tell(layer.Warning, RuleNoDelta, hivesName+`\`+deltaName, "Files and Hives take their times from it, and it is not there")
+	}
+	seen := false
+	c.entries(public, &layer.Audit{Report: c.report, HasParents: true}, func(e *layer.Entry) {
+		if r.tombs == nil {
+			return
+		}
+		if inUtility(e.Path) && !seen {
+			seen = true
+			c.tell(layer.Warning, RuleUtilityVM, e.Path, "the utility VM is not carried by transport directories")
+		}
+		if e.Kind == layer.Whiteout && len(r.frames) == 0 {
+			c.tell(layer.Warning, RuleNoParentDir, e.Path, "its directory is not in the layer; upstream readers lose the deletion")
+		}
+	})
 }
 
 type checker struct {
 	path  string
 	yield func(layer.Finding) bool
 	done  bool
-	entry func() string // the entry that an error is about
+	entry func() string // the entry that an error is about; nil before the layer is open
+	rules []ruleError   // of the form, before those of every layer directory
+}
+
+// ruleError names the rule that an error of a reader breaks.
+type ruleError struct {
+	err  error
+	rule string
 }
 
 func (c *checker) report(f layer.Finding) {
@@ -69,24 +141,20 @@ func (c *checker) tell(s layer.Severity, rule, path, format string, args ...any)
 }
 
 // ruleOf names the rule that an error of a reader breaks.
-func ruleOf(err error) string {
-	for _, r := range []struct {
-		err  error
-		rule string
-	}{
+func (c *checker) ruleOf(err error) string {
+	for _, list := range [][]ruleError{c.rules, {
 		{ErrNotLayer, RuleNotLayer},
-		{ErrTombstones, RuleTombstones},
-		{errNoMetaFile, RuleMetaFile},
-		{errOrphan, RuleOrphan},
 		{ErrHostFile, RuleHostFile},
 		{ErrNoMetadata, RuleNoRecord},
 		{ErrMetadata, RuleDamagedRecord},
 		{errLost, RuleLostEntry},
 		{winfs.ErrInvalidName, RuleHostName},
 		{layer.ErrCorrupt, RuleTransportFile},
-	} {
-		if errors.Is(err, r.err) {
-			return r.rule
+	}} {
+		for _, r := range list {
+			if errors.Is(err, r.err) {
+				return r.rule
+			}
 		}
 	}
 	return RuleUnreadable
@@ -100,46 +168,17 @@ func (c *checker) failed(err error) {
 	} else if c.entry != nil {
 		path = c.entry()
 	}
-	c.tell(layer.SevereError, ruleOf(err), path, "%v", err)
+	c.tell(layer.SevereError, c.ruleOf(err), path, "%v", err)
 }
 
-func (c *checker) run(o options) {
-	o.tolerate = func(err error) bool {
-		c.failed(err)
-		return !c.done
-	}
-	r, err := open(c.path, o)
-	if err != nil {
-		c.failed(err)
-		return
-	}
-	defer r.Close()
-	audit := layer.Audit{Report: c.report}
-	var tombs *tombstones
-	base := false
-	switch r := r.(type) {
-	case *Reader:
-		if r.index != nil {
-			base = r.index.flags&indexBase != 0
-			audit.Base, audit.HasParents = base, !base
-		}
-		c.entry = func() string { return r.entry.Path }
-	case *TransportReader:
-		audit.HasParents = true
-		tombs = r.tombs
-		c.entry = func() string { return r.entry.Path }
-		if r.delta == nil {
-			c.tell(layer.Warning, RuleNoDelta, hivesName+`\`+deltaName, "Files and Hives take their times from it, and it is not there")
-		}
-	}
-	c.entries(r, &audit, tombs)
-	if base && !c.done {
-		c.base()
-	}
+// tolerate reports an error about one entry and says whether to go on.
+func (c *checker) tolerate(err error) bool {
+	c.failed(err)
+	return !c.done
 }
 
-func (c *checker) entries(r layer.Reader, audit *layer.Audit, tombs *tombstones) {
-	seen := false
+// entries audits what a reader returns. each looks at every entry besides.
+func (c *checker) entries(r layer.Reader, audit *layer.Audit, each func(e *layer.Entry)) {
 	for n := int64(1); !c.done; n++ {
 		e, err := r.Next()
 		if err == io.EOF {
@@ -151,16 +190,10 @@ func (c *checker) entries(r layer.Reader, audit *layer.Audit, tombs *tombstones)
 			return
 		}
 		audit.Entry(e, n, -1)
-		if tombs != nil {
-			if inUtility(e.Path) && !seen {
-				seen = true
-				c.tell(layer.Warning, RuleUtilityVM, e.Path, "the utility VM is not carried by transport directories")
-			}
-			if w := r.(*TransportReader); e.Kind == layer.Whiteout && len(w.frames) == 0 {
-				c.tell(layer.Warning, RuleNoParentDir, e.Path, "its directory is not in the layer; upstream readers lose the deletion")
-			}
+		if each != nil {
+			each(e)
 		}
-		if err := c.streams(r, e); err != nil {
+		if err := c.streams(r); err != nil {
 			c.failed(err)
 			return
 		}
@@ -168,7 +201,7 @@ func (c *checker) entries(r layer.Reader, audit *layer.Audit, tombs *tombstones)
 }
 
 // streams reads the alternate streams, whose checksums are known.
-func (c *checker) streams(r layer.Reader, e *layer.Entry) error {
+func (c *checker) streams(r layer.Reader) error {
 	for {
 		s, err := r.NextStream()
 		if err == io.EOF {
@@ -186,8 +219,8 @@ func (c *checker) streams(r layer.Reader, e *layer.Entry) error {
 	}
 }
 
-// base looks for what base layer processing leaves.
-func (c *checker) base() {
+// checkBase looks for what base layer processing leaves.
+func checkBase(c *checker) {
 	root, err := openDirectory(c.path)
 	if err != nil {
 		c.failed(err)

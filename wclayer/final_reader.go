@@ -18,18 +18,23 @@ import (
 // Entries come in the order of a walk that sorts the names of each directory by
 // their bytes: a directory, the whiteouts in it, then what is in it. A hard link
 // comes after the file it names if that is in the same layer.
-type Reader struct {
-	walker
-	found int64 // entries returned that have a record
-}
+type Reader struct{ r reader }
 
 var (
 	_ layer.Reader       = (*Reader)(nil)
 	_ layer.ExtentReader = (*Reader)(nil)
 )
 
+// reader is a walker of final directories.
+type reader struct {
+	walker
+	found int64               // entries returned that have a record
+	ids   map[[16]byte]string // first path of files with several names, on NTFS without an index
+}
+
 func openFinal(path string, root directory, o options) (*Reader, error) {
-	r := &Reader{walker: walker{path: path, o: o, root: root, op: "read layer directory"}}
+	public := &Reader{reader{walker: walker{path: path, o: o, root: root, op: "read layer directory"}}}
+	r := &public.r
 	r.h.root = root
 	if err := r.openStore(); err != nil {
 		return nil, err
@@ -49,14 +54,26 @@ func openFinal(path string, root directory, o options) (*Reader, error) {
 		return nil, r.giveUp(err)
 	}
 	r.frames = []frame{{known: true, items: items}}
-	return r, nil
+	return public, nil
 }
 
 // Next implements layer.Reader.
-func (r *Reader) Next() (*layer.Entry, error) { return r.step(r) }
+func (r *Reader) Next() (*layer.Entry, error) { return r.r.step(&r.r) }
+
+// NextStream implements layer.Reader.
+func (r *Reader) NextStream() (*layer.Stream, error) { return r.r.NextStream() }
+
+// Read implements layer.Reader.
+func (r *Reader) Read(p []byte) (int, error) { return r.r.Read(p) }
+
+// NextExtent implements layer.ExtentReader.
+func (r *Reader) NextExtent() (layer.Extent, error) { return r.r.NextExtent() }
+
+// Close implements layer.Reader.
+func (r *Reader) Close() error { return r.r.close() }
 
 // visit looks at one thing in a directory and reports whether it made an entry.
-func (r *Reader) visit(f *frame, it item) (bool, error) {
+func (r *reader) visit(f *frame, it item) (bool, error) {
 	depth := len(r.frames) - 1
 	if depth == 0 {
 		if t := rootTree(it.name); t != "" {
@@ -100,7 +117,7 @@ func (r *Reader) visit(f *frame, it item) (bool, error) {
 
 // mine reports whether what stands at a path is of this layer, and not of the
 // parent's utility VM.
-func (r *Reader) mine(path string, id nodeID, known bool) bool {
+func (r *reader) mine(path string, id nodeID, known bool) bool {
 	if r.index == nil || r.index.flags&indexCloned == 0 || !inUtility(path) {
 		return true
 	}
@@ -109,7 +126,7 @@ func (r *Reader) mine(path string, id nodeID, known bool) bool {
 
 // skipDirectory names the directories that belong to no layer, of a layer
 // directory that Windows or a person has made.
-func (r *Reader) skipDirectory(f *frame, it item) (bool, error) {
+func (r *reader) skipDirectory(f *frame, it item) (bool, error) {
 	if r.index != nil {
 		return false, nil
 	}
@@ -150,7 +167,7 @@ func (r *Reader) skipDirectory(f *frame, it item) (bool, error) {
 }
 
 // directory goes into a directory.
-func (r *Reader) directory(f *frame, it item) (bool, error) {
+func (r *reader) directory(f *frame, it item) (bool, error) {
 	path := winfs.JoinPath(f.path, it.name)
 	id, known := r.node(f, it.name)
 	mine := r.mine(path, id, known)
@@ -192,7 +209,7 @@ func (r *Reader) directory(f *frame, it item) (bool, error) {
 }
 
 // native returns an entry whose metadata NTFS has.
-func (r *Reader) native(it item, id nodeID, known bool) (bool, error) {
+func (r *reader) native(it item, id nodeID, known bool) (bool, error) {
 	d, err := r.h.dir(len(r.frames) - 1)
 	if err != nil {
 		return false, err
@@ -200,7 +217,7 @@ func (r *Reader) native(it item, id nodeID, known bool) (bool, error) {
 	return r.nativeIn(d, it, id, known)
 }
 
-func (r *Reader) nativeIn(d directory, it item, id nodeID, known bool) (bool, error) {
+func (r *reader) nativeIn(d directory, it item, id nodeID, known bool) (bool, error) {
 	if r.index != nil {
 		if !known || r.index.tree.at(id).flags&nodeOwn == 0 {
 			if r.entry.Kind == layer.File && r.counts(r.entry.Path) && !r.o.bare {
@@ -216,12 +233,12 @@ func (r *Reader) nativeIn(d directory, it item, id nodeID, known bool) (bool, er
 
 // counts reports whether every file at such a path is an entry. Elsewhere stand
 // merged hives, backups, and what belongs to the form.
-func (r *Reader) counts(path string) bool {
+func (r *reader) counts(path string) bool {
 	return winfs.Under(path, filesName) || winfs.Under(path, utilityFiles)
 }
 
 // file opens a file.
-func (r *Reader) file(it item, id nodeID, known bool) (bool, error) {
+func (r *reader) file(it item, id nodeID, known bool) (bool, error) {
 	if nativeObjects {
 		r.entry.Kind = layer.File
 		return r.native(it, id, known)
@@ -269,7 +286,7 @@ func (r *Reader) file(it item, id nodeID, known bool) (bool, error) {
 
 // fill completes the entry of a file or directory, which is open, and takes over
 // the file.
-func (r *Reader) fill(d directory, it item, f file, rec *record, have bool) error {
+func (r *reader) fill(d directory, it item, f file, rec *record, have bool) error {
 	var fi fs.FileInfo
 	var err error
 	if f != nil {
@@ -310,7 +327,7 @@ func (r *Reader) fill(d directory, it item, f file, rec *record, have bool) erro
 }
 
 // whiteouts queues what a directory hides: all of it, then single names, sorted.
-func (r *Reader) whiteouts(dir nodeID) {
+func (r *reader) whiteouts(dir nodeID) {
 	t := r.index.tree
 	var list []nodeID
 	t.children(dir, func(c nodeID) bool {
@@ -328,7 +345,7 @@ func (r *Reader) whiteouts(dir nodeID) {
 	}
 }
 
-func (r *Reader) hide(id nodeID, kind layer.Kind) {
+func (r *reader) hide(id nodeID, kind layer.Kind) {
 	flag := nodeOpaque
 	if kind == layer.Whiteout {
 		flag = nodeWhiteout
@@ -341,7 +358,7 @@ func (r *Reader) hide(id nodeID, kind layer.Kind) {
 }
 
 // end is reached when the walk is over: what the index has beyond it.
-func (r *Reader) end() error {
+func (r *reader) end() error {
 	if r.index == nil {
 		return io.EOF
 	}
@@ -365,6 +382,3 @@ func (r *Reader) end() error {
 	}
 	return io.EOF
 }
-
-// Close implements layer.Reader.
-func (r *Reader) Close() error { return r.walker.close() }

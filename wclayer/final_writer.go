@@ -30,23 +30,38 @@ const (
 // Entries may come in any order: a directory that no entry was given for is made
 // without metadata and is no entry when the layer is read again; links may come
 // before their targets. Names are compared as NTFS does.
-type Writer struct {
-	path    string // of the destination
-	form    form
-	o       options
-	base    bool
-	room    int  // to be left in host names for a suffix
-	strict  bool // a directory must have its entry before what is in it
-	parents []*parent
-	stage   *staging
-	keep    *keeper
+type Writer struct{ w writer }
 
-	privileges func() error // gives those of the process back, if any are needed
+var (
+	_ layer.Writer         = (*Writer)(nil)
+	_ layer.ExtentWriter   = (*Writer)(nil)
+	_ layer.DirectoryMaker = (*Writer)(nil)
+)
+
+// writer is the part of a Writer that is particular to final directories.
+type writer struct {
+	treeWriter
+	base    bool
+	parents []*parent
+	dirs    []dirMeta
+}
+
+// treeWriter writes a layer as a tree of files: the part that both forms of a directory
+// share.
+type treeWriter struct {
+	path   string // of the destination
+	form   form
+	o      options
+	room   int  // to be left in host names for a suffix
+	strict bool // a directory must have its entry before what is in it
+	stage  *staging
+	keep   *keeper
+
+	privileges func() error // gives those of the process back; nil if none are needed
 
 	objects objects
 	tree    *tree
 	h       handles
-	dirs    []dirMeta
 	links   []linkEntry
 	source  sourceDirectory
 	reps    map[nodeID]nodeID // copy that takes further links of a file that has the most
@@ -64,14 +79,17 @@ type Writer struct {
 
 // form is what the two directory shapes do in their own way.
 type form interface {
-	add(e *layer.Entry) error
+	// addEntry begins an entry: it sets obj, unless there is nothing more to write.
+	addEntry(e *layer.Entry) error
+	// complete does what is left after the last entry, and publishes.
 	complete() error
+	// findBelow looks for the target of a hard link in the layers below.
+	findBelow(target string) (parentFile, error)
+	// lower is the number of layers below.
+	lower() int
+	// release closes what the form has open.
+	release() error
 }
-
-var (
-	_ layer.Writer       = (*Writer)(nil)
-	_ layer.ExtentWriter = (*Writer)(nil)
-)
 
 // Create begins to write the final directory of a layer at path, which must not
 // exist; the folder it stands in must. Without parents it is a base layer.
@@ -84,12 +102,7 @@ var (
 // hidden folder beside it, which the next Create for the same path removes.
 func Create(path string, parents []string, opts ...Option) (*Writer, error) {
 	o := newOptions(opts)
-	w := &Writer{path: path, o: o, base: len(parents) == 0, tree: newTree()}
-	w.form = w
-	for _, p := range parents {
-		w.parents = append(w.parents, &parent{path: p})
-	}
-	return w.create(func() (*staging, error) { return newStaging(path, &w.o) })
+	return createFinal(path, o, parents, nil, func() (*staging, error) { return newStaging(path, &o) })
 }
 
 // CreateIn is Create in an open directory, in which the parents are, too. All of them
@@ -98,38 +111,47 @@ func Create(path string, parents []string, opts ...Option) (*Writer, error) {
 // after the writer.
 func CreateIn(root *os.Root, name string, parents []string, opts ...Option) (*Writer, error) {
 	o := newOptions(opts)
-	w := &Writer{path: filepath.Join(root.Name(), name), o: o, base: len(parents) == 0, tree: newTree()}
-	w.form = w
-	for _, p := range parents {
-		w.parents = append(w.parents, &parent{path: p, folder: root})
-	}
-	return w.create(func() (*staging, error) { return newStagingIn(root, name, &w.o) })
+	path := filepath.Join(root.Name(), name)
+	return createFinal(path, o, parents, root, func() (*staging, error) { return newStagingIn(root, name, &o) })
 }
 
-func (w *Writer) create(open func() (*staging, error)) (*Writer, error) {
+func createFinal(path string, o options, parents []string, folder *os.Root, open func() (*staging, error)) (*Writer, error) {
 	fail := func(err error) (*Writer, error) {
-		return nil, &layer.Error{Op: "create layer directory", Layer: w.path, Offset: -1, Err: err}
+		return nil, &layer.Error{Op: "create layer directory", Layer: path, Offset: -1, Err: err}
 	}
-	var err error
-	if w.privileges, err = holdPrivileges(); err != nil {
+	public := &Writer{w: writer{base: len(parents) == 0}}
+	w := &public.w
+	for _, p := range parents {
+		w.parents = append(w.parents, &parent{path: p, folder: folder})
+	}
+	privileges, err := holdPrivileges()
+	if err != nil {
 		return fail(err)
 	}
 	stage, err := open()
 	if err != nil {
-		return fail(errors.Join(err, w.privileges()))
+		return fail(errors.Join(err, privileges()))
 	}
-	w.stage = stage
-	w.h.root = stage.root
-	w.keep = newKeeper(stage.root)
+	w.start(path, w, o, stage)
+	w.privileges = privileges
 	w.objects = newObjects(w.keep)
 	if err := w.begin(); err != nil {
 		w.Close()
 		return fail(err)
 	}
-	return w, nil
+	return public, nil
 }
 
-func (w *Writer) begin() error {
+// start prepares an empty layer in stage.
+func (w *treeWriter) start(path string, f form, o options, stage *staging) {
+	w.path, w.form, w.o, w.stage = path, f, o, stage
+	w.tree = newTree()
+	w.h.root = stage.root
+	w.keep = newKeeper(stage.root)
+	w.objects = plainObjects{w.keep}
+}
+
+func (w *writer) begin() error {
 	store, err := w.keep.folder()
 	if err != nil {
 		return err
@@ -141,8 +163,44 @@ func (w *Writer) begin() error {
 	return w.keep.choose(w.o.metadata, store)
 }
 
+// lower returns the number of parents.
+func (w *writer) lower() int { return len(w.parents) }
+
+// release closes the parents.
+func (w *writer) release() error {
+	var err error
+	for _, p := range w.parents {
+		err = errors.Join(err, p.close())
+	}
+	return err
+}
+
+// Add implements layer.Writer.
+func (w *Writer) Add(e *layer.Entry) error { return w.w.Add(e) }
+
+// AddStream implements layer.Writer.
+func (w *Writer) AddStream(s *layer.Stream) error { return w.w.AddStream(s) }
+
+// Write implements layer.Writer.
+func (w *Writer) Write(p []byte) (int, error) { return w.w.Write(p) }
+
+// WriteHole implements layer.ExtentWriter.
+func (w *Writer) WriteHole(n int64) error { return w.w.WriteHole(n) }
+
+// Commit implements layer.Writer: it makes the hard links, takes the utility VM's
+// whiteouts away, does what base layer processing does (see the package
+// documentation), gives directories their times again, makes everything durable
+// and publishes the directory.
+func (w *Writer) Commit() error { return w.w.Commit() }
+
+// DirectoriesMade implements layer.DirectoryMaker.
+func (w *Writer) DirectoriesMade() int64 { return w.w.DirectoriesMade() }
+
+// Close implements layer.Writer.
+func (w *Writer) Close() error { return w.w.Close() }
+
 // fail remembers the first error, after which nothing but Close works.
-func (w *Writer) fail(op, entry string, err error) error {
+func (w *treeWriter) fail(op, entry string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -158,7 +216,7 @@ func (w *Writer) fail(op, entry string, err error) error {
 
 const opWrite = "write layer directory"
 
-func (w *Writer) usable() error {
+func (w *treeWriter) usable() error {
 	if w.closed {
 		return &layer.Error{Op: opWrite, Layer: w.path, Offset: -1, Err: layer.ErrClosed}
 	}
@@ -166,7 +224,7 @@ func (w *Writer) usable() error {
 }
 
 // Add implements layer.Writer.
-func (w *Writer) Add(e *layer.Entry) error {
+func (w *treeWriter) Add(e *layer.Entry) error {
 	if err := w.usable(); err != nil {
 		return err
 	}
@@ -176,10 +234,10 @@ func (w *Writer) Add(e *layer.Entry) error {
 	w.count++
 	w.entry = strings.Clone(e.Path)
 	w.in.entry(e)
-	return w.fail(opWrite, e.Path, w.form.add(e))
+	return w.fail(opWrite, e.Path, w.form.addEntry(e))
 }
 
-func (w *Writer) add(e *layer.Entry) error {
+func (w *writer) addEntry(e *layer.Entry) error {
 	if err := checkEntry(e); err != nil {
 		return err
 	}
@@ -278,7 +336,7 @@ func rootTree(name string) string {
 
 // enter goes to the directory of a path and returns its node and the last
 // component.
-func (w *Writer) enter(path string) (nodeID, string, error) {
+func (w *treeWriter) enter(path string) (nodeID, string, error) {
 	id, depth := nodeID(0), 0
 	for {
 		c, rest, more := strings.Cut(path, `\`)
@@ -312,7 +370,7 @@ func (w *Writer) enter(path string) (nodeID, string, error) {
 
 // implied returns the directory c below the current one, making it if no entry
 // has yet.
-func (w *Writer) implied(parent, id nodeID, c string) (nodeID, error) {
+func (w *treeWriter) implied(parent, id nodeID, c string) (nodeID, error) {
 	if id != noNode {
 		n := w.tree.at(id)
 		switch {
@@ -342,9 +400,9 @@ func (w *Writer) implied(parent, id nodeID, c string) (nodeID, error) {
 }
 
 // DirectoriesMade implements layer.DirectoryMaker.
-func (w *Writer) DirectoriesMade() int64 { return w.above }
+func (w *treeWriter) DirectoriesMade() int64 { return w.above }
 
-func (w *Writer) newNode(parent nodeID, name string) nodeID {
+func (w *treeWriter) newNode(parent nodeID, name string) nodeID {
 	if parent == 0 {
 		if t := rootTree(name); t != "" {
 			name = t
@@ -355,7 +413,7 @@ func (w *Writer) newNode(parent nodeID, name string) nodeID {
 
 // locate goes to the directory of a path and makes a node for what is to stand
 // there. It returns the directory, too.
-func (w *Writer) locate(path string, kind layer.Kind) (directory, nodeID, error) {
+func (w *treeWriter) locate(path string, kind layer.Kind) (directory, nodeID, error) {
 	parent, base, err := w.enter(path)
 	if err != nil {
 		return nil, 0, err
@@ -369,7 +427,7 @@ func (w *Writer) locate(path string, kind layer.Kind) (directory, nodeID, error)
 }
 
 // place makes room for a new entry and returns its node.
-func (w *Writer) place(d directory, parent nodeID, base string, kind layer.Kind) (nodeID, error) {
+func (w *treeWriter) place(d directory, parent nodeID, base string, kind layer.Kind) (nodeID, error) {
 	id := w.tree.find(parent, base)
 	if id == noNode {
 		return w.newNode(parent, base), nil
@@ -409,7 +467,7 @@ func (w *Writer) place(d directory, parent nodeID, base string, kind layer.Kind)
 }
 
 // clear empties a directory that becomes a reparse point.
-func (w *Writer) clear(d directory, id nodeID) error {
+func (w *writer) clear(d directory, id nodeID) error {
 	if w.occupied(id) {
 		return fmt.Errorf("%w: a reparse point with entries below it", layer.ErrNotDirectory)
 	}
@@ -424,7 +482,7 @@ func (w *Writer) clear(d directory, id nodeID) error {
 }
 
 // occupied reports whether an entry of this layer lies below a directory.
-func (w *Writer) occupied(id nodeID) bool {
+func (w *treeWriter) occupied(id nodeID) bool {
 	found := false
 	w.tree.children(id, func(c nodeID) bool {
 		f := w.tree.at(c).flags
@@ -435,7 +493,7 @@ func (w *Writer) occupied(id nodeID) bool {
 }
 
 // forget marks a node and all below as not on the host.
-func (w *Writer) forget(id nodeID) {
+func (w *treeWriter) forget(id nodeID) {
 	w.tree.at(id).flags &^= nodeHost | nodeObject | nodeCloned
 	w.tree.children(id, func(c nodeID) bool {
 		w.forget(c)
@@ -444,7 +502,7 @@ func (w *Writer) forget(id nodeID) {
 }
 
 // hostName is the name of a node on the host.
-func (w *Writer) hostName(id nodeID) string {
+func (w *treeWriter) hostName(id nodeID) string {
 	n := w.tree.at(id)
 	if n.flags&nodeSpelled != 0 {
 		return spell(n.name)
@@ -453,7 +511,7 @@ func (w *Writer) hostName(id nodeID) string {
 }
 
 // hostNameFor chooses the host name of a new node and records a spelling.
-func (w *Writer) hostNameFor(id nodeID) (string, error) {
+func (w *treeWriter) hostNameFor(id nodeID) (string, error) {
 	n := w.tree.at(id)
 	if needsSpelling(n.name, w.room) || n.parent == 0 && rootReserved(n.name) || w.room > 0 && hasMetaSuffix(n.name) {
 		n.flags |= nodeSpelled
@@ -473,7 +531,7 @@ func rootReserved(name string) bool {
 
 // make creates what stands for a node. A host whose idea of equal names is wider
 // than that of NTFS may say that the name is taken; then it gets a spelled one.
-func (w *Writer) make(id nodeID, create func(name string) error) error {
+func (w *treeWriter) make(id nodeID, create func(name string) error) error {
 	name, err := w.hostNameFor(id)
 	if err != nil {
 		return err
@@ -489,11 +547,11 @@ func (w *Writer) make(id nodeID, create func(name string) error) error {
 	return err
 }
 
-func (w *Writer) makeDirectory(d directory, id nodeID) error {
+func (w *treeWriter) makeDirectory(d directory, id nodeID) error {
 	return w.make(id, d.mkdir)
 }
 
-func (w *Writer) createFile(d directory, id nodeID, e *layer.Entry) (o object, err error) {
+func (w *treeWriter) createFile(d directory, id nodeID, e *layer.Entry) (o object, err error) {
 	err = w.make(id, func(name string) error {
 		o, err = w.objects.create(d, name, normal(e))
 		return err
@@ -519,7 +577,7 @@ func normal(e *layer.Entry) *layer.Entry {
 }
 
 // remember keeps what a directory must be given again at the end.
-func (w *Writer) remember(id nodeID, e *layer.Entry) error {
+func (w *writer) remember(id nodeID, e *layer.Entry) error {
 	m := dirMeta{attributes: uint32(normal(e).Attributes)}
 	m.times = [4]int64{int64(e.Times.Creation), int64(e.Times.LastAccess), int64(e.Times.LastWrite), int64(e.Times.Change)}
 	if nativeObjects {
@@ -537,7 +595,7 @@ func (m *dirMeta) filetimes() winfs.Times {
 	}
 }
 
-func (w *Writer) addWhiteout(e *layer.Entry) error {
+func (w *writer) addWhiteout(e *layer.Entry) error {
 	if w.base {
 		return fmt.Errorf("%w: a base layer cannot have tombstones", layer.ErrWhiteout)
 	}
@@ -555,14 +613,14 @@ func (w *Writer) addWhiteout(e *layer.Entry) error {
 }
 
 // AddStream implements layer.Writer.
-func (w *Writer) AddStream(s *layer.Stream) error {
+func (w *treeWriter) AddStream(s *layer.Stream) error {
 	if err := w.usable(); err != nil {
 		return err
 	}
 	return w.fail(opWrite, w.entry, w.addStream(s))
 }
 
-func (w *Writer) addStream(s *layer.Stream) error {
+func (w *treeWriter) addStream(s *layer.Stream) error {
 	if err := w.in.finish(); err != nil {
 		return err
 	}
@@ -573,7 +631,7 @@ func (w *Writer) addStream(s *layer.Stream) error {
 }
 
 // Write implements layer.Writer.
-func (w *Writer) Write(p []byte) (int, error) {
+func (w *treeWriter) Write(p []byte) (int, error) {
 	if err := w.usable(); err != nil {
 		return 0, err
 	}
@@ -590,7 +648,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 }
 
 // WriteHole implements layer.ExtentWriter.
-func (w *Writer) WriteHole(n int64) error {
+func (w *treeWriter) WriteHole(n int64) error {
 	if err := w.usable(); err != nil {
 		return err
 	}
@@ -604,7 +662,7 @@ func (w *Writer) WriteHole(n int64) error {
 }
 
 // finish completes the current entry.
-func (w *Writer) finish() error {
+func (w *treeWriter) finish() error {
 	if err := w.in.finishEntry(); err != nil {
 		return err
 	}
@@ -617,11 +675,8 @@ func (w *Writer) finish() error {
 	return o.finish(w.o.sync == SyncFiles || nativeObjects && w.o.sync == SyncLayer)
 }
 
-// Commit implements layer.Writer: it makes the hard links, takes the utility VM's
-// whiteouts away, does what base layer processing does (see the package
-// documentation), gives directories their times again, makes everything durable
-// and publishes the directory.
-func (w *Writer) Commit() error {
+// Commit implements layer.Writer.
+func (w *treeWriter) Commit() error {
 	if err := w.usable(); err != nil {
 		return err
 	}
@@ -637,7 +692,7 @@ func (w *Writer) Commit() error {
 	return nil
 }
 
-func (w *Writer) complete() error {
+func (w *writer) complete() error {
 	if err := w.removeHidden(); err != nil {
 		return err
 	}
@@ -669,7 +724,7 @@ func (w *Writer) complete() error {
 
 // publish makes the directory durable and gives it its name. always says whether
 // it has an index even if there is nothing in it.
-func (w *Writer) publish(always bool) error {
+func (w *treeWriter) publish(always bool) error {
 	if err := w.keep.finish(always, w.o.sync == SyncFiles); err != nil {
 		return err
 	}
@@ -682,7 +737,7 @@ func (w *Writer) publish(always bool) error {
 	return w.stage.publish(w.o.sync != SyncNone)
 }
 
-func (w *Writer) runFinish() error {
+func (w *treeWriter) runFinish() error {
 	root, err := w.stage.dir.Root().OpenRoot(".")
 	if err != nil {
 		return err
@@ -692,7 +747,7 @@ func (w *Writer) runFinish() error {
 
 // restoreDirectories gives every directory its times again, those further down
 // first.
-func (w *Writer) restoreDirectories() error {
+func (w *writer) restoreDirectories() error {
 	return w.walkDirectories(func(d directory, id nodeID) error {
 		n := w.tree.at(id)
 		if n.value == 0 || n.flags&nodeDir == 0 {
@@ -704,7 +759,7 @@ func (w *Writer) restoreDirectories() error {
 
 // walkDirectories calls f for every directory on the host except the root, after
 // those in it. d holds the directory.
-func (w *Writer) walkDirectories(f func(d directory, id nodeID) error) error {
+func (w *treeWriter) walkDirectories(f func(d directory, id nodeID) error) error {
 	if err := w.h.truncate(0); err != nil {
 		return err
 	}
@@ -739,7 +794,7 @@ func (w *Writer) walkDirectories(f func(d directory, id nodeID) error) error {
 }
 
 // makeDurable writes back what the host still holds in memory.
-func (w *Writer) makeDurable() error {
+func (w *treeWriter) makeDurable() error {
 	switch w.o.sync {
 	case SyncNone:
 		return nil
@@ -753,7 +808,7 @@ func (w *Writer) makeDurable() error {
 }
 
 // Close implements layer.Writer.
-func (w *Writer) Close() error {
+func (w *treeWriter) Close() error {
 	if w.closed {
 		return nil
 	}
@@ -762,11 +817,7 @@ func (w *Writer) Close() error {
 		w.obj.abandon()
 		w.obj = nil
 	}
-	err := errors.Join(w.keep.close(), w.source.close(), w.h.truncate(0))
-	for _, p := range w.parents {
-		err = errors.Join(err, p.close())
-	}
-	err = errors.Join(err, w.stage.abandon())
+	err := errors.Join(w.keep.close(), w.source.close(), w.h.truncate(0), w.form.release(), w.stage.abandon())
 	if w.privileges != nil { // a transport directory needs none
 		err = errors.Join(err, w.privileges())
 	}

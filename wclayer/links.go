@@ -33,7 +33,7 @@ const (
 	linkMade
 )
 
-func (w *Writer) addLink(e *layer.Entry) error {
+func (w *treeWriter) addLink(e *layer.Entry) error {
 	_, id, err := w.locate(e.Path, layer.Link)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (w *Writer) addLink(e *layer.Entry) error {
 // makeLinks makes all hard links. A target is looked for among the entries of this layer
 // before the link, then in the parents from the top down, then among the entries after it,
 // as if the links were made while the layer was read.
-func (w *Writer) makeLinks() error {
+func (w *treeWriter) makeLinks() error {
 	if err := w.h.truncate(0); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (w *Writer) makeLinks() error {
 // markTarget tells the reader that the file of a group of links is an entry of
 // this layer, so that it returns the links after it. Where records are in the
 // index, or the entry is marked already, it knows.
-func (w *Writer) markTarget(root nodeID) error {
+func (w *treeWriter) markTarget(root nodeID) error {
 	f := w.tree.at(root).flags
 	path := w.tree.path(root)
 	if f&nodeOwn == 0 || f&nodeLink != 0 || w.cloned && inUtility(path) {
@@ -92,7 +92,7 @@ func (w *Writer) markTarget(root nodeID) error {
 }
 
 // makeLink makes a link after those that it depends on. Each is visited once.
-func (w *Writer) makeLink(i int) error {
+func (w *treeWriter) makeLink(i int) error {
 	var chain []int
 	for w.links[i].state == linkPending {
 		w.links[i].state = linkFollowed
@@ -125,7 +125,7 @@ func (w *Writer) makeLink(i int) error {
 }
 
 // materialise makes a link whose target, if it is in this layer, is there.
-func (w *Writer) materialise(l *linkEntry) error {
+func (w *treeWriter) materialise(l *linkEntry) error {
 	if id, ok := w.tree.findPath(l.target); ok {
 		if n := w.tree.at(id); !l.own && n.flags&nodeOwn != 0 {
 			found, err := w.fileBelow(l.target)
@@ -156,19 +156,19 @@ func (w *Writer) materialise(l *linkEntry) error {
 	if w.cloned && winfs.Under(l.target, utilityFiles) {
 		return fmt.Errorf("%w: no such file", layer.ErrLinkTarget) // the parent's are all here
 	}
-	found, err := w.findBelow(l.target)
+	found, err := w.form.findBelow(l.target)
 	if err != nil {
 		return err
 	}
 	if found.dir == nil {
-		return fmt.Errorf("%w: no such file here or in %d parents", layer.ErrLinkTarget, len(w.parents))
+		return fmt.Errorf("%w: no such file here or in %d parents", layer.ErrLinkTarget, w.form.lower())
 	}
 	return w.linkBelow(l, found)
 }
 
 // findBelow looks for a file in the parents from the top down. In the utility VM there is
 // nothing to look for: the parent's files are all here.
-func (w *Writer) findBelow(target string) (parentFile, error) {
+func (w *writer) findBelow(target string) (parentFile, error) {
 	if w.cloned && winfs.Under(target, utilityFiles) {
 		return parentFile{}, nil
 	}
@@ -189,8 +189,8 @@ func (w *Writer) findBelow(target string) (parentFile, error) {
 
 // fileBelow is findBelow where this layer has something at the target: a directory of the
 // parents is no obstacle then.
-func (w *Writer) fileBelow(target string) (parentFile, error) {
-	found, err := w.findBelow(target)
+func (w *treeWriter) fileBelow(target string) (parentFile, error) {
+	found, err := w.form.findBelow(target)
 	if errors.Is(err, layer.ErrLinkTarget) {
 		return parentFile{}, nil
 	}
@@ -198,7 +198,7 @@ func (w *Writer) fileBelow(target string) (parentFile, error) {
 }
 
 // linkBelow makes a further name of a parent's file.
-func (w *Writer) linkBelow(l *linkEntry, found parentFile) error {
+func (w *treeWriter) linkBelow(l *linkEntry, found parentFile) error {
 	to, name, err := w.directoryOf(l.id)
 	if err != nil {
 		return err
@@ -208,7 +208,7 @@ func (w *Writer) linkBelow(l *linkEntry, found parentFile) error {
 
 // linkInside links to a file of this layer, or to the copy that has taken its
 // place after it had all the names that NTFS gives a file.
-func (w *Writer) linkInside(l *linkEntry) error {
+func (w *treeWriter) linkInside(l *linkEntry) error {
 	rep := l.root
 	if r, ok := w.reps[rep]; ok {
 		rep = r
@@ -306,13 +306,13 @@ func copyInto(dst, src file, fi fs.FileInfo) error {
 }
 
 // directoryOf returns the open directory of a node and its name on the host.
-func (w *Writer) directoryOf(id nodeID) (directory, string, error) {
+func (w *treeWriter) directoryOf(id nodeID) (directory, string, error) {
 	d, err := w.goTo(w.tree.at(id).parent)
 	return d, w.hostName(id), err
 }
 
 // goTo moves the open handles to a directory.
-func (w *Writer) goTo(id nodeID) (directory, error) {
+func (w *treeWriter) goTo(id nodeID) (directory, error) {
 	if d := w.h.depth(); d > 0 && w.h.frames[d-1].id == id {
 		return w.h.dir(d)
 	}
@@ -341,7 +341,7 @@ type sourceDirectory struct {
 	dir directory
 }
 
-func (s *sourceDirectory) open(w *Writer, id nodeID) (directory, error) {
+func (s *sourceDirectory) open(w *treeWriter, id nodeID) (directory, error) {
 	if s.dir != nil && s.id == id {
 		return s.dir, nil
 	}

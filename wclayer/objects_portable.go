@@ -20,7 +20,7 @@ func entryKind(e fs.DirEntry) (dir, regular, reparse bool, err error) {
 
 // What follows is never called where nativeObjects is false.
 
-func (r *Reader) nativeEntry(directory, item) error { return ErrHostFile }
+func (r *reader) nativeEntry(directory, item) error { return ErrHostFile }
 
 func nativeTimes(keptRecord) (winfs.Times, error) { return winfs.Times{}, nil }
 

@@ -207,7 +207,7 @@ func entryKind(e fs.DirEntry) (dir, regular, reparse bool, err error) {
 
 // nativeEntry completes the entry of what stands at it in d and opens its streams.
 // A file that was returned before under another name becomes a link.
-func (r *Reader) nativeEntry(d directory, it item) error {
+func (r *reader) nativeEntry(d directory, it item) error {
 	dir, err := d.host().file()
 	if err != nil {
 		return err
@@ -229,7 +229,7 @@ func (r *Reader) nativeEntry(d directory, it item) error {
 	return nil
 }
 
-func (r *Reader) fillNative(n *ntfsSource) (err error) {
+func (r *reader) fillNative(n *ntfsSource) (err error) {
 	e := &r.entry
 	if e.Times, e.Attributes, err = basicInfo(n.f); err != nil {
 		return err

@@ -16,57 +16,102 @@ import (
 // Files. Where this package has left its index, that says what the directory is.
 // Anything else gives [ErrNotLayer].
 func Open(path string, opts ...Option) (layer.Reader, error) {
-	r, err := open(path, newOptions(opts))
+	s, err := shapeAt(path)
+	if err == nil && s == shapeTransport {
+		return OpenTransport(path, opts...)
+	}
+	var r *Reader
+	if err == nil {
+		r, err = open(path, newOptions(opts))
+	}
 	if err != nil {
 		return nil, &layer.Error{Op: "open layer directory", Layer: path, Offset: -1, Err: err}
 	}
 	return r, nil
 }
 
-func open(path string, o options) (layer.Reader, error) {
-	release, err := holdPrivileges()
+func open(path string, o options) (*Reader, error) {
+	root, release, err := openLayer(path, shapeFinal)
 	if err != nil {
 		return nil, err
-	}
-	r, err := openHolding(path, o, release)
-	if err != nil {
-		return nil, errors.Join(err, release())
-	}
-	return r, nil
-}
-
-// openHolding opens a layer whose reader gives the privileges back.
-func openHolding(path string, o options, release func() error) (layer.Reader, error) {
-	root, err := openDirectory(path)
-	if err != nil {
-		return nil, err
-	}
-	s, err := shapeOf(root)
-	if err != nil {
-		return nil, errors.Join(err, root.close())
-	}
-	if s == shapeTransport {
-		r, err := openTransport(path, root, o)
-		if err != nil {
-			return nil, errors.Join(err, root.close())
-		}
-		r.privileges = release
-		return r, nil
 	}
 	r, err := openFinal(path, root, o)
 	if err != nil {
-		return nil, errors.Join(err, root.close())
+		return nil, errors.Join(err, root.close(), release())
 	}
-	r.privileges = release
+	r.r.privileges = release
 	return r, nil
 }
 
+// OpenTransport opens a transport directory. Anything else gives [ErrNotLayer].
+func OpenTransport(path string, opts ...Option) (*TransportReader, error) {
+	r, err := openTransportLayer(path, newOptions(opts))
+	if err != nil {
+		return nil, &layer.Error{Op: "open layer directory", Layer: path, Offset: -1, Err: err}
+	}
+	return r, nil
+}
+
+func openTransportLayer(path string, o options) (*TransportReader, error) {
+	root, release, err := openLayer(path, shapeTransport)
+	if err != nil {
+		return nil, err
+	}
+	r, err := openTransport(path, root, o)
+	if err != nil {
+		return nil, errors.Join(err, root.close(), release())
+	}
+	r.r.privileges = release
+	return r, nil
+}
+
+// openLayer opens the directory of a layer, which has to be of a shape, with the
+// privileges that its reader needs. The reader gives them back.
+func openLayer(path string, want shape) (root directory, release func() error, err error) {
+	if release, err = holdPrivileges(); err != nil {
+		return nil, nil, err
+	}
+	if root, err = openDirectory(path); err != nil {
+		return nil, nil, errors.Join(err, release())
+	}
+	s, err := shapeOf(root)
+	if err == nil && s != want {
+		err = fmt.Errorf("%w of that kind: it is %v", ErrNotLayer, s)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, root.close(), release())
+	}
+	return root, release, nil
+}
+
+// shape is one of the two forms of a layer directory.
 type shape uint8
 
 const (
 	shapeFinal shape = iota + 1
 	shapeTransport
 )
+
+func (s shape) String() string {
+	if s == shapeTransport {
+		return "a transport directory"
+	}
+	return "a final directory"
+}
+
+// shapeAt returns the shape of the layer in the directory at path.
+func shapeAt(path string) (shape, error) {
+	release, err := holdPrivileges()
+	if err != nil {
+		return 0, err
+	}
+	root, err := openDirectory(path)
+	if err != nil {
+		return 0, errors.Join(err, release())
+	}
+	s, err := shapeOf(root)
+	return s, errors.Join(err, root.close(), release())
+}
 
 // shapeOf tells the shapes apart by what is there.
 func shapeOf(root directory) (shape, error) {

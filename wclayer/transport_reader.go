@@ -26,17 +26,20 @@ import (
 // Times follow the rules of section 1.9, which make exports reproducible: Files
 // and Hives have those of Hives\System_Delta, if it is there, and they and all
 // files in Hives were created and accessed when they were last written.
-type TransportReader struct {
-	walker
-	tombs *tombstones
-	delta *winfs.Times // of Hives\System_Delta
-	vm    bool         // UtilityVM is kept as Files is
-}
+type TransportReader struct{ r transportReader }
 
 var (
 	_ layer.Reader       = (*TransportReader)(nil)
 	_ layer.ExtentReader = (*TransportReader)(nil)
 )
+
+// transportReader is a walker of transport directories.
+type transportReader struct {
+	walker
+	tombs *tombstones
+	delta *winfs.Times // of Hives\System_Delta
+	vm    bool         // UtilityVM is kept as Files is
+}
 
 // What can be wrong with the metadata files of directories.
 var (
@@ -48,7 +51,8 @@ var (
 const deltaName = "System_Delta"
 
 func openTransport(path string, root directory, o options) (*TransportReader, error) {
-	r := &TransportReader{walker: walker{path: path, o: o, root: root, op: "read transport directory"}}
+	public := &TransportReader{transportReader{walker: walker{path: path, o: o, root: root, op: "read transport directory"}}}
+	r := &public.r
 	r.h.root = root
 	if err := r.openStore(); err != nil {
 		return nil, err
@@ -56,14 +60,28 @@ func openTransport(path string, root directory, o options) (*TransportReader, er
 	if r.index != nil && r.index.flags&indexTransport == 0 {
 		return nil, r.giveUp(fmt.Errorf("%w: index of a final directory", ErrMetadata))
 	}
-	err := r.begin()
-	if err != nil {
+	if err := r.begin(); err != nil {
 		return nil, r.giveUp(err)
 	}
-	return r, nil
+	return public, nil
 }
 
-func (r *TransportReader) begin() (err error) {
+// Next implements layer.Reader.
+func (r *TransportReader) Next() (*layer.Entry, error) { return r.r.step(&r.r) }
+
+// NextStream implements layer.Reader.
+func (r *TransportReader) NextStream() (*layer.Stream, error) { return r.r.NextStream() }
+
+// Read implements layer.Reader.
+func (r *TransportReader) Read(p []byte) (int, error) { return r.r.Read(p) }
+
+// NextExtent implements layer.ExtentReader.
+func (r *TransportReader) NextExtent() (layer.Extent, error) { return r.r.NextExtent() }
+
+// Close implements layer.Reader.
+func (r *TransportReader) Close() error { return r.r.close() }
+
+func (r *transportReader) begin() (err error) {
 	if r.tombs, err = loadTombstones(r.root, r.o.limits); err != nil {
 		return err
 	}
@@ -81,7 +99,7 @@ func (r *TransportReader) begin() (err error) {
 }
 
 // findDelta takes the times of Hives\System_Delta.
-func (r *TransportReader) findDelta(hives item) error {
+func (r *transportReader) findDelta(hives item) error {
 	d, err := r.root.enter(hives.host)
 	if err != nil {
 		return err
@@ -112,7 +130,7 @@ func (r *TransportReader) findDelta(hives item) error {
 }
 
 // times are those that were kept with a file, or its modification time.
-func (r *TransportReader) times(k keptRecord, stat func() (fs.FileInfo, error), id nodeID, known bool) (winfs.Times, error) {
+func (r *transportReader) times(k keptRecord, stat func() (fs.FileInfo, error), id nodeID, known bool) (winfs.Times, error) {
 	if nativeObjects {
 		return nativeTimes(k)
 	}
@@ -129,7 +147,7 @@ func (r *TransportReader) times(k keptRecord, stat func() (fs.FileInfo, error), 
 
 // transportRecord differs from record in that a directory without an index, the
 // usual one, may have records as extended attributes.
-func (r *TransportReader) transportRecord(k keptRecord, id nodeID, known bool) (record, bool, error) {
+func (r *transportReader) transportRecord(k keptRecord, id nodeID, known bool) (record, bool, error) {
 	if r.index != nil && r.index.flags&indexXattr == 0 {
 		return r.record(k, id, known)
 	}
@@ -143,7 +161,7 @@ func (r *TransportReader) transportRecord(k keptRecord, id nodeID, known bool) (
 
 // items lists a directory without the metadata files of other directories, each of
 // which must have its directory.
-func (r *TransportReader) items(d directory, path string) ([]item, error) {
+func (r *transportReader) items(d directory, path string) ([]item, error) {
 	list, err := d.list()
 	if err != nil {
 		return nil, err
@@ -187,10 +205,7 @@ func (r *TransportReader) items(d directory, path string) ([]item, error) {
 	return items, err
 }
 
-// Next implements layer.Reader.
-func (r *TransportReader) Next() (*layer.Entry, error) { return r.step(r) }
-
-func (r *TransportReader) end() error {
+func (r *transportReader) end() error {
 	r.hide(r.tombs.rest())
 	if r.index != nil {
 		r.hide(r.index.takeWhiteouts())
@@ -204,7 +219,7 @@ func (r *TransportReader) end() error {
 	return io.EOF
 }
 
-func (r *TransportReader) hide(paths []string) {
+func (r *transportReader) hide(paths []string) {
 	for _, p := range paths {
 		r.queue = append(r.queue, func(e *layer.Entry) error {
 			e.Path, e.Kind = p, layer.Whiteout
@@ -213,7 +228,7 @@ func (r *TransportReader) hide(paths []string) {
 	}
 }
 
-func (r *TransportReader) visit(f *frame, it item) (bool, error) {
+func (r *transportReader) visit(f *frame, it item) (bool, error) {
 	if len(r.frames) == 1 {
 		if t := rootTree(it.name); t != "" {
 			it.name = t
@@ -268,7 +283,7 @@ func (r *TransportReader) visit(f *frame, it item) (bool, error) {
 
 // file opens what stands for an entry: with attributes and backup stream, or in
 // Hives as it is.
-func (r *TransportReader) file(d directory, host string, encoded bool, id nodeID, known bool) (bool, error) {
+func (r *transportReader) file(d directory, host string, encoded bool, id nodeID, known bool) (bool, error) {
 	f, err := d.open(host)
 	if err != nil {
 		return false, err
@@ -300,7 +315,7 @@ func (r *TransportReader) file(d directory, host string, encoded bool, id nodeID
 
 // linkMetadata takes the attributes and times of the file that an entry is a further
 // name of.
-func (r *TransportReader) linkMetadata(f file, encoded bool, id nodeID, known bool) (err error) {
+func (r *transportReader) linkMetadata(f file, encoded bool, id nodeID, known bool) (err error) {
 	e := &r.entry
 	var prefix [prefixSize]byte
 	switch {
@@ -325,7 +340,7 @@ func (r *TransportReader) linkMetadata(f file, encoded bool, id nodeID, known bo
 
 // raw is an entry outside of Files: the host has its attributes and times, or the
 // record that was kept with it. f is nil for a directory.
-func (r *TransportReader) raw(k keptRecord, f file, stat func() (fs.FileInfo, error), id nodeID, known bool) (bool, error) {
+func (r *transportReader) raw(k keptRecord, f file, stat func() (fs.FileInfo, error), id nodeID, known bool) (bool, error) {
 	e := &r.entry
 	c := &content{}
 	fail := func(err error) (bool, error) {
@@ -375,7 +390,7 @@ func (r *TransportReader) raw(k keptRecord, f file, stat func() (fs.FileInfo, er
 }
 
 // arrived finishes the entry.
-func (r *TransportReader) arrived(id nodeID, known bool) {
+func (r *transportReader) arrived(id nodeID, known bool) {
 	e := &r.entry
 	root := !strings.Contains(e.Path, `\`)
 	vm := r.vm && inUtility(e.Path)
@@ -389,6 +404,3 @@ func (r *TransportReader) arrived(id nodeID, known bool) {
 		r.returned(id)
 	}
 }
-
-// Close implements layer.Reader.
-func (r *TransportReader) Close() error { return r.walker.close() }

@@ -22,17 +22,21 @@ import (
 // Windows has no utility VM in such a directory: it is written to the final one at
 // once. Here it stands beside Files and is encoded as that is, so that nothing of a
 // base layer is lost on the way through this form.
-type TransportWriter struct {
-	Writer // of which it uses all but the form
-	buf    *bufio.Writer
-	tombs  file
-	tombW  *bufio.Writer
-}
+type TransportWriter struct{ w transportWriter }
 
 var (
-	_ layer.Writer       = (*TransportWriter)(nil)
-	_ layer.ExtentWriter = (*TransportWriter)(nil)
+	_ layer.Writer         = (*TransportWriter)(nil)
+	_ layer.ExtentWriter   = (*TransportWriter)(nil)
+	_ layer.DirectoryMaker = (*TransportWriter)(nil)
 )
+
+// transportWriter is the part of a Writer that is particular to transport directories.
+type transportWriter struct {
+	treeWriter
+	buf   *bufio.Writer
+	tombs file
+	tombW *bufio.Writer
+}
 
 // CreateTransport begins to write a transport directory at path, which must not
 // exist; the folder it stands in must. What [Create] says of Commit and of killed
@@ -49,35 +53,55 @@ func CreateTransportIn(root *os.Root, name string, opts ...Option) (*TransportWr
 
 func createTransport(path string, opts []Option, open func(*options) (*staging, error)) (*TransportWriter, error) {
 	o := newOptions(opts)
-	w := &TransportWriter{Writer: Writer{path: path, o: o, tree: newTree()}, buf: bufio.NewWriterSize(nil, 64<<10)}
-	w.form, w.strict, w.room = w, true, len(metaSuffix)
-	stage, err := open(&w.o)
+	stage, err := open(&o)
 	if err != nil {
 		return nil, &layer.Error{Op: "create transport directory", Layer: path, Offset: -1, Err: err}
 	}
-	w.stage = stage
-	w.h.root = stage.root
-	w.keep = newKeeper(stage.root)
+	public := &TransportWriter{transportWriter{buf: bufio.NewWriterSize(nil, 64<<10)}}
+	w := &public.w
+	w.start(path, w, o, stage)
+	w.strict, w.room = true, len(metaSuffix)
 	w.keep.index.flags |= indexTransport
-	w.objects = plainObjects{w.keep}
 	if err := w.begin(); err != nil {
 		w.Close()
 		return nil, &layer.Error{Op: "create transport directory", Layer: path, Offset: -1, Err: err}
 	}
-	return w, nil
+	return public, nil
 }
+
+// Add implements layer.Writer.
+func (w *TransportWriter) Add(e *layer.Entry) error { return w.w.Add(e) }
+
+// AddStream implements layer.Writer.
+func (w *TransportWriter) AddStream(s *layer.Stream) error { return w.w.AddStream(s) }
+
+// Write implements layer.Writer.
+func (w *TransportWriter) Write(p []byte) (int, error) { return w.w.Write(p) }
+
+// WriteHole implements layer.ExtentWriter.
+func (w *TransportWriter) WriteHole(n int64) error { return w.w.WriteHole(n) }
+
+// Commit implements layer.Writer: it makes the hard links, completes tombstones.txt, makes
+// everything durable and publishes the directory.
+func (w *TransportWriter) Commit() error { return w.w.Commit() }
+
+// DirectoriesMade implements layer.DirectoryMaker.
+func (w *TransportWriter) DirectoriesMade() int64 { return w.w.DirectoriesMade() }
+
+// Close implements layer.Writer.
+func (w *TransportWriter) Close() error { return w.w.Close() }
 
 // begin chooses where times are kept. The probe is the root itself, because the
 // folder of this package must not be there if it is not needed.
-func (w *TransportWriter) begin() error {
+func (w *transportWriter) begin() error {
 	if nativeObjects {
 		return nil
 	}
 	return w.keep.choose(w.o.metadata, w.stage.root)
 }
 
-// add is the form's part of Add.
-func (w *TransportWriter) add(e *layer.Entry) error {
+// addEntry is the form's part of Add.
+func (w *transportWriter) addEntry(e *layer.Entry) error {
 	if err := checkEntry(e); err != nil {
 		return err
 	}
@@ -140,7 +164,7 @@ func (w *TransportWriter) add(e *layer.Entry) error {
 
 // addTombstone appends a line to tombstones.txt, whose paths are relative to Files, or
 // for a name in the utility VM an item to the index.
-func (w *TransportWriter) addTombstone(e *layer.Entry) error {
+func (w *transportWriter) addTombstone(e *layer.Entry) error {
 	id := w.tree.addPath(e.Path)
 	if w.tree.at(id).flags&nodeWhiteout != 0 {
 		return layer.ErrDuplicate
@@ -160,7 +184,7 @@ func (w *TransportWriter) addTombstone(e *layer.Entry) error {
 	return err
 }
 
-func (w *TransportWriter) startTombstones() error {
+func (w *transportWriter) startTombstones() error {
 	if w.tombs != nil {
 		return nil
 	}
@@ -180,7 +204,7 @@ type writerOnly struct{ f file }
 func (w writerOnly) Write(p []byte) (int, error) { return w.f.Write(p) }
 
 // complete is the form's part of Commit.
-func (w *TransportWriter) complete() error {
+func (w *transportWriter) complete() error {
 	if err := w.startTombstones(); err != nil {
 		return err
 	}
@@ -204,12 +228,18 @@ func (w *TransportWriter) complete() error {
 	return w.publish(false)
 }
 
-// Close implements layer.Writer.
-func (w *TransportWriter) Close() error {
-	var err error
-	if w.tombs != nil {
-		err = w.tombs.close()
-		w.tombs = nil
+// findBelow finds nothing: links of a transport directory name files of the same layer.
+func (w *transportWriter) findBelow(string) (parentFile, error) { return parentFile{}, nil }
+
+// lower returns the number of parents, of which the form knows none.
+func (w *transportWriter) lower() int { return 0 }
+
+// release closes tombstones.txt, which is open unless the layer was committed.
+func (w *transportWriter) release() error {
+	if w.tombs == nil {
+		return nil
 	}
-	return errors.Join(err, w.Writer.Close())
+	f := w.tombs
+	w.tombs = nil
+	return f.close()
 }

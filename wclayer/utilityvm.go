@@ -34,7 +34,7 @@ func isBootFile(path string) bool {
 
 // utility sees to it that the first entry for the utility VM of a layer with
 // parents finds the machine that it changes: whatever the nearest parent has.
-func (w *Writer) utility(path string) error {
+func (w *writer) utility(path string) error {
 	if w.base || w.cloned || !inUtility(path) {
 		return nil
 	}
@@ -83,7 +83,7 @@ func enterPath(d directory, way ...string) (directory, error) {
 }
 
 // clone takes over the utility VM of a parent: directories are made, files linked.
-func (w *Writer) clone(p *parent, src directory) error {
+func (w *writer) clone(p *parent, src directory) error {
 	if err := w.h.truncate(0); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (w *Writer) clone(p *parent, src directory) error {
 }
 
 // cloneTree copies the tree src into dst. Both are open; where says how deep.
-func (w *Writer) cloneTree(p *parent, src, dst directory, parent nodeID, where string) error {
+func (w *writer) cloneTree(p *parent, src, dst directory, parent nodeID, where string) error {
 	list, err := src.list()
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (w *Writer) cloneTree(p *parent, src, dst directory, parent nodeID, where s
 	return nil
 }
 
-func (w *Writer) cloneBelow(p *parent, src, dst directory, parent nodeID, e fs.DirEntry, name, path string, reparse bool) error {
+func (w *writer) cloneBelow(p *parent, src, dst directory, parent nodeID, e fs.DirEntry, name, path string, reparse bool) error {
 	id, err := w.cloneDirectory(dst, parent, name)
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (w *Writer) cloneBelow(p *parent, src, dst directory, parent nodeID, e fs.D
 	return firstError(w.cloneTree(p, from, to, id, path), from.close(), to.close())
 }
 
-func (w *Writer) cloneDirectory(d directory, parent nodeID, name string) (nodeID, error) {
+func (w *writer) cloneDirectory(d directory, parent nodeID, name string) (nodeID, error) {
 	id := w.tree.find(parent, name)
 	if id == noNode {
 		id = w.tree.add(parent, strings.Clone(name), 0)
@@ -200,7 +200,7 @@ func (w *Writer) cloneDirectory(d directory, parent nodeID, name string) (nodeID
 
 // removeHidden takes away what whiteouts hide of the parent's utility VM. Entries
 // of this layer stay, wherever they stood.
-func (w *Writer) removeHidden() error {
+func (w *writer) removeHidden() error {
 	vm, ok := w.tree.findPath(utilityFiles)
 	if !ok || !w.cloned {
 		return nil
@@ -211,7 +211,7 @@ func (w *Writer) removeHidden() error {
 	return w.removeHiddenBelow(vm, w.tree.at(vm).flags&nodeOpaque != 0)
 }
 
-func (w *Writer) removeHiddenBelow(id nodeID, all bool) error {
+func (w *writer) removeHiddenBelow(id nodeID, all bool) error {
 	var failed error
 	w.tree.children(id, func(c nodeID) bool {
 		f := w.tree.at(c).flags
@@ -235,7 +235,7 @@ func (w *Writer) removeHiddenBelow(id nodeID, all bool) error {
 // backupBCD copies the boot configuration that this layer brings to the root of
 // the layer, before anything rewrites it: bcd.bak, bcd.log.bak and so on (layers
 // specification 1.3).
-func (w *Writer) backupBCD() error {
+func (w *writer) backupBCD() error {
 	for _, b := range bootFiles {
 		id, ok := w.tree.findPath(winfs.JoinPath(bootDirectory, b))
 		if !ok {

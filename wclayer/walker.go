@@ -29,10 +29,8 @@ type walker struct {
 	index *index // nil in a directory that this package has not made
 	blobs blobReader
 	inode map[[2]uint64]string // first path of files with several names, without an index
-	//lint:ignore U1000 objects_windows.go uses it
-	ids   map[[16]byte]string // the same on NTFS
-	later map[nodeID][]nodeID // links that wait for their target
-	early map[nodeID][]nodeID // links that come before what this layer has at their target
+	later map[nodeID][]nodeID  // links that wait for their target
+	early map[nodeID][]nodeID  // links that come before what this layer has at their target
 
 	entry layer.Entry
 	src   source
