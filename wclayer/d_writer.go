@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/mullion/mullion/layer"
@@ -23,28 +20,6 @@ const (
 	layoutName    = "layout"
 	tombstoneName = "tombstones.txt"
 )
-
-// Writer writes a final layer directory. It implements layer.Writer and
-// layer.ExtentWriter.
-//
-// Entries may come in any order: a directory that no entry was given for is made
-// without metadata and is no entry when the layer is read again; links may come
-// before their targets. Names are compared as NTFS does.
-type Writer struct{ w writer }
-
-var (
-	_ layer.Writer         = (*Writer)(nil)
-	_ layer.ExtentWriter   = (*Writer)(nil)
-	_ layer.DirectoryMaker = (*Writer)(nil)
-)
-
-// writer is the part of a Writer that is particular to final directories.
-type writer struct {
-	treeWriter
-	base    bool
-	parents []*parent
-	dirs    []dirMeta
-}
 
 // treeWriter writes a layer as a tree of files: the part that both forms of a directory
 // share.
@@ -91,57 +66,6 @@ type form interface {
 	release() error
 }
 
-// Create begins to write the final directory of a layer at path, which must not
-// exist; the folder it stands in must. Without parents it is a base layer.
-// Parents are final directories, the immediate parent first and the base last;
-// they are needed for hard links to their files and for the utility VM, are only
-// read, and must stay while the layer exists, because on one volume linked files
-// share their content.
-//
-// Nothing stands at path until Commit has returned nil. A killed process leaves a
-// hidden folder beside it, which the next Create for the same path removes.
-func Create(path string, parents []string, opts ...Option) (*Writer, error) {
-	o := newOptions(opts)
-	return createFinal(path, o, parents, nil, func() (*staging, error) { return newStaging(path, &o) })
-}
-
-// CreateIn is Create in an open directory, in which the parents are, too. All of them
-// are names in root, single components, so that a layer and its parents are found
-// whatever becomes of the path of root meanwhile. root stays the caller's, who closes it
-// after the writer.
-func CreateIn(root *os.Root, name string, parents []string, opts ...Option) (*Writer, error) {
-	o := newOptions(opts)
-	path := filepath.Join(root.Name(), name)
-	return createFinal(path, o, parents, root, func() (*staging, error) { return newStagingIn(root, name, &o) })
-}
-
-func createFinal(path string, o options, parents []string, folder *os.Root, open func() (*staging, error)) (*Writer, error) {
-	fail := func(err error) (*Writer, error) {
-		return nil, &layer.Error{Op: "create layer directory", Layer: path, Offset: -1, Err: err}
-	}
-	public := &Writer{w: writer{base: len(parents) == 0}}
-	w := &public.w
-	for _, p := range parents {
-		w.parents = append(w.parents, &parent{path: p, folder: folder})
-	}
-	privileges, err := holdPrivileges()
-	if err != nil {
-		return fail(err)
-	}
-	stage, err := open()
-	if err != nil {
-		return fail(errors.Join(err, privileges()))
-	}
-	w.start(path, w, o, stage)
-	w.privileges = privileges
-	w.objects = newObjects(w.keep)
-	if err := w.begin(); err != nil {
-		w.Close()
-		return fail(err)
-	}
-	return public, nil
-}
-
 // start prepares an empty layer in stage.
 func (w *treeWriter) start(path string, f form, o options, stage *staging) {
 	w.path, w.form, w.o, w.stage = path, f, o, stage
@@ -150,54 +74,6 @@ func (w *treeWriter) start(path string, f form, o options, stage *staging) {
 	w.keep = newKeeper(stage.root)
 	w.objects = plainObjects{w.keep}
 }
-
-func (w *writer) begin() error {
-	store, err := w.keep.folder()
-	if err != nil {
-		return err
-	}
-	if nativeObjects {
-		w.keep.index.flags |= indexNative
-		return nil
-	}
-	return w.keep.choose(w.o.metadata, store)
-}
-
-// lower returns the number of parents.
-func (w *writer) lower() int { return len(w.parents) }
-
-// release closes the parents.
-func (w *writer) release() error {
-	var err error
-	for _, p := range w.parents {
-		err = errors.Join(err, p.close())
-	}
-	return err
-}
-
-// Add implements layer.Writer.
-func (w *Writer) Add(e *layer.Entry) error { return w.w.Add(e) }
-
-// AddStream implements layer.Writer.
-func (w *Writer) AddStream(s *layer.Stream) error { return w.w.AddStream(s) }
-
-// Write implements layer.Writer.
-func (w *Writer) Write(p []byte) (int, error) { return w.w.Write(p) }
-
-// WriteHole implements layer.ExtentWriter.
-func (w *Writer) WriteHole(n int64) error { return w.w.WriteHole(n) }
-
-// Commit implements layer.Writer: it makes the hard links, takes the utility VM's
-// whiteouts away, does what base layer processing does (see the package
-// documentation), gives directories their times again, makes everything durable
-// and publishes the directory.
-func (w *Writer) Commit() error { return w.w.Commit() }
-
-// DirectoriesMade implements layer.DirectoryMaker.
-func (w *Writer) DirectoriesMade() int64 { return w.w.DirectoriesMade() }
-
-// Close implements layer.Writer.
-func (w *Writer) Close() error { return w.w.Close() }
 
 // fail remembers the first error, after which nothing but Close works.
 func (w *treeWriter) fail(op, entry string, err error) error {
@@ -213,8 +89,6 @@ func (w *treeWriter) fail(op, entry string, err error) error {
 	}
 	return w.err
 }
-
-const opWrite = "write layer directory"
 
 func (w *treeWriter) usable() error {
 	if w.closed {
@@ -235,103 +109,6 @@ func (w *treeWriter) Add(e *layer.Entry) error {
 	w.entry = strings.Clone(e.Path)
 	w.in.entry(e)
 	return w.fail(opWrite, e.Path, w.form.addEntry(e))
-}
-
-func (w *writer) addEntry(e *layer.Entry) error {
-	if err := checkEntry(e); err != nil {
-		return err
-	}
-	if w.tree.count > math.MaxInt32-winfs.MaxPath {
-		return &layer.LimitError{Limit: "Entries", Max: math.MaxInt32}
-	}
-	if err := w.utility(e.Path); err != nil {
-		return err
-	}
-	switch e.Kind {
-	case layer.Whiteout, layer.Opaque:
-		return w.addWhiteout(e)
-	case layer.Link:
-		return w.addLink(e)
-	}
-	d, id, err := w.locate(e.Path, e.Kind)
-	if err != nil {
-		return err
-	}
-	n := w.tree.at(id)
-	if e.Kind == layer.File {
-		if w.obj, err = w.createFile(d, id, e); err != nil {
-			return err
-		}
-		n.flags = n.flags&^nodeCloned | nodeFile | nodeOwn | nodeHost
-	} else {
-		if n.flags&nodeHost == 0 {
-			if err := w.makeDirectory(d, id); err != nil {
-				return err
-			}
-		}
-		if e.IsReparsePoint() {
-			if err := w.clear(d, id); err != nil {
-				return err
-			}
-			n.flags |= nodeReparse
-		}
-		n.flags = n.flags&^nodeCloned | nodeDir | nodeOwn | nodeHost
-		if err := w.remember(id, e); err != nil {
-			return err
-		}
-		if w.obj, err = w.objects.directory(d, w.hostName(id), e); err != nil {
-			return err
-		}
-	}
-	if w.cloned && w.keep.xattr && inUtility(e.Path) {
-		return w.keep.index.item(itemOwn, e.Path, "", nil)
-	}
-	return nil
-}
-
-// checkEntry holds an entry to what the reader will demand.
-func checkEntry(e *layer.Entry) error {
-	if err := winfs.ValidatePath(e.Path); err != nil {
-		return err
-	}
-	if e.Path == "" {
-		return fmt.Errorf("%w: the root is no entry", layer.ErrInvalidName)
-	}
-	switch e.Kind {
-	case layer.File, layer.Dir:
-		if e.Attributes&winfs.AttrDirectory != 0 && e.Kind != layer.Dir {
-			return fmt.Errorf("%w: a file with the attribute of a directory", layer.ErrUnsupported)
-		}
-		if len(e.Reparse) > 0 {
-			if err := winfs.CheckReparse(e.Reparse); err != nil {
-				return err
-			}
-		}
-	case layer.Link:
-		if err := winfs.ValidatePath(e.Target); err != nil {
-			return fmt.Errorf("%w: %w", layer.ErrLinkTarget, err)
-		}
-	case layer.Whiteout, layer.Opaque:
-	default:
-		return fmt.Errorf("%w: %v", layer.ErrUnsupported, e.Kind)
-	}
-	return layer.CheckPlace(e)
-}
-
-// inUtility reports whether a path is UtilityVM or below it.
-func inUtility(p string) bool {
-	return len(p) >= len(utilityName) && winfs.EqualFold(p[:len(utilityName)], utilityName) &&
-		(len(p) == len(utilityName) || p[len(utilityName)] == '\\')
-}
-
-// rootTree returns the proper spelling of the name of one of the three trees, or "".
-func rootTree(name string) string {
-	for _, t := range []string{filesName, hivesName, utilityName} {
-		if len(name) == len(t) && winfs.EqualFold(name, t) {
-			return t
-		}
-	}
-	return ""
 }
 
 // enter goes to the directory of a path and returns its node and the last
@@ -466,21 +243,6 @@ func (w *treeWriter) place(d directory, parent nodeID, base string, kind layer.K
 	return id, nil
 }
 
-// clear empties a directory that becomes a reparse point.
-func (w *writer) clear(d directory, id nodeID) error {
-	if w.occupied(id) {
-		return fmt.Errorf("%w: a reparse point with entries below it", layer.ErrNotDirectory)
-	}
-	if w.tree.at(id).flags&nodeCloned == 0 {
-		return nil
-	}
-	if err := d.removeAll(w.hostName(id)); err != nil {
-		return err
-	}
-	w.forget(id)
-	return d.mkdir(w.hostName(id))
-}
-
 // occupied reports whether an entry of this layer lies below a directory.
 func (w *treeWriter) occupied(id nodeID) bool {
 	found := false
@@ -521,14 +283,6 @@ func (w *treeWriter) hostNameFor(id nodeID) (string, error) {
 	return n.name, nil
 }
 
-// rootReserved reports whether a name at the root of a final directory belongs
-// to the form and not to the layer.
-func rootReserved(name string) bool {
-	f := strings.ToLower(name)
-	return f == layoutName || f == tombstoneName || f == "uvmbuildversion" ||
-		strings.HasSuffix(f, ".vhdx") || strings.HasSuffix(f, ".bak")
-}
-
 // make creates what stands for a node. A host whose idea of equal names is wider
 // than that of NTFS may say that the name is taken; then it gets a spelled one.
 func (w *treeWriter) make(id nodeID, create func(name string) error) error {
@@ -557,59 +311,6 @@ func (w *treeWriter) createFile(d directory, id nodeID, e *layer.Entry) (o objec
 		return err
 	})
 	return o, err
-}
-
-// normal returns the entry with the attribute bits that its kind implies.
-func normal(e *layer.Entry) *layer.Entry {
-	a := e.Attributes
-	if e.Kind == layer.Dir {
-		a |= winfs.AttrDirectory
-	}
-	if len(e.Reparse) > 0 {
-		a |= winfs.AttrReparsePoint
-	}
-	if a == e.Attributes {
-		return e
-	}
-	c := *e
-	c.Attributes = a
-	return &c
-}
-
-// remember keeps what a directory must be given again at the end.
-func (w *writer) remember(id nodeID, e *layer.Entry) error {
-	m := dirMeta{attributes: uint32(normal(e).Attributes)}
-	m.times = [4]int64{int64(e.Times.Creation), int64(e.Times.LastAccess), int64(e.Times.LastWrite), int64(e.Times.Change)}
-	if nativeObjects {
-		m.reparse = append([]byte(nil), e.Reparse...)
-	}
-	w.dirs = append(w.dirs, m)
-	w.tree.at(id).value = int64(len(w.dirs))
-	return nil
-}
-
-func (m *dirMeta) filetimes() winfs.Times {
-	return winfs.Times{
-		Creation: winfs.Filetime(m.times[0]), LastAccess: winfs.Filetime(m.times[1]),
-		LastWrite: winfs.Filetime(m.times[2]), Change: winfs.Filetime(m.times[3]),
-	}
-}
-
-func (w *writer) addWhiteout(e *layer.Entry) error {
-	if w.base {
-		return fmt.Errorf("%w: a base layer cannot have tombstones", layer.ErrWhiteout)
-	}
-	id := w.tree.addPath(e.Path)
-	flag, kind := nodeWhiteout, itemWhiteout
-	if e.Kind == layer.Opaque {
-		flag, kind = nodeOpaque, itemOpaque
-	}
-	n := w.tree.at(id)
-	if n.flags&flag != 0 {
-		return layer.ErrDuplicate
-	}
-	n.flags |= flag
-	return w.keep.index.item(kind, e.Path, "", nil)
 }
 
 // AddStream implements layer.Writer.
@@ -692,36 +393,6 @@ func (w *treeWriter) Commit() error {
 	return nil
 }
 
-func (w *writer) complete() error {
-	if err := w.removeHidden(); err != nil {
-		return err
-	}
-	if err := w.makeLinks(); err != nil {
-		return err
-	}
-	if err := w.backupBCD(); err != nil {
-		return err
-	}
-	if w.base {
-		w.keep.index.flags |= indexBase
-		if err := w.processBase(); err != nil {
-			return err
-		}
-	}
-	if w.o.finish != nil {
-		if err := w.runFinish(); err != nil {
-			return err
-		}
-	}
-	if err := w.restoreDirectories(); err != nil {
-		return err
-	}
-	if w.cloned && len(w.parents) > 0 {
-		w.keep.index.flags |= indexCloned
-	}
-	return w.publish(true)
-}
-
 // publish makes the directory durable and gives it its name. always says whether
 // it has an index even if there is nothing in it.
 func (w *treeWriter) publish(always bool) error {
@@ -743,18 +414,6 @@ func (w *treeWriter) runFinish() error {
 		return err
 	}
 	return firstError(w.o.finish(root), root.Close())
-}
-
-// restoreDirectories gives every directory its times again, those further down
-// first.
-func (w *writer) restoreDirectories() error {
-	return w.walkDirectories(func(d directory, id nodeID) error {
-		n := w.tree.at(id)
-		if n.value == 0 || n.flags&nodeDir == 0 {
-			return nil
-		}
-		return w.objects.restore(d, w.hostName(id), &w.dirs[n.value-1])
-	})
 }
 
 // walkDirectories calls f for every directory on the host except the root, after
@@ -823,3 +482,81 @@ func (w *treeWriter) Close() error {
 	}
 	return err
 }
+
+const opWrite = "write layer directory"
+
+// checkEntry holds an entry to what the reader will demand.
+func checkEntry(e *layer.Entry) error {
+	if err := winfs.ValidatePath(e.Path); err != nil {
+		return err
+	}
+	if e.Path == "" {
+		return fmt.Errorf("%w: the root is no entry", layer.ErrInvalidName)
+	}
+	switch e.Kind {
+	case layer.File, layer.Dir:
+		if e.Attributes&winfs.AttrDirectory != 0 && e.Kind != layer.Dir {
+			return fmt.Errorf("%w: a file with the attribute of a directory", layer.ErrUnsupported)
+		}
+		if len(e.Reparse) > 0 {
+			if err := winfs.CheckReparse(e.Reparse); err != nil {
+				return err
+			}
+		}
+	case layer.Link:
+		if err := winfs.ValidatePath(e.Target); err != nil {
+			return fmt.Errorf("%w: %w", layer.ErrLinkTarget, err)
+		}
+	case layer.Whiteout, layer.Opaque:
+	default:
+		return fmt.Errorf("%w: %v", layer.ErrUnsupported, e.Kind)
+	}
+	return layer.CheckPlace(e)
+}
+
+// inUtility reports whether a path is UtilityVM or below it.
+func inUtility(p string) bool {
+	return len(p) >= len(utilityName) && winfs.EqualFold(p[:len(utilityName)], utilityName) &&
+		(len(p) == len(utilityName) || p[len(utilityName)] == '\\')
+}
+
+// rootTree returns the proper spelling of the name of one of the three trees, or "".
+func rootTree(name string) string {
+	for _, t := range []string{filesName, hivesName, utilityName} {
+		if len(name) == len(t) && winfs.EqualFold(name, t) {
+			return t
+		}
+	}
+	return ""
+}
+
+// rootReserved reports whether a name at the root of a final directory belongs
+// to the form and not to the layer.
+func rootReserved(name string) bool {
+	f := strings.ToLower(name)
+	return f == layoutName || f == tombstoneName || f == "uvmbuildversion" ||
+		strings.HasSuffix(f, ".vhdx") || strings.HasSuffix(f, ".bak")
+}
+
+// normal returns the entry with the attribute bits that its kind implies.
+func normal(e *layer.Entry) *layer.Entry {
+	a := e.Attributes
+	if e.Kind == layer.Dir {
+		a |= winfs.AttrDirectory
+	}
+	if len(e.Reparse) > 0 {
+		a |= winfs.AttrReparsePoint
+	}
+	if a == e.Attributes {
+		return e
+	}
+	c := *e
+	c.Attributes = a
+	return &c
+}
+
+// writerOnly hides what a file can do besides, so that every write passes
+// through the interface.
+type writerOnly struct{ f file }
+
+func (w writerOnly) Write(p []byte) (int, error) { return w.f.Write(p) }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
 
 	"github.com/mullion/mullion/layer"
 )
@@ -196,21 +195,4 @@ func (s *streamInfo) stored() int64 {
 		return s.size
 	}
 	return s.extents.allocated()
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// noEOF turns the end of a file, where more was promised, into an error.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

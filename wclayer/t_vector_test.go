@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -130,61 +129,6 @@ func TestTransportVectors(t *testing.T) {
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func collect(t testing.TB, path string, opts ...Option) *layertest.Layer {
-	t.Helper()
-	r, err := Open(path, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	l, err := layertest.Collect(r, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-func paths(l *layertest.Layer) []string {
-	var list []string
-	for _, it := range l.Items {
-		s := it.Kind.String()[:1] + " " + it.Path
-		if it.Target != "" {
-			s += " -> " + it.Target
-		}
-		list = append(list, s)
-	}
-	return list
-}
-
-func expect(t *testing.T, path string, want ...string) {
-	t.Helper()
-	if got := paths(collect(t, path)); !slices.Equal(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-}
-
-// put writes files of a hand-made directory; a name that ends with / is a folder.
-func put(t testing.TB, dir string, files map[string]string) string {
-	t.Helper()
-	for name, content := range files {
-		p := filepath.Join(dir, filepath.FromSlash(name))
-		if strings.HasSuffix(name, "/") {
-			must(t, os.MkdirAll(p, 0o777))
-			continue
-		}
-		must(t, os.MkdirAll(filepath.Dir(p), 0o777))
-		must(t, os.WriteFile(p, []byte(content), 0o666))
-	}
-	return dir
-}
-
 const (
 	fileStream = "\x20\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00hi"
 	dirStream  = "\x10\x00\x00\x00"
@@ -291,62 +235,4 @@ func TestManyTombstones(t *testing.T) {
 		t.Error("some are returned twice")
 	}
 	t.Log(time.Since(start))
-}
-
-// TestWalkThrough is appendix B: a layer with a new file, a deletion, a hard link
-// to the parent's file, and a delta hive.
-func TestWalkThrough(t *testing.T) {
-	dir := t.TempDir()
-	base := filepath.Join(dir, "base")
-	w, err := Create(base, nil, WithSync(SyncNone))
-	must(t, err)
-	defer w.Close()
-	addFiles(t, w, `Files\a\Keep.txt`, "kept", `Files\a\old.txt`, "old")
-	must(t, w.Commit())
-
-	d := filepath.Join(dir, "layer")
-	w, err = Create(d, []string{base}, WithSync(SyncNone))
-	must(t, err)
-	defer w.Close()
-	old := winfs.Times{Creation: 1, LastAccess: 2, LastWrite: 132356160001234567, Change: 3}
-	must(t, w.Add(&layer.Entry{Path: "Files", Kind: layer.Dir, Times: old}))
-	must(t, w.Add(&layer.Entry{Path: `Files\a`, Kind: layer.Dir, Times: old}))
-	addFiles(t, w, `Files\a\new.txt`, "new")
-	must(t, w.Add(&layer.Entry{Path: `Files\a\old.txt`, Kind: layer.Whiteout}))
-	must(t, w.Add(&layer.Entry{Path: `Files\a\link.txt`, Kind: layer.Link, Target: `Files\a\keep.txt`}))
-	must(t, w.Add(&layer.Entry{Path: `Hives`, Kind: layer.Dir, Times: old}))
-	addFiles(t, w, `Hives\System_Delta`, "regf")
-	must(t, w.Commit())
-	expect(t, d, `d Files`, `d Files\a`, `w Files\a\old.txt`, `h Files\a\link.txt -> Files\a\keep.txt`, `f Files\a\new.txt`, `d Hives`, `f Hives\System_Delta`)
-	same(t, filepath.Join(base, "Files", "a", "Keep.txt"), filepath.Join(d, "Files", "a", "link.txt"), true)
-	for _, p := range []string{"Files", "Files/a", "Hives"} {
-		fi, err := os.Stat(filepath.Join(d, filepath.FromSlash(p)))
-		must(t, err)
-		if !fi.ModTime().Equal(old.LastWrite.Time()) {
-			t.Errorf("%s was modified %v: making what is in it changed its time", p, fi.ModTime())
-		}
-	}
-}
-
-// addFiles adds files given as path, content pairs.
-func addFiles(t testing.TB, w layer.Writer, list ...string) {
-	t.Helper()
-	for i := 0; i < len(list); i += 2 {
-		must(t, w.Add(&layer.Entry{Path: list[i], Kind: layer.File, Size: int64(len(list[i+1]))}))
-		must(t, w.AddStream(&layer.Stream{Size: int64(len(list[i+1]))}))
-		_, err := io.WriteString(w, list[i+1])
-		must(t, err)
-	}
-}
-
-// same checks whether two paths name one file.
-func same(t testing.TB, a, b string, want bool) {
-	t.Helper()
-	x, err := os.Stat(a)
-	must(t, err)
-	y, err := os.Stat(b)
-	must(t, err)
-	if os.SameFile(x, y) != want {
-		t.Errorf("%s and %s: one file is %v, want %v", a, b, !want, want)
-	}
 }

@@ -61,14 +61,6 @@ func (p *parent) open(o *options) error {
 	return nil
 }
 
-// parentFile is the answer to a look-up: a file in an open directory, or nothing,
-// and then perhaps the news that the layer hides what those below it have.
-type parentFile struct {
-	dir    directory
-	name   string
-	hidden bool
-}
-
 // find looks for the file at path.
 func (p *parent) find(path string, o *options) (parentFile, error) {
 	if err := p.open(o); err != nil {

@@ -118,9 +118,6 @@ const (
 	refStreams
 )
 
-// recordHolder is a file or directory of the host.
-type recordHolder interface{ setRecord([]byte) error }
-
 // keep stores the finished record of the entry at path, which h stands for.
 func (k *keeper) keep(h recordHolder, path string, r *record) error {
 	k.buf = r.append(k.buf[:0])

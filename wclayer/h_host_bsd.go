@@ -9,5 +9,6 @@ const createFlag = 0
 // The extended attributes of the BSDs have other calls and limits; the index
 // serves as well.
 
-func setRecord(*os.File, []byte) error   { return errNoAttributes }
+func setRecord(*os.File, []byte) error { return errNoAttributes }
+
 func getRecord(*os.File) ([]byte, error) { return nil, nil }

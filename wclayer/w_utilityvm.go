@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -56,30 +55,6 @@ func (w *writer) utility(path string) error {
 		return nil
 	}
 	return nil
-}
-
-// enterPath opens a directory that is not directly below d, refusing anything that
-// is not a directory on the way.
-func enterPath(d directory, way ...string) (directory, error) {
-	cur := d
-	for _, name := range way {
-		fi, err := cur.stat(name)
-		if err == nil && !fi.IsDir() {
-			err = fmt.Errorf("%w: %s", layer.ErrNotDirectory, name)
-		}
-		var next directory
-		if err == nil {
-			next, err = cur.enter(name)
-		}
-		if cur != d {
-			err = errors.Join(err, cur.close())
-		}
-		if err != nil {
-			return nil, err
-		}
-		cur = next
-	}
-	return cur, nil
 }
 
 // clone takes over the utility VM of a parent: directories are made, files linked.

@@ -149,7 +149,8 @@ func syncVolume(*os.File) error { return errors.ErrUnsupported }
 
 // Records are for hosts whose file systems keep no Windows metadata.
 
-func setRecord(*os.File, []byte) error   { return errNoAttributes }
+func setRecord(*os.File, []byte) error { return errNoAttributes }
+
 func getRecord(*os.File) ([]byte, error) { return nil, nil }
 
 // errNameTooLong is what a look-up of a name gives that the host cannot have.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
@@ -125,9 +124,12 @@ func (d *hostDirectory) list() ([]fs.DirEntry, error) {
 }
 
 func (d *hostDirectory) stat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
-func (d *hostDirectory) remove(name string) error              { return d.root.Remove(name) }
-func (d *hostDirectory) removeAll(name string) error           { return d.root.RemoveAll(name) }
-func (d *hostDirectory) rename(oldname, newname string) error  { return d.root.Rename(oldname, newname) }
+
+func (d *hostDirectory) remove(name string) error { return d.root.Remove(name) }
+
+func (d *hostDirectory) removeAll(name string) error { return d.root.RemoveAll(name) }
+
+func (d *hostDirectory) rename(oldname, newname string) error { return d.root.Rename(oldname, newname) }
 
 func (d *hostDirectory) link(old directory, oldname, newname string) error {
 	o := old.host()
@@ -209,30 +211,21 @@ func (d *hostDirectory) close() error {
 	return errors.Join(err, d.root.Close())
 }
 
-// The permissions of files. Everybody may read what the process's mask leaves, but not
-// the registry.
-const (
-	openMode    fs.FileMode = 0o666
-	privateMode fs.FileMode = 0o600
-)
-
-// modeOf returns the permissions of the file at a path of the layer.
-func modeOf(path string) fs.FileMode {
-	if hives.Private(path) {
-		return privateMode
-	}
-	return openMode
-}
-
 type hostFile struct{ *os.File }
 
-func (f *hostFile) stat() (fs.FileInfo, error)   { return f.File.Stat() }
-func (f *hostFile) truncate(size int64) error    { return f.File.Truncate(size) }
-func (f *hostFile) setRecord(b []byte) error     { return setRecord(f.File, b) }
-func (f *hostFile) record() ([]byte, error)      { return getRecord(f.File) }
+func (f *hostFile) stat() (fs.FileInfo, error) { return f.File.Stat() }
+
+func (f *hostFile) truncate(size int64) error { return f.File.Truncate(size) }
+
+func (f *hostFile) setRecord(b []byte) error { return setRecord(f.File, b) }
+
+func (f *hostFile) record() ([]byte, error) { return getRecord(f.File) }
+
 func (f *hostFile) setTimes(t winfs.Times) error { return setHostTimes(f.File, t) }
-func (f *hostFile) sync() error                  { return f.File.Sync() }
-func (f *hostFile) close() error                 { return f.File.Close() }
+
+func (f *hostFile) sync() error { return f.File.Sync() }
+
+func (f *hostFile) close() error { return f.File.Close() }
 
 // hostTime returns what the host is given for a time, and false for one that is
 // not set.
@@ -243,3 +236,9 @@ const recordName = "user.mullion.meta"
 
 // errNoAttributes says that the file system keeps no extended attributes.
 var errNoAttributes = errors.New("the file system has no extended attributes")
+
+// keptRecord is a file or directory that may have a record.
+type keptRecord interface{ record() ([]byte, error) }
+
+// recordHolder is a file or directory of the host.
+type recordHolder interface{ setRecord([]byte) error }

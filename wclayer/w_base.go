@@ -1,9 +1,7 @@
 package wclayer
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
@@ -103,55 +101,4 @@ func (w *writer) writeRoot(name string, content []byte) error {
 	}
 	_, err = f.Write(content)
 	return firstError(err, f.close())
-}
-
-// copyContent copies the bytes of a file and nothing else.
-func copyContent(from directory, oldname string, to directory, newname string) error {
-	src, err := from.open(oldname)
-	if err != nil {
-		return err
-	}
-	defer src.close()
-	fi, err := src.stat()
-	if err != nil {
-		return err
-	}
-	dst, err := to.create(newname, fi.Mode().Perm()|0o600)
-	if err != nil {
-		return err
-	}
-	return firstError(copyBytes(dst, src), dst.close())
-}
-
-// syncTree flushes every directory below d, and every file if files is set.
-func syncTree(d directory, files bool) error {
-	list, err := d.list()
-	if err != nil {
-		return err
-	}
-	for _, e := range list {
-		switch {
-		case e.IsDir():
-			sub, err := d.enter(e.Name())
-			if err != nil {
-				return err
-			}
-			if err := firstError(syncTree(sub, files), sub.close()); err != nil {
-				return err
-			}
-		case files && e.Type().IsRegular():
-			f, err := d.open(e.Name())
-			if err != nil {
-				return err
-			}
-			if err := firstError(f.sync(), f.close()); err != nil {
-				return err
-			}
-		}
-	}
-	err = d.sync()
-	if errors.Is(err, fs.ErrPermission) {
-		return nil // a host that lets nobody flush a directory
-	}
-	return err
 }

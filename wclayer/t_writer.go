@@ -197,12 +197,6 @@ func (w *transportWriter) startTombstones() error {
 	return err
 }
 
-// writerOnly hides what a file can do besides, so that every write passes
-// through the interface.
-type writerOnly struct{ f file }
-
-func (w writerOnly) Write(p []byte) (int, error) { return w.f.Write(p) }
-
 // complete is the form's part of Commit.
 func (w *transportWriter) complete() error {
 	if err := w.startTombstones(); err != nil {

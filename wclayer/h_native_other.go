@@ -11,16 +11,10 @@ import (
 // nativeObjects tells that the file system keeps Windows metadata itself.
 const nativeObjects = false
 
-func newObjects(k *keeper) objects { return plainObjects{k} }
-
 // entryKind tells what a directory entry is.
 func entryKind(e fs.DirEntry) (dir, regular, reparse bool, err error) {
 	return e.IsDir(), e.Type().IsRegular(), false, nil
 }
-
-// What follows is never called where nativeObjects is false.
-
-func (r *reader) nativeEntry(directory, item) error { return ErrHostFile }
 
 func nativeTimes(keptRecord) (winfs.Times, error) { return winfs.Times{}, nil }
 

@@ -4,66 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-
-	"github.com/mullion/mullion/layer"
 )
-
-// Open opens the layer in a directory, whatever its shape: [*Reader] for a final
-// directory, [*TransportReader] for a transport directory.
-//
-// A transport directory is known by Files.$wcidirs$ or Hives.$wcidirs$, which
-// every one has since Windows Server 2016, or by tombstones.txt; a final one by
-// Files. Where this package has left its index, that says what the directory is.
-// Anything else gives [ErrNotLayer].
-func Open(path string, opts ...Option) (layer.Reader, error) {
-	s, err := shapeAt(path)
-	if err == nil && s == shapeTransport {
-		return OpenTransport(path, opts...)
-	}
-	var r *Reader
-	if err == nil {
-		r, err = open(path, newOptions(opts))
-	}
-	if err != nil {
-		return nil, &layer.Error{Op: "open layer directory", Layer: path, Offset: -1, Err: err}
-	}
-	return r, nil
-}
-
-func open(path string, o options) (*Reader, error) {
-	root, release, err := openLayer(path, shapeFinal)
-	if err != nil {
-		return nil, err
-	}
-	r, err := openFinal(path, root, o)
-	if err != nil {
-		return nil, errors.Join(err, root.close(), release())
-	}
-	r.r.privileges = release
-	return r, nil
-}
-
-// OpenTransport opens a transport directory. Anything else gives [ErrNotLayer].
-func OpenTransport(path string, opts ...Option) (*TransportReader, error) {
-	r, err := openTransportLayer(path, newOptions(opts))
-	if err != nil {
-		return nil, &layer.Error{Op: "open layer directory", Layer: path, Offset: -1, Err: err}
-	}
-	return r, nil
-}
-
-func openTransportLayer(path string, o options) (*TransportReader, error) {
-	root, release, err := openLayer(path, shapeTransport)
-	if err != nil {
-		return nil, err
-	}
-	r, err := openTransport(path, root, o)
-	if err != nil {
-		return nil, errors.Join(err, root.close(), release())
-	}
-	r.r.privileges = release
-	return r, nil
-}
 
 // openLayer opens the directory of a layer, which has to be of a shape, with the
 // privileges that its reader needs. The reader gives them back.
@@ -87,17 +28,17 @@ func openLayer(path string, want shape) (root directory, release func() error, e
 // shape is one of the two forms of a layer directory.
 type shape uint8
 
-const (
-	shapeFinal shape = iota + 1
-	shapeTransport
-)
-
 func (s shape) String() string {
 	if s == shapeTransport {
 		return "a transport directory"
 	}
 	return "a final directory"
 }
+
+const (
+	shapeFinal shape = iota + 1
+	shapeTransport
+)
 
 // shapeAt returns the shape of the layer in the directory at path.
 func shapeAt(path string) (shape, error) {

@@ -3,8 +3,6 @@ package wclayer
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -12,8 +10,13 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// maxLinks is how many names NTFS gives one file besides the first.
-const maxLinks = 1023
+// parentFile is the answer to a look-up: a file in an open directory, or nothing,
+// and then perhaps the news that the layer hides what those below it have.
+type parentFile struct {
+	dir    directory
+	name   string
+	hidden bool
+}
 
 // linkEntry is a hard link that is made at Commit, when everything that it may
 // name is there.
@@ -166,27 +169,6 @@ func (w *treeWriter) materialise(l *linkEntry) error {
 	return w.linkBelow(l, found)
 }
 
-// findBelow looks for a file in the parents from the top down. In the utility VM there is
-// nothing to look for: the parent's files are all here.
-func (w *writer) findBelow(target string) (parentFile, error) {
-	if w.cloned && winfs.Under(target, utilityFiles) {
-		return parentFile{}, nil
-	}
-	for _, p := range w.parents {
-		found, err := p.find(target, &w.o)
-		if err != nil {
-			return parentFile{}, err
-		}
-		if found.hidden {
-			break
-		}
-		if found.dir != nil {
-			return found, nil
-		}
-	}
-	return parentFile{}, nil
-}
-
 // fileBelow is findBelow where this layer has something at the target: a directory of the
 // parents is no obstacle then.
 func (w *treeWriter) fileBelow(target string) (parentFile, error) {
@@ -237,72 +219,6 @@ func (w *treeWriter) linkInside(l *linkEntry) error {
 	}
 	w.reps[l.root] = l.id
 	return copyFile(from, w.hostName(rep), to, name)
-}
-
-// linkOrCopy makes newname a further name of a file of a parent, or a copy where
-// the host or NTFS allows none.
-func linkOrCopy(from directory, oldname string, to directory, newname string) error {
-	fi, err := from.stat(oldname)
-	if err != nil {
-		return err
-	}
-	if _, _, links := fileIdentity(fi); links <= maxLinks {
-		err := to.link(from, oldname, newname)
-		if err == nil || !linkRefused(err) {
-			return err
-		}
-	}
-	return copyFile(from, oldname, to, newname)
-}
-
-// copyFile copies content, modification time and record, or everything that NTFS
-// has of a file.
-func copyFile(from directory, oldname string, to directory, newname string) error {
-	if nativeObjects {
-		return copyNative(from, oldname, to, newname, false)
-	}
-	src, err := from.open(oldname)
-	if err != nil {
-		return err
-	}
-	defer src.close()
-	fi, err := src.stat()
-	if err != nil {
-		return err
-	}
-	if !fi.Mode().IsRegular() {
-		return fmt.Errorf("%w: %s", ErrHostFile, oldname)
-	}
-	dst, err := to.create(newname, fi.Mode().Perm()|0o600)
-	if err != nil {
-		return err
-	}
-	return firstError(copyInto(dst, src, fi), dst.close())
-}
-
-// copyBytes hides all methods but Read and Write, so that every write passes
-// through the interface.
-func copyBytes(dst, src file) error {
-	_, err := io.Copy(struct{ io.Writer }{dst}, struct{ io.Reader }{src})
-	return err
-}
-
-func copyInto(dst, src file, fi fs.FileInfo) error {
-	if err := copyBytes(dst, src); err != nil {
-		return err
-	}
-	if rec, err := src.record(); err != nil {
-		return err
-	} else if rec != nil {
-		if err := dst.setRecord(rec); err != nil && !errors.Is(err, errNoAttributes) {
-			return err
-		}
-	}
-	t, err := winfs.FiletimeFromTime(fi.ModTime())
-	if err != nil {
-		return nil // no Windows time: the copy is as new as it is
-	}
-	return dst.setTimes(winfs.Times{LastWrite: t, LastAccess: t})
 }
 
 // directoryOf returns the open directory of a node and its name on the host.

@@ -4,6 +4,7 @@ import (
 	"hash/crc32"
 
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
 )
 
 // object is one file or directory of a final layer while it is being written.
@@ -194,5 +195,12 @@ func (o *plainObject) abandon() {
 		o.file.close()
 	} else {
 		o.dir.close()
+	}
+}
+
+func (m *dirMeta) filetimes() winfs.Times {
+	return winfs.Times{
+		Creation: winfs.Filetime(m.times[0]), LastAccess: winfs.Filetime(m.times[1]),
+		LastWrite: winfs.Filetime(m.times[2]), Change: winfs.Filetime(m.times[3]),
 	}
 }

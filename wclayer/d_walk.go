@@ -201,9 +201,6 @@ func (w *walker) sameFile(f file) (string, error) {
 	return "", nil
 }
 
-// keptRecord is a file or directory that may have a record.
-type keptRecord interface{ record() ([]byte, error) }
-
 func (w *walker) record(k keptRecord, id nodeID, known bool) (record, bool, error) {
 	if w.index == nil {
 		return record{}, false, nil
