@@ -1,0 +1,44 @@
+package wclayer
+
+import (
+	"errors"
+
+	"github.com/mullion/mullion/internal/layerdir"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/wctransport"
+)
+
+// Open opens the layer in a directory, whatever its shape: [*Reader] for a final
+// directory, [*TransportReader] for a transport directory.
+//
+// A transport directory is known by Files.$wcidirs$ or Hives.$wcidirs$, which
+// every one has since Windows Server 2016, or by tombstones.txt; a final one by
+// Files. Where this package has left its index, that says what the directory is.
+// Anything else gives [ErrNotLayer].
+func Open(path string, opts ...Option) (layer.Reader, error) {
+	s, err := layerdir.ShapeAt(path)
+	if err == nil && s == layerdir.Transport {
+		return wctransport.Open(path, opts...)
+	}
+	var r *Reader
+	if err == nil {
+		r, err = open(path, layerdir.NewOptions(opts))
+	}
+	if err != nil {
+		return nil, &layer.Error{Op: "open layer directory", Layer: path, Offset: -1, Err: err}
+	}
+	return r, nil
+}
+
+func open(path string, o layerdir.Options) (*Reader, error) {
+	root, release, err := layerdir.OpenLayer(path, layerdir.Final)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newReader(path, root, o)
+	if err != nil {
+		return nil, errors.Join(err, root.Close(), release())
+	}
+	r.r.Privileges = release
+	return r, nil
+}
