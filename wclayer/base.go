@@ -23,7 +23,7 @@ var baseHives = []baseHive{
 
 const (
 	hiveDirectory = layerdir.FilesName + `\Windows\System32\config`
-	// layoutText tells start-up code that hives are part of the root file system.
+	// layoutText makes start-up code read the hives from the root file system.
 	layoutText = "vhd-with-hives\n"
 )
 
@@ -37,8 +37,8 @@ func isBaseHive(name string) bool {
 	return false
 }
 
-// processBase does what ProcessBaseImage does and what can be done off Windows:
-// the hives and the layout file. The VHDs are for the machine that runs the layer.
+// processBase does the part of ProcessBaseImage that needs no Windows: the hives and the
+// layout file. The machine that runs the layer makes the VHDs.
 func (w *writer) processBase() error {
 	hives, err := w.hivesDirectory()
 	if err != nil {

@@ -21,10 +21,10 @@ const (
 	hiveSignature     = "regf"
 )
 
-// Check looks at the layer in a directory of either shape and yields what is wrong
-// with it. It goes on after whatever concerns one entry alone. It writes nothing.
-// The contents of main streams are not read, there is nothing to compare them
-// with; everything else is.
+// Check yields the faults of the layer in a directory of either kind; for a transport
+// directory it is [wctransport.Check]. A fault of one entry does not end the check. Check
+// writes nothing, and does not read the contents of main streams, for which no checksum
+// exists.
 func Check(path string, opts ...Option) iter.Seq[layer.Finding] {
 	return func(yield func(layer.Finding) bool) {
 		if s, err := layerdir.ShapeAt(path); err == nil && s == layerdir.Transport {
@@ -58,7 +58,7 @@ func check(c *layerdir.Checker, o layerdir.Options) {
 	}
 }
 
-// checkBase looks for what base layer processing leaves.
+// checkBase checks the results of base layer processing.
 func checkBase(c *layerdir.Checker) {
 	root, err := hostfs.OpenDirectory(c.Path)
 	if err != nil {

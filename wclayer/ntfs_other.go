@@ -10,6 +10,6 @@ import (
 // keepNatively has nothing to do where NTFS is not the file system.
 func keepNatively(*layerdir.Writer) {}
 
-// What follows is never called where nativeObjects is false.
+// Nothing calls nativeEntry on a host other than Windows.
 
 func (r *reader) nativeEntry(hostfs.Directory, layerdir.Item) error { return ErrHostFile }

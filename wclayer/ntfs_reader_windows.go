@@ -15,8 +15,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// nativeEntry completes the entry of what stands at it in d and opens its streams.
-// A file that was returned before under another name becomes a link.
+// nativeEntry completes the entry of the item it in d and opens its streams. A file that
+// was returned before under another name becomes a link.
 func (r *reader) nativeEntry(d hostfs.Directory, it layerdir.Item) error {
 	dir, err := d.Host().File()
 	if err != nil {
@@ -144,7 +144,7 @@ func (n *ntfsSource) metadata(e *layer.Entry, limits layer.Limits) error {
 }
 
 func (n *ntfsSource) Next() (*layer.Stream, error) {
-	for n.ahead == nil { // what was not read of the current stream
+	for n.ahead == nil { // the unread rest of the current stream
 		if n.main {
 			break
 		}

@@ -82,8 +82,8 @@ func (o ntfsObjects) Restore(d hostfs.Directory, name string, m *layerdir.DirMet
 	return hostfs.FirstError(err, f.Close())
 }
 
-// metadata writes what comes before the data. A directory becomes a reparse point
-// at the very end, see restore.
+// metadata writes the streams that come before the data. A directory becomes a reparse
+// point at the very end, see Restore.
 func (o *ntfsObject) metadata(e *layer.Entry) error {
 	eas, err := winfs.EncodeEAs(e.EAs)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"github.com/mullion/mullion/wctransport"
 )
 
-// Open opens the layer in a directory, whatever its shape: [*Reader] for a final
-// directory, [*TransportReader] for a transport directory.
+// Open opens the layer in a directory of either kind. It returns a [*Reader] for a final
+// directory and a [*wctransport.Reader] for a transport directory.
 //
-// A transport directory is known by Files.$wcidirs$ or Hives.$wcidirs$, which
-// every one has since Windows Server 2016, or by tombstones.txt; a final one by
-// Files. Where this package has left its index, that says what the directory is.
-// Anything else gives [ErrNotLayer].
+// The index of this module, where there is one, records the kind. Otherwise a directory
+// with Files.$wcidirs$ or Hives.$wcidirs$, which every transport directory has had since
+// Windows Server 2016, or with tombstones.txt is a transport directory, and one with Files
+// is a final directory. For any other directory the error wraps [ErrNotLayer].
 func Open(path string, opts ...Option) (layer.Reader, error) {
 	s, err := layerdir.ShapeAt(path)
 	if err == nil && s == layerdir.Transport {

@@ -21,9 +21,9 @@ type parent struct {
 	hidden *layerdir.Tree   // its whiteouts
 	names  layerdir.Names
 
-	// The directory in which a link target was looked for last, since links come in
-	// groups: open if the layer has it, with the host names of what is in it by
-	// their upper-cased names, listed when an exact look-up missed.
+	// The directory in which a link target was looked up last, because links come in
+	// groups. lastDir is nil if the layer does not have the directory. lastList maps the
+	// upper-cased names in it to host names; it is read when an exact look-up misses.
 	last     string
 	lastDir  hostfs.Directory
 	lastList map[string]string
@@ -139,7 +139,7 @@ func (p *parent) enter(dir string) error {
 	return nil
 }
 
-// lookup finds a name in the last directory, in the given case first.
+// lookup finds a name in the last directory, first in its exact case.
 func (p *parent) lookup(c string) (string, fs.FileInfo, error) {
 	for _, name := range []string{c, layerdir.Spell(c)} {
 		fi, err := p.lastDir.Stat(name)

@@ -14,12 +14,11 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Reader reads a final layer directory. It implements layer.Reader and
-// layer.ExtentReader.
+// Reader reads a final layer directory. It implements layer.Reader and layer.ExtentReader.
 //
-// Entries come in the order of a walk that sorts the names of each directory by
-// their bytes: a directory, the whiteouts in it, then what is in it. A hard link
-// comes after the file it names if that is in the same layer.
+// Entries come in the order of a walk that sorts the names of each directory by their
+// bytes: a directory, the whiteouts in it, then its files and directories. A hard link
+// comes after the file it names if both are in the same layer.
 type Reader struct{ r reader }
 
 var (
@@ -85,7 +84,7 @@ func (r *reader) Visit(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 		}
 	}
 	if id, known := r.Node(f, it.Name); known && len(r.Early) > 0 && r.QueueEarly(id) {
-		f.Next-- // what is at the target comes after them
+		f.Next-- // the entry at the target comes after them
 		return false, nil
 	}
 	if it.Dir {
@@ -117,7 +116,7 @@ func (r *reader) Visit(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 	return r.file(it, id, known)
 }
 
-// mine reports whether what stands at a path is of this layer, and not of the
+// mine reports whether the file or directory at a path is of this layer, and not of the
 // parent's utility VM.
 func (r *reader) mine(path string, id layerdir.NodeID, known bool) bool {
 	if r.Index == nil || r.Index.Flags&layerdir.IndexCloned == 0 || !layerdir.InUtility(path) {
@@ -126,8 +125,8 @@ func (r *reader) mine(path string, id layerdir.NodeID, known bool) bool {
 	return known && r.Index.Tree.At(id).Flags&layerdir.NodeOwn != 0
 }
 
-// skipDirectory names the directories that belong to no layer, of a layer
-// directory that Windows or a person has made.
+// skipDirectory reports whether a directory belongs to no layer. It applies to layer
+// directories that this module has not written.
 func (r *reader) skipDirectory(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 	if r.Index != nil {
 		return false, nil
@@ -205,7 +204,7 @@ func (r *reader) directory(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 	}
 	rec, have, err := r.Record(d, id, known)
 	if err != nil || r.Index != nil && !have {
-		return false, err // a directory without a record only stands above entries
+		return false, err // a directory without a record has only entries below it
 	}
 	return true, r.fill(up, it, nil, &rec, have)
 }
@@ -233,8 +232,8 @@ func (r *reader) nativeIn(d hostfs.Directory, it layerdir.Item, id layerdir.Node
 	return true, r.nativeEntry(d, it)
 }
 
-// counts reports whether every file at such a path is an entry. Elsewhere stand
-// merged hives, backups, and what belongs to the form.
+// counts reports whether every file at such a path is an entry. Other paths hold merged
+// hives, backups and files of the format.
 func (r *reader) counts(path string) bool {
 	return winfs.Under(path, layerdir.FilesName) || winfs.Under(path, layerdir.UtilityFiles)
 }
@@ -328,7 +327,8 @@ func (r *reader) fill(d hostfs.Directory, it layerdir.Item, f hostfs.File, rec *
 	return nil
 }
 
-// whiteouts queues what a directory hides: all of it, then single names, sorted.
+// whiteouts queues the whiteouts of a directory: the opaque one, then single names,
+// sorted.
 func (r *reader) whiteouts(dir layerdir.NodeID) {
 	t := r.Index.Tree
 	var list []layerdir.NodeID
@@ -359,7 +359,7 @@ func (r *reader) hide(id layerdir.NodeID, kind layer.Kind) {
 	})
 }
 
-// End is reached when the walk is over: what the index has beyond it.
+// End queues the entries of the index that the walk has not met.
 func (r *reader) End() error {
 	if r.Index == nil {
 		return io.EOF

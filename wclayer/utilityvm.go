@@ -33,8 +33,8 @@ func isBootFile(path string) bool {
 	return false
 }
 
-// utility sees to it that the first entry for the utility VM of a layer with
-// parents finds the machine that it changes: whatever the nearest parent has.
+// utility clones the utility VM of the nearest parent that has one before the first entry
+// in the utility VM of this layer.
 func (w *writer) utility(path string) error {
 	if w.base || w.Cloned || !layerdir.InUtility(path) {
 		return nil
@@ -175,8 +175,8 @@ func (w *writer) cloneDirectory(d hostfs.Directory, parent layerdir.NodeID, name
 	return id, nil
 }
 
-// removeHidden takes away what whiteouts hide of the parent's utility VM. Entries
-// of this layer stay, wherever they stood.
+// removeHidden removes the files of the parent's utility VM that whiteouts hide. Entries
+// of this layer stay.
 func (w *writer) removeHidden() error {
 	vm, ok := w.Tree.FindPath(layerdir.UtilityFiles)
 	if !ok || !w.Cloned {

@@ -16,9 +16,9 @@ import (
 // Writer writes a final layer directory. It implements layer.Writer and
 // layer.ExtentWriter.
 //
-// Entries may come in any order: a directory that no entry was given for is made
-// without metadata and is no entry when the layer is read again; links may come
-// before their targets. Names are compared as NTFS does.
+// Entries may come in any order. A directory without an entry is made without metadata,
+// and is not an entry when the layer is read again. Links may come before their targets.
+// Names are compared as NTFS compares them.
 type Writer struct{ w writer }
 
 var (
@@ -35,24 +35,23 @@ type writer struct {
 	dirs    []layerdir.DirMeta
 }
 
-// Create begins to write the final directory of a layer at path, which must not
-// exist; the folder it stands in must. Without parents it is a base layer.
-// Parents are final directories, the immediate parent first and the base last;
-// they are needed for hard links to their files and for the utility VM, are only
-// read, and must stay while the layer exists, because on one volume linked files
-// share their content.
+// Create returns a writer of the final directory of a layer at path. The path must not
+// exist, and its parent folder must. Without parents the layer is a base layer. The
+// parents are final directories, the immediate parent first and the base last. They are
+// needed for hard links to their files and for the utility VM. They are only read, but
+// must stay while the layer exists, because linked files on one volume share their
+// content.
 //
-// Nothing stands at path until Commit has returned nil. A killed process leaves a
-// hidden folder beside it, which the next Create for the same path removes.
+// The layer appears at path only when Commit returns nil. A killed process leaves a hidden
+// folder next to path, which the next Create for the same path removes.
 func Create(path string, parents []string, opts ...Option) (*Writer, error) {
 	o := layerdir.NewOptions(opts)
 	return create(path, o, parents, nil, func() (*layerdir.Staging, error) { return layerdir.NewStaging(path, &o) })
 }
 
-// CreateIn is Create in an open directory, in which the parents are, too. All of them
-// are names in root, single components, so that a layer and its parents are found
-// whatever becomes of the path of root meanwhile. root stays the caller's, who closes it
-// after the writer.
+// CreateIn is like [Create] in an open directory, which holds the parents, too. Layer and
+// parents are single names in root, and are found even if root is renamed meanwhile. The
+// caller closes root, after the writer.
 func CreateIn(root *os.Root, name string, parents []string, opts ...Option) (*Writer, error) {
 	o := layerdir.NewOptions(opts)
 	path := filepath.Join(root.Name(), name)
@@ -122,10 +121,9 @@ func (w *Writer) Write(p []byte) (int, error) { return w.w.Write(p) }
 // WriteHole implements layer.ExtentWriter.
 func (w *Writer) WriteHole(n int64) error { return w.w.WriteHole(n) }
 
-// Commit implements layer.Writer: it makes the hard links, takes the utility VM's
-// whiteouts away, does what base layer processing does (see the package
-// documentation), gives directories their times again, makes everything durable
-// and publishes the directory.
+// Commit implements layer.Writer. It makes the hard links, applies whiteouts to the
+// utility VM, processes a base layer (see the package documentation), restores the times
+// of directories, makes everything durable and publishes the directory.
 func (w *Writer) Commit() error { return w.w.Commit() }
 
 // DirectoriesMade implements layer.DirectoryMaker.
@@ -201,7 +199,7 @@ func (w *writer) clear(d hostfs.Directory, id layerdir.NodeID) error {
 	return d.Mkdir(w.HostName(id))
 }
 
-// remember keeps what a directory must be given again at the end.
+// remember keeps the metadata that a directory gets again at the end.
 func (w *writer) remember(id layerdir.NodeID, e *layer.Entry) error {
 	m := layerdir.DirMeta{Attributes: uint32(layerdir.Normal(e).Attributes)}
 	m.Times = [4]int64{int64(e.Times.Creation), int64(e.Times.LastAccess), int64(e.Times.LastWrite), int64(e.Times.Change)}
@@ -260,8 +258,7 @@ func (w *writer) Complete() error {
 	return w.Publish(true)
 }
 
-// restoreDirectories gives every directory its times again, those further down
-// first.
+// restoreDirectories sets the times of every directory again, from the bottom up.
 func (w *writer) restoreDirectories() error {
 	return w.WalkDirectories(func(d hostfs.Directory, id layerdir.NodeID) error {
 		n := w.Tree.At(id)

@@ -17,8 +17,8 @@ const (
 	RuleUtilityVM   = "utility-vm-in-transport"  // it belongs into the final directory
 )
 
-// CheckTransport looks at a transport directory and yields what is wrong with it, as Check
-// does.
+// Check yields the faults of a transport directory. A fault of one entry does not end the
+// check. Check writes nothing.
 func Check(path string, opts ...Option) iter.Seq[layer.Finding] {
 	return func(yield func(layer.Finding) bool) {
 		c := &layerdir.Checker{Path: path, Yield: yield, Rules: []layerdir.RuleError{

@@ -22,9 +22,9 @@ type readableAt interface {
 	io.ReaderAt
 }
 
-// readTransportFile reads what a transport file says of an entry whose Kind is
-// set, and where its streams are. The whole file is looked through, since
-// metadata may stand after the data.
+// readFile reads the attributes and metadata in a transport file into an entry whose Kind
+// is set, and locates its streams. It scans the whole file, because metadata may follow
+// the data.
 func readFile(f readableAt, e *layer.Entry, limits layer.Limits) (*layerdir.Content, error) {
 	var prefix [prefixSize]byte
 	if _, err := io.ReadFull(f, prefix[:]); err != nil {

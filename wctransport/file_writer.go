@@ -13,7 +13,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// transportObject writes a transport file: the attributes, then a backup stream
+// fileWriter writes a transport file: the attributes, then a backup stream
 // with descriptor, extended attributes, reparse buffer and object ID before the
 // data.
 type fileWriter struct {
@@ -31,11 +31,11 @@ type fileWriter struct {
 	offset int64 // in the stream
 	size   int64
 	run    int64 // length of the current allocated range, 0 between ranges
-	header int64 // where its header stands in the file
+	header int64 // offset of its header in the file
 	wrote  int64 // bytes written to w
 }
 
-// countWriter counts what goes to the buffer.
+// countWriter counts the bytes that go to the buffer.
 type countWriter struct{ o *fileWriter }
 
 func (c countWriter) Write(p []byte) (int, error) {
@@ -44,7 +44,7 @@ func (c countWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// newTransportObject writes the beginning of the file f for e.
+// newFileWriter writes the beginning of the file f for e.
 func newFileWriter(k *layerdir.Keeper, f hostfs.File, w *bufio.Writer, e *layer.Entry) (*fileWriter, error) {
 	o := &fileWriter{k: k, file: f, w: w, path: e.Path, kind: e.Kind, main: e.Kind == layer.Dir || e.NoMain}
 	if e.Times != (winfs.Times{}) {
@@ -135,9 +135,8 @@ func (o *fileWriter) WriteBytes(p []byte) error {
 	return err
 }
 
-// block writes the header of a sparse block. Its size may become known only
-// later, so the header comes from a writer of its own, which has to be told that
-// there is a stream.
+// block writes the header of a sparse block. The size may become known only later, so a
+// writer of its own makes the header; it needs the header of the stream before it.
 func (o *fileWriter) block(size, offset int64) error {
 	var b bytes.Buffer
 	w := backup.NewWriter(&b)

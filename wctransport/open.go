@@ -7,7 +7,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// OpenTransport opens a transport directory. Anything else gives [ErrNotLayer].
+// Open opens a transport directory. For any other directory the error wraps [ErrNotLayer].
 func Open(path string, opts ...Option) (*Reader, error) {
 	r, err := open(path, layerdir.NewOptions(opts))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// TransportReader reads a transport directory. It implements layer.Reader and
+// Reader reads a transport directory. It implements layer.Reader and
 // layer.ExtentReader.
 //
 // Entries come in the order of layers specification 1.5: a walk that sorts the
@@ -35,7 +35,7 @@ var (
 	_ layer.ExtentReader = (*Reader)(nil)
 )
 
-// transportReader is a walker of transport directories.
+// reader is a walker of transport directories.
 type reader struct {
 	layerdir.Walker
 	tombs *tombstones
@@ -43,7 +43,7 @@ type reader struct {
 	vm    bool         // UtilityVM is kept as Files is
 }
 
-// What can be wrong with the metadata files of directories.
+// Faults of the metadata files of directories.
 var (
 	errOrphan     = fmt.Errorf("%w: metadata file without a directory", layer.ErrCorrupt)
 	errNoMetaFile = fmt.Errorf("%w: directory without its metadata file", layer.ErrCorrupt)
@@ -283,8 +283,7 @@ func (r *reader) Visit(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 	return r.raw(self, nil, func() (fs.FileInfo, error) { return self.Stat(".") }, id, known)
 }
 
-// file opens what stands for an entry: with attributes and backup stream, or in
-// Hives as it is.
+// file opens the file of an entry: attributes and backup stream, or in Hives a plain file.
 func (r *reader) file(d hostfs.Directory, host string, encoded bool, id layerdir.NodeID, known bool) (bool, error) {
 	f, err := d.Open(host)
 	if err != nil {
@@ -380,7 +379,7 @@ func (r *reader) raw(k hostfs.KeptRecord, f hostfs.File, stat func() (fs.FileInf
 	case e.Kind == layer.Dir:
 		e.Attributes |= winfs.AttrDirectory
 	case e.Attributes == 0:
-		e.Attributes = winfs.AttrArchive // what NTFS gives a new file
+		e.Attributes = winfs.AttrArchive // as NTFS sets it on a new file
 	}
 	var err error
 	if e.Times, err = r.times(k, stat, id, known); err != nil {

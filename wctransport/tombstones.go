@@ -22,8 +22,8 @@ const (
 	maxTombstone = 64<<10 - 1
 )
 
-// tombstones are the paths that a transport directory hides, in file order and by
-// the directory they are in, whatever its case.
+// tombstones are the paths that a transport directory hides, in file order and by their
+// directories, ignoring case.
 type tombstones struct {
 	paths []string
 	next  []int32             // the next of the same directory, -1 at the end

@@ -14,16 +14,15 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// TransportWriter writes a transport directory. It implements layer.Writer and
-// layer.ExtentWriter.
+// Writer writes a transport directory. It implements layer.Writer and layer.ExtentWriter.
 //
-// The form is narrower than others, and what it cannot say is refused: a
-// directory must have its entry before anything in it, hard links name files of
-// the same layer, and only single names are hidden.
+// The format holds less than others, and Add refuses the rest: a directory must have its
+// entry before the entries in it, hard links name files of the same layer, and whiteouts
+// hide only single names.
 //
-// Windows has no utility VM in such a directory: it is written to the final one at
-// once. Here it stands beside Files and is encoded as that is, so that nothing of a
-// base layer is lost on the way through this form.
+// Windows writes a utility VM to the final directory and has none in a transport
+// directory. Writer stores it next to Files, encoded in the same way, so that a base layer
+// survives the conversion to this format and back.
 type Writer struct{ w writer }
 
 var (
@@ -32,7 +31,7 @@ var (
 	_ layer.DirectoryMaker = (*Writer)(nil)
 )
 
-// transportWriter is the part of a Writer that is particular to transport directories.
+// writer is the part of a Writer that is particular to transport directories.
 type writer struct {
 	layerdir.Writer
 	buf   *bufio.Writer
@@ -40,14 +39,15 @@ type writer struct {
 	tombW *bufio.Writer
 }
 
-// CreateTransport begins to write a transport directory at path, which must not
-// exist; the folder it stands in must. What [Create] says of Commit and of killed
-// processes holds here too.
+// Create returns a writer of a transport directory at path. The path must not exist, and
+// its parent folder must. The directory appears at path only when Commit returns nil. A
+// killed process leaves a hidden folder next to path, which the next Create for the same
+// path removes.
 func Create(path string, opts ...Option) (*Writer, error) {
 	return create(path, opts, func(o *layerdir.Options) (*layerdir.Staging, error) { return layerdir.NewStaging(path, o) })
 }
 
-// CreateTransportIn is CreateTransport in an open directory. name is a single
+// CreateIn is CreateTransport in an open directory. name is a single
 // component. root stays the caller's, who closes it after the writer.
 func CreateIn(root *os.Root, name string, opts ...Option) (*Writer, error) {
 	return create(filepath.Join(root.Name(), name), opts, func(o *layerdir.Options) (*layerdir.Staging, error) { return layerdir.NewStagingIn(root, name, o) })
@@ -93,8 +93,8 @@ func (w *Writer) DirectoriesMade() int64 { return w.w.DirectoriesMade() }
 // Close implements layer.Writer.
 func (w *Writer) Close() error { return w.w.Close() }
 
-// begin chooses where times are kept. The probe is the root itself, because the
-// folder of this package must not be there if it is not needed.
+// begin selects where times are kept. It probes the root itself, because a directory that
+// does not need .mullion must not have it.
 func (w *writer) begin() error {
 	if hostfs.NativeObjects {
 		return nil

@@ -10,10 +10,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// maxLinks is how many names NTFS gives one file besides the first.
+// MaxLinks is the number of names that NTFS allows a file besides the first.
 const MaxLinks = 1023
 
-// linkOrCopy makes newname a further name of a file of a parent, or a copy where
+// LinkOrCopy makes newname a further name of a file of a parent, or a copy where
 // the host or NTFS allows none.
 func LinkOrCopy(from Directory, oldname string, to Directory, newname string) error {
 	fi, err := from.Stat(oldname)
@@ -29,7 +29,7 @@ func LinkOrCopy(from Directory, oldname string, to Directory, newname string) er
 	return CopyFile(from, oldname, to, newname)
 }
 
-// copyFile copies content, modification time and record, or everything that NTFS
+// CopyFile copies content, modification time and record, or everything that NTFS
 // has of a file.
 func CopyFile(from Directory, oldname string, to Directory, newname string) error {
 	if NativeObjects {
@@ -79,7 +79,7 @@ func copyInto(dst, src File, fi fs.FileInfo) error {
 	return dst.SetTimes(winfs.Times{LastWrite: t, LastAccess: t})
 }
 
-// copyContent copies the bytes of a file and nothing else.
+// CopyContent copies the bytes of a file and nothing else.
 func CopyContent(from Directory, oldname string, to Directory, newname string) error {
 	src, err := from.Open(oldname)
 	if err != nil {
@@ -97,7 +97,7 @@ func CopyContent(from Directory, oldname string, to Directory, newname string) e
 	return FirstError(copyBytes(dst, src), dst.Close())
 }
 
-// syncTree flushes every directory below d, and every file if files is set.
+// SyncTree flushes every directory below d, and every file if files is set.
 func SyncTree(d Directory, files bool) error {
 	list, err := d.List()
 	if err != nil {
@@ -125,12 +125,12 @@ func SyncTree(d Directory, files bool) error {
 	}
 	err = d.Sync()
 	if errors.Is(err, fs.ErrPermission) {
-		return nil // a host that lets nobody flush a directory
+		return nil // the host does not allow flushing a directory
 	}
 	return err
 }
 
-// enterPath opens a directory that is not directly below d, refusing anything that
+// EnterPath opens a directory that is not directly below d, refusing anything that
 // is not a directory on the way.
 func EnterPath(d Directory, way ...string) (Directory, error) {
 	cur := d
@@ -163,7 +163,7 @@ func FirstError(errs ...error) error {
 	return nil
 }
 
-// noEOF turns the end of a file, where more was promised, into an error.
+// NoEOF turns the end of a file, where more was promised, into an error.
 func NoEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

@@ -17,7 +17,7 @@ var queryEaFile = windows.NewLazySystemDLL("ntdll.dll").NewProc("NtQueryEaFile")
 // their size in 16 bits, and the form in which they are returned pads each to four bytes.
 const maxEAs = 1 << 18
 
-// extendedAttributes returns the extended attributes of a file as records of
+// ExtendedAttributes returns the extended attributes of a file as records of
 // FILE_FULL_EA_INFORMATION (MS-FSCC 2.4.15), nil if it has none. BackupRead has them
 // behind the data of the file, where they are too late for its entry.
 func ExtendedAttributes(f *os.File, limit int64) ([]byte, error) {

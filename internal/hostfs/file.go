@@ -18,38 +18,39 @@ import (
 // no path is resolved anywhere and no link of the host is followed. The tests
 // put faults between this interface and the host.
 type Directory interface {
-	// create makes a file that does not exist, with these permissions less those that the
+	// Create makes a file that does not exist, with these permissions less those that the
 	// process's mask takes away, and opens it for writing.
 	Create(name string, mode fs.FileMode) (File, error)
-	// open opens a regular file for reading.
+	// Open opens a regular file for reading.
 	Open(name string) (File, error)
 	Mkdir(name string) error
-	// enter opens a directory below this one, and follows no link.
+	// Enter opens a directory below this one, and follows no link.
 	Enter(name string) (Directory, error)
-	// list returns the entries sorted by the bytes of their names.
+	// List returns the entries sorted by the bytes of their names.
 	List() ([]fs.DirEntry, error)
 	Stat(name string) (fs.FileInfo, error)
 	remove(name string) error
-	// removeAll removes a directory with what is in it; nothing there is no error.
+	// RemoveAll removes a file, or a directory with its contents. It is no error if name
+	// does not exist.
 	RemoveAll(name string) error
-	// link makes newname another name of the file oldname in old.
+	// Link makes newname another name of the file oldname in old.
 	Link(old Directory, oldname, newname string) error
 	Rename(oldname, newname string) error
-	// setRecord and setTimes apply to the directory itself.
+	// SetRecord and setTimes apply to the directory itself.
 	SetRecord(b []byte) error
 	SetTimes(t winfs.Times) error
 	Record() ([]byte, error)
 	Sync() error
-	// syncVolume writes back everything of the file system that holds the directory;
+	// SyncVolume writes back everything of the file system that holds the directory;
 	// errors.ErrUnsupported says that the host cannot.
 	SyncVolume() error
 	Close() error
 
-	// host returns what lies under any wrapper.
+	// Host returns the directory without wrappers.
 	Host() *HostDirectory
 }
 
-// file is an open file of the host.
+// File is an open file of the host.
 type File interface {
 	io.ReadWriteSeeker
 	io.ReaderAt
@@ -57,21 +58,21 @@ type File interface {
 	Truncate(size int64) error
 	SetRecord(b []byte) error
 	SetTimes(t winfs.Times) error
-	// record returns the metadata record, nil if the file has none.
+	// Record returns the metadata record, nil if the file has none.
 	Record() ([]byte, error)
 	Sync() error
 	Close() error
 }
 
-// hostDirectory keeps one os.Root for each open directory: a name is then resolved
+// HostDirectory keeps one os.Root for each open directory: a name is then resolved
 // by one system call, and the kernel confines it.
 type HostDirectory struct {
 	Root     *os.Root
 	self     *os.File // the same directory as a file, opened when first needed
-	Borrowed bool     // root is closed by somebody else
+	Borrowed bool     // the caller closes root
 }
 
-// openDirectory opens a directory by its path on the host.
+// OpenDirectory opens a directory by its path on the host.
 func OpenDirectory(path string) (Directory, error) {
 	r, err := os.OpenRoot(LongPath(path))
 	if err != nil {
@@ -147,7 +148,7 @@ func (d *HostDirectory) Link(old Directory, oldname, newname string) error {
 	return linkAt(from, oldname, to, newname)
 }
 
-// file returns the directory as a file, for what os.Root has no method.
+// File returns the directory as a file, for operations that os.Root lacks.
 func (d *HostDirectory) File() (*os.File, error) {
 	if d.self == nil {
 		f, err := d.Root.Open(".")
@@ -227,20 +228,19 @@ func (f *hostFile) Sync() error { return f.File.Sync() }
 
 func (f *hostFile) Close() error { return f.File.Close() }
 
-// hostTime returns what the host is given for a time, and false for one that is
-// not set.
+// hostTime converts a time for the host, and returns false for one that is not set.
 func hostTime(t winfs.Filetime) (time.Time, bool) { return t.Time(), t != 0 }
 
 // recordName is the extended attribute that holds a record.
 const recordName = "user.mullion.meta"
 
-// errNoAttributes says that the file system keeps no extended attributes.
+// ErrNoAttributes says that the file system keeps no extended attributes.
 var ErrNoAttributes = errors.New("the file system has no extended attributes")
 
-// keptRecord is a file or directory that may have a record.
+// KeptRecord is a file or directory that may have a record.
 type KeptRecord interface{ Record() ([]byte, error) }
 
-// recordHolder is a file or directory of the host.
+// RecordHolder is a file or directory of the host.
 type RecordHolder interface{ SetRecord([]byte) error }
 
 // maxRecord is the size of the longest record that is read.

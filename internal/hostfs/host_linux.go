@@ -11,9 +11,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// createFlag is what a file is created with besides: to a new file it means nothing,
-// but without it package os asks the kernel in four calls for each whether the file is
-// one that can be waited for.
+// createFlag is an additional flag of open. A new file ignores it, but without it package
+// os makes four system calls for each file to find out whether the file can be polled.
 const createFlag = syscall.O_NONBLOCK
 
 func setRecord(f *os.File, b []byte) error {

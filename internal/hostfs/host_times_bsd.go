@@ -22,8 +22,8 @@ func timespec(t winfs.Filetime) *unix.Timeval {
 	return &tv
 }
 
-// futimens sets both times to the microsecond, which is what these hosts can do
-// by descriptor. A time that is not given becomes the other one.
+// futimens sets both times, with the resolution of a microsecond that these hosts have for
+// descriptors. A missing time is set to the other one.
 func futimens(f *os.File, atime, mtime *unix.Timeval) error {
 	if atime == nil {
 		atime = mtime

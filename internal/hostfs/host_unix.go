@@ -12,7 +12,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// longPath is for Windows, where an ordinary path is limited to 260 units.
+// LongPath is for Windows, where an ordinary path is limited to 260 units.
 func LongPath(path string) string { return path }
 
 func linkAt(from *os.File, oldname string, to *os.File, newname string) error {
@@ -22,7 +22,7 @@ func linkAt(from *os.File, oldname string, to *os.File, newname string) error {
 	return nil
 }
 
-// linkRefused reports whether a hard link cannot be made for a reason that a copy
+// LinkRefused reports whether a hard link cannot be made for a reason that a copy
 // does not share.
 func LinkRefused(err error) bool {
 	return errors.Is(err, syscall.EXDEV) || errors.Is(err, syscall.EMLINK) ||
@@ -58,5 +58,5 @@ func syncDirectory(f *os.File) error {
 	return err
 }
 
-// errNameTooLong is what a look-up of a name gives that the host cannot have.
+// ErrNameTooLong is the error for a name that the host cannot have.
 const ErrNameTooLong = syscall.ENAMETOOLONG

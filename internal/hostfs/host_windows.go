@@ -16,7 +16,7 @@ import (
 
 const createFlag = 0
 
-// longPath returns the form that has no limit of 260 units: only the root of a
+// LongPath returns the form that has no limit of 260 units: only the root of a
 // layer and the folder that holds it are ever opened by a path, everything below
 // by a handle and one name, so that no other place has to care.
 func LongPath(path string) string {
@@ -30,7 +30,7 @@ func LongPath(path string) string {
 	return `\\?\` + abs
 }
 
-// openAt opens or makes name in a directory by the native interface, because
+// OpenAt opens or makes name in a directory by the native interface, because
 // Win32 cannot ask for ACCESS_SYSTEM_SECURITY below a handle. No reparse point is
 // followed: the name is a single component, OBJ_DONT_REPARSE refuses others on the
 // way, and FILE_OPEN_REPARSE_POINT opens the last one itself.
@@ -63,7 +63,7 @@ func OpenAt(dir *os.File, name string, access, disposition, options uint32) (*os
 	return os.NewFile(uintptr(h), filepath.Join(dir.Name(), name)), nil
 }
 
-// linkAt gives the file oldname in from the further name newname in to.
+// linkAt makes newname in to another name of the file oldname in from.
 func linkAt(from *os.File, oldname string, to *os.File, newname string) error {
 	f, err := OpenAt(from, oldname, windows.FILE_WRITE_ATTRIBUTES, windows.FILE_OPEN, windows.FILE_NON_DIRECTORY_FILE)
 	if err != nil {
@@ -90,15 +90,15 @@ func linkAt(from *os.File, oldname string, to *os.File, newname string) error {
 	return nil
 }
 
-// linkRefused reports whether a hard link cannot be made for a reason that a copy
+// LinkRefused reports whether a hard link cannot be made for a reason that a copy
 // does not share.
 func LinkRefused(err error) bool {
 	return errors.Is(err, windows.ERROR_NOT_SAME_DEVICE) || errors.Is(err, windows.ERROR_TOO_MANY_LINKS) ||
 		errors.Is(err, windows.ERROR_INVALID_FUNCTION) || errors.Is(err, windows.ERROR_NOT_SUPPORTED)
 }
 
-// setHostTimes sets those of the four times that are given; FILE_BASIC_INFO takes
-// 0 for "leave", in the attributes too.
+// setHostTimes sets the times that are not zero: FILE_BASIC_INFO leaves times and
+// attributes that are 0.
 func setHostTimes(f *os.File, t winfs.Times) error {
 	if t == (winfs.Times{}) {
 		return nil
@@ -107,7 +107,7 @@ func setHostTimes(f *os.File, t winfs.Times) error {
 }
 
 func SetBasicInfo(f *os.File, t winfs.Times, a winfs.Attributes) error {
-	// What only the file system itself can set must not be asked for.
+	// Attributes that only the file system can set must not be requested.
 	a &^= winfs.AttrDirectory | winfs.AttrReparsePoint | winfs.AttrSparse | winfs.AttrCompressed | winfs.AttrEncrypted
 	return winio.SetFileBasicInfo(f, &winio.FileBasicInfo{
 		CreationTime: filetime(t.Creation), LastAccessTime: filetime(t.LastAccess),
@@ -135,8 +135,8 @@ func BasicInfo(f *os.File) (winfs.Times, winfs.Attributes, error) {
 	}, winfs.Attributes(i.FileAttributes), nil
 }
 
-// fileIdentity is not in what os.Stat returns on Windows; native readers ask the
-// handle.
+// FileIdentity returns nothing, because os.Stat has no identity on Windows; native readers
+// use the handle.
 func FileIdentity(os.FileInfo) (device, inode uint64, links uint64) { return 0, 0, 1 }
 
 // syncDirectory has nothing to do: NTFS journals names, and a directory cannot be
@@ -153,5 +153,5 @@ func setRecord(*os.File, []byte) error { return ErrNoAttributes }
 
 func getRecord(*os.File) ([]byte, error) { return nil, nil }
 
-// errNameTooLong is what a look-up of a name gives that the host cannot have.
+// ErrNameTooLong is the error for a name that the host cannot have.
 const ErrNameTooLong = windows.ERROR_FILENAME_EXCED_RANGE

@@ -2,10 +2,10 @@ package hostfs
 
 import "unicode/utf8"
 
-// hostCountsUnits tells whether the host limits names in UTF-16 units. APFS
-// counts bytes, HFS+ units; bytes are the safe assumption.
+// HostCountsUnits reports whether the host limits names in UTF-16 units. APFS counts bytes
+// and HFS+ units; bytes are the safe assumption.
 const HostCountsUnits = false
 
-// hostHolds reports whether the host takes a valid component as a name. APFS and
-// HFS+ refuse what is not UTF-8, and so the lone surrogates of WTF-8.
+// HostHolds reports whether the host accepts a valid component as a name. APFS and HFS+
+// refuse names that are not UTF-8, such as the lone surrogates of WTF-8.
 func HostHolds(name string) bool { return utf8.ValidString(name) }

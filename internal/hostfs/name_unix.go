@@ -2,9 +2,9 @@
 
 package hostfs
 
-// hostCountsUnits tells whether the host limits names in UTF-16 units.
+// HostCountsUnits reports whether the host limits names in UTF-16 units.
 const HostCountsUnits = false
 
-// hostHolds reports whether the host takes a valid component as a name: Linux
+// HostHolds reports whether the host takes a valid component as a name: Linux
 // and the BSDs take any bytes but the slash, which is in no component.
 func HostHolds(string) bool { return true }

@@ -2,10 +2,10 @@ package hostfs
 
 import "github.com/mullion/mullion/winfs"
 
-// hostCountsUnits tells whether the host limits names in UTF-16 units.
+// HostCountsUnits reports whether the host limits names in UTF-16 units.
 const HostCountsUnits = true
 
-// hostHolds reports whether the host takes a valid component as a name. NTFS
+// HostHolds reports whether the host takes a valid component as a name. NTFS
 // holds all of them, but not through Win32: devices and trailing dots need the
 // other way.
 func HostHolds(name string) bool { return winfs.CheckName(name) == nil }

@@ -8,10 +8,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// nativeObjects tells that the file system keeps Windows metadata itself.
+// NativeObjects reports that the file system keeps Windows metadata itself.
 const NativeObjects = false
 
-// entryKind tells what a directory entry is.
+// EntryKind returns the kind of a directory entry.
 func EntryKind(e fs.DirEntry) (dir, regular, reparse bool, err error) {
 	return e.IsDir(), e.Type().IsRegular(), false, nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// nativeObjects tells that the file system keeps Windows metadata itself.
+// NativeObjects reports that the file system keeps Windows metadata itself.
 const NativeObjects = true
 
 const (
@@ -20,8 +20,8 @@ const (
 	ReadAccess  = windows.GENERIC_READ | windows.READ_CONTROL | windows.ACCESS_SYSTEM_SECURITY
 )
 
-// entryKind tells what a directory entry is by its attributes: the mode bits of
-// package os call neither a junction nor a link to a directory a directory.
+// EntryKind returns the kind of a directory entry from its attributes: by the mode bits of
+// package os, junctions and links to directories are not directories.
 func EntryKind(e fs.DirEntry) (dir, regular, reparse bool, err error) {
 	fi, err := e.Info()
 	if err != nil {
@@ -64,8 +64,8 @@ func NativeAttributes(k KeptRecord) (winfs.Attributes, error) {
 	return a, err
 }
 
-// copyNative copies a file, directory or reparse point with everything that a
-// backup holds, as upstream clones a utility VM. A directory stands already.
+// CopyNative copies a file, directory or reparse point with everything in its backup
+// stream, as upstream clones a utility VM. A directory newname exists already.
 func CopyNative(from Directory, oldname string, to Directory, newname string, dir bool) error {
 	src, err := from.Host().File()
 	if err != nil {

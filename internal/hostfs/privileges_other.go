@@ -2,5 +2,5 @@
 
 package hostfs
 
-// holdPrivileges has nothing to enable where permissions are those of POSIX.
+// HoldPrivileges has nothing to enable where permissions are those of POSIX.
 func HoldPrivileges() (release func() error, err error) { return func() error { return nil }, nil }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// neededPrivileges let a process read and write files, owners and audit lists whatever
-// their descriptors say, which is what a backup does.
+// neededPrivileges allow a process to read and write files, owners and audit lists against
+// their descriptors, as a backup program does.
 var neededPrivileges = []string{winio.SeBackupPrivilege, winio.SeRestorePrivilege, seSecurityPrivilege}
 
 const seSecurityPrivilege = "SeSecurityPrivilege"
@@ -20,10 +20,10 @@ const seSecurityPrivilege = "SeSecurityPrivilege"
 var privileges struct {
 	mu      sync.Mutex
 	holders int
-	enabled []string // by this package, to be disabled when nobody holds them
+	enabled []string // by this package, to be disabled by the last holder
 }
 
-// holdPrivileges enables the privileges until release is called. Those that the process
+// HoldPrivileges enables the privileges until release is called. Those that the process
 // has enabled itself stay enabled.
 func HoldPrivileges() (release func() error, err error) {
 	p := &privileges

@@ -15,7 +15,7 @@ const (
 	RuleNotLayer      = "not-a-layer-directory"
 	RuleTransportFile = "bad-transport-file"      // attributes or backup stream are damaged
 	RuleHostFile      = "host-file"               // a link, device, socket or pipe of the host
-	RuleNoRecord      = "metadata-record-missing" // an entry lost what the host cannot hold
+	RuleNoRecord      = "metadata-record-missing" // the metadata that the host cannot hold is lost
 	RuleDamagedRecord = "metadata-record-damaged" // index, record or data contradict the files
 	RuleLostEntry     = "entry-missing"           // recorded, but not there
 	RuleHostName      = "host-name-invalid"       // a file whose name no Windows file can have
@@ -76,13 +76,14 @@ func (c *Checker) Failed(err error) {
 	c.Tell(layer.SevereError, c.ruleOf(err), path, "%v", err)
 }
 
-// tolerate reports an error about one entry and says whether to go on.
+// Tolerate reports an error about one entry and says whether to go on.
 func (c *Checker) Tolerate(err error) bool {
 	c.Failed(err)
 	return !c.Done
 }
 
-// entries audits what a reader returns. each looks at every entry besides.
+// Entries audits the entries of a reader, and calls each, unless it is nil, with every
+// entry.
 func (c *Checker) Entries(r layer.Reader, audit *layer.Audit, each func(e *layer.Entry)) {
 	for n := int64(1); !c.Done; n++ {
 		e, err := r.Next()
@@ -124,7 +125,7 @@ func (c *Checker) streams(r layer.Reader) error {
 	}
 }
 
-// ruleError names the rule that an error of a reader breaks.
+// RuleError names the rule that an error of a reader breaks.
 type RuleError struct {
 	Err  error
 	Rule string

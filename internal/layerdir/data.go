@@ -65,7 +65,7 @@ func (w *blobWriter) add(b []byte) (ref, error) {
 	return r, nil
 }
 
-// finish writes out what is buffered.
+// finish writes out the buffer.
 func (w *blobWriter) finish(sync bool) error {
 	if w.f == nil {
 		return nil

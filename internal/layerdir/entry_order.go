@@ -7,12 +7,12 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// intake holds a caller to the order of the Writer contract: the main stream of a
+// intake checks that a caller keeps the order of the Writer contract: the main stream of a
 // file first, no name twice, exactly the announced bytes.
 type intake struct {
 	kind   layer.Kind
-	begun  bool // a stream was begun for the entry
-	main   bool // the main stream was begun
+	begun  bool // the entry has a stream
+	main   bool // the entry has its main stream
 	open   bool // a stream is being written
 	due    bool // the entry announces a main stream that is not empty
 	sparse bool
@@ -25,7 +25,7 @@ func (in *intake) entry(e *layer.Entry) {
 	*in = intake{kind: e.Kind, due: e.Kind == layer.File && e.Size > 0}
 }
 
-// stream checks that s may begin now. The stream before is complete.
+// stream checks that s may be the next stream. The one before is complete.
 func (in *intake) stream(s *layer.Stream) error {
 	switch {
 	case in.kind != layer.File && in.kind != layer.Dir:

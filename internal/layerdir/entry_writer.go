@@ -8,8 +8,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// object is one file or directory of a final layer while it is being written.
-// What the caller may do is checked before.
+// Object is one file or directory of a layer while it is being written. The writer has
+// checked the order of the calls.
 type Object interface {
 	Stream(s *layer.Stream) error
 	WriteBytes(p []byte) error
@@ -20,26 +20,27 @@ type Object interface {
 	Abandon()
 }
 
-// objects is how a host keeps the files and directories of a final layer: NTFS
+// Objects is how a host keeps the files and directories of a final layer: NTFS
 // natively, any other file system with the help of a keeper.
 type Objects interface {
 	// Create makes the new file name in d.
 	Create(d hostfs.Directory, name string, e *layer.Entry) (Object, error)
-	// directory begins the entry of the directory name in d, which exists.
+	// Directory returns the object of the directory name in d, which exists.
 	Directory(d hostfs.Directory, name string, e *layer.Entry) (Object, error)
-	// restore gives a directory its metadata again after everything in it is made,
-	// because that changed its times, and makes it a reparse point if it is one.
+	// Restore sets the metadata of a directory again after the files in it are made,
+	// because making them changed its times. It makes the directory a reparse point if it
+	// is one.
 	Restore(d hostfs.Directory, name string, m *DirMeta) error
 }
 
-// dirMeta is what is remembered of a directory until the end.
+// DirMeta is the metadata of a directory that is set at the end.
 type DirMeta struct {
 	Attributes uint32
 	Times      [4]int64 // creation, access, write, change
 	Reparse    []byte   // native hosts only
 }
 
-// plainObjects keeps main streams as files and everything else with the keeper.
+// PlainObjects keeps main streams as files and everything else with the keeper.
 type PlainObjects struct{ k *Keeper }
 
 // plainObject is a file, or a directory when file is nil.
@@ -56,7 +57,7 @@ type plainObject struct {
 	offset  int64
 	size    int64
 	extents extents
-	from    int64 // where its bytes begin in the file of blobs
+	from    int64 // offset of its bytes in the data file
 	crc     uint32
 	name    string
 	open    bool

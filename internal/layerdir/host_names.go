@@ -9,10 +9,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Names in a layer and names on the host are the same, except where the host
-// cannot hold the name or would take it for something else. Then the host name
-// is spelledPrefix and the first 16 bytes, in hexadecimal, of the SHA-256 of the
-// name's WTF-8 form, and .mullion/index says what the name is.
+// Names in a layer and names on the host are the same, unless the host cannot hold the
+// name or would take it for another file. Then the host name is spelledPrefix and the
+// first 16 bytes, in hexadecimal, of the SHA-256 of the name's WTF-8 form, and
+// .mullion/index stores the name.
 const (
 	StoreName     = ".mullion" // the folder of this package's own files at the root of a layer
 	spelledPrefix = ".mullion-name-"
@@ -23,14 +23,14 @@ const (
 	hostNameMax = 255
 )
 
-// spell returns the host name that stands for a name which the host cannot have.
+// Spell returns the host name of a name which the host cannot have.
 func Spell(name string) string {
 	h := sha256.Sum256([]byte(name))
 	return spelledPrefix + hex.EncodeToString(h[:16])
 }
 
-// needsSpelling reports whether a component cannot be its own host name. room is
-// what must be left for a suffix.
+// NeedsSpelling reports whether a component cannot be its own host name. The host name
+// leaves room bytes for a suffix.
 func needsSpelling(name string, room int) bool {
 	switch {
 	case len(name)+room > hostNameMax && !hostfs.HostCountsUnits:
@@ -43,16 +43,16 @@ func needsSpelling(name string, room int) bool {
 	return !hostfs.HostHolds(name)
 }
 
-// hasMetaSuffix reports whether a name ends like the metadata file of a directory.
+// HasMetaSuffix reports whether a name ends like the metadata file of a directory.
 func HasMetaSuffix(name string) bool {
 	i := len(name) - len(MetaSuffix)
 	return i >= 0 && strings.EqualFold(name[i:], MetaSuffix)
 }
 
-// names translates host names back.
+// Names translates host names back.
 type Names map[string]string
 
-// real returns the name in the layer for a name on the host.
+// Real returns the name in the layer for a name on the host.
 func (n Names) Real(host string) (string, error) {
 	if !strings.HasPrefix(host, spelledPrefix) {
 		if err := winfs.ValidateComponent(host); err != nil {

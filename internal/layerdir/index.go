@@ -15,7 +15,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// The file .mullion/index holds what no file of the host stands for (links by
+// The file .mullion/index holds entries that have no file of their own (links by
 // their names, whiteouts, names that the host cannot have), and all records
 // where the file system keeps no extended attributes.
 //
@@ -31,7 +31,7 @@ import (
 //	      u64 number of files and directories that are entries of the layer
 //	      u32 CRC-32C of everything before
 //
-// Items stand in the order in which the layer was written.
+// Items are in the order in which the layer was written.
 const (
 	IndexName       = "index"
 	indexMagic      = "MULLION\x1a"
@@ -63,8 +63,8 @@ const (
 	itemBelow                        // path of a link to a file of a lower layer, at whose target this layer has something later
 )
 
-// indexWriter appends to .mullion/index. Without any item there is no file,
-// unless finish is told to make one.
+// indexWriter appends to .mullion/index. Without items there is no file, unless finish is
+// called with always.
 type indexWriter struct {
 	Open    func() (hostfs.File, error)
 	f       hostfs.File
@@ -113,7 +113,7 @@ func (w *indexWriter) Item(kind ItemKind, path, target string, record []byte) er
 	return err
 }
 
-// name says what a spelled name is, once.
+// name stores the item of a spelled name, once.
 func (w *indexWriter) name(name string) error {
 	if w.spelled[name] {
 		return nil
@@ -167,14 +167,14 @@ type index struct {
 	Names   Names
 	Flags   indexFlag
 	Entries int64
-	below   []NodeID // links that come before what this layer has at their target
+	below   []NodeID // links that come before the entry at their target
 
 	f      hostfs.File
 	window []byte // bytes of the file from windowAt on
 	at     int64
 }
 
-// loadIndex reads .mullion/index in the folder store. Kinds for which want is
+// LoadIndex reads .mullion/index in the folder store. Kinds for which want is
 // false are left out. It keeps the file open.
 func LoadIndex(store hostfs.Directory, limits layer.Limits, want func(ItemKind) bool) (x *index, err error) {
 	f, err := store.Open(IndexName)
@@ -317,7 +317,7 @@ func (x *index) load(b []byte, offset int64, want func(ItemKind) bool) error {
 	return nil
 }
 
-// takeWhiteouts returns the paths of all whiteouts and forgets these.
+// TakeWhiteouts returns the paths of all whiteouts and forgets these.
 func (x *index) TakeWhiteouts() []string {
 	var list []string
 	for id := NodeID(1); int(id) < x.Tree.Count; id++ {
@@ -431,7 +431,7 @@ func (r *indexReader) item(limit int64) ([]byte, error) {
 	return b, r.full(b)
 }
 
-// openStore opens the folder of this package's files in a layer directory, nil
+// OpenStore opens the folder of this package's files in a layer directory, nil
 // if there is none.
 func OpenStore(root hostfs.Directory) (hostfs.Directory, error) {
 	d, err := root.Enter(StoreName)

@@ -11,8 +11,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// parentFile is the answer to a look-up: a file in an open directory, or nothing,
-// and then perhaps the news that the layer hides what those below it have.
+// ParentFile is the result of a look-up in a parent: a file in an open directory, or none.
+// Without a file, hidden reports whether the layer hides the file of the layers below it.
 type ParentFile struct {
 	Dir    hostfs.Directory
 	Name   string
@@ -60,7 +60,7 @@ func (w *Writer) AddLink(e *layer.Entry) error {
 	return w.Keep.Index.Item(itemLink, e.Path, e.Target, rec.append(nil))
 }
 
-// makeLinks makes all hard links. A target is looked for among the entries of this layer
+// MakeLinks makes all hard links. A target is looked for among the entries of this layer
 // before the link, then in the parents from the top down, then among the entries after it,
 // as if the links were made while the layer was read.
 func (w *Writer) MakeLinks() error {
@@ -83,9 +83,9 @@ func (w *Writer) MakeLinks() error {
 	return nil
 }
 
-// markTarget tells the reader that the file of a group of links is an entry of
-// this layer, so that it returns the links after it. Where records are in the
-// index, or the entry is marked already, it knows.
+// markTarget marks the file of a group of links as an entry of this layer, so that the
+// reader returns the links after it. The index has the mark already if it holds the
+// records or the entry is marked.
 func (w *Writer) markTarget(root NodeID) error {
 	f := w.Tree.At(root).Flags
 	path := w.Tree.Path(root)
@@ -189,8 +189,8 @@ func (w *Writer) linkBelow(l *linkEntry, found ParentFile) error {
 	return hostfs.LinkOrCopy(found.Dir, found.Name, to, name)
 }
 
-// linkInside links to a file of this layer, or to the copy that has taken its
-// place after it had all the names that NTFS gives a file.
+// linkInside links to a file of this layer, or to the copy that replaced it when it had
+// the most names that NTFS allows.
 func (w *Writer) linkInside(l *linkEntry) error {
 	rep := l.root
 	if r, ok := w.reps[rep]; ok {
@@ -222,13 +222,13 @@ func (w *Writer) linkInside(l *linkEntry) error {
 	return hostfs.CopyFile(from, w.HostName(rep), to, name)
 }
 
-// directoryOf returns the open directory of a node and its name on the host.
+// DirectoryOf returns the open directory of a node and its name on the host.
 func (w *Writer) DirectoryOf(id NodeID) (hostfs.Directory, string, error) {
 	d, err := w.GoTo(w.Tree.At(id).Parent)
 	return d, w.HostName(id), err
 }
 
-// goTo moves the open handles to a directory.
+// GoTo moves the open handles to a directory.
 func (w *Writer) GoTo(id NodeID) (hostfs.Directory, error) {
 	if d := w.H.Depth(); d > 0 && w.H.frames[d-1].id == id {
 		return w.H.Dir(d)

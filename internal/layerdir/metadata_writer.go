@@ -9,8 +9,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// keeper stores the records of a layer that is being written: beside the files
-// or in the index, with what is long in the file of blobs.
+// Keeper stores the records of a layer that is being written, with the files or in the
+// index. Metadata of variable length goes to the data file.
 type Keeper struct {
 	root  hostfs.Directory // of the layer
 	store hostfs.Directory // .mullion, made when first needed
@@ -49,7 +49,7 @@ func (k *Keeper) create(name string) (hostfs.File, error) {
 	return d.Create(name, OpenMode)
 }
 
-// choose finds out whether records go into extended attributes. probe is a
+// Choose finds out whether records go into extended attributes. probe is a
 // directory that may keep an empty record.
 func (k *Keeper) Choose(mode MetadataMode, probe hostfs.Directory) error {
 	if mode == MetadataIndex {
@@ -64,8 +64,8 @@ func (k *Keeper) Choose(mode MetadataMode, probe hostfs.Directory) error {
 	return err
 }
 
-// begin makes the record of an entry and stores what it has of variable length,
-// so that nothing of the entry is kept.
+// begin makes the record of an entry and stores its metadata of variable length, so that
+// nothing of the entry is kept.
 func (k *Keeper) begin(e *layer.Entry) (Record, error) {
 	r := Record{Times: e.Times, attributes: e.Attributes}
 	if e.Times != (winfs.Times{}) {
@@ -119,7 +119,7 @@ const (
 	refStreams
 )
 
-// keep stores the finished record of the entry at path, which h stands for.
+// Keep stores the finished record of the entry at path, whose file or directory is h.
 func (k *Keeper) Keep(h hostfs.RecordHolder, path string, r *Record) error {
 	k.buf = r.append(k.buf[:0])
 	k.Index.Entries++
@@ -150,7 +150,7 @@ func (k *Keeper) close() error {
 	return err
 }
 
-// entry fills e with what a record says.
+// Entry fills e from a record.
 func (b *blobReader) Entry(r *Record, e *layer.Entry) error {
 	e.Attributes, e.Times = r.attributes, r.Times
 	e.NoMain = r.Flags&recordNoMain != 0

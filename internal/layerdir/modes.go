@@ -6,14 +6,14 @@ import (
 	"github.com/mullion/mullion/hives"
 )
 
-// The permissions of files. Everybody may read what the process's mask leaves, but not
-// the registry.
+// The permissions of files. All users may read as far as the umask allows, but not the
+// registry.
 const (
 	OpenMode    fs.FileMode = 0o666
 	privateMode fs.FileMode = 0o600
 )
 
-// modeOf returns the permissions of the file at a path of the layer.
+// ModeOf returns the permissions of the file at a path of the layer.
 func ModeOf(path string) fs.FileMode {
 	if hives.Private(path) {
 		return privateMode

@@ -7,11 +7,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// nodeID numbers the nodes of a tree; 0 is the root.
+// NodeID numbers the nodes of a tree; 0 is the root.
 type NodeID int32
 
-// noNode is the answer of a failed lookup. As a link in a list it is its end,
-// because the root is nobody's child.
+// noNode is the result of a failed look-up, and the end of a list: the root is no child.
 const NoNode NodeID = 0
 
 type nodeFlag uint16
@@ -24,11 +23,11 @@ const (
 	NodeReparse                       // carries reparse data: nothing may lie below
 	NodeWhiteout                      // hides this path of the layers below
 	NodeOpaque                        // hides the children that the layers below have
-	NodeCloned                        // stands here because the parent's utility VM has it
+	NodeCloned                        // cloned from the parent's utility VM
 	nodeSpelled                       // has a host name that is not its name
 	NodeHost                          // exists on the host
 	NodeSeen                          // returned by the reader
-	nodeBelow                         // a link that comes before what this layer has at its target
+	nodeBelow                         // a link that comes before the entry at its target
 
 	nodeObject = NodeDir | NodeFile | NodeLink
 )
@@ -43,10 +42,10 @@ type node struct {
 	sibling NodeID // child of the same parent added before
 	links   int32  // further names made on the host for this file
 	Flags   nodeFlag
-	Value   int64 // what the owner of the tree keeps: an offset, a number
+	Value   int64 // for the owner of the tree: an offset or a number
 }
 
-// tree is the set of names of a layer, in which names that differ in case are
+// Tree is the set of names of a layer, in which names that differ in case are
 // the same. It holds no paths, only components.
 type Tree struct {
 	chunks [][]node
@@ -97,7 +96,7 @@ func (t *Tree) hash(parent NodeID, name string) uint64 {
 	return maphash.Bytes(t.seed, b)
 }
 
-// find returns the child of parent with that name in any case, or noNode.
+// Find returns the child of parent with that name in any case, or noNode.
 func (t *Tree) Find(parent NodeID, name string) NodeID {
 	id := t.table[t.hash(parent, name)]
 	for id != NoNode {
@@ -110,7 +109,7 @@ func (t *Tree) Find(parent NodeID, name string) NodeID {
 	return NoNode
 }
 
-// add makes a child. The caller has looked for it before.
+// Add makes a child. The caller has looked for it before.
 func (t *Tree) Add(parent NodeID, name string, flags nodeFlag) NodeID {
 	h := t.hash(parent, name)
 	p := t.At(parent)
@@ -120,7 +119,7 @@ func (t *Tree) Add(parent NodeID, name string, flags nodeFlag) NodeID {
 	return id
 }
 
-// findPath returns the node at a path, or noNode. The root has the empty path.
+// FindPath returns the node at a path, or noNode. The root has the empty path.
 func (t *Tree) FindPath(path string) (NodeID, bool) {
 	id := NodeID(0)
 	for path != "" {
@@ -133,7 +132,7 @@ func (t *Tree) FindPath(path string) (NodeID, bool) {
 	return id, true
 }
 
-// addPath returns the node at a path, making what is missing without flags.
+// AddPath returns the node at a path. Missing nodes are made without flags.
 func (t *Tree) AddPath(path string) NodeID {
 	id := NodeID(0)
 	for path != "" {
@@ -149,7 +148,7 @@ func (t *Tree) AddPath(path string) NodeID {
 	return id
 }
 
-// path returns the path of a node.
+// Path returns the path of a node.
 func (t *Tree) Path(id NodeID) string {
 	if id == 0 {
 		return ""
@@ -170,7 +169,7 @@ func (t *Tree) Path(id NodeID) string {
 	return string(b)
 }
 
-// children calls f for every child, oldest last, until it returns false.
+// Children calls f for every child, oldest last, until it returns false.
 func (t *Tree) Children(id NodeID, f func(NodeID) bool) {
 	for c := t.At(id).child; c != NoNode; {
 		next := t.At(c).sibling

@@ -28,10 +28,10 @@ type handle struct {
 // spare below the 256 descriptors of the stingiest host.
 const maxHandles = 48
 
-// depth is the number of directories below the root.
+// Depth is the number of directories below the root.
 func (h *handles) Depth() int { return len(h.frames) }
 
-// dir returns the directory at a depth; 0 is the root.
+// Dir returns the directory at a depth; 0 is the root.
 func (h *handles) Dir(depth int) (hostfs.Directory, error) {
 	if depth == 0 {
 		return h.Root, nil
@@ -80,7 +80,7 @@ func (h *handles) shut(keep, depth int) error {
 			after = h.opened[j+1]
 		}
 		gap := float64(after-before) / float64(max(depth-before, 1))
-		if i >= depth { // nobody has asked for what is further down
+		if i >= depth { // below the requested depth
 			gap = 0
 		}
 		if best < 0 || gap < bestGap {
@@ -94,12 +94,12 @@ func (h *handles) shut(keep, depth int) error {
 	return d.Close()
 }
 
-// push goes down into a directory, which is opened when it is first needed.
+// Push goes down into a directory, which is opened when it is first needed.
 func (h *handles) Push(id NodeID, host string) {
 	h.frames = append(h.frames, handle{id: id, host: host})
 }
 
-// truncate goes up until depth directories are left.
+// Truncate goes up until depth directories are left.
 func (h *handles) Truncate(depth int) error {
 	var errs []error
 	for n := len(h.opened); n > 0 && h.opened[n-1] >= depth; n-- {

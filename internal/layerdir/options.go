@@ -7,11 +7,12 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// MetadataMode says where a host other than Windows keeps what its file system
-// cannot hold.
+// MetadataMode selects where a host other than Windows keeps the metadata that its file
+// system cannot hold.
 type MetadataMode uint8
 
-// The places. What they contain is the same; see the package documentation.
+// The places for metadata. All of them hold the same; see the package documentation of
+// wclayer.
 const (
 	// MetadataAuto takes extended attributes where the file system has them and
 	// the index file elsewhere.
@@ -24,7 +25,7 @@ const (
 	MetadataIndex
 )
 
-// SyncMode says how a finished layer is made durable before it gets its name.
+// SyncMode selects how a finished layer is made durable before it gets its name.
 type SyncMode uint8
 
 // The ways to make durable.
@@ -47,8 +48,8 @@ type Options struct {
 	Bare     bool
 	Finish   func(root *os.Root) error
 	Wrap     func(hostfs.Directory) hostfs.Directory // fault injection in tests
-	Step     func(op, name string) error             // the same, for what package publish does
-	Tolerate func(error) bool                        // for Check: told of an error, says whether to go on
+	Step     func(op, name string) error             // the same, for package publish
+	Tolerate func(error) bool                        // for Check: receives an error, reports whether to go on
 }
 
 // Option changes how a reader or writer works. The zero set is right for most.
@@ -61,8 +62,8 @@ func WithMetadata(m MetadataMode) Option { return func(o *Options) { o.Metadata 
 // WithSync chooses how the layer is made durable. The default is SyncLayer.
 func WithSync(m SyncMode) Option { return func(o *Options) { o.Sync = m } }
 
-// WithLimits bounds what a reader takes from a hostile directory: Streams and
-// MetadataLen of one entry, Entries. The other fields are for layer.Copy.
+// WithLimits bounds the input of a reader: Streams and MetadataLen of one entry, and
+// Entries. The other fields are for layer.Copy.
 func WithLimits(l layer.Limits) Option { return func(o *Options) { o.Limits = l } }
 
 // WithBareFiles makes the reader of a final directory return files without a

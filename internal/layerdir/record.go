@@ -93,7 +93,7 @@ func (f ref) append(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, f.crc)
 }
 
-// parseRecord reads a whole record. Every error wraps ErrMetadata.
+// ParseRecord reads a whole record. Every error wraps ErrMetadata.
 func ParseRecord(b []byte) (Record, error) {
 	var r Record
 	d := decoder{b: b}

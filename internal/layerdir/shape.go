@@ -8,8 +8,9 @@ import (
 	"github.com/mullion/mullion/internal/hostfs"
 )
 
-// openLayer opens the directory of a layer, which has to be of a shape, with the
-// privileges that its reader needs. The reader gives them back.
+// OpenLayer opens the directory of a layer, which has to be of the wanted kind, and
+// enables the privileges that its reader needs. The reader calls release when it is
+// closed.
 func OpenLayer(path string, want shape) (root hostfs.Directory, release func() error, err error) {
 	if release, err = hostfs.HoldPrivileges(); err != nil {
 		return nil, nil, err
@@ -42,7 +43,7 @@ const (
 	Transport
 )
 
-// shapeAt returns the shape of the layer in the directory at path.
+// ShapeAt returns the shape of the layer in the directory at path.
 func ShapeAt(path string) (shape, error) {
 	release, err := hostfs.HoldPrivileges()
 	if err != nil {
@@ -56,7 +57,7 @@ func ShapeAt(path string) (shape, error) {
 	return s, errors.Join(err, root.Close(), release())
 }
 
-// shapeOf tells the shapes apart by what is there.
+// shapeOf detects the kind of a layer directory by the files in it.
 func shapeOf(root hostfs.Directory) (shape, error) {
 	has := func(name string) (bool, error) {
 		_, err := root.Stat(name)

@@ -12,7 +12,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// staging is the directory in which a layer is made until it gets its name (package
+// Staging is the directory in which a layer is made until it gets its name (package
 // publish).
 type Staging struct {
 	folder *os.Root // of the destination, if it was opened here
@@ -21,7 +21,7 @@ type Staging struct {
 	name   string
 }
 
-// newStaging prepares to publish a directory under path, which must not exist;
+// NewStaging prepares to publish a directory under path, which must not exist;
 // its folder must.
 func NewStaging(path string, o *Options) (*Staging, error) {
 	abs, err := filepath.Abs(path)
@@ -44,7 +44,7 @@ func NewStaging(path string, o *Options) (*Staging, error) {
 	return s, nil
 }
 
-// newStagingIn prepares to publish a directory in an open one.
+// NewStagingIn prepares to publish a directory in an open one.
 func NewStagingIn(parent *os.Root, name string, o *Options) (*Staging, error) {
 	if _, err := parent.Lstat(name); err == nil {
 		return nil, fmt.Errorf("%s: %w", name, layer.ErrExists)
@@ -63,7 +63,7 @@ func NewStagingIn(parent *os.Root, name string, o *Options) (*Staging, error) {
 	return s, nil
 }
 
-// publish gives the directory its name. Nothing in it but its root may be open.
+// publish renames the directory to its name. Only its root may be open.
 func (s *Staging) publish(sync bool) error {
 	if err := s.release(); err != nil {
 		return err

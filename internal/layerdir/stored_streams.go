@@ -17,7 +17,7 @@ type source interface {
 	Close() error
 }
 
-// content is the source of entries whose streams lie in files that can be read at
+// Content is the source of entries whose streams lie in files that can be read at
 // any offset.
 type Content struct {
 	Streams []StoredStream
@@ -26,14 +26,14 @@ type Content struct {
 	at      int // number of the current stream + 1
 	segment int
 	pos     int64 // in the stream
-	end     int64 // of what may be read: the stream, or its current extent
+	end     int64 // of the stream, or of its current extent
 	extents bool  // NextExtent was called for the stream
 	crc     uint32
 	crcAt   int64 // stored bytes summed so far, -1 if some were skipped
 	info    layer.Stream
 }
 
-// storedStream is a stream and where its bytes are.
+// StoredStream is a stream and where its bytes are.
 type StoredStream struct {
 	Name     string
 	Size     int64
@@ -44,10 +44,10 @@ type StoredStream struct {
 	crc      uint32
 }
 
-// segment is a range of a stream that is stored at an offset of the source.
+// Segment is a range of a stream that is stored at an offset of the source.
 type Segment struct{ Offset, Length, At int64 }
 
-// whole is the segment list of a stream stored in one piece.
+// Whole is the segment list of a stream stored in one piece.
 func Whole(size, at int64) []Segment {
 	if size == 0 {
 		return nil

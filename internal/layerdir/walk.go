@@ -13,8 +13,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// walker is what the two readers have in common: the way through the tree, the
-// metadata kept beside it, and the streams of the current entry.
+// Walker is the common part of the two readers: the walk of the tree, the metadata stored
+// with it, and the streams of the current entry.
 type Walker struct {
 	Op   string
 	Path string
@@ -22,7 +22,7 @@ type Walker struct {
 	Root hostfs.Directory
 	H    handles
 
-	Privileges func() error // gives those of the process back; nil while it is opened
+	Privileges func() error // releases those of the process; nil while the reader is being opened
 
 	Frames []Frame
 	Queue  []func(e *layer.Entry) error // entries to return before going on
@@ -31,7 +31,7 @@ type Walker struct {
 	Blobs blobReader
 	inode map[[2]uint64]string // first path of files with several names, without an index
 	later map[NodeID][]NodeID  // links that wait for their target
-	Early map[NodeID][]NodeID  // links that come before what this layer has at their target
+	Early map[NodeID][]NodeID  // links that come before the entry at their target
 
 	Entry layer.Entry
 	Src   source
@@ -39,7 +39,7 @@ type Walker struct {
 	err   error
 }
 
-// frame is a directory on the way.
+// Frame is a directory on the way.
 type Frame struct {
 	Path  string
 	Node  NodeID
@@ -48,7 +48,7 @@ type Frame struct {
 	Next  int
 }
 
-// item is one thing in a directory.
+// Item is one thing in a directory.
 type Item struct {
 	Name, Host string
 	Dir        bool
@@ -57,7 +57,7 @@ type Item struct {
 	Meta       bool // a transport directory has a metadata file beside it
 }
 
-// openStore loads the metadata that this package has kept in the directory.
+// OpenStore loads the metadata that this package has kept in the directory.
 func (w *Walker) OpenStore() error {
 	store, err := OpenStore(w.Root)
 	if err != nil || store == nil {
@@ -83,7 +83,7 @@ func (w *Walker) OpenStore() error {
 	return nil
 }
 
-// giveUp closes what was opened besides the root.
+// GiveUp closes all open files but the root.
 func (w *Walker) GiveUp(err error) error {
 	errs := []error{err, w.Index.Close()}
 	if w.Blobs.f != nil {
@@ -100,7 +100,7 @@ func (w *Walker) Names() Names {
 	return w.Index.Names
 }
 
-// list returns what is in a directory, sorted by name.
+// List returns the items of a directory, sorted by name.
 func (w *Walker) List(d hostfs.Directory, n Names) ([]Item, error) {
 	list, err := d.List()
 	if err != nil {
@@ -109,7 +109,7 @@ func (w *Walker) List(d hostfs.Directory, n Names) ([]Item, error) {
 	return w.Sorted(list, n)
 }
 
-// sorted turns a list of the host, which is sorted, into one of the layer.
+// Sorted turns a list of the host, which is sorted, into one of the layer.
 func (w *Walker) Sorted(list []fs.DirEntry, n Names) ([]Item, error) {
 	items := make([]Item, 0, len(list))
 	spelled := false
@@ -147,7 +147,7 @@ func (w *Walker) fail(err error) error {
 	return err
 }
 
-// tolerated leaves an entry out of which a check was told.
+// tolerated skips an entry whose error the caller of a check has accepted.
 func (w *Walker) tolerated(err error) error {
 	if w.O.Tolerate == nil || errors.Is(err, layer.ErrLimit) || !w.O.Tolerate(err) {
 		return err
@@ -162,7 +162,7 @@ func (w *Walker) limited(err error) error {
 	return err
 }
 
-// done closes what the current entry had open.
+// done closes the files of the current entry.
 func (w *Walker) done() error {
 	if w.Src == nil {
 		return nil
@@ -172,7 +172,7 @@ func (w *Walker) done() error {
 	return s.Close()
 }
 
-// node returns the place of a child in the index.
+// Node returns the place of a child in the index.
 func (w *Walker) Node(f *Frame, name string) (NodeID, bool) {
 	if w.Index == nil || !f.Known {
 		return NoNode, false
@@ -181,7 +181,7 @@ func (w *Walker) Node(f *Frame, name string) (NodeID, bool) {
 	return id, id != NoNode
 }
 
-// sameFile returns the path at which a file was returned before.
+// SameFile returns the path at which a file was returned before.
 func (w *Walker) SameFile(f hostfs.File) (string, error) {
 	fi, err := f.Stat()
 	if err != nil {
@@ -221,7 +221,7 @@ func (w *Walker) Record(k hostfs.KeptRecord, id NodeID, known bool) (Record, boo
 	return rec, err == nil, err
 }
 
-// storedStreams adds what the record says about streams.
+// StoredStreams adds the streams of a record.
 func (w *Walker) StoredStreams(rec *Record, c *Content) error {
 	if rec.Flags&recordExtents != 0 {
 		if len(c.Streams) == 0 {
@@ -272,9 +272,9 @@ func (w *Walker) StoredStreams(rec *Record, c *Content) error {
 	return nil
 }
 
-// hostTimes are the times of a file without a record. Only the modification time
-// of the host means anything: the others tell when the file was copied and when
-// it was last read, perhaps by this reader.
+// HostTimes returns the times of a file without a record: all of them are the modification
+// time of the host. Its other times are those of the last copy and of the last read,
+// perhaps by this reader.
 func HostTimes(fi fs.FileInfo) winfs.Times {
 	t, err := winfs.FiletimeFromTime(fi.ModTime())
 	if err != nil {
@@ -283,7 +283,7 @@ func HostTimes(fi fs.FileInfo) winfs.Times {
 	return winfs.Times{Creation: t, LastAccess: t, LastWrite: t, Change: t}
 }
 
-// link returns a hard link, or puts it off until its target was returned.
+// Link returns a hard link, or puts it off until its target was returned.
 func (w *Walker) Link(id NodeID) (bool, error) {
 	t := w.Index.Tree
 	target, _, err := w.Index.item(id)
@@ -302,8 +302,8 @@ func (w *Walker) Link(id NodeID) (bool, error) {
 	return true, w.linkEntry(&w.Entry, id)
 }
 
-// findEarly finds the links that come before what this layer has at their target, because
-// they name the file of a lower layer that was there.
+// FindEarly finds the links that come before the entry at their target, because they name
+// the file of a lower layer that was there.
 func (w *Walker) FindEarly() error {
 	if w.Index == nil {
 		return nil
@@ -328,7 +328,7 @@ func (w *Walker) FindEarly() error {
 	return nil
 }
 
-// queueEarly queues the links that come before what is at a node.
+// QueueEarly queues the links that come before the entry at a node.
 func (w *Walker) QueueEarly(id NodeID) bool {
 	queued := false
 	for _, l := range w.Early[id] {
@@ -356,7 +356,7 @@ func (w *Walker) linkEntry(e *layer.Entry, id NodeID) error {
 	return nil
 }
 
-// returned lets the links go that waited for a node.
+// Returned lets the links go that waited for a node.
 func (w *Walker) Returned(id NodeID) {
 	w.Index.Tree.At(id).Flags |= NodeSeen
 	for _, l := range w.later[id] {
@@ -410,10 +410,10 @@ func (w *Walker) NextExtent() (layer.Extent, error) {
 	return x, err
 }
 
-// errLost says that something was recorded and is not there.
+// ErrLost says that something was recorded and is not there.
 var ErrLost = fmt.Errorf("%w: an entry is missing", layer.ErrCorrupt)
 
-// lostLink returns an error if a link of the index was never returned.
+// LostLink returns an error if a link of the index was never returned.
 func (w *Walker) LostLink() error {
 	if w.Index == nil {
 		return nil
@@ -428,7 +428,7 @@ func (w *Walker) LostLink() error {
 	return nil
 }
 
-// traveller is what the two forms do on the way of a walker.
+// traveller has the steps of a walk in which the two kinds of directories differ.
 type traveller interface {
 	// Visit looks at one thing in a directory and reports whether it made an entry.
 	Visit(f *Frame, it Item) (bool, error)
@@ -437,7 +437,7 @@ type traveller interface {
 	End() error
 }
 
-// step goes on to the next entry.
+// Step goes on to the next entry.
 func (w *Walker) Step(t traveller) (*layer.Entry, error) {
 	if w.err != nil {
 		return nil, w.err

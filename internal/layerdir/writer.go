@@ -11,7 +11,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// The trees that stand at the root of a layer.
+// The directories at the root of a layer, and other names there.
 const (
 	FilesName     = "Files"
 	HivesName     = "Hives"
@@ -22,18 +22,18 @@ const (
 	TombstoneName = "tombstones.txt"
 )
 
-// treeWriter writes a layer as a tree of files: the part that both forms of a directory
+// Writer writes a layer as a tree of files: the part that both forms of a directory
 // share.
 type Writer struct {
 	path   string // of the destination
 	form   form
 	O      Options
 	Room   int  // to be left in host names for a suffix
-	Strict bool // a directory must have its entry before what is in it
+	Strict bool // a directory must have its entry before the entries in it
 	Stage  *Staging
 	Keep   *Keeper
 
-	Privileges func() error // gives those of the process back; nil if none are needed
+	Privileges func() error // releases those of the process; nil if none are needed
 
 	Objects Objects
 	Tree    *Tree
@@ -46,28 +46,29 @@ type Writer struct {
 	Obj   Object
 	entry string // path of the current entry
 	count int64
-	above int64 // directories made for what is in them
+	above int64 // directories made for the entries in them
 
 	Cloned bool // the parent's utility VM was taken over, or there is none
 	err    error
 	closed bool
 }
 
-// form is what the two directory shapes do in their own way.
+// form has the steps in which the two kinds of directories differ.
 type form interface {
-	// AddEntry begins an entry: it sets obj, unless there is nothing more to write.
+	// AddEntry makes the file or directory of an entry and sets Obj, unless the entry has
+	// no streams and no metadata.
 	AddEntry(e *layer.Entry) error
-	// Complete does what is left after the last entry, and publishes.
+	// Complete does the work after the last entry, and publishes.
 	Complete() error
 	// FindBelow looks for the target of a hard link in the layers below.
 	FindBelow(target string) (ParentFile, error)
 	// Lower is the number of layers below.
 	Lower() int
-	// Release closes what the form has open.
+	// Release closes the files of the form.
 	Release() error
 }
 
-// start prepares an empty layer in stage.
+// Start prepares an empty layer in stage.
 func (w *Writer) Start(path string, f form, o Options, stage *Staging) {
 	w.path, w.form, w.O, w.Stage = path, f, o, stage
 	w.Tree = NewTree()
@@ -189,8 +190,8 @@ func (w *Writer) newNode(parent NodeID, name string) NodeID {
 	return w.Tree.Add(parent, strings.Clone(name), 0)
 }
 
-// locate goes to the directory of a path and makes a node for what is to stand
-// there. It returns the directory, too.
+// Locate goes to the directory of a path and makes a node for the new entry. It returns
+// the directory, too.
 func (w *Writer) Locate(path string, kind layer.Kind) (hostfs.Directory, NodeID, error) {
 	parent, base, err := w.enter(path)
 	if err != nil {
@@ -218,9 +219,9 @@ func (w *Writer) place(d hostfs.Directory, parent NodeID, base string, kind laye
 		return 0, layer.ErrDuplicate
 	}
 	if n.Flags&NodeHost != 0 && (kind != layer.Dir || n.Flags&NodeDir == 0 || n.Flags&NodeReparse != 0) {
-		// Something is there that is not an entry of this layer: a directory that
-		// only stands above other entries, or a file of the parent's utility VM,
-		// whose content other layers share and which must not be opened for writing.
+		// Something is there that is not an entry of this layer: a directory that was made
+		// for the entries in it, or a file of the parent's utility VM, whose content other
+		// layers share and which must not be opened for writing.
 		if n.Flags&NodeDir != 0 && w.Occupied(id) {
 			return 0, fmt.Errorf("%w: it has entries below it", layer.ErrNotDirectory)
 		}
@@ -244,7 +245,7 @@ func (w *Writer) place(d hostfs.Directory, parent NodeID, base string, kind laye
 	return id, nil
 }
 
-// occupied reports whether an entry of this layer lies below a directory.
+// Occupied reports whether an entry of this layer lies below a directory.
 func (w *Writer) Occupied(id NodeID) bool {
 	found := false
 	w.Tree.Children(id, func(c NodeID) bool {
@@ -255,7 +256,7 @@ func (w *Writer) Occupied(id NodeID) bool {
 	return found
 }
 
-// forget marks a node and all below as not on the host.
+// Forget marks a node and all below as not on the host.
 func (w *Writer) Forget(id NodeID) {
 	w.Tree.At(id).Flags &^= NodeHost | nodeObject | NodeCloned
 	w.Tree.Children(id, func(c NodeID) bool {
@@ -264,7 +265,7 @@ func (w *Writer) Forget(id NodeID) {
 	})
 }
 
-// hostName is the name of a node on the host.
+// HostName is the name of a node on the host.
 func (w *Writer) HostName(id NodeID) string {
 	n := w.Tree.At(id)
 	if n.Flags&nodeSpelled != 0 {
@@ -273,7 +274,7 @@ func (w *Writer) HostName(id NodeID) string {
 	return n.Name
 }
 
-// hostNameFor chooses the host name of a new node and records a spelling.
+// HostNameFor chooses the host name of a new node and records a spelling.
 func (w *Writer) HostNameFor(id NodeID) (string, error) {
 	n := w.Tree.At(id)
 	if needsSpelling(n.Name, w.Room) || n.Parent == 0 && RootReserved(n.Name) || w.Room > 0 && HasMetaSuffix(n.Name) {
@@ -284,8 +285,8 @@ func (w *Writer) HostNameFor(id NodeID) (string, error) {
 	return n.Name, nil
 }
 
-// make creates what stands for a node. A host whose idea of equal names is wider
-// than that of NTFS may say that the name is taken; then it gets a spelled one.
+// Make creates the file or directory of a node. If the host treats more names as equal
+// than NTFS does and reports that the name exists, Make uses a spelled name.
 func (w *Writer) Make(id NodeID, create func(name string) error) error {
 	name, err := w.HostNameFor(id)
 	if err != nil {
@@ -394,8 +395,8 @@ func (w *Writer) Commit() error {
 	return nil
 }
 
-// publish makes the directory durable and gives it its name. always says whether
-// it has an index even if there is nothing in it.
+// Publish makes the directory durable and renames it to its name. With always it has an
+// index even if the index is empty.
 func (w *Writer) Publish(always bool) error {
 	if err := w.Keep.finish(always, w.O.Sync == SyncFiles); err != nil {
 		return err
@@ -417,7 +418,7 @@ func (w *Writer) RunFinish() error {
 	return hostfs.FirstError(w.O.Finish(root), root.Close())
 }
 
-// walkDirectories calls f for every directory on the host except the root, after
+// WalkDirectories calls f for every directory on the host except the root, after
 // those in it. d holds the directory.
 func (w *Writer) WalkDirectories(f func(d hostfs.Directory, id NodeID) error) error {
 	if err := w.H.Truncate(0); err != nil {
@@ -453,7 +454,7 @@ func (w *Writer) WalkDirectories(f func(d hostfs.Directory, id NodeID) error) er
 	}
 }
 
-// makeDurable writes back what the host still holds in memory.
+// makeDurable flushes the layer as far as the options ask for it.
 func (w *Writer) makeDurable() error {
 	switch w.O.Sync {
 	case SyncNone:
@@ -486,7 +487,7 @@ func (w *Writer) Close() error {
 
 const opWrite = "write layer directory"
 
-// checkEntry holds an entry to what the reader will demand.
+// CheckEntry refuses an entry that the reader would refuse.
 func CheckEntry(e *layer.Entry) error {
 	if err := winfs.ValidatePath(e.Path); err != nil {
 		return err
@@ -515,13 +516,13 @@ func CheckEntry(e *layer.Entry) error {
 	return layer.CheckPlace(e)
 }
 
-// inUtility reports whether a path is UtilityVM or below it.
+// InUtility reports whether a path is UtilityVM or below it.
 func InUtility(p string) bool {
 	return len(p) >= len(UtilityName) && winfs.EqualFold(p[:len(UtilityName)], UtilityName) &&
 		(len(p) == len(UtilityName) || p[len(UtilityName)] == '\\')
 }
 
-// rootTree returns the proper spelling of the name of one of the three trees, or "".
+// RootTree returns the proper spelling of the name of one of the three trees, or "".
 func RootTree(name string) string {
 	for _, t := range []string{FilesName, HivesName, UtilityName} {
 		if len(name) == len(t) && winfs.EqualFold(name, t) {
@@ -531,7 +532,7 @@ func RootTree(name string) string {
 	return ""
 }
 
-// rootReserved reports whether a name at the root of a final directory belongs
+// RootReserved reports whether a name at the root of a final directory belongs
 // to the form and not to the layer.
 func RootReserved(name string) bool {
 	f := strings.ToLower(name)
@@ -539,7 +540,7 @@ func RootReserved(name string) bool {
 		strings.HasSuffix(f, ".vhdx") || strings.HasSuffix(f, ".bak")
 }
 
-// normal returns the entry with the attribute bits that its kind implies.
+// Normal returns the entry with the attribute bits that its kind implies.
 func Normal(e *layer.Entry) *layer.Entry {
 	a := e.Attributes
 	if e.Kind == layer.Dir {
@@ -556,8 +557,8 @@ func Normal(e *layer.Entry) *layer.Entry {
 	return &c
 }
 
-// writerOnly hides what a file can do besides, so that every write passes
-// through the interface.
+// WriterOnly hides the other methods of a file, so that every write passes through the
+// interface.
 type WriterOnly struct{ File hostfs.File }
 
 func (w WriterOnly) Write(p []byte) (int, error) { return w.File.Write(p) }
