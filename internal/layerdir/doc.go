@@ -1,5 +1,9 @@
-// Package layerdir has what the two kinds of layer directories share, the final one of
-// package wclayer and the transport one of package wctransport: the tree of names, the
-// metadata that a host other than Windows cannot hold, the walk of the readers, and the
-// order, hard links and publishing of the writers.
+// Package layerdir is the common part of the two kinds of layer directories, the final one
+// of package wclayer and the transport one of package wctransport.
+//
+// Metadata that the host cannot hold is stored in records (record.go), in an index of the
+// entries without a file (index.go) and in a file of descriptors and streams (data.go). A
+// [Walker] walks a directory and returns entries with the stored metadata; a [Writer] makes
+// files, directories and hard links, stores their metadata and publishes the directory. Both
+// leave the differences of the two kinds to an interface that the packages implement.
 package layerdir

@@ -8,11 +8,11 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// A record is what a host file system cannot hold of one entry. It is small and
-// of bounded size, so that it fits beside the inode on ext4 and its like, which
-// give extended attributes about a hundred bytes before they spend a whole
-// block on each file; whatever has a length of its own stands in .mullion/data
-// and is referred to.
+// A Record holds the metadata of one entry that a host file system cannot hold. It is
+// small and of bounded size, so that it fits next to the inode on ext4 and similar file
+// systems, which have about a hundred bytes for extended attributes before they use a
+// whole block for each file. Metadata of variable length is in .mullion/data, and the
+// record refers to it.
 //
 // As bytes:
 //
