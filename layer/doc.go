@@ -12,8 +12,8 @@
 // delta hives in a layer that has parents) and UtilityVM (the machine for
 // Hyper-V isolation, in some base layers).
 //
-// Several formats keep a layer: the OCI tar (package wintar), the transport and
-// final directories (package wclayer), CimFS images (package cimlayer). Each is
+// Several formats keep a layer: the OCI tar (package wintar), the final and transport
+// directories (packages wclayer and wctransport), CimFS images (package cimlayer). Each is
 // a pair, a [Reader] and a [Writer], and everything else is a use of that pipe:
 //
 //	stats, err := layer.Copy(ctx, dst, src)

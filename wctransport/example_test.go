@@ -38,7 +38,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	list, err := filepath.Glob(filepath.Join(path, "*", "*"))
+	list, err := filepath.Glob(filepath.Join(path, "Files", "*"))
 	if err != nil {
 		log.Fatal(err)
 	}
