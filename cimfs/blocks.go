@@ -5,8 +5,9 @@ import "iter"
 // blocks is a growing list in pieces that stay where they are: it never needs
 // twice its memory to grow, and pointers into it remain good.
 type blocks[T any] struct {
-	b [][]T
-	n int
+	b       [][]T
+	n       int
+	dropped []uint16 // of each piece
 }
 
 const blockLength = 1024
@@ -41,6 +42,18 @@ func (l *blocks[T]) ensure(i int) *T {
 		*b = make([]T, min(blockLength, l.n-i/blockLength*blockLength), blockLength)
 	}
 	return l.at(i)
+}
+
+// drop forgets an element of a list that does not grow any more. A piece of which all
+// elements are forgotten is freed. Each element may be dropped once.
+func (l *blocks[T]) drop(i int) {
+	if l.dropped == nil {
+		l.dropped = make([]uint16, len(l.b))
+	}
+	i /= blockLength
+	if l.dropped[i]++; int(l.dropped[i]) == len(l.b[i]) {
+		l.b[i] = nil
+	}
 }
 
 // all yields the elements of all pieces that there are.

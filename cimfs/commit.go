@@ -287,7 +287,7 @@ func (c *committer) number() {
 	c.ids = make([]FileID, c.files)
 	next := FileID(0)
 	for i, nd := range c.t.nodes.all() {
-		if nd.live {
+		if nd.is(nodeLive) {
 			next++
 			c.ids[i] = next
 		}
@@ -305,7 +305,7 @@ func (c *committer) id(id FileID) FileID {
 // each calls fn for every file that gets a record, in the order of FileIDs.
 func (c *committer) each(fn func(id FileID, nd *node) error) error {
 	for i, nd := range c.t.nodes.all() {
-		if nd.live || !c.w.compact {
+		if nd.is(nodeLive) || !c.w.compact {
 			if err := fn(c.t.base+FileID(i+1), nd); err != nil {
 				return err
 			}
@@ -410,7 +410,7 @@ func (c *committer) directory(id FileID, out *objectPipe) error {
 		return nil
 	}
 	first := len(c.kids)
-	for k := nd.kids; k != 0; k = c.t.entry(k).nextKid {
+	for k := nd.kids(); k != 0; k = c.t.entry(k).nextKid() {
 		if e := c.t.entry(k); e.id != 0 {
 			c.kids = append(c.kids, child{c.t.names.get(e.name), e.id})
 		}
@@ -419,7 +419,7 @@ func (c *committer) directory(id FileID, out *objectPipe) error {
 	defer func() { c.kids = c.kids[:first] }()
 	slices.SortFunc(c.kids[first:], func(a, b child) int { return winfs.CompareFold(a.name, b.name) })
 	for i := first; i < last; i++ {
-		if id := c.kids[i].id; c.t.own(id) && c.t.node(id).dir {
+		if id := c.kids[i].id; c.t.own(id) && c.t.node(id).is(nodeDir) {
 			if err := c.directory(id, out); err != nil {
 				return err
 			}
@@ -459,7 +459,9 @@ func (c *committer) fileTables(places []uint64, out *objectPipe) error {
 		if n%tableFiles == 0 {
 			table = out.begin()
 		}
-		table = nd.rec.append(table, c.w.opts.Version)
+		rec := nd.rec
+		rec.reserved = 0
+		table = rec.append(table, c.w.opts.Version)
 		if n++; n%tableFiles == 0 || n == c.files {
 			out.end(table, &places[(n-1)/tableFiles])
 		}
@@ -472,10 +474,10 @@ func (c *committer) fileTables(places []uint64, out *objectPipe) error {
 // inferred, as is which of several directories counts as the parent: the one of the
 // first name.
 func (c *committer) finishRecord(id FileID, nd *node, out *objectPipe) error {
-	if !nd.live && nd.dir && !nd.old { // a copy keeps the table that it came with, as Windows has it
+	if !nd.is(nodeLive) && nd.is(nodeDir) && !nd.is(nodeOld) { // a copy keeps the table that it came with, as Windows has it
 		nd.rec.data = emptyDirectory
 	}
-	if c.w.opts.Version < V3 || !nd.live {
+	if c.w.opts.Version < V3 || !nd.is(nodeLive) {
 		nd.rec.parent, nd.rec.links = 0, 0
 		return nil
 	}
@@ -489,13 +491,16 @@ func (c *committer) finishRecord(id FileID, nd *node, out *objectPipe) error {
 	if id == c.t.root {
 		links, oldest = append(links, link{c.id(id), "."}), c.id(id)
 	}
-	for n := nd.names; n != 0; n = c.t.entry(n).nextName {
+	for n := nd.names(); n != 0; {
 		e := c.t.entry(n)
 		oldest = c.id(e.dir)
 		if e.dir == nd.rec.parent {
 			keep = oldest
 		}
 		links = append(links, link{oldest, c.t.names.get(e.name)})
+		next := e.nextName
+		c.t.drop(n)
+		n = next
 	}
 	nd.rec.parent = oldest
 	if keep != 0 {

@@ -46,20 +46,22 @@ func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 	t.dead = int(im.files)
 	load := func(id FileID) (*node, error) {
 		nd := t.nodes.ensure(int(id) - 1)
-		if nd.live {
+		if nd.is(nodeLive) {
 			return nd, nil
 		}
-		if err := im.readRecord(id, &nd.rec, cache); err != nil {
+		var rec record
+		if err := im.readRecord(id, &rec, cache); err != nil {
 			return nil, im.fail("read file record", "", err)
 		}
-		nd.rec.reserved, nd.dir, nd.known = 0, nd.rec.isDir(), true
-		nd.link = nd.dir && winfs.IsNameSurrogate(nd.rec.reparseTag)
+		nd.load(&rec, 0)
+		nd.set(nodeDir, rec.isDir())
+		nd.set(nodeLink, rec.isDir() && winfs.IsNameSurrogate(rec.reparseTag))
 		t.revive(nd)
 		return nd, nil
 	}
 	if root, err := load(t.root); err != nil {
 		return err
-	} else if !root.dir {
+	} else if !root.is(nodeDir) {
 		return im.fail("read directory", "", because(ErrNotDirectory, "the root is a file"))
 	}
 	entries := int64(0)
@@ -99,8 +101,8 @@ func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 			if err != nil {
 				return err
 			}
-			if nd.dir {
-				if nd.names != 0 || e.ID == t.root {
+			if nd.is(nodeDir) {
+				if nd.names() != 0 || e.ID == t.root {
 					return im.fail("read directory", e.Name, im.where(dir.at, corrupt("directory %d is reached twice", e.ID)))
 				}
 				n := units + 1 + winfs.UTF16Len(e.Name)
@@ -112,7 +114,7 @@ func (w *Writer) loadTree(ctx context.Context, im *Image) error {
 			if !t.room() {
 				return errTooManyFiles
 			}
-			t.insert(id, e.Name, e.ID).old = true
+			t.insert(id, e.Name, e.ID).setOld()
 		}
 	}
 	return nil

@@ -65,10 +65,10 @@ func (t *tree) copyOld(id FileID) (FileID, error) {
 		return 0, errTooManyFiles
 	}
 	dir, table := rec.isDir(), rec.data
-	rec.reserved = 0
 	own, nd := t.newNode(dir)
-	nd.rec, nd.old = rec, true
-	nd.link = dir && winfs.IsNameSurrogate(rec.reparseTag)
+	nd.load(&rec, nodeLive|nodeOld)
+	nd.set(nodeDir, dir)
+	nd.set(nodeLink, dir && winfs.IsNameSurrogate(rec.reparseTag))
 	if dir && (table.offset != 0 || table.length() != 0) {
 		t.inherited[own] = table
 	}
@@ -119,7 +119,7 @@ func (t *tree) load(id FileID) error {
 		if !t.room() {
 			return errTooManyFiles
 		}
-		t.insert(id, e.Name, e.ID).old = true
+		t.insert(id, e.Name, e.ID).setOld()
 	}
 	return nil
 }

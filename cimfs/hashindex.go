@@ -1,80 +1,120 @@
 package cimfs
 
-// hashIndex finds numbers by hash. Each slot keeps the hash beside the number, so that
-// neither a search that passes by nor growth looks at what the number stands for, which
-// lies somewhere else in memory. The numbers are not 0.
+// hashIndex finds numbers other than 0 by hash. Each slot holds the hash next to the
+// number, so that neither a search nor growth loads the objects that the numbers stand
+// for from memory.
+//
+// The index consists of shards that grow by half, one at a time, because their first
+// sizes differ. It therefore takes about 11 bytes a number, and growing needs little
+// memory on top of that; one table that doubles takes between 9 and 18 bytes, and half as
+// much again while it grows.
 type hashIndex struct {
-	slots []hashSlot // a power of two
-	used  int        // slots that are not free
+	shards [hashShards]hashShard
+}
+
+// hashShard is a hash table with linear probing. The high bits of a hash select the
+// shard, the others the slot.
+type hashShard struct {
+	slots []hashSlot
+	used  int // slots that are not free
 }
 
 type hashSlot struct{ hash, n uint32 }
 
-// slotRemoved is the number in a slot whose number was removed; 0 is a free slot.
-const slotRemoved = ^uint32(0)
+const (
+	hashShardBits = 6
+	hashShards    = 1 << hashShardBits
 
-const hashIndexMin = 256
+	// slotRemoved is the number in a slot whose number was removed. A free slot has 0.
+	slotRemoved = ^uint32(0)
+)
 
-// next returns the next number with a hash and where to go on, 0 if there is no other.
-// A search begins at int(hash).
-func (x *hashIndex) next(hash uint32, at int) (n uint32, after int) {
-	mask := len(x.slots) - 1
-	for i := at; mask >= 0; i++ {
-		s := x.slots[i&mask]
-		if s.n == 0 {
-			break
-		}
-		if s.hash == hash && s.n != slotRemoved {
-			return s.n, i + 1
-		}
-	}
-	return 0, at
+func (x *hashIndex) shard(hash uint32) *hashShard { return &x.shards[hash>>(32-hashShardBits)] }
+
+// home returns the slot at which the search for a hash begins. There must be slots.
+func (s *hashShard) home(hash uint32) int {
+	return int(uint64(hash<<hashShardBits) * uint64(len(s.slots)) >> 32)
 }
 
+// next returns the first number with a hash after the first skip slots of the search, or
+// 0 if there is none, and the number of slots to skip for the number after that.
+func (x *hashIndex) next(hash uint32, skip int) (n uint32, skipNext int) {
+	s := x.shard(hash)
+	if len(s.slots) == 0 {
+		return 0, 0
+	}
+	i := s.home(hash) + skip
+	if i >= len(s.slots) {
+		i -= len(s.slots)
+	}
+	for {
+		skip++
+		slot := s.slots[i]
+		if slot.n == 0 {
+			return 0, skip
+		}
+		if slot.hash == hash && slot.n != slotRemoved {
+			return slot.n, skip
+		}
+		if i++; i == len(s.slots) {
+			i = 0
+		}
+	}
+}
+
+// add adds a number, which must not be 0.
 func (x *hashIndex) add(hash, n uint32) {
-	if (x.used+1)*8 > len(x.slots)*7 {
-		x.grow()
+	s := x.shard(hash)
+	if (s.used+1)*8 > len(s.slots)*7 {
+		s.grow(16 + int(hash>>(32-hashShardBits))*8/hashShards)
 	}
-	x.place(hashSlot{hash, n})
+	s.place(hashSlot{hash, n})
 }
 
-func (x *hashIndex) place(s hashSlot) {
-	mask := len(x.slots) - 1
-	i := int(s.hash) & mask
-	for x.slots[i].n != 0 {
-		i = (i + 1) & mask
+func (s *hashShard) place(slot hashSlot) {
+	i := s.home(slot.hash)
+	for s.slots[i].n != 0 {
+		if i++; i == len(s.slots) {
+			i = 0
+		}
 	}
-	x.slots[i] = s
-	x.used++
+	s.slots[i] = slot
+	s.used++
 }
 
-// grow makes room and drops removed numbers.
-func (x *hashIndex) grow() {
+// grow makes room for another number and drops removed ones.
+func (s *hashShard) grow(least int) {
 	live := 0
-	for _, s := range x.slots {
-		if s.n != 0 && s.n != slotRemoved {
+	for _, slot := range s.slots {
+		if slot.n != 0 && slot.n != slotRemoved {
 			live++
 		}
 	}
-	size := hashIndexMin
+	size := max(least, len(s.slots))
 	for size*3 < live*4+4 {
-		size *= 2
+		size += size / 2
 	}
-	old := x.slots
-	x.slots, x.used = make([]hashSlot, size), 0
-	for _, s := range old {
-		if s.n != 0 && s.n != slotRemoved {
-			x.place(s)
+	old := s.slots
+	s.slots, s.used = make([]hashSlot, size), 0
+	for _, slot := range old {
+		if slot.n != 0 && slot.n != slotRemoved {
+			s.place(slot)
 		}
 	}
 }
 
 func (x *hashIndex) remove(hash, n uint32) {
-	mask := len(x.slots) - 1
-	for i := int(hash); mask >= 0 && x.slots[i&mask].n != 0; i++ {
-		if s := &x.slots[i&mask]; s.n == n {
-			s.n = slotRemoved
+	s := x.shard(hash)
+	if len(s.slots) == 0 {
+		return
+	}
+	for i := s.home(hash); s.slots[i].n != 0; {
+		if s.slots[i].n == n {
+			s.slots[i].n = slotRemoved
 			return
+		}
+		if i++; i == len(s.slots) {
+			i = 0
 		}
 	}
 }

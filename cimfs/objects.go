@@ -46,7 +46,7 @@ func (t *objectTable) hash(length uint64, d *digest) uint32 {
 
 func (t *objectTable) find(length uint64, d *digest) (RegionOffset, bool) {
 	h := t.hash(length, d)
-	for n, next := t.index.next(h, int(h)); n != 0; n, next = t.index.next(h, next) {
+	for n, next := t.index.next(h, 0); n != 0; n, next = t.index.next(h, next) {
 		if o := t.list.at(int(n) - 1); o.length == length && o.digest == *d {
 			return o.at, true
 		}

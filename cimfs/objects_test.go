@@ -15,7 +15,7 @@ func TestHashIndex(t *testing.T) {
 		model := map[uint32][]uint32{}
 		var all [][2]uint32
 		find := func(h uint32) (list []uint32) {
-			for n, next := x.next(h, int(h)); n != 0; n, next = x.next(h, next) {
+			for n, next := x.next(h, 0); n != 0; n, next = x.next(h, next) {
 				list = append(list, n)
 			}
 			slices.Sort(list)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -83,7 +84,7 @@ func (r *rewriter) run() error {
 	}
 	for i, nd := range w.tree.nodes.all() {
 		id := FileID(i + 1)
-		if !nd.live {
+		if !nd.is(nodeLive) {
 			continue
 		}
 		f := &File{im: r.src, id: id, rec: nd.rec}
@@ -134,12 +135,12 @@ func (r *rewriter) file(f *File, nd *node) error {
 		return err
 	}
 	w := r.w
-	nd.rec = record{parent: f.rec.parent}
+	nd.rec = record{parent: nd.rec.parent, links: nd.rec.links, reserved: nd.rec.reserved}
 	meta, hole, err := w.metaOf(f)
 	if err != nil {
 		return err
 	}
-	if nd.names != 0 && w.tree.entry(nd.names).nextName != 0 {
+	if nd.names() != 0 && w.tree.entry(nd.names()).nextName != 0 {
 		if err := w.unproven("hard links"); err != nil {
 			return err
 		}
@@ -276,7 +277,7 @@ func (r *rewriter) copyStream(s *Stream) error {
 // those of its parents stay. Images forked from it become unusable. The .cim file
 // goes first, so that no image without its regions is ever seen.
 func Delete(dir, name string) error {
-	root, err := os.OpenRoot(dir)
+	root, err := openfile.Root(dir)
 	if err != nil {
 		return &Error{Op: "delete", Image: name, Offset: -1, Err: err}
 	}

@@ -7,11 +7,12 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// tree is the directory tree of an image that is being written: about 190 bytes
-// and the name for each file.
+// tree is the directory tree of an image that is being written. A file with one name
+// takes the 104 bytes of its node, the 20 of its entry, 10 to 18 in the index, and its
+// name with two bytes of length.
 //
-// In a fork it holds the records that are new and the names of the directories that
-// have changed. Everything else stays in the parent image, where it is looked up.
+// The tree of a fork holds the new records and the names of the directories that have
+// changed. Everything else is looked up in the parent image.
 type tree struct {
 	nodes   blocks[node]    // of FileIDs from base+1 on
 	entries blocks[dirLink] // number 1 is entries.at(0); 0 is none
@@ -31,29 +32,65 @@ type tree struct {
 	loaded    int64             // names that were read from tables of the parent
 }
 
-// node is a file or directory. The writer's placing goroutine fills rec, but for the
-// fields streams, parent and links and the main stream of a directory. All else belongs
-// to the caller's goroutine.
-type node struct {
-	rec   record
-	names uint32 // first entry that names it
-	kids  uint32 // last added entry of a directory
-	dir   bool
-	link  bool // a directory that is a symbolic link or junction
-	known bool // made here, or read from the image that is being rewritten
-	live  bool // has a name, or is the root
-	old   bool // a copy of a record of the parent image
+// node is a file or directory. The placer's goroutine fills the record, except for the
+// fields streams, parent, links and reserved and the main stream of a directory, which
+// belong to the caller's goroutine.
+//
+// An image has millions of nodes, so a node has no fields besides its record. Until the
+// commit fills in the parent links, rec.links holds the heads of two lists of entries:
+// in the low half the names of the file, in the high half the entries of a directory.
+// rec.reserved, which is 0 in every stored record, holds the flags.
+type node struct{ rec record }
+
+// The flags of a node.
+const (
+	nodeDir  uint16 = 1 << iota
+	nodeLink        // a directory that is a symbolic link or junction
+	nodeLive        // has a name, or is the root
+	nodeOld         // a copy of a record of the parent image
+)
+
+func (nd *node) is(flag uint16) bool { return nd.rec.reserved&flag != 0 }
+
+func (nd *node) set(flag uint16, on bool) {
+	nd.rec.reserved &^= flag
+	if on {
+		nd.rec.reserved |= flag
+	}
 }
 
-// dirLink is a name in a directory.
+// load replaces the record and the flags. The node loses its names and entries.
+func (nd *node) load(rec *record, flags uint16) {
+	nd.rec = *rec
+	nd.rec.links, nd.rec.reserved = 0, flags
+}
+
+// names returns the first entry that names the file, 0 if there is none.
+func (nd *node) names() uint32 { return uint32(nd.rec.links) }
+
+func (nd *node) setNames(n uint32) { nd.rec.links = nd.rec.links&^0xFFFFFFFF | uint64(n) }
+
+// kids returns the entry of a directory that was added last, 0 if there is none.
+func (nd *node) kids() uint32 { return uint32(nd.rec.links >> 32) }
+
+func (nd *node) setKids(n uint32) { nd.rec.links = nd.rec.links&0xFFFFFFFF | uint64(n)<<32 }
+
+// dirLink is an entry: a name in a directory.
 type dirLink struct {
 	dir      FileID
 	id       FileID // 0 when removed
 	name     uint32 // in nameArena
 	nextName uint32 // next entry that names the same file
-	nextKid  uint32 // next entry of the same directory
-	old      bool   // came from the parent image
+	next     uint32 // next entry of the same directory, and entryOld
 }
+
+// entryOld in dirLink.next marks an entry that the parent image has. Entries have
+// numbers below it.
+const entryOld = 1 << 31
+
+func (e *dirLink) nextKid() uint32 { return e.next &^ entryOld }
+func (e *dirLink) old() bool       { return e.next&entryOld != 0 }
+func (e *dirLink) setOld()         { e.next |= entryOld }
 
 // found is the outcome of looking for a name. The zero value is that there is none.
 type found struct {
@@ -72,7 +109,9 @@ func (t *tree) entry(n uint32) *dirLink { return t.entries.at(int(n) - 1) }
 func (t *tree) own(id FileID) bool { return id > t.base }
 
 func (t *tree) newNode(dir bool) (FileID, *node) {
-	n := t.nodes.push(node{dir: dir, known: true, live: true})
+	n := t.nodes.push(node{})
+	n.set(nodeLive, true)
+	n.set(nodeDir, dir)
 	return t.base + FileID(t.nodes.len()), n
 }
 
@@ -105,9 +144,9 @@ func (t *tree) find(dir FileID, name string) (found, error) {
 		}
 	}
 	h := t.hash(dir, name)
-	for n, next := t.index.next(h, int(h)); n != 0; n, next = t.index.next(h, next) {
+	for n, next := t.index.next(h, 0); n != 0; n, next = t.index.next(h, next) {
 		if e := t.entry(n); e.dir == dir && t.names.equalFold(e.name, name) {
-			return found{e.id, n, t.names.get(e.name), e.old}, nil
+			return found{e.id, n, t.names.get(e.name), e.old()}, nil
 		}
 	}
 	return found{}, nil
@@ -118,7 +157,7 @@ func (t *tree) find(dir FileID, name string) (found, error) {
 func (t *tree) isDir(id FileID) (dir, link bool, err error) {
 	if t.own(id) {
 		nd := t.node(id)
-		return nd.dir, nd.link, nil
+		return nd.is(nodeDir), nd.is(nodeLink), nil
 	}
 	var rec record
 	err = t.old.readRecord(id, &rec, nil)
@@ -128,9 +167,9 @@ func (t *tree) isDir(id FileID) (dir, link bool, err error) {
 // insert adds a name, which must not exist in the directory.
 func (t *tree) insert(dir FileID, name string, id FileID) *dirLink {
 	parent := t.node(dir)
-	e := t.entries.push(dirLink{dir: dir, name: t.names.add(name), nextKid: parent.kids})
+	e := t.entries.push(dirLink{dir: dir, name: t.names.add(name), next: parent.kids()})
 	n := uint32(t.entries.len())
-	parent.kids = n
+	parent.setKids(n)
 	t.attach(n, id)
 	t.index.add(t.hash(dir, name), n)
 	return e
@@ -142,7 +181,8 @@ func (t *tree) attach(n uint32, id FileID) {
 	e.id, e.nextName = id, 0
 	if t.own(id) {
 		nd := t.node(id)
-		e.nextName, nd.names = nd.names, n
+		e.nextName = nd.names()
+		nd.setNames(n)
 		t.revive(nd)
 	}
 }
@@ -182,7 +222,7 @@ func (t *tree) clear(id FileID) {
 	// A stack of our own: a hostile parent image may be deep.
 	var stack []FileID
 	for {
-		for k := nd.kids; k != 0; k = t.entry(k).nextKid {
+		for k := nd.kids(); k != 0; k = t.entry(k).nextKid() {
 			was := t.entry(k).id
 			if was == 0 {
 				continue
@@ -192,7 +232,7 @@ func (t *tree) clear(id FileID) {
 				stack = append(stack, was)
 			}
 		}
-		nd.kids = 0
+		nd.setKids(0)
 		if len(stack) == 0 {
 			return
 		}
@@ -216,11 +256,18 @@ func (t *tree) detach(n uint32) {
 	if !t.own(e.id) {
 		return
 	}
-	for p := &t.node(e.id).names; *p != 0; p = &t.entry(*p).nextName {
-		if *p == n {
-			*p = e.nextName
-			break
+	nd := t.node(e.id)
+	if nd.names() == n {
+		nd.setNames(e.nextName)
+		return
+	}
+	for k := nd.names(); k != 0; {
+		other := t.entry(k)
+		if other.nextName == n {
+			other.nextName = e.nextName
+			return
 		}
+		k = other.nextName
 	}
 }
 
@@ -236,21 +283,28 @@ func (t *tree) bury(id FileID) {
 // it.
 func (t *tree) die(id FileID) bool {
 	nd := t.node(id)
-	if nd.names != 0 || !nd.live {
+	if nd.names() != 0 || !nd.is(nodeLive) {
 		return false
 	}
-	nd.live = false
+	nd.set(nodeLive, false)
 	t.dead++
 	delete(t.inherited, id)
-	return nd.dir
+	return nd.is(nodeDir)
 }
 
 // revive takes back that a node has no name.
 func (t *tree) revive(nd *node) {
-	if !nd.live {
-		nd.live = true
+	if !nd.is(nodeLive) {
+		nd.set(nodeLive, true)
 		t.dead--
 	}
+}
+
+// drop forgets an entry during the commit, when no other function looks at it again.
+// The memory of entries and names is then free for the objects that the commit makes.
+func (t *tree) drop(n uint32) {
+	t.names.drop(t.entry(n).name)
+	t.entries.drop(int(n) - 1)
 }
 
 // empty reports whether a directory has no children.
@@ -264,7 +318,7 @@ func (t *tree) empty(id FileID) (bool, error) {
 			return err == nil && (table == nil || table.count == 0), err
 		}
 	}
-	for k := t.node(id).kids; k != 0; k = t.entry(k).nextKid {
+	for k := t.node(id).kids(); k != 0; k = t.entry(k).nextKid() {
 		if t.entry(k).id != 0 {
 			return false, nil
 		}
@@ -320,16 +374,20 @@ func (t *tree) parent(path string) (FileID, string, error) {
 	return dir, name, nil
 }
 
-// nameArena keeps names one behind the other, each with its length before it. What is
-// returned of them lies where they are.
+// nameArena stores names back to back in blocks, each name after two bytes of length.
+// The strings that it returns share the memory of the blocks.
 type nameArena struct {
-	b []*strings.Builder
+	b       []*strings.Builder
+	dropped []uint32 // bytes of each block whose names were dropped
 }
 
-const arenaBlock = 64 << 10
+const (
+	arenaBlock  = 64 << 10
+	nameHeading = 2
+)
 
 func (a *nameArena) add(name string) uint32 {
-	need := 2 + len(name)
+	need := nameHeading + len(name)
 	if len(a.b) == 0 || a.b[len(a.b)-1].Len()+need > arenaBlock {
 		b := new(strings.Builder)
 		b.Grow(arenaBlock)
@@ -346,7 +404,20 @@ func (a *nameArena) add(name string) uint32 {
 
 func (a *nameArena) get(at uint32) string {
 	b := a.b[at/arenaBlock].String()[at%arenaBlock:]
-	return b[2 : 2+int(b[0])+int(b[1])<<8]
+	return b[nameHeading : nameHeading+int(b[0])+int(b[1])<<8]
+}
+
+// drop forgets a name of an arena that gets no more names. A block without names is
+// freed once no string shares its memory.
+func (a *nameArena) drop(at uint32) {
+	if a.dropped == nil {
+		a.dropped = make([]uint32, len(a.b))
+	}
+	block := at / arenaBlock
+	a.dropped[block] += uint32(nameHeading + len(a.get(at)))
+	if int(a.dropped[block]) == a.b[block].Len() {
+		a.b[block] = nil
+	}
 }
 
 // equalFold compares without regard to case.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -84,7 +85,7 @@ func CreateIn(root *os.Root, name string, opts *Options) (*Writer, error) {
 }
 
 func create(dir, name string, opts *Options, hook func(op, name string) error) (*Writer, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openfile.Root(dir)
 	if err != nil {
 		return nil, &Error{Op: "create", Image: name, Offset: -1, Err: err}
 	}
@@ -440,7 +441,7 @@ func (w *Writer) addDir(path string, m *Meta, keep bool) error {
 		return err
 	}
 	nd := w.tree.node(id)
-	nd.link = winfs.IsNameSurrogate(meta.tag)
+	nd.set(nodeLink, winfs.IsNameSurrogate(meta.tag))
 	w.placer.add(item{rec: &nd.rec, dir: true, meta: meta})
 	return nil
 }
@@ -553,7 +554,7 @@ func (w *Writer) put(path string, dir, keep bool) (FileID, error) {
 		return t.ownFile(f.n)
 	}
 	// A directory with several names is what no reader could make sense of.
-	if !t.own(f.id) || dir && !wasDir && t.entry(t.node(f.id).names).nextName != 0 {
+	if !t.own(f.id) || dir && !wasDir && t.entry(t.node(f.id).names()).nextName != 0 {
 		if !t.room() {
 			return 0, errTooManyFiles
 		}
@@ -565,7 +566,9 @@ func (w *Writer) put(path string, dir, keep bool) (FileID, error) {
 		t.clear(f.id)
 	}
 	nd := t.node(f.id)
-	nd.dir, nd.link, nd.old, nd.rec.streams = dir, false, false, 0
+	nd.set(nodeDir, dir)
+	nd.set(nodeLink|nodeOld, false)
+	nd.rec.streams = 0
 	delete(w.streams, f.id)
 	return f.id, nil
 }
@@ -791,7 +794,7 @@ func (w *Writer) linkParent(newPath string, id FileID) error {
 		if own, err = w.tree.copyOld(id); err != nil {
 			return err
 		}
-		w.tree.node(own).live = false // until it has its name
+		w.tree.node(own).set(nodeLive, false) // until it has its name
 		w.tree.dead++
 		if w.lost == nil {
 			w.lost = map[FileID]FileID{}

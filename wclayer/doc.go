@@ -15,7 +15,7 @@
 // [Open] and [Check] accept both kinds. Entries, whiteouts, links and streams are those of
 // package layer, and each kind of directory has a layer.Reader and a layer.Writer:
 //
-//	w, err := wclayer.Create("layers/2", []string{"layers/1", "layers/0"})
+//	w, err := wclayer.Create("layers/2", []string{"layers/0", "layers/1"})
 //	defer w.Close()
 //	_, err = layer.Copy(ctx, w, wintar.NewReader(f))
 //	err = w.Commit()

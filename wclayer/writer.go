@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mullion/mullion/internal/hostfs"
 	"github.com/mullion/mullion/internal/layerdir"
@@ -31,13 +32,13 @@ var (
 type writer struct {
 	layerdir.Writer
 	base    bool
-	parents []*parent
+	parents []*parent // the immediate parent first, the order of look-ups
 	dirs    []layerdir.DirMeta
 }
 
 // Create returns a writer of the final directory of a layer at path. The path must not
 // exist, and its parent folder must. Without parents the layer is a base layer. The
-// parents are final directories, the immediate parent first and the base last. They are
+// parents are final directories, the base first and the immediate parent last. They are
 // needed for hard links to their files and for the utility VM. They are only read, but
 // must stay while the layer exists, because linked files on one volume share their
 // content.
@@ -64,7 +65,7 @@ func create(path string, o layerdir.Options, parents []string, folder *os.Root, 
 	}
 	public := &Writer{w: writer{base: len(parents) == 0}}
 	w := &public.w
-	for _, p := range parents {
+	for _, p := range slices.Backward(parents) {
 		w.parents = append(w.parents, &parent{path: p, folder: folder})
 	}
 	privileges, err := hostfs.HoldPrivileges()

@@ -166,7 +166,7 @@ func print(w io.Writer, g Group, runs int, results []Result) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := "case\trole\tmedian\tmin\tmax\tcpu\tpeak MiB"
 	if g.Items > 0 {
-		head += "\titems/s"
+		head += "\tpeak B/item\titems/s"
 	}
 	if g.Bytes > 0 {
 		head += "\tMB/s"
@@ -192,7 +192,7 @@ func print(w io.Writer, g Group, runs int, results []Result) {
 		ms := func(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/1e6) }
 		row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%.1f", c.Name, c.Role, ms(r.Median), ms(r.Min), ms(r.Max), ms(r.CPU), float64(r.PeakKiB)/1024)
 		if g.Items > 0 {
-			row += fmt.Sprintf("\t%.0f", float64(g.Items)/r.Median.Seconds())
+			row += fmt.Sprintf("\t%.0f\t%.0f", float64(r.PeakKiB)*1024/float64(g.Items), float64(g.Items)/r.Median.Seconds())
 		}
 		if g.Bytes > 0 {
 			row += fmt.Sprintf("\t%.0f", float64(g.Bytes)/1e6/r.Median.Seconds())

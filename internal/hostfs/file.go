@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
@@ -74,7 +75,7 @@ type HostDirectory struct {
 
 // OpenDirectory opens a directory by its path on the host.
 func OpenDirectory(path string) (Directory, error) {
-	r, err := os.OpenRoot(LongPath(path))
+	r, err := openfile.Root(LongPath(path))
 	if err != nil {
 		return nil, err
 	}
