@@ -11,6 +11,7 @@ import (
 	"github.com/mullion/mullion/bench/table"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wclayer"
+	"github.com/mullion/mullion/wctransport"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/winsec"
 	"github.com/mullion/mullion/wintar"
@@ -129,7 +130,7 @@ func unpackLayer(tar, out string, mode wclayer.MetadataMode) error {
 }
 
 func unpackTransport(tar, out string) error {
-	w, err := wclayer.CreateTransport(out, wclayer.WithSync(wclayer.SyncNone))
+	w, err := wctransport.Create(out, wctransport.WithSync(wctransport.SyncNone))
 	if err != nil {
 		return err
 	}

@@ -246,7 +246,8 @@ func (w *Writer) ready() error {
 	return w.err
 }
 
-// checkPath refuses paths that no lookup would find again.
+// checkPath refuses paths that no lookup would find again. Every exported method that
+// accepts a path calls it once; the others rely on that.
 func checkPath(path string) error {
 	if path == "" {
 		return nil
@@ -428,7 +429,8 @@ func (w *Writer) addDir(path string, m *Meta, keep bool) error {
 	if path == "" {
 		id, err = w.tree.ownRoot()
 	} else {
-		if keep {
+		err = checkPath(path)
+		if err == nil && keep {
 			err = w.checkCase(path)
 		}
 		if err == nil {
@@ -473,6 +475,9 @@ func (w *Writer) addFile(path string, m *Meta, size int64, full bool) error {
 	if path == "" {
 		return ErrIsDirectory
 	}
+	if err := checkPath(path); err != nil {
+		return err
+	}
 	if !full {
 		if err := errors.Join(w.checkCase(path), w.checkEmpty(path)); err != nil {
 			return err
@@ -490,9 +495,6 @@ func (w *Writer) addFile(path string, m *Meta, size int64, full bool) error {
 // of the source would become one. What is of a parent image may be replaced under
 // another spelling; its name stays as it is.
 func (w *Writer) checkCase(path string) error {
-	if err := checkPath(path); err != nil {
-		return err
-	}
 	f, err := w.tree.lookup(path)
 	if err != nil {
 		return nil // put will say it
@@ -505,9 +507,6 @@ func (w *Writer) checkCase(path string) error {
 
 // checkEmpty refuses a path at which there is a directory that is not empty.
 func (w *Writer) checkEmpty(path string) error {
-	if err := checkPath(path); err != nil {
-		return err
-	}
 	f, err := w.tree.lookup(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // or the directory, as put will say
@@ -530,9 +529,6 @@ func (w *Writer) checkEmpty(path string) error {
 // has made it, otherwise a new one. With keep, which is for directories, a directory
 // keeps its streams and what is below it.
 func (w *Writer) put(path string, dir, keep bool) (FileID, error) {
-	if err := checkPath(path); err != nil {
-		return 0, err
-	}
 	t := w.tree
 	in, name, err := t.change(path)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
-	"github.com/mullion/mullion/wclayer"
+	"github.com/mullion/mullion/wctransport"
 )
 
 var errInjected = errors.New("injected")
@@ -88,7 +88,7 @@ func TestUnpackFaults(t *testing.T) {
 	dir, place := layout(t, img), t.TempDir()
 	out := filepath.Join(place, "out")
 	create := func(root *os.Root, name string, _ []string) (layer.Writer, error) {
-		return wclayer.CreateTransportIn(root, name)
+		return wctransport.CreateIn(root, name)
 	}
 	steps := failEach(t, func(failed *string, opt image.Option) error {
 		_, err := openLayout(t, dir, opt).Unpack(t.Context(), out, create)

@@ -11,9 +11,10 @@
 // container), Hives (registry hives, or delta hives in a layer that has parents) and
 // UtilityVM (the machine for Hyper-V isolation, in some base layers).
 //
-// Layers are stored in several formats: the OCI tar (package wintar), the transport and
-// final directories (package wclayer), CimFS images (package cimlayer). Each is a [Reader]
-// and a [Writer], and every other operation connects two of them:
+// Layers are stored in several formats: the OCI tar (package wintar), the final and
+// transport directories (packages wclayer and wctransport), CimFS images (package
+// cimlayer). Each is a [Reader] and a [Writer], and every other operation connects two of
+// them:
 //
 //	stats, err := layer.Copy(ctx, dst, src)
 //

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wclayer"
+	"github.com/mullion/mullion/wctransport"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/winsec"
 	"github.com/mullion/mullion/wintar"
@@ -65,7 +66,7 @@ func BenchmarkUnpack(b *testing.B) {
 			return wclayer.Create(p, nil, wclayer.WithSync(wclayer.SyncNone), wclayer.WithMetadata(wclayer.MetadataIndex))
 		}},
 		{"transport", func(p string) (layer.Writer, error) {
-			return wclayer.CreateTransport(p, wclayer.WithSync(wclayer.SyncNone))
+			return wctransport.Create(p, wctransport.WithSync(wctransport.SyncNone))
 		}},
 	} {
 		b.Run(form.name, func(b *testing.B) {

@@ -1,227 +1,99 @@
 package wclayer
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"strings"
 
+	"github.com/mullion/mullion/internal/hostfs"
+	"github.com/mullion/mullion/internal/layerdir"
 	"github.com/mullion/mullion/layer"
-	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/wctransport"
 )
 
-// The rules of Check that are about directories; those about the tree and the
-// metadata of any layer are of layer.Audit.
+// The rules of Check about base layers.
 const (
-	RuleNotLayer      = "not-a-layer-directory"
-	RuleTombstones    = "bad-tombstones"           // tombstones.txt cannot be read
-	RuleNoParentDir   = "tombstone-without-parent" // upstream readers never return it
-	RuleMetaFile      = "missing-metadata-file"    // a directory without its .$wcidirs$
-	RuleOrphan        = "orphan-metadata-file"     // a .$wcidirs$ without its directory
-	RuleTransportFile = "bad-transport-file"       // attributes or backup stream are damaged
-	RuleNoDelta       = "system-delta-missing"     // the export has no times for Files and Hives
-	RuleUtilityVM     = "utility-vm-in-transport"  // it belongs into the final directory
-	RuleHostFile      = "host-file"                // a link, device, socket or pipe of the host
-	RuleNoRecord      = "metadata-record-missing"  // an entry lost what the host cannot hold
-	RuleDamagedRecord = "metadata-record-damaged"  // index, record or data contradict the files
-	RuleLostEntry     = "entry-missing"            // recorded, but not there
-	RuleHostName      = "host-name-invalid"        // a file whose name no Windows file can have
-	RuleHive          = "base-hive-missing"        // a base layer lacks one of the five hives
-	RuleHiveSignature = "base-hive-invalid"        // and one that is no hive
-	RuleHiveLink      = "base-hive-not-processed"  // Hives\*_BASE is not there
-	RuleLayout        = "layout-missing"           // a base layer has no layout file
-	RuleUnreadable    = "unreadable"               // the host does not let it be read
+	RuleHive          = "base-hive-missing"       // a base layer lacks one of the five hives
+	RuleHiveSignature = "base-hive-invalid"       // and one that is no hive
+	RuleHiveLink      = "base-hive-not-processed" // Hives\*_BASE is not there
+	RuleLayout        = "layout-missing"          // a base layer has no layout file
 	hiveSignature     = "regf"
 )
 
-// Check looks at the layer in a directory of either shape and yields what is wrong
-// with it. It goes on after whatever concerns one entry alone. It writes nothing.
-// The contents of main streams are not read, there is nothing to compare them
-// with; everything else is.
+// Check yields the faults of the layer in a directory of either kind; for a transport
+// directory it is [wctransport.Check]. A fault of one entry does not end the check. Check
+// writes nothing, and does not read the contents of main streams, for which no checksum
+// exists.
 func Check(path string, opts ...Option) iter.Seq[layer.Finding] {
 	return func(yield func(layer.Finding) bool) {
-		c := &checker{path: path, yield: yield}
-		c.run(newOptions(opts))
-	}
-}
-
-type checker struct {
-	path  string
-	yield func(layer.Finding) bool
-	done  bool
-	entry func() string // the entry that an error is about
-}
-
-func (c *checker) report(f layer.Finding) {
-	if c.done {
-		return
-	}
-	f.Layer = c.path
-	if f.Offset == 0 {
-		f.Offset = -1
-	}
-	c.done = !c.yield(f)
-}
-
-func (c *checker) tell(s layer.Severity, rule, path, format string, args ...any) {
-	c.report(layer.Finding{Severity: s, Rule: rule, Path: path, Offset: -1, Message: fmt.Sprintf(format, args...)})
-}
-
-// ruleOf names the rule that an error of a reader breaks.
-func ruleOf(err error) string {
-	for _, r := range []struct {
-		err  error
-		rule string
-	}{
-		{ErrNotLayer, RuleNotLayer},
-		{ErrTombstones, RuleTombstones},
-		{errNoMetaFile, RuleMetaFile},
-		{errOrphan, RuleOrphan},
-		{ErrHostFile, RuleHostFile},
-		{ErrNoMetadata, RuleNoRecord},
-		{ErrMetadata, RuleDamagedRecord},
-		{errLost, RuleLostEntry},
-		{winfs.ErrInvalidName, RuleHostName},
-		{layer.ErrCorrupt, RuleTransportFile},
-	} {
-		if errors.Is(err, r.err) {
-			return r.rule
+		if s, err := layerdir.ShapeAt(path); err == nil && s == layerdir.Transport {
+			wctransport.Check(path, opts...)(yield)
+			return
 		}
+		c := &layerdir.Checker{Path: path, Yield: yield}
+		check(c, layerdir.NewOptions(opts))
 	}
-	return RuleUnreadable
 }
 
-func (c *checker) failed(err error) {
-	path := ""
-	var placed *layer.Error
-	if errors.As(err, &placed) {
-		path, err = placed.Entry, placed.Err
-	} else if c.entry != nil {
-		path = c.entry()
-	}
-	c.tell(layer.SevereError, ruleOf(err), path, "%v", err)
-}
-
-func (c *checker) run(o options) {
-	o.tolerate = func(err error) bool {
-		c.failed(err)
-		return !c.done
-	}
-	r, err := open(c.path, o)
+func check(c *layerdir.Checker, o layerdir.Options) {
+	o.Tolerate = c.Tolerate
+	public, err := open(c.Path, o)
 	if err != nil {
-		c.failed(err)
+		c.Failed(err)
 		return
 	}
-	defer r.Close()
-	audit := layer.Audit{Report: c.report}
-	var tombs *tombstones
+	defer public.Close()
+	r := &public.r
+	audit := layer.Audit{Report: c.Report}
 	base := false
-	switch r := r.(type) {
-	case *Reader:
-		if r.index != nil {
-			base = r.index.flags&indexBase != 0
-			audit.Base, audit.HasParents = base, !base
-		}
-		c.entry = func() string { return r.entry.Path }
-	case *TransportReader:
-		audit.HasParents = true
-		tombs = r.tombs
-		c.entry = func() string { return r.entry.Path }
-		if r.delta == nil {
-			c.tell(layer.Warning, RuleNoDelta, hivesName+`\`+deltaName, "Files and Hives take their times from it, and it is not there")
-		}
+	if r.Index != nil {
+		base = r.Index.Flags&layerdir.IndexBase != 0
+		audit.Base, audit.HasParents = base, !base
 	}
-	c.entries(r, &audit, tombs)
-	if base && !c.done {
-		c.base()
+	c.Entry = func() string { return r.Entry.Path }
+	c.Entries(public, &audit, nil)
+	if base && !c.Done {
+		checkBase(c)
 	}
 }
 
-func (c *checker) entries(r layer.Reader, audit *layer.Audit, tombs *tombstones) {
-	seen := false
-	for n := int64(1); !c.done; n++ {
-		e, err := r.Next()
-		if err == io.EOF {
-			audit.Finish()
-			return
-		}
-		if err != nil {
-			c.failed(err)
-			return
-		}
-		audit.Entry(e, n, -1)
-		if tombs != nil {
-			if inUtility(e.Path) && !seen {
-				seen = true
-				c.tell(layer.Warning, RuleUtilityVM, e.Path, "the utility VM is not carried by transport directories")
-			}
-			if w := r.(*TransportReader); e.Kind == layer.Whiteout && len(w.frames) == 0 {
-				c.tell(layer.Warning, RuleNoParentDir, e.Path, "its directory is not in the layer; upstream readers lose the deletion")
-			}
-		}
-		if err := c.streams(r, e); err != nil {
-			c.failed(err)
-			return
-		}
-	}
-}
-
-// streams reads the alternate streams, whose checksums are known.
-func (c *checker) streams(r layer.Reader, e *layer.Entry) error {
-	for {
-		s, err := r.NextStream()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if s.Name == "" {
-			continue
-		}
-		if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err != nil {
-			return err
-		}
-	}
-}
-
-// base looks for what base layer processing leaves.
-func (c *checker) base() {
-	root, err := openDirectory(c.path)
+// checkBase checks the results of base layer processing.
+func checkBase(c *layerdir.Checker) {
+	root, err := hostfs.OpenDirectory(c.Path)
 	if err != nil {
-		c.failed(err)
+		c.Failed(err)
 		return
 	}
-	defer root.close()
-	if _, err := root.stat(layoutName); err != nil {
-		c.tell(layer.Warning, RuleLayout, layoutName, "a base layer has a file of that name: %v", err)
+	defer root.Close()
+	if _, err := root.Stat(layerdir.LayoutName); err != nil {
+		c.Tell(layer.Warning, RuleLayout, layerdir.LayoutName, "a base layer has a file of that name: %v", err)
 	}
-	p := &parent{path: c.path}
-	o := newOptions(nil)
+	p := &parent{path: c.Path}
+	o := layerdir.NewOptions(nil)
 	defer p.close()
 	for _, h := range baseHives {
 		source := hiveDirectory + `\` + h.source
 		found, err := p.find(source, &o)
-		if err != nil || found.dir == nil {
-			c.tell(layer.SevereError, RuleHive, source, "a base layer must have this registry hive")
+		if err != nil || found.Dir == nil {
+			c.Tell(layer.SevereError, RuleHive, source, "a base layer must have this registry hive")
 			continue
 		}
-		if err := signature(found.dir, found.name); err != nil {
-			c.tell(layer.SevereError, RuleHiveSignature, source, "%v", err)
+		if err := signature(found.Dir, found.Name); err != nil {
+			c.Tell(layer.SevereError, RuleHiveSignature, source, "%v", err)
 		}
-		if made, err := p.find(hivesName+`\`+h.base, &o); err != nil || made.dir == nil {
-			c.tell(layer.Warning, RuleHiveLink, hivesName+`\`+h.base, "base layer processing makes it of %s", source)
+		if made, err := p.find(layerdir.HivesName+`\`+h.base, &o); err != nil || made.Dir == nil {
+			c.Tell(layer.Warning, RuleHiveLink, layerdir.HivesName+`\`+h.base, "base layer processing makes it of %s", source)
 		}
 	}
 }
 
-func signature(d directory, name string) error {
-	f, err := d.open(name)
+func signature(d hostfs.Directory, name string) error {
+	f, err := d.Open(name)
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.Close()
 	var b [4]byte
 	if _, err := io.ReadFull(f, b[:]); err != nil || string(b[:]) != hiveSignature {
 		return fmt.Errorf("it begins with %q and not with %q", strings.TrimRight(string(b[:]), "\x00"), hiveSignature)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/internal/layerdir"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -15,45 +16,6 @@ func findings(path string) map[string]layer.Finding {
 		found[f.Rule] = f
 	}
 	return found
-}
-
-// TestCheckTransport breaks a transport directory in one way each.
-func TestCheckTransport(t *testing.T) {
-	good := map[string]string{
-		"Files.$wcidirs$": dirStream, "Hives.$wcidirs$": dirStream, "Hives/System_Delta": "regf",
-		"Files/d.$wcidirs$": dirStream, "Files/d/f": fileStream, "tombstones.txt": tombstoneHeader + "\n\\d\\x\n",
-	}
-	if f := findings(put(t, t.TempDir(), good)); len(f) > 2 { // descriptors are missing, which is not the form's matter
-		t.Errorf("nothing is wrong, but %v", f)
-	}
-	for _, c := range []struct {
-		rule, path string
-		change     func(t *testing.T, dir string)
-	}{
-		{RuleTombstones, "", func(t *testing.T, dir string) { put(t, dir, map[string]string{"tombstones.txt": "Version 1.0\n"}) }},
-		{RuleNoParentDir, `Files\absent\x`, func(t *testing.T, dir string) {
-			put(t, dir, map[string]string{"tombstones.txt": tombstoneHeader + "\n\\absent\\x\n"})
-		}},
-		{RuleMetaFile, `Files\d`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Files", "d.$wcidirs$"))) }},
-		{RuleOrphan, `Files`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/no.$wcidirs$": dirStream}) }},
-		{RuleTransportFile, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": fileStream + "x"}) }},
-		{RuleTransportFile, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": "\x20"}) }},
-		{RuleNoDelta, `Hives\System_Delta`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Hives", "System_Delta"))) }},
-		{RuleUtilityVM, `UtilityVM`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"UtilityVM/Files/": ""}) }},
-		{RuleHostFile, `Files\d\l`, func(t *testing.T, dir string) { must(t, os.Symlink("f", filepath.Join(dir, "Files", "d", "l"))) }},
-		{RuleHostName, `Files\d\a:b`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/a:b": fileStream}) }},
-		{layer.RuleCaseConflict, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/F": fileStream}) }},
-	} {
-		t.Run(c.rule, func(t *testing.T) {
-			dir := put(t, t.TempDir(), good)
-			c.change(t, dir)
-			if f, ok := findings(dir)[c.rule]; !ok {
-				t.Errorf("not found, but %v", findings(dir))
-			} else if f.Path != c.path && c.rule != RuleOrphan && c.rule != RuleHostName {
-				t.Errorf("found at %q, want %q", f.Path, c.path)
-			}
-		})
-	}
 }
 
 // TestCheckFinal breaks a base layer in one way each.
@@ -92,16 +54,20 @@ func TestCheckFinal(t *testing.T) {
 		{RuleLostEntry, func(dir string) error { return os.Remove(filepath.Join(dir, "Files", "x")) }},
 		{RuleNoRecord, func(dir string) error { return os.WriteFile(filepath.Join(dir, "Files", "y"), nil, 0o666) }},
 		{RuleHostFile, func(dir string) error { return os.Symlink("x", filepath.Join(dir, "Files", "y")) }},
-		{RuleDamagedRecord, func(dir string) error { return flip(filepath.Join(dir, storeName, indexName), 40) }},
-		{RuleDamagedRecord, func(dir string) error { return flip(filepath.Join(dir, storeName, dataName), 3) }},
-		{RuleDamagedRecord, func(dir string) error { return os.Truncate(filepath.Join(dir, storeName, dataName), 1) }},
-		{RuleUnreadable, func(dir string) error { return os.Truncate(filepath.Join(dir, storeName, indexName), 60) }},
+		{RuleDamagedRecord, func(dir string) error { return flip(filepath.Join(dir, layerdir.StoreName, layerdir.IndexName), 40) }},
+		{RuleDamagedRecord, func(dir string) error { return flip(filepath.Join(dir, layerdir.StoreName, layerdir.DataName), 3) }},
+		{RuleDamagedRecord, func(dir string) error {
+			return os.Truncate(filepath.Join(dir, layerdir.StoreName, layerdir.DataName), 1)
+		}},
+		{RuleUnreadable, func(dir string) error {
+			return os.Truncate(filepath.Join(dir, layerdir.StoreName, layerdir.IndexName), 60)
+		}},
 		{RuleNotLayer, func(dir string) error { return os.RemoveAll(dir + "/Files") }},
 	} {
 		dir := make(t)
 		must(t, c.change(dir))
 		if c.rule == RuleNotLayer {
-			must(t, os.RemoveAll(filepath.Join(dir, storeName)))
+			must(t, os.RemoveAll(filepath.Join(dir, layerdir.StoreName)))
 		}
 		if _, ok := findings(dir)[c.rule]; !ok {
 			t.Errorf("%s is not found, but %v", c.rule, findings(dir))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/internal/hostfs"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -97,16 +98,16 @@ func TestEarlyLinks(t *testing.T) {
 		}
 		for _, l := range []string{"upper", "again"} {
 			for name, want := range map[string]string{"a": "old", "z": "old", "m": "new", "y": "new", "n": "old", "o": "old"} {
-				root, err := openDirectory(at(l + "/Files"))
+				root, err := hostfs.OpenDirectory(at(l + "/Files"))
 				if err != nil {
 					t.Fatal(err)
 				}
-				f, err := root.open(name)
+				f, err := root.Open(name)
 				if err != nil {
 					t.Fatal(err)
 				}
 				b, err := io.ReadAll(struct{ io.Reader }{f})
-				if err := firstError(err, f.close(), root.close()); err != nil || string(b) != want {
+				if err := hostfs.FirstError(err, f.Close(), root.Close()); err != nil || string(b) != want {
 					t.Errorf("%s: %s holds %q, want %q (%v)", l, name, b, want, err)
 				}
 			}

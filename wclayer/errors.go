@@ -1,26 +1,25 @@
 package wclayer
 
-import "errors"
+import (
+	"github.com/mullion/mullion/internal/hostfs"
+	"github.com/mullion/mullion/internal/layerdir"
+)
 
-// Errors of this package, besides the vocabulary of package layer. Test with
-// errors.Is; a layer.Error around them says where.
+// Errors of this package, besides those of package layer. Test with errors.Is; a
+// layer.Error around them names the entry.
 var (
-	// ErrNotLayer says that a directory is neither a transport directory nor a
-	// final layer directory: it has no Files in it.
-	ErrNotLayer = errors.New("not a layer directory")
-	// ErrTombstones says that tombstones.txt does not begin with its header line or
-	// has a line that is too long. The words are those that Windows tools print.
-	ErrTombstones = errors.New("invalid tombstones file")
-	// ErrNoMetadata says that a file in a directory made by this package has no
-	// metadata record: the directory was copied without its extended attributes, or
-	// the file was put there by hand. [WithBareFiles] reads it with defaults.
-	ErrNoMetadata = errors.New("file has no metadata record")
-	// ErrMetadata says that the kept metadata contradicts itself or the files.
-	ErrMetadata = errors.New("damaged metadata record")
-	// ErrHostFile says that the directory holds something that is no part of a
-	// layer: a symbolic link, device, socket or pipe of the host.
-	ErrHostFile = errors.New("not a file or directory")
-	// ErrLinkCycle says that hard links name each other and no file; layer.ErrLinkTarget
-	// is with it.
-	ErrLinkCycle = errors.New("hard links form a cycle")
+	// ErrNotLayer means that a directory is not a layer directory of the expected kind.
+	ErrNotLayer = layerdir.ErrNotLayer
+	// ErrNoMetadata means that a file in a directory made by this package has no metadata
+	// record: the directory was copied without its extended attributes, or the file was
+	// added by hand. [WithBareFiles] reads it with defaults.
+	ErrNoMetadata = layerdir.ErrNoMetadata
+	// ErrMetadata means that stored metadata contradicts itself or the files.
+	ErrMetadata = hostfs.ErrMetadata
+	// ErrHostFile means that the directory holds something that cannot be part of a layer:
+	// a symbolic link, device, socket or pipe of the host.
+	ErrHostFile = hostfs.ErrHostFile
+	// ErrLinkCycle means that hard links name each other and no file. An error that wraps
+	// it wraps layer.ErrLinkTarget, too.
+	ErrLinkCycle = layerdir.ErrLinkCycle
 )

@@ -8,9 +8,12 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/mullion/mullion/internal/hostfs"
+	"github.com/mullion/mullion/internal/layerdir"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
+	"github.com/mullion/mullion/wctransport"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -33,79 +36,79 @@ func (c *faults) hit(op string) error {
 
 // faultyDirectory and faultyFile put faults between the writers and the host.
 type faultyDirectory struct {
-	directory
+	hostfs.Directory
 	c *faults
 }
 
 type faultyFile struct {
-	file
+	hostfs.File
 	c *faults
 }
 
-func (d faultyDirectory) create(name string, mode fs.FileMode) (file, error) {
+func (d faultyDirectory) Create(name string, mode fs.FileMode) (hostfs.File, error) {
 	if err := d.c.hit("create"); err != nil {
 		return nil, err
 	}
-	f, err := d.directory.create(name, mode)
+	f, err := d.Directory.Create(name, mode)
 	if err != nil {
 		return nil, err
 	}
 	return faultyFile{f, d.c}, nil
 }
 
-func (d faultyDirectory) open(name string) (file, error) {
-	f, err := d.directory.open(name)
+func (d faultyDirectory) Open(name string) (hostfs.File, error) {
+	f, err := d.Directory.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	return faultyFile{f, d.c}, nil
 }
 
-func (d faultyDirectory) enter(name string) (directory, error) {
-	sub, err := d.directory.enter(name)
+func (d faultyDirectory) Enter(name string) (hostfs.Directory, error) {
+	sub, err := d.Directory.Enter(name)
 	if err != nil {
 		return nil, err
 	}
 	return faultyDirectory{sub, d.c}, nil
 }
 
-func (d faultyDirectory) mkdir(name string) error {
-	return firstError(d.c.hit("mkdir"), d.directory.mkdir(name))
+func (d faultyDirectory) Mkdir(name string) error {
+	return hostfs.FirstError(d.c.hit("mkdir"), d.Directory.Mkdir(name))
 }
 
-func (d faultyDirectory) link(old directory, oldname, newname string) error {
+func (d faultyDirectory) Link(old hostfs.Directory, oldname, newname string) error {
 	if err := d.c.hit("link"); err != nil {
 		return err
 	}
-	return d.directory.link(old, oldname, newname)
+	return d.Directory.Link(old, oldname, newname)
 }
 
-func (d faultyDirectory) rename(oldname, newname string) error {
+func (d faultyDirectory) Rename(oldname, newname string) error {
 	if err := d.c.hit("rename"); err != nil {
 		return err
 	}
-	return d.directory.rename(oldname, newname)
+	return d.Directory.Rename(oldname, newname)
 }
 
-func (d faultyDirectory) setRecord(b []byte) error {
+func (d faultyDirectory) SetRecord(b []byte) error {
 	if err := d.c.hit("set record of directory"); err != nil {
 		return err
 	}
-	return d.directory.setRecord(b)
+	return d.Directory.SetRecord(b)
 }
 
-func (d faultyDirectory) setTimes(t winfs.Times) error {
+func (d faultyDirectory) SetTimes(t winfs.Times) error {
 	if err := d.c.hit("set times of directory"); err != nil {
 		return err
 	}
-	return d.directory.setTimes(t)
+	return d.Directory.SetTimes(t)
 }
 
-func (d faultyDirectory) sync() error {
+func (d faultyDirectory) Sync() error {
 	return d.c.hit("sync directory") // that the disk really writes is not what is tested
 }
 
-func (d faultyDirectory) syncVolume() error {
+func (d faultyDirectory) SyncVolume() error {
 	if err := d.c.hit("sync volume"); err != nil {
 		return err
 	}
@@ -114,39 +117,39 @@ func (d faultyDirectory) syncVolume() error {
 
 func (f faultyFile) Write(p []byte) (int, error) {
 	if err := f.c.hit("write"); err != nil {
-		n, _ := f.file.Write(p[:len(p)/2])
+		n, _ := f.File.Write(p[:len(p)/2])
 		return n, err
 	}
-	return f.file.Write(p)
+	return f.File.Write(p)
 }
 
-func (f faultyFile) truncate(n int64) error {
+func (f faultyFile) Truncate(n int64) error {
 	if err := f.c.hit("truncate"); err != nil {
 		return err
 	}
-	return f.file.truncate(n)
+	return f.File.Truncate(n)
 }
 
-func (f faultyFile) setRecord(b []byte) error {
+func (f faultyFile) SetRecord(b []byte) error {
 	if err := f.c.hit("set record"); err != nil {
 		return err
 	}
-	return f.file.setRecord(b)
+	return f.File.SetRecord(b)
 }
 
-func (f faultyFile) setTimes(t winfs.Times) error {
+func (f faultyFile) SetTimes(t winfs.Times) error {
 	if err := f.c.hit("set times"); err != nil {
 		return err
 	}
-	return f.file.setTimes(t)
+	return f.File.SetTimes(t)
 }
 
-func (f faultyFile) sync() error {
+func (f faultyFile) Sync() error {
 	return f.c.hit("sync")
 }
 
-func (f faultyFile) close() error {
-	err := f.file.close()
+func (f faultyFile) Close() error {
+	err := f.File.Close()
 	if fault := f.c.hit("close"); fault != nil {
 		return fault
 	}
@@ -166,15 +169,15 @@ func TestFaults(t *testing.T) {
 		{"base", func(path string, o Option) (layer.Writer, error) {
 			return Create(path, nil, o, WithMetadata(MetadataIndex))
 		}},
-		{"transport", func(path string, o Option) (layer.Writer, error) { return CreateTransport(path, o) }},
+		{"transport", func(path string, o Option) (layer.Writer, error) { return wctransport.Create(path, o) }},
 	} {
 		t.Run(form.name, func(t *testing.T) {
 			run := func(at int) (*faults, string, error) {
 				dir := t.TempDir()
 				c := &faults{at: at}
-				inject := func(o *options) {
-					o.wrap = func(d directory) directory { return faultyDirectory{d, c} }
-					o.step = func(op, _ string) error {
+				inject := func(o *layerdir.Options) {
+					o.Wrap = func(d hostfs.Directory) hostfs.Directory { return faultyDirectory{d, c} }
+					o.Step = func(op, _ string) error {
 						switch op {
 						case "remove": // what cannot be removed stays; package publish tests it
 							return nil

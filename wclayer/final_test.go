@@ -8,10 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/internal/hostfs"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/wctransport"
 )
 
-func create(t testing.TB, path string, parents ...string) *Writer {
+func startLayer(t testing.TB, path string, parents ...string) *Writer {
 	t.Helper()
 	w, err := Create(path, parents, WithSync(SyncNone))
 	must(t, err)
@@ -30,7 +32,7 @@ func TestUtilityVM(t *testing.T) {
 	dir := t.TempDir()
 	base, middle, top := filepath.Join(dir, "base"), filepath.Join(dir, "middle"), filepath.Join(dir, "top")
 	const boot = `UtilityVM\Files\EFI\Microsoft\Boot\`
-	w := create(t, base)
+	w := startLayer(t, base)
 	addFiles(t, w, `Files\x`, "x", boot+"BCD", "pristine", boot+"BCD.LOG", "log", boot+"bootmgfw.efi", "efi",
 		`UtilityVM\Files\kernel`, "kernel", `UtilityVM\Files\gone`, "gone", `UtilityVM\Files\type`, "file",
 		`UtilityVM\Files\d\1`, "1", `UtilityVM\Files\d\2`, "2")
@@ -40,11 +42,11 @@ func TestUtilityVM(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
 	}
-	w = create(t, middle, base)
+	w = startLayer(t, middle, base)
 	addFiles(t, w, `Files\m`, "m")
 	must(t, w.Commit())
 
-	w = create(t, top, base, middle)
+	w = startLayer(t, top, base, middle)
 	must(t, w.Add(&layer.Entry{Path: "UtilityVM", Kind: layer.Dir, Security: []byte{1}})) // data for this entry was refused upstream
 	must(t, w.Add(&layer.Entry{Path: `UtilityVM\Files`, Kind: layer.Dir}))
 	addFiles(t, w, `UtilityVM\Files\kernel`, "patched")
@@ -84,15 +86,15 @@ func TestUtilityVM(t *testing.T) {
 func TestLinks(t *testing.T) {
 	dir := t.TempDir()
 	base, middle, top := filepath.Join(dir, "base"), filepath.Join(dir, "middle"), filepath.Join(dir, "top")
-	w := create(t, base)
+	w := startLayer(t, base)
 	addFiles(t, w, `Files\p`, "parent", `Files\hidden`, "hidden", `Files\both`, "old")
 	must(t, w.Commit())
-	w = create(t, middle, base)
+	w = startLayer(t, middle, base)
 	must(t, w.Add(&layer.Entry{Path: `Files\hidden`, Kind: layer.Whiteout}))
 	must(t, w.Add(link(`Files\renamed`, `Files\p`)))
 	must(t, w.Commit())
 
-	w = create(t, top, base, middle)
+	w = startLayer(t, top, base, middle)
 	must(t, w.Add(link(`Files\a`, `Files\b`))) // forward, to a link
 	must(t, w.Add(link(`Files\b`, `Files\c`)))
 	addFiles(t, w, `Files\c`, "own", `Files\both`, "new")
@@ -123,7 +125,7 @@ func TestLinks(t *testing.T) {
 		{"from hives", []*layer.Entry{link(`Hives\x`, `Files\p`)}, layer.ErrLinkTarget},
 		{"through a file", []*layer.Entry{link(`Files\x`, `Files\p\x`)}, layer.ErrLinkTarget},
 	} {
-		w := create(t, filepath.Join(dir, "bad"), base, middle)
+		w := startLayer(t, filepath.Join(dir, "bad"), base, middle)
 		var err error
 		for _, e := range c.links {
 			err = errors.Join(err, w.Add(e))
@@ -142,7 +144,7 @@ func TestLinks(t *testing.T) {
 // takes those after it.
 func TestManyLinks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "layer")
-	w := create(t, path)
+	w := startLayer(t, path)
 	addFiles(t, w, `Files\0`, "content")
 	const n = 2100
 	for i := 1; i < n; i++ {
@@ -153,7 +155,7 @@ func TestManyLinks(t *testing.T) {
 		fi, err := os.Stat(filepath.Join(path, "Files", p))
 		must(t, err)
 		want := []uint64{1024, 1024, 1024, 1024, n - 2048}[i]
-		if _, _, links := fileIdentity(fi); links != want {
+		if _, _, links := hostfs.FileIdentity(fi); links != want {
 			t.Errorf("%s has %d names, want %d", p, links, want)
 		}
 	}
@@ -167,7 +169,7 @@ func TestWhiteoutsOfTheSameLayer(t *testing.T) {
 	dir := t.TempDir()
 	base := emptyBase(t, filepath.Join(dir, "base"))
 	path := filepath.Join(dir, "layer")
-	w := create(t, path, base)
+	w := startLayer(t, path, base)
 	addFiles(t, w, `Files\d\before`, "1")
 	must(t, w.Add(&layer.Entry{Path: `Files\d`, Kind: layer.Whiteout}))
 	must(t, w.Add(&layer.Entry{Path: `Files\d`, Kind: layer.Opaque}))
@@ -188,7 +190,7 @@ func TestHostNames(t *testing.T) {
 			var w layer.Writer
 			var err error
 			if transport {
-				w, err = CreateTransport(path, WithSync(SyncNone), WithMetadata(mode))
+				w, err = wctransport.Create(path, WithSync(SyncNone), WithMetadata(mode))
 			} else {
 				w, err = Create(path, nil, WithSync(SyncNone), WithMetadata(mode))
 			}
@@ -228,7 +230,7 @@ func TestHostNames(t *testing.T) {
 func TestLostRecords(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "layer")
-	w := create(t, path)
+	w := startLayer(t, path)
 	addFiles(t, w, `Files\a`, "a")
 	must(t, w.Commit())
 	must(t, os.WriteFile(filepath.Join(path, "Files", "stranger"), nil, 0o666))
@@ -291,7 +293,7 @@ func TestHandMade(t *testing.T) {
 // TestBaseProcessing holds what is made of ProcessBaseImage.
 func TestBaseProcessing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "layer")
-	w := create(t, path)
+	w := startLayer(t, path)
 	for _, h := range baseHives {
 		addFiles(t, w, strings.ToLower(hiveDirectory)+`\`+h.source, "regf"+h.source)
 	}
@@ -309,7 +311,7 @@ func TestBaseProcessing(t *testing.T) {
 	if l := collect(t, path); len(l.Items) != 5 {
 		t.Errorf("%q", paths(l))
 	}
-	w = create(t, filepath.Join(t.TempDir(), "layer"))
+	w = startLayer(t, filepath.Join(t.TempDir(), "layer"))
 	if err := w.Add(&layer.Entry{Path: `Files\a`, Kind: layer.Whiteout}); !errors.Is(err, layer.ErrWhiteout) {
 		t.Errorf("whiteout in a base layer: %v", err)
 	}
@@ -328,7 +330,7 @@ func TestCaseConflicts(t *testing.T) {
 		{`Files\a`, `Files\a\b`, layer.ErrNotDirectory},
 		{`Files\a\b`, `Files\a`, layer.ErrNotDirectory},
 	} {
-		w := create(t, filepath.Join(t.TempDir(), "layer"))
+		w := startLayer(t, filepath.Join(t.TempDir(), "layer"))
 		file := func(p string) *layer.Entry { return &layer.Entry{Path: p, Kind: layer.File} }
 		must(t, w.Add(file(c.a)))
 		if err := w.Add(file(c.b)); !errors.Is(err, c.err) {
@@ -338,7 +340,7 @@ func TestCaseConflicts(t *testing.T) {
 	}
 	// An entry for a directory decides how it is spelled.
 	path := filepath.Join(t.TempDir(), "layer")
-	w := create(t, path)
+	w := startLayer(t, path)
 	addFiles(t, w, `Files\windows\x`, "x")
 	must(t, w.Add(&layer.Entry{Path: `Files\Windows`, Kind: layer.Dir}))
 	addFiles(t, w, `files\WINDOWS\y`, "y")

@@ -13,6 +13,7 @@ import (
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/wclayer"
+	"github.com/mullion/mullion/wctransport"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -59,7 +60,7 @@ func TestHostile(t *testing.T) {
 				rereadable(t, out)
 			}
 			out = filepath.Join(dir, "transport")
-			tw, err := wclayer.CreateTransport(out, wclayer.WithSync(wclayer.SyncNone))
+			tw, err := wctransport.Create(out, wctransport.WithSync(wctransport.SyncNone))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/mullion/mullion/internal/hostfs"
+	"github.com/mullion/mullion/internal/layerdir"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -14,27 +16,27 @@ import (
 // parent is the final directory of a layer below the one that is being written.
 type parent struct {
 	path   string
-	folder *os.Root  // in which path is a name; nil if it is a path of the host
-	root   directory // nil until the parent is needed
-	hidden *tree     // its whiteouts
-	names  names
+	folder *os.Root         // in which path is a name; nil if it is a path of the host
+	root   hostfs.Directory // nil until the parent is needed
+	hidden *layerdir.Tree   // its whiteouts
+	names  layerdir.Names
 
-	// The directory in which a link target was looked for last, since links come in
-	// groups: open if the layer has it, with the host names of what is in it by
-	// their upper-cased names, listed when an exact look-up missed.
+	// The directory in which a link target was looked up last, because links come in
+	// groups. lastDir is nil if the layer does not have the directory. lastList maps the
+	// upper-cased names in it to host names; it is read when an exact look-up misses.
 	last     string
-	lastDir  directory
+	lastDir  hostfs.Directory
 	lastList map[string]string
 }
 
-func (p *parent) openRoot() (directory, error) {
+func (p *parent) openRoot() (hostfs.Directory, error) {
 	if p.folder == nil {
-		return openDirectory(p.path)
+		return hostfs.OpenDirectory(p.path)
 	}
-	return (&hostDirectory{root: p.folder}).enter(p.path)
+	return (&hostfs.HostDirectory{Root: p.folder}).Enter(p.path)
 }
 
-func (p *parent) open(o *options) error {
+func (p *parent) open(o *layerdir.Options) error {
 	if p.root != nil {
 		return nil
 	}
@@ -42,72 +44,64 @@ func (p *parent) open(o *options) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", layer.ErrMissingParent, err)
 	}
-	store, err := openStore(root)
+	store, err := layerdir.OpenStore(root)
 	if err != nil {
-		return errors.Join(err, root.close())
+		return errors.Join(err, root.Close())
 	}
-	p.hidden, p.names = newTree(), names{}
+	p.hidden, p.names = layerdir.NewTree(), layerdir.Names{}
 	if store != nil {
-		x, err := loadIndex(store, o.limits, func(k itemKind) bool { return k == itemWhiteout || k == itemOpaque })
+		x, err := layerdir.LoadIndex(store, o.Limits, func(k layerdir.ItemKind) bool { return k == layerdir.ItemWhiteout || k == layerdir.ItemOpaque })
 		if err == nil {
-			p.hidden, p.names = x.tree, x.names
-			err = x.close()
+			p.hidden, p.names = x.Tree, x.Names
+			err = x.Close()
 		}
-		if err := firstError(err, store.close()); err != nil {
-			return errors.Join(fmt.Errorf("parent %s: %w", p.path, err), root.close())
+		if err := hostfs.FirstError(err, store.Close()); err != nil {
+			return errors.Join(fmt.Errorf("parent %s: %w", p.path, err), root.Close())
 		}
 	}
 	p.root = root
 	return nil
 }
 
-// parentFile is the answer to a look-up: a file in an open directory, or nothing,
-// and then perhaps the news that the layer hides what those below it have.
-type parentFile struct {
-	dir    directory
-	name   string
-	hidden bool
-}
-
 // find looks for the file at path.
-func (p *parent) find(path string, o *options) (parentFile, error) {
+func (p *parent) find(path string, o *layerdir.Options) (layerdir.ParentFile, error) {
 	if err := p.open(o); err != nil {
-		return parentFile{}, err
+		return layerdir.ParentFile{}, err
 	}
 	dir, base := winfs.SplitPath(path)
 	if p.last == "" || !winfs.EqualFold(p.last, dir) {
 		if err := p.enter(dir); err != nil {
-			return parentFile{}, err
+			return layerdir.ParentFile{}, err
 		}
 	}
 	if p.lastDir != nil {
 		name, fi, err := p.lookup(base)
 		if err != nil {
-			return parentFile{}, err
+			return layerdir.ParentFile{}, err
 		}
 		if fi != nil {
 			if !fi.Mode().IsRegular() {
-				return parentFile{}, fmt.Errorf("%w: in parent %s it is not a file", layer.ErrLinkTarget, p.path)
+				return layerdir.ParentFile{}, fmt.Errorf("%w: in parent %s it is not a file", layer.ErrLinkTarget, p.path)
 			}
-			return parentFile{dir: p.lastDir, name: name}, nil
+			return layerdir.ParentFile{Dir: p.lastDir, Name: name}, nil
 		}
 	}
-	return parentFile{hidden: p.hides(path)}, nil
+	return layerdir.ParentFile{Hidden: p.hides(path)}, nil
 }
 
 // hides reports whether a whiteout of this layer covers the path.
 func (p *parent) hides(path string) bool {
-	id := nodeID(0)
+	id := layerdir.NodeID(0)
 	for path != "" {
 		var c string
 		c, path, _ = strings.Cut(path, `\`)
-		if p.hidden.at(id).flags&nodeOpaque != 0 {
+		if p.hidden.At(id).Flags&layerdir.NodeOpaque != 0 {
 			return true
 		}
-		if id = p.hidden.find(id, c); id == noNode {
+		if id = p.hidden.Find(id, c); id == layerdir.NoNode {
 			return false
 		}
-		if p.hidden.at(id).flags&nodeWhiteout != 0 {
+		if p.hidden.At(id).Flags&layerdir.NodeWhiteout != 0 {
 			return true
 		}
 	}
@@ -120,7 +114,7 @@ func (p *parent) enter(dir string) error {
 		return err
 	}
 	p.last = strings.Clone(dir)
-	d, err := p.root.enter(".")
+	d, err := p.root.Enter(".")
 	for rest := dir; err == nil && rest != ""; {
 		var c string
 		c, rest, _ = strings.Cut(rest, `\`)
@@ -128,14 +122,14 @@ func (p *parent) enter(dir string) error {
 		name, fi, lookErr := p.lookup(c)
 		p.lastDir, p.lastList = nil, nil
 		if lookErr != nil || fi == nil || !fi.IsDir() {
-			return errors.Join(lookErr, d.close())
+			return errors.Join(lookErr, d.Close())
 		}
-		var next directory
-		if next, err = d.enter(name); err == nil {
-			err = d.close()
+		var next hostfs.Directory
+		if next, err = d.Enter(name); err == nil {
+			err = d.Close()
 			d = next
 		} else {
-			err = errors.Join(err, d.close())
+			err = errors.Join(err, d.Close())
 		}
 	}
 	if err != nil {
@@ -145,25 +139,25 @@ func (p *parent) enter(dir string) error {
 	return nil
 }
 
-// lookup finds a name in the last directory, in the given case first.
+// lookup finds a name in the last directory, first in its exact case.
 func (p *parent) lookup(c string) (string, fs.FileInfo, error) {
-	for _, name := range []string{c, spell(c)} {
-		fi, err := p.lastDir.stat(name)
+	for _, name := range []string{c, layerdir.Spell(c)} {
+		fi, err := p.lastDir.Stat(name)
 		if err == nil {
 			return name, fi, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNameTooLong) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfs.ErrNameTooLong) {
 			return "", nil, err
 		}
 	}
 	if p.lastList == nil {
-		list, err := p.lastDir.list()
+		list, err := p.lastDir.List()
 		if err != nil {
 			return "", nil, err
 		}
 		p.lastList = make(map[string]string, len(list))
 		for _, e := range list {
-			if name, err := p.names.real(e.Name()); err == nil {
+			if name, err := p.names.Real(e.Name()); err == nil {
 				p.lastList[winfs.Fold(name)] = e.Name()
 			}
 		}
@@ -172,7 +166,7 @@ func (p *parent) lookup(c string) (string, fs.FileInfo, error) {
 	if !ok {
 		return "", nil, nil
 	}
-	fi, err := p.lastDir.stat(name)
+	fi, err := p.lastDir.Stat(name)
 	return name, fi, err
 }
 
@@ -182,13 +176,13 @@ func (p *parent) leave() error {
 	if d == nil {
 		return nil
 	}
-	return d.close()
+	return d.Close()
 }
 
 func (p *parent) close() error {
 	err := p.leave()
 	if p.root != nil {
-		err = errors.Join(err, p.root.close())
+		err = errors.Join(err, p.root.Close())
 		p.root = nil
 	}
 	return err

@@ -6,7 +6,8 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/internal/hostfs"
+	"github.com/mullion/mullion/internal/layerdir"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -17,7 +18,7 @@ import (
 // configuration with the child's (layers specification 1.8).
 var bootFiles = []string{"BCD", "BCD.LOG", "BCD.LOG1", "BCD.LOG2"}
 
-const bootDirectory = utilityFiles + `\EFI\Microsoft\Boot`
+const bootDirectory = layerdir.UtilityFiles + `\EFI\Microsoft\Boot`
 
 func isBootFile(path string) bool {
 	dir, base := winfs.SplitPath(path)
@@ -32,25 +33,25 @@ func isBootFile(path string) bool {
 	return false
 }
 
-// utility sees to it that the first entry for the utility VM of a layer with
-// parents finds the machine that it changes: whatever the nearest parent has.
-func (w *Writer) utility(path string) error {
-	if w.base || w.cloned || !inUtility(path) {
+// utility clones the utility VM of the nearest parent that has one before the first entry
+// in the utility VM of this layer.
+func (w *writer) utility(path string) error {
+	if w.base || w.Cloned || !layerdir.InUtility(path) {
 		return nil
 	}
-	w.cloned = true
+	w.Cloned = true
 	for _, p := range w.parents {
-		if err := p.open(&w.o); err != nil {
+		if err := p.open(&w.O); err != nil {
 			return err
 		}
-		src, err := enterPath(p.root, utilityName, filesName)
+		src, err := hostfs.EnterPath(p.root, layerdir.UtilityName, layerdir.FilesName)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("utility VM of parent %s: %w", p.path, err)
 		}
-		if err := firstError(w.clone(p, src), src.close()); err != nil {
+		if err := hostfs.FirstError(w.clone(p, src), src.Close()); err != nil {
 			return fmt.Errorf("utility VM of parent %s: %w", p.path, err)
 		}
 		return nil
@@ -58,68 +59,44 @@ func (w *Writer) utility(path string) error {
 	return nil
 }
 
-// enterPath opens a directory that is not directly below d, refusing anything that
-// is not a directory on the way.
-func enterPath(d directory, way ...string) (directory, error) {
-	cur := d
-	for _, name := range way {
-		fi, err := cur.stat(name)
-		if err == nil && !fi.IsDir() {
-			err = fmt.Errorf("%w: %s", layer.ErrNotDirectory, name)
-		}
-		var next directory
-		if err == nil {
-			next, err = cur.enter(name)
-		}
-		if cur != d {
-			err = errors.Join(err, cur.close())
-		}
-		if err != nil {
-			return nil, err
-		}
-		cur = next
-	}
-	return cur, nil
-}
-
 // clone takes over the utility VM of a parent: directories are made, files linked.
-func (w *Writer) clone(p *parent, src directory) error {
-	if err := w.h.truncate(0); err != nil {
+func (w *writer) clone(p *parent, src hostfs.Directory) error {
+	if err := w.H.Truncate(0); err != nil {
 		return err
 	}
-	vm, err := w.cloneDirectory(w.h.root, 0, utilityName)
+	vm, err := w.cloneDirectory(w.H.Root, 0, layerdir.UtilityName)
 	if err != nil {
 		return err
 	}
-	w.h.push(vm, utilityName)
-	d, err := w.h.dir(1)
+	w.H.Push(vm, layerdir.UtilityName)
+	d, err := w.H.Dir(1)
 	if err != nil {
 		return err
 	}
-	files, err := w.cloneDirectory(d, vm, filesName)
+	files, err := w.cloneDirectory(d, vm, layerdir.FilesName)
 	if err != nil {
 		return err
 	}
-	w.h.push(files, filesName)
-	if d, err = w.h.dir(2); err != nil {
+	w.H.Push(files, layerdir.FilesName)
+	if d, err = w.H.Dir(2); err != nil {
 		return err
 	}
 	return w.cloneTree(p, src, d, files, "")
 }
 
 // cloneTree copies the tree src into dst. Both are open; where says how deep.
-func (w *Writer) cloneTree(p *parent, src, dst directory, parent nodeID, where string) error {
-	list, err := src.list()
+func (w *writer) cloneTree(p *parent, src, dst hostfs.Directory, parent layerdir.NodeID, where string) error {
+	list, err := src.List()
 	if err != nil {
 		return err
 	}
 	for _, e := range list {
-		name, err := p.names.real(e.Name())
+		name, err := p.names.Real(e.Name())
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.Name(), err)
 		}
 		path := winfs.JoinPath(where, name)
-		isDir, regular, reparse, err := entryKind(e)
+		isDir, regular, reparse, err := hostfs.EntryKind(e)
 		if err != nil {
 			return err
 		}
@@ -127,16 +104,16 @@ func (w *Writer) cloneTree(p *parent, src, dst directory, parent nodeID, where s
 		case isDir:
 			err = w.cloneBelow(p, src, dst, parent, e, name, path, reparse)
 		case reparse:
-			id := w.tree.add(parent, strings.Clone(name), nodeFile|nodeHost|nodeCloned)
-			err = w.make(id, func(host string) error { return copyNative(src, e.Name(), dst, host, false) })
+			id := w.Tree.Add(parent, strings.Clone(name), layerdir.NodeFile|layerdir.NodeHost|layerdir.NodeCloned)
+			err = w.Make(id, func(host string) error { return hostfs.CopyNative(src, e.Name(), dst, host, false) })
 		case regular:
-			id := w.tree.add(parent, strings.Clone(name), nodeFile|nodeHost|nodeCloned)
+			id := w.Tree.Add(parent, strings.Clone(name), layerdir.NodeFile|layerdir.NodeHost|layerdir.NodeCloned)
 			var host string
-			if host, err = w.hostNameFor(id); err == nil {
-				if isBootFile(winfs.JoinPath(utilityFiles, path)) {
-					err = copyFile(src, e.Name(), dst, host)
+			if host, err = w.HostNameFor(id); err == nil {
+				if isBootFile(winfs.JoinPath(layerdir.UtilityFiles, path)) {
+					err = hostfs.CopyFile(src, e.Name(), dst, host)
 				} else {
-					err = linkOrCopy(src, e.Name(), dst, host)
+					err = hostfs.LinkOrCopy(src, e.Name(), dst, host)
 				}
 			}
 		default:
@@ -149,82 +126,82 @@ func (w *Writer) cloneTree(p *parent, src, dst directory, parent nodeID, where s
 	return nil
 }
 
-func (w *Writer) cloneBelow(p *parent, src, dst directory, parent nodeID, e fs.DirEntry, name, path string, reparse bool) error {
+func (w *writer) cloneBelow(p *parent, src, dst hostfs.Directory, parent layerdir.NodeID, e fs.DirEntry, name, path string, reparse bool) error {
 	id, err := w.cloneDirectory(dst, parent, name)
 	if err != nil {
 		return err
 	}
-	if nativeObjects {
-		if err := copyNative(src, e.Name(), dst, w.hostName(id), true); err != nil {
+	if hostfs.NativeObjects {
+		if err := hostfs.CopyNative(src, e.Name(), dst, w.HostName(id), true); err != nil {
 			return err
 		}
 	}
 	if reparse {
-		w.tree.at(id).flags |= nodeReparse
+		w.Tree.At(id).Flags |= layerdir.NodeReparse
 		return nil
 	}
 	fi, err := e.Info()
 	if err != nil {
 		return err
 	}
-	m := dirMeta{attributes: uint32(winfs.AttrDirectory)}
+	m := layerdir.DirMeta{Attributes: uint32(winfs.AttrDirectory)}
 	if t, err := winfs.FiletimeFromTime(fi.ModTime()); err == nil {
-		m.times = [4]int64{2: int64(t)}
+		m.Times = [4]int64{2: int64(t)}
 		w.dirs = append(w.dirs, m)
-		w.tree.at(id).value = int64(len(w.dirs))
+		w.Tree.At(id).Value = int64(len(w.dirs))
 	}
-	from, err := src.enter(e.Name())
+	from, err := src.Enter(e.Name())
 	if err != nil {
 		return err
 	}
-	to, err := dst.enter(w.hostName(id))
+	to, err := dst.Enter(w.HostName(id))
 	if err != nil {
-		return errors.Join(err, from.close())
+		return errors.Join(err, from.Close())
 	}
-	return firstError(w.cloneTree(p, from, to, id, path), from.close(), to.close())
+	return hostfs.FirstError(w.cloneTree(p, from, to, id, path), from.Close(), to.Close())
 }
 
-func (w *Writer) cloneDirectory(d directory, parent nodeID, name string) (nodeID, error) {
-	id := w.tree.find(parent, name)
-	if id == noNode {
-		id = w.tree.add(parent, strings.Clone(name), 0)
+func (w *writer) cloneDirectory(d hostfs.Directory, parent layerdir.NodeID, name string) (layerdir.NodeID, error) {
+	id := w.Tree.Find(parent, name)
+	if id == layerdir.NoNode {
+		id = w.Tree.Add(parent, strings.Clone(name), 0)
 	}
-	if w.tree.at(id).flags&nodeHost == 0 {
-		if err := w.makeDirectory(d, id); err != nil {
+	if w.Tree.At(id).Flags&layerdir.NodeHost == 0 {
+		if err := w.MakeDirectory(d, id); err != nil {
 			return 0, err
 		}
 	}
-	w.tree.at(id).flags |= nodeDir | nodeHost | nodeCloned
+	w.Tree.At(id).Flags |= layerdir.NodeDir | layerdir.NodeHost | layerdir.NodeCloned
 	return id, nil
 }
 
-// removeHidden takes away what whiteouts hide of the parent's utility VM. Entries
-// of this layer stay, wherever they stood.
-func (w *Writer) removeHidden() error {
-	vm, ok := w.tree.findPath(utilityFiles)
-	if !ok || !w.cloned {
+// removeHidden removes the files of the parent's utility VM that whiteouts hide. Entries
+// of this layer stay.
+func (w *writer) removeHidden() error {
+	vm, ok := w.Tree.FindPath(layerdir.UtilityFiles)
+	if !ok || !w.Cloned {
 		return nil
 	}
-	if err := w.h.truncate(0); err != nil {
+	if err := w.H.Truncate(0); err != nil {
 		return err
 	}
-	return w.removeHiddenBelow(vm, w.tree.at(vm).flags&nodeOpaque != 0)
+	return w.removeHiddenBelow(vm, w.Tree.At(vm).Flags&layerdir.NodeOpaque != 0)
 }
 
-func (w *Writer) removeHiddenBelow(id nodeID, all bool) error {
+func (w *writer) removeHiddenBelow(id layerdir.NodeID, all bool) error {
 	var failed error
-	w.tree.children(id, func(c nodeID) bool {
-		f := w.tree.at(c).flags
-		hidden := all || f&nodeWhiteout != 0
-		if f&nodeDir != 0 && f&nodeHost != 0 {
-			failed = w.removeHiddenBelow(c, hidden || f&nodeOpaque != 0)
+	w.Tree.Children(id, func(c layerdir.NodeID) bool {
+		f := w.Tree.At(c).Flags
+		hidden := all || f&layerdir.NodeWhiteout != 0
+		if f&layerdir.NodeDir != 0 && f&layerdir.NodeHost != 0 {
+			failed = w.removeHiddenBelow(c, hidden || f&layerdir.NodeOpaque != 0)
 		}
-		if failed == nil && hidden && f&nodeCloned != 0 && !w.occupied(c) {
-			var d directory
+		if failed == nil && hidden && f&layerdir.NodeCloned != 0 && !w.Occupied(c) {
+			var d hostfs.Directory
 			var name string
-			if d, name, failed = w.directoryOf(c); failed == nil {
-				failed = d.removeAll(name)
-				w.forget(c)
+			if d, name, failed = w.DirectoryOf(c); failed == nil {
+				failed = d.RemoveAll(name)
+				w.Forget(c)
 			}
 		}
 		return failed == nil
@@ -235,20 +212,20 @@ func (w *Writer) removeHiddenBelow(id nodeID, all bool) error {
 // backupBCD copies the boot configuration that this layer brings to the root of
 // the layer, before anything rewrites it: bcd.bak, bcd.log.bak and so on (layers
 // specification 1.3).
-func (w *Writer) backupBCD() error {
+func (w *writer) backupBCD() error {
 	for _, b := range bootFiles {
-		id, ok := w.tree.findPath(winfs.JoinPath(bootDirectory, b))
+		id, ok := w.Tree.FindPath(winfs.JoinPath(bootDirectory, b))
 		if !ok {
 			continue
 		}
-		if f := w.tree.at(id).flags; f&nodeOwn == 0 || f&nodeFile == 0 {
+		if f := w.Tree.At(id).Flags; f&layerdir.NodeOwn == 0 || f&layerdir.NodeFile == 0 {
 			continue
 		}
-		d, name, err := w.directoryOf(id)
+		d, name, err := w.DirectoryOf(id)
 		if err != nil {
 			return err
 		}
-		if err := copyContent(d, name, w.stage.root, strings.ToLower(b)+".bak"); err != nil {
+		if err := hostfs.CopyContent(d, name, w.Stage.Root, strings.ToLower(b)+".bak"); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,10 @@ var floors = [][]string{
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
 	{"hives", "internal/containerd"},
-	{"wintar", "wclayer", "internal/plaindir"},
+	{"internal/hostfs"},
+	{"internal/layerdir"},
+	{"wintar", "wctransport", "internal/plaindir"},
+	{"wclayer"},
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"blob"},

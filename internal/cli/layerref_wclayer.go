@@ -6,6 +6,7 @@ import (
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wclayer"
+	"github.com/mullion/mullion/wctransport"
 )
 
 // wclayerFormat is wclayer:DIR, a final layer directory or a transport directory.
@@ -20,7 +21,7 @@ var wclayerFormat = &layerFormat{
 			if len(o.parents) > 0 {
 				return nil, usagef("--parent says nothing about a transport directory, which stands alone")
 			}
-			w, err := wclayer.CreateTransport(name, wclayer.WithLimits(o.limits))
+			w, err := wctransport.Create(name, wctransport.WithLimits(o.limits))
 			return w, newFolderHint(err)
 		}
 		parents, err := o.parentFolders()

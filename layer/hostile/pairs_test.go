@@ -15,6 +15,7 @@ import (
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/wclayer"
+	"github.com/mullion/mullion/wctransport"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -64,7 +65,7 @@ func forms(t *testing.T) []form {
 		}},
 		{"transport directory", func(*testing.T) (layer.Writer, func() (layer.Reader, error), error) {
 			path := filepath.Join(dir, next())
-			w, err := wclayer.CreateTransport(path, wclayer.WithSync(wclayer.SyncNone))
+			w, err := wctransport.Create(path, wctransport.WithSync(wctransport.SyncNone))
 			return w, func() (layer.Reader, error) { return wclayer.Open(path) }, err
 		}},
 		{"image", func(*testing.T) (layer.Writer, func() (layer.Reader, error), error) {

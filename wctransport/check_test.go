@@ -1,0 +1,56 @@
+package wctransport
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mullion/mullion/layer"
+)
+
+func findings(path string) map[string]layer.Finding {
+	found := map[string]layer.Finding{}
+	for f := range Check(path) {
+		found[f.Rule] = f
+	}
+	return found
+}
+
+// TestCheckTransport breaks a transport directory in one way each.
+func TestCheckTransport(t *testing.T) {
+	good := map[string]string{
+		"Files.$wcidirs$": dirStream, "Hives.$wcidirs$": dirStream, "Hives/System_Delta": "regf",
+		"Files/d.$wcidirs$": dirStream, "Files/d/f": fileStream, "tombstones.txt": tombstoneHeader + "\n\\d\\x\n",
+	}
+	if f := findings(put(t, t.TempDir(), good)); len(f) > 2 { // descriptors are missing, which is not the form's matter
+		t.Errorf("nothing is wrong, but %v", f)
+	}
+	for _, c := range []struct {
+		rule, path string
+		change     func(t *testing.T, dir string)
+	}{
+		{RuleTombstones, "", func(t *testing.T, dir string) { put(t, dir, map[string]string{"tombstones.txt": "Version 1.0\n"}) }},
+		{RuleNoParentDir, `Files\absent\x`, func(t *testing.T, dir string) {
+			put(t, dir, map[string]string{"tombstones.txt": tombstoneHeader + "\n\\absent\\x\n"})
+		}},
+		{RuleMetaFile, `Files\d`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Files", "d.$wcidirs$"))) }},
+		{RuleOrphan, `Files`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/no.$wcidirs$": dirStream}) }},
+		{RuleTransportFile, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": fileStream + "x"}) }},
+		{RuleTransportFile, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": "\x20"}) }},
+		{RuleNoDelta, `Hives\System_Delta`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Hives", "System_Delta"))) }},
+		{RuleUtilityVM, `UtilityVM`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"UtilityVM/Files/": ""}) }},
+		{RuleHostFile, `Files\d\l`, func(t *testing.T, dir string) { must(t, os.Symlink("f", filepath.Join(dir, "Files", "d", "l"))) }},
+		{RuleHostName, `Files\d\a:b`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/a:b": fileStream}) }},
+		{layer.RuleCaseConflict, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/F": fileStream}) }},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			dir := put(t, t.TempDir(), good)
+			c.change(t, dir)
+			if f, ok := findings(dir)[c.rule]; !ok {
+				t.Errorf("not found, but %v", findings(dir))
+			} else if f.Path != c.path && c.rule != RuleOrphan && c.rule != RuleHostName {
+				t.Errorf("found at %q, want %q", f.Path, c.path)
+			}
+		})
+	}
+}
