@@ -6,24 +6,22 @@
 //
 // # The format
 //
-// A backup stream is a plain concatenation of streams, each a header of 20 bytes,
-// a name, and data. There is no padding, no outer header and no end mark: the end
-// of the bytes is the end. [Header] describes a stream; [ID] says which of the
-// eleven kinds it is.
+// A backup stream is a plain concatenation of streams, each a header of 20 bytes, a name,
+// and data. There is no padding, no outer header and no end mark: the stream ends where the
+// bytes end. [Header] describes a stream; [ID] is its kind, one of eleven.
 //
-// A sparse file of L bytes has a main stream of size 0 that is marked sparse,
-// then one [SparseBlock] for each allocated range in ascending order, then a
-// block without payload whose offset is L, the terminator. The eight bytes of the
-// offset stand at the front of the block's data; this package turns them into
-// [Header.Offset], so that [Header.Size] counts payload alone. Other streams may
-// stand between a data stream and its blocks.
+// A sparse file of L bytes has a main stream of size 0 that is marked sparse, then one
+// [SparseBlock] for each allocated range in ascending order, then a block without payload
+// at offset L, the terminator. The offset is stored in the first eight bytes of the block's
+// data; this package moves it to [Header.Offset], so that [Header.Size] counts payload
+// alone. Other streams may come between a data stream and its blocks.
 //
 // # The nouns
 //
-// [Reader] walks the streams in order. [Writer] is its counterpart and refuses
-// what the reader would refuse. [Probe] walks a seekable source once and returns
-// an [Info]: the metadata of the file, and where the bytes of its data streams
-// are, which [DataStream.Reader] then yields with holes filled in.
+// [Reader] walks the streams in order. [Writer] is its counterpart and refuses every stream
+// that the reader would refuse. [Probe] walks a seekable source once and returns an [Info]:
+// the metadata of the file, and the positions of the bytes of its data streams, which
+// [DataStream.Reader] then yields with holes filled in.
 //
 // # Proven, inferred, unknown
 //
@@ -31,5 +29,6 @@
 //     specification: header, names, sparse blocks, all stream IDs.
 //   - Inferred from other readers: a terminator may follow a main stream that was
 //     written in full, and one of size 0.
-//   - Unknown: which builds of Windows write a terminator when. Both are accepted.
+//   - Unknown: in which cases each build of Windows writes a terminator. Both forms
+//     are accepted.
 package backup

@@ -5,26 +5,25 @@ import (
 	"fmt"
 )
 
-// What can be wrong with a backup stream. Errors of readers and writers are an
-// [Error] around one of these, around io.ErrUnexpectedEOF, or around an error of
-// the source or destination.
+// Faults of a backup stream. Errors of readers and writers are an [Error] around one of
+// these, around io.ErrUnexpectedEOF, or around an error of the source or destination.
 var (
-	// ErrCorrupt says that a header breaks the rules of the format.
+	// ErrCorrupt reports that a header breaks the rules of the format.
 	ErrCorrupt = errors.New("corrupt backup stream")
-	// ErrUnknownID says that a stream has none of the eleven known kinds, which is
-	// also what garbage looks like.
+	// ErrUnknownID reports that a stream has none of the eleven known kinds, which is also
+	// the result of reading garbage.
 	ErrUnknownID = errors.New("unknown stream ID")
-	// ErrName says that a stored name is not that of an alternate data stream.
+	// ErrName reports that a stored name is not that of an alternate data stream.
 	ErrName = errors.New("invalid stream name")
-	// ErrMissing says that a stream was finished before all its bytes were written.
+	// ErrMissing reports that a stream was finished before all its bytes were written.
 	ErrMissing = errors.New("stream is incomplete")
-	// ErrTooMany says that more bytes were written than the header announced.
+	// ErrTooMany reports that more bytes were written than the header announced.
 	ErrTooMany = errors.New("too many bytes for stream")
-	// ErrDuplicate says that a file has two streams where one is allowed.
+	// ErrDuplicate reports that a file has two streams where one is allowed.
 	ErrDuplicate = errors.New("duplicate stream")
-	// ErrLimit says that a limit of Probe was exceeded.
+	// ErrLimit reports that a limit of Probe was exceeded.
 	ErrLimit = errors.New("limit exceeded")
-	// ErrClosed says that the writer was closed before.
+	// ErrClosed reports that the writer was closed before.
 	ErrClosed = errors.New("writer is closed")
 )
 
@@ -32,7 +31,7 @@ var (
 type Error struct {
 	Op     string // "read header", "read", "write header", "write", "close", "probe"
 	ID     ID     // stream, 0 if none
-	Offset int64  // byte offset from where reading or writing began
+	Offset int64  // byte offset from the start of reading or writing
 	Detail string // may be empty
 	Err    error
 }
@@ -53,7 +52,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// NameError says which stored name was refused. errors.Is(err, ErrName) holds.
+// NameError holds a rejected stored name. errors.Is(err, ErrName) holds.
 type NameError struct {
 	Name string
 	Err  error

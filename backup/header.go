@@ -58,18 +58,18 @@ const (
 type Header struct {
 	ID         ID
 	Attributes uint32
-	// Size is the length in bytes of what Read yields or Write takes; for a sparse
-	// block it does not count the offset.
+	// Size is the length in bytes of the data that Read returns or Write accepts; for a
+	// sparse block it does not count the offset.
 	Size int64
-	// Name is in WTF-8 as it is stored, ":s:$DATA"; empty for all but alternate data
-	// in genuine streams. [ParseStreamName] gets the bare name.
+	// Name is the stored name in WTF-8, ":s:$DATA"; in genuine streams it is empty for all
+	// kinds but alternate data. [ParseStreamName] returns the bare name.
 	Name string
-	// Offset is where a sparse block stands in its file, in bytes; 0 for other kinds.
+	// Offset is the position of a sparse block in its file, in bytes; 0 for other kinds.
 	Offset int64
 }
 
-// Layout of WIN32_STREAM_ID, little-endian. After it come the name and the data;
-// the data of a sparse block begins with its i64 offset, which Size counts.
+// Layout of WIN32_STREAM_ID, little-endian. The name and the data follow it; the data of a
+// sparse block starts with its i64 offset, which Size counts.
 const (
 	streamIDAt       = 0x00 // u32
 	streamAttributes = 0x04 // u32
@@ -88,8 +88,8 @@ const dataType = ":$DATA"
 // StreamName returns the stored form of the bare name of an alternate stream.
 func StreamName(bare string) string { return ":" + bare + dataType }
 
-// ParseStreamName returns the bare name in a stored one, ":s:$DATA" or ":s". Other
-// types than $DATA, and names that no file on NTFS can have, are refused.
+// ParseStreamName returns the bare name in a stored one, ":s:$DATA" or ":s". Types other
+// than $DATA, and names that no file on NTFS can have, are refused.
 func ParseStreamName(stored string) (string, error) {
 	rest, ok := strings.CutPrefix(stored, ":")
 	if !ok {

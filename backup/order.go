@@ -5,15 +5,15 @@ import (
 	"math"
 )
 
-// order holds the rules of which header may follow which. Reader and Writer share
-// it, so that one refuses what the other would.
+// order checks which header may follow which. Reader and Writer share it, so that each
+// refuses what the other would.
 type order struct {
 	data       bool  // there was a data stream to which blocks may belong
-	end        int64 // where the last byte of it so far ends in the file
+	end        int64 // end in the file of its last byte so far
 	terminated bool
 }
 
-// next checks h and takes it up. The returned text says what is wrong.
+// next checks h and records it. The returned text describes the fault.
 func (o *order) next(h *Header) (problem string) {
 	switch {
 	case h.Size < 0:
@@ -21,7 +21,7 @@ func (o *order) next(h *Header) (problem string) {
 	case h.ID.isData():
 		*o = order{data: true, end: h.Size}
 	case h.ID != SparseBlock:
-		// Metadata may stand anywhere.
+		// Metadata may come anywhere.
 	case !o.data:
 		return "sparse block before any data stream"
 	case o.terminated:

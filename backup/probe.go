@@ -29,32 +29,31 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Info is what a backup stream says about a file, without the bytes of its data
-// streams.
+// Info is the contents of a backup stream, without the bytes of its data streams.
 type Info struct {
 	Security []byte // self-relative security descriptor, nil if there is none
 	EA       []byte // extended attributes, nil if there are none
 	Reparse  []byte // reparse buffer, nil if there is none
 	ObjectID []byte // nil if there is none
-	// HasData tells whether there is a main stream, empty or not.
+	// HasData reports whether there is a main stream, empty or not.
 	HasData bool
 	// Size is the logical length in bytes of the main stream, 0 without one.
 	Size int64
-	// Streams are the data streams: the main one, if there is one, first, then the
-	// alternate ones in the order of the source.
+	// Streams are the data streams: the main stream first, if there is one, then the
+	// alternate streams in the order of the source.
 	Streams []DataStream
-	// Dropped are the kinds of the other streams, in order of appearance. Nothing
-	// else of them is kept.
+	// Dropped are the kinds of the other streams, in order of appearance. Only the kinds
+	// are kept.
 	Dropped []ID
 }
 
-// DataStream is one data stream of a file and where its bytes are.
+// DataStream is one data stream of a file and the positions of its bytes.
 type DataStream struct {
 	Name       string // bare name, empty for the main stream
 	Attributes uint32 // of its header
 	Size       int64  // logical length in bytes, holes included
-	// Extents are the allocated ranges, ascending, none empty. They do not overlap,
-	// and what lies between them and up to Size is a hole.
+	// Extents are the allocated ranges, ascending, none empty. They do not overlap; the
+	// rest of the stream, up to Size, is holes.
 	Extents []Extent
 }
 
@@ -68,17 +67,17 @@ func (s *DataStream) Sparse() bool {
 type Extent struct {
 	Offset int64 // in the file
 	Length int64
-	Source int64 // where the bytes are in the source, from its beginning
+	Source int64 // position of the bytes in the source, from its start
 }
 
-// Probe reads a backup stream from the current position of src to its end and
-// returns what it says, with offsets from the beginning of src. Data is seeked
-// over. The size of a stream is that of its header or, where sparse blocks follow,
-// the end of the last one (layers specification 1.5).
+// Probe reads a backup stream from the current position of src to its end and returns its
+// contents, with offsets from the start of src. It seeks over data. The size of a stream is
+// that of its header or, where sparse blocks follow, the end of the last one (layers
+// specification 1.5).
 //
-// A second main stream, metadata stream of a kind or alternate stream of a name
-// is [ErrDuplicate]; what exceeds lim is [ErrLimit]. src is left at its end, after
-// an error somewhere.
+// A second main stream, a second metadata stream of one kind and a second alternate stream
+// of one name are [ErrDuplicate]; exceeding lim is [ErrLimit]. src is left at its end;
+// after an error its position is unspecified.
 func Probe(src io.ReadSeeker, lim Limits) (*Info, error) {
 	lim = lim.withDefaults()
 	base, err := src.Seek(0, io.SeekCurrent)
@@ -109,7 +108,7 @@ func Probe(src io.ReadSeeker, lim Limits) (*Info, error) {
 type prober struct {
 	r     *Reader
 	base  int64
-	left  Limits // what may still come
+	left  Limits // the limits less the parts already read
 	info  Info
 	main  *DataStream
 	names map[string]bool // folded names of alternate streams
@@ -190,7 +189,7 @@ func (p *prober) metadata(h *Header, dst *[]byte) error {
 	if p.left.Metadata -= h.Size; p.left.Metadata < 0 {
 		return p.fail(h, ErrLimit, fmt.Sprintf("Metadata: %d bytes", h.Size))
 	}
-	// ReadAll grows with what is there, not with what the header declares.
+	// ReadAll grows with the bytes present, not with the size that the header declares.
 	b, err := io.ReadAll(p.r)
 	if err != nil {
 		return err
@@ -199,8 +198,8 @@ func (p *prober) metadata(h *Header, dst *[]byte) error {
 	return nil
 }
 
-// Reader returns a reader of the whole stream, Size bytes with holes as zeros,
-// from the source that was probed. A source that has become shorter gives
+// Reader returns a reader of the whole stream, Size bytes with holes as zeros, from the
+// source that was probed. If the source has become shorter, the reader returns
 // io.ErrUnexpectedEOF.
 func (s *DataStream) Reader(src io.ReaderAt) io.Reader { return &streamReader{src: src, s: s} }
 

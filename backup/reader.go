@@ -14,32 +14,32 @@ import (
 type Reader struct {
 	src     io.Reader
 	seeker  io.Seeker // src, if it really seeks
-	probed  bool      // whether that was tried
+	probed  bool      // whether seeking was tried
 	hdr     Header
 	left    int64 // bytes of the current stream not yet read
 	pos     int64 // bytes of src consumed
 	order   order
-	err     error            // what ended reading
+	err     error            // the error that ended reading
 	raw     [headerSize]byte // of the header being read
 	nameBuf []byte
 	discard []byte
 }
 
-// NewReader returns a Reader of src from its current position. It reads no
-// further than it is asked to, and closes nothing.
+// NewReader returns a Reader of src from its current position. It never reads past the
+// requested bytes, and closes nothing.
 func NewReader(src io.Reader) *Reader { return &Reader{src: src} }
 
-// Offset returns the number of bytes of the source that were consumed: after
-// Next, where the data of the stream begins.
+// Offset returns the number of bytes of the source that were consumed: after Next, the
+// start of the data of the stream.
 func (r *Reader) Offset() int64 { return r.pos }
 
-// Next skips what is left of the current stream and returns the header of the
-// next, which is valid until the following call. It returns io.EOF when the
-// source ends where a header may begin, and io.ErrUnexpectedEOF inside an [Error]
-// when it ends elsewhere. Every error is final.
+// Next skips the rest of the current stream and returns the header of the next, which is
+// valid until the following call. It returns io.EOF when the source ends where a header may
+// start, and io.ErrUnexpectedEOF inside an [Error] when it ends elsewhere. Every error is
+// final.
 //
-// A source that can seek is moved past data that was not read, otherwise that is
-// read and discarded.
+// Unread data is skipped by seeking if the source can seek, otherwise by reading and
+// discarding it.
 func (r *Reader) Next() (*Header, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -125,8 +125,8 @@ func (r *Reader) readHeader() error {
 	return nil
 }
 
-// Read reads the data of the current stream and returns io.EOF at its end. A
-// source that ends before gives io.ErrUnexpectedEOF inside an [Error].
+// Read reads the data of the current stream and returns io.EOF at its end. If the source
+// ends earlier, the error is io.ErrUnexpectedEOF inside an [Error].
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.err != nil && r.err != io.EOF {
 		return 0, r.err
@@ -157,8 +157,8 @@ func (r *Reader) dataError(err error) error {
 	return &Error{"read", r.hdr.ID, r.pos, fmt.Sprintf("%d bytes left of %d", r.left, r.hdr.Size), err}
 }
 
-// smallSkip is what is cheaper to read than to seek over, discardSize the buffer
-// for reading over what cannot be seeked.
+// smallSkip is the number of bytes up to which reading is cheaper than seeking; discardSize
+// is the buffer for skipping by reading.
 const (
 	smallSkip   = 4096
 	discardSize = 32 << 10
@@ -170,8 +170,8 @@ func (r *Reader) skip() error {
 		return nil
 	}
 	if r.left > smallSkip && r.canSeek() {
-		// Seeking past the end of a file succeeds, so leave one byte to read: it tells
-		// whether the source is as long as the stream says.
+		// Seeking past the end of a file succeeds, so leave one byte to read: it proves
+		// that the source is as long as the header declares.
 		by := r.left - 1
 		if _, err := r.seeker.Seek(by, io.SeekCurrent); err != nil {
 			return r.dataError(err)
@@ -198,8 +198,8 @@ func (r *Reader) skip() error {
 	return nil
 }
 
-// canSeek finds out once whether the source only has a Seek method, as a pipe
-// in an *os.File does, or can seek.
+// canSeek finds out once whether the source can seek or only has a Seek method, as a pipe
+// in an *os.File does.
 func (r *Reader) canSeek() bool {
 	if !r.probed {
 		r.probed = true

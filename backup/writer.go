@@ -25,10 +25,9 @@ type Writer struct {
 // NewWriter returns a Writer to dst. The header of a stream goes out in one Write.
 func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
 
-// WriteHeader begins the next stream, which takes exactly h.Size bytes. The
-// current one must be complete, otherwise the error wraps [ErrMissing]. A header
-// that [Reader] would refuse wraps [ErrCorrupt] or [ErrUnknownID]. The writer keeps
-// nothing of h.
+// WriteHeader starts the next stream, which takes exactly h.Size bytes. The current stream
+// must be complete, otherwise the error wraps [ErrMissing]. The error for a header that
+// [Reader] would refuse wraps [ErrCorrupt] or [ErrUnknownID]. The writer does not retain h.
 func (w *Writer) WriteHeader(h *Header) error {
 	if err := w.begin("write header"); err != nil {
 		return err
@@ -93,8 +92,8 @@ func (w *Writer) begin(op string) error {
 	return w.err
 }
 
-// Write appends to the current stream. What exceeds its size is refused as a
-// whole, with an error that wraps [ErrTooMany].
+// Write appends to the current stream. A write beyond its size is refused as a whole, with
+// an error that wraps [ErrTooMany].
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
@@ -121,8 +120,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// Close checks that the last stream is complete. It does not close the
-// destination. Closing again returns what the first call did.
+// Close checks that the last stream is complete. It does not close the destination. Further
+// calls return the result of the first.
 func (w *Writer) Close() error {
 	if w.closed {
 		return w.err

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -312,7 +311,7 @@ func makeSoftware(dir string) error {
 	clock := &regf.Options{Clock: func() winfs.Filetime { return 133444736000000000 }}
 	h := regf.New(clock)
 	defer h.Close()
-	text := func(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
+	text := regf.StringData
 	var descriptors [][]byte
 	for i := range 300 {
 		d, err := winsec.ParseSDDL(fmt.Sprintf("O:BAG:SYD:(A;CI;KA;;;SY)(A;CI;KA;;;BA)(A;CI;KR;;;S-1-15-3-1024-%d)", 1000+i))
@@ -395,7 +394,7 @@ func makeDelta(name string, base []byte, keys []string, rng *rand.Rand) error {
 					err = nil
 				}
 			default:
-				err = k.SetValue("Changed", regf.RegDword, binary.LittleEndian.AppendUint32(nil, rng.Uint32()))
+				err = k.SetValue("Changed", regf.RegDword, regf.Uint32Data(rng.Uint32()))
 			}
 		}
 		if err != nil {

@@ -10,23 +10,22 @@ import (
 	"strings"
 )
 
-// Errors of this package. A MismatchError around ErrDigest or ErrSize says what was
-// expected.
+// Errors of this package. A MismatchError around ErrDigest or ErrSize has the expected
+// value.
 var (
-	// ErrDigest says that bytes do not have the digest that they are named by.
+	// ErrDigest reports that bytes do not have their expected digest.
 	ErrDigest = errors.New("digest does not match")
-	// ErrSize says that a blob is longer or shorter than its descriptor says.
+	// ErrSize reports that a blob is longer or shorter than its descriptor declares.
 	ErrSize = errors.New("size does not match")
-	// ErrDigestSyntax says that a text is not a digest of a registered algorithm.
+	// ErrDigestSyntax reports that a text is not a digest of a registered algorithm.
 	ErrDigestSyntax = errors.New("malformed digest")
-	// ErrCompression says that a blob is compressed in a way that image layers
-	// never are.
+	// ErrCompression reports a compression that image layers never use.
 	ErrCompression = errors.New("unsupported compression")
-	// ErrCorrupt says that a compressed blob cannot be decompressed.
+	// ErrCorrupt reports that a compressed blob cannot be decompressed.
 	ErrCorrupt = errors.New("corrupt compressed data")
 )
 
-// Digest names bytes: "sha256:" or "sha512:" and lower-case hex digits.
+// Digest identifies bytes: "sha256:" or "sha512:" and lower-case hex digits.
 type Digest string
 
 // ParseDigest checks the form of a digest.
@@ -43,10 +42,10 @@ func ParseDigest(s string) (Digest, error) {
 	return d, nil
 }
 
-// Algorithm returns what stands before the colon.
+// Algorithm returns the part before the colon.
 func (d Digest) Algorithm() string { a, _, _ := strings.Cut(string(d), ":"); return a }
 
-// Hex returns what stands behind the colon.
+// Hex returns the part after the colon.
 func (d Digest) Hex() string { _, h, _ := strings.Cut(string(d), ":"); return h }
 
 // Sum returns the SHA-256 digest of b.
@@ -55,7 +54,7 @@ func Sum(b []byte) Digest {
 	return Digest("sha256:" + hex.EncodeToString(s[:]))
 }
 
-// newHash returns the algorithms that the OCI image specification registers.
+// newHash returns a hash of an algorithm that the OCI image specification registers.
 func newHash(algorithm string) (hash.Hash, bool) {
 	switch algorithm {
 	case "sha256":
@@ -66,7 +65,7 @@ func newHash(algorithm string) (hash.Hash, bool) {
 	return nil, false
 }
 
-// MismatchError says what of a blob was not as expected.
+// MismatchError describes a difference between a blob and its expected digest or size.
 type MismatchError struct {
 	What      string // "blob" for the stored bytes, "diff ID" for the decompressed ones
 	Want, Got string // digests, or sizes in bytes

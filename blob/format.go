@@ -33,7 +33,7 @@ func (f Format) String() string {
 	return "none"
 }
 
-// ParseFormat reads the words that String writes.
+// ParseFormat parses the words that String returns.
 func ParseFormat(s string) (Format, error) {
 	for _, f := range []Format{Plain, Gzip, Zstd} {
 		if strings.EqualFold(s, f.String()) {
@@ -43,12 +43,12 @@ func ParseFormat(s string) (Format, error) {
 	return Plain, fmt.Errorf("%w: %.40q (know gzip, zstd, none)", ErrCompression, s)
 }
 
-// detectLength is how many bytes Detect wants to see.
+// detectLength is the number of bytes that Detect needs.
 const detectLength = 6
 
-// Detect tells the compression by the first bytes, of which it wants six. What is
-// not compressed, also nothing at all, is Plain; compressions that image layers
-// never have give ErrCompression, so that they are not taken for a broken tar.
+// Detect returns the compression by the first bytes of a blob; it needs six. Uncompressed
+// data, including none at all, is Plain; compressions that image layers never use are
+// ErrCompression, so that such a blob is not reported as a broken tar.
 func Detect(prefix []byte) (Format, error) {
 	has := func(magic string) bool { return bytes.HasPrefix(prefix, []byte(magic)) }
 	switch {
@@ -56,7 +56,7 @@ func Detect(prefix []byte) (Format, error) {
 		return Gzip, nil
 	case has("\x28\xb5\x2f\xfd"):
 		return Zstd, nil
-	// A skippable frame, which zstd:chunked and pzstd put first (RFC 8878, 3.1.2).
+	// A skippable frame, the first frame of zstd:chunked and pzstd (RFC 8878, 3.1.2).
 	case len(prefix) >= 4 && prefix[0]&0xf0 == 0x50 && has(string(prefix[0])+"\x2a\x4d\x18"):
 		return Zstd, nil
 	case has("BZh"):
@@ -67,15 +67,15 @@ func Detect(prefix []byte) (Format, error) {
 	return Plain, nil
 }
 
-// maxZstdWindow is the largest window that is accepted, the default of the zstd
-// tool: a frame may demand this much memory.
+// maxZstdWindow is the largest accepted window, the default of the zstd tool: a frame may
+// require this much memory.
 const maxZstdWindow = 128 << 20
 
 // newDecompressor returns a decompressor that runs in the goroutine of its reader.
 func newDecompressor(f Format, r io.Reader) (io.ReadCloser, error) {
 	switch f {
 	case Gzip:
-		// The inflater has a faster loop for this type than for any other reader.
+		// The inflater is faster with this type than with any other reader.
 		return newMembers(bufio.NewReaderSize(r, 64<<10))
 	case Zstd:
 		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -108,7 +108,7 @@ func (m *members) Read(p []byte) (int, error) {
 	for {
 		n, err := m.Reader.Read(p)
 		if n > 0 && err == io.EOF {
-			return n, nil // the next Read says so again
+			return n, nil // the next Read returns it again
 		}
 		if err != io.EOF {
 			return n, err
@@ -119,7 +119,7 @@ func (m *members) Read(p []byte) (int, error) {
 	}
 }
 
-// next goes on to the next member. It returns io.EOF where there is none.
+// next continues with the next member. It returns io.EOF if there is none.
 func (m *members) next() error {
 	b, err := m.src.Peek(1)
 	if len(b) == 0 {
@@ -144,8 +144,8 @@ func (m *members) next() error {
 
 var errAfterPadding = errors.New("the zeros after the last member are followed by something else")
 
-// newCompressor returns a compressor whose output depends on its input alone: no
-// name and no time in the header, no concurrency.
+// newCompressor returns a compressor whose output depends only on its input: no name and no
+// time in the header, no concurrency.
 func newCompressor(f Format, w io.Writer) (io.WriteCloser, error) {
 	switch f {
 	case Gzip:

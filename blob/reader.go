@@ -33,31 +33,30 @@ func WithDiffID(d Digest) ReaderOption { return func(o *readerOptions) { o.diffI
 // WithLimits sets limits; this package uses Ratio.
 func WithLimits(l layer.Limits) ReaderOption { return func(o *readerOptions) { o.limits = l } }
 
-// WithSums makes the reader compute both digests although none is expected, for
-// Digest and DiffID.
+// WithSums makes the reader compute both digests even if none is expected, for Digest and
+// DiffID.
 func WithSums() ReaderOption { return func(o *readerOptions) { o.sum = true } }
 
-// Stored makes the reader yield the stored bytes, verified and not decompressed.
+// Stored makes the reader return the stored bytes, verified and not decompressed.
 func Stored() ReaderOption { return func(o *readerOptions) { o.stored = true } }
 
-// WithCloser has the reader's Close close c, the source, and NewReader close it when
-// it fails. A source whose Close may be called during a Read, as that of an os.File,
-// is expected.
+// WithCloser makes the reader's Close close c, the source, and NewReader close it when it
+// fails. c.Close may be called during a Read, as with an os.File.
 func WithCloser(c io.Closer) ReaderOption { return func(o *readerOptions) { o.closer = c } }
 
 // Reader yields the decompressed bytes of a blob.
 type Reader struct {
 	format Format
 	stored *stage
-	plain  *stage // what comes out of decompression; nil if that is stored itself
+	plain  *stage // the decompressed stream; nil if it is the stored stream
 	cancel context.CancelFunc
-	diffID Digest // expected, where plain is nil
+	diffID Digest // expected, if plain is nil
 	closer io.Closer
 	err    error
 }
 
-// NewReader begins to read a blob. The caller must Close the reader. Close does not
-// wait for a Read of src that is under way and does not close src; see WithCloser.
+// NewReader starts reading a blob. The caller must Close the reader. Close does not wait
+// for a Read of src that is in progress and does not close src; see WithCloser.
 func NewReader(ctx context.Context, src io.Reader, options ...ReaderOption) (*Reader, error) {
 	o := readerOptions{size: -1}
 	for _, f := range options {
@@ -108,8 +107,8 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 	return r, nil
 }
 
-// algorithmOf tells what to hash with: what is expected, else SHA-256 if a sum is
-// wanted at all. A plain blob is its own diff ID and is hashed once.
+// algorithmOf returns the hash algorithm: that of the expected digest, else SHA-256 if a
+// sum is wanted. A plain blob is its own diff ID and is hashed once.
 func algorithmOf(want, other Digest, sum bool) string {
 	switch {
 	case want != "":
@@ -150,8 +149,8 @@ func (d *decompressed) Read(p []byte) (int, error) {
 		d.d.Close()
 	}
 	if err == io.EOF {
-		// The decompressor is content; the blob is only when its own end was seen,
-		// which also compares its digest.
+		// The decompressor has reached its end; the blob ends only when its own end was
+		// read, where its digest is compared too.
 		if _, err := d.r.stored.Read(make([]byte, 1)); err != io.EOF {
 			if err == nil {
 				err = fmt.Errorf("%w: %v data is followed by something else", ErrCorrupt, d.r.format)
@@ -164,9 +163,9 @@ func (d *decompressed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decompressError keeps errors of the source as they are and names the others. A
-// stream that does not decompress because it was damaged on the way is better
-// described by its digest, so the rest of it is read for that.
+// decompressError keeps errors of the source and wraps the others. A wrong digest describes
+// a stream that was damaged in transit better than an error of decompression, so the rest
+// of it is read to determine the digest.
 func (r *Reader) decompressError(err error) error {
 	var mismatch *MismatchError
 	var corrupt flate.CorruptInputError
@@ -188,8 +187,8 @@ func (r *Reader) decompressError(err error) error {
 	return fmt.Errorf("%w: %v: %w", ErrCorrupt, r.format, err)
 }
 
-// Read yields decompressed bytes. It returns io.EOF only when everything that was
-// expected of the blob has held.
+// Read returns decompressed bytes. It returns io.EOF only if the digests and the size are
+// the expected ones.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
@@ -215,9 +214,8 @@ func (r *Reader) last() *stage {
 	return r.stored
 }
 
-// Finish reads what is left and returns nil if everything that was expected of the
-// blob has held. Consumers that know their end before io.EOF call it before they
-// publish anything.
+// Finish reads the rest and returns nil if the digests and the size are the expected ones.
+// Consumers that know their end before io.EOF call it before they publish anything.
 func (r *Reader) Finish() error {
 	if r.err == nil {
 		_, _ = io.CopyBuffer(io.Discard, struct{ io.Reader }{r}, make([]byte, 32<<10))
@@ -228,24 +226,24 @@ func (r *Reader) Finish() error {
 	return r.err
 }
 
-// Format returns the compression that was found.
+// Format returns the detected compression.
 func (r *Reader) Format() Format { return r.format }
 
-// Digest returns the digest of the stored bytes, "" if none was computed. It is
-// known after io.EOF.
+// Digest returns the digest of the stored bytes, "" if none was computed. It is available
+// after io.EOF.
 func (r *Reader) Digest() Digest { return r.stored.result() }
 
-// DiffID returns the digest of the decompressed bytes, "" if none was computed. It
-// is known after io.EOF.
+// DiffID returns the digest of the decompressed bytes, "" if none was computed. It is
+// available after io.EOF.
 func (r *Reader) DiffID() Digest { return r.last().result() }
 
-// StoredSize returns how many bytes have been read from the source so far.
+// StoredSize returns the number of bytes read from the source so far.
 func (r *Reader) StoredSize() int64 { return r.stored.n.Load() }
 
-// Size returns how many decompressed bytes there have been so far.
+// Size returns the number of bytes decompressed so far.
 func (r *Reader) Size() int64 { return r.last().n.Load() }
 
-// Close stops the reader. It is allowed to close twice.
+// Close stops the reader. It may be called twice.
 func (r *Reader) Close() error {
 	r.cancel()
 	if r.err == nil {

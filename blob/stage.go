@@ -14,16 +14,16 @@ const (
 	chunksAhead = 8
 )
 
-// A chunk is a piece of the stream on its way to two readers, the hash and the
-// next stage. Who lets go of it last gives it back.
+// A chunk is a piece of the stream that is passed to two readers, the hash and the next
+// stage. The last of them to finish with it returns it.
 type chunk struct {
 	buf  []byte // filled part
 	refs atomic.Int32
 }
 
-// A stage reads ahead from a source in a goroutine of its own, hashes what it has
-// read in another, and is read by the next stage. Its Read returns io.EOF only
-// after the digest and the size were compared with what is expected.
+// A stage reads ahead from a source in a goroutine of its own, hashes the bytes in another,
+// and is read by the next stage. Its Read returns io.EOF only after the digest and the size
+// were compared with the expected ones.
 type stage struct {
 	ctx  context.Context
 	src  io.Reader
@@ -37,11 +37,11 @@ type stage struct {
 	full chan *chunk // to the next stage; closed after the last
 	free chan *chunk
 	done chan struct{} // closed when err and sum are final, before full is
-	err  error         // why the stream ended; io.EOF when all is well
+	err  error         // why the stream ended; io.EOF on success
 	sum  Digest
 	n    atomic.Int64 // bytes read from the source
 
-	cur *chunk // what the next stage is reading
+	cur *chunk // the chunk that the next stage is reading
 	pos int
 }
 
@@ -53,8 +53,8 @@ func newStage(ctx context.Context, what string, src io.Reader, want Digest, size
 	}
 }
 
-// start begins to read; check, if not nil, is asked after every chunk whether to go
-// on. algorithm "" is no hash.
+// start starts reading; check, if not nil, is called after every chunk, and an error ends
+// the reading. If algorithm is "", nothing is hashed.
 func (s *stage) start(algorithm string, check func() error) {
 	for range chunksAhead {
 		s.free <- nil // allocated when first used: small blobs stay small
@@ -137,8 +137,8 @@ func (s *stage) pump(hashing chan<- *chunk, hashed bool, check func() error) err
 	}
 }
 
-// fill reads until b is full or the source ends. Full chunks also make what comes
-// after independent of how the source cuts its reads.
+// fill reads until b is full or the source ends. Full chunks also make the following stages
+// independent of the sizes of the source's reads.
 func fill(r io.Reader, b []byte) (int, error) {
 	n, empty := 0, 0
 	for n < len(b) {
@@ -194,8 +194,8 @@ func (s *stage) next() error {
 	return nil
 }
 
-// peek returns up to n bytes without consuming them, and io.EOF if there are
-// fewer. It is used before anything was read.
+// peek returns up to n bytes without consuming them, and io.EOF if there are fewer. It is
+// used before the first Read.
 func (s *stage) peek(n int) ([]byte, error) {
 	if err := s.next(); err != nil {
 		return nil, err

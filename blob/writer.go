@@ -7,18 +7,18 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// Writer compresses what is written to it and tells the digests and sizes of both
-// sides. Compression and hashing run beside the producer.
+// Writer compresses its input and computes the digests and sizes of both sides. Compression
+// and hashing run concurrently with the producer.
 type Writer struct {
-	plain *outStage // takes what is written, hashes it, feeds the compressor
-	blob  *outStage // takes what the compressor writes; plain itself without one
+	plain *outStage // accepts the input, hashes it, feeds the compressor
+	blob  *outStage // accepts the output of the compressor; plain itself without one
 	comp  io.WriteCloser
 	err   error
 	done  bool
 }
 
-// NewWriter writes a blob of the given format to w. The caller must Close the
-// writer, which finishes the blob and does not close w.
+// NewWriter writes a blob of the given format to w. The caller must Close the writer, which
+// finishes the blob and does not close w.
 func NewWriter(w io.Writer, f Format) (*Writer, error) {
 	if f == Plain {
 		s := newOutStage(w)
@@ -33,8 +33,8 @@ func NewWriter(w io.Writer, f Format) (*Writer, error) {
 	return &Writer{plain: newOutStage(comp), blob: blob, comp: comp}, nil
 }
 
-// Write takes bytes that are not compressed yet. An error of the destination may
-// be reported by a later Write or by Close.
+// Write accepts uncompressed bytes. A later Write or Close may report an error of the
+// destination.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.done {
 		return 0, layer.ErrClosed
@@ -47,8 +47,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close finishes the blob and waits until all of it was written. Closing again
-// returns the same error.
+// Close finishes the blob and waits until all of it was written. Further calls return the
+// same error.
 func (w *Writer) Close() error {
 	if w.done {
 		return w.err
@@ -69,21 +69,21 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
-// Digest returns the SHA-256 digest of the blob as it was written. Digests and
-// sizes are known after Close.
+// Digest returns the SHA-256 digest of the blob as stored. Digests and sizes are available
+// after Close.
 func (w *Writer) Digest() Digest { return w.blob.sum }
 
-// StoredSize returns the length of the blob as it was written.
+// StoredSize returns the length of the blob as stored.
 func (w *Writer) StoredSize() int64 { return w.blob.n }
 
-// DiffID returns the SHA-256 digest of what was written to the writer.
+// DiffID returns the SHA-256 digest of the writer's input.
 func (w *Writer) DiffID() Digest { return w.plain.sum }
 
-// Size returns how many bytes were written to the writer.
+// Size returns the number of bytes written to the writer.
 func (w *Writer) Size() int64 { return w.plain.n }
 
-// An outStage collects writes to chunks, hashes them in one goroutine and writes
-// them on in another.
+// An outStage collects writes into chunks, hashes them in one goroutine and writes them in
+// another.
 type outStage struct {
 	cur  *chunk
 	full chan *chunk
@@ -148,8 +148,8 @@ func (s *outStage) release(c *chunk) {
 	}
 }
 
-// Write fills chunks; only full ones move on, so that what follows never sees how
-// the producer cut its writes.
+// Write fills chunks; only full ones are passed on, so that the output never depends on the
+// sizes of the producer's writes.
 func (s *outStage) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
@@ -178,7 +178,7 @@ func (s *outStage) send() {
 	s.cur = nil
 }
 
-// finish sends what is left and waits for both goroutines.
+// finish sends the rest and waits for both goroutines.
 func (s *outStage) finish() error {
 	if !s.end {
 		s.end = true

@@ -3,10 +3,10 @@ package cimfs
 import (
 	"errors"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -99,7 +99,7 @@ func Open(dir, name string) (*Image, error) { return OpenLimits(dir, name, Limit
 
 // OpenLimits is [Open] with limits of the caller's choice.
 func OpenLimits(dir, name string, limits Limits) (*Image, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openfile.Root(dir)
 	if err != nil {
 		return nil, &Error{Op: "open", Image: name, Offset: -1, Err: err}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -276,7 +277,7 @@ func (r *rewriter) copyStream(s *Stream) error {
 // those of its parents stay. Images forked from it become unusable. The .cim file
 // goes first, so that no image without its regions is ever seen.
 func Delete(dir, name string) error {
-	root, err := os.OpenRoot(dir)
+	root, err := openfile.Root(dir)
 	if err != nil {
 		return &Error{Op: "delete", Image: name, Offset: -1, Err: err}
 	}

@@ -1,8 +1,11 @@
 package cimfs
 
 import (
+	"errors"
 	"io"
 	"os"
+
+	"github.com/mullion/mullion/internal/openfile"
 )
 
 // Source is one open file of an image. Its methods may be called from several
@@ -37,17 +40,16 @@ type fileSource struct {
 func (f *fileSource) Size() int64 { return f.size }
 
 func (o rootOpener) OpenFile(name string) (Source, error) {
-	f, err := o.root.Open(name)
+	f, err := openfile.RegularIn(o.root, name)
+	if errors.Is(err, openfile.ErrIrregular) {
+		err = &os.PathError{Op: "open", Path: name, Err: because(ErrNotImage, "not a regular file")}
+	}
 	if err != nil {
 		return nil, err
 	}
 	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = &os.PathError{Op: "open", Path: name, Err: because(ErrNotImage, "not a regular file")}
-	}
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
 	return &fileSource{f, st.Size()}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -84,7 +85,7 @@ func CreateIn(root *os.Root, name string, opts *Options) (*Writer, error) {
 }
 
 func create(dir, name string, opts *Options, hook func(op, name string) error) (*Writer, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openfile.Root(dir)
 	if err != nil {
 		return nil, &Error{Op: "create", Image: name, Offset: -1, Err: err}
 	}

@@ -40,7 +40,7 @@ func (p place) at(name string) cimlayer.Location {
 	return cimlayer.Location{Images: filepath.Join(p.dir, "images"), Name: name + ".cim", Files: filepath.Join(p.dir, name)}
 }
 
-// chain returns the locations of the names, immediate parent first.
+// chain returns the locations of the names, base first.
 func (p place) chain(names ...string) (list []cimlayer.Location) {
 	for _, n := range names {
 		list = append(list, p.at(n))
@@ -318,10 +318,10 @@ func TestForkedLayers(t *testing.T) {
 	}
 
 	// A layer without hives, and a grandchild whose base is two layers up.
-	p.mustWrite("middle", []string{"app", "base"}, []item{dir(`Files`), file(`Files\m`, "m")})
+	p.mustWrite("middle", []string{"base", "app"}, []item{dir(`Files`), file(`Files\m`, "m")})
 	d2 := delta(t, merged, setText(`Mullion\Two`, "Two", "2"))
 	d3 := delta(t, minimal(t, hives.System), setText(`Three`, "Three", "3"))
-	p.mustWrite("top", []string{"middle", "app", "base"}, []item{
+	p.mustWrite("top", []string{"base", "app", "middle"}, []item{
 		dir(`Hives`), file(`HIVES\software_delta`, d2), file(`Hives\SYSTEM_DELTA`, d3), whiteout(`Files\linked.txt`), whiteout(`Files\nothing`),
 	})
 	all, err := p.content("top", `Hives\SOFTWARE_BASE`)
@@ -405,7 +405,7 @@ func TestLayerRefused(t *testing.T) {
 		"delta as base hive":   {nil, append(without(hives.Software), file(hives.Software.Path(hives.Config), good)), regf.ErrInvalid},
 		"missing parent":       {[]string{"none"}, nil, cimlayer.ErrChain},
 		"parent twice":         {[]string{"app", "app"}, nil, cimlayer.ErrChain},
-		"itself as parent":     {[]string{"NEW", "base"}, nil, cimlayer.ErrChain},
+		"itself as parent":     {[]string{"base", "NEW"}, nil, cimlayer.ErrChain},
 		"brings a base hive":   {[]string{"base"}, []item{file(`Hives\SOFTWARE_BASE`, software)}, layer.ErrDuplicate},
 		"hive is a link":       {[]string{"base"}, []item{link(`Hives\Software_Delta`, `Files\keep.txt`)}, layer.ErrLinkTarget},
 		"link to nothing":      {[]string{"base"}, []item{link(`Files\l`, `Files\none`)}, layer.ErrLinkTarget},

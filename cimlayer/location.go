@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/hives"
@@ -179,12 +180,20 @@ func (l Location) Remove() error {
 	return errors.Join(err, l.removeFiles())
 }
 
+// nearestFirst returns the parents of a layer in the order in which they are searched,
+// the immediate parent first. Callers name them base first.
+func nearestFirst(parents []Location) []Location {
+	parents = slices.Clone(parents)
+	slices.Reverse(parents)
+	return parents
+}
+
 // checkChain refuses parents that cannot be parents: without an image, in another
 // directory, the layer itself or one of them twice. Names count without case, since
 // the images are for a file system that knows none.
 func checkChain(loc Location, parents []Location) error {
 	seen := map[string]bool{winfs.Fold(loc.Name): true}
-	for i, p := range parents {
+	for i, p := range parents { // immediate parent first; it is parent 1
 		same, err := sameDirectory(loc, p)
 		if err != nil {
 			return err

@@ -43,10 +43,11 @@ type change struct {
 	file *cimfs.File // nil for a whiteout
 }
 
-// Open opens a layer for reading. parents are those that it was created with; for
-// a base layer there are none. The caller closes the reader.
+// Open opens a layer for reading. parents are those that it was created with, base
+// first; a base layer has none. The caller closes the reader.
 func Open(loc Location, parents []Location) (*Reader, error) {
 	fail := func(err error) (*Reader, error) { return nil, fail("read cim layer", loc.String(), "", err) }
+	parents = nearestFirst(parents)
 	if err := checkChain(loc, parents); err != nil {
 		return fail(err)
 	}

@@ -138,7 +138,7 @@ func (s *Store) Has(chainID string) (bool, error) {
 }
 
 // Add makes a layer unless it is there, and reports whether it did. parents are the
-// chain IDs of the layers below it, the immediate parent first; they must be there.
+// chain IDs of the layers below it, base first; they must be there.
 // fill writes the entries; the store commits. A base layer that is there without the
 // hives that opts ask for is an error, ErrNoHive. Two processes, or goroutines, that add
 // the same layer do the work once: the second waits and finds it done.
@@ -150,13 +150,9 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 	if there, err := s.Has(chainID); there || err != nil {
 		return false, errors.Join(err, s.hives(loc, len(parents), opts), s.sweep())
 	}
-	var chain []Location
-	for _, p := range parents {
-		l, err := s.Location(p)
-		if err != nil {
-			return false, err
-		}
-		chain = append(chain, l)
+	chain, err := s.locations(parents)
+	if err != nil {
+		return false, err
 	}
 	name, _ := layerName(chainID)
 	unlock, err := publish.LockIn(ctx, s.locks, name)
@@ -181,6 +177,19 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		return false, err
 	}
 	return true, w.Commit()
+}
+
+// locations returns the places of layers in the order of their chain IDs.
+func (s *Store) locations(chainIDs []string) ([]Location, error) {
+	var chain []Location
+	for _, id := range chainIDs {
+		l, err := s.Location(id)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, l)
+	}
+	return chain, nil
 }
 
 // hives refuses a base layer that is there, but was made by somebody who did not

@@ -23,13 +23,9 @@ const maxNameless = 1 << 12
 // store has that layer by then, what was written is discarded and made is false. Else
 // it is as Add.
 func (s *Store) AddComputed(ctx context.Context, parents []string, fill func(layer.Writer) (chainID string, err error), opts ...Option) (chainID string, made bool, err error) {
-	var chain []Location
-	for _, p := range parents {
-		l, err := s.Location(p)
-		if err != nil {
-			return "", false, err
-		}
-		chain = append(chain, l)
+	chain, err := s.locations(parents)
+	if err != nil {
+		return "", false, err
 	}
 	temp, unlock, err := s.nameless()
 	if err != nil {

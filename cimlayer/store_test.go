@@ -65,10 +65,10 @@ func TestStoreRefusesChains(t *testing.T) {
 		parents []string
 		missing bool
 	}{
-		"base that is not there":   {[]string{id(1), id(7)}, true},
-		"parent that is not there": {[]string{id(7), id(1)}, true},
+		"base that is not there":   {[]string{id(7), id(1)}, true},
+		"parent that is not there": {[]string{id(1), id(7)}, true},
 		"its own parent":           {[]string{id(3)}, false},
-		"its own base":             {[]string{id(2), id(1), id(3)}, false},
+		"its own base":             {[]string{id(3), id(1), id(2)}, false},
 		"a parent twice":           {[]string{id(2), id(1), id(2)}, false},
 	} {
 		err := add(id(3), c.parents...)
@@ -79,7 +79,7 @@ func TestStoreRefusesChains(t *testing.T) {
 			t.Errorf("%s: there is %s", name, got)
 		}
 	}
-	if err := add(id(3), id(2), id(1)); err != nil {
+	if err := add(id(3), id(1), id(2)); err != nil {
 		t.Error(err)
 	}
 }

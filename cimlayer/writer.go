@@ -32,7 +32,7 @@ type Writer struct {
 	*ImageWriter // the image; its Add, AddStream and Write serve all but standard files
 
 	loc     Location
-	parents []Location
+	parents []Location // immediate parent first, the order of look-ups
 	opt     options
 	parent  *cimfs.Image
 
@@ -124,11 +124,10 @@ func WithHiveWarnings(f func(path string, x regf.Finding)) Option {
 func WithLossy(f func(path, what string)) Option { return func(opt *options) { opt.lossy = f } }
 
 // Create begins a layer. Its image must not exist; its files directory may, if it
-// is empty. parents are the layers below it, the immediate parent first and the
-// base last; none makes it a base layer. They are opened for reading and never
-// changed.
+// is empty. parents are the layers below it, base first, the immediate parent last;
+// none makes it a base layer. They are opened for reading and never changed.
 func Create(loc Location, parents []Location, opts ...Option) (*Writer, error) {
-	w := &Writer{loc: loc, parents: parents, byPath: map[string]int{}}
+	w := &Writer{loc: loc, parents: nearestFirst(parents), byPath: map[string]int{}}
 	for _, o := range opts {
 		o(&w.opt)
 	}

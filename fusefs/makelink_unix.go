@@ -71,9 +71,9 @@ func (v *writable) leadsToDir(at string, p *winfs.ReparsePoint, depth int) bool 
 		defer v.t.Forget(i.ID, 1)
 		switch {
 		case i.Kind == overlay.Directory:
-		case i.Kind == overlay.Link && n == len(stack)-1:
+		case i.Kind == overlay.Symlink && n == len(stack)-1:
 			return i.Attributes&winfs.AttrDirectory != 0
-		case i.Kind == overlay.Link:
+		case i.Kind == overlay.Symlink:
 			// A link on the way: what it leads to, and then the rest.
 			rest := &winfs.ReparsePoint{Print: winfs.JoinPath(strings.Join(stack[:n], `\`), "x")}
 			up, _ := winfs.SplitPath(rest.Print)

@@ -110,7 +110,7 @@ func (v *writable) attr(i *overlay.Info, a *fuse.Attr) {
 	case overlay.Directory:
 		a.Mode |= syscall.S_IFDIR
 		a.Nlink, a.Size = 2, 0
-	case overlay.Link:
+	case overlay.Symlink:
 		a.Mode = syscall.S_IFLNK | 0o777
 		a.Size = uint64(len(v.text(i)))
 	default:
@@ -231,7 +231,7 @@ func (v *writable) posix(h *fuse.InHeader, mode uint32, k overlay.Kind) ([]byte,
 			p.Mode |= syscall.S_ISGID
 		}
 	}
-	if k == overlay.Link {
+	if k == overlay.Symlink {
 		p.Mode = overlay.DefaultPOSIX.Mode
 	}
 	return overlay.WritePOSIX(nil, p, k)
@@ -270,7 +270,7 @@ func (v *writable) Symlink(_ <-chan struct{}, h *fuse.InHeader, target, name str
 	if err != nil {
 		return v.status("make link", id, err)
 	}
-	_, status := v.create(h, name, 0o777, overlay.New{Dir: dir, Reparse: reparse}, overlay.Link, out)
+	_, status := v.create(h, name, 0o777, overlay.New{Dir: dir, Reparse: reparse}, overlay.Symlink, out)
 	return status
 }
 
@@ -280,7 +280,7 @@ func (v *writable) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.S
 	if err != nil {
 		return nil, v.status("read link", id, err)
 	}
-	if i.Kind != overlay.Link {
+	if i.Kind != overlay.Symlink {
 		return nil, fuse.EINVAL
 	}
 	return []byte(v.text(&i)), fuse.OK

@@ -7,7 +7,7 @@ import (
 	"github.com/mullion/mullion/overlay"
 )
 
-// ErrUnsupported says that this system has no FUSE that the package can serve.
+// ErrUnsupported reports that this system has no FUSE that the package can serve.
 var ErrUnsupported = errors.New("FUSE is not supported on this system")
 
 // Tree is what a read-only file system shows. Its method and those of its files are

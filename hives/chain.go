@@ -4,27 +4,27 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/mullion/mullion/regf"
 )
 
-// Layer gives the hives of one layer, whatever it is kept as. A hive that the layer
-// does not have in the form asked for gives fs.ErrNotExist. The caller closes what
-// it gets.
+// Layer opens the hives of one layer, in any format of layer. If the layer does not have
+// the hive in that form, the error is fs.ErrNotExist. The caller closes the hive.
 type Layer interface {
 	OpenHive(n Name, f Form) (*regf.Hive, error)
 }
 
-// ChainError says which layer of a chain has the hive that is at fault.
+// ChainError holds an error with the layer of the chain whose hive caused it.
 type ChainError struct {
-	Layer int // in the chain, 0 being the topmost
+	Layer int // index in the chain, 0 is the base
 	Form  Form
 	Err   error
 }
 
-// Error counts layers from 1.
+// Error names the layer by its index, which is 0 for the base.
 func (e *ChainError) Error() string {
-	return fmt.Sprintf("%v hive of layer %d from the top: %v", e.Form, e.Layer+1, e.Err)
+	return fmt.Sprintf("%v hive of layer %d: %v", e.Form, e.Layer, e.Err)
 }
 
 // Unwrap returns the reason.
@@ -37,19 +37,18 @@ type link struct {
 	form  Form
 }
 
-// Chain gives the hive that a container sees: that of the base with the deltas of
-// all layers above it merged in. layers has the topmost layer first and the base
-// layer last.
+// Chain returns the hive that a container sees: that of the base with the deltas of all
+// layers above it merged in. layers has the base layer first and the topmost one last.
 //
-// From the top down, deltas count until a layer has the complete hive: one under
-// its base name, as unpacking makes it, or the config file in the last layer. (In a layer
-// with parents the config file is a file like others: what runs there is the merge.) A
-// layer without a delta for the hive changes nothing about it. The result is the
-// caller's to close. What an entry of a layer that was not unpacked yet is to
-// the registry, [Place] says: such a layer has no hive under its base name.
+// From the top down, deltas count until a layer has the complete hive: one under its base
+// name, as unpacking creates it, or the config file in the base layer. (In a layer with
+// parents the config file is an ordinary file: the running container uses the merge.) A
+// layer without a delta for the hive does not change it. The caller closes the result.
+// [Place] defines the role of an entry of a layer that was not unpacked yet: such a layer
+// has no hive under its base name.
 //
-// A hive that cannot be opened or merged gives a *ChainError, a chain without a complete
-// one ErrNoBase.
+// If a hive cannot be opened or merged, the error is a *ChainError; for a chain without a
+// complete hive it is ErrNoBase.
 func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 	var stack []link // topmost first
 	defer func() {
@@ -70,15 +69,16 @@ func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 		stack = append(stack, link{x, i, f})
 		return true, nil
 	}
-	for i := range layers {
+	for i := range slices.Backward(layers) {
 		found, err := take(i, Base)
-		if err == nil && !found && i == len(layers)-1 {
+		if err == nil && !found && i == 0 {
 			found, err = take(i, Config)
 		}
 		if err != nil {
 			return nil, err
 		}
 		if found {
+			slices.Reverse(stack)
 			return mergeChain(stack)
 		}
 		if _, err := take(i, Delta); err != nil {
@@ -88,9 +88,10 @@ func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 	return nil, fmt.Errorf("%v: %w: %w", n, ErrNoBase, fs.ErrNotExist)
 }
 
-// mergeChain merges what a chain consists of. Without a delta that is the base itself.
+// mergeChain merges the hives of a chain, base first. Without a delta the result is the
+// base itself.
 func mergeChain(stack []link) (*regf.Hive, error) {
-	base := stack[len(stack)-1]
+	base := stack[0]
 	if err := validBase(base.Hive); err != nil {
 		return nil, &ChainError{base.layer, base.form, err}
 	}
@@ -98,22 +99,22 @@ func mergeChain(stack []link) (*regf.Hive, error) {
 		return base.Hive, nil
 	}
 	deltas := make([]*regf.Hive, 0, len(stack)-1)
-	for j := len(stack) - 2; j >= 0; j-- {
-		deltas = append(deltas, stack[j].Hive)
+	for _, s := range stack[1:] {
+		deltas = append(deltas, s.Hive)
 	}
 	merged, err := MergeHives(base.Hive, deltas...)
 	if err == nil {
 		return merged, nil
 	}
-	// Each is merged with an empty one to find who is at fault.
-	for j := len(stack) - 1; j >= 0; j-- {
-		pair := []*regf.Hive{regf.New(nil), stack[j].Hive}
-		if j == len(stack)-1 {
+	// Each is merged with an empty hive to find the one that causes the error.
+	for i, s := range stack {
+		pair := []*regf.Hive{regf.New(nil), s.Hive}
+		if i == 0 {
 			pair[0], pair[1] = pair[1], pair[0]
 		}
 		alone, err := MergeHives(pair[0], pair[1])
 		if err != nil {
-			return nil, &ChainError{stack[j].layer, stack[j].form, err}
+			return nil, &ChainError{s.layer, s.form, err}
 		}
 		if err := alone.Close(); err != nil {
 			return nil, err

@@ -1,12 +1,10 @@
 package hives
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/mullion/mullion/regf"
-	"github.com/mullion/mullion/winfs"
 )
 
 // BootContainerGUID is the identity of the device from which a utility VM boots
@@ -21,24 +19,24 @@ type Setting struct {
 	Data       []byte
 }
 
-// CimBootSettings are the values with which the SYSTEM hive of a utility VM boots
-// from a CimFS image: the union file system starts at boot, the older wcifs filter
-// does not start at all, and boot files are looked for in \Windows\.
+// CimBootSettings are the values with which the SYSTEM hive of a utility VM boots from a
+// CimFS image: the union file system starts at boot, the older wcifs filter does not start
+// at all, and boot files are searched in \Windows\.
 func CimBootSettings() []Setting {
 	return []Setting{
-		{`ControlSet001\Control`, "BootContainerGuid", regf.RegSZ, regText(BootContainerGUID)},
-		{`ControlSet001\Services\UnionFS`, "Start", regf.RegDword, regDword(0)},
-		{`ControlSet001\Services\wcifs`, "Start", regf.RegDword, regDword(4)},
-		{`Setup`, "BootPathOverride", regf.RegSZ, regText(`\Windows\`)},
+		{`ControlSet001\Control`, "BootContainerGuid", regf.RegSZ, regf.StringData(BootContainerGUID)},
+		{`ControlSet001\Services\UnionFS`, "Start", regf.RegDword, regf.Uint32Data(0)},
+		{`ControlSet001\Services\wcifs`, "Start", regf.RegDword, regf.Uint32Data(4)},
+		{`Setup`, "BootPathOverride", regf.RegSZ, regf.StringData(`\Windows\`)},
 	}
 }
 
-// ErrNoControlSet says that a hive has no ControlSet001 and so is no SYSTEM hive.
+// ErrNoControlSet reports that a hive has no ControlSet001 and so is no SYSTEM hive.
 var ErrNoControlSet = errors.New("hive has no ControlSet001: it is not the SYSTEM hive of a Windows")
 
-// EnableCimBoot makes the CimBootSettings in an open SYSTEM hive. Keys below
-// ControlSet001 that do not exist are made; a hive without it is ErrNoControlSet, as
-// hcsshim opens it and does not make it. The caller saves the hive.
+// EnableCimBoot sets the CimBootSettings in an open SYSTEM hive. Missing keys below
+// ControlSet001 are created; a hive without it is ErrNoControlSet, because hcsshim opens
+// that key and does not create it. The caller saves the hive.
 func EnableCimBoot(system *regf.Hive) error {
 	if _, err := system.Key("ControlSet001"); errors.Is(err, regf.ErrNotFound) {
 		return ErrNoControlSet
@@ -48,8 +46,8 @@ func EnableCimBoot(system *regf.Hive) error {
 	return set(system, CimBootSettings())
 }
 
-// EnableCimBootFile is EnableCimBoot on a file. It is replaced by a complete new
-// one, or stays as it is.
+// EnableCimBootFile is EnableCimBoot on a file, which is replaced atomically or not
+// changed.
 func EnableCimBootFile(name string) error {
 	h, err := regf.Open(name, nil)
 	if err != nil {
@@ -77,8 +75,3 @@ func set(h *regf.Hive, list []Setting) error {
 	}
 	return nil
 }
-
-// regText is the data of a REG_SZ or REG_EXPAND_SZ value.
-func regText(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
-
-func regDword(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }

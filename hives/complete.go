@@ -8,16 +8,15 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ErrNotBase says that a layer changes what is below it and so is no base layer.
+// ErrNotBase reports that a layer changes the layers below it and so is no base layer.
 var ErrNotBase = errors.New("not a base layer")
 
-// Complete returns a writer that adds to a base layer what its entries lack of one: the
-// config directory with the directories above it, and a minimal hive of version v for
-// each of the five that is missing (layers specification, 4.3). They are added by Commit,
-// before that of w. A layer with a delta hive or a whiteout has parents and is
-// ErrNotBase.
+// Complete returns a writer that adds the missing parts to a base layer: the config
+// directory with the directories above it, and a minimal hive of version v for each missing
+// one of the five (layers specification, 4.3). Commit adds them before calling that of w. A
+// layer with a delta hive or a whiteout has parents and is ErrNotBase.
 //
-// Close closes w. Hives that the layer has are passed on as they are.
+// Close closes w. Hives of the layer are passed on unchanged.
 func Complete(w layer.Writer, v OSVersion) layer.Writer {
 	c := &completer{Writer: w, version: v, have: map[string]bool{}}
 	if x, ok := w.(layer.ExtentWriter); ok {
@@ -29,7 +28,7 @@ func Complete(w layer.Writer, v OSVersion) layer.Writer {
 type completer struct {
 	layer.Writer
 	version OSVersion
-	have    map[string]bool // of the paths in question, folded
+	have    map[string]bool // of the paths to be added, folded
 }
 
 // extentCompleter is a completer over a writer that keeps holes.

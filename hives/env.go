@@ -8,12 +8,12 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Source tells where a variable comes from; a later one overrides an earlier one.
+// Source is the origin of a variable; a later source overrides an earlier one.
 type Source string
 
 // The sources in the order in which they apply.
 const (
-	FromSystem  Source = "system"  // what Windows sets by itself: SystemRoot, ProgramFiles
+	FromSystem  Source = "system"  // set by Windows itself: SystemRoot, ProgramFiles
 	FromMachine Source = "machine" // the SYSTEM hive, Session Manager\Environment
 	FromUser    Source = "user"    // the default user's hive, Environment
 	FromConfig  Source = "config"  // the image's configuration
@@ -22,11 +22,11 @@ const (
 // Variable is one environment variable.
 type Variable struct {
 	Name, Value string
-	Source      Source // the one that gave the value, the last one for a joined PATH
+	Source      Source // origin of the value, the last one for a joined PATH
 }
 
-// Env is an environment. Names keep the spelling that they were first set with and
-// are found without regard to case, as Windows does. The zero value is ready.
+// Env is an environment. Names keep their first spelling and are found without regard to
+// case, as in Windows. The zero value is ready to use.
 type Env struct {
 	vars map[string]Variable
 }
@@ -37,8 +37,7 @@ func (e *Env) Get(name string) (string, bool) {
 	return v.Value, ok
 }
 
-// Set gives a variable a value, replacing the one it has. Windows keeps the first
-// spelling of the name.
+// Set sets a variable. An existing name keeps its first spelling, as in Windows.
 func (e *Env) Set(name, value string, from Source) {
 	if e.vars == nil {
 		e.vars = make(map[string]Variable)
@@ -62,12 +61,11 @@ func (e *Env) All() []Variable {
 	return out
 }
 
-// maxExpanded bounds the result of Expand: Windows has no longer environment block.
+// maxExpanded bounds the result of Expand: the longest environment block of Windows.
 const maxExpanded = 32767
 
-// Expand replaces each %NAME% by the variable's value, once, as
-// ExpandEnvironmentStrings does: what is not set stays as it is, and what a value
-// brings in is not expanded again.
+// Expand replaces each %NAME% by the variable's value, once, as ExpandEnvironmentStrings
+// does: names that are not set are kept, and names inside a value are not expanded again.
 func (e *Env) Expand(s string) string {
 	if !strings.Contains(s, "%") {
 		return s
@@ -85,7 +83,7 @@ func (e *Env) Expand(s string) string {
 		name := s[i+1 : i+1+j]
 		value, ok := e.Get(name)
 		if !ok || name == "" {
-			// The second % may begin a name of its own.
+			// The second % may start another name.
 			b.WriteString(s[:i+1+j])
 			s = s[i+1+j:]
 			continue
@@ -104,8 +102,8 @@ type setting struct {
 	expand      bool // REG_EXPAND_SZ
 }
 
-// joined are the variables of a user that are appended to the machine's and do not
-// replace it.
+// joined are the variables of a user that are appended to the machine's and do not replace
+// it.
 var joined = []string{"PATH", "LIBPATH", "OS2LIBPATH"}
 
 // apply adds the values of one Environment key: plain strings first, then those to
@@ -132,12 +130,12 @@ func (e *Env) apply(settings []setting, from Source) {
 	}
 }
 
-// applyConfig lays the NAME=value words of an image configuration on top. They are
-// taken literally: a builder has expanded them already. A word without = is
-// ignored, as runtimes do.
+// applyConfig adds the NAME=value words of an image configuration, which override. They are
+// taken literally: a builder has expanded them already. A word without = is ignored, as
+// runtimes do.
 func (e *Env) applyConfig(words []string) {
 	for _, w := range words {
-		// A name may begin with =, as in the =C: of cmd.exe.
+		// A name may start with =, as in the =C: of cmd.exe.
 		i := strings.IndexByte(w[min(1, len(w)):], '=')
 		if i < 0 {
 			continue

@@ -6,24 +6,23 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/regf"
-	"github.com/mullion/mullion/winfs"
 )
 
-// Registry holds the hives of an image that an environment is composed from. A nil
-// hive counts as empty, as in an image that has none.
+// Registry holds the hives of an image from which an environment is composed. A nil hive
+// counts as empty, as in an image that has none.
 type Registry struct {
 	System, Software, Default *regf.Hive
 }
 
-// DefaultUser is the account that a Windows container runs as unless its
-// configuration names another.
+// DefaultUser is the account that runs a Windows container unless its configuration names
+// another.
 const DefaultUser = "ContainerAdministrator"
 
 // Environment composes the variables of a process in a container of the image, in
 // the order of Windows (MS Learn, CreateEnvironmentBlock):
 //
-//  1. what Windows sets itself: SystemRoot and SystemDrive, the program and data
-//     folders that the SOFTWARE hive names;
+//  1. the variables that Windows sets itself: SystemRoot and SystemDrive, the program and
+//     data folders that the SOFTWARE hive names;
 //  2. the machine's: SYSTEM, Control\Session Manager\Environment of the current
 //     control set, plain values first, then those with %NAME% in them;
 //  3. the name and the profile of the user;
@@ -32,7 +31,7 @@ const DefaultUser = "ContainerAdministrator"
 //  5. the configuration's NAME=value words, which replace.
 //
 // COMPUTERNAME, which only a running container has, is not among them. user is the
-// configuration's user, without which DefaultUser counts.
+// configuration's user; if it is empty, DefaultUser is used.
 func Environment(reg Registry, user string, config []string) (*Env, error) {
 	e := &Env{}
 	if err := e.addSystem(reg.Software); err != nil {
@@ -88,15 +87,14 @@ func (e *Env) addKey(h *regf.Hive, path string, from Source) error {
 		if err != nil {
 			return err
 		}
-		// Windows takes strings and passes over everything else.
+		// Windows uses strings and skips everything else.
 		if t := v.Type(); v.Tombstone() || t != regf.RegSZ && t != regf.RegExpandSZ {
 			continue
 		}
-		b, err := v.Data()
+		s, err := v.AsString()
 		if err != nil {
 			return err
 		}
-		s, _, _ := strings.Cut(winfs.DecodeUTF16LE(b), "\x00")
 		settings = append(settings, setting{v.Name(), s, v.Type() == regf.RegExpandSZ})
 	}
 	e.apply(settings, from)
@@ -139,8 +137,8 @@ func (e *Env) addSystem(software *regf.Hive) error {
 }
 
 func (e *Env) addUser(user string) {
-	// The profile of "DOMAIN\name" or "name@domain" is that of the name; the bare
-	// name is all that an image says about its user.
+	// The profile of "DOMAIN\name" or "name@domain" is that of the name; an image has no
+	// other information about its user.
 	if i := strings.LastIndexByte(user, '\\'); i >= 0 {
 		user = user[i+1:]
 	}

@@ -125,7 +125,7 @@ func TestChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	merged, err := keys(fakeLayer{Delta: delta}, fakeLayer{Config: base})
+	merged, err := keys(fakeLayer{Config: base}, fakeLayer{Delta: delta})
 	if err != nil || merged == plain {
 		t.Fatalf("%d keys merged, %d plain, %v", merged, plain, err)
 	}
@@ -135,10 +135,10 @@ func TestChain(t *testing.T) {
 		layers []Layer
 		want   int
 	}{
-		{[]Layer{fakeLayer{}, fakeLayer{Delta: delta}, fakeLayer{}, fakeLayer{Config: base}}, merged},
-		{[]Layer{fakeLayer{Base: base, Delta: delta}, fakeLayer{Config: other}}, plain},
-		{[]Layer{fakeLayer{Delta: delta}, fakeLayer{Base: base}, fakeLayer{}}, merged},
-		{[]Layer{fakeLayer{Config: other}, fakeLayer{Base: base, Config: other}}, plain},
+		{[]Layer{fakeLayer{Config: base}, fakeLayer{}, fakeLayer{Delta: delta}, fakeLayer{}}, merged},
+		{[]Layer{fakeLayer{Config: other}, fakeLayer{Base: base, Delta: delta}}, plain},
+		{[]Layer{fakeLayer{}, fakeLayer{Base: base}, fakeLayer{Delta: delta}}, merged},
+		{[]Layer{fakeLayer{Base: base, Config: other}, fakeLayer{Config: other}}, plain},
 	} {
 		if got, err := keys(c.layers...); err != nil || got != c.want {
 			t.Errorf("%v: %d keys, %v; want %d", c.layers, got, err, c.want)
@@ -161,7 +161,7 @@ func settings(t *testing.T, layered bool, key string, values ...string) *regf.Hi
 		t.Fatal(err)
 	}
 	for _, v := range values {
-		if err := k.SetValue(v, regf.RegSZ, regText(v)); err != nil {
+		if err := k.SetValue(v, regf.RegSZ, regf.StringData(v)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,7 +212,7 @@ func TestPlainDelta(t *testing.T) {
 		if err != nil || !bytes.Equal(want, steps) {
 			t.Errorf("layered %v: step by step it is another hive, %v", layered, err)
 		}
-		h, err := Chain([]Layer{openLayer{Delta: top}, openLayer{}, openLayer{Delta: delta}, openLayer{Config: base}}, System)
+		h, err := Chain([]Layer{openLayer{Config: base}, openLayer{Delta: delta}, openLayer{}, openLayer{Delta: top}}, System)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,9 +260,9 @@ func TestChainNamesTheLayer(t *testing.T) {
 		layer  int
 		form   Form
 	}{
-		"delta in disorder": {[]Layer{openLayer{Delta: delta}, openLayer{Delta: disorder}, openLayer{Config: good}}, 1, Delta},
-		"base in disorder":  {[]Layer{openLayer{Delta: delta}, openLayer{}, openLayer{Config: disorder}}, 2, Config},
-		"delta as base":     {[]Layer{openLayer{Delta: delta}, openLayer{Config: delta}}, 1, Config},
+		"delta in disorder": {[]Layer{openLayer{Config: good}, openLayer{Delta: disorder}, openLayer{Delta: delta}}, 1, Delta},
+		"base in disorder":  {[]Layer{openLayer{Config: disorder}, openLayer{}, openLayer{Delta: delta}}, 0, Config},
+		"delta as base":     {[]Layer{openLayer{Config: delta}, openLayer{Delta: delta}}, 0, Config},
 	} {
 		_, err := Chain(c.layers, System)
 		var where *ChainError

@@ -8,7 +8,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// builds are the versions of Windows that base images of containers exist for.
+// builds are the versions of Windows for which base images of containers exist.
 var builds = map[uint32]OSVersion{
 	14393: {Major: 10, Build: 14393, ProductName: "Windows Server 2016 Datacenter", DisplayVersion: "1607"},
 	17763: {Major: 10, Build: 17763, ProductName: "Windows Server 2019 Datacenter", DisplayVersion: "1809"},
@@ -16,9 +16,8 @@ var builds = map[uint32]OSVersion{
 	26100: {Major: 10, Build: 26100, ProductName: "Windows Server 2025 Datacenter", DisplayVersion: "24H2"},
 }
 
-// ServerCore returns what a SOFTWARE hive of Windows Server says about itself, for
-// the build given. Names are filled in for the builds that Microsoft ships base
-// images of.
+// ServerCore returns the version information in a SOFTWARE hive of Windows Server, for the
+// build given. Names are filled in for the builds with base images from Microsoft.
 func ServerCore(build, ubr uint32) OSVersion {
 	v, ok := builds[build]
 	if !ok {
@@ -29,12 +28,12 @@ func ServerCore(build, ubr uint32) OSVersion {
 	return v
 }
 
-// Minimal returns a valid hive for a base layer that is made from nothing: the keys
-// that the programs which read images look for, and those under which Windows
-// creates its own. In SOFTWARE it says which Windows it is, unless v has no build.
-// Equal arguments give equal bytes; no key has a time.
+// Minimal returns a valid hive for a base layer that is made from nothing: the keys that
+// programs which read images look for, and the parents of those that Windows creates.
+// SOFTWARE contains the version v, unless v has no build. Equal arguments produce equal
+// bytes; no key has a time.
 //
-// Readers accept these hives. That Windows starts from them is not claimed.
+// Readers accept these hives. Whether Windows starts from them is unknown.
 func Minimal(n Name, v OSVersion) ([]byte, error) {
 	list, ok := minimal[n]
 	if !ok {
@@ -53,12 +52,14 @@ func Minimal(n Name, v OSVersion) ([]byte, error) {
 	return h.Compact(nil)
 }
 
-func text(key, value, s string) Setting { return Setting{key, value, regf.RegSZ, regText(s)} }
+func text(key, value, s string) Setting { return Setting{key, value, regf.RegSZ, regf.StringData(s)} }
 
-func expand(key, value, s string) Setting { return Setting{key, value, regf.RegExpandSZ, regText(s)} }
+func expand(key, value, s string) Setting {
+	return Setting{key, value, regf.RegExpandSZ, regf.StringData(s)}
+}
 
 func number(key, value string, n uint32) Setting {
-	return Setting{key, value, regf.RegDword, regDword(n)}
+	return Setting{key, value, regf.RegDword, regf.Uint32Data(n)}
 }
 
 func bare(key string) Setting { return Setting{Key: key} }

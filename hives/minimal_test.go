@@ -107,16 +107,16 @@ func TestOSVersionErrors(t *testing.T) {
 		change func(k regf.Key) error
 		want   error
 	}{
-		"build is a number": {func(k regf.Key) error { return k.SetValue("CurrentBuild", regf.RegDword, regDword(1)) }, ErrWrongType},
-		"UBR is text":       {func(k regf.Key) error { return k.SetValue("UBR", regf.RegSZ, regText("1")) }, ErrWrongType},
-		"UBR is short":      {func(k regf.Key) error { return k.SetValue("UBR", regf.RegDword, []byte{1}) }, ErrWrongType},
+		"build is a number": {func(k regf.Key) error { return k.SetValue("CurrentBuild", regf.RegDword, regf.Uint32Data(1)) }, regf.ErrType},
+		"UBR is text":       {func(k regf.Key) error { return k.SetValue("UBR", regf.RegSZ, regf.StringData("1")) }, regf.ErrType},
+		"UBR is short":      {func(k regf.Key) error { return k.SetValue("UBR", regf.RegDword, []byte{1}) }, regf.ErrType},
 		"no number": {func(k regf.Key) error {
-			return errors.Join(k.SetValue("CurrentBuild", regf.RegSZ, regText("x")), k.DeleteValue("CurrentBuildNumber"))
+			return errors.Join(k.SetValue("CurrentBuild", regf.RegSZ, regf.StringData("x")), k.DeleteValue("CurrentBuildNumber"))
 		}, ErrNoVersion},
 		"no build": {func(k regf.Key) error {
 			return errors.Join(k.DeleteValue("CurrentBuild"), k.DeleteValue("CurrentBuildNumber"))
 		}, ErrNoVersion},
-		"second choice": {func(k regf.Key) error { return k.SetValue("CurrentBuild", regf.RegSZ, regText("1.511.1 ()")) }, nil},
+		"second choice": {func(k regf.Key) error { return k.SetValue("CurrentBuild", regf.RegSZ, regf.StringData("1.511.1 ()")) }, nil},
 		"no UBR":        {func(k regf.Key) error { return k.DeleteValue("UBR") }, nil},
 	} {
 		if err := change(c.change); !errors.Is(err, c.want) || c.want == nil && err != nil {

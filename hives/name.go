@@ -18,7 +18,7 @@ const (
 	System
 )
 
-// Form is one of the three guises in which a hive stands in a layer.
+// Form is one of the three forms of a hive in a layer.
 type Form uint8
 
 const (
@@ -28,7 +28,7 @@ const (
 	// Base is the complete hive of a layer with all below it: Hives\SYSTEM_BASE. In a
 	// base layer it is the same file as Config, in another the result of a merge.
 	Base
-	// Delta is what a layer with parents changes: Hives\System_Delta, a differencing
+	// Delta is the changes of a layer with parents: Hives\System_Delta, a differencing
 	// hive.
 	Delta
 )
@@ -52,8 +52,8 @@ const (
 	HivesDir  = `Hives`
 )
 
-// spellings holds how each name is spelled in each form (layer specification,
-// 4.4). The deltas are spelled as Windows exports them, in mixed case.
+// spellings holds the spelling of each name in each form (layer specification, 4.4). The
+// deltas are spelled as Windows exports them, in mixed case.
 var spellings = map[Name][3]string{
 	Default:  {"DEFAULT", "DEFAULTUSER_BASE", "DefaultUser_Delta"},
 	SAM:      {"SAM", "SAM_BASE", "Sam_Delta"},
@@ -91,8 +91,8 @@ func (n Name) Path(f Form) string {
 	return HivesDir + `\` + n.File(f)
 }
 
-// Match tells which hive, in which form, a path in a layer is. Case does not
-// matter: images ship System_Delta, hcsshim looks for SYSTEM_DELTA.
+// Match returns the hive, and its form, for a path in a layer. Case does not matter: images
+// contain System_Delta, hcsshim looks for SYSTEM_DELTA.
 func Match(path string) (Name, Form, bool) {
 	i := strings.LastIndexByte(path, '\\')
 	if i < 0 {

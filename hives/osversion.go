@@ -9,18 +9,18 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// ErrNoVersion says that a hive does not tell which Windows it belongs to.
+// ErrNoVersion reports that a hive does not contain the version of its Windows.
 var ErrNoVersion = errors.New("hive names no Windows build")
 
-// versionKey is where a SOFTWARE hive names its Windows.
+// versionKey is the key of a SOFTWARE hive with the version of Windows.
 const versionKey = `Microsoft\Windows NT\CurrentVersion`
 
-// OSVersion is the version of Windows as its SOFTWARE hive has it. Texts are empty
-// where the hive says nothing.
+// OSVersion is the version of Windows in its SOFTWARE hive. Texts are empty if the hive has
+// none.
 type OSVersion struct {
 	Major, Minor uint32 // 10, 0 since Windows 10
 	Build        uint32 // 20348
-	// UBR is the update build revision, the last number of a version; HasUBR tells
+	// UBR is the update build revision, the last number of a version; HasUBR reports
 	// whether the hive has one. Windows has written it since 2014.
 	UBR    uint32
 	HasUBR bool
@@ -31,8 +31,8 @@ type OSVersion struct {
 	DisplayVersion   string // "21H2"; ReleaseId in versions that have only that
 }
 
-// String returns the version as image configurations write it: 10.0.20348.2700,
-// without the last number where the hive has none.
+// String returns the version in the form of image configurations: 10.0.20348.2700, without
+// the last number if the hive has none.
 func (v OSVersion) String() string {
 	s := fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Build)
 	if v.HasUBR {
@@ -41,9 +41,9 @@ func (v OSVersion) String() string {
 	return s
 }
 
-// OSVersionOf reads the version from a SOFTWARE hive. A hive without the key or
-// without a build number gives ErrNoVersion; a value that has another type than
-// Windows gives it is ErrWrongType, never a guess.
+// OSVersionOf reads the version from a SOFTWARE hive. A hive without the key or without a
+// build number is ErrNoVersion; a value that has another type than in Windows is
+// regf.ErrType, never a guess.
 func OSVersionOf(software *regf.Hive) (OSVersion, error) {
 	fail := func(err error) (OSVersion, error) {
 		return OSVersion{}, fmt.Errorf("read OS version: %w", err)
@@ -89,8 +89,8 @@ func OSVersionOf(software *regf.Hive) (OSVersion, error) {
 	return v, nil
 }
 
-// buildNumber takes CurrentBuild, and CurrentBuildNumber where that is absent or, as
-// in Windows before Vista, holds a text that is no number.
+// buildNumber returns CurrentBuild, or CurrentBuildNumber if that is absent or, as in
+// Windows before Vista, holds a text that is no number.
 func buildNumber(k regf.Key) (uint32, error) {
 	var found []string
 	for _, name := range []string{"CurrentBuild", "CurrentBuildNumber"} {
@@ -112,8 +112,8 @@ func buildNumber(k regf.Key) (uint32, error) {
 	return 0, fmt.Errorf("key %q: %s: %w", k.Path(), strings.Join(found, ", "), ErrNoVersion)
 }
 
-// majorMinor takes the two numbers of Windows 10 and later, or the text of earlier
-// ones, "6.1".
+// majorMinor returns the two numbers of Windows 10 and later, or those in the text of
+// earlier ones, "6.1".
 func majorMinor(k regf.Key) (major, minor uint32, err error) {
 	major, err = dwordOf(k, "CurrentMajorVersionNumber")
 	if err == nil {

@@ -7,22 +7,23 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// ErrBaseDelta says that a base layer has a delta hive, which has nothing to apply to.
+// ErrBaseDelta reports that a base layer has a delta hive, although it has no hive below to
+// apply it to.
 var ErrBaseDelta = errors.New("a base layer has no delta hives")
 
-// Place tells what an entry of a layer is to the registry of the image. It is the one
-// rule of which files make that registry, for those who unpack a layer, look into one or
-// check it:
+// Place returns the role of an entry of a layer in the registry of the image. It is the
+// only rule for which files make up that registry, for callers that unpack a layer, inspect
+// one or check it:
 //
 //   - In a base layer the files in the config directory are the hives.
-//   - In a layer with parents they are files like others, and Hives holds deltas. In a base
+//   - In a layer with parents they are ordinary files, and Hives holds deltas. In a base
 //     layer a delta is ErrBaseDelta.
-//   - What unpacking makes, Hives\SYSTEM_BASE and its siblings, is no part of any layer
-//     that comes as a sequence of entries. A layer that could bring it would replace the
+//   - The results of unpacking, Hives\SYSTEM_BASE and its siblings, are not allowed in a
+//     layer that is a sequence of entries. A layer that could bring one would replace the
 //     registry of the layers below: it is layer.ErrDuplicate.
 //   - A hive is a file of its own. A hard link is layer.ErrLinkTarget.
 //
-// ok is false where the entry is no hive. base says that the layer is known to have no
+// ok is false if the entry is no hive. base is set if the layer is known to have no
 // parents.
 func Place(e *layer.Entry, base bool) (n Name, f Form, ok bool, err error) {
 	n, f, ok = Match(e.Path)

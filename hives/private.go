@@ -9,10 +9,9 @@ import (
 // configDirs are the directories of the registry, of the system and of its utility VM.
 var configDirs = []string{HivesDir, ConfigDir, `UtilityVM\` + ConfigDir}
 
-// Private reports whether a path in a layer is that of a hive or of one of its logs,
-// which a host that knows nothing of security descriptors should show to nobody but
-// their owner: SAM and SECURITY hold secrets, and so may all others. Case does not
-// matter.
+// Private reports whether a path in a layer is that of a hive or of one of its logs. A host
+// that does not enforce security descriptors should let only the owner read such a file:
+// SAM and SECURITY hold secrets, and so may all others. Case does not matter.
 func Private(path string) bool {
 	i := strings.LastIndexByte(path, '\\')
 	if i < 0 {

@@ -1,51 +1,41 @@
 package hives
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/mullion/mullion/regf"
-	"github.com/mullion/mullion/winfs"
 )
 
-// ErrWrongType says that a registry value does not have the type that Windows
-// gives it.
-var ErrWrongType = errors.New("registry value has the wrong type")
-
-// stringOf reads a REG_SZ or REG_EXPAND_SZ value up to its terminator. An absent
-// value gives regf.ErrNotFound.
+// stringOf reads a REG_SZ or REG_EXPAND_SZ value up to its terminator. An absent value is
+// regf.ErrNotFound, one of another type regf.ErrType.
 func stringOf(k regf.Key, name string) (string, error) {
-	v, err := k.Value(name)
+	v, err := typedValue(k, name, regf.RegSZ, regf.RegExpandSZ)
 	if err != nil {
 		return "", err
 	}
-	if t := v.Type(); t != regf.RegSZ && t != regf.RegExpandSZ {
-		return "", fmt.Errorf("value %q of key %q is %v, not a string: %w", name, k.Path(), t, ErrWrongType)
-	}
-	b, err := v.Data()
-	if err != nil {
-		return "", err
-	}
-	s, _, _ := strings.Cut(winfs.DecodeUTF16LE(b), "\x00")
-	return s, nil
+	return v.AsString()
 }
 
-// dwordOf reads a REG_DWORD value.
+// dwordOf reads a REG_DWORD value. An absent value gives regf.ErrNotFound, another type
+// or size regf.ErrType.
 func dwordOf(k regf.Key, name string) (uint32, error) {
+	v, err := typedValue(k, name, regf.RegDword)
+	if err != nil {
+		return 0, err
+	}
+	return v.AsUint32()
+}
+
+// typedValue returns a value that has one of the types. They are fewer than the methods
+// of regf.Value convert: Windows reads neither a link nor a big-endian number here.
+func typedValue(k regf.Key, name string, types ...regf.Type) (regf.Value, error) {
 	v, err := k.Value(name)
-	if err != nil {
-		return 0, err
+	if err == nil && !slices.Contains(types, v.Type()) {
+		err = fmt.Errorf("value %q of key %q is %v, not %v: %w", name, k.Path(), v.Type(), types[0], regf.ErrType)
 	}
-	b, err := v.Data()
-	if err != nil {
-		return 0, err
-	}
-	if v.Type() != regf.RegDword || len(b) != 4 {
-		return 0, fmt.Errorf("value %q of key %q is %v of %d bytes, not a DWORD: %w", name, k.Path(), v.Type(), len(b), ErrWrongType)
-	}
-	return binary.LittleEndian.Uint32(b), nil
+	return v, err
 }
 
 // optional turns the absence of a value into its zero value.

@@ -112,7 +112,7 @@ func (c *HiveChecker) merge(n hives.Name) {
 	switch {
 	case err == nil:
 	case errors.As(err, &where):
-		c.tell(len(c.labels)-1-where.Layer, RuleHive, n.Path(where.Form), where.Err)
+		c.tell(where.Layer, RuleHive, n.Path(where.Form), where.Err)
 	case errors.Is(err, hives.ErrNoBase):
 		c.tell(0, RuleHiveMissing, n.Path(hives.Config), errors.New("a base layer must have this registry hive"))
 	default:

@@ -196,7 +196,7 @@ func (h *Hives) Open(n hives.Name) (*regf.Hive, error) {
 	}
 	chain := make([]hives.Layer, len(h.layers))
 	for i, l := range h.layers {
-		chain[len(chain)-1-i] = warned{l, i, h.Warn}
+		chain[i] = warned{l, i, h.Warn}
 	}
 	return hives.Chain(chain, n)
 }

@@ -51,7 +51,7 @@ func (i *Image) UnpackStore(ctx context.Context, store *cimlayer.Store, opts ...
 	ahead := &readAhead{ctx: ctx, layers: i.layers, store: store}
 	defer ahead.close()
 	var done []StoredLayer
-	var parents []string // immediate parent first
+	var parents []string // base first
 	for n, l := range i.layers {
 		chain := string(l.ChainID)
 		made, err := store.Add(ctx, chain, parents, func(w layer.Writer) error {
@@ -74,7 +74,7 @@ func (i *Image) UnpackStore(ctx context.Context, store *cimlayer.Store, opts ...
 		}
 		s.Made = made
 		done = append(done, s)
-		parents = append([]string{chain}, parents...)
+		parents = append(parents, chain)
 	}
 	return done, i.record(ctx, store, done)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
@@ -14,14 +15,14 @@ import (
 )
 
 // CreateFunc begins to write one layer, name in the open directory root. Parents are
-// the layers below it, names in root too, the immediate parent first. The directory is
+// the layers below it, names in root too, base first. The directory is
 // open because it has no name yet that could be relied on.
 type CreateFunc func(root *os.Root, name string, parents []string) (layer.Writer, error)
 
 // UnpackedLayer is an entry of layers.json, which Unpack leaves beside the layers.
 type UnpackedLayer struct {
 	Name    string      `json:"name"`    // in the folder
-	Parents []string    `json:"parents"` // immediate parent first
+	Parents []string    `json:"parents"` // immediate parent first, as in layerchain.json of Docker
 	DiffID  blob.Digest `json:"diffID"`
 	ChainID blob.Digest `json:"chainID"`
 }
@@ -55,8 +56,10 @@ func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]Un
 		if err := l.unpack(ctx, out.Root(), names, create); err != nil {
 			return nil, err
 		}
-		done = append(done, UnpackedLayer{l.FolderName(), names, l.DiffID, l.ChainID})
-		names = append([]string{l.FolderName()}, names...)
+		nearest := slices.Clone(names)
+		slices.Reverse(nearest)
+		done = append(done, UnpackedLayer{l.FolderName(), nearest, l.DiffID, l.ChainID})
+		names = append(names, l.FolderName())
 	}
 	list, err := json.MarshalIndent(done, "", "  ")
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// WriteCycloneDX writes a CycloneDX 1.6 document in JSON. The image is what the
-// document is about; the Windows and everything installed are its components.
+// WriteCycloneDX writes a CycloneDX 1.6 document in JSON. The image is the subject of the
+// document; Windows and everything installed are its components.
 func WriteCycloneDX(w io.Writer, inv *Inventory, s Subject) error {
 	bom := cdx.NewBOM()
 	bom.SerialNumber = "urn:uuid:" + s.uuid("cyclonedx")

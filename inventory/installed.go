@@ -1,14 +1,12 @@
 package inventory
 
 import (
-	"encoding/binary"
 	"errors"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/mullion/mullion/regf"
-	"github.com/mullion/mullion/winfs"
 )
 
 // The keys in SOFTWARE; see the package comment.
@@ -48,36 +46,33 @@ func subkeys(h *regf.Hive, path string, each func(k regf.Key, where string) erro
 	return nil
 }
 
-// text reads a value of text, "" if there is none. What follows a NUL, and space at
-// the ends, is no part of it.
+// text reads a value of text without the space at its ends, "" if there is none or it
+// has another type.
 func text(k regf.Key, name string) (string, error) {
-	t, data, err := value(k, name)
-	if err != nil || t != regf.RegSZ && t != regf.RegExpandSZ || len(data)%2 != 0 {
-		return "", err
-	}
-	s, _, _ := strings.Cut(winfs.DecodeUTF16LE(data), "\x00")
-	return strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), nil
-}
-
-// number reads a DWORD, 0 if there is none.
-func number(k regf.Key, name string) (uint32, error) {
-	t, data, err := value(k, name)
-	if err != nil || t != regf.RegDword || len(data) != 4 {
-		return 0, err
-	}
-	return binary.LittleEndian.Uint32(data), nil
-}
-
-func value(k regf.Key, name string) (regf.Type, []byte, error) {
 	v, err := k.Value(name)
-	if errors.Is(err, regf.ErrNotFound) {
-		return 0, nil, nil
+	if err != nil || v.Type() == regf.RegLink {
+		return "", lenient(err)
 	}
-	if err != nil {
-		return 0, nil, err
+	s, err := v.AsString()
+	return strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), lenient(err)
+}
+
+// number reads a DWORD, 0 if there is none or the value has another type.
+func number(k regf.Key, name string) (uint32, error) {
+	v, err := k.Value(name)
+	if err != nil || v.Type() != regf.RegDword {
+		return 0, lenient(err)
 	}
-	data, err := v.Data()
-	return v.Type(), data, err
+	n, err := v.AsUint32()
+	return n, lenient(err)
+}
+
+// lenient passes over values that are absent or have another type.
+func lenient(err error) error {
+	if errors.Is(err, regf.ErrNotFound) || errors.Is(err, regf.ErrType) {
+		return nil
+	}
+	return err
 }
 
 // readPrograms reads the Uninstall keys. A key without a display name is not shown by
@@ -160,7 +155,7 @@ func packageOf(identity, where string) Component {
 	return c
 }
 
-// readHotfixes reads what updates of old versions have left.
+// readHotfixes reads the keys that updates of Windows before Vista create.
 func readHotfixes(h *regf.Hive) ([]Component, error) {
 	var list []Component
 	err := subkeys(h, hotfixKey, func(k regf.Key, where string) error {

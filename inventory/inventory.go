@@ -14,7 +14,7 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// Kind says what a component is.
+// Kind is the kind of a component.
 type Kind string
 
 // The kinds of component.
@@ -30,8 +30,8 @@ type Component struct {
 	Name      string `json:"name"`
 	Version   string `json:"version,omitempty"`
 	Publisher string `json:"publisher,omitempty"`
-	// Architecture is x86 for programs of WOW6432Node, and what the identity of a
-	// servicing package says, "amd64"; empty if nothing is said.
+	// Architecture is x86 for programs of WOW6432Node, and the architecture in the
+	// identity of a servicing package, such as "amd64"; empty if unknown.
 	Architecture string `json:"architecture,omitempty"`
 	// KB is the number of the article about an update, "KB5034439", where its name has it.
 	KB string `json:"kb,omitempty"`
@@ -39,11 +39,11 @@ type Component struct {
 	InstallDate string `json:"installDate,omitempty"`
 	// ProductCode is the GUID of a Windows Installer product, in braces.
 	ProductCode string `json:"productCode,omitempty"`
-	// Key is where in the SOFTWARE hive it is told.
+	// Key is the component's key in the SOFTWARE hive.
 	Key string `json:"key"`
 }
 
-// Inventory is what is installed.
+// Inventory lists the installed components of an image.
 type Inventory struct {
 	// OS is the Windows itself; HasOS is false for a hive that names none.
 	OS    hives.OSVersion `json:"-"`
@@ -62,9 +62,9 @@ type Subject struct {
 	Created      time.Time // zero if the configuration does not say
 }
 
-// Read lists what a SOFTWARE hive says is installed. A hive without any of the keys
-// gives an empty list. Values of wrong types count as missing: installers write them.
-// Errors are those of reading the hive.
+// Read lists the components that a SOFTWARE hive registers. The list of a hive without
+// any of the keys is empty. Values of wrong types count as missing, because installers
+// write them. Errors are those of reading the hive.
 func Read(software *regf.Hive) (*Inventory, error) {
 	inv := &Inventory{Components: []Component{}}
 	v, err := hives.OSVersionOf(software)
@@ -87,8 +87,8 @@ func Read(software *regf.Hive) (*Inventory, error) {
 	return inv, nil
 }
 
-// Of lists what is installed in an image: its SOFTWARE hive with the deltas of all
-// layers merged in. An image without the hive gives hives.ErrNoBase.
+// Of lists the components of an image, from its SOFTWARE hive with the deltas of all
+// layers merged in. For an image without the hive the error is hives.ErrNoBase.
 func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err error) {
 	s = Subject{Name: img.Reference().String(), Digest: string(img.Digest()), Architecture: img.Platform().Architecture}
 	if c := img.Config(); c.Created != nil {

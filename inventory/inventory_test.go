@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/regf"
-	"github.com/mullion/mullion/winfs"
 )
 
 // software makes a SOFTWARE hive: a key a line, then its values, NAME=text or
@@ -52,9 +50,9 @@ func software(t *testing.T, lines string) *regf.Hive {
 			for _, d := range data[len("dword:"):] {
 				n = n*10 + uint32(d-'0')
 			}
-			err = key.SetValue(name, regf.RegDword, binary.LittleEndian.AppendUint32(nil, n))
+			err = key.SetValue(name, regf.RegDword, regf.Uint32Data(n))
 		default:
-			err = key.SetValue(name, regf.RegSZ, append(winfs.AppendUTF16LE(nil, data), 0, 0))
+			err = key.SetValue(name, regf.RegSZ, regf.StringData(data))
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// tool is who writes the documents. No version: what a document says depends on the
-// image alone.
+// tool is the program named in the documents. It has no version, so that a document
+// depends on the image alone.
 const tool = "mullion"
 
 // ref is a name for a component inside a document, the same in every run.
@@ -17,8 +17,7 @@ func (c *Component) ref() string {
 	return string(c.Kind) + "-" + hex.EncodeToString(sum[:8])
 }
 
-// uuid is a UUID of version 8, the application's own, made from what a document is
-// about: RFC 9562, 5.8.
+// uuid is a UUID of version 8 (RFC 9562, 5.8), derived from the subject of a document.
 func (s Subject) uuid(format string) string {
 	b := sha256.Sum256([]byte(tool + "\x00" + format + "\x00" + s.Name + "\x00" + s.Digest))
 	b[6], b[8] = b[6]&0x0F|0x80, b[8]&0x3F|0x80

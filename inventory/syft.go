@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// syftSchema is the version of Syft's JSON that is written. Readers take what has the
-// same first number.
+// syftSchema is the version of Syft's JSON that is written. Readers accept all versions
+// with the same major number.
 const syftSchema = "16.0.24"
 
 // The parts of a Syft document that are filled in.
@@ -71,7 +71,7 @@ type syftSchemaName struct {
 }
 
 // WriteSyft writes Syft's own JSON, which Grype and others read. Updates with a number
-// have Syft's type for them, msrc-kb; for what an installer has registered it has none.
+// have Syft's type for them, msrc-kb; it has no type for registered programs.
 func WriteSyft(w io.Writer, inv *Inventory, s Subject) error {
 	doc := syftDocument{
 		Artifacts: []syftPackage{}, Relationships: []syftRelation{},
@@ -102,7 +102,7 @@ func WriteSyft(w io.Writer, inv *Inventory, s Subject) error {
 	return e.Encode(doc)
 }
 
-// location is the file that tells of a component, and the key in it.
+// location is the hive that registers a component, and the key in it.
 func (c *Component) location() string {
 	return `C:\Windows\System32\config\SOFTWARE#` + c.Key
 }

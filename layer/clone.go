@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Clone returns a copy that shares no memory with e, for keeping an entry beyond the
+// Clone returns a copy that shares no memory with e, for keeping an entry after the
 // reader's next step.
 func (e *Entry) Clone() Entry {
 	c := *e

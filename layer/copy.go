@@ -23,41 +23,40 @@ type Stats struct {
 	HoleBytes int64 // of these, holes that are holes in the destination too
 }
 
-// Progress is what a progress callback is told.
+// Progress is the argument of a progress callback.
 type Progress struct {
 	Stats
 	Path string // the current entry
 }
 
-// CopyOption changes how Copy works.
+// CopyOption is an option of [Copy].
 type CopyOption func(*copier)
 
-// WithLimits bounds the copy. Without it the defaults of Limits hold.
+// WithLimits bounds the copy. Without it the defaults of Limits apply.
 func WithLimits(l Limits) CopyOption { return func(c *copier) { c.limits = l } }
 
-// WithProgress has fn called, on the goroutine of the copy, when an entry begins
-// and after each piece of a stream of at most 1 MiB. What fn is told is valid
-// during the call.
+// WithProgress makes Copy call fn, on its own goroutine, at the start of each entry and
+// after each piece of a stream of at most 1 MiB. The argument of fn is valid during the
+// call.
 func WithProgress(fn func(Progress)) CopyOption { return func(c *copier) { c.progress = fn } }
 
-// WithFilter has fn decide about each entry before it is written. It may change
-// the entry; when it returns false the entry is left out with its streams.
+// WithFilter makes Copy call fn for each entry before it is written. fn may change the
+// entry; when it returns false the entry is omitted with its streams.
 func WithFilter(fn func(*Entry) bool) CopyOption { return func(c *copier) { c.filter = fn } }
 
-// WithDefects has entries copied that have a Defect, without what does not make
-// sense; fn is told of each before it is written. It is for copies that only show a
-// layer. Without it such an entry is an error.
+// WithDefects copies entries that have a Defect, without their invalid parts; fn is called
+// with each before it is written. It is for copies that only show a layer. Without it such
+// an entry is an error.
 func WithDefects(fn func(*Entry)) CopyOption { return func(c *copier) { c.defects = fn } }
 
-// Copy moves every entry and stream of src to dst, in the order of src, and tells
-// how much that was. It neither commits nor closes: the caller verifies what it
-// must (a digest, say) and then calls dst.Commit.
+// Copy copies every entry and stream of src to dst, in the order of src, and returns their
+// counts. It neither commits nor closes: the caller verifies the source (its digest, say)
+// and then calls dst.Commit.
 //
-// The copy stops at the first error, when ctx is done, and when a limit is
-// exceeded, which gives a *LimitError. Errors carry the entry in an *Error.
-// Holes of sparse streams stay holes where src is an [ExtentReader] and dst an
-// [ExtentWriter]; otherwise they are copied as zeros. Memory does not grow with
-// the number or the size of the entries.
+// The copy stops at the first error, when ctx is done, and when a limit is exceeded, which
+// is a *LimitError. Errors carry the entry in an *Error. Holes of sparse streams remain
+// holes if src is an [ExtentReader] and dst an [ExtentWriter]; otherwise they are copied as
+// zeros. Memory does not grow with the number or the size of the entries.
 func Copy(ctx context.Context, dst Writer, src Reader, opts ...CopyOption) (Stats, error) {
 	c := &copier{ctx: ctx, dst: dst, src: src}
 	for _, o := range opts {
@@ -81,8 +80,8 @@ type copier struct {
 	progress    func(Progress)
 	filter      func(*Entry) bool
 	defects     func(*Entry) // nil: refused
-	extentsFrom ExtentReader // nil if src cannot
-	extentsTo   ExtentWriter // nil if dst cannot
+	extentsFrom ExtentReader // nil if src does not implement it
+	extentsTo   ExtentWriter // nil if dst does not implement it
 	filler      HoleFiller   // nil if dst keeps all holes
 	maker       DirectoryMaker
 	meter       Metered
@@ -118,15 +117,15 @@ func (c *copier) run() error {
 	}
 }
 
-// What a layer may leave to the writer: so many directories without an entry of their
-// own, and so many more for each entry that it has. A tar of a few KiB could otherwise ask
-// for hundreds of thousands.
+// The number of directories without an entry of their own that a layer may leave to the
+// writer: a fixed number, and more for each entry. A tar of a few KiB could otherwise
+// require hundreds of thousands.
 const (
 	impliedFree     = 8192
 	impliedPerEntry = 32
 )
 
-// fail places an error that does not already know its entry.
+// fail adds the current entry to an error that does not have one.
 func (c *copier) fail(err error) error {
 	var placed *Error
 	if errors.As(err, &placed) && (placed.Entry != "" || c.path == "") {
@@ -209,9 +208,9 @@ func (c *copier) entry(e *Entry) error {
 	}
 }
 
-// stream copies the current stream. The announced size was checked against the
-// limits; here the bytes are held against the announced size, so that a source
-// that lies cannot get past them.
+// stream copies the current stream. The announced size was checked against the limits; here
+// the bytes are checked against the announced size, so that a source with a wrong size
+// cannot exceed the limits.
 func (c *copier) stream(s *Stream) error {
 	if s.Sparse && c.extentsFrom != nil && c.extentsTo != nil {
 		return c.extents(s.Size)
@@ -240,7 +239,7 @@ func (c *copier) bytes(limit int64) (int64, error) {
 			}
 			done += int64(n)
 			c.stats.Bytes += int64(n)
-			if done > copyBuffer { // a small file was told of when it began
+			if done > copyBuffer { // a small file was reported at its start
 				c.tell()
 			}
 			if done > copyBuffer/2 {
@@ -291,7 +290,7 @@ func (c *copier) extents(size int64) error {
 	}
 }
 
-// holePiece is how much of a hole is passed on at once to a writer that stores it as
+// holePiece is the part of a hole that is passed at once to a writer that stores it as
 // zeros.
 const holePiece = 16 << 20
 
@@ -320,9 +319,9 @@ func (c *copier) hole(n int64) error {
 	return nil
 }
 
-// expansion bounds the holes that become zeros by what the source has stored. Where the
-// source does not know that, it has at least the bytes that are no holes, and a header
-// of 512 bytes for each entry is assumed.
+// expansion bounds the holes that become zeros by the number of bytes that the source has
+// stored. For a source that does not know that number, it counts the bytes outside holes,
+// and a header of 512 bytes for each entry.
 func (c *copier) expansion() error {
 	stored := c.stats.Bytes - c.stats.HoleBytes - c.filled + 512*c.stats.Entries
 	if c.meter != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ChangeKind tells on which side of a difference a path is.
+// ChangeKind is the kind of a difference: the side that has the path.
 type ChangeKind uint8
 
 // The kinds of change.
@@ -35,7 +35,7 @@ func (k ChangeKind) String() string {
 	return "invalid change"
 }
 
-// Aspect is a set of what may differ between two entries of one path.
+// Aspect is a set of properties in which two entries of one path may differ.
 type Aspect uint32
 
 // The aspects, in the order in which String lists them.
@@ -53,9 +53,9 @@ const (
 	AspectObjectID
 	AspectSize    // of the main stream
 	AspectContent // of the main stream
-	AspectStreams // alternate streams: which there are, or what is in them
-	AspectLinks   // which names are names of one file
-	// AspectTimes is all four times.
+	AspectStreams // alternate streams: their names or their content
+	AspectLinks   // the sets of names that are links to one file
+	// AspectTimes is the set of all four times.
 	AspectTimes = AspectCreation | AspectLastAccess | AspectLastWrite | AspectChange
 )
 
@@ -75,7 +75,7 @@ func (a Aspect) String() string {
 	return strings.Join(list, ",")
 }
 
-// Side is what a Change tells of one side.
+// Side is one side of a Change.
 type Side struct {
 	Path       string
 	Kind       Kind
@@ -90,13 +90,13 @@ type Change struct {
 	Kind ChangeKind
 	// Path has the spelling of the second side, of the first if it was removed.
 	Path string
-	// What tells what differs when Kind is Changed.
+	// What is the set of differences if Kind is Changed.
 	What Aspect
-	// Before is nil for what was added, After for what was removed.
+	// Before is nil for an added path, After for a removed one.
 	Before, After *Side
 }
 
-// DiffOption changes what Diff compares.
+// DiffOption is an option of [Diff].
 type DiffOption func(*differ)
 
 // IgnoreAspects leaves aspects out of the comparison.
@@ -106,12 +106,11 @@ func IgnoreAspects(a Aspect) DiffOption { return func(d *differ) { d.ignore = a 
 // metadata.
 func WithDiffLimits(l Limits) DiffOption { return func(d *differ) { d.limits = l } }
 
-// Diff compares two layers, or two merged views through [View.Reader], and
-// returns the differences in the order of paths as NTFS sorts them. Names are
-// compared without regard to case. Order, and which of the names of one file is
-// given as the file and which as links, make no difference. Both sources are read
-// once, with all content; memory is at most 400 bytes an entry and the changes
-// themselves.
+// Diff compares two layers, or two merged views through [View.Reader], and returns the
+// differences in the order of paths as NTFS sorts them. Names are compared without regard
+// to case. The order of entries does not matter, nor does the choice of the name of a file
+// that is the File while the others are Links. Both sources are read once, with all
+// content; memory is at most 400 bytes per entry, plus the changes themselves.
 func Diff(ctx context.Context, before, after Source, opts ...DiffOption) ([]Change, error) {
 	d := &differ{ctx: ctx, seed: maphash.MakeSeed()}
 	for _, o := range opts {
@@ -137,8 +136,8 @@ type differ struct {
 	buf    []byte
 }
 
-// summary is what is kept of an entry. Content and buffers are kept as keyed
-// hashes: no input can aim at a collision.
+// summary is the retained part of an entry. Content and buffers are retained as keyed
+// hashes, so that no input can cause a collision on purpose.
 type summary struct {
 	Side
 	file    int32  // index of the file that a Link resolves to, of itself otherwise
@@ -156,7 +155,7 @@ type summaries struct {
 	at   map[string]int32 // by kind of effect and folded path
 }
 
-// sideKey keeps a whiteout apart from what its own layer puts at the same path.
+// sideKey distinguishes a whiteout from an entry of the same layer with the same path.
 func sideKey(k Kind, path string) string {
 	switch k {
 	case Whiteout:
@@ -235,7 +234,7 @@ func (d *differ) add(s *summaries, e *Entry, r Reader) error {
 	}
 	key := sideKey(e.Kind, e.Path)
 	if old, ok := s.at[key]; ok {
-		// A directory may be mentioned again; the last word counts.
+		// A directory may be repeated; the last entry counts.
 		if e.Kind == File || e.Kind == Link || s.list[old].Kind != e.Kind {
 			return fmt.Errorf("%w: %q came before", ErrDuplicate, s.list[old].Path)
 		}
@@ -283,11 +282,11 @@ func (d *differ) hashStream(r io.Reader) (uint64, error) {
 	}
 }
 
-// maxLinkHops bounds how far a link to a link is followed, so that a long chain
-// costs no more than linear time.
+// maxLinkHops bounds how far a link to a link is followed, so that a long chain takes no
+// more than linear time.
 const maxLinkHops = 8
 
-// resolve gives links the content of their files, and every file the smallest
+// resolve sets the content of links to that of their files, and for every file the smallest
 // of its names.
 func (s *summaries) resolve() {
 	for i := range s.list {
@@ -348,13 +347,13 @@ func (d *differ) compare(a, b *summaries) []Change {
 	return out
 }
 
-// side copies, so that a few changes do not hold a large table in memory.
+// side copies, so that a few changes do not keep a large table in memory.
 func (x *summary) side() *Side {
 	s := x.Side
 	return &s
 }
 
-// effect orders changes of one path: the entry, then a whiteout beside it.
+// effect orders changes of one path: the entry, then a whiteout of the same path.
 func (c *Change) effect() Kind {
 	s := c.After
 	if s == nil {

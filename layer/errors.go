@@ -6,40 +6,40 @@ import (
 	"strings"
 )
 
-// The vocabulary of errors that readers and writers of layers share. Test with
-// errors.Is; the text around them says where.
+// The errors that readers and writers of layers share. Test with errors.Is; the errors
+// around them have the place.
 var (
-	// ErrCorrupt says that the source breaks the rules of its format.
+	// ErrCorrupt reports that the source breaks the rules of its format.
 	ErrCorrupt = errors.New("corrupt layer")
-	// ErrInvalidName says that a name cannot be a path inside a Windows layer.
+	// ErrInvalidName reports that a name cannot be a path inside a Windows layer.
 	ErrInvalidName = errors.New("invalid name")
-	// ErrDuplicate says that a layer has two entries for one path.
+	// ErrDuplicate reports that a layer has two entries for one path.
 	ErrDuplicate = errors.New("duplicate entry")
-	// ErrCaseConflict says that two names differ in case alone.
+	// ErrCaseConflict reports that two names differ in case alone.
 	ErrCaseConflict = errors.New("names differ only in case")
-	// ErrLinkTarget says that the target of a hard link does not exist, is not a
+	// ErrLinkTarget reports that the target of a hard link does not exist, is not a
 	// file, or may not be linked to from there.
 	ErrLinkTarget = errors.New("invalid hard link target")
-	// ErrNotDirectory says that an ancestor of an entry is not a directory.
+	// ErrNotDirectory reports that an ancestor of an entry is not a directory.
 	ErrNotDirectory = errors.New("ancestor is not a directory")
-	// ErrWhiteout says that a whiteout stands where none may be: in a base layer,
-	// or outside Files and UtilityVM\Files.
+	// ErrWhiteout reports a whiteout where none is allowed: in a base layer, or outside
+	// Files and UtilityVM\Files.
 	ErrWhiteout = errors.New("whiteout not allowed")
-	// ErrUnsupported says that the entry cannot be expressed in the target format.
+	// ErrUnsupported reports that the entry cannot be expressed in the target format.
 	ErrUnsupported = errors.New("not supported by the format")
-	// ErrStreamSize says that a stream had more or fewer bytes than announced.
+	// ErrStreamSize reports that a stream had more or fewer bytes than announced.
 	ErrStreamSize = errors.New("stream does not have the announced size")
-	// ErrLimit says that a limit was exceeded; the LimitError around it says which.
+	// ErrLimit reports that a limit was exceeded; the LimitError around it names the limit.
 	ErrLimit = errors.New("limit exceeded")
-	// ErrExists says that the target exists already.
+	// ErrExists reports that the target exists already.
 	ErrExists = errors.New("target already exists")
-	// ErrClosed says that the reader or writer was closed, or has failed before.
+	// ErrClosed reports that the reader or writer was closed, or has failed before.
 	ErrClosed = errors.New("already closed")
-	// ErrMissingParent says that a parent layer that is needed was not given.
+	// ErrMissingParent reports that a required parent layer was not passed.
 	ErrMissingParent = errors.New("parent layer missing")
 )
 
-// Error places an error: what was done, to which layer, at which entry.
+// Error is an error with its place: the operation, the layer and the entry.
 type Error struct {
 	Op     string // "read tar", "write wclayer", "union"
 	Layer  string // name of the layer or file, if known

@@ -3,38 +3,37 @@ package layer
 import "io"
 
 const (
-	// sparseUnit is what NTFS allocates at least in a sparse file: 16 clusters of
-	// 4 KiB.
+	// sparseUnit is the minimum allocation of NTFS in a sparse file: 16 clusters of 4 KiB.
 	sparseUnit   = 64 << 10
 	sparseWindow = 1 << 20
-	// sparseSearch is how many zeros are passed over before the caller is told.
+	// sparseSearch is the number of zeros after which an empty extent is returned to the
+	// caller.
 	sparseSearch = 64 << 20
 )
 
-// ExtentFinder makes an [ExtentReader] of a source that stores holes as zeros. It
-// finds the zeros that fill whole units of 64 KiB while a stream goes by. It looks
-// at a window of 1 MiB at a time, so one long run of data comes as several
-// adjacent extents, and in one long run of zeros it returns an empty one now and then. The zero value is ready; Reset makes it ready for the next
-// stream.
+// ExtentFinder makes an [ExtentReader] of a source that stores holes as zeros. It finds the
+// zeros that fill whole units of 64 KiB while a stream is read. It examines a window of 1
+// MiB at a time, so one long run of data is returned as several adjacent extents, and
+// during one long run of zeros it occasionally returns an empty one. The zero value is
+// ready to use; Reset makes it ready for the next stream.
 type ExtentFinder struct {
 	active bool
 	window []byte
 	have   int   // bytes in the window
-	at     int   // where in the window the search goes on
-	base   int64 // offset in the stream of the window
+	at     int   // position in the window at which the search continues
+	base   int64 // offset of the window in the stream
 	left   []byte
 }
 
 // Reset prepares for the next stream.
 func (x *ExtentFinder) Reset() { x.active, x.have, x.at, x.base, x.left = false, 0, 0, 0, nil }
 
-// Active reports whether Next was called since the last Reset, after which the
-// stream is read through the finder.
+// Active reports whether Next was called since the last Reset. From then on the stream must
+// be read through the finder.
 func (x *ExtentFinder) Active() bool { return x.active }
 
-// Next returns the next range of r, a stream of size bytes of which nothing has
-// been read but by the finder, that is not zeros. It returns io.EOF after the
-// last.
+// Next returns the next range of r that is not zeros. r is a stream of size bytes that only
+// the finder has read from. After the last range Next returns io.EOF.
 func (x *ExtentFinder) Next(r io.Reader, size int64) (Extent, error) {
 	if !x.active {
 		if x.window == nil {
@@ -79,7 +78,7 @@ func (x *ExtentFinder) Next(r io.Reader, size int64) (Extent, error) {
 
 func (x *ExtentFinder) unit(at int) []byte { return x.window[at:min(at+sparseUnit, x.have)] }
 
-// Read reads from the range that Next returned.
+// Read reads from the range returned by Next.
 func (x *ExtentFinder) Read(p []byte) (int, error) {
 	if len(x.left) == 0 {
 		return 0, io.EOF
@@ -89,7 +88,7 @@ func (x *ExtentFinder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// allZero reports whether p holds zeros alone.
+// allZero reports whether all bytes of p are zero.
 func allZero(p []byte) bool {
 	for len(p) >= len(zeros) {
 		if string(p[:len(zeros)]) != string(zeros[:]) {

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Limits bound what a hostile layer can make a reader or a copy do. A zero field
-// means the default, a negative one no limit.
+// Limits bound the resources that a hostile layer can make a reader or a copy use. A zero
+// field means the default, a negative one no limit.
 type Limits struct {
-	// Entries of one layer, with the directories that it does not mention and that are
-	// made for what is in them; default 10,000,000.
+	// Entries of one layer, including directories that are not mentioned and are created
+	// for their contents; default 10,000,000.
 	Entries     int64
 	FileSize    int64 // bytes of one stream; default 1 TiB
 	TotalSize   int64 // logical bytes of all streams together; default 16 TiB
 	Streams     int64 // streams of one entry; default 4,096
 	Depth       int64 // components of one path; default 1,024
 	MetadataLen int64 // descriptor, EAs, reparse data and records of one entry; default 1 MiB
-	// Ratio is the largest allowed expansion of a compressed blob, and of holes that
-	// become zeros, once more than RatioFloor has come out; default 1,100, just above
-	// what deflate can do (1,032).
+	// Ratio is the largest allowed expansion of a compressed blob, and of holes that become
+	// zeros, after the first RatioFloor bytes of output; default 1,100, just above the
+	// maximum of deflate (1,032).
 	Ratio int64
 }
 
@@ -34,12 +34,12 @@ const (
 	DefaultRatio       = 1100
 )
 
-// RatioFloor is how many bytes may come out before Limits.Ratio counts.
+// RatioFloor is the number of bytes of output from which Limits.Ratio counts.
 const RatioFloor = 16 << 20
 
-// WithDefaults returns the limits with every zero field replaced by its default
-// and every negative one by the largest value, so that a plain comparison tells
-// whether a limit is exceeded.
+// WithDefaults returns the limits with every zero field replaced by its default and every
+// negative one by the largest value, so that a plain comparison decides whether a limit is
+// exceeded.
 func (l Limits) WithDefaults() Limits {
 	set := func(field *int64, byDefault int64) {
 		switch {
@@ -59,18 +59,18 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// CheckDepth returns a LimitError for a path of too many components. The limits have
+// CheckDepth returns a LimitError for a path of too many components. The limits must have
 // their defaults.
 func (l *Limits) CheckDepth(path string) error {
-	// A component and its separator have two bytes at least.
+	// A component and its separator have at least two bytes.
 	if int64(len(path)) >= 2*l.Depth && int64(strings.Count(path, `\`)) >= l.Depth {
 		return &LimitError{Limit: "Depth", Max: l.Depth}
 	}
 	return nil
 }
 
-// MetadataSize is what Limits.MetadataLen counts: the bytes of the entry's names,
-// descriptor, extended attributes, reparse buffer and object identifier.
+// MetadataSize returns the size that Limits.MetadataLen limits: the bytes of the entry's
+// names, descriptor, extended attributes, reparse buffer and object identifier.
 func (e *Entry) MetadataSize() int64 {
 	n := len(e.Path) + len(e.Target) + len(e.Security) + len(e.Reparse) + len(e.ObjectID)
 	for i := range e.EAs {
@@ -79,7 +79,7 @@ func (e *Entry) MetadataSize() int64 {
 	return int64(n)
 }
 
-// LimitError says which limit was exceeded. errors.Is(err, ErrLimit) holds.
+// LimitError names the exceeded limit. errors.Is(err, ErrLimit) holds.
 type LimitError struct {
 	Limit string // field of Limits
 	Max   int64

@@ -9,10 +9,11 @@ import (
 // rootUtilityFiles is the tree of the utility VM.
 const rootUtilityFiles = RootUtilityVM + `\Files`
 
-// CheckPlace refuses an entry where an unpacked layer has no place for one of its
-// kind: Files, Hives and UtilityVM are directories (ErrNotDirectory), hard links lead
-// from and to names below Files and UtilityVM\Files (ErrLinkTarget), and whiteouts
-// hide names there (ErrWhiteout), opaque ones the two themselves as well.
+// CheckPlace returns an error for an entry of a kind that an unpacked layer cannot have at
+// its path: Files, Hives and UtilityVM are directories (ErrNotDirectory), hard links lead
+// from and to names below Files and UtilityVM\Files (ErrLinkTarget), and whiteouts hide
+// names there (ErrWhiteout); opaque whiteouts are also allowed for the two directories
+// themselves.
 func CheckPlace(e *Entry) error {
 	switch e.Kind {
 	case File, Dir:

@@ -1,11 +1,10 @@
 package layer
 
-// Source is a layer that can be read more than once. What needs two passes, as
-// [Union] and [Diff] do, takes sources.
+// Source is a layer that can be read more than once. Operations that need two passes, such
+// as [Union] and [Diff], take sources.
 type Source interface {
-	// Open begins a new reading from the first entry. Every reading yields the same
-	// entries. The caller closes the reader. Readers of one source are independent
-	// of each other.
+	// Open returns a new reader at the first entry. All readers yield the same entries and
+	// are independent of each other. The caller closes the reader.
 	Open() (Reader, error)
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// stashMemory is how many bytes a stash keeps in memory before it moves to a
+	// stashMemory is the number of bytes that a stash keeps in memory before it moves to a
 	// temporary file.
 	stashMemory = 24 << 20
 	// internMemory and internOne bound the table of descriptors that entries share:
@@ -28,7 +28,7 @@ type stash struct {
 	file  *tempfile.File
 	w     *bufio.Writer // to file
 	dirty bool          // w holds bytes
-	size  int64         // of everything
+	size  int64         // of all records
 	dir   string        // for the temporary file, "" is the system's
 
 	shared      map[string]uint64
@@ -207,7 +207,7 @@ func (s *stash) get(at int64, e *Entry) error {
 	return nil
 }
 
-// keptDefect is the text of a defect that has been through the stash.
+// keptDefect is the text of a defect that was stored in the stash.
 type keptDefect string
 
 func (d keptDefect) Error() string { return string(d) }
@@ -236,8 +236,8 @@ func (s *stash) getString(at int64) (string, error) {
 	return string(b), nil
 }
 
-// A stored stream is its header, its name and its bytes; the header of the next
-// one follows, and a header of noStream ends the list.
+// A stored stream is its header, its name and its bytes; the header of the next one
+// follows, and a header of noStream ends the list.
 const (
 	streamNameLen = 0x00 // u32
 	streamSparse  = 0x04 // u8
@@ -270,8 +270,8 @@ func (s *stash) endStreams() error {
 	return err
 }
 
-// getStream reads the header at an offset and returns where the bytes begin. It
-// returns io.EOF at the end of the list.
+// getStream reads the header at an offset and returns the offset of the bytes. It returns
+// io.EOF at the end of the list.
 func (s *stash) getStream(at int64) (*Stream, int64, error) {
 	var h [streamHeader]byte
 	if n, err := s.ReadAt(h[:], at); n < len(h) {

@@ -10,56 +10,53 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// View is the merged tree of a chain of layers: what a container sees. It holds
-// an index of names, at most 400 bytes for each entry of the layers, part of it
-// in a temporary file where the layers are large, and no content: that is read
-// from the sources again. A View is used by one goroutine at a time. Close
-// removes the temporary file.
+// View is the merged tree of a chain of layers, as a container sees it. It holds an index
+// of names, at most 400 bytes for each entry of the layers, part of it in a temporary file
+// if the layers are large, and no content: that is read from the sources again. A View is
+// used by one goroutine at a time. Close removes the temporary file.
 type View struct {
 	sources []Source
 	tree    *tree
 	stash   *stash
 	objects []object
-	// byOrdinal tells for each layer which object its entries have become.
+	// byOrdinal has for each layer the objects of its entries.
 	byOrdinal [][]int32
 	limits    Limits
 }
 
-// object is a file or directory of one layer, under however many names.
+// object is a file or directory of one layer, with any number of names.
 type object struct {
 	meta    int64  // in the stash
 	streams int64  // alternate streams of a directory in the stash, or -1
-	names   nodeID // first living name; node.next leads on
+	names   nodeID // first living name; node.next links the others
 	ordinal int32  // number of the entry in its layer, from 0
 	layer   int16
 	kind    Kind
 }
 
-// UnionOption changes how Union works.
+// UnionOption is an option of [Union].
 type UnionOption func(*View)
 
-// WithUnionLimits bounds the index: Entries is the number of entries in one layer
-// and, with the directories that no layer mentions, in all of them; FileSize,
-// TotalSize and Streams are about the streams of directories in one layer, which are
-// kept beside the index.
+// WithUnionLimits bounds the index: Entries is the number of entries in one layer and, with
+// the directories that no layer mentions, in all of them; FileSize, TotalSize and Streams
+// bound the streams of directories in one layer, which are stored with the index.
 func WithUnionLimits(l Limits) UnionOption { return func(v *View) { v.limits = l } }
 
 // Union merges a chain of layers, the lowest (base) layer first, the topmost
 // last. It reads every source once, without the content of files.
 //
-// Names are compared without regard to case. A file or directory of an upper
-// layer replaces a file below it; a directory upon a directory changes its
-// metadata alone. Explicit and opaque whiteouts hide what lower layers have, and
-// never anything of their own layer, wherever in the layer they stand. A hard
-// link finds its target in its own layer before itself, else in the layers below,
-// even if its own layer hides or replaces the target there, else after itself.
+// Names are compared without regard to case. A file or directory of an upper layer replaces
+// a file below it; a directory over a directory changes its metadata only. Explicit and
+// opaque whiteouts hide entries of lower layers, and never any of their own layer, in any
+// order. A hard link finds its target in its own layer before itself, else in the layers
+// below, even if its own layer hides or replaces the target there, else after itself.
 //
 // A layer that contradicts itself is refused with an *Error around ErrDuplicate,
-// ErrCaseConflict, ErrNotDirectory or ErrLinkTarget. A directory that no layer
-// mentions is implied by what is in it, with no metadata.
+// ErrCaseConflict, ErrNotDirectory or ErrLinkTarget. A directory that no layer mentions is
+// implied by its contents, without metadata.
 //
-// Hives are files like others here: that delta hives add to the base instead of
-// replacing it is the business of package hives.
+// Hives are ordinary files here: package hives handles delta hives, which add to the base
+// instead of replacing it.
 func Union(ctx context.Context, layers []Source, opts ...UnionOption) (*View, error) {
 	v := &View{sources: layers, tree: newTree(), stash: newStash()}
 	for _, o := range opts {
@@ -83,8 +80,8 @@ func Union(ctx context.Context, layers []Source, opts ...UnionOption) (*View, er
 // Close releases the index and removes its temporary file, if there is one.
 func (v *View) Close() error { return v.stash.close() }
 
-// gatherNames links the living names of every object, in the order in which the
-// names first appeared.
+// gatherNames links the living names of every object, in the order in which the names first
+// appeared.
 func (v *View) gatherNames() {
 	for id := nodeID(len(v.tree.nodes) - 1); id > 0; id-- {
 		n := &v.tree.nodes[id]
@@ -247,8 +244,8 @@ func (m *merger) entry(e *Entry, r Reader) error {
 }
 
 // fileBelow returns the file of a lower layer at the target of a link, if this layer has
-// not put anything there so far: the link then keeps to it, as in importers on Windows,
-// which make links while they read.
+// not added anything there so far: the link then refers to it, as in importers on Windows,
+// which create links while they read.
 func (m *merger) fileBelow(link nodeID, target string) int32 {
 	id, ok := m.lookupHidden(target)
 	if !ok || id == link {
@@ -259,7 +256,7 @@ func (m *merger) fileBelow(link nodeID, target string) int32 {
 		return noObject
 	}
 	if n.layer == int16(m.layer) && n.kind != 0 {
-		return noObject // a link of this layer to such a file: the one that it has put there
+		return noObject // a link of this layer to such a file: the file that the layer has added there
 	}
 	return n.object
 }
@@ -271,7 +268,7 @@ func (m *merger) newNode(parent nodeID, name string) (nodeID, error) {
 	return m.tree.add(parent, name, m.layer), nil
 }
 
-// parents finds the directory of an entry, implying those that nobody mentioned.
+// parents finds the directory of an entry, implying directories that no layer mentions.
 func (m *merger) parents(dir string) (nodeID, error) {
 	id := nodeID(0)
 	for dir != "" {
@@ -292,8 +289,7 @@ func (m *merger) parents(dir string) (nodeID, error) {
 		case n.layer == int16(m.layer):
 			return none, fmt.Errorf("%w: %q is a %s of the same layer", ErrNotDirectory, m.tree.path(next), nodeNoun(n))
 		default:
-			// The layer may still say, with a whiteout or a directory further on, that
-			// the file below goes away.
+			// A whiteout or a directory later in the layer may still remove the file below.
 			n.kind, n.object, n.flags = Dir, noObject, nodeConflict
 			n.layer, n.cleared = int16(m.layer), int16(m.layer)
 			m.conflicts = append(m.conflicts, next)
@@ -319,9 +315,8 @@ func cutPath(p string) (first, rest string) {
 	return p, ""
 }
 
-// isSurrogate reports whether an entry is a symbolic link or junction, under
-// which there can be nothing. Other reparse points, such as placeholders, are
-// directories with children.
+// isSurrogate reports whether an entry is a symbolic link or junction, which cannot have
+// children. Other reparse points, such as placeholders, are directories with children.
 func isSurrogate(e *Entry) bool {
 	return len(e.Reparse) >= 4 && winfs.IsNameSurrogate(binary.LittleEndian.Uint32(e.Reparse))
 }
@@ -355,8 +350,8 @@ func (m *merger) makeRoomForFile(id nodeID, name string) error {
 	return nil
 }
 
-// keepName takes the new spelling of a name, without holding on to the string
-// that it is part of.
+// keepName returns the new spelling of a name, without retaining the string that it is part
+// of.
 func keepName(old, name string) string {
 	if old == name {
 		return old
@@ -371,8 +366,8 @@ func duplicate(n *node, name string) error {
 	return fmt.Errorf("%w: the same layer has a %s of this name", ErrDuplicate, nodeNoun(n))
 }
 
-// emptyDir removes a directory's content because something that is not a
-// directory replaces it; its own layer must not have put anything there.
+// emptyDir removes a directory's content because something that is not a directory replaces
+// it; its own layer must not have added anything there.
 func (m *merger) emptyDir(id nodeID) error {
 	m.tree.hideBelow(id, m.layer)
 	for c := m.tree.nodes[id].child; c != none; c = m.tree.nodes[c].sibling {
@@ -453,7 +448,7 @@ func (m *merger) resolveLinks() error {
 }
 
 func (m *merger) resolveLink(i int) error {
-	// A link may lead to another one; chain is the way so far.
+	// A link may lead to another one; chain holds the links followed so far.
 	chain := []int{i}
 	var found int32
 	for {
@@ -498,7 +493,7 @@ func (m *merger) resolveLink(i int) error {
 	return nil
 }
 
-// lookupHidden finds a name that is there, or that this very layer has hidden.
+// lookupHidden finds a name that exists, or that this very layer has hidden.
 func (m *merger) lookupHidden(path string) (nodeID, bool) {
 	id := nodeID(0)
 	for path != "" {

@@ -13,19 +13,19 @@ import (
 
 // Item is one name of a View.
 type Item struct {
-	// Entry is a File or a Dir with all metadata. It is the caller's to keep.
+	// Entry is a File or a Dir with all metadata. The caller may keep it.
 	Entry
-	// Layer is the number of the layer that gave it, from 0, the lowest; -1 for a
+	// Layer is the number of the layer that the entry is from, from 0, the lowest; -1 for a
 	// directory that no layer mentions.
 	Layer int
-	// Links is how many names the file has in the view, 1 for most.
+	// Links is the number of names of the file in the view, 1 for most.
 	Links int
 }
 
-// Lookup returns what is at a path, compared without regard to case; the path of
-// the result has the spelling of the layers. The empty path is the root, an
-// implied directory. If there is nothing, errors.Is(err, fs.ErrNotExist) holds,
-// and the error names the deepest directory that exists.
+// Lookup returns the item at a path, compared without regard to case; the path of the
+// result has the spelling of the layers. The empty path is the root, an implied directory.
+// If there is nothing, errors.Is(err, fs.ErrNotExist) holds, and the error names the
+// deepest directory that exists.
 func (v *View) Lookup(path string) (*Item, error) {
 	id, ok := v.tree.lookup(path)
 	if !ok {
@@ -76,8 +76,8 @@ func (v *View) children(id nodeID) []nodeID {
 	return list
 }
 
-// Children yields what is in a directory, in the order in which NTFS lists it.
-// For a file it yields nothing.
+// Children yields the entries of a directory, in the order in which NTFS lists it. For a
+// file it yields nothing.
 func (v *View) Children(path string) iter.Seq2[*Item, error] {
 	return func(yield func(*Item, error) bool) {
 		id, ok := v.tree.lookup(path)
@@ -95,8 +95,8 @@ func (v *View) Children(path string) iter.Seq2[*Item, error] {
 	}
 }
 
-// Walk yields what is under a directory, itself excepted, each directory before
-// its content, in the order of NTFS.
+// Walk yields the entries under a directory, without the directory itself, each directory
+// before its content, in the order of NTFS.
 func (v *View) Walk(path string) iter.Seq2[*Item, error] {
 	return func(yield func(*Item, error) bool) {
 		id, ok := v.tree.lookup(path)
@@ -123,9 +123,9 @@ func (v *View) Walk(path string) iter.Seq2[*Item, error] {
 	}
 }
 
-// Open returns a reader of the single entry at a path, with its streams. It reads
-// the layer up to the entry, which for a compressed layer means to decompress
-// that much. The caller closes the reader.
+// Open returns a reader of the single entry at a path, with its streams. It reads the layer
+// up to the entry, which for a compressed layer means decompressing that much. The caller
+// closes the reader.
 func (v *View) Open(path string) (Reader, error) {
 	id, ok := v.tree.lookup(path)
 	if !ok {
@@ -160,10 +160,10 @@ func (v *View) Open(path string) (Reader, error) {
 	}
 }
 
-// Reader yields the whole view as one layer without whiteouts: every directory
-// before what is in it, every file once with its content and then under its other
-// names as a hard link, the layers from the lowest up, each in its own order. It
-// reads every source once more. Readers are independent of each other.
+// Reader yields the whole view as one layer without whiteouts: every directory before its
+// contents, every file once with its content and then under its other names as a hard link,
+// the layers from the lowest up, each in its own order. It reads every source once more.
+// Readers are independent of each other.
 func (v *View) Reader() Reader {
 	return &unionReader{view: v, emitted: make([]uint64, len(v.tree.nodes)/64+1), layer: -1}
 }
@@ -178,13 +178,13 @@ type unionReader struct {
 	entry   *Entry // of r
 	object  int32  // of the entry
 
-	queue []nodeID // to be yielded before r goes on
-	only  bool     // nothing but the queue
+	queue []nodeID // to be yielded before r continues
+	only  bool     // only the queue is yielded
 	out   Entry
 	err   error // sticky
 
-	// The streams of what was yielded last come from r, from the stash at
-	// nextStream, or there are none.
+	// The streams of the last entry come from r, or from the stash at nextStream, or there
+	// are none.
 	fromLayer  bool
 	nextStream int64 // -1: none
 	dataAt     int64
@@ -307,7 +307,8 @@ func (r *unionReader) next() (*Entry, error) {
 	return r.yield(id)
 }
 
-// enqueue puts a name behind those of its directories that were not yielded.
+// enqueue appends a name to the queue, after those of its directories that were not
+// yielded.
 func (r *unionReader) enqueue(id nodeID) {
 	from := len(r.queue)
 	for ; id > 0 && !r.wasEmitted(id); id = r.view.tree.nodes[id].parent {
@@ -388,7 +389,7 @@ func (r *unionReader) Read(p []byte) (int, error) {
 	return stashReader{r}.Read(p)
 }
 
-// stashReader reads what is left of a stream that the stash holds.
+// stashReader reads the rest of a stream in the stash.
 type stashReader struct{ *unionReader }
 
 func (r stashReader) Read(p []byte) (int, error) {
@@ -410,8 +411,8 @@ func (r stashReader) Read(p []byte) (int, error) {
 	return 0, err
 }
 
-// NextExtent passes on what the layer knows about holes. The stash holds them as
-// zeros. A stream of which nothing is known is one extent.
+// NextExtent returns the holes that the layer knows. The stash holds them as zeros. A
+// stream with unknown holes is one extent.
 func (r *unionReader) NextExtent() (Extent, error) {
 	if x, ok := r.r.(ExtentReader); ok && r.fromLayer {
 		return x.NextExtent()
@@ -430,7 +431,7 @@ func (r *unionReader) NextExtent() (Extent, error) {
 	return Extent{Length: r.stream.Size}, nil
 }
 
-// Close closes the layer that is open. The view stays.
+// Close closes the open layer, but not the view.
 func (r *unionReader) Close() error {
 	r.err = ErrClosed
 	if r.r == nil {

@@ -8,35 +8,35 @@ import (
 // The errors of the operations. Those that POSIX has a number for say so; what is
 // not there gives fs.ErrNotExist and what is in the way fs.ErrExist.
 var (
-	// ErrName says that Windows cannot hold a name (EINVAL). The winfs.NameError
+	// ErrName reports that Windows cannot hold a name (EINVAL). The winfs.NameError
 	// around it tells why.
 	ErrName = errors.New("name is impossible on Windows")
-	// ErrNameTooLong says that a component or path is too long (ENAMETOOLONG).
+	// ErrNameTooLong reports that a component or path is too long (ENAMETOOLONG).
 	ErrNameTooLong = errors.New("name is too long")
-	// ErrNotDirectory says that a directory is needed (ENOTDIR).
+	// ErrNotDirectory reports that a directory is needed (ENOTDIR).
 	ErrNotDirectory = errors.New("not a directory")
-	// ErrIsDirectory says that a directory is in the way (EISDIR).
+	// ErrIsDirectory reports that a directory is in the way (EISDIR).
 	ErrIsDirectory = errors.New("is a directory")
-	// ErrNotEmpty says that a directory has names in it (ENOTEMPTY).
+	// ErrNotEmpty reports that a directory has names in it (ENOTEMPTY).
 	ErrNotEmpty = errors.New("directory is not empty")
-	// ErrInvalid says that an argument has no meaning (EINVAL).
+	// ErrInvalid reports that an argument has no meaning (EINVAL).
 	ErrInvalid = errors.New("invalid argument")
-	// ErrTooLarge says that a limit of Windows or of this package was exceeded
+	// ErrTooLarge reports that a limit of Windows or of this package was exceeded
 	// (EFBIG).
 	ErrTooLarge = errors.New("too large")
-	// ErrTooManyLinks says that a file has MaxLinks names (EMLINK).
+	// ErrTooManyLinks reports that a file has MaxLinks names (EMLINK).
 	ErrTooManyLinks = errors.New("file has too many names")
-	// ErrMoved says that a directory would come to stand below itself (EINVAL).
+	// ErrMoved reports that a directory would come to stand below itself (EINVAL).
 	ErrMoved = errors.New("directory cannot be moved below itself")
-	// ErrBusy says that another process, or this one, has the tree open.
+	// ErrBusy reports that another process, or this one, has the tree open.
 	ErrBusy = errors.New("the tree is in use")
-	// ErrCorrupt says that the journal contradicts itself or the lower tree.
+	// ErrCorrupt reports that the journal contradicts itself or the lower tree.
 	ErrCorrupt = errors.New("corrupt journal")
-	// ErrOtherLower says that the tree was begun over another lower tree.
+	// ErrOtherLower reports that the tree was begun over another lower tree.
 	ErrOtherLower = errors.New("the journal belongs to another lower tree")
-	// ErrClosed says that the tree was closed.
+	// ErrClosed reports that the tree was closed.
 	ErrClosed = errors.New("tree is closed")
-	// ErrBroken says that the journal could not be written and not be repaired; the
+	// ErrBroken reports that the journal could not be written and not be repaired; the
 	// tree can still be read.
 	ErrBroken = errors.New("journal cannot be written")
 )

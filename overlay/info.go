@@ -7,15 +7,15 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Kind is what programs see.
+// Kind is the kind of an object as programs see it.
 type Kind uint8
 
-// The kinds. A symbolic link or junction is a Link, whether it is a directory to
-// Windows or a file.
+// The kinds. A symbolic link or junction is a Symlink, whether Windows calls it a
+// directory or a file. Hard links are names of one object and have no kind.
 const (
 	Regular Kind = iota
 	Directory
-	Link
+	Symlink
 )
 
 // Info describes an object.
@@ -27,7 +27,7 @@ type Info struct {
 	Attributes winfs.Attributes
 	Times      winfs.Times
 	EAs        []byte              // FILE_FULL_EA_INFORMATION; nil: none
-	Target     *winfs.ReparsePoint // of a Link
+	Target     *winfs.ReparsePoint // of a Symlink
 }
 
 // info describes an object without taking it.
@@ -42,7 +42,7 @@ func (t *Tree) info(o *object) (Info, error) {
 	}
 	switch {
 	case i.Target != nil:
-		i.Kind = Link
+		i.Kind = Symlink
 	case o.dir:
 		i.Kind = Directory
 	}

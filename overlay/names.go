@@ -100,8 +100,8 @@ func (t *Tree) adopt(ops []op, o *object) ([]op, error) {
 	return append(ops, chain...), nil
 }
 
-// touched appends the times of an object whose metadata (what == false) or content
-// (what == true) changes now.
+// touched appends the times of an object that changes now: its content, or only its
+// metadata.
 func (t *Tree) touched(ops []op, o *object, content bool) []op {
 	times := o.times()
 	times.Change = t.now()
@@ -112,12 +112,12 @@ func (t *Tree) touched(ops []op, o *object, content bool) []op {
 }
 
 // change commits a change of an object's metadata or alternate streams.
-func (t *Tree) change(o *object, what func(ops []op) []op) error {
+func (t *Tree) change(o *object, edit func(ops []op) []op) error {
 	ops, err := t.adopt(nil, o)
 	if err != nil {
 		return err
 	}
-	return t.commit(t.touched(what(ops), o, false))
+	return t.commit(t.touched(edit(ops), o, false))
 }
 
 // writable returns a directory in which names can be changed.
@@ -170,7 +170,7 @@ type New struct {
 // Create makes a file or directory and returns it. An existing name gives
 // fs.ErrExist. The new object has the times of now and the descriptor that image
 // builders give to new files (package winsec).
-func (t *Tree) Create(dir uint64, name string, what New) (Info, error) {
+func (t *Tree) Create(dir uint64, name string, spec New) (Info, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	d, err := t.writable(dir)
@@ -189,21 +189,21 @@ func (t *Tree) Create(dir uint64, name string, what New) (Info, error) {
 	set := overrides{
 		mask:       allFields &^ (setEAs | setReparse),
 		times:      winfs.Times{Creation: now, LastAccess: now, LastWrite: now, Change: now},
-		attributes: what.Attributes &^ (winfs.AttrDirectory | winfs.AttrReparsePoint),
+		attributes: spec.Attributes &^ (winfs.AttrDirectory | winfs.AttrReparsePoint),
 		security:   fileSecurity,
-		eas:        what.EAs,
-		reparse:    what.Reparse,
+		eas:        spec.EAs,
+		reparse:    spec.Reparse,
 	}
 	kind := uint64(0)
-	if what.Dir {
+	if spec.Dir {
 		kind, set.security = 1, dirSecurity
 	} else {
 		set.attributes |= winfs.AttrArchive
 	}
-	if len(what.EAs) > 0 {
+	if len(spec.EAs) > 0 {
 		set.mask |= setEAs
 	}
-	if len(what.Reparse) > 0 {
+	if len(spec.Reparse) > 0 {
 		set.mask |= setReparse
 	}
 	ops = append(ops, op{code: opNew, id: id, n: kind}, op{code: opSet, id: id, set: set},

@@ -60,7 +60,7 @@ func (k Kind) typeBits() uint32 {
 	switch k {
 	case Directory:
 		return 0o040000
-	case Link:
+	case Symlink:
 		return 0o120000
 	}
 	return 0o100000

@@ -4,10 +4,10 @@ import (
 	"bytes"
 )
 
-// rebuildBase makes a base block for a file whose own says that it is no hive, although
-// bins stand behind it, and reports whether it did. What can be read of the old one
-// is kept; a version that cannot be is that of the lists. Salvage mode alone opens
-// such a file, as a dirty one: nothing says whether its last write was finished.
+// rebuildBase makes a base block for a file whose own base block is not that of a hive,
+// although bins follow it, and reports whether it did. The readable fields of the old one
+// are kept; an unreadable version is inferred from the lists. Only Salvage mode opens such
+// a file, as dirty, because nothing records whether its last write was finished.
 func (h *Hive) rebuildBase() (bool, error) {
 	if h.mode != Salvage || len(h.data) < baseSize+pageSize {
 		return false, nil
@@ -16,7 +16,7 @@ func (h *Hive) rebuildBase() (bool, error) {
 		return false, err
 	}
 	if second := string(h.data[logSector : logSector+4]); second == "HvLE" || second == "DIRT" {
-		return false, nil // a log has pages of bins in it, too
+		return false, nil // a log contains pages of bins, too
 	}
 	avail := uint32(min(len(h.data)-baseSize, maxBins)) &^ (pageSize - 1)
 	size, err := h.chained(0, avail)
@@ -43,7 +43,7 @@ func (h *Hive) rebuildBase() (bool, error) {
 	}
 	put32(b[hdrCluster:], 1)
 	put32(b[hdrSecondary:], u32(b[hdrPrimary:]))
-	// The checksum stays wrong: the hive is dirty.
+	// The checksum remains wrong: the hive is dirty.
 	put32(b[hdrChecksum:], HeaderChecksum(b)^0x80)
 	h.note(faultf("base-block", nilCell, "base block is not that of a hive; its version, 1.%d, and its flags are guessed", u32(b[hdrMinor:])), nil)
 	return true, nil

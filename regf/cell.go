@@ -4,9 +4,9 @@ import "sync/atomic"
 
 const binBad = 0xFFFFFFFF
 
-// A cell is validated when it is first touched: aligned, allocated, inside a bin
-// that has a proper header. The bit in h.seen then saves finding the bin again.
-// Bits are set atomically, so that readers may work side by side.
+// A cell is validated on first use: it is aligned, allocated, and inside a bin with a
+// proper header. The bit in h.seen then saves finding the bin again. Bits are set
+// atomically, so that readers may run concurrently.
 
 func (h *Hive) isSeen(off uint32) bool {
 	return atomic.LoadUint32(&h.seen[off>>8])>>(off>>3&31)&1 != 0
@@ -52,7 +52,7 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 	}
 	size := int32(u32(b[off:]))
 	if size >= 0 {
-		if h.edit != nil { // no cell that is reached was free when edits began: it was held
+		if h.edit != nil { // no reachable cell was free when edits began: it was in use
 			return nil, ErrDeleted
 		}
 		return nil, faultf("cell-free", off, "cell is free but in use")
@@ -80,8 +80,8 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 	return b[off+h.cellHdr : off+n : off+n], nil
 }
 
-// bin returns the offset and size of the bin that holds a page, by its header. It
-// looks backwards from the page and remembers.
+// bin returns the offset and size of the bin that holds a page, as its header declares
+// them. It searches backwards from the page and caches the result.
 func (h *Hive) bin(page uint32) (off, size uint32, ok bool) {
 	for p := page; ; p-- {
 		if at := atomic.LoadUint32(&h.binAt[p]); at != 0 {
@@ -132,12 +132,12 @@ func (h *Hive) badBin(page uint32) (uint32, uint32, bool) {
 	return 0, 0, false
 }
 
-// checkBin tells whether a cell lies in one bin.
+// checkBin reports an error unless the cell lies within one bin.
 func (h *Hive) checkBin(off, n uint32) error {
 	bin, size, ok := h.bin(off / pageSize)
 	if !ok {
 		if h.lazy != nil {
-			return nil // the header is in a page that was not asked for
+			return nil // the header is in a page that is not loaded
 		}
 		return faultf("bin-header", off&^(pageSize-1), "no bin header covers this page")
 	}

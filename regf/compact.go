@@ -4,20 +4,20 @@ import (
 	"slices"
 )
 
-// compactor lays out a hive from nothing as offreg does. How that allocates was
-// read off the hives it wrote:
+// compactor lays out a new hive as offreg does. The allocation rules were derived from
+// hives that offreg wrote:
 //
-// Keys come level by level: after a key its list of values, each value followed
-// by its data, the class, the leaves of its subkey list; then the next key of the
-// same level. All descriptors stand in ring order after the root.
+// Keys are written level by level: a key is followed by its list of values, each value
+// followed by its data, the class, and the leaves of its subkey list; then comes the next
+// key of the same level. All descriptors follow the root in ring order.
 //
-// Free space is kept in six classes by size, the bounds below, as stacks. A
-// request takes the top of the lowest class whose every cell is large enough, the
-// rest goes on top of its own class. A request that no class satisfies gets a new
-// bin of the fewest pages that hold it.
+// Free space is kept in stacks for six size classes, bounded by freeBounds. A request takes
+// the top of the lowest class whose cells are all large enough, and the rest is pushed on
+// its own class. A request that no class satisfies gets a new bin of the fewest pages that
+// hold it.
 //
-// This is how version 10.0 saves all hives, and 6.2 those that it opened. Hives that 6.2
-// created have low addresses filled first instead.
+// Version 10.0 saves all hives in this way, and version 6.2 those that it opened. Hives
+// that 6.2 created are filled from low addresses instead.
 type compactor struct {
 	out  []byte // base block and bins
 	free [len(freeBounds)][]span
@@ -26,13 +26,13 @@ type compactor struct {
 
 	sks []skEntry
 
-	limit uint64 // bytes of bins that the result may have
+	limit uint64 // maximum bytes of bins in the result
 }
 
 type span struct{ off, size uint32 }
 
-// freeBounds are the least sizes of the classes. The last was measured to lie
-// between 3,528 and 3,640.
+// freeBounds are the minimum sizes of the classes. The last was measured to lie between
+// 3,528 and 3,640.
 var freeBounds = [...]uint32{8, 16, 64, 256, 1024, 3584}
 
 type skEntry struct {
@@ -41,15 +41,15 @@ type skEntry struct {
 	refs uint32
 }
 
-// maxGrowth bounds the result by the bytes of bins that it is made of. No sound hive
-// comes near it: data just above 16,344 bytes in whole segments takes two and a
-// half times its room, a list of offsets alone twice when it gets hashes. Cells that
-// lie inside each other can be copied once each, and grow with the square of
-// what they stand in.
+// maxGrowth limits the bins of the result to this multiple of the bins of its source. No
+// sound hive comes near it: data just above 16,344 bytes in whole segments takes two and a
+// half times its room, a list of offsets alone twice when it gets hashes. Overlapping
+// cells, however, are copied once each, so that their copies grow with the square of the
+// enclosing space.
 const maxGrowth = 4
 
-// newCompactor prepares for a result of about sizeHint bytes, made of source bytes
-// of bins.
+// newCompactor prepares for a result of about sizeHint bytes, made from source bytes of
+// bins.
 func newCompactor(sizeHint, source int) *compactor {
 	return &compactor{
 		out:   make([]byte, baseSize, baseSize+sizeHint),
@@ -128,7 +128,7 @@ func (c *compactor) put(b []byte) (uint32, error) {
 	return off, err
 }
 
-// data writes the data of a value that does not stand inline.
+// data writes the data of a value that is not inline.
 func (c *compactor) data(b []byte) (uint32, error) {
 	if len(b) <= segmentSize || !c.big {
 		return c.put(b)
@@ -160,8 +160,8 @@ func (c *compactor) data(b []byte) (uint32, error) {
 	return db, nil
 }
 
-// lists allocates the subkey list of a key with n subkeys and returns its cell.
-// The entries are filled by slot.
+// lists allocates the subkey list of a key with n subkeys and returns its cell. slot fills
+// the entries.
 func (c *compactor) lists(n int) (uint32, error) {
 	leaf := func(n int) (uint32, error) {
 		off, err := c.alloc(uint32(4 + 8*n))
@@ -240,23 +240,23 @@ func (c *compactor) ring() {
 	}
 }
 
-// raise lifts a longest-something field of a node.
+// raise raises a maximum-length field of a node to v.
 func raise(b []byte, v uint32) {
 	if u32(b) < v {
 		put32(b, v)
 	}
 }
 
-// raiseName lifts the length of the longest subkey name in a node. The field has 16
-// bits; longer names, which no Windows makes, fill it.
+// raiseName raises the length of the longest subkey name in a node. The field has 16 bits;
+// for longer names, which Windows never writes, it is 0xFFFF.
 func raiseName(b []byte, n int) {
 	if n = min(n, 0xFFFF); int(u16(b[nkMaxName:])) < n {
 		put16(b[nkMaxName:], uint16(n))
 	}
 }
 
-// begin writes the base block of a hive that is created, as offreg does: first
-// sequence, no time and no name.
+// begin writes the base block of a new hive, as offreg does: first sequence, no time and no
+// name.
 func (c *compactor) begin(minor int) {
 	b := c.out
 	copy(b, "regf")

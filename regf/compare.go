@@ -5,14 +5,14 @@ import (
 	"iter"
 )
 
-// DifferenceKind says what differs between two hives.
+// DifferenceKind is the kind of a difference between two hives.
 type DifferenceKind uint8
 
 // The kinds of differences. The first is also used for values.
 const (
 	Added   DifferenceKind = iota + 1 // only the second hive has it
 	Removed                           // only the first hive has it
-	Changed                           // both have it, with another content
+	Changed                           // both have it, with different content
 )
 
 // String returns added, removed or changed.
@@ -28,9 +28,9 @@ func (k DifferenceKind) String() string {
 	return "invalid kind"
 }
 
-// Difference is one thing that differs. A and B are the keys with Path in the two
-// hives, one of them invalid where the key was added or removed. ValueA and ValueB
-// are those of a value, invalid where Field is not FieldValue.
+// Difference is one difference between two hives. A and B are the keys with Path in the two
+// hives; one of them is invalid if the key was added or removed. ValueA and ValueB are the
+// two values, invalid unless Field is FieldValue.
 type Difference struct {
 	Kind           DifferenceKind
 	Path           string // below the root, as the second hive spells it if it has the key
@@ -40,7 +40,7 @@ type Difference struct {
 	ValueA, ValueB Value
 }
 
-// Field says which part of a key differs.
+// Field is the part of a key that differs.
 type Field uint8
 
 // The parts of a key.
@@ -49,9 +49,9 @@ const (
 	FieldValue                 // a value: its type, its data, or that it exists
 	FieldClass                 // the class name
 	FieldSecurity              // the descriptor
-	FieldFlags                 // flags, without those of Windows' bookkeeping, and virtualisation
+	FieldFlags                 // flags, without those for Windows' bookkeeping, and virtualisation
 	FieldLayer                 // layer semantics
-	FieldTime                  // time of the last change, if it is asked for
+	FieldTime                  // time of the last change, if CompareOptions.Times is set
 )
 
 var fieldNames = [...]string{"key", "value", "class", "security", "flags", "layer", "time"}
@@ -64,19 +64,19 @@ func (f Field) String() string {
 	return "invalid field"
 }
 
-// CompareOptions say what counts as a difference.
+// CompareOptions select the differences that count.
 type CompareOptions struct {
 	// Times counts the times of keys.
 	Times bool
 }
 
-// bookkeeping are the flags that say how a name is stored and where Windows has loaded
-// or held a hive. A key is the same with and without them; a merged hive has none.
+// bookkeeping are the flags that record how a name is stored and whether Windows has loaded
+// or held the hive. A key is the same with and without them; a merged hive has none.
 const bookkeeping = KeyCompressed | KeyVolatile | KeyHiveExit | KeyHiveEntry | KeyNoDelete
 
-// Compare yields what differs between two hives, in the order of keys. A key that
-// only one of them has comes once, without what is below it. Order of values and
-// spelling of names do not count. Errors of reading end it.
+// Compare yields the differences between two hives, in the order of keys. A key that only
+// one of them has is yielded once, without the keys and values below it. The order of
+// values and the spelling of names do not count. A read error ends the sequence.
 func Compare(a, b *Hive, opt CompareOptions) iter.Seq2[Difference, error] {
 	return func(yield func(Difference, error) bool) {
 		for _, h := range []*Hive{a, b} {
@@ -95,7 +95,7 @@ type comparer struct {
 	yield func(Difference, error) bool
 }
 
-// keys compares two keys and reports whether to go on.
+// keys compares two keys and reports whether to continue.
 func (c *comparer) keys(a, b Key, path string) bool {
 	tell := func(f Field, differs bool) bool {
 		return !differs || c.yield(Difference{Kind: Changed, Path: path, Field: f, A: a, B: b}, nil)
@@ -119,7 +119,7 @@ func (c *comparer) keys(a, b Key, path string) bool {
 	return c.values(a, b, path) && c.subkeys(a, b, path)
 }
 
-// readable ends the comparison with an error that a strict hive gives.
+// readable ends the comparison with an error if a strict hive returns one.
 func (c *comparer) readable(k Key, err error) bool {
 	if err != nil && k.h.mode == Strict {
 		c.yield(Difference{}, err)
@@ -172,7 +172,7 @@ func (c *comparer) values(a, b Key, path string) bool {
 	return true
 }
 
-// sameData compares type, data and whether two values are tombstones.
+// sameData compares the types and data of two values, and whether they are tombstones.
 func sameData(a, b Value) (bool, error) {
 	if a.Type() != b.Type() || a.Size() != b.Size() || a.Tombstone() != b.Tombstone() {
 		return false, nil

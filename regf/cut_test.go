@@ -98,7 +98,7 @@ func TestRepairCutHive(t *testing.T) {
 
 // A deleted branch has its paths up to the root, also where its cells are behind the
 // end of a hive that has become smaller.
-func TestRecoveredPaths(t *testing.T) {
+func TestDeletedPaths(t *testing.T) {
 	h := New(nil)
 	for i := range 60 {
 		if _, err := h.CreatePath(`Keep\` + string(rune('a'+i%26)) + string(rune('a'+i/26))); err != nil {
@@ -129,7 +129,7 @@ func TestRecoveredPaths(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := o.Recovered()
+		r, err := o.Deleted()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func TestRecoveredPaths(t *testing.T) {
 }
 
 // What a hive held before it became smaller is looked for behind its end.
-func TestRecoveredBehindTheEnd(t *testing.T) {
+func TestDeletedBehindTheEnd(t *testing.T) {
 	h := New(nil)
 	if _, err := h.CreatePath("Keep"); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func TestRecoveredBehindTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.Recovered()
+	r, err := s.Deleted()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func exercise(t testing.TB, b []byte, what string) {
 			continue
 		}
 		if mode == Salvage { // the tree is read as in Report
-			if _, err := h.Recovered(); err != nil {
+			if _, err := h.Deleted(); err != nil {
 				t.Fatalf("%s: salvage: %v", what, err)
 			}
 			continue
@@ -515,7 +515,7 @@ func TestSalvageDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.Recovered()
+	r, err := s.Deleted()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -537,7 +537,7 @@ func TestSalvageDeleted(t *testing.T) {
 			t.Error("a recovered key is in the tree", err)
 		}
 	}
-	if r, err := h.Recovered(); err != nil || len(r.Keys)+len(r.Values) != 0 {
+	if r, err := h.Deleted(); err != nil || len(r.Keys)+len(r.Values) != 0 {
 		t.Error("recovered without salvage mode", r, err)
 	}
 }
@@ -553,7 +553,7 @@ func TestSalvageCorpus(t *testing.T) {
 		if err != nil {
 			t.Fatal(g.name, err)
 		}
-		r, err := h.Recovered()
+		r, err := h.Deleted()
 		if err != nil {
 			t.Fatal(g.name, err)
 		}

@@ -5,26 +5,25 @@ import (
 	"fmt"
 )
 
-// DiffOptions say what a delta holds. The zero value, which a nil pointer stands
-// for, makes an exact one.
+// DiffOptions are the options of [Diff]. The zero value, or a nil pointer, requests an
+// exact delta.
 type DiffOptions struct {
-	// IgnoreValueOrder does not count it as a difference when a key has the same
-	// values in another order. Without it a key is given all values again as far as the
-	// order goes that a merge would not give: the values of a delta come before those of
-	// the layers below.
+	// IgnoreValueOrder ignores differences that are only in the order of a key's values.
+	// Without it, the delta repeats the values of such a key as far as a merge would not
+	// restore their order: the values of a delta come before those of the layers below.
 	IgnoreValueOrder bool
 }
 
-// Diff makes a differencing hive, in memory, that turns base into other when it is
-// merged over it: names, classes, descriptors, flags, times and values, as far as a
-// merged hive has them (see [Merge]; of values with one name it has the first).
+// Diff returns a differencing hive, in memory, that turns base into other when it is merged
+// over base: names, classes, descriptors, flags, times and values, as far as a merged hive
+// has them (see [Merge]; of values with one name it has the first).
 //
-// It holds promoted keys (merge, class inherited) on the way to what differs,
-// tombstones for keys and values that are gone, and new keys as plain merge keys. A
-// merged key has the descriptor of the lowest layer whose values show, so that a key
-// whose descriptor differs supersedes locally: it has all its values and names all its
-// subkeys. So does a key that has become a symbolic link. Layered hives have
-// no meaning by themselves and give ErrInvalid: merge them first.
+// The delta holds promoted keys (merge, class inherited) on the way to the differences,
+// tombstones for deleted keys and values, and new keys as plain merge keys. A merged key
+// has the descriptor of the lowest layer whose values show, so that a key whose descriptor
+// differs supersedes locally: it has all its values and names all its subkeys. The same
+// applies to a key that has become a symbolic link. Layered hives have no meaning by
+// themselves; for them Diff returns ErrInvalid: merge them first.
 func Diff(base, other *Hive, opt *DiffOptions) (*Hive, error) {
 	if opt == nil {
 		opt = &DiffOptions{}
@@ -80,7 +79,7 @@ type differ struct {
 	index valueIndex
 }
 
-// compare returns the node that makes b of a, nil where they are equal.
+// compare returns the node that turns a into b, nil if they are equal.
 func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 	n := &diffNode{key: b}
 	classA, err := a.ClassBytes()
@@ -92,7 +91,7 @@ func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 		return nil, err
 	}
 	if a.LayerByte()&inheritClass != 0 {
-		classA = nil // it inherits from nothing
+		classA = nil // there is no class to inherit
 	}
 	sameClass := root || bytes.Equal(classA, classB)
 	if sameClass {
@@ -117,7 +116,7 @@ func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 		return nil, err
 	}
 	if local {
-		// Its own class counts then.
+		// Then its own class counts.
 		n.layer = byte(LayerSupersedeLocal)
 	}
 	differs = differs || changed
@@ -130,8 +129,8 @@ func (d *differ) compare(a, b Key, root bool) (*diffNode, error) {
 	return n, nil
 }
 
-// values finds what the values of a key need. local asks for the whole list, which is
-// to replace the one below, and comes back set where that is needed anyway.
+// values finds the values that the delta of a key needs. local asks for the whole list,
+// which is to replace the one below; all reports that the whole list is needed in any case.
 func (d *differ) values(n *diffNode, a, b Key, local bool) (all, changed bool, err error) {
 	was, err := shownValues(a)
 	if err != nil {
@@ -145,7 +144,7 @@ func (d *differ) values(n *diffNode, a, b Key, local bool) (all, changed bool, e
 		n.values = is
 		return local, local || len(is) > 0, nil
 	}
-	// at is the place of the same value below, or -1.
+	// at is the index of the same value below, or -1.
 	at := make([]int, len(is))
 	kept := make([]bool, len(was))
 	d.index.reset()
@@ -164,7 +163,7 @@ func (d *differ) values(n *diffNode, a, b Key, local bool) (all, changed bool, e
 		}
 	}
 	d.index.reset()
-	// What follows the values of the delta must be what is left of those below, in order.
+	// The values after those of the delta must be the remaining values below, in order.
 	first := len(is)
 	for next := len(was); first > 0 && at[first-1] >= 0 && at[first-1] < next; first-- {
 		next = at[first-1]
@@ -212,7 +211,8 @@ func sameContent(a, b Value) (bool, error) {
 	return sameData(a, b)
 }
 
-// subkeys finds what the subkeys of a key need. With all, each of b's is named.
+// subkeys finds the subkeys that the delta of a key needs. With all, each subkey of b is
+// named.
 func (d *differ) subkeys(n *diffNode, a, b Key, all bool) error {
 	var err error
 	lists := make([][]Key, 2)
@@ -248,7 +248,7 @@ func (d *differ) subkeys(n *diffNode, a, b Key, all bool) error {
 	}
 }
 
-// diffPending is a key that was listed and not yet written.
+// diffPending is a key that is listed and not yet written.
 type diffPending struct {
 	node *diffNode // nil in copied trees
 	key  Key
@@ -309,7 +309,7 @@ func (d *differ) run(root *diffNode) error {
 	return nil
 }
 
-// copyKey writes a key of a tree that is copied whole.
+// copyKey writes a key of a tree that is copied as a whole.
 func (d *differ) copyKey(p diffPending) (uint32, error) {
 	out := outKey{from: p.key, security: p.key, layer: p.tree, time: p.key.LastWrite()}
 	var err error

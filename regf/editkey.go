@@ -7,7 +7,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// maxCreateDepth is how many levels below the root offreg lets a key be created.
+// maxCreateDepth is the number of levels below the root to which offreg can create a key.
 const maxCreateDepth = 508
 
 // Options of ORCreateKey.
@@ -17,39 +17,38 @@ const (
 	CreateBackup   = 4 // refused
 )
 
-// CreateOptions complete a key that is created.
+// CreateOptions are the options for a new key.
 type CreateOptions struct {
 	Options uint32 // 0 or CreateLink
 	Class   []byte // UTF-16, 65,535 bytes at most
-	// Security is a self-relative descriptor. What it does not say, an owner, a group or
-	// a list, comes from the parent; nil says nothing. [Key.SetSecurity] stores one as
-	// it is.
+	// Security is a self-relative descriptor. The parts that it lacks, an owner, a group or
+	// a list, come from the parent; nil lacks all. [Key.SetSecurity] stores a descriptor
+	// unchanged.
 	Security []byte
-	// copy is for keys that exist elsewhere: Security is stored as it is, and a symbolic
-	// link may have what it has there.
+	// copy is for keys copied from elsewhere: Security is stored unchanged, and a symbolic
+	// link may keep its values and subkeys.
 	copy bool
 }
 
-// Create makes a subkey, as ORCreateKey does, and reports whether it is new; one
-// that exists is returned as it is. The name may be a path whose parents exist;
-// backslashes at its end are allowed. The new key and its parent get the time of the
-// clock: no other edit changes a time. Its descriptor is made of what the parent's lets
-// it inherit, see [winsec.Inherit].
+// Create creates a subkey, as ORCreateKey does, and reports whether it is new; an existing
+// key is returned unchanged. The name may be a path whose parents exist; backslashes at its
+// end are allowed. The new key and its parent get the time of the clock: no other edit
+// changes a time. Its descriptor is inherited from the parent's, see [winsec.Inherit].
 //
-// In a layered hive a tombstone of that name becomes a key again that hides what it hid,
-// and a key below one that supersedes its tree does so too. offreg knows nothing of
-// layers: with Options.IgnoreLayers a tombstone is a key that exists, and stays one, and
-// a new key always merges.
+// In a layered hive a tombstone of that name becomes a key again that hides the keys it
+// hid, and a new key below one that supersedes its tree supersedes too. offreg ignores
+// layers: with Options.IgnoreLayers a tombstone is an existing key and remains a tombstone,
+// and a new key always merges.
 //
-// Errors: ErrInvalid for an empty or too long name or a level too deep, ErrNotFound for
-// a missing parent, a tombstone as parent, a leading backslash or a doubled one inside,
+// Errors: ErrInvalid for an empty or too long name or a level too deep; ErrNotFound for a
+// missing parent, a tombstone as parent, a leading backslash or a doubled one inside;
 // ErrSymlink for a symbolic link as parent.
 func (k Key) Create(name string) (Key, bool, error) {
 	return k.CreateWith(name, CreateOptions{})
 }
 
-// CreateWith is Create with options for a new key. Beside the errors of Create it gives
-// ErrClassSize and ErrDescriptor.
+// CreateWith is Create with options for a new key. In addition to the errors of Create it
+// returns ErrClassSize and ErrDescriptor.
 func (k Key) CreateWith(name string, opt CreateOptions) (Key, bool, error) {
 	n, created, err := k.create(name, opt)
 	return n, created, k.err("create key", err)
@@ -146,7 +145,7 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 	return n, true, nil
 }
 
-// CreatePath makes a key and whatever is missing above it.
+// CreatePath creates a key and its missing parents.
 func (h *Hive) CreatePath(path string) (Key, error) {
 	k := h.Root()
 	if !k.Valid() {
@@ -186,7 +185,7 @@ func (k Key) depth() int {
 	return n
 }
 
-// newSubkey makes a subkey that does not exist yet, with a descriptor.
+// newSubkey creates a subkey that does not exist yet, with a descriptor.
 func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime, sd []byte) (Key, error) {
 	h := k.h
 	if !h.inOrder(k.off) {
@@ -247,7 +246,7 @@ func (k Key) stamp(t winfs.Filetime) {
 	}
 }
 
-// change begins an edit of the key's own node.
+// change prepares an edit of the key's own node.
 func (k Key) change() ([]byte, error) {
 	if k.h == nil {
 		return nil, ErrDeleted
@@ -261,9 +260,9 @@ func (k Key) change() ([]byte, error) {
 	return k.node()
 }
 
-// DeleteSubkey deletes a key by its path below this one, as ORDeleteKey does: an empty
-// path is the key itself. One with subkeys gives ErrHasSubkeys, the root ErrInvalid, and
-// a path with a backslash at its end ErrNotFound.
+// DeleteSubkey deletes a key by its path below this one, as ORDeleteKey does: an empty path
+// is the key itself. It returns ErrHasSubkeys for a key with subkeys, ErrInvalid for the
+// root, and ErrNotFound for a path with a backslash at its end.
 func (k Key) DeleteSubkey(path string) error {
 	if path == "" {
 		return k.Delete()
@@ -278,7 +277,7 @@ func (k Key) DeleteSubkey(path string) error {
 	return s.Delete()
 }
 
-// Delete deletes the key, which must have no subkeys. The root gives ErrInvalid.
+// Delete deletes the key, which must have no subkeys. For the root it returns ErrInvalid.
 func (k Key) Delete() error {
 	b, err := k.node()
 	switch {
@@ -293,7 +292,7 @@ func (k Key) Delete() error {
 	return k.err("delete key", err)
 }
 
-// DeleteTree deletes the key and everything below it. The root gives ErrInvalid.
+// DeleteTree deletes the key and everything below it. For the root it returns ErrInvalid.
 func (k Key) DeleteTree() error {
 	if k.IsRoot() {
 		return k.err("delete key", ErrInvalid)
@@ -301,7 +300,7 @@ func (k Key) DeleteTree() error {
 	return k.err("delete key", k.remove())
 }
 
-// remove unlinks a key and gives back everything that hangs on it.
+// remove unlinks a key and frees everything that belongs to it.
 func (k Key) remove() error {
 	h := k.h
 	if _, err := k.change(); err != nil {
@@ -314,8 +313,8 @@ func (k Key) remove() error {
 	if err := h.countRefs(); err != nil {
 		return err
 	}
-	// Everything is collected before anything is changed, so that a fault on the way
-	// leaves the hive as it was.
+	// Everything is collected before anything is changed, so that after a fault the hive is
+	// unchanged.
 	var keys []uint32
 	for s, err := range k.Walk() {
 		if err != nil {
@@ -332,8 +331,8 @@ func (k Key) remove() error {
 	return nil
 }
 
-// freeKey gives back a key's cell and those of its class, lists and values, and
-// drops its descriptor.
+// freeKey frees a key's cell and those of its class, lists and values, and releases its
+// descriptor.
 func (h *Hive) freeKey(off uint32) {
 	b, _, err := h.nk(off)
 	if err != nil {
@@ -365,10 +364,10 @@ func (h *Hive) freeKey(off uint32) {
 	h.free(off)
 }
 
-// Rename gives the key another name, as ORRenameKey does, and returns its new place:
-// the key that was held before is no longer valid. No time changes. A name that a key
-// has already gives ErrExists, its own in another case too; the root, an empty name and
-// one with a backslash give ErrInvalid.
+// Rename changes the key's name, as ORRenameKey does, and returns its new place: the old
+// Key is no longer valid. No time changes. It returns ErrExists if a key has the new name
+// already, including the key itself in another case, and ErrInvalid for the root, for an
+// empty name and for one with a backslash.
 func (k Key) Rename(name string) (Key, error) {
 	n, err := k.rename(name)
 	return n, k.err("rename key", err)
@@ -391,7 +390,7 @@ func (k Key) rename(name string) (Key, error) {
 	switch found, err := parent.find(&t); {
 	case err != nil:
 		return Key{}, err
-	case found != nilCell: // the key itself too, whose case offreg does not change
+	case found != nilCell: // the key itself too: offreg does not change its case
 		return Key{}, ErrExists
 	}
 	if !h.inOrder(parent.off) {
@@ -406,7 +405,7 @@ func (k Key) rename(name string) (Key, error) {
 		kids = append(kids, s.off)
 	}
 	old, oldLatin := k.RawName()
-	// A place for the new name is made first: what fails after that is undone.
+	// The place for the new name is allocated first: later failures are undone.
 	to := k.off
 	if round8(uint32(nkSize+len(raw)+4)) > uint32(-h.rawSize(k.off)) {
 		var err error
@@ -464,11 +463,11 @@ func (k Key) rename(name string) (Key, error) {
 	return Key{h: h, off: to, level: k.level}, nil
 }
 
-// CopyTo copies the key with its values, class, descriptor, flags, times and
-// everything below it to a new subkey of parent, which may be in another hive. An
-// existing subkey of that name gives ErrExists; a parent inside the key itself, and a
-// tombstone among what is copied to a hive without layers, ErrInvalid. When an error
-// ends it, what was copied is deleted again.
+// CopyTo copies the key with its values, class, descriptor, flags, times and everything
+// below it to a new subkey of parent, which may be in another hive. It returns ErrExists if
+// a subkey of that name exists, and ErrInvalid for a parent inside the key itself, or for a
+// tombstone to be copied to a hive without layers. After an error the keys copied so far
+// are deleted again.
 func (k Key) CopyTo(parent Key, name string) (Key, error) {
 	n, err := k.copyTo(parent, name)
 	return n, k.err("copy key", err)
@@ -493,7 +492,7 @@ func (k Key) copyTo(parent Key, name string) (Key, error) {
 			p = next
 		}
 	}
-	// A tombstone exists too: it would be gone after a copy that fails.
+	// A tombstone is an existing key too: a failed copy would lose it.
 	if _, err := parent.Subkey(name); err == nil {
 		return Key{}, ErrExists
 	}
@@ -525,7 +524,7 @@ func (k Key) copyBelow(top Key) error {
 			if err != nil {
 				return err
 			}
-			// The hive may be the same, and move when it grows.
+			// The hive may be the same, and its memory moves when it grows.
 			opt := CreateOptions{Security: append([]byte(nil), sd...), copy: true}
 			if dst, _, err = above[depth-1].create(s.Name(), opt); err != nil {
 				return err
@@ -536,7 +535,7 @@ func (k Key) copyBelow(top Key) error {
 			return err
 		}
 	}
-	// Making a subkey stamps the key above it, so that times come last.
+	// Creating a subkey sets the time of its parent, so times are copied last.
 	for s, err := range k.Walk() {
 		if err != nil {
 			return err
@@ -554,7 +553,7 @@ func (k Key) copyBelow(top Key) error {
 	return nil
 }
 
-// copyNode copies what belongs to one key.
+// copyNode copies the contents of one key.
 func (k Key) copyNode(dst Key) error {
 	if k.Layer() == LayerTombstone && !dst.h.layered {
 		return ErrInvalid
@@ -581,7 +580,7 @@ func (k Key) copyNode(dst Key) error {
 		if buf, err = v.AppendData(buf[:0]); err != nil {
 			return err
 		}
-		flags := v.Flags() &^ vkTombstone // which means nothing without layers
+		flags := v.Flags() &^ vkTombstone // the bit has no meaning without layers
 		if v.Tombstone() {
 			flags |= vkTombstone
 		}
@@ -612,7 +611,7 @@ func (k Key) copyNode(dst Key) error {
 	return nil
 }
 
-// SetClass sets the class name, given as it is stored; nil removes it.
+// SetClass sets the class name in its stored form; nil removes it.
 func (k Key) SetClass(class []byte) error {
 	if len(class) > 0xFFFF {
 		return k.err("set class", ErrClassSize)
@@ -662,9 +661,8 @@ func (k Key) SetLastWrite(t winfs.Filetime) error {
 	return k.err("set time", err)
 }
 
-// SetFlags sets the flags of the node. KeyCompressed, which says how the name is
-// stored, and KeyPredefined, which would make values unreachable, are left as they
-// are.
+// SetFlags sets the flags of the node. KeyCompressed, which records how the name is stored,
+// and KeyPredefined, which would make values unreachable, are not changed.
 func (k Key) SetFlags(f KeyFlags) error {
 	b, err := k.change()
 	if err == nil {
@@ -674,9 +672,8 @@ func (k Key) SetFlags(f KeyFlags) error {
 	return k.err("set flags", err)
 }
 
-// SetVirtualFlags sets the virtualisation control, as ORSetVirtualFlags does: a
-// combination of the Virtual constants, anything else is ErrInvalid. Subkeys do
-// not inherit it.
+// SetVirtualFlags sets the virtualisation control, as ORSetVirtualFlags does: a combination
+// of the Virtual constants; anything else is ErrInvalid. Subkeys do not inherit it.
 func (k Key) SetVirtualFlags(f uint32) error {
 	if f&^(VirtualDontVirtualize|VirtualDontSilentFail|VirtualRecurse) != 0 {
 		return k.err("set virtual flags", ErrInvalid)
@@ -716,9 +713,9 @@ func (k Key) SetLayer(l Layer, inherit bool) error {
 	return k.err("set layer", err)
 }
 
-// SetLayered makes the hive a differencing hive, version 1.6, or an ordinary one,
-// version 1.5. Making it ordinary clears the layer bits of every key; value
-// tombstones are deleted, because without layers they would be values.
+// SetLayered makes the hive a differencing hive, version 1.6, or an ordinary one, version
+// 1.5. Making it ordinary clears the layer bits of every key and deletes value tombstones,
+// because without layers they would be values.
 func (h *Hive) SetLayered(on bool) error {
 	return h.opError("set layered", "", -1, h.setLayered(on))
 }
@@ -729,7 +726,7 @@ func (h *Hive) setLayered(on bool) error {
 	}
 	b := h.data
 	if on {
-		if h.minor < 4 { // values beyond a segment are stored otherwise
+		if h.minor < 4 { // values larger than a segment are stored in another way
 			if err := h.segmentValues(); err != nil {
 				return err
 			}

@@ -33,7 +33,7 @@ func (h *Hive) leafOf(off uint32) (b []byte, sig uint16, n, step int, err error)
 	return
 }
 
-// entry writes a list entry.
+// putEntry writes a list entry.
 func putEntry(e []byte, sig uint16, key uint32, raw []byte, latin bool) {
 	put32(e, key)
 	switch sig {
@@ -81,7 +81,7 @@ func (h *Hive) inOrder(off uint32) bool {
 	return true
 }
 
-// locate finds where a name belongs in a list that is in order.
+// locate finds the place of a name in a sorted list.
 func (h *Hive) locate(list uint32, t *target) (place, error) {
 	p := place{root: nilCell, leaf: list}
 	b, sig, n, _, err := h.leafOf(list)
@@ -146,7 +146,7 @@ func (h *Hive) locate(list uint32, t *target) (place, error) {
 	return p, nil
 }
 
-// link enters a key under its name into the list of its parent k.
+// link adds a key under its name to the list of its parent k.
 func (k Key) link(key uint32, raw []byte, latin bool, t *target) error {
 	h := k.h
 	b, err := k.node()
@@ -181,7 +181,7 @@ func (k Key) link(key uint32, raw []byte, latin bool, t *target) error {
 		return err
 	}
 	if need := 4 + (n+1)*step; need > len(lb) {
-		// Some room beyond, so that a list that grows is not moved every time.
+		// Reserve extra room, so that a growing list is not moved every time.
 		to, err := h.resize(p.leaf, min(need+step*(n/4), 4+leafMax*step))
 		if err != nil {
 			return err
@@ -229,7 +229,7 @@ func (h *Hive) newLeaf(sig uint16, n int) (uint32, error) {
 	return off, nil
 }
 
-// repoint lets the key or its root list name a leaf that has moved.
+// repoint updates the pointer to a moved leaf in the key or its root list.
 func (k Key) repoint(p place, to uint32) error {
 	if p.root == nilCell {
 		b, err := k.node()
@@ -250,8 +250,8 @@ func (k Key) repoint(p place, to uint32) error {
 	return nil
 }
 
-// split makes room in a full leaf: keys that come in order begin a new leaf, others
-// halve it. It returns the place in the leaf that now holds it.
+// split makes room in a full leaf: keys added in order start a new leaf, others halve it.
+// It returns the place in the leaf that now holds it.
 func (k Key) split(p place) (place, error) {
 	h := k.h
 	_, sig, n, _, err := h.leafOf(p.leaf)
@@ -273,7 +273,7 @@ func (k Key) split(p place) (place, error) {
 	if last && p.index == n {
 		keep = n
 	}
-	// All space is taken before anything changes.
+	// All space is allocated before anything changes.
 	newLeaf, err := h.newLeaf(sig, n-keep)
 	if err != nil {
 		return p, err
@@ -333,7 +333,7 @@ func (k Key) split(p place) (place, error) {
 	return p, nil
 }
 
-// unlink takes a key out of the list of its parent k.
+// unlink removes a key from the list of its parent k.
 func (k Key) unlink(key uint32) error {
 	h := k.h
 	kb, err := k.node()
@@ -382,7 +382,7 @@ func (k Key) unlink(key uint32) error {
 	return faultf("list", list, "key is not in the list of its parent")
 }
 
-// dropped tidies up after an entry was taken out of a leaf that has n left.
+// dropped tidies up after an entry was removed from a leaf that has n left.
 func (k Key) dropped(root uint32, slot int, leaf uint32, n, step int) error {
 	h := k.h
 	kb, err := k.node()

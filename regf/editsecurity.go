@@ -17,7 +17,7 @@ func plausibleDescriptor(sd []byte) bool {
 	if control&0x8000 == 0 {
 		return false
 	}
-	// An offset counts where the control word says that its part is there.
+	// An offset counts only if the control word marks its part as present.
 	inside := func(at int, present bool) bool {
 		off := u32(sd[at:])
 		return off == 0 || !present || off >= 20 && uint64(off)+8 <= uint64(len(sd))
@@ -28,9 +28,8 @@ func plausibleDescriptor(sd []byte) bool {
 	return true
 }
 
-// SetSecurity gives the key a self-relative security descriptor. Keys with equal
-// bytes share one cell. The frame of the descriptor is checked, its lists are not:
-// see winsec.Check.
+// SetSecurity sets the key's self-relative security descriptor. Keys with equal bytes share
+// one cell. The frame of the descriptor is checked, its lists are not: see winsec.Check.
 func (k Key) SetSecurity(sd []byte) error {
 	if !plausibleDescriptor(sd) {
 		return k.err("set security", ErrDescriptor)
@@ -38,7 +37,7 @@ func (k Key) SetSecurity(sd []byte) error {
 	return k.err("set security", k.setSecurity(sd))
 }
 
-// SecurityInfo says which parts of a descriptor are meant (MS-DTYP 2.4.7).
+// SecurityInfo selects parts of a descriptor (MS-DTYP 2.4.7).
 type SecurityInfo uint32
 
 // The parts of a descriptor.
@@ -50,11 +49,11 @@ const (
 )
 
 // UpdateSecurity replaces parts of the key's descriptor by those of another one, as
-// ORSetKeySecurity does; the other parts stay, and bits of info that are not named here
-// mean nothing. A part that sd lacks is taken away. The lists of the result come
+// ORSetKeySecurity does; the other parts are kept, and bits of info other than the
+// constants here are ignored. A part that sd lacks is removed. The lists of the result come
 // before owner and group, as Windows writes them.
 //
-// Errors: ErrInvalid where sd is nil, ErrDescriptor where it cannot be read.
+// Errors: ErrInvalid if sd is nil, ErrDescriptor if it cannot be parsed.
 func (k Key) UpdateSecurity(info SecurityInfo, sd []byte) error {
 	return k.err("set security", k.updateSecurity(info, sd))
 }
@@ -106,8 +105,8 @@ func (k Key) updateSecurity(info SecurityInfo, sd []byte) error {
 	return k.setSecurity(b)
 }
 
-// descriptorFor returns the descriptor of a new subkey, given what its maker asks for,
-// or nil for that of this key itself.
+// descriptorFor returns the descriptor of a new subkey with the given options, or nil for
+// that of this key itself.
 func (k Key) descriptorFor(opt *CreateOptions) []byte {
 	asked := opt.Security
 	parent, err := k.Security()
@@ -119,7 +118,7 @@ func (k Key) descriptorFor(opt *CreateOptions) []byte {
 		return e.heir
 	}
 	sd, err := winsec.Inherit(parent, asked, winsec.KeyRights)
-	if err != nil { // one that only its frame makes a descriptor cannot be taken apart
+	if err != nil { // only its frame is valid: it has no parts to merge
 		return asked
 	}
 	if asked == nil {
@@ -128,8 +127,8 @@ func (k Key) descriptorFor(opt *CreateOptions) []byte {
 	return sd
 }
 
-// securityFor returns the cell for the descriptor of a new subkey: the key's own where
-// it is nil or the same, so that nothing is looked for in the most frequent case.
+// securityFor returns the cell for the descriptor of a new subkey: the key's own if sd is
+// nil or the same, which avoids a search in the most frequent case.
 func (k Key) securityFor(sd []byte) (uint32, error) {
 	own := k.SecurityCell()
 	have, err := k.h.sk(own)
@@ -142,7 +141,7 @@ func (k Key) securityFor(sd []byte) (uint32, error) {
 	return k.h.intern(sd)
 }
 
-// dropUnused gives back a descriptor that intern made and that no key got.
+// dropUnused frees a descriptor that intern added and that no key uses.
 func (h *Hive) dropUnused(off uint32) {
 	if c, err := h.skCell(off); err == nil && u32(c[skRefs:]) == 0 {
 		h.release(off)
@@ -179,7 +178,7 @@ func (k Key) setSecurity(sd []byte) error {
 	return nil
 }
 
-// ringCells returns the cells of the ring, from the root's on.
+// ringCells returns the cells of the ring, starting with the root's.
 func (h *Hive) ringCells() ([]uint32, error) {
 	root, _, err := h.nk(h.root)
 	if err != nil {
@@ -190,7 +189,7 @@ func (h *Hive) ringCells() ([]uint32, error) {
 	var ring []uint32
 	for off, prev := first, uint32(nilCell); ; {
 		c, err := h.cell(off)
-		if errors.Is(err, ErrDeleted) { // no key uses it, so that prove does not know it
+		if errors.Is(err, ErrDeleted) { // no key uses it, so that prove has not recorded it
 			err = faultf("sk-ring", off, "ring leads to a free cell")
 		}
 		if err != nil {
@@ -217,7 +216,7 @@ func (h *Hive) ringCells() ([]uint32, error) {
 	}
 }
 
-// intern returns the cell of a descriptor, new with no references if there is none.
+// intern returns the cell of a descriptor; if there is none, a new one without references.
 func (h *Hive) intern(sd []byte) (uint32, error) {
 	e := h.edit
 	if e.secs == nil {
@@ -269,8 +268,8 @@ func (h *Hive) intern(sd []byte) (uint32, error) {
 	return off, nil
 }
 
-// countRefs makes the reference counts right before the first of them is lowered:
-// a count that is too small would free a descriptor that is in use.
+// countRefs corrects the reference counts before the first of them is lowered: a count that
+// is too small would free a descriptor in use.
 func (h *Hive) countRefs() error {
 	if h.edit.counted {
 		return nil
@@ -304,7 +303,7 @@ func (h *Hive) countRefs() error {
 	return nil
 }
 
-// release gives up one reference to a descriptor; the last one frees it.
+// release drops one reference to a descriptor; the last one frees it.
 func (h *Hive) release(off uint32) {
 	c, err := h.skCell(off)
 	if err != nil {
@@ -326,7 +325,7 @@ func (h *Hive) release(off uint32) {
 	put32(nb[skBlink:], prev)
 	put32(pb[skFlink:], next)
 	if h.edit.heirOf == off {
-		h.edit.heir = nil // the cell can become another's
+		h.edit.heir = nil // the cell can become another descriptor's
 	}
 	if sd, err := h.sk(off); err == nil && h.edit.secs[string(sd)] == off {
 		delete(h.edit.secs, string(sd))

@@ -6,20 +6,20 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// SetValue writes a value, as ORSetValue does: it replaces one of the same name,
-// whose spelling stays, or comes after the others. "" is the default value. Any
-// type and any data are allowed, and are stored as they are; [TerminateText] adds the
-// NUL that a text may lack. A tombstone of that name becomes a value, unless
-// Options.IgnoreLayers is set. The key keeps its time.
+// SetValue sets a value, as ORSetValue does: it replaces a value of the same name, keeping
+// its spelling, or appends a new one. "" is the default value. Any type and any data are
+// allowed, and are stored unchanged; [TerminateText] adds the NUL that a text may lack. A
+// tombstone of that name becomes a value, unless Options.IgnoreLayers is set. The key keeps
+// its time.
 //
-// Errors: ErrInvalid for a name of more than MaxValueName units or data that the
-// version of the hive cannot hold, ErrDeleted for a tombstone key.
+// Errors: ErrInvalid for a name of more than MaxValueName units or data that the version of
+// the hive cannot hold, ErrDeleted for a tombstone key.
 func (k Key) SetValue(name string, t Type, data []byte) error {
 	return k.err("set value", k.setValue(name, t, data, 0))
 }
 
-// SetValueTombstone writes a tombstone, which hides a value of the same name in
-// the layers below. The hive must be layered.
+// SetValueTombstone writes a tombstone, which hides a value of the same name in the layers
+// below. The hive must be layered.
 func (k Key) SetValueTombstone(name string) error {
 	if k.h == nil || !k.h.layered {
 		return k.err("set value", ErrInvalid)
@@ -59,7 +59,7 @@ func (k Key) setValue(name string, t Type, data []byte, flags uint16) error {
 		return k.replaceData(off, t, data, flags)
 	}
 	raw, latin := encodeName(name)
-	if latin && len(raw) > 0 { // a default value has no flag, as offreg writes it
+	if latin && len(raw) > 0 { // a default value has no flag, as in offreg's hives
 		flags |= vkLatin
 	}
 	if off, err = h.newValue(raw, flags, t, data); err != nil {
@@ -77,7 +77,7 @@ func (k Key) setValue(name string, t Type, data []byte, flags uint16) error {
 	return nil
 }
 
-// newValue makes a value that nothing names yet.
+// newValue writes a value that no list refers to yet.
 func (h *Hive) newValue(raw []byte, flags uint16, t Type, data []byte) (uint32, error) {
 	off, err := h.alloc(vkSize + len(raw))
 	if err != nil {
@@ -96,9 +96,9 @@ func (h *Hive) newValue(raw []byte, flags uint16, t Type, data []byte) (uint32, 
 	return off, nil
 }
 
-// putData stores data and lets a value name it. No data is inline data of no bytes,
-// as in all hives that Windows wrote: libhivex follows the pointer of any other. A
-// tombstone alone has a size of 0 and no data.
+// putData stores data and points a value at it. Empty data is inline data of no bytes, as
+// in all hives that Windows wrote: libhivex follows the pointer of any other. Only a
+// tombstone has a size of 0 and no data.
 func (h *Hive) putData(vk uint32, data []byte, flags uint16) error {
 	size, at := uint32(len(data)), uint32(nilCell)
 	switch {
@@ -163,7 +163,7 @@ func (h *Hive) storeData(data []byte) (uint32, error) {
 	return db, nil
 }
 
-// freeData gives back the cells of a value's data.
+// freeData frees the cells of a value's data.
 func (h *Hive) freeData(size, at uint32) {
 	if size == 0 {
 		if _, ok := h.edit.emptied[at]; ok {
@@ -197,7 +197,7 @@ func (h *Hive) freeValue(off uint32) {
 	h.free(off)
 }
 
-// replaceData gives an existing value another type and data.
+// replaceData replaces the type and data of an existing value.
 func (k Key) replaceData(off uint32, t Type, data []byte, flags uint16) error {
 	h := k.h
 	b, _, err := h.vk(off)
@@ -270,8 +270,8 @@ func (k Key) addValue(off uint32) error {
 	return nil
 }
 
-// DeleteValue deletes a value by its name. A missing one gives ErrNotFound. The key
-// keeps its time and, as with offreg, what it says of the longest name and data.
+// DeleteValue deletes a value by its name. A missing one is ErrNotFound. As with offreg,
+// the key keeps its time and its fields for the longest name and data.
 func (k Key) DeleteValue(name string) error {
 	if _, err := k.change(); err != nil {
 		return k.err("delete value", err)
@@ -286,7 +286,7 @@ func (k Key) DeleteValue(name string) error {
 	return k.err("delete value", err)
 }
 
-// removeValue deletes the value with an index.
+// removeValue deletes the value at index i.
 func (k Key) removeValue(i int) error {
 	h := k.h
 	b, err := k.node()

@@ -48,12 +48,12 @@ func (e Errno) Error() string {
 	return fmt.Sprintf("Windows error %d", uint32(e))
 }
 
-// sentinel is an error that also stands for Windows codes and a standard error.
+// sentinel is an error that also matches Windows codes and a standard error.
 type sentinel struct {
 	text  string
 	codes [2]Errno
 	std   error
-	also  error // another error of this package that it is a case of
+	also  error // another error of this package that includes it
 }
 
 func (s *sentinel) Error() string { return s.text }
@@ -67,60 +67,59 @@ func (s *sentinel) Is(target error) bool {
 
 // The errors of this package.
 var (
-	// ErrNotHive says that the file is no hive, or of a version that does not exist.
+	// ErrNotHive reports that the file is no hive, or of a version that does not exist.
 	ErrNotHive error = &sentinel{text: "not a registry hive", codes: [2]Errno{ErrorNotRegistryFile}}
-	// ErrDirty says that the hive has changes that are only in its logs, or that its
+	// ErrDirty reports that the hive has changes that are only in its logs, or that its
 	// base block fails its checksum.
 	ErrDirty error = &sentinel{text: "hive is dirty: its logs were not replayed", codes: [2]Errno{ErrorNotRegistryFile}}
-	// ErrTruncated says that the file ends before the hive does.
+	// ErrTruncated reports that the file is shorter than the hive.
 	ErrTruncated error = &sentinel{text: "hive is shorter than it declares", codes: [2]Errno{ErrorBadDB}}
-	// ErrLogFile says that the file is a transaction log and not a hive.
+	// ErrLogFile reports that the file is a transaction log and not a hive.
 	ErrLogFile error = &sentinel{text: "file is a transaction log, not a hive", codes: [2]Errno{ErrorBadDB}}
-	// ErrCorrupt says that a structure of the hive breaks the rules of its format.
+	// ErrCorrupt reports that a structure of the hive breaks the rules of its format.
 	ErrCorrupt error = &sentinel{text: "corrupt hive", codes: [2]Errno{ErrorBadDB}}
-	// ErrNotFound says that a key or a value does not exist. It is fs.ErrNotExist too.
+	// ErrNotFound reports that a key or a value does not exist. It is fs.ErrNotExist too.
 	ErrNotFound error = &sentinel{text: "not found", codes: [2]Errno{ErrorFileNotFound}, std: fs.ErrNotExist}
-	// ErrExists says that a file or a key exists already. It is fs.ErrExist too.
+	// ErrExists reports that a file or a key exists already. It is fs.ErrExist too.
 	ErrExists error = &sentinel{text: "already exists", codes: [2]Errno{ErrorFileExists, ErrorAlreadyExists}, std: fs.ErrExist}
-	// ErrInvalid says that an argument is outside what a hive can hold.
+	// ErrInvalid reports an argument that a hive cannot hold.
 	ErrInvalid error = &sentinel{text: "invalid argument", codes: [2]Errno{ErrorInvalidParameter}, std: fs.ErrInvalid}
-	// ErrClassSize says that the name of a class is longer than its 16-bit length in
-	// bytes can say: 32,767 UTF-16 units. It is ErrInvalid too.
+	// ErrClassSize reports a class name that is too long for its 16-bit length in bytes:
+	// more than 32,767 UTF-16 units. It is ErrInvalid too.
 	ErrClassSize error = &sentinel{text: "class name has more than 32,767 UTF-16 units", codes: [2]Errno{ErrorOverflow}, also: ErrInvalid}
-	// ErrDescriptor says that bytes are no self-relative security descriptor. It is
+	// ErrDescriptor reports that bytes are no self-relative security descriptor. It is
 	// ErrInvalid too.
 	ErrDescriptor error = &sentinel{text: "not a self-relative security descriptor", codes: [2]Errno{ErrorInvalidSecurity}, also: ErrInvalid}
-	// ErrSymlink says that a key was to be made below a symbolic link, which can have no
-	// subkeys.
+	// ErrSymlink reports an attempt to create a key below a symbolic link, which can have
+	// no subkeys.
 	ErrSymlink error = &sentinel{text: "key is a symbolic link and can have no subkeys", codes: [2]Errno{ErrorAccessDenied}}
-	// ErrHasSubkeys says that a key was not deleted because it has subkeys.
+	// ErrHasSubkeys reports that a key was not deleted because it has subkeys.
 	ErrHasSubkeys error = &sentinel{text: "key has subkeys", codes: [2]Errno{ErrorKeyHasChildren}}
-	// ErrNoMore says that an index is past the last item.
+	// ErrNoMore reports that an index is past the last item.
 	ErrNoMore error = &sentinel{text: "no more items", codes: [2]Errno{ErrorNoMoreItems}}
-	// ErrMoreData says that a buffer is too small; the size that was returned is the
-	// one needed.
+	// ErrMoreData reports that a buffer is too small; the returned size is the required
+	// one.
 	ErrMoreData error = &sentinel{text: "buffer is too small", codes: [2]Errno{ErrorMoreData}}
-	// ErrType says that a value has another type than the getter expects.
+	// ErrType reports that a value has another type than the getter expects.
 	ErrType error = &sentinel{text: "value has another type"}
-	// ErrLimit says that a limit of the format or of this package was exceeded.
+	// ErrLimit reports that a limit of the format or of this package was exceeded.
 	ErrLimit error = &sentinel{text: "limit exceeded", codes: [2]Errno{ErrorInvalidParameter}}
-	// ErrUnsupported says that this version of the format can be read but not written.
+	// ErrUnsupported reports that this version of the format can be read but not written.
 	ErrUnsupported error = &sentinel{text: "not supported by this version of the format", codes: [2]Errno{ErrorInvalidParameter}}
-	// ErrDeleted says that a key or value is no longer where it was: it was deleted
-	// or moved by an edit.
+	// ErrDeleted reports that a key or value is no longer in its place: an edit has deleted
+	// or moved it.
 	ErrDeleted error = &sentinel{text: "key or value was deleted", codes: [2]Errno{ErrorKeyDeleted}}
-	// ErrClosed says that the hive was closed.
+	// ErrClosed reports that the hive was closed.
 	ErrClosed error = &sentinel{text: "hive is closed", codes: [2]Errno{ErrorInvalidHandle}, std: fs.ErrClosed}
 )
 
-// Error places an error: what was done, in which file, to which key, at which
-// cell.
+// Error is an error with its place: the operation, the file, the key and the cell.
 type Error struct {
 	Op     string // "open", "read key", "set value", ...
 	Hive   string // file name, if known
 	Path   string // key path below the root, if known
 	Offset int64  // cell offset from the end of the base block, -1 if unknown
-	Rule   string // for corruption, the rule that is broken, as in Finding.Rule
+	Rule   string // for corruption, the violated rule, as in Finding.Rule
 	Err    error
 }
 
@@ -146,7 +145,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// fault is one breach of the format, found while reading.
+// fault is one violation of the format, found while reading.
 type fault struct {
 	rule string
 	off  int64
@@ -164,7 +163,7 @@ func faultf(rule string, off uint32, format string, args ...any) *fault {
 	return f
 }
 
-// opError wraps err with its place, keeping an Error that has one already.
+// opError wraps err with its place, or returns it unchanged if it is an Error already.
 func (h *Hive) opError(op, path string, off int64, err error) error {
 	if err == nil {
 		return nil

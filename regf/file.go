@@ -7,12 +7,12 @@ import (
 	"github.com/mullion/mullion/internal/publish"
 )
 
-// flushStep is how much is written before the disk is asked to begin with it, so
-// that flushing at the end finds most of the work done.
+// flushStep is the number of bytes after which the disk is asked to start writing, so that
+// flushing at the end finds most of the work done.
 const flushStep = 4 << 20
 
-// writeFile writes a file so that it appears complete or not at all. A new one is for the
-// own user alone: a hive may hold secrets, and its keys have descriptors that the host
+// writeFile writes a file so that it appears complete or not at all. Only the owner can
+// read a new file: a hive may hold secrets, and its keys have descriptors that the host
 // does not enforce.
 func writeFile(name string, b []byte, overwrite bool) (err error) {
 	f, err := publish.Create(name, publish.Options{Replace: overwrite, Private: true})
@@ -30,7 +30,7 @@ func writeFile(name string, b []byte, overwrite bool) (err error) {
 	return exists(f.Commit())
 }
 
-// exists is an error with the code that offreg returns for a file in the way.
+// exists returns the error with offreg's code for an existing file.
 func exists(err error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return ErrExists

@@ -16,7 +16,7 @@ const (
 	SevereError = finding.SevereError
 )
 
-// Finding is one thing that is wrong with a hive.
+// Finding is one fault of a hive.
 type Finding struct {
 	Severity Severity
 	Rule     string // stable identifier, kebab-case: "cell-free"
@@ -37,7 +37,7 @@ func (f Finding) String() string {
 	return s + ": " + f.Message
 }
 
-// maxFindings bounds the list that a hostile hive can make grow.
+// maxFindings bounds the list, which a hostile hive can grow.
 const maxFindings = 10000
 
 type findingKey struct {
@@ -45,7 +45,7 @@ type findingKey struct {
 	off  int64
 }
 
-// isNew reports whether a finding would be noted, before its path is looked for.
+// isNew reports whether a finding would be recorded, before its path is determined.
 func (h *Hive) isNew(k findingKey) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -53,7 +53,7 @@ func (h *Hive) isNew(k findingKey) bool {
 	return !known && len(h.findings) < maxFindings
 }
 
-// report notes a finding once.
+// report records a finding once.
 func (h *Hive) report(f Finding) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -71,9 +71,9 @@ func (h *Hive) report(f Finding) {
 	}
 }
 
-// tolerate decides what a fault is: in strict mode it is returned as the error to
-// stop with, unless it is harmless and that is allowed; otherwise it is noted and nil
-// is returned.
+// tolerate decides whether a fault ends reading: in strict mode it is returned as the
+// error, unless it is harmless and that is allowed; otherwise it is recorded and nil is
+// returned.
 func (h *Hive) tolerate(f error, k *Key) error {
 	if f == nil {
 		return nil
@@ -85,7 +85,7 @@ func (h *Hive) tolerate(f error, k *Key) error {
 	return nil
 }
 
-// passes reports whether a fault is one that strict reading goes past.
+// passes reports whether strict reading tolerates a fault.
 func (h *Hive) passes(f error) bool {
 	ft, ok := f.(*fault)
 	return ok && h.allowHarmless && harmless[ft.rule]
@@ -109,10 +109,9 @@ func (h *Hive) note(f error, k *Key) {
 	h.report(fi)
 }
 
-// Findings returns what has been found wrong so far in [Report] and [Salvage]
-// modes, and with [Options.AllowHarmless], in the order of discovery, each fault once and 10,000 at most. Cells are
-// looked at when they are first touched: for a verdict on the whole file use
-// [Hive.Check].
+// Findings returns the faults found so far in [Report] and [Salvage] modes, and with
+// [Options.AllowHarmless], in the order of discovery, each fault once and 10,000 at most.
+// Cells are examined on first use: for a verdict on the whole file use [Hive.Check].
 func (h *Hive) Findings() []Finding {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -4,5 +4,5 @@ package regf
 
 import "os"
 
-// startWriteback does nothing here.
+// startWriteback does nothing on this system.
 func startWriteback(*os.File, int64, int64) {}

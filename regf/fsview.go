@@ -12,17 +12,14 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// FS presents the keys from k down as a read-only file system: keys are
-// directories, values are files whose content is the data. A FileInfo's Sys gives
-// the Key or Value.
+// FS presents the keys from k down as a read-only file system: keys are directories, values
+// are files whose content is the data. A FileInfo's Sys returns the Key or Value.
 //
-// File names must be UTF-8 without slashes and the names . and .., so that names
-// are written otherwise where they are not: %XX stands for a byte of the WTF-8
-// form that cannot be in a file name, and for the percent sign itself. The default
-// value, which has no name, is "@"; a value that is really named @, or a value
-// that has the name of a subkey beside it, ends in %@. Opening a name without
-// regard to case finds what it means in Windows; listing shows the spelling that
-// is stored.
+// File names must be UTF-8 without slashes and not . or .., so other names are escaped: %XX
+// is a byte of the WTF-8 form that cannot be in a file name, or the percent sign itself.
+// The default value, which has no name, is "@"; a value that is really named @, or a value
+// with the name of a subkey of the same key, ends in %@. Opening a name without regard to
+// case finds the entry that Windows would find; listing shows the stored spelling.
 func (k Key) FS() fs.FS { return keyFS{k} }
 
 type keyFS struct{ root Key }
@@ -53,7 +50,7 @@ func escapeName(name string) string {
 	return b.String()
 }
 
-// unescapeName is the inverse; value tells that the name ended in %@.
+// unescapeName is the inverse; value reports that the name ended in %@.
 func unescapeName(s string) (name string, value, ok bool) {
 	s, value = cutSuffix(s, "%@")
 	var b strings.Builder

@@ -1,16 +1,16 @@
 package regf
 
-// harmless are the rules whose breach cannot change an answer: which keys and values
-// there are, where they are, what they hold, and who may have them. Lists, their
-// counts and the pointers upwards can be computed from the rest of the hive; what a
-// list names is read in any order; the fields about longest names, reference counts
-// and the ring of descriptors serve only those who write. Windows loads hives with
-// such faults too, and mends them.
+// harmless are the rules whose violation cannot change a result: the keys and values that
+// exist, their places, their contents and their permissions. Lists, their counts and the
+// pointers to parents can be computed from the rest of the hive; the entries of a list are
+// read in any order; the fields about longest names, reference counts and the ring of
+// descriptors are used for writing only. Windows loads hives with such faults too, and
+// repairs them.
 //
-// Rules that are not here can hide or change something: a list or a record that
-// cannot be read, two keys of one name, data in the wrong form.
+// Rules that are not here can hide or change something: a list or a record that cannot be
+// read, two keys of one name, data in the wrong form.
 //
-// This is the one place that decides what [Options.AllowHarmless] passes over.
+// Only this map decides which faults [Options.AllowHarmless] tolerates.
 var harmless = map[string]bool{
 	"format": true, "clustering": true, "tail": true, "bin-header": true, "free-unmerged": true, "cell-leak": true,
 	"list-order": true, "list-hash": true, "list-hint": true, "list-empty": true, "subkey-count": true, "nk-parent": true,
@@ -18,6 +18,6 @@ var harmless = map[string]bool{
 	"sk-refs": true, "sk-ring": true,
 }
 
-// Harmless reports whether the breach of a rule, as [Finding.Rule] names it, cannot
-// change what is read from a hive.
+// Harmless reports whether a violation of a rule, named as in [Finding.Rule], cannot change
+// the contents that are read from a hive.
 func Harmless(rule string) bool { return harmless[rule] }

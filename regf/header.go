@@ -15,7 +15,7 @@ type Header struct {
 	Clustering         uint32
 	FileName           string // end of the path the hive was loaded from; informative
 	RmID, LogID, TmID  winfs.GUID
-	Flags              uint32 // see HeaderFlags; read by Hive.Layered only where it has a meaning
+	Flags              uint32 // HeaderKtmLocked, HeaderLayered; used by Hive.Layered only where it has a meaning
 	Rmtm               bool   // the rmtm signature is present
 	Reorganized        winfs.Filetime
 	OfRg               bool // offreg's tag is present
@@ -30,8 +30,8 @@ const (
 	HeaderLayered   = 2 // the hive may hold layered keys
 )
 
-// ParseHeader decodes a base block of at least 512 bytes. It fails only where b is
-// too short or does not begin with regf.
+// ParseHeader decodes a base block of at least 512 bytes. It fails only if b is too short
+// or does not start with regf.
 func ParseHeader(b []byte) (Header, error) {
 	var h Header
 	if len(b) < 512 || string(b[:4]) != "regf" {
@@ -62,13 +62,12 @@ func ParseHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// Dirty reports whether the sequence numbers or the checksum say that a write was
-// not finished.
+// Dirty reports whether the sequence numbers or the checksum indicate an unfinished write.
 func (h *Header) Dirty() bool { return h.Primary != h.Secondary || !h.ChecksumOK }
 
-// HeaderChecksum computes the checksum of a base block: the exclusive or of its
-// first 127 words, where the two values that could be mistaken for "none" are
-// replaced. b holds at least 508 bytes.
+// HeaderChecksum computes the checksum of a base block: the exclusive or of its first 127
+// words, with the two results that could be mistaken for "none" replaced. b holds at least
+// 508 bytes.
 func HeaderChecksum(b []byte) uint32 {
 	var x uint32
 	for i := 0; i < hdrChecksum; i += 4 {

@@ -2,28 +2,28 @@ package regf
 
 import "math/bits"
 
-// editor is what a hive needs once it is edited: where cells begin, which are
-// free, who uses which descriptor. A bin is read when a cell in it is freed or when
-// space is looked for, from the first bin on, so that a small edit of a large hive
-// reads little of it.
+// editor is the state of a hive that is being edited: the starts of cells, the free cells,
+// and the users of each descriptor. A bin is read when one of its cells is freed or when
+// space is allocated, from the first bin on, so that a small edit of a large hive reads
+// little of it.
 type editor struct {
-	starts []uint64 // one bit per 8 bytes of bins that were read: a cell begins here
-	known  []uint64 // one bit per page that begins a bin that was read
-	next   uint32   // the first bin that was not read in the search for space
+	starts []uint64 // one bit per 8 bytes of bins that were read: a cell starts here
+	known  []uint64 // one bit per page that is the start of a bin that was read
+	next   uint32   // the next bin to read in the search for space
 
-	// free holds candidates by size: list i < linearLists has cells of 8*i bytes, the
-	// others cells by powers of two. An entry is a hint: it counts only if a free
-	// cell of that list still begins there, so that merging need not search lists.
+	// free holds candidates by size: list i < linearLists has cells of 8*i bytes, the other
+	// lists cells by powers of two. An entry is a hint: it counts only if a free cell of
+	// that list still starts there, so that merging need not search lists.
 	free   [linearLists + 24][]uint32
 	filled [(linearLists + 24 + 63) / 64]uint64 // one bit per list that has entries
 
-	// emptied holds the cells that belong to values without data and to nothing else. An
-	// edit that gave back a cell of another would destroy it, and one that did not would
-	// leak it.
+	// emptied holds the cells that belong to values without data and to no other owner.
+	// Freeing a cell that has another owner would destroy that, and not freeing one of
+	// these would leak it.
 	emptied map[uint32]struct{}
 
 	secs    map[string]uint32 // descriptor to cell, nil until needed
-	heir    []byte            // what keys inherit from the descriptor at heirOf, if not nil
+	heir    []byte            // inherited descriptor for children of heirOf, if not nil
 	heirOf  uint32
 	counted bool // reference counts were verified
 	changed bool
@@ -55,8 +55,8 @@ func (h *Hive) begin() error {
 		return err
 	}
 	if h.lazy != nil && h.unmap != nil {
-		// All is in memory. An open file could not be replaced by the edited hive on
-		// systems that have no mapping here, which are those that refuse that.
+		// All of the hive is in memory. An open file could not be replaced by the edited
+		// hive on the systems without a mapping here.
 		release := h.unmap
 		h.unmap = nil
 		if err := release(); err != nil {
@@ -69,19 +69,19 @@ func (h *Hive) begin() error {
 	if err := h.prove(e); err != nil {
 		return needsRepair(err)
 	}
-	h.resident = nil // what is written exists in memory alone
+	h.resident = nil // edited pages exist in memory alone
 	if !h.owned {
 		h.adopt(append([]byte(nil), h.data[:baseSize+len(h.bins)]...), len(h.bins))
 		h.owned = true
 	}
 	h.edit = e
-	clear(h.seen) // cells are held to more from here on, see proper
+	clear(h.seen) // cells must satisfy more rules from now on, see proper
 	return nil
 }
 
-// proper verifies that a cell in use begins where its bin is cut into cells. In a
-// hive that is edited no other is read, whatever the mode: what is written to a
-// cell inside another would change the size of a third.
+// proper verifies that a cell in use is one of the cells into which its bin is cut. In a
+// hive that is being edited no other cell is read, in any mode: writing to a cell inside
+// another would change the size of a third.
 func (e *editor) proper(h *Hive, off uint32) error {
 	bin, _, ok := h.bin(off / pageSize)
 	if !ok {
@@ -129,8 +129,8 @@ func (e *editor) nextFilled(l int) int {
 	return -1
 }
 
-// read notes the cells of a bin, merges free neighbours and refuses what is not
-// cut into cells properly. It returns the end of the bin and the largest free cell.
+// read records the cells of a bin, merges free neighbours and refuses a bin that is not
+// properly cut into cells. It returns the end of the bin and the largest free cell.
 func (e *editor) read(h *Hive, bin uint32) (binEnd, largest uint32, err error) {
 	b := h.bins
 	if binEnd, err = h.binEnd(bin); err != nil {
@@ -140,7 +140,7 @@ func (e *editor) read(h *Hive, bin uint32) (binEnd, largest uint32, err error) {
 	if e.known[page/64]>>(page%64)&1 != 0 {
 		return binEnd, 0, nil
 	}
-	// First only look: a bin that is refused stays as it is.
+	// Verify first: a bin that is refused is not changed.
 	for off := bin + binHeader; off < binEnd; {
 		n := h.rawSize(off)
 		if n < 0 {
@@ -182,8 +182,8 @@ func (e *editor) read(h *Hive, bin uint32) (binEnd, largest uint32, err error) {
 	return binEnd, largest, nil
 }
 
-// space returns a free cell of size bytes or more and takes it off its list,
-// reading bins until one has it.
+// space removes a free cell of size bytes or more from its list and returns it, reading
+// bins until one has such a cell.
 func (e *editor) space(h *Hive, size uint32) (uint32, bool, error) {
 	for {
 		if off, ok := e.takeFree(h, size); ok {
@@ -202,7 +202,7 @@ func (e *editor) space(h *Hive, size uint32) (uint32, bool, error) {
 	}
 }
 
-// takeFree returns a free cell of size bytes or more and takes it off its list.
+// takeFree removes a free cell of size bytes or more from its list and returns it.
 func (e *editor) takeFree(h *Hive, size uint32) (uint32, bool) {
 	valid := func(off uint32, list int) bool {
 		if uint64(off)+8 > uint64(len(h.bins)) || !e.begins(off) {
@@ -221,7 +221,7 @@ func (e *editor) takeFree(h *Hive, size uint32) (uint32, bool) {
 			e.filled[l/64] &^= 1 << (l % 64)
 			continue
 		}
-		// In a list of mixed sizes the first that is large enough among the newest.
+		// In a list of mixed sizes, the first large enough cell among the newest.
 		for i := len(stack) - 1; i >= 0 && i >= len(stack)-64; i-- {
 			off := stack[i]
 			if valid(off, l) && uint32(h.rawSize(off)) >= size {
@@ -268,7 +268,7 @@ func (h *Hive) addBin(size uint32) (uint32, error) {
 		return 0, ErrLimit
 	}
 	total := int(old + add)
-	data := h.data[:baseSize+int(old)] // what follows the bins is left behind
+	data := h.data[:baseSize+int(old)] // bytes after the bins are dropped
 	if cap(data) < baseSize+total || h.unmap != nil && !h.grown {
 		room := total / 8
 		if h.grown { // it is being filled, so that a small one may grow faster
@@ -277,7 +277,7 @@ func (h *Hive) addBin(size uint32) (uint32, error) {
 		bigger := make([]byte, baseSize+total, baseSize+total+room+1<<16)
 		copy(bigger, data)
 		data = bigger
-		h.grown = true // the mapping stays until Close: data that was handed out points into it
+		h.grown = true // the mapping is kept until Close: returned data points into it
 	} else {
 		data = data[:baseSize+total]
 		clear(data[baseSize+int(old):])
@@ -307,7 +307,7 @@ func (h *Hive) addBin(size uint32) (uint32, error) {
 	return off, nil
 }
 
-// free gives a cell back, zeroed and merged with free neighbours.
+// free frees a cell, zeroed and merged with free neighbours.
 func (h *Hive) free(off uint32) {
 	e := h.edit
 	if off < binHeader || uint64(off)+8 > uint64(len(h.bins)) {
@@ -318,10 +318,10 @@ func (h *Hive) free(off uint32) {
 		return
 	}
 	if _, _, err := e.read(h, bin); err != nil {
-		return // a damaged bin is left alone
+		return // a damaged bin is not changed
 	}
 	if off&7 != 0 || uint64(off)+8 > uint64(len(h.bins)) || !e.begins(off) || h.rawSize(off) >= 0 {
-		return // not a cell in use: nothing to give back
+		return // not a cell in use: nothing to free
 	}
 	size := uint32(-h.rawSize(off))
 	clear(h.bins[off : off+size])
@@ -344,7 +344,7 @@ func (h *Hive) free(off uint32) {
 	e.offer(off, size)
 }
 
-// before returns the start of the cell in front of another of the same bin.
+// before returns the start of the preceding cell of the same bin.
 func (e *editor) before(off uint32) uint32 {
 	i := off>>3 - 1
 	for {
@@ -356,8 +356,8 @@ func (e *editor) before(off uint32) uint32 {
 	}
 }
 
-// resize gives a cell room for n bytes, in place where that is possible, and
-// returns where it is then. What is beyond the old size is zero.
+// resize makes room for n bytes in a cell, in place if possible, and returns its new
+// offset. The bytes beyond the old size are zero.
 func (h *Hive) resize(off uint32, n int) (uint32, error) {
 	have := uint32(-h.rawSize(off))
 	if uint64(n) > maxBins-pageSize {
@@ -396,7 +396,7 @@ func (h *Hive) resize(off uint32, n int) (uint32, error) {
 	return to, nil
 }
 
-// shrink cuts a cell down to size bytes and frees the rest.
+// shrink truncates a cell to size bytes and frees the rest.
 func (h *Hive) shrink(off, size uint32) {
 	have := uint32(-h.rawSize(off))
 	if size >= have {

@@ -8,21 +8,22 @@ import (
 	"os"
 	"sync"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/winfs"
 )
 
-// Mode says how damage is treated.
+// Mode is the treatment of damage.
 type Mode uint8
 
 const (
 	// Strict makes the first fault that is met an error.
 	Strict Mode = iota
-	// Report goes on past faults, as far as that is safe, and lists them in
-	// Hive.Findings. What cannot be read is left out and listed, never invented.
+	// Report continues past faults, as far as that is safe, and lists them in
+	// Hive.Findings. Unreadable parts are omitted and listed, never invented.
 	Report
-	// Salvage is Report, and Hive.Recovered brings back keys and values that are in
-	// free cells or that nothing points to any more. It opens a hive without a root key,
-	// and as a dirty one a file whose base block is destroyed.
+	// Salvage is Report, and [Hive.Deleted] returns keys and values that are in free cells
+	// or that nothing points to any more. It opens a hive without a root key, and, as a
+	// dirty hive, a file whose base block is destroyed.
 	Salvage
 )
 
@@ -39,43 +40,41 @@ func (m Mode) String() string {
 	return "invalid mode"
 }
 
-// Options say how a hive is opened. The zero value, which a nil pointer stands
-// for, is the careful one.
+// Options are the options for opening a hive. The zero value, or a nil pointer, is the
+// strictest choice.
 type Options struct {
 	Mode Mode
-	// AllowDirty opens a hive whose logs were not replayed, as it is. Without it
-	// such a hive gives ErrDirty.
+	// AllowDirty opens a hive whose logs were not replayed, in its present state. Without
+	// it such a hive is ErrDirty.
 	AllowDirty bool
-	// AllowHarmless goes past faults that cannot change an answer, see [Harmless], in
-	// strict mode too. Each becomes a Finding of severity Warning.
+	// AllowHarmless tolerates faults that cannot change a result, see [Harmless], in strict
+	// mode too. Each becomes a Finding of severity Warning.
 	AllowHarmless bool
-	// Warn gets each finding when it is noted, from the goroutine that met the fault
-	// and with the hive's list of findings locked: it must not call the hive.
+	// Warn is called with each finding when it is recorded, from the goroutine that met the
+	// fault and with the hive's list of findings locked: it must not call the hive.
 	Warn func(Finding)
-	// InMemory reads the file instead of mapping it. A mapped file that another
-	// program shortens while it is open ends the process; choose this where that
-	// can happen.
+	// InMemory reads the file instead of mapping it. A mapped file that another program
+	// truncates while it is open ends the process; set InMemory where that can happen.
 	InMemory bool
-	// EditDirty allows changing a hive that AllowDirty opened. What its logs hold is
+	// EditDirty allows changing a hive that AllowDirty opened. The contents of its logs are
 	// lost then, because saving makes the hive clean.
 	EditDirty bool
-	// IgnoreLayers makes edits treat the layer bits of a differencing hive like any
-	// other bits, as the Offline Registry Library does: creating a key over a tombstone
-	// opens the tombstone, a value that is set keeps the tombstone bit, new keys merge.
-	// Without it edits mean what they say: see Key.Create and Key.SetValue. Reading is
-	// the same either way.
+	// IgnoreLayers makes edits treat the layer bits of a differencing hive like any other
+	// bits, as the Offline Registry Library does: creating a key over a tombstone opens the
+	// tombstone, a value that is set keeps the tombstone bit, new keys merge. Without it
+	// edits have their meaning for the merged registry: see Key.Create and Key.SetValue.
+	// Reading is the same in both cases.
 	IgnoreLayers bool
-	// Clock gives the times that edits write. nil is the time of day.
+	// Clock returns the times that edits write. nil is the time of day.
 	Clock func() winfs.Filetime
 }
 
-// Hive is an open hive. See the package comment for what may be done at the same
-// time.
+// Hive is an open hive. See the package comment for concurrent use.
 type Hive struct {
 	name    string
 	mode    Mode
 	clock   func() winfs.Filetime
-	data    []byte // base block and bins, and whatever follows them
+	data    []byte // base block and bins, and any bytes after them
 	bins    []byte // data from 4,096 to the end of the bins
 	cellHdr uint32 // bytes before a cell's payload: 4, or 8 in the hives of Windows NT 3.1
 	root    uint32
@@ -94,7 +93,7 @@ type Hive struct {
 	editDirty bool
 	// ignoreLayers is Options.IgnoreLayers
 	ignoreLayers bool
-	repair       *repairer // of the copy that a repair works on
+	repair       *repairer // of the copy that a repair edits
 	grown        bool      // the bins have moved out of the mapping
 
 	allowHarmless bool
@@ -106,20 +105,15 @@ type Hive struct {
 	sorted     map[uint32]struct{} // keys whose subkey list was found in order
 }
 
-// Open opens a hive file for reading. The file is mapped where the system can and
-// is never written to, whatever is done with the hive; Close releases it.
+// Open opens a hive file for reading. The file is mapped where the system supports it and
+// is never written to, whichever methods of the hive are called; Close releases it.
 //
-// Errors: ErrNotHive, also for what is no regular file, which is not waited for;
+// Errors: ErrNotHive, also for a file that is not regular, which Open never waits for;
 // ErrLogFile, ErrTruncated, ErrDirty, ErrCorrupt, and those of the file system.
 func Open(name string, opt *Options) (*Hive, error) {
-	// To open a device can mean something to it.
-	st, err := os.Stat(name)
-	if err == nil && !st.Mode().IsRegular() {
+	f, err := openfile.Regular(name)
+	if errors.Is(err, openfile.ErrIrregular) {
 		err = errIrregular
-	}
-	var f *os.File
-	if err == nil {
-		f, err = os.OpenFile(name, os.O_RDONLY|openFlags, 0)
 	}
 	if err != nil {
 		return nil, &Error{Op: "open", Hive: name, Offset: -1, Err: err}
@@ -186,8 +180,8 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 	return h, nil
 }
 
-// OpenBytes opens a hive that is in memory. The hive keeps b and never changes it:
-// the first edit makes a copy.
+// OpenBytes opens a hive that is in memory. The hive retains b and never changes it: the
+// first edit makes a copy.
 func OpenBytes(b []byte, opt *Options) (*Hive, error) {
 	h := newHive("", opt)
 	h.data = b
@@ -197,10 +191,10 @@ func OpenBytes(b []byte, opt *Options) (*Hive, error) {
 	return h, nil
 }
 
-// OpenReaderAt opens a hive of size bytes that is read in pages of 4,096 bytes when
-// they are first needed. Address space of the whole size is reserved, memory is
-// used for the pages that were read. The reader must stay usable until Close,
-// which does not close it. The first edit reads the rest.
+// OpenReaderAt opens a hive of size bytes that is read in pages of 4,096 bytes when they
+// are first needed. Address space for the whole size is reserved; memory is used for the
+// pages that were read. The reader must remain usable until Close, which does not close it.
+// The first edit reads the rest.
 func OpenReaderAt(r io.ReaderAt, size int64, opt *Options) (*Hive, error) {
 	if size < 0 || size > baseSize+int64(math.MaxUint32) {
 		return nil, &Error{Op: "open", Offset: -1, Err: ErrLimit}
@@ -282,8 +276,8 @@ func (h *Hive) start(opt *Options) error {
 		size = avail
 	}
 	if !hdr.ChecksumOK && h.mode != Strict {
-		// What a broken base block declares is no limit: the bins themselves say where
-		// they end.
+		// The size that a broken base block declares is no limit: the bins are followed to
+		// their end.
 		whole, err := h.chained(size, avail)
 		if err != nil {
 			return fail(err)
@@ -315,8 +309,8 @@ func (h *Hive) start(opt *Options) error {
 	return nil
 }
 
-// makeTables makes the tables of cells and bins, which grow with the hive. Opening a file
-// takes the same time at any size: beside a mapping they are mapped too.
+// makeTables makes the tables of cells and bins, which grow with the hive. To keep the time
+// to open a file independent of its size, they are mapped if the hive is.
 func (h *Hive) makeTables() {
 	cells, bins := (len(h.bins)/8+31)/32, len(h.bins)/pageSize
 	if h.unmap != nil {
@@ -330,7 +324,7 @@ func (h *Hive) makeTables() {
 	h.seen, h.binAt = make([]uint32, cells), make([]uint32, bins)
 }
 
-// chained returns where the bins end that follow one another from an offset on.
+// chained returns the end of the consecutive bins that start at an offset.
 func (h *Hive) chained(from, end uint32) (uint32, error) {
 	for from < end {
 		if err := h.load(baseSize+int(from), binHeader); err != nil {
@@ -345,10 +339,10 @@ func (h *Hive) chained(from, end uint32) (uint32, error) {
 	return from, nil
 }
 
-// cellHeader returns how many bytes stand before the payload of a cell. Windows NT 3.1
-// has a second word there. Whether version 1.2 has it too is told in two ways, and a
-// base block that fails its checksum can claim any version, so that the root key
-// decides: a second word, the place of a cell, never looks like its signature.
+// cellHeader returns the number of bytes before the payload of a cell. Windows NT 3.1 has a
+// second word there. Sources disagree whether version 1.2 has it too, and a base block that
+// fails its checksum can claim any version, so that the root key decides: a second word,
+// the place of a cell, never looks like its signature.
 func (h *Hive) cellHeader() (uint32, error) {
 	if h.minor >= 3 || uint64(h.root)+8 > uint64(len(h.bins)) {
 		return 4, nil
@@ -363,10 +357,10 @@ func (h *Hive) cellHeader() (uint32, error) {
 }
 
 // ancient reports whether the hive is laid out as in Windows NT 3.1: names are UTF-16
-// throughout, and a title index stands where flags and access bits are today.
+// throughout, and a title index takes the place of today's flags and access bits.
 func (h *Hive) ancient() bool { return h.cellHdr == 8 }
 
-// Close releases the hive. Keys and values of it must not be used afterwards.
+// Close releases the hive. Its keys and values must not be used afterwards.
 func (h *Hive) Close() error {
 	h.data, h.bins, h.seen, h.binAt, h.edit = nil, nil, nil, nil, nil
 	h.root = nilCell
@@ -380,7 +374,7 @@ func (h *Hive) Close() error {
 	return nil
 }
 
-// Header returns the base block as it stands in memory.
+// Header returns the base block as it is in memory.
 func (h *Hive) Header() Header {
 	hdr, _ := ParseHeader(h.data)
 	return hdr
@@ -406,10 +400,10 @@ func (h *Hive) Mode() Mode { return h.mode }
 // Dirty reports whether the hive was dirty when it was opened.
 func (h *Hive) Dirty() bool { return h.dirty }
 
-// Layered reports whether layer semantics have a meaning in this hive: minor
-// version 6 and the flag in the base block. In other hives the byte that holds
-// them may be anything (registry specification, section 1.4), and in hives of Windows NT 4
-// so may the flag. Merge goes by the flag alone, as offreg does.
+// Layered reports whether layer semantics have a meaning in this hive: minor version 6 and
+// the flag in the base block. In other hives the byte that holds them may be anything
+// (registry specification, section 1.4), and in hives of Windows NT 4 so may the flag.
+// Merge uses the flag alone, as offreg does.
 func (h *Hive) Layered() bool { return h.layered }
 
 // Root returns the root key. In Salvage mode it may be invalid; see Key.Valid.
@@ -435,8 +429,8 @@ func (h *Hive) Key(path string) (Key, error) {
 	return h.Root().Open(path)
 }
 
-// KeyAt returns the key whose cell is at an offset, as Key.Offset gave it. Its
-// level counts from the root by its parents.
+// KeyAt returns the key whose cell is at an offset, as returned by Key.Offset. Its level is
+// the number of its parents up to the root.
 func (h *Hive) KeyAt(off uint32) (Key, error) {
 	if _, _, err := h.nk(off); err != nil {
 		return Key{}, h.opError("open key", "", int64(off), err)

@@ -9,8 +9,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Key is a key of an open hive. The zero Key is no key: its methods return zero
-// values or ErrDeleted.
+// Key is a key of an open hive. The zero Key is no key: its methods return zero values or
+// ErrDeleted.
 type Key struct {
 	h     *Hive
 	w     *walk
@@ -35,7 +35,7 @@ const (
 	KeyVirtualStore  KeyFlags = 0x0200
 )
 
-// Layer is what a key of a differencing hive does to the layers below.
+// Layer is the effect of a key of a differencing hive on the layers below.
 type Layer uint8
 
 // The layer semantics (registry specification, section 1.12).
@@ -142,11 +142,11 @@ func (k Key) CompareName(other Key) int {
 	return compareStored(a, la, b, lb)
 }
 
-// NameHash returns the hash of the name, equal for names that are equal without
-// regard to case.
+// NameHash returns the hash of the name. Names that are equal without regard to case have
+// the same hash.
 func (k Key) NameHash() uint32 { return hashStored(k.RawName()) }
 
-// Parent returns the key above. The root has none.
+// Parent returns the parent key. The root has none.
 func (k Key) Parent() (Key, bool) {
 	b, err := k.node()
 	if err != nil || k.off == k.h.root {
@@ -159,9 +159,8 @@ func (k Key) Parent() (Key, bool) {
 	return Key{h: k.h, off: p, level: k.level - min(k.level, 1)}, true
 }
 
-// Path returns the path below the root, separated by backslashes; "" for the
-// root. It follows parents, at most MaxDepth. A backslash in a name is escaped, see
-// JoinPath.
+// Path returns the path below the root, separated by backslashes; "" for the root. It
+// follows at most MaxDepth parents. A backslash in a name is escaped, see JoinPath.
 func (k Key) Path() string {
 	var parts []string
 	for p, n := k, 0; n < MaxDepth; n++ {
@@ -228,10 +227,10 @@ func (k Key) VirtualFlags() uint32 { return uint32(k.field8(nkVirtual) >> 4) }
 // XP and 2003 kept them in the top nibble of Flags.
 func (k Key) UserFlags() uint32 { return uint32(k.field8(nkVirtual) & 15) }
 
-// LayerByte returns the byte that holds layer semantics, whatever hive it is in.
+// LayerByte returns the byte for layer semantics, in hives without layers too.
 func (k Key) LayerByte() byte { return k.field8(nkLayer) }
 
-// Layer returns the layer semantics, LayerMerge where the hive has none.
+// Layer returns the layer semantics, LayerMerge if the hive is not layered.
 func (k Key) Layer() Layer {
 	if k.h == nil || !k.h.layered {
 		return LayerMerge
@@ -244,8 +243,8 @@ func (k Key) InheritClass() bool {
 	return k.h != nil && k.h.layered && k.field8(nkLayer)&inheritClass != 0
 }
 
-// ClassBytes returns the class name as it is stored, UTF-16 by convention, in
-// place. It is nil where there is none.
+// ClassBytes returns the class name as it is stored, UTF-16 by convention, in place. It is
+// nil if there is none.
 func (k Key) ClassBytes() ([]byte, error) {
 	b, err := k.node()
 	if err != nil {
@@ -314,7 +313,7 @@ func (h *Hive) skCell(off uint32) ([]byte, error) {
 	return c, err
 }
 
-// note records a fault where faults are recorded.
+// note records a fault in the modes that record faults.
 func (k Key) note(err error) {
 	if k.h.mode != Strict {
 		k.h.note(err, &k)
@@ -340,8 +339,8 @@ func (k Key) ValueCount() int {
 	return int(u32(b[nkValues:]))
 }
 
-// Subkeys yields the subkeys in stored order, which is by name. In strict mode the
-// first fault ends it with an error.
+// Subkeys yields the subkeys in stored order, which is by name. In strict mode the first
+// fault ends the sequence with an error.
 func (k Key) Subkeys() iter.Seq2[Key, error] {
 	return func(yield func(Key, error) bool) { k.subkeys(yield) }
 }
@@ -385,8 +384,8 @@ func (k Key) subkeys(yield func(Key, error) bool) {
 	}
 }
 
-// SubkeyAt returns the subkey with an index from 0, in stored order, as OREnumKey
-// does. Past the last it gives ErrNoMore.
+// SubkeyAt returns the subkey with an index from 0, in stored order, as OREnumKey does.
+// Past the last subkey it returns ErrNoMore.
 func (k Key) SubkeyAt(index int) (Key, error) {
 	b, err := k.node()
 	if err != nil {
@@ -395,7 +394,7 @@ func (k Key) SubkeyAt(index int) (Key, error) {
 	var it subIter
 	it.start(k.h, nil, k.off, b)
 	for index >= 0 {
-		// Whole leaves are stepped over.
+		// Skip whole leaves.
 		if n := len(it.leaf) / int(max(it.step, 1)); it.step != 0 && index >= n && n > 0 {
 			index -= n
 			it.leaf, it.count = nil, it.count+uint32(n)
@@ -420,11 +419,10 @@ func (k Key) SubkeyAt(index int) (Key, error) {
 	return Key{}, k.err("list subkeys", ErrNoMore)
 }
 
-// Open finds a key by its path below this one. Backslashes at its end are allowed, as
-// in offreg; an empty path or one of backslashes alone gives ErrInvalid, a leading
-// backslash or a doubled one inside ErrNotFound as there. The error for a missing key
-// names the deepest key that exists. What a name cannot be typed with is escaped, see
-// SplitPath.
+// Open finds a key by its path below this one. Backslashes at its end are allowed, as in
+// offreg; an empty path or one of backslashes alone is ErrInvalid, a leading backslash or a
+// doubled one inside ErrNotFound, as there. The error for a missing key names the deepest
+// key that exists. Characters of a name that cannot be typed are escaped, see SplitPath.
 func (k Key) Open(path string) (Key, error) {
 	rest := strings.TrimRight(path, `\`)
 	if rest == "" {
@@ -446,8 +444,8 @@ func (k Key) Open(path string) (Key, error) {
 	return cur, nil
 }
 
-// Subkey finds a direct subkey by its name, without regard to case. The first of
-// several with one name wins. A missing one gives ErrNotFound.
+// Subkey finds a direct subkey by its name, without regard to case. The first of several
+// with one name wins. A missing one is ErrNotFound.
 func (k Key) Subkey(name string) (Key, error) {
 	var t target
 	t.set(name)
@@ -461,7 +459,7 @@ func (k Key) Subkey(name string) (Key, error) {
 	return Key{h: k.h, off: off, level: k.level + 1}, nil
 }
 
-// KeyInfo is what ORQueryInfoKey tells. Lengths are in bytes as UTF-16.
+// KeyInfo is the result of ORQueryInfoKey. Lengths are in bytes as UTF-16.
 type KeyInfo struct {
 	ClassLen      int
 	Subkeys       int
@@ -474,7 +472,7 @@ type KeyInfo struct {
 	LastWrite     winfs.Filetime
 }
 
-// Info returns the counts and longest sizes that the node declares.
+// Info returns the counts and maximum sizes that the node declares.
 func (k Key) Info() (KeyInfo, error) {
 	b, err := k.node()
 	if err != nil {

@@ -12,7 +12,7 @@ const (
 	vkSize      = 20         // value without its name
 	skSize      = 20         // security cell without its descriptor
 	segmentSize = 16344      // bytes of big data per segment
-	inlineBit   = 0x80000000 // in a value's data size: data stands in the data field
+	inlineBit   = 0x80000000 // in a value's data size: the data is in the data field
 	maxBins     = 0x7FFFF000 // 2 GiB of stable storage
 )
 
@@ -103,8 +103,8 @@ const (
 
 // Limits (section 1.11).
 const (
-	// MaxDepth is the number of levels below and including the root that are
-	// followed. Windows stops at 512.
+	// MaxDepth is the number of levels that are followed, including the root. Windows stops
+	// at 512.
 	MaxDepth = 512
 	// MaxKeyName is the longest name of a key, in UTF-16 units, that offreg accepts.
 	MaxKeyName = 256

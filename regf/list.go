@@ -1,20 +1,20 @@
 package regf
 
-// subIter walks the subkey list of one key in stored order. It holds no pointers
-// but slices of the hive, so that a stack of them costs one allocation.
+// subIter walks the subkey list of one key in stored order. Its only pointers are slices of
+// the hive, so that a stack of them costs one allocation.
 type subIter struct {
 	h     *Hive
 	w     *walk
 	owner uint32 // the key's cell
-	ri    []byte // entries of the root list that are left
-	leaf  []byte // entries of the current leaf that are left
+	ri    []byte // remaining entries of the root list
+	leaf  []byte // remaining entries of the current leaf
 	step  uint32 // bytes of a leaf entry: 4 or 8
-	left  uint32 // keys that can still come before the list is absurd
-	count uint32 // keys that came
+	left  uint32 // keys that may still come before the list is implausible
+	count uint32 // keys returned so far
 	want  uint32 // keys the node declares
 	err   error
 	done  bool
-	keep  *[]*fault // gets all faults, for a repair
+	keep  *[]*fault // collects all faults, for a repair
 }
 
 // start prepares for the list of a key's cell b.
@@ -104,7 +104,7 @@ func listEntries(h *Hive, off uint32, b []byte) ([]byte, uint16, error) {
 	return b[4 : 4+n*step], sig, nil
 }
 
-// next returns the next subkey's cell. After false, it.err says why.
+// next returns the cell of the next subkey. After false, it.err is the reason.
 func (it *subIter) next() (uint32, bool) {
 	for {
 		if len(it.leaf) >= int(it.step) && it.step != 0 {

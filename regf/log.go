@@ -10,16 +10,16 @@ import (
 
 // Errors of log recovery.
 var (
-	// ErrNoUsableLog says that a hive is dirty and that none of the logs given can
-	// make it whole: they are missing, damaged, older than the hive, or belong to
-	// another hive. The hive's last changes are lost; whoever wants the state
-	// before them must ask for it.
+	// ErrNoUsableLog reports that a hive is dirty and that none of the logs can make it
+	// whole: they are missing, damaged, older than the hive, or belong to another hive. The
+	// hive's last changes are lost; a caller that wants the state before them must ask for
+	// it.
 	ErrNoUsableLog error = &sentinel{text: "no transaction log fits the dirty hive", codes: [2]Errno{ErrorNotRegistryFile}}
-	// ErrNotLog says that a file is not a transaction log.
+	// ErrNotLog reports that a file is not a transaction log.
 	ErrNotLog = errors.New("not a transaction log")
 )
 
-// LogFormat tells the two formats of transaction logs apart.
+// LogFormat is one of the two formats of transaction logs.
 type LogFormat uint8
 
 // The formats of transaction logs.
@@ -43,71 +43,71 @@ func (f LogFormat) String() string {
 	return "unknown"
 }
 
-// Recovery reports what [Recover] did.
+// Recovery describes the result of [Recover].
 type Recovery struct {
-	// Clean is set when the hive was not dirty; the logs were not applied then,
-	// whatever they hold, because a clean hive is newer than any of them.
+	// Clean is set when the hive was not dirty; the logs were not applied then, because a
+	// clean hive is newer than any of them.
 	Clean bool
 	// Format is that of the logs that were applied.
 	Format LogFormat
 	// BaseBlockFrom is the index of the log whose copy replaced the hive's broken
 	// base block, or -1.
 	BaseBlockFrom int
-	// Entries, Pages and Bytes count what was written: log entries (1 for an old
-	// log), runs of pages, and their bytes.
+	// Entries, Pages and Bytes count the writes: log entries (1 for an old log), runs of
+	// pages, and their bytes.
 	Entries, Pages int
 	Bytes          int64
 	// FirstSequence and LastSequence are those of the entries applied.
 	FirstSequence, LastSequence uint32
 	// BinsSize is the size of the hive bins afterwards, in bytes.
 	BinsSize int64
-	// DummyBins lists the offsets in the bins at which a page that came from a log
-	// was no bin and was replaced by an empty one, as Windows does.
+	// DummyBins lists the offsets in the bins at which a page from a log was no bin and was
+	// replaced by an empty one, as Windows does.
 	DummyBins []int64
-	// Missing are the parts of the bins that are in neither the hive, which was cut
-	// short, nor the logs. They are zero in the result, which comes with ErrTruncated.
+	// Missing are the parts of the bins that are neither in the truncated hive nor in the
+	// logs. They are zero in the result, which is returned together with ErrTruncated.
 	Missing []MissingPart
 	// Logs has one element for each log given, in order.
 	Logs []LogReport
 }
 
-// MissingPart is a part of the bins that nothing holds any more.
+// MissingPart is a part of the bins that neither hive nor logs hold.
 type MissingPart struct {
 	Offset, Size int64 // in the bins, in bytes
 }
 
-// LogReport tells what became of one log.
+// LogReport describes the use of one log.
 type LogReport struct {
 	Format LogFormat
 	// Sequence is that of the log's first entry, as its base block says.
 	Sequence uint32
 	// Found counts the good entries of the log, Applied those that were used.
 	Found, Applied int
-	// Stop says why the log was not used, or why no entry after the last good one
-	// was. It is nil where the log simply ends. Offset is where in the log that was.
+	// Stop is the reason why the log was not used, or why no entry after the last good one
+	// was. It is nil if the log simply ends. Offset is the position in the log at which
+	// reading stopped.
 	Stop   error
 	Offset int64
 }
 
-// growthSlack limits recovery: a log cannot make a hive grow by more than the logs
-// hold plus this, nor beyond maxBins, the stable space of a hive.
+// growthSlack limits recovery: a log cannot make a hive grow by more than the size of the
+// logs plus this, nor beyond maxBins, the stable space of a hive.
 const growthSlack = 16 << 20
 
-// Recover replays transaction logs over the primary file of a hive and returns
-// the whole file as Windows would leave it: pages written, both sequence numbers
-// those of the last entry, checksum right. The logs are given in the order LOG1,
-// LOG2 (or the one log of old systems); nil or empty ones are allowed. Nothing
-// that is given is changed.
+// Recover replays transaction logs over the primary file of a hive and returns the whole
+// file as Windows would leave it: pages written, both sequence numbers those of the last
+// entry, checksum right. The logs are passed in the order LOG1, LOG2 (or the one log of old
+// systems); nil or empty ones are allowed. The arguments are not changed.
 //
-// Which log is used, and how far, follows the registry specification, section
-// 1.13. Entries of a new-format log are applied up to the first one that is
-// damaged, and the [Recovery] says where that was: that is what Windows does, and
-// the state it leaves was a consistent one. A clean hive is returned as it is.
+// The choice of a log, and of the entries applied, follows the registry specification,
+// section 1.13. Entries of a new-format log are applied up to the first damaged one, and
+// the [Recovery] records its position: Windows does the same, and the resulting state was a
+// consistent one. A clean hive is returned unchanged.
 //
-// A dirty hive to which no log fits gives [ErrNoUsableLog]; the Recovery that is
-// returned with it says why each log was turned down. A hive that was cut short, and
-// whose logs do not hold all that is behind the cut, gives [ErrTruncated] together
-// with the result, in which those parts are zero: [Hive.Repair] makes a hive of it.
+// If no log fits a dirty hive, the error is [ErrNoUsableLog], and the Recovery returned
+// with it has the reason for each log. If the hive was truncated, and its logs do not hold
+// all the missing parts, the error is [ErrTruncated], and those parts are zero in the
+// result: [Hive.Repair] can repair it.
 func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 	r := &recovery{
 		hive: hive,
@@ -138,13 +138,13 @@ func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 type recovery struct {
 	hive  []byte
 	image []byte
-	room  int64 // the largest bins size that is believed
+	room  int64 // the largest bins size to accept
 	out   Recovery
 }
 
 func (r *recovery) run(logs []parsedLog, baseGood bool) ([]byte, error) {
-	// New logs are preferred: a system that writes them has no use for a log of
-	// the old kind that still lies beside them.
+	// New logs are preferred: a system that writes them does not use an old log that is
+	// still stored next to them.
 	plan := r.planNew(logs, baseGood)
 	if plan == nil {
 		plan = r.planOld(logs, baseGood)
@@ -194,7 +194,7 @@ func (r *recovery) run(logs []parsedLog, baseGood bool) ([]byte, error) {
 	return image, cut
 }
 
-// cut finds what neither the file nor the logs hold of the bins.
+// cut finds the parts of the bins that neither the file nor the logs hold.
 func (r *recovery) cut(written []pageRange) error {
 	at := max(int64(len(r.hive))-baseSize, 0)
 	written = slices.Clone(written)
@@ -215,7 +215,7 @@ func (r *recovery) cut(written []pageRange) error {
 	return nil
 }
 
-// grow makes the image long enough for bins of the size given.
+// grow makes the image long enough for bins bytes of bins.
 func (r *recovery) grow(bins int64) {
 	if need := baseSize + bins - int64(len(r.image)); need > 0 {
 		r.image = append(r.image, make([]byte, need)...)
@@ -238,10 +238,9 @@ func (r *recovery) finish() ([]byte, error) {
 
 type pageRange struct{ offset, size int64 }
 
-// replaceBrokenBins walks the chain of bins. Where it meets something else at a
-// place that a log has written, it puts an empty bin of one page there, so that
-// the rest of the chain is not lost. Damage that no log wrote is left for the
-// reader to find.
+// replaceBrokenBins walks the chain of bins. A page that a log has written and that is no
+// bin is replaced by an empty bin of one page, so that the rest of the chain is not lost.
+// Damage that no log wrote is left for the reader to find.
 func (r *recovery) replaceBrokenBins(touched []pageRange) {
 	bins := r.image[baseSize : baseSize+r.out.BinsSize]
 	written := make([]uint64, len(bins)/pageSize/64+1) // one bit for each page
@@ -269,8 +268,8 @@ func (r *recovery) replaceBrokenBins(touched []pageRange) {
 	}
 }
 
-// isBin reports whether b begins with the header of the bin that stands at off,
-// and whether the bin fits.
+// isBin reports whether b starts with the header of the bin at off, and whether the bin
+// fits.
 func isBin(b []byte, off int64) bool {
 	if len(b) < binHeader || string(b[:4]) != "hbin" {
 		return false

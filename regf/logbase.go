@@ -4,8 +4,8 @@ import (
 	"fmt"
 )
 
-// File types of logs, and the unit in which logs are laid out: a log begins with a
-// copy of the first sector of the base block (registry specification, 1.13).
+// File types of logs, and the unit in which logs are laid out: a log starts with a copy of
+// the first sector of the base block (registry specification, 1.13).
 const (
 	logTypeOld   = 1
 	logTypeOldNT = 2
@@ -13,14 +13,13 @@ const (
 	logSector    = 512
 )
 
-// logBaseValid reports whether b begins with a base block whose checksum is
-// right.
+// logBaseValid reports whether b starts with a base block whose checksum is right.
 func logBaseValid(b []byte) bool {
 	return len(b) >= logSector && string(b[:4]) == "regf" && u32(b[hdrChecksum:]) == HeaderChecksum(b)
 }
 
-// logEntry is one step of replay: pages to write and the state after them. An old
-// log is a single entry.
+// logEntry is one step of replay: the pages to write and the state after them. An old log
+// is a single entry.
 type logEntry struct {
 	sequence uint32
 	flags    uint32
@@ -34,7 +33,7 @@ type logPages struct {
 	data   []byte
 }
 
-// parsedLog is a log whose entries have been checked, up to the first bad one.
+// parsedLog is a log whose entries were checked, up to the first bad one.
 type parsedLog struct {
 	data     []byte
 	format   LogFormat
@@ -51,7 +50,7 @@ func (p *parsedLog) halt(offset int64, format string, args ...any) {
 	p.stop = fmt.Errorf(format, args...)
 }
 
-// parseLog reads a log; room is the largest bins size that is believed.
+// parseLog reads a log; room is the largest bins size to accept.
 func parseLog(b []byte, room int64) parsedLog {
 	p := parsedLog{data: b}
 	switch {
@@ -89,11 +88,10 @@ func parseLog(b []byte, room int64) parsedLog {
 	return p
 }
 
-// sequenceBefore reports whether a comes before b where sequence numbers wrap
-// around at 2^32.
+// sequenceBefore reports whether a comes before b. Sequence numbers wrap around at 2^32.
 func sequenceBefore(a, b uint32) bool { return int32(a-b) < 0 }
 
-// checkBinsSize checks the size of the bins that a log announces.
+// checkBinsSize checks the size of the bins that a log declares.
 func checkBinsSize(size uint32, room int64) error {
 	switch {
 	case size == 0 || size%pageSize != 0:

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// The header of an entry in a log of the new format. Entries begin at 0x200 and
-// follow one another without gaps, each a multiple of 512 bytes long.
+// The header of an entry in a log of the new format. Entries start at 0x200 and follow one
+// another without gaps, each a multiple of 512 bytes long.
 const (
 	entryOffSize     = 0x04
 	entryOffFlags    = 0x08
@@ -20,8 +20,8 @@ const (
 	pageRefBytes     = 8
 )
 
-// parseNew reads the entries up to the first that is damaged or out of sequence.
-// Older entries that remain after the live ones are such an end, not a fault.
+// parseNew reads the entries up to the first that is damaged or out of sequence. Older
+// entries that remain after the live ones end the log in this way and are no fault.
 func (p *parsedLog) parseNew(room int64) {
 	want := p.sequence
 	for off := int64(logSector); ; want++ {
@@ -107,9 +107,9 @@ func (r *recovery) planNew(logs []parsedLog, baseGood bool) []logStep {
 		return nil
 	}
 	slices.SortStableFunc(use, func(a, b int) int { return int(int32(logs[a].sequence - logs[b].sequence)) })
-	// A log goes on where the one before it ended. One that starts later would
-	// write pages over a state that they do not belong to, also when the earlier
-	// log has lost its very first entry.
+	// A log continues where the one before it ended. A log that starts later would write
+	// pages over a state that they do not belong to, also when the earlier log has lost its
+	// very first entry.
 	var plan []logStep
 	next := logs[use[0]].sequence
 	for _, i := range use {
@@ -123,8 +123,8 @@ func (r *recovery) planNew(logs []parsedLog, baseGood bool) []logStep {
 	return plan
 }
 
-// planNewBase is planNew for a hive without a base block: that must come from the
-// log with the latest entries, and no other log is known to belong to it.
+// planNewBase is planNew for a hive without a base block: the log with the latest entries
+// supplies it, and no other log is known to belong to it.
 func (r *recovery) planNewBase(logs []parsedLog) []logStep {
 	latest := -1
 	for i := range logs {
@@ -148,7 +148,7 @@ func (r *recovery) planNewBase(logs []parsedLog) []logStep {
 
 func lastSequence(p *parsedLog) uint32 { return p.entries[len(p.entries)-1].sequence }
 
-// turnDown notes why a log is not used.
+// turnDown records the reason for not using a log.
 func (r *recovery) turnDown(log int, offset int64, format string, args ...any) {
 	r.out.Logs[log].Stop = fmt.Errorf(format, args...)
 	r.out.Logs[log].Offset = offset

@@ -6,9 +6,9 @@ import (
 	"sort"
 )
 
-// parseOld reads a log of the old format: in its second sector the word DIRT and
-// a bitmap with one bit for each 512-byte page of the bins, lowest bit first,
-// then, from the next sector on, the pages whose bits are set, packed.
+// parseOld reads a log of the old format: in its second sector the word DIRT and a bitmap
+// with one bit for each 512-byte page of the bins, lowest bit first, then, from the next
+// sector on, the pages whose bits are set, packed.
 func (p *parsedLog) parseOld(room int64) {
 	binsSize := u32(p.data[hdrBins:])
 	if err := checkBinsSize(binsSize, room); err != nil {
@@ -57,10 +57,10 @@ func (p *parsedLog) parseOld(room int64) {
 	p.entries = []logEntry{e}
 }
 
-// planOld chooses an old-format log, or returns nil. A log belongs to the hive
-// when their times of last writing are equal; where the hive's base block is
-// broken, its first bin carries the same time. Of two that belong, the one with
-// the higher sequence is taken, else the first.
+// planOld chooses an old-format log, or returns nil. A log belongs to the hive if their
+// times of last writing are equal; if the hive's base block is broken, the first bin has
+// the same time. Of two such logs, the one with the higher sequence is used, else the
+// first.
 func (r *recovery) planOld(logs []parsedLog, baseGood bool) []logStep {
 	stamp, have := r.hiveTime(baseGood)
 	best := -1
@@ -101,9 +101,9 @@ func (r *recovery) hiveTime(baseGood bool) (uint64, bool) {
 	return binary.LittleEndian.Uint64(r.hive[baseSize+binOffTime:]), true
 }
 
-// binsStayWhole reports whether the bins form a chain with the pages of an old log over
-// them, as far as the log wrote their headers. Pages inside bins may hold anything, and
-// damage that no log wrote is left for the reader to find.
+// binsStayWhole reports whether the bins form a chain after an old log is applied, as far
+// as the log wrote their headers. Pages inside bins may hold anything, and damage that no
+// log wrote is left for the reader to find.
 func (r *recovery) binsStayWhole(e *logEntry) bool {
 	for off := int64(0); off < int64(e.binsSize); {
 		b, logged := e.page(off)
@@ -122,8 +122,8 @@ func (r *recovery) binsStayWhole(e *logEntry) bool {
 	return true
 }
 
-// page returns what an old log writes from an offset in the bins on, if it writes there.
-// Its runs are in ascending order.
+// page returns the bytes that an old log writes from an offset in the bins on, and whether
+// it writes there. Its runs are in ascending order.
 func (e *logEntry) page(off int64) ([]byte, bool) {
 	i := sort.Search(len(e.pages), func(i int) bool { return int64(e.pages[i].offset) > off }) - 1
 	if i < 0 || off >= int64(e.pages[i].offset)+int64(len(e.pages[i].data)) {

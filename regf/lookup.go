@@ -1,14 +1,13 @@
 package regf
 
-// sortedMin is the size of a list from which it pays to remember that it is in
-// order.
+// sortedMin is the size of a list from which it pays to record that it is in order.
 const sortedMin = 8
 
-// find returns the cell of a subkey, or nilCell. In a leaf with hashes only those
-// that fit are looked at; among leaves the right one is found by halving. Where
-// that finds nothing, every name is compared once, because old hives are ordered
-// by smaller tables and damaged ones not at all; a list that proves to be in order
-// is remembered and not searched so again.
+// find returns the cell of a subkey, or nilCell. In a leaf with hashes only the entries
+// with the right hash are compared; the right leaf is found by binary search. If that
+// fails, every name is compared once, because old hives are ordered by smaller tables and
+// damaged ones not at all; a list that proves to be in order is recorded and not searched
+// in this way again.
 func (k Key) find(t *target) (uint32, error) {
 	b, err := k.node()
 	if err != nil {
@@ -39,7 +38,7 @@ func (k Key) find(t *target) (uint32, error) {
 	return k.findLinear(t, b)
 }
 
-// leafFor finds by halving the leaf of a root list that can hold a name.
+// leafFor finds, by binary search, the leaf of a root list that can hold a name.
 func (h *Hive) leafFor(ri []byte, t *target) (leaf []byte, sig uint16, ok bool) {
 	open := func(i int) ([]byte, uint16, bool) {
 		off := u32(ri[4*i:])
@@ -73,7 +72,7 @@ func (h *Hive) leafFor(ri []byte, t *target) (leaf []byte, sig uint16, ok bool) 
 	return open(lo)
 }
 
-// findLeaf looks for a name in one leaf, trusting hashes, hints and order.
+// findLeaf searches one leaf for a name, trusting hashes, hints and order.
 func (h *Hive) findLeaf(e []byte, sig uint16, t *target) uint32 {
 	match := func(off uint32) bool {
 		b, name, err := h.nk(off)
@@ -149,8 +148,8 @@ func (k Key) findLinear(t *target, b []byte) (uint32, error) {
 	if it.err != nil {
 		return nilCell, it.err
 	}
-	// A list in order whose hashes are wrong would still hide names, but only from
-	// lookups that this pass has just answered; hashes are checked by Check.
+	// A list in order but with wrong hashes would still hide names, but only from lookups
+	// that this pass has just answered; Check verifies hashes.
 	if inOrder && n >= sortedMin && h.hashesRight(k.off) {
 		h.markSorted(k.off)
 	}

@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// mapFile maps a file privately: pages that are written to are copied, the file
-// stays as it is. A nil slice without error means that the file is better read.
+// mapFile maps a file privately: pages that are written to are copied, the file does not
+// change. A nil slice without error means that the caller should read the file instead.
 func mapFile(f *os.File, size int64) ([]byte, func() error, error) {
 	if size == 0 || int64(int(size)) != size {
 		return nil, nil, nil
@@ -21,8 +21,8 @@ func mapFile(f *os.File, size int64) ([]byte, func() error, error) {
 	return b, func() error { return syscall.Munmap(b) }, nil
 }
 
-// mapWords returns n words that are zero. The system makes their pages when they are
-// first touched, where the runtime would clear them all.
+// mapWords returns n zero words. The system allocates their pages on first use, whereas the
+// runtime would clear them all.
 func mapWords(n int) ([]uint32, func() error, error) {
 	b, err := syscall.Mmap(-1, 0, 4*n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
 	if err != nil {

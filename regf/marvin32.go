@@ -12,17 +12,16 @@ const (
 	marvinSeedHigh = 0x82EF4D88
 )
 
-// marvin32 returns the hash that entries of new-format transaction logs carry
-// twice (registry specification, 1.13). The two words of the state are stored
-// low word first, so that the result written little-endian gives the eight bytes
-// of the log.
+// marvin32 returns the hash that entries of new-format transaction logs contain twice
+// (registry specification, 1.13). The two words of the state are stored low word first, so
+// that the little-endian result is the eight bytes of the log.
 func marvin32(b []byte) uint64 {
 	lo, hi := uint32(marvinSeedLow), uint32(marvinSeedHigh)
 	for len(b) >= 4 {
 		lo, hi = marvinRound(lo, hi, binary.LittleEndian.Uint32(b))
 		b = b[4:]
 	}
-	// The last word holds what is left and the byte 0x80 after it.
+	// The last word holds the remaining bytes and the byte 0x80 after them.
 	last := uint32(0x80) << (8 * len(b))
 	for i, c := range b {
 		last |= uint32(c) << (8 * i)

@@ -7,89 +7,88 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// TimeRule says which time a merged key gets.
+// TimeRule selects the time of a merged key.
 type TimeRule uint8
 
 const (
-	// TimeTop is the time of the topmost node, whether it is newer or not: the rule of
+	// TimeTop is the time of the topmost node, even if it is not the newest: the rule of
 	// ORMergeHives.
 	TimeTop TimeRule = iota
-	// TimeNewest is the newest time of the nodes that make up the key, which is what
-	// the Windows kernel shows for a layered key.
+	// TimeNewest is the newest time of the nodes that make up the key, which the Windows
+	// kernel shows for a layered key.
 	TimeNewest
 )
 
-// SecurityRule says which descriptor a merged key gets.
+// SecurityRule selects the descriptor of a merged key.
 type SecurityRule uint8
 
 const (
-	// SecurityLowest is the descriptor of the lowest node whose values show in the key:
-	// the rule of ORMergeHives. A changed descriptor in a delta has no effect on a key
-	// that the layers below have, unless the delta supersedes it.
+	// SecurityLowest is the descriptor of the lowest node whose values show in the key: the
+	// rule of ORMergeHives. A changed descriptor in a delta has no effect on a key that the
+	// layers below have, unless the delta supersedes it.
 	SecurityLowest SecurityRule = iota
-	// SecurityTop is the descriptor of the topmost node, which is what a running
-	// container sees.
+	// SecurityTop is the descriptor of the topmost node, which a running container sees.
 	SecurityTop
 )
 
-// MergeOptions say how hives are merged. The zero value, which a nil pointer
-// stands for, does what ORMergeHives does, except that nothing is taken from the
-// clock.
+// MergeOptions are the options of [Merge]. The zero value, or a nil pointer, merges as
+// ORMergeHives does, except that the clock is not used.
 type MergeOptions struct {
-	// Fold makes a differencing hive of the layers instead of a base hive: merged
-	// over any hive, it gives what merging the layers over it one after the other
-	// gives, as long as no key is a symbolic link in one layer and none in another.
+	// Fold makes a differencing hive of the layers instead of a base hive. Merging it over
+	// any hive is equivalent to merging the layers over that hive one after the other, as
+	// long as no key is a symbolic link in one layer and none in another.
 	Fold bool
-	// Stepwise gives what merging the layers one after the other gives, each result
-	// being the base of the next merge, as the layers of an image are when they are
-	// unpacked. Only two things differ from merging all at once: below a key that a
-	// layer supersedes locally, a subkey that only layers above have does not unite
-	// with one that only layers below have; and a symbolic link that a result has with
-	// other values than its target is without values in the next.
+	// Stepwise merges as if the layers were merged one after the other, each result being
+	// the base of the next merge, as when the layers of an image are unpacked. Only two
+	// cases differ from merging all at once: below a key that a layer supersedes locally, a
+	// subkey that only layers above have does not unite with one that only layers below
+	// have; and a symbolic link that has values other than its target in one result has no
+	// values in the next.
 	Stepwise bool
 	// Minor is the minor version of the result, 3 to 6. 0 is 5, or 6 with Fold, which
-	// allows nothing else.
+	// allows no other.
 	Minor int
-	// Time chooses the time of merged keys below the root.
+	// Time selects the time of merged keys below the root.
 	Time TimeRule
-	// Security chooses the descriptor of merged keys.
+	// Security selects the descriptor of merged keys.
 	Security SecurityRule
-	// Now is the time of the merge, which the root and the time of serialisation in the
-	// base block get. ORMergeHives and ORSaveHive take it from the clock. With 0 the
-	// root has the time that the rule for other keys gives, and the field is 0.
+	// Now is the time of the merge, for the root and for the time of serialisation in the
+	// base block. ORMergeHives and ORSaveHive use the clock. If it is 0, the root has the
+	// time according to the rule for other keys, and the field is 0.
 	Now winfs.Filetime
 }
 
-// Merge merges the layers of a registry, the base first and the last on top, into
-// a new hive in memory. It does what ORMergeHives does for the hives of container
-// layers, for any number of them at once. The rules were measured on that function
-// (golden corpus, registry part):
+// Merge merges the layers of a registry, the base first and the top layer last, into a new
+// hive in memory. It does so as ORMergeHives does for the hives of container layers, for
+// any number of layers at once. The rules were measured on that function (golden corpus,
+// registry part):
 //
 //   - Layer semantics and tombstones of values have a meaning in a layer whose base
 //     block has [HeaderLayered], at any minor version from 3 on; see also
-//     [Hive.Layered]. The bit that inherits the class counts in every layer. A layer may be
-//     an ordinary hive, which is united with those below by name.
+//     [Hive.Layered]. The bit that inherits the class counts in every layer. A layer
+//     may be an ordinary hive, which is united with those below by name.
 //   - A tombstone hides the key and everything below it in lower layers. A node that
-//     supersedes its tree hides what is below it but itself, and all merge nodes below
-//     it in its own layer do so too. On the root a tombstone supersedes the tree.
+//     supersedes its tree hides that key and everything below it in lower layers; all
+//     merge nodes below it in its own layer do so too. On the root a tombstone
+//     supersedes the tree.
 //   - Values come from the nodes down to the first that supersedes locally, the topmost
-//     node's first, each in its own order; of one name the first counts. A tombstone hides
-//     those that follow. One that has a type or data is ignored.
-//   - Subkeys have the names that the same nodes have, but each unites with what all
-//     layers have under its name.
+//     node's first, each in its own order; of several with one name the first counts. A
+//     tombstone hides the values of its name after it. A tombstone with a type or data
+//     is ignored.
+//   - Subkeys have the names that the same nodes have, but each is united with the keys
+//     of its name in all layers.
 //   - The class is that of the topmost of the same nodes that does not inherit it or that
 //     supersedes, the descriptor that of the lowest of them. The root has no class.
-//   - Name, time and flags are those of the topmost node. Flags that only Windows'
-//     own bookkeeping uses are dropped. The root is named ROOT and has no flags.
+//   - Name, time and flags are those of the topmost node. Flags for Windows' own
+//     bookkeeping are dropped. The root is named ROOT and has no flags.
 //   - A symbolic link whose single value is not a sound SymbolicLinkValue has no values.
 //
-// The base may not be a differencing hive, no hive may be given twice, and fewer than
-// two layers are nothing to merge: all this is ErrInvalid, as it is there. With Fold any
-// layers do, and one is enough.
+// It is ErrInvalid, as there, if the base is a differencing hive, if a hive is passed
+// twice, or if there are fewer than two layers. With Fold any layers are allowed, and one
+// is enough.
 //
-// The layers are only read and may be closed before the result. Save the result
-// with [Hive.Store], because it is compact already: [Hive.Compact] gives the same
-// bytes.
+// The layers are only read and may be closed before the result. Save the result with
+// [Hive.Store]: it is compact already, and [Hive.Compact] returns the same bytes.
 func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	if opt == nil {
 		opt = &MergeOptions{}
@@ -132,7 +131,8 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	return h, nil
 }
 
-// mergeable refuses what ORMergeHives refuses, and layers that cannot be read.
+// mergeable returns an error if ORMergeHives would refuse the layers, or if a layer cannot
+// be read.
 func mergeable(layers []*Hive, fold bool) error {
 	switch {
 	case len(layers) == 0, len(layers) == 1 && !fold:
@@ -165,34 +165,34 @@ func mergeable(layers []*Hive, fold bool) error {
 	return nil
 }
 
-// flagged reports whether the base block says that layer semantics have a meaning,
-// whatever the minor version. Merging goes by it, as ORMergeHives does. Elsewhere
-// Hive.Layered counts, because hives of Windows NT 4 have anything in that field.
+// flagged reports whether the base block has the flag for layer semantics, at any minor
+// version. Merging uses it alone, as ORMergeHives does. Elsewhere Hive.Layered counts,
+// because hives of Windows NT 4 have anything in that field.
 func (h *Hive) flagged() bool { return u32(h.data[hdrFlags:])&HeaderLayered != 0 }
 
-// merger writes the keys of a merged tree level by level, in two passes: the first
-// finds the keys, because the descriptors that they use come before them in what
-// offreg writes, the second writes them.
+// merger writes the keys of a merged tree level by level, in two passes: the first finds
+// the keys, because offreg writes the descriptors that they use before them; the second
+// writes them.
 type merger struct {
 	*treeWriter
 	opt     MergeOptions
-	roots   []Key  // of the layers, topmost first; the walks know their places here
-	layered []bool // by place: layer semantics have a meaning
+	roots   []Key  // of the layers, topmost first; the walks record their index here
+	layered []bool // by that index: layer semantics have a meaning
 	plan    []planned
 	stacks  [][]Key // nodes of the keys that several layers have
 	kids    []Key
 	vals    valueSet
 }
 
-// planned is a key of the result, in the order of writing. There is one for every
-// key at once, so that it is small.
+// planned is a key of the result, in the order of writing. All keys are planned before the
+// first is written, so that the type is small.
 type planned struct {
 	node   uint32 // cell of the only node, or index in stacks
-	kids   uint32 // subkeys, which follow those of the keys before
+	kids   uint32 // number of subkeys, which follow those of the keys before
 	source uint16 // the layer of the only node, or manyNodes
-	layer  Layer  // what the result does to the layers below it, where they exist
+	layer  Layer  // effect of the result on the layers below it, if there are any
 	sealed bool   // nothing below shows through
-	tree   bool   // the lowest node supersedes its tree, or stands below one that does
+	tree   bool   // the lowest node supersedes its tree, or is below one that does
 }
 
 const manyNodes = 0xFFFF
@@ -215,8 +215,8 @@ func (m *merger) layerOf(k Key) Layer {
 	return Layer(k.LayerByte() & 3)
 }
 
-// add plans the key that a stack of nodes with one name makes, which it cuts. tree says
-// that the lowest node stands below one that supersedes its tree. It reports false where
+// add plans the key made from a stack of nodes with one name, and truncates the stack. tree
+// reports that the lowest node is below one that supersedes its tree. add returns false if
 // the key does not exist in the result.
 func (m *merger) add(nodes []Key, sealed, tree bool) bool {
 	root := len(m.plan) == 0
@@ -230,7 +230,8 @@ func (m *merger) add(nodes []Key, sealed, tree bool) bool {
 		case LayerTombstone:
 			p.sealed, p.tree = true, false
 			if i == 0 {
-				// On top it hides the key; a result that has layers below must say so too.
+				// On top it hides the key; a result that has layers below must record that
+				// too.
 				if sealed {
 					return false
 				}
@@ -303,9 +304,8 @@ func (m *merger) survey(layers []*Hive) error {
 	return m.descriptors()
 }
 
-// descriptors finds the descriptors of the planned keys in the order in which a walk
-// through the tree meets them, which is that of the ring in the hives that offreg
-// merges.
+// descriptors finds the descriptors of the planned keys in the order of a walk through the
+// tree, which is the order of the ring in the hives that offreg merges.
 func (m *merger) descriptors() error {
 	found := newDescriptorSurvey()
 	first := make([]uint32, len(m.plan)) // of the subkeys of a key, its index in plan
@@ -344,7 +344,7 @@ func (m *merger) local(nodes []Key) []Key {
 	return nodes
 }
 
-// secured returns the node that the descriptor of a key comes from.
+// secured returns the node whose descriptor the key gets.
 func (m *merger) secured(nodes []Key) Key {
 	if m.opt.Security == SecurityTop {
 		return nodes[0]
@@ -353,9 +353,9 @@ func (m *merger) secured(nodes []Key) Key {
 	return local[len(local)-1]
 }
 
-// writeAll writes the keys that were planned.
+// writeAll writes the planned keys.
 func (m *merger) writeAll() error {
-	// family is a key whose subkeys are written or to come.
+	// family is a key whose subkeys are being written or are to be written.
 	type family struct {
 		at   slotAt // of the next one
 		left uint32
@@ -398,7 +398,7 @@ func (m *merger) key(p planned, at slotAt) (uint32, error) {
 	return m.write(&out, at)
 }
 
-// descriptorSurvey collects descriptors in the order in which they are met.
+// descriptorSurvey collects descriptors in the order of their first use.
 type descriptorSurvey struct {
 	list  [][]byte
 	seen  map[string]struct{}
@@ -411,7 +411,7 @@ func newDescriptorSurvey() *descriptorSurvey {
 	return &descriptorSurvey{seen: map[string]struct{}{}, cells: map[*Hive]map[uint32]struct{}{}}
 }
 
-// add notes the descriptor of a key.
+// add records the descriptor of a key.
 func (s *descriptorSurvey) add(k Key) error {
 	off := k.SecurityCell()
 	if s.h == k.h && s.cell == off {
@@ -459,7 +459,7 @@ func (m *merger) describe(out *outKey, nodes []Key, p planned, root bool) error 
 	}
 	inherit := true
 	for i, k := range local {
-		// The last one of all supersedes its tree, or is taken so, where p says it.
+		// The last node supersedes its tree, or is treated so, if p.tree is set.
 		supersedes := m.layerOf(k) != LayerMerge || p.tree && i == len(nodes)-1
 		if k.LayerByte()&inheritClass != 0 && !supersedes {
 			continue
@@ -513,7 +513,7 @@ func (m *merger) unitedKids(nodes []Key, p planned) error {
 		}
 	}
 	local := m.local(nodes)
-	named := local[len(local)-1].w.source // the lowest node that gives names
+	named := local[len(local)-1].w.source // the lowest node that contributes names
 	lowest := nodes[len(nodes)-1].w
 	stack := make([]Key, 0, len(nodes))
 	for {
@@ -534,9 +534,9 @@ func (m *merger) unitedKids(nodes []Key, p planned) error {
 	}
 }
 
-// stepReach returns how many nodes of a subkey unite where layers are merged one after
-// the other, and whether those below are hidden: what a node that supersedes locally
-// does not name has gone when the layers above it come.
+// stepReach returns how many nodes of a subkey unite when layers are merged one after the
+// other, and whether those below are hidden: subkeys that a locally superseding node does
+// not name are gone when the layers above it are merged.
 func (m *merger) stepReach(nodes, stack []Key) (n int, hidden bool) {
 	for _, k := range nodes {
 		if m.layerOf(k) != LayerSupersedeLocal {
@@ -552,7 +552,7 @@ func (m *merger) stepReach(nodes, stack []Key) (n int, hidden bool) {
 	return len(stack), false
 }
 
-// lowestNames takes the keys with the lowest name off the heads of sorted lists and
+// lowestNames removes the keys with the lowest name from the heads of sorted lists and
 // appends them to stack, in the order of the lists.
 func lowestNames(stack []Key, lists [][]Key) []Key {
 	for _, list := range lists {
@@ -579,9 +579,9 @@ func lowestNames(stack []Key, lists [][]Key) []Key {
 	return stack
 }
 
-// sortedSubkeys appends the subkeys in ascending order to list, each name once. A
-// list that is out of order is a fault; past it, in the tolerant modes, the keys
-// are sorted and the first of those with one name is kept.
+// sortedSubkeys appends the subkeys in ascending order to list, each name once. A list that
+// is out of order is a fault; in the tolerant modes the keys are then sorted and the first
+// of those with one name is kept.
 func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
 	if k.SubkeyCount() == 0 {
 		return list, nil
@@ -605,7 +605,7 @@ func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
 		kept := list[:from+1]
 		for _, sub := range list[from+1:] {
 			if kept[len(kept)-1].CompareName(sub) == 0 {
-				// Unlike their order, which of the two counts is not known.
+				// Unlike in a list out of order, it is unknown which of the two counts.
 				if err := k.h.tolerate(faultf("nk-duplicate", sub.off, "another subkey has this name"), &k); err != nil {
 					return list, k.err("list subkeys", err)
 				}

@@ -5,12 +5,12 @@ import "slices"
 // linkValue is the name of the value that holds the target of a symbolic link.
 const linkValue = "SymbolicLinkValue"
 
-// unitedValues returns the values that nodes with one name have together, topmost
-// first; with sealed, tombstones have nothing more to hide. The list is good until the
-// next call.
+// unitedValues returns the union of the values of nodes with one name, topmost first; with
+// sealed, tombstones have nothing more to hide. The list is valid until the next call.
 func (m *merger) unitedValues(nodes []Key, sealed bool) ([]outValue, error) {
 	if m.opt.Stepwise && sealed {
-		// A result that is a symbolic link is opened as one before the next merge.
+		// An intermediate result that is a symbolic link is opened as one before the next
+		// merge.
 		for i := len(nodes) - 1; i > 0; i-- {
 			if !nodes[i].Symlink() {
 				continue
@@ -27,8 +27,8 @@ func (m *merger) unitedValues(nodes []Key, sealed bool) ([]outValue, error) {
 	return m.layValues(nodes, sealed, true)
 }
 
-// layValues lays the values of nodes over each other. With claim their cells count as
-// read, which happens once for each node.
+// layValues overlays the values of nodes. With claim their cells count as read, which
+// happens once for each node.
 func (m *merger) layValues(nodes []Key, sealed, claim bool) ([]outValue, error) {
 	m.vals.reset()
 	dead := false
@@ -61,8 +61,8 @@ func (m *merger) layValues(nodes []Key, sealed, claim bool) ([]outValue, error) 
 	return m.vals.list, nil
 }
 
-// soundLink reports whether the values of a symbolic link survive the opening of a
-// hive: a single one, the target (golden corpus, edit/open-symlink-2).
+// soundLink reports whether the values of a symbolic link survive opening the hive: there
+// must be a single one, the target (golden corpus, edit/open-symlink-2).
 func soundLink(list []outValue) bool {
 	if len(list) != 1 || list[0].tombstone {
 		return false
@@ -72,8 +72,8 @@ func soundLink(list []outValue) bool {
 	return v.Type() == RegLink && size >= 6 && size%2 == 0 && v.Name() == linkValue
 }
 
-// valueSet is a list of values in which each name occurs once. A short list is searched,
-// a long one gets a map.
+// valueSet is a list of values in which each name occurs once. A short list is searched;
+// for a long one a map is built.
 type valueSet struct {
 	list  []outValue
 	names map[string]struct{}
@@ -84,7 +84,7 @@ func (s *valueSet) reset() {
 	s.names = nil
 }
 
-// add appends a value unless one with its name has come before.
+// add appends a value unless the set has its name already.
 func (s *valueSet) add(v outValue) {
 	if s.names == nil {
 		for i := range s.list {
@@ -112,7 +112,7 @@ func (s *valueSet) index() {
 	}
 }
 
-// cut takes back the values from n on.
+// cut removes the values from index n on.
 func (s *valueSet) cut(n int) {
 	s.list = s.list[:n]
 	if s.names = nil; n > shortList {

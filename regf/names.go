@@ -39,8 +39,8 @@ func nameString(name []byte, latin bool) string {
 	return string(name)
 }
 
-// target is a name to look for: its units in upper case. Short names, which are
-// nearly all, need no allocation; a slice into the same struct would cause one.
+// target is a name to be found: its units in upper case. Short names, which are nearly all,
+// need no allocation; a slice into the same struct would cause one.
 type target struct {
 	n    int
 	hash uint32
@@ -70,8 +70,8 @@ func (t *target) units() []uint16 {
 	return t.buf[:t.n]
 }
 
-// compare orders a stored name against the target as the registry does: -1 where
-// the stored name comes first.
+// compare compares a stored name with the target in the registry's order: -1 if the stored
+// name comes first.
 func (t *target) compare(name []byte, latin bool) int {
 	n := len(name)
 	if !latin {
@@ -145,8 +145,7 @@ func compareStored(a []byte, latinA bool, b []byte, latinB bool) int {
 	return 0
 }
 
-// NameHash computes the hash that lh lists hold for a name (registry
-// specification, section 1.6).
+// NameHash computes the hash of a name in lh lists (registry specification, section 1.6).
 func NameHash(name string) uint32 {
 	var t target
 	t.set(name)
@@ -168,8 +167,8 @@ func hashStored(name []byte, latin bool) uint32 {
 	return h
 }
 
-// hintStored is what lf lists hold for a stored name: its first four characters
-// as bytes, or nothing where one of them needs two.
+// hintStored returns the hint for a stored name in lf lists: its first four characters as
+// bytes, or nothing if one of them needs two.
 func hintStored(name []byte, latin bool) uint32 {
 	var h uint32
 	for i := range min(4, unitsOf(name, latin)) {
@@ -182,8 +181,8 @@ func hintStored(name []byte, latin bool) uint32 {
 	return h
 }
 
-// encodeName returns the bytes that are stored for a name and whether they are
-// Latin-1, as they are whenever that is possible.
+// encodeName returns the stored bytes of a name and whether they are Latin-1, as they are
+// whenever that is possible.
 func encodeName(name string) (b []byte, latin bool) {
 	latin = true
 	for i := range len(name) {

@@ -1,13 +1,13 @@
 package regf
 
-// Version returns the version of the Offline Registry Library whose behaviour this
-// package has, as ORGetVersion does: 1.0. Results and layout are those of the library of
-// Windows 10.0.19041 (golden corpus).
+// Version returns the version of the Offline Registry Library that this package reproduces,
+// as ORGetVersion does: 1.0. Results and layout are those of the library of Windows
+// 10.0.19041 (golden corpus).
 func Version() (major, minor uint32) { return 1, 0 }
 
-// QueryValue is ORGetValue: the type and size of a value, below an optional path,
-// and its data in buf. A nil buffer asks for type and size only; one that is too
-// small gives ErrMoreData with the size that is needed.
+// QueryValue is ORGetValue: the type and size of a value, below an optional path, and its
+// data in buf. A nil buffer requests type and size only; if buf is too small, the error is
+// ErrMoreData and the size is the required one.
 func (k Key) QueryValue(path, name string, buf []byte) (Type, int, error) {
 	if path != "" {
 		s, err := k.Open(path)
@@ -24,8 +24,8 @@ func (k Key) QueryValue(path, name string, buf []byte) (Type, int, error) {
 	return v.Type(), n, err
 }
 
-// CopySecurity is ORGetKeySecurity: the descriptor in buf and its size. A buffer
-// that is too small, nil too, gives ErrMoreData with the size that is needed.
+// CopySecurity is ORGetKeySecurity: the descriptor in buf and its size. If buf is too small
+// or nil, the error is ErrMoreData and the size is the required one.
 func (k Key) CopySecurity(buf []byte) (int, error) {
 	sd, err := k.Security()
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// pageSource brings in the pages of a hive when they are first needed.
+// pageSource reads the pages of a hive when they are first needed.
 type pageSource struct {
 	r    io.ReaderAt
 	size int64
@@ -31,7 +31,7 @@ func (h *Hive) load(off, n int) error {
 		if s.have[p/64]>>(p%64)&1 != 0 {
 			continue
 		}
-		run := p + 1 // read neighbours that are missing too in one call
+		run := p + 1 // read missing neighbours too in one call
 		for run <= last && s.have[run/64]>>(run%64)&1 == 0 {
 			run++
 		}

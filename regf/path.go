@@ -6,15 +6,15 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// A path is the names of keys, separated by backslashes. Windows makes no name with a
-// backslash, but a file can hold one, and names can hold what nobody can type. So in
-// a path two backslashes, the letter u and four hexadecimal digits stand for that
-// UTF-16 unit: a\\u005cb is one name, with one backslash in it. Two backslashes
-// elsewhere are a separator, as one is.
+// A path is the names of keys, separated by backslashes. Windows never makes a name with a
+// backslash, but a file can hold one, and names can hold characters that cannot be typed.
+// So in a path two backslashes, the letter u and four hexadecimal digits encode a UTF-16
+// unit: a\\u005cb is one name, with one backslash in it. Two backslashes elsewhere are a
+// separator, as one is.
 
 const escapeLen = len(`\\u0000`)
 
-// escapeAt returns the unit that an escape at the beginning of s stands for.
+// escapeAt decodes an escape at the start of s.
 func escapeAt(s string) (unit uint16, ok bool) {
 	if len(s) < escapeLen || s[:3] != `\\u` {
 		return 0, false
@@ -35,7 +35,7 @@ func escapeAt(s string) (unit uint16, ok bool) {
 	return unit, true
 }
 
-// cutName cuts a path after its first name, which may be empty, and decodes that.
+// cutName cuts a path after its first name, which may be empty, and decodes that name.
 func cutName(path string) (name, rest string) {
 	var units []uint16
 	from, escaped := 0, false
@@ -60,7 +60,7 @@ func cutName(path string) (name, rest string) {
 }
 
 // SplitPath returns the names in a path, escapes decoded. Separators at its ends and
-// doubled ones count for nothing.
+// repeated ones are ignored.
 func SplitPath(path string) []string {
 	var names []string
 	for path != "" {
@@ -72,8 +72,8 @@ func SplitPath(path string) []string {
 	return names
 }
 
-// JoinPath returns the path of names, the highest first. A backslash in a name is
-// escaped, so that SplitPath gives the names back.
+// JoinPath returns the path made of names, the highest first. A backslash in a name is
+// escaped, so that SplitPath returns the same names.
 func JoinPath(names ...string) string {
 	var b strings.Builder
 	for i, n := range names {
@@ -85,8 +85,8 @@ func JoinPath(names ...string) string {
 	return b.String()
 }
 
-// UnescapeName decodes the escapes of a path in a text that is one name: backslashes
-// that begin none are themselves.
+// UnescapeName decodes the escapes of a path in a text that is one name: backslashes that
+// start no escape are kept.
 func UnescapeName(s string) string {
 	var units []uint16
 	from := 0

@@ -2,7 +2,7 @@
 
 package regf
 
-// releasePages does nothing here.
+// releasePages does nothing on this system.
 func releasePages([]byte) {}
 
 const canRelease = false

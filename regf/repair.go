@@ -5,48 +5,49 @@ import (
 	"fmt"
 )
 
-// ErrUnrepairable says that a repair would lose what cannot be read, or that the
-// result still had faults. Findings say which.
+// ErrUnrepairable reports that a repair would lose unreadable parts, or that the result
+// still had faults. Findings name them.
 var ErrUnrepairable error = &sentinel{text: "hive cannot be repaired without loss", codes: [2]Errno{ErrorBadDB}}
 
-// RepairOptions say how far a repair may go.
+// RepairOptions are the options of a repair.
 type RepairOptions struct {
-	// AllowLoss lets go what no longer can be read: keys, values, or the end of data.
-	// Without it such damage gives ErrUnrepairable.
+	// AllowLoss drops the parts that can no longer be read: keys, values, or the end of
+	// data. Without it such damage is ErrUnrepairable.
 	AllowLoss bool
 }
 
 // Repair is the outcome of a repair.
 type Repair struct {
 	// Hive is the repaired hive, in memory; Check finds nothing of severity Warning or
-	// above in it. It is nil where the repair gave an error.
+	// above in it. It is nil if the repair returned an error.
 	Hive *Hive
-	// Before is what Check found.
+	// Before are the findings of Check before the repair.
 	Before []Finding
-	// Mended are the findings of Before that are gone without loss, and what was done
-	// beyond them: keys that were found again, and those that have a new name.
+	// Mended are the findings of Before that were repaired without loss, and further
+	// repairs: keys that were found again, and those that have a new name.
 	Mended []Finding
-	// Lost is what had to be left out or cut. It was not readable before either.
+	// Lost are the parts that had to be omitted or truncated. They were not readable before
+	// either.
 	Lost []Finding
 }
 
-// Repair makes a sound copy of a damaged hive: everything that can be reached is
-// written anew, so that bins, free space, lists, their order and hashes, counts,
-// longest-something fields, segments of large data and the ring of descriptors are
-// right. The result is checked before it is returned. The hive itself stays as it is.
+// Repair makes a sound copy of a damaged hive: everything that can be reached is written
+// anew, so that bins, free space, lists, their order and hashes, counts, maximum lengths,
+// segments of large data and the ring of descriptors are right. The result is checked
+// before it is returned. The hive itself is not changed.
 //
-// A repair reaches more than reading in [Report] mode does: cells that are marked
-// free or have an impossible size while a record of the right kind stands in them;
-// keys whose list is damaged, by their pointers upwards; the root, where the base
-// block does not lead to it. Nothing that can be reached is left out: the second of
-// two keys or values with one name gets another name, and so does a key whose name
-// cannot be. A key without a readable descriptor gets that of the key above.
+// A repair reaches more than reading in [Report] mode does: cells that are marked free or
+// have an impossible size but hold a record of the right kind; keys whose list is damaged,
+// by their pointers to the parent; the root, if the base block does not lead to it. Nothing
+// that can be reached is omitted: the second of two keys or values with one name is
+// renamed, and so is a key whose name is not allowed. A key without a readable descriptor
+// gets that of its parent.
 //
-// Deleted keys and values are not brought back: see [Hive.Recovered].
+// Deleted keys and values are not restored: see [Hive.Deleted].
 //
-// A hive whose logs were not replayed gives ErrDirty unless Options.EditDirty
-// insists. In a layered hive keys below a key that supersedes its tree do so too,
-// as Windows takes them; content of tombstones is lost.
+// For a hive whose logs were not replayed, Repair returns ErrDirty unless Options.EditDirty
+// is set. In a layered hive, keys below a key that supersedes its tree do so too, as
+// Windows treats them; the content of tombstones is lost.
 func (h *Hive) Repair(opt *RepairOptions) (*Repair, error) {
 	r, err := h.repaired(opt != nil && opt.AllowLoss)
 	return r, h.opError("repair", "", -1, err)
@@ -67,7 +68,8 @@ func (h *Hive) repaired(lossy bool) (*Repair, error) {
 	}
 	b, err := r.v.compactImage(&SaveOptions{})
 	if err == nil && r.misses(reachable) {
-		// Pointers upwards have kept something from the only list that names it.
+		// A key was left out of the only list that names it, because its pointer to the
+		// parent leads elsewhere.
 		r.byParent = false
 		b, err = r.v.compactImage(&SaveOptions{})
 	}
@@ -107,10 +109,10 @@ func (h *Hive) reachable() []uint64 {
 	return w.seen
 }
 
-// settle writes down what became of each finding.
+// settle records the outcome of each finding.
 func (r *repairer) settle(h *Hive, out *Repair) {
 	for _, f := range h.Findings() {
-		if f.Rule == "truncated" || f.Rule == "base-block" { // known when the hive was opened, and to nobody since
+		if f.Rule == "truncated" || f.Rule == "base-block" { // recorded only when the hive was opened
 			r.lost = append(r.lost, f)
 		}
 	}
@@ -145,20 +147,20 @@ func (r *repairer) settle(h *Hive, out *Repair) {
 	}
 }
 
-// repairer is what a save needs to know to write a sound hive from a damaged one.
+// repairer is the state with which a save writes a sound hive from a damaged one.
 type repairer struct {
 	v       *Hive
-	c       *checker // knows which cells are in use
+	c       *checker // records the cells in use
 	covered []uint64 // one bit per 8 bytes inside a cell in use, its first 8 left out
 
-	byParent bool // a list or key that belongs elsewhere by its pointers upwards is left to it
-	room     int  // list entries that may still be looked at
+	byParent bool // a list or key that belongs elsewhere by its pointers to the parent is left to that key
+	room     int  // list entries that may still be examined
 
-	orphans []orphan // all keys in use, by the key above; nil until they are needed
+	orphans []orphan // all keys in use, by parent; nil until needed
 	walk    *walk    // of the last save
 
-	keyNames, valueNames map[uint32]storedName // what is not named as it was
-	supersede            map[uint32]struct{}   // keys that supersede their tree though they do not say so
+	keyNames, valueNames map[uint32]storedName // new names of keys and values
+	supersede            map[uint32]struct{}   // keys that supersede their tree although they are not marked so
 	rootFault            []Finding
 	mended, lost         []Finding
 }
@@ -190,8 +192,8 @@ func newRepairer(h *Hive) *repairer {
 	return r
 }
 
-// begin is called when a save begins to write, which it does again where the first
-// attempt has found the descriptors in another order.
+// begin is called when a save starts to write, and again if the first attempt has found the
+// descriptors in another order.
 func (r *repairer) begin() {
 	r.keyNames, r.supersede = map[uint32]storedName{}, map[uint32]struct{}{}
 	r.mended, r.lost = append([]Finding(nil), r.rootFault...), nil
@@ -205,7 +207,7 @@ func (r *repairer) begin() {
 	root := Key{h: v, off: v.root}
 	r.nameRead(root, root, b)
 	if root.Layer() == LayerTombstone {
-		r.supersede[v.root] = struct{}{} // which is what it does
+		r.supersede[v.root] = struct{}{} // a tombstone root has this effect
 	}
 	if len(name) == 0 || !v.latinKey(b) && len(name)%2 != 0 {
 		s := nameString(name, v.latinKey(b))
@@ -228,10 +230,10 @@ func (r *repairer) mend(rule string, off uint32, k Key, format string, args ...a
 	r.mended = append(r.mended, Finding{Severity: Warning, Rule: rule, Offset: int64(off), Path: k.Path(), Message: fmt.Sprintf(format, args...)})
 }
 
-// revive gives a size to a cell that something points at but that is free, or whose
-// size cannot be: the one that it has, or up to the end of its bin. How much of it a
-// record needs, the record says. Nothing is written: what stands there may be part of
-// another record, and the pointer wrong.
+// revive returns a size for a cell that is pointed at but is free or has an impossible
+// size: its own size, or up to the end of its bin. The record itself determines how much of
+// it is used. Nothing is written: the bytes may be part of another record, and the pointer
+// wrong.
 func (r *repairer) revive(off uint32) (size uint32, ok bool) {
 	b := r.v.bins
 	was := int32(u32(b[off:]))
@@ -245,11 +247,11 @@ func (r *repairer) revive(off uint32) (size uint32, ok bool) {
 	}
 	whole := n >= 8 && n%8 == 0
 	fits := whole && int64(off)+n <= end
-	// Tolerant reading takes a cell that goes past its bin: the bin may be what is wrong.
+	// Tolerant reading accepts a cell that extends past its bin: the bin may be wrong.
 	if was < 0 && whole && int64(off)+n <= int64(len(b)) || hasBit(r.covered, off) {
 		return 0, false
 	}
-	// Where nothing was written, or all was wiped, data would be made up.
+	// If nothing was written there, or all was wiped, data would be invented.
 	if was == 0 && !r.isRecord(off) {
 		return 0, false
 	}
@@ -259,7 +261,7 @@ func (r *repairer) revive(off uint32) (size uint32, ok bool) {
 	return uint32(n), n >= 8
 }
 
-// isRecord reports whether a cell begins as one of the records that have a signature.
+// isRecord reports whether a cell starts as one of the records that have a signature.
 func (r *repairer) isRecord(off uint32) bool {
 	at := uint64(off) + uint64(r.v.cellHdr)
 	if at+2 > uint64(len(r.v.bins)) {
@@ -272,8 +274,8 @@ func (r *repairer) isRecord(off uint32) bool {
 	return false
 }
 
-// misses reports whether the last save has left out a key that was reachable, for
-// another reason than its depth.
+// misses reports whether the last save has omitted a reachable key, for another reason than
+// its depth.
 func (r *repairer) misses(reachable []uint64) bool {
 	for _, f := range r.lost {
 		if f.Rule == "depth" {
@@ -296,7 +298,7 @@ func (r *repairer) layer(k Key) Layer {
 	return k.Layer()
 }
 
-// buried reports whether a key is a tombstone, which has nothing.
+// buried reports whether a key is a tombstone, which has no contents.
 func (r *repairer) buried(k Key, b []byte) bool {
 	if r.layer(k) != LayerTombstone {
 		return false
@@ -307,7 +309,7 @@ func (r *repairer) buried(k Key, b []byte) bool {
 	return true
 }
 
-// unsecured notes a key whose descriptor cannot be read.
+// unsecured records a key whose descriptor cannot be read.
 func (r *repairer) unsecured(k Key) {
 	off := k.SecurityCell()
 	sd, err := r.v.sk(off)
@@ -317,7 +319,7 @@ func (r *repairer) unsecured(k Key) {
 	r.lose(err, k, "the key has the descriptor of the key above")
 }
 
-// classRead notes a class that could not be read whole.
+// classRead records a class that could not be read whole.
 func (r *repairer) classRead(k Key, b []byte, err error) {
 	var f *fault
 	switch {
@@ -330,7 +332,7 @@ func (r *repairer) classRead(k Key, b []byte, err error) {
 	}
 }
 
-// dataCut notes data that could not be read whole.
+// dataCut records data that could not be read whole.
 func (r *repairer) dataCut(v Value, data []byte, err error) {
 	var f *fault
 	if !errors.As(err, &f) {
@@ -339,7 +341,7 @@ func (r *repairer) dataCut(v Value, data []byte, err error) {
 	r.lose(f, Key{h: r.v, off: v.key}, "value %q keeps %d of %d bytes", v.Name(), len(data), v.Size())
 }
 
-// nameRead notes a name that goes past its cell.
+// nameRead records a name that extends past its cell.
 func (r *repairer) nameRead(k, at Key, b []byte) {
 	if n := int(u16(b[nkNameLen:])); n > len(b)-nkSize {
 		r.lose(faultf("nk-name", k.off, "name of %d bytes goes past the cell", n), at, "%d bytes of the name are kept", len(b)-nkSize)

@@ -119,7 +119,7 @@ func repairAnything(t testing.TB, b []byte, what string) *Repair {
 func scattered(r *rand.Rand, b []byte, n int) []byte {
 	b = bytes.Clone(b)
 	for range n {
-		at := baseSize + r.IntN(len(b)-baseSize)
+		at := min(baseSize+r.IntN(len(b)-baseSize), len(b)-4)
 		switch r.IntN(6) {
 		case 0, 1:
 			b[at] ^= byte(1 + r.IntN(255))

@@ -9,8 +9,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// findRoot sets the root key where the base block does not lead to it: to no key, or
-// to one below the root.
+// findRoot sets the root key if the base block does not lead to it: to no key, or to one
+// below the root.
 func (r *repairer) findRoot() error {
 	v := r.v
 	if v.root != nilCell {
@@ -59,7 +59,7 @@ func (r *repairer) lists(up uint32, k Key) bool {
 	return err == nil && off == k.off
 }
 
-// likelyRoot returns a key that is marked as a root, or one with no key above.
+// likelyRoot returns a key that is marked as a root, or one without a parent.
 func (r *repairer) likelyRoot() uint32 {
 	best, rank := uint32(nilCell), 0
 	for _, o := range r.allKeys() {
@@ -82,8 +82,8 @@ func (r *repairer) likelyRoot() uint32 {
 	return best
 }
 
-// allKeys returns all keys that stand in cells in use, by the offset of the key above.
-// Where bins are not cut into cells properly, all that looks like one is.
+// allKeys returns all keys in cells in use, by the offset of the parent. Where bins are not
+// properly cut into cells, it returns everything that looks like a key.
 func (r *repairer) allKeys() []orphan {
 	if r.orphans != nil {
 		return r.orphans
@@ -112,7 +112,7 @@ func (r *repairer) allKeys() []orphan {
 	return r.orphans
 }
 
-// below returns the keys whose pointer upwards leads to a key.
+// below returns the keys whose pointer to the parent leads to a key.
 func (r *repairer) below(off uint32) []orphan {
 	all := r.allKeys()
 	i := sort.Search(len(all), func(i int) bool { return all[i].parent >= off })
@@ -132,8 +132,8 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 		return r.forgotten(w, k, b, kids)
 	}
 	var faults []*fault
-	entries := 0 // that stand for a key of their own
-	bad := 0     // of these, that lead to none
+	entries := 0 // entries for a key of their own
+	bad := 0     // of these, those that lead to no key
 	if owner := r.ownerOf(list); owner != nilCell && owner != k.off {
 		faults = append(faults, faultf("list-shared", list, "list belongs to another key"))
 		bad++
@@ -188,7 +188,7 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 		}
 	}
 	if uint64(want) > uint64(len(v.bins)/nkSize) {
-		want = 0 // it cannot be
+		want = 0 // the number is impossible
 	}
 	if got := len(kids); got != int(want) && got < max(int(want), entries) && (bad > 0 || unread) {
 		for _, f := range faults {
@@ -201,9 +201,9 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 	return r.named(k, kids)
 }
 
-// forgotten takes the subkeys of a key that declares none, if its list is there, in
-// use, and of nothing but keys whose pointers upwards lead to it: then it is the
-// number that is wrong.
+// forgotten collects the subkeys of a key that declares none, if its list is present, in
+// use, and holds only keys whose pointers to the parent lead to this key: then the declared
+// number is wrong.
 func (r *repairer) forgotten(w *walk, k Key, b []byte, kids []uint32) ([]uint32, error) {
 	v := r.v
 	list := u32(b[nkList:])
@@ -212,7 +212,7 @@ func (r *repairer) forgotten(w *walk, k Key, b []byte, kids []uint32) ([]uint32,
 	}
 	var it subIter
 	node := bytes.Clone(b[:nkSize])
-	put32(node[nkSubkeys:], 1) // any number but none
+	put32(node[nkSubkeys:], 1) // any number except 0
 	it.start(v, nil, k.off, node)
 	for {
 		off, ok := it.next()
@@ -240,8 +240,8 @@ func (r *repairer) forgotten(w *walk, k Key, b []byte, kids []uint32) ([]uint32,
 	return r.named(k, claimed)
 }
 
-// ownerOf returns the key that a list belongs to by the pointer of its first key
-// upwards, or nilCell where that cannot be said.
+// ownerOf returns the key to which a list belongs by the parent of its first key, or
+// nilCell if that cannot be determined.
 func (r *repairer) ownerOf(list uint32) uint32 {
 	if !r.byParent {
 		return nilCell
@@ -274,8 +274,7 @@ func (r *repairer) ownerOf(list uint32) uint32 {
 	return nilCell
 }
 
-// belongs reports whether a key that another one lists is in the list of the key that
-// its pointer upwards leads to.
+// belongs reports whether a key that another one lists is in the list of its parent.
 func (r *repairer) belongs(w *walk, up, off uint32, name []byte, latin bool) bool {
 	b, _, err := r.v.nk(up)
 	if err != nil || up == off {
@@ -291,8 +290,8 @@ func (r *repairer) belongs(w *walk, up, off uint32, name []byte, latin bool) boo
 	return err == nil && at == off
 }
 
-// named sorts subkeys by name, after those that cannot be called as they are or as
-// one before them got another name.
+// named sorts subkeys by name, after renaming those whose name is not allowed or is taken
+// by one before them.
 func (r *repairer) named(k Key, kids []uint32) ([]uint32, error) {
 	v := r.v
 	tree := r.layer(k) == LayerSupersedeTree
@@ -338,7 +337,7 @@ func (r *repairer) named(k Key, kids []uint32) ([]uint32, error) {
 	return kids, nil
 }
 
-// sort puts keys in order and reports whether no two have one name.
+// sort sorts keys and reports whether all names differ.
 func (r *repairer) sort(kids []uint32) bool {
 	compare := func(x, y uint32) int {
 		a, la := r.nameOf(x)
@@ -361,7 +360,7 @@ func (r *repairer) sort(kids []uint32) bool {
 	return true
 }
 
-// nameOf returns the name that a key gets.
+// nameOf returns the new name of a key.
 func (r *repairer) nameOf(off uint32) ([]byte, bool) {
 	b, name, err := r.v.nk(off)
 	if err != nil {
@@ -384,7 +383,7 @@ func (r *repairer) valueName(off uint32, name []byte, latin bool) ([]byte, bool)
 	return name, latin
 }
 
-// encode returns a name as the hive stores it.
+// encode returns a name in its stored form.
 func (r *repairer) encode(name string) storedName {
 	b, latin := encodeName(name)
 	if latin && r.v.ancient() {
@@ -393,8 +392,8 @@ func (r *repairer) encode(name string) storedName {
 	return storedName{b, latin}
 }
 
-// possibleName returns what a key can be called whose name is against a rule, and
-// that rule; "" if it is against none.
+// possibleName returns a replacement for a key name that violates a rule, and that rule; ""
+// if it violates none.
 func possibleName(name []byte, latin bool) (good, rule string) {
 	odd := !latin && len(name)%2 != 0
 	long := unitsOf(name, latin) > MaxKeyName
@@ -427,7 +426,8 @@ func shortened(s string, n int) string {
 	return winfs.DecodeUTF16(u[:n])
 }
 
-// another returns a name with a number behind it that none in taken has, and takes it.
+// another returns the name with a number appended that makes it different from all in
+// taken, and adds it to taken.
 func another(name string, limit int, taken map[string]struct{}, next map[string]int) string {
 	key := winfs.Fold(name)
 	for {
@@ -508,8 +508,8 @@ func (r *repairer) values(k Key, out []uint32) []uint32 {
 	}
 	out = r.renameValues(k, out, taken)
 	for _, m := range gone {
-		// Behind the last value of a list that is too short for the number of values
-		// there were none: the number is wrong.
+		// After the last value of a list that is too short for the number of values there
+		// were none: the number is wrong.
 		if fits || m.index < last {
 			r.lose(m.err, k, "a value cannot be read")
 		}
@@ -517,8 +517,8 @@ func (r *repairer) values(k Key, out []uint32) []uint32 {
 	return out
 }
 
-// renameValues gives other names to values that have the name of one before them.
-// One that is equal in all is left out.
+// renameValues renames values that have the name of one before them. A value that is equal
+// in all is omitted.
 func (r *repairer) renameValues(k Key, list []uint32, taken map[string]int) []uint32 {
 	var names map[string]struct{}
 	next := map[string]int{}

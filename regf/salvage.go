@@ -7,52 +7,52 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// RecoveredKey is a key that is not part of the tree any more: its cell is free, or
-// in use and nothing points at it. What it says was true once; its parent may
-// have been replaced since.
-type RecoveredKey struct {
-	Offset uint32 // where its cell began; behind the bins too, where remains of older ones are
+// DeletedKey is a key that is no longer part of the tree: its cell is free, or in use and
+// nothing points at it. Its contents were true once; its parent may have been replaced
+// since.
+type DeletedKey struct {
+	Offset uint32 // of its former cell; beyond the bins too, where remains of older ones are
 	Name   string
-	// Path ends in Name. It leads through keys that are deleted too, up to the root where
+	// Path ends in Name. It leads through keys that are deleted too, up to the root if
 	// Rooted is set, else from the highest of them that is still known.
 	Path      string
 	Rooted    bool
 	LastWrite winfs.Filetime
 	Free      bool // from free space; otherwise from a cell that is in use
-	Values    []RecoveredValue
+	Values    []DeletedValue
 }
 
-// RecoveredValue is a value that is not part of the tree any more.
-type RecoveredValue struct {
+// DeletedValue is a value that is no longer part of the tree.
+type DeletedValue struct {
 	Offset   uint32
 	Name     string
 	Type     Type
 	Size     int    // as it was declared
 	Data     []byte // a copy; nil where Complete is false and nothing is left
-	Complete bool   // the bytes of Data were not given to anything else since
+	Complete bool   // the bytes of Data have not been reused since
 	Free     bool
 }
 
-// Recovered is what Hive.Recovered brings back.
-type Recovered struct {
-	Keys   []RecoveredKey
-	Values []RecoveredValue // those that no recovered key lists
+// Deleted is the result of [Hive.Deleted].
+type Deleted struct {
+	Keys   []DeletedKey
+	Values []DeletedValue // those that no recovered key lists
 }
 
-// maxRecovered bounds what a hostile hive can make Recovered hold, in records and,
-// times 4,096, in bytes of data.
-const maxRecovered = 1 << 18
+// maxDeleted bounds the result that a hostile hive can cause, in records and, times
+// 4,096, in bytes of data.
+const maxDeleted = 1 << 18
 
-// Recovered looks for deleted keys and values in free cells, in cells that nothing
-// points at, and in what follows the bins. It needs Salvage mode and gives nothing in others. A record
-// is accepted when all of its fields can be right; what was overwritten in part
-// can still look so, which is why nothing of this is ever part of the tree.
-func (h *Hive) Recovered() (*Recovered, error) {
+// Deleted searches for deleted keys and values in free cells, in cells that nothing
+// points at, and after the bins. It requires Salvage mode; in other modes the result is
+// empty. A record is accepted if all of its fields can be right; a record that was
+// overwritten in part can still look so, and is therefore never made part of the tree.
+func (h *Hive) Deleted() (*Deleted, error) {
 	if h.bins == nil {
 		return nil, h.opError("salvage", "", -1, ErrClosed)
 	}
 	if h.mode != Salvage {
-		return &Recovered{}, nil
+		return &Deleted{}, nil
 	}
 	if err := h.loadAll(); err != nil {
 		return nil, h.opError("salvage", "", -1, err)
@@ -61,7 +61,7 @@ func (h *Hive) Recovered() (*Recovered, error) {
 	c.cells()
 	c.tree()
 	c.ring()
-	s := &salvager{c: c, v: c.v, out: &Recovered{}, room: maxRecovered * 4096}
+	s := &salvager{c: c, v: c.v, out: &Deleted{}, room: maxDeleted * 4096}
 	s.b = h.data[baseSize:]
 	s.b = s.b[:min(uint64(len(s.b)), 1<<32-pageSize)&^7]
 	s.markFree()
@@ -74,16 +74,16 @@ func (h *Hive) Recovered() (*Recovered, error) {
 type salvager struct {
 	c    *checker
 	v    *Hive
-	b    []byte   // the bins and what follows them
+	b    []byte   // the bins and the bytes after them
 	free []uint64 // one bit per 8 bytes that are in free cells or between cells
-	out  *Recovered
+	out  *Deleted
 	room int // bytes of data that may still be copied
 
-	values map[uint32]*RecoveredValue
+	values map[uint32]*DeletedValue
 	order  []uint32
 }
 
-// markFree notes all space that the tree does not use.
+// markFree records all space that the tree does not use.
 func (s *salvager) markFree() {
 	n := (len(s.b)/8 + 63) / 64
 	s.free = make([]uint64, n)
@@ -113,7 +113,7 @@ func (s *salvager) markFree() {
 	}
 }
 
-// unused reports how many bytes from off on are not used by the tree, up to n.
+// unused returns the number of bytes from off on that the tree does not use, up to n.
 func (s *salvager) unused(off, n uint32) uint32 {
 	var got uint32
 	for got < n && uint64(off+got) < uint64(len(s.b)) && hasBit(s.free, (off+got)&^7) {
@@ -122,12 +122,12 @@ func (s *salvager) unused(off, n uint32) uint32 {
 	return min(got, n)
 }
 
-// scan looks at every place where a record can begin.
+// scan examines every place where a record can start.
 func (s *salvager) scan() {
 	b := s.b
-	s.values = make(map[uint32]*RecoveredValue)
+	s.values = make(map[uint32]*DeletedValue)
 	for off := uint32(binHeader); uint64(off)+32 <= uint64(len(b)); off += 8 {
-		if !hasBit(s.free, off) || len(s.out.Keys)+len(s.order) >= maxRecovered {
+		if !hasBit(s.free, off) || len(s.out.Keys)+len(s.order) >= maxDeleted {
 			continue
 		}
 		at := off + s.v.cellHdr
@@ -140,8 +140,8 @@ func (s *salvager) scan() {
 	}
 }
 
-// inFree reports whether a cell that begins at off is free: its size says so, or it
-// was merged into a larger free cell.
+// inFree reports whether a cell that starts at off is free: its size is positive, or it was
+// merged into a larger free cell.
 func (s *salvager) inFree(off uint32) bool { return !s.inBins(off) || !hasBit(s.c.alloc, off) }
 
 func (s *salvager) inBins(off uint32) bool { return uint64(off) < uint64(len(s.v.bins)) }
@@ -164,18 +164,18 @@ func (s *salvager) key(off, at uint32) {
 	if strings.Contains(name, `\`) {
 		return
 	}
-	k := RecoveredKey{Offset: off, Name: name, LastWrite: winfs.Filetime(u64(b[at+nkTime:])), Free: s.inFree(off)}
+	k := DeletedKey{Offset: off, Name: name, LastWrite: winfs.Filetime(u64(b[at+nkTime:])), Free: s.inFree(off)}
 	s.out.Keys = append(s.out.Keys, k)
 }
 
-// places finds the paths of the keys, up through others that were recovered. A hostile
-// hive can lead in circles, and make every path long.
+// places determines the paths of the keys, through recovered parents too. A hostile hive
+// can contain cycles, and make every path long.
 func (s *salvager) places() {
 	index := make(map[uint32]int, len(s.out.Keys))
 	for i, k := range s.out.Keys {
 		index[k.Offset] = i
 	}
-	steps, room := maxRecovered*16, maxRecovered*128
+	steps, room := maxDeleted*16, maxDeleted*128
 	var parts []string
 	for i := range s.out.Keys {
 		k := &s.out.Keys[i]
@@ -218,7 +218,7 @@ func (s *salvager) value(off, at uint32) {
 		return
 	}
 	size := u32(b[at+vkDataSize:])
-	v := &RecoveredValue{
+	v := &DeletedValue{
 		Offset: off, Name: nameString(b[at+vkNameAt:at+vkNameAt+n], latin),
 		Type: Type(u32(b[at+vkType:])), Size: int(size &^ inlineBit), Free: s.inFree(off),
 	}
@@ -235,9 +235,9 @@ func (s *salvager) value(off, at uint32) {
 	s.order = append(s.order, off)
 }
 
-// data copies what is left of a value's data. It reports false where the value
-// can never have been right.
-func (s *salvager) data(v *RecoveredValue, off uint32) bool {
+// data copies the remains of a value's data. It returns false if the value can never have
+// been right.
+func (s *salvager) data(v *DeletedValue, off uint32) bool {
 	hdr := s.v.cellHdr
 	b := s.b
 	size := uint32(v.Size)
@@ -282,7 +282,7 @@ func (s *salvager) data(v *RecoveredValue, off uint32) bool {
 	return true
 }
 
-// attach gives values to the recovered keys that list them.
+// attach adds values to the recovered keys that list them.
 func (s *salvager) attach() {
 	hdr := s.v.cellHdr
 	b := s.b

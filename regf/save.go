@@ -8,26 +8,25 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// SaveOptions say how a compacted hive is written.
+// SaveOptions are the options for writing a compacted hive.
 type SaveOptions struct {
 	// Minor is the minor version to write: 3, 4, 5 or 6, and 0 for that of the hive.
-	// Version 3 is that of Windows 5.0, for which offreg drops the flags that let keys be
-	// virtualised; so does this if it is asked for, by 0 they stay.
-	// Versions up to 1.2 cannot be written and become 3. A layered hive can only be
-	// written as 6; [Merge] makes others of it. MinorForWindows gives the one that
-	// offreg takes for a version of Windows.
+	// Version 3 is that of Windows 5.0, for which offreg drops the flags for virtualisation
+	// of keys; so does Save if 3 is set explicitly, but not for 0. Versions up to 1.2
+	// cannot be written and become 3. A layered hive can only be written as 6; [Merge]
+	// makes other versions of it. MinorForWindows returns the version that offreg uses for
+	// a version of Windows.
 	Minor int
-	// Tag writes what offreg leaves behind: the letters OfRg and Time.
+	// Tag writes offreg's marks: the letters OfRg and Time.
 	Tag bool
 	// Time is the time of serialisation, written with Tag only.
 	Time winfs.Filetime
-	// Overwrite allows replacing a file that exists. Without it that is ErrExists.
+	// Overwrite allows replacing an existing file. Without it that is ErrExists.
 	Overwrite bool
 }
 
-// MinorForWindows returns the minor version that offreg writes for a version of
-// Windows: 3 for 5.0, and 5 for 5.1, 5.2, 6.0 to 6.3 and 10.0. Others give
-// ErrInvalid, as they do there.
+// MinorForWindows returns the minor version that offreg writes for a version of Windows: 3
+// for 5.0, and 5 for 5.1, 5.2, 6.0 to 6.3 and 10.0. Others are ErrInvalid, as in offreg.
 func MinorForWindows(major, minor int) (int, error) {
 	switch {
 	case major == 5 && minor == 0:
@@ -38,9 +37,9 @@ func MinorForWindows(major, minor int) (int, error) {
 	return 0, &Error{Op: "choose version", Offset: -1, Err: ErrInvalid}
 }
 
-// MinorForWindows returns the minor version that offreg gives this hive when it is saved
-// for a version of Windows: that of [MinorForWindows], except that a hive of version 1.6
-// stays one.
+// MinorForWindows returns the minor version with which offreg saves this hive for a version
+// of Windows: that of [MinorForWindows], except that a hive of version 1.6 keeps its
+// version.
 func (h *Hive) MinorForWindows(major, minor int) (int, error) {
 	m, err := MinorForWindows(major, minor)
 	if err == nil && h.minor == 6 {
@@ -49,16 +48,16 @@ func (h *Hive) MinorForWindows(major, minor int) (int, error) {
 	return m, err
 }
 
-// Save writes a compacted copy of the hive, in the layout that offreg gives, to a
-// new file: cells level by level, lists in leaves of 507, no free space between.
-// The file appears complete or not at all. The open hive stays as it is.
+// Save writes a compacted copy of the hive, in offreg's layout, to a new file: cells level
+// by level, lists in leaves of 507, no free space between. The file appears complete or not
+// at all. The open hive does not change.
 //
-// A dirty hive gives ErrDirty unless Options.EditDirty insists, because what is
-// written is clean.
+// For a dirty hive Save returns ErrDirty unless Options.EditDirty is set, because the new
+// file is clean.
 //
-// In strict mode a fault anywhere in the tree is an error. In the other modes what
-// cannot be read is left out and listed in Findings, lists are put in order and of
-// keys with one name the first is kept.
+// In strict mode a fault anywhere in the tree is an error. In the other modes unreadable
+// parts are omitted and listed in Findings, lists are sorted, and of keys with one name the
+// first is kept.
 func (h *Hive) Save(name string, opt *SaveOptions) error {
 	b, err := h.compact(opt)
 	if err != nil {
@@ -80,7 +79,7 @@ func (h *Hive) SaveTo(w io.Writer, opt *SaveOptions) error {
 // Compact returns the bytes that Save writes.
 func (h *Hive) Compact(opt *SaveOptions) ([]byte, error) { return h.compact(opt) }
 
-// pending is a key that was listed and not yet written.
+// pending is a key that is listed and not yet written.
 type pending struct {
 	src    uint32 // cell in the source
 	list   uint32 // list in the output that names it
@@ -94,14 +93,14 @@ type saver struct {
 	w     *walk
 	skAt  map[uint32]int // source cell to index in sks
 	queue []pending
-	level int // of the keys that are written
+	level int // of the keys being written
 	// flags50 drops the flags that offreg does not write for Windows 5.0: virtual target
 	// and the virtualisation control.
 	flags50 bool
 	kids    []uint32
 	vals    []uint32
 	buf     []byte
-	given   []uint32 // the descriptors to write, where a first attempt found the ring wrong
+	given   []uint32 // the descriptors to write, if a first attempt found the ring wrong
 	ringN   int      // descriptors that were written before the first key below the root
 }
 
@@ -159,7 +158,7 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	if h.dirty || u32(hdr[hdrPrimary:]) != u32(hdr[hdrSecondary:]) {
 		put32(hdr[hdrSecondary:], u32(hdr[hdrPrimary:]))
 	}
-	if minor == 6 && h.minor != 6 { // left-over bytes must not become a meaning
+	if minor == 6 && h.minor != 6 { // left-over bytes must not acquire a meaning
 		put32(hdr[hdrFlags:], 0)
 	}
 	if opt.Tag {
@@ -169,7 +168,7 @@ func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
 	return s.out, nil
 }
 
-// stamp writes what offreg leaves in the base block of a hive that it saves.
+// stamp writes offreg's marks in the base block of a hive that it saves.
 func stamp(hdr []byte, serialised winfs.Filetime) {
 	copy(hdr[hdrOfRg:], "OfRg")
 	put32(hdr[hdrOfRg+4:], 1)
@@ -210,7 +209,7 @@ func (s *saver) run(root Key) error {
 	for i := 0; i < len(s.queue); i++ {
 		if i == end {
 			s.level++
-			// What was written is forgotten, so that the queue stays as wide as two levels.
+			// Written keys are removed, so that the queue stays as wide as two levels.
 			s.queue = append(s.queue[:0], s.queue[i:]...)
 			i, end = 0, len(s.queue)
 		}
@@ -256,7 +255,7 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	if s.h.repair != nil && s.h.layered {
 		o[nkLayer] = o[nkLayer]&^3 | byte(s.h.repair.layer(Key{h: s.h, off: src}))
 	}
-	if s.h.ancient() { // the title index is no access bits, and names are UTF-16
+	if s.h.ancient() { // the title index is not access bits, and names are UTF-16
 		put32(o[nkAccess:], 0)
 		put16(o[nkFlags:], u16(o[nkFlags:])&^flagNameLatin)
 		o[nkVirtual], o[nkDebug] = 0, 0
@@ -280,8 +279,8 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	put32(o[nkValueList:], nilCell)
 	put32(o[nkClass:], nilCell)
 	put16(o[nkClassLen:], 0)
-	// What is longest is computed anew, except that offreg leaves the fields about
-	// subkeys alone where there are none.
+	// The maximum lengths are computed anew, except that offreg keeps the fields about
+	// subkeys if there are none.
 	if u32(b[nkSubkeys:]) != 0 {
 		put16(o[nkMaxName:], 0)
 		put32(o[nkMaxClass:], 0)
@@ -291,9 +290,9 @@ func (s *saver) node(src, parent uint32) (uint32, error) {
 	return nk, nil
 }
 
-// descriptors copies the ring, from the root's descriptor on. Where that cannot be
-// read the default stands in for it, so that there is always a first one: keys
-// whose own descriptor cannot be read get it too.
+// descriptors copies the ring, starting with the root's descriptor. If that cannot be read,
+// the default takes its place, so that there is always a first one: keys whose own
+// descriptor cannot be read get it too.
 func (s *saver) descriptors(root Key) error {
 	h := s.h
 	s.skAt = make(map[uint32]int)
@@ -320,7 +319,7 @@ func (s *saver) descriptors(root Key) error {
 		if err != nil || len(b) < skSize || u16(b) != sigSK {
 			return nil
 		}
-		// The end, or a ring that does not close where it began.
+		// The end, or a ring that does not close at its start.
 		off = u32(b[skFlink:])
 		if _, again := s.skAt[off]; again || off == nilCell {
 			return nil
@@ -342,9 +341,9 @@ func (s *saver) ringEntry(off uint32) error {
 	return err
 }
 
-// order returns the descriptors that keys use and whether that is not what was
-// written: the ring can hold some that no key uses, and lack some. Both are rare,
-// so that it is cheaper to do all again than to count beforehand.
+// order returns the descriptors that keys use, and whether they differ from those that were
+// written: the ring can hold some that no key uses, and lack some. Both are rare, so that
+// starting again is cheaper than counting beforehand.
 func (s *saver) order() ([]uint32, bool) {
 	again := len(s.sks) > s.ringN
 	order := make([]uint32, 0, len(s.sks))
@@ -358,7 +357,7 @@ func (s *saver) order() ([]uint32, bool) {
 	return order, again && s.given == nil
 }
 
-// descriptor copies one descriptor, or finds its copy. It gives -1 for one that
+// descriptor copies one descriptor, or finds its copy. It returns -1 if the descriptor
 // cannot be read.
 func (s *saver) descriptor(off uint32) (int, error) {
 	if i, ok := s.skAt[off]; ok {
@@ -406,8 +405,8 @@ func (s *saver) secure(nk, src uint32) error {
 	return nil
 }
 
-// inherited returns the descriptor of the key above, for a key whose own cannot be
-// read. The root has none above it: the first one is its own or stands in for it.
+// inherited returns the parent's descriptor, for a key whose own cannot be read. For the
+// root it is the first one: its own or the default in its place.
 func (s *saver) inherited(nk uint32) int {
 	if s.level > 0 {
 		above := u32(s.at(u32(s.at(nk)[nkParent:]))[nkSecurity:])
@@ -420,7 +419,7 @@ func (s *saver) inherited(nk uint32) int {
 	return 0
 }
 
-// rest writes what hangs on a key: values, class, subkey list.
+// rest writes the parts of a key other than its node: values, class, subkey list.
 func (s *saver) rest(nk, src uint32) error {
 	h := s.h
 	k := Key{h: h, off: src, w: s.w}
@@ -565,7 +564,7 @@ func (s *saver) values(k Key, nk uint32) error {
 	return s.writeValues(k, nk)
 }
 
-// writeValues writes the values that were collected in s.vals.
+// writeValues writes the values collected in s.vals.
 func (s *saver) writeValues(k Key, nk uint32) error {
 	h := s.h
 	if len(s.vals) == 0 {
@@ -631,7 +630,7 @@ func (s *saver) writeValues(k Key, nk uint32) error {
 			put32(o[vkData:], nilCell)
 			continue
 		}
-		if len(data) <= 4 { // what was cut short, or a short cell of an old version
+		if len(data) <= 4 { // truncated data, or a short cell of an old version
 			put32(o[vkDataSize:], uint32(len(data))|inlineBit)
 			put32(o[vkData:], 0)
 			copy(o[vkData:vkData+4], data)
@@ -649,7 +648,7 @@ func (s *saver) writeValues(k Key, nk uint32) error {
 	return nil
 }
 
-// latinFlag sets or clears the flag of a node that says that its name is Latin-1.
+// latinFlag sets or clears the flag of a node that marks its name as Latin-1.
 func latinFlag(flags, latin uint16, is bool) uint16 {
 	if is {
 		return flags | latin
@@ -657,7 +656,7 @@ func latinFlag(flags, latin uint16, is bool) uint16 {
 	return flags &^ latin
 }
 
-// loadAll brings in all pages of a hive that is read lazily.
+// loadAll loads all pages of a hive that is read lazily.
 func (h *Hive) loadAll() error {
 	if h.lazy == nil {
 		return nil

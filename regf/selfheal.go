@@ -1,21 +1,22 @@
 package regf
 
-// hdrBootType is where Windows notes in the base block how a hive came up.
+// hdrBootType is the field of the base block in which Windows records how a hive was
+// loaded.
 const (
 	hdrBootType  = 0xFF8
 	bootSelfHeal = 4
 )
 
-// SelfHeal deletes what the Offline Registry Library 10.0 leaves out, in silence, when it
-// opens a hive, notes it in the base block as it does, and returns what was deleted. Edits
-// of a hive that went through SelfHeal give what that library gives. What it deletes is
-// lost: none of this package's functions needs it, and nothing calls it.
+// SelfHeal deletes the keys and values that the Offline Registry Library 10.0 silently
+// omits when it opens a hive, records this in the base block as that library does, and
+// returns the deletions. Edits after SelfHeal have the results of that library. The deleted
+// data is lost: no function of this package needs SelfHeal or calls it.
 //
-// Left out are (golden corpus, edit/open-symlink-2, open-dups, section 2):
+// The library omits (golden corpus, edit/open-symlink-2, open-dups, section 2):
 //
 //   - the values of a symbolic link, except for a single one that is spelled exactly
 //     SymbolicLinkValue, of type REG_LINK and an even size of 6 bytes or more;
-//   - a subkey whose name does not come after that of the one before, with all below it;
+//   - a subkey whose name does not sort after that of the one before, with all below it;
 //   - in a layered hive a tombstone value with a type or data.
 func (h *Hive) SelfHeal() ([]Finding, error) {
 	found, err := h.selfHeal()
@@ -111,7 +112,7 @@ func (h *Hive) selfHeal() ([]Finding, error) {
 	return found, nil
 }
 
-// soundLink reports whether a symbolic link has what makes one: its target, or no value.
+// soundLink reports whether a symbolic link has its target as the only value, or no value.
 func (k Key) soundLink() (bool, error) {
 	switch k.ValueCount() {
 	case 0:

@@ -2,12 +2,12 @@ package regf
 
 import "fmt"
 
-// ErrNeedsRepair says that a hive is damaged in a way in which an edit would lose data: a
-// cell that is reached is free, lies inside another or has two owners, or a list cannot be
-// read. It is ErrCorrupt too. See [Hive.Repair].
+// ErrNeedsRepair reports that a hive is damaged in such a way that an edit would lose data:
+// a reachable cell is free, is inside another or has two owners, or a list cannot be read.
+// It is ErrCorrupt too. See [Hive.Repair].
 var ErrNeedsRepair error = &sentinel{text: "hive has to be repaired before it is edited", codes: [2]Errno{ErrorBadDB}, also: ErrCorrupt}
 
-// needsRepair makes of a fault the reason not to edit.
+// needsRepair turns a fault into the error for an edit.
 func needsRepair(err error) error {
 	if err == nil || !isFault(err) {
 		return err
@@ -15,14 +15,14 @@ func needsRepair(err error) error {
 	return fmt.Errorf("%w: %w", ErrNeedsRepair, err)
 }
 
-// A prover goes once through the whole hive before the first change and stops at what
-// would let an edit lose data: space that is taken or given back must be nobody else's.
-// It takes one bit for 8 bytes of bins and a few bytes for each key on the way down.
+// A prover reads the whole hive once before the first change and stops at faults because of
+// which an edit would lose data: space that is allocated or freed must have no other owner.
+// It uses one bit for 8 bytes of bins and a few bytes for each key on the way down.
 type prover struct {
 	h     *Hive
-	alloc []uint64 // cells in use that nothing was found to own yet
+	alloc []uint64 // cells in use without a known owner yet
 	refs  map[uint32]uint32
-	empty []uint32 // cells that values without data keep
+	empty []uint32 // cells of values without data
 	stack []provenKey
 }
 
@@ -31,7 +31,7 @@ type provenKey struct {
 	level       uint16
 }
 
-// prove verifies the hive and returns what the editor has to know of it.
+// prove verifies the hive and records in e the state that the editor needs.
 func (h *Hive) prove(e *editor) error {
 	p := &prover{h: h, alloc: make([]uint64, (len(h.bins)/8+63)/64), refs: make(map[uint32]uint32)}
 	if err := p.cells(); err != nil {
@@ -53,7 +53,7 @@ func (h *Hive) prove(e *editor) error {
 	return nil
 }
 
-// cells notes where cells in use begin.
+// cells records the starts of cells in use.
 func (p *prover) cells() error {
 	b := p.h.bins
 	for bin := uint32(0); bin < uint32(len(b)); {
@@ -101,7 +101,7 @@ func (p *prover) take(off uint32, what string) ([]byte, error) {
 	return b[off+4 : off-u32(b[off:])], nil
 }
 
-// notOwned says why a cell cannot be claimed.
+// notOwned returns the reason why a cell cannot be claimed.
 func (p *prover) notOwned(off uint32, what string) error {
 	b := p.h.bins
 	bin, _, ok := p.h.bin(off / pageSize)
@@ -202,7 +202,7 @@ func (p *prover) subkeys(k provenKey, b []byte) error {
 	return nil
 }
 
-// push adds the keys of a leaf to those that are still to be looked at.
+// push adds the keys of a leaf to the stack.
 func (p *prover) push(k provenKey, leaf []byte, sig uint16) {
 	for step := int(leafStep(sig)); len(leaf) >= step; leaf = leaf[step:] {
 		p.stack = append(p.stack, provenKey{u32(leaf), k.off, k.level + 1})
@@ -262,8 +262,8 @@ func (p *prover) values(key uint32, b []byte) error {
 	return nil
 }
 
-// data claims the cells of a value's data. Whether they hold all of it is no matter here:
-// what is missing cannot be lost.
+// data claims the cells of a value's data. They need not hold all of it: missing data
+// cannot be lost.
 func (p *prover) data(v []byte) error {
 	size, off := u32(v[vkDataSize:]), u32(v[vkData:])
 	switch {
@@ -298,8 +298,8 @@ func (p *prover) data(v []byte) error {
 	return nil
 }
 
-// counted reports whether the counts of references are right and all descriptors in
-// their ring, so that nobody need count again.
+// counted reports whether the reference counts are right and all descriptors in their ring,
+// so that no count is needed later.
 func (p *prover) counted() bool {
 	ring, err := p.h.ringCells()
 	if err != nil {

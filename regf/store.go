@@ -4,8 +4,8 @@ import (
 	"io"
 )
 
-// New creates an empty hive in memory, as ORCreateHive does: a root named ROOT
-// with the descriptor that offreg gives it, version 1.5.
+// New creates an empty hive in memory, as ORCreateHive does: a root named ROOT with
+// offreg's default descriptor, version 1.5.
 func New(opt *Options) *Hive {
 	h := newHive("", opt)
 	c := newCompactor(pageSize, pageSize)
@@ -31,24 +31,23 @@ func New(opt *Options) *Hive {
 	h.data = c.out
 	h.owned = true
 	if err := h.start(nil); err != nil {
-		panic("regf: new hive: " + err.Error()) // made of constants
+		panic("regf: new hive: " + err.Error()) // all inputs are constants
 	}
 	return h
 }
 
 func len32(s string) uint32 { return uint32(len(s)) }
 
-// StoreOptions say how the edited image is written.
+// StoreOptions are the options for writing the edited image.
 type StoreOptions struct {
-	// Overwrite allows replacing a file that exists. Without it that is ErrExists.
+	// Overwrite allows replacing an existing file. Without it that is ErrExists.
 	Overwrite bool
 }
 
-// Store writes the hive as it was edited, in place layout and all, to a file. It
-// is the quick way to save a small change; Save compacts. After an edit both
-// sequence numbers are one higher than before. The file appears complete or not
-// at all; storing over the file that was opened is allowed, and the open hive goes
-// on with what it had.
+// Store writes the edited hive to a file without moving cells. It is the quick way to save
+// a small change; Save compacts. After an edit both sequence numbers are one higher than
+// before. The file appears complete or not at all; storing over the file that was opened is
+// allowed, and the open hive keeps its old contents.
 func (h *Hive) Store(name string, opt *StoreOptions) error {
 	b, err := h.image()
 	if err == nil {
@@ -72,7 +71,7 @@ func (h *Hive) Image() ([]byte, error) {
 	return append([]byte(nil), b...), h.opError("store", "", -1, err)
 }
 
-// image brings the base block up to date.
+// image updates the base block.
 func (h *Hive) image() ([]byte, error) {
 	if h.bins == nil {
 		return nil, ErrClosed

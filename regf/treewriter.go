@@ -4,9 +4,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// treeWriter writes a hive whose keys come from other hives, level by level, with
-// the allocator of the compacting save. Descriptors are each written once: those
-// that are known before after the root, the others at their first use.
+// treeWriter writes a hive whose keys come from other hives, level by level, with the
+// allocator of the compacting save. Each descriptor is written once: those known in advance
+// after the root, the others at their first use.
 type treeWriter struct {
 	*compactor
 	minor   int
@@ -24,11 +24,10 @@ type treeWriter struct {
 	name []byte
 }
 
-// outKey is a key to be written. Name, flags and all bits that are not named here
-// come from a node.
+// outKey is a key to be written. Name, flags and all other bits come from a node.
 type outKey struct {
 	from     Key
-	security Key  // the node whose descriptor it gets
+	security Key  // the node whose descriptor the key gets
 	merged   bool // bits and names are written as ORMergeHives does, not copied
 	layer    byte
 	time     winfs.Filetime
@@ -36,7 +35,7 @@ type outKey struct {
 	values   []outValue
 }
 
-// What a merge keeps of the bits of a node (golden corpus, registry part).
+// The bits of a node that a merge keeps (golden corpus, registry part).
 const (
 	mergedFlags    = 0xFC11 // and flagNameLatin, which is computed
 	mergedVirtual  = 0x1F
@@ -71,8 +70,7 @@ func newTreeWriter(minor int, layered bool, sizeHint, source int) *treeWriter {
 	return w
 }
 
-// image completes the base block, that of a hive that was just created, and returns
-// the file.
+// image completes the base block, that of a new hive, and returns the file.
 func (w *treeWriter) image() []byte {
 	w.begin(w.minor)
 	if w.layered {
@@ -187,7 +185,7 @@ func (w *treeWriter) compressed(name []byte) ([]byte, bool) {
 	return w.name, true
 }
 
-// newList allocates the subkey list of a key for n subkeys, not none.
+// newList allocates the subkey list of a key for n > 0 subkeys.
 func (w *treeWriter) newList(nk uint32, n int) (uint32, error) {
 	list, err := w.lists(n)
 	if err != nil {
@@ -238,8 +236,8 @@ func (w *treeWriter) descriptor(from Key, src uint32) (int, error) {
 	return i, nil
 }
 
-// descriptorOf returns the descriptor of a key. In the tolerant modes one that
-// cannot be read becomes the default.
+// descriptorOf returns the descriptor of a key. In the tolerant modes an unreadable one is
+// replaced by the default.
 func descriptorOf(k Key) ([]byte, error) {
 	sd, err := k.Security()
 	if err != nil && k.h.mode != Strict {

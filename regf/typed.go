@@ -38,9 +38,9 @@ func (v Value) typed(types ...Type) ([]byte, error) {
 	return nil, v.err(ErrType)
 }
 
-// AsString returns the text of a REG_SZ, REG_EXPAND_SZ or REG_LINK value up to the
-// first NUL. Stored text may lack the NUL, hold more after it, or have an odd last
-// byte, which is left out; Data has all bytes. Another type gives ErrType.
+// AsString returns the text of a REG_SZ, REG_EXPAND_SZ or REG_LINK value up to the first
+// NUL. Stored text may lack the NUL, hold more after it, or have an odd last byte, which is
+// omitted; Data returns all bytes. For another type the error is ErrType.
 func (v Value) AsString() (string, error) {
 	b, err := v.typed(RegSZ, RegExpandSZ, RegLink)
 	if err != nil {
@@ -49,8 +49,8 @@ func (v Value) AsString() (string, error) {
 	return untilNUL(b), nil
 }
 
-// AsStrings returns the texts of a REG_MULTI_SZ value: those between NULs, up to
-// the first empty one. Another type gives ErrType.
+// AsStrings returns the texts of a REG_MULTI_SZ value: those between NULs, up to the first
+// empty one. For another type the error is ErrType.
 func (v Value) AsStrings() ([]string, error) {
 	b, err := v.typed(RegMultiSZ)
 	if err != nil {
@@ -68,8 +68,8 @@ func (v Value) AsStrings() ([]string, error) {
 	return list, nil
 }
 
-// AsUint32 returns the number of a REG_DWORD or REG_DWORD_BIG_ENDIAN value of 4
-// bytes. Another type or size gives ErrType.
+// AsUint32 returns the number of a REG_DWORD or REG_DWORD_BIG_ENDIAN value of 4 bytes. For
+// another type or size the error is ErrType.
 func (v Value) AsUint32() (uint32, error) {
 	b, err := v.typed(RegDword, RegDwordBigEndian)
 	if err != nil {
@@ -84,8 +84,8 @@ func (v Value) AsUint32() (uint32, error) {
 	return u32(b), nil
 }
 
-// AsUint64 returns the number of a REG_QWORD value of 8 bytes, or of one that
-// AsUint32 takes.
+// AsUint64 returns the number of a REG_QWORD value of 8 bytes, or of a value that AsUint32
+// accepts.
 func (v Value) AsUint64() (uint64, error) {
 	if v.Type() != RegQword {
 		n, err := v.AsUint32()
@@ -101,10 +101,9 @@ func (v Value) AsUint64() (uint64, error) {
 	return u64(b), nil
 }
 
-// Expand returns the text of a REG_SZ or REG_EXPAND_SZ value; in the latter %NAME%
-// is replaced by what env gives for NAME. A name that env does not know stays as
-// it is, percent signs and all, as in ExpandEnvironmentStrings. How names compare
-// is env's affair; Windows ignores case.
+// Expand returns the text of a REG_SZ or REG_EXPAND_SZ value; in the latter %NAME% is
+// replaced by env(NAME). A name that env does not know is kept, percent signs and all, as
+// in ExpandEnvironmentStrings. env decides how names compare; Windows ignores case.
 func (v Value) Expand(env func(name string) (string, bool)) (string, error) {
 	b, err := v.typed(RegSZ, RegExpandSZ)
 	if err != nil {
@@ -131,14 +130,14 @@ func (v Value) Expand(env func(name string) (string, bool)) (string, error) {
 			s = after
 			continue
 		}
-		out.WriteString("%" + name) // the second sign may begin a name of its own
+		out.WriteString("%" + name) // the second sign may start another name
 		s = rest[len(name):]
 	}
 }
 
 func untilNUL(b []byte) string { return winfs.DecodeUTF16LE(b[:indexNUL(b)]) }
 
-// indexNUL returns where the first NUL unit is, or the length without an odd byte.
+// indexNUL returns the index of the first NUL unit, or the length without an odd byte.
 func indexNUL(b []byte) int {
 	for i := 0; i+1 < len(b); i += 2 {
 		if b[i] == 0 && b[i+1] == 0 {
@@ -152,8 +151,11 @@ func indexNUL(b []byte) int {
 // with a NUL at the end.
 func StringData(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
 
-// StringsData returns the bytes of a REG_MULTI_SZ value. An empty text among them
-// would end the list early for every reader and gives ErrInvalid.
+// Uint32Data returns the bytes of a REG_DWORD value.
+func Uint32Data(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
+
+// StringsData returns the bytes of a REG_MULTI_SZ value. An empty text among them would end
+// the list early for every reader and is ErrInvalid.
 func StringsData(list []string) ([]byte, error) {
 	var b []byte
 	for _, s := range list {
@@ -165,10 +167,10 @@ func StringsData(list []string) ([]byte, error) {
 	return append(b, 0, 0), nil
 }
 
-// TerminateText returns data with a NUL behind it where its type is a text, REG_SZ,
-// REG_EXPAND_SZ or REG_MULTI_SZ, that has whole UTF-16 units and does not end with one;
-// else data as it is. ORSetValue stores texts so where the memory behind its buffer goes
-// on with a NUL, as it does for a text whose caller counted without it.
+// TerminateText returns data with a NUL appended if its type is a text, REG_SZ,
+// REG_EXPAND_SZ or REG_MULTI_SZ, and it has whole UTF-16 units and does not end with a NUL;
+// otherwise it returns data. ORSetValue stores such texts with a NUL if one follows its
+// buffer in memory, as it does for a text whose caller counted without it.
 func TerminateText(t Type, data []byte) []byte {
 	n := len(data)
 	if t != RegSZ && t != RegExpandSZ && t != RegMultiSZ || n == 0 || n%2 != 0 || u16(data[n-2:]) == 0 {

@@ -4,8 +4,8 @@ import (
 	"iter"
 )
 
-// Type is the type of a value. All 32-bit numbers are legal; those that are not
-// named here are kept as they are.
+// Type is the type of a value. All 32-bit numbers are legal; those without a name here are
+// kept.
 type Type uint32
 
 // The predefined types.
@@ -31,8 +31,8 @@ type Value struct {
 	key uint32 // cell of the key by which it was reached, for errors
 }
 
-// Values yields the values in stored order. In strict mode the first fault ends it
-// with an error.
+// Values yields the values in stored order. In strict mode the first fault ends the
+// sequence with an error.
 func (k Key) Values() iter.Seq2[Value, error] {
 	return func(yield func(Value, error) bool) { k.values(yield) }
 }
@@ -64,7 +64,7 @@ func (k Key) values(yield func(Value, error) bool) {
 	}
 }
 
-// fault returns the error to stop with, or nil after noting it.
+// fault returns an error if reading must stop, or nil after recording it.
 func (k Key) fault(err error) error {
 	if k.h == nil || !isFault(err) {
 		return err
@@ -116,7 +116,7 @@ func (w *walk) claimValue(h *Hive, off uint32, b []byte) error {
 	}
 	list, n, err := h.segments(data)
 	if err != nil {
-		return nil // reading the data says so
+		return nil // reading the data returns the error
 	}
 	if !w.claim(list) {
 		return faultf("data-shared", list, "list of data segments is reached twice")
@@ -133,8 +133,8 @@ func (w *walk) claimValue(h *Hive, off uint32, b []byte) error {
 	return nil
 }
 
-// ValueAt returns the value with an index from 0, in stored order, as OREnumValue
-// does. Past the last it gives ErrNoMore.
+// ValueAt returns the value with an index from 0, in stored order, as OREnumValue does.
+// Past the last value it returns ErrNoMore.
 func (k Key) ValueAt(index int) (Value, error) {
 	k.w = nil
 	list, err := k.valueList()
@@ -152,8 +152,8 @@ func (k Key) ValueAt(index int) (Value, error) {
 	return Value{h: k.h, off: off, key: k.off}, nil
 }
 
-// Value finds a value by its name, without regard to case; "" is the default
-// value. A missing one gives ErrNotFound. Tombstones are found too.
+// Value finds a value by its name, without regard to case; "" is the default value. A
+// missing one is ErrNotFound. Tombstones are found too.
 func (k Key) Value(name string) (Value, error) {
 	_, off, err := k.findValue(name)
 	if err != nil {
@@ -239,8 +239,8 @@ func (v Value) NameEqualFold(name string) bool {
 	return t.equal(v.RawName())
 }
 
-// NameHash returns the hash of the name, equal for names that are equal without
-// regard to case.
+// NameHash returns the hash of the name. Names that are equal without regard to case have
+// the same hash.
 func (v Value) NameHash() uint32 { return hashStored(v.RawName()) }
 
 // CompareName orders the names of two values without regard to case: -1, 0, +1.
@@ -281,13 +281,13 @@ func (v Value) Size() int {
 	return 0
 }
 
-// bigData reports whether data of a size is cut into segments. Size and version
-// decide alone: a flat cell may begin with the letters db.
+// bigData reports whether data of a size is cut into segments. Only size and version
+// decide: a flat cell may start with the letters db.
 func (h *Hive) bigData(size uint32) bool { return size > segmentSize && h.minor > 3 }
 
-// Data returns the data. Data that stands in one piece is returned in place: it
-// must not be changed, and is valid until the hive is edited or closed. Where the
-// hive ends early the part that exists comes with the error.
+// Data returns the data. Data stored in one piece is returned in place: it must not be
+// changed, and is valid until the hive is edited or closed. If the hive is truncated, the
+// remaining part is returned with the error.
 func (v Value) Data() ([]byte, error) {
 	b, err := v.node()
 	if err != nil {
@@ -332,8 +332,8 @@ func (v Value) AppendData(dst []byte) ([]byte, error) {
 	return append(dst, data...), err
 }
 
-// CopyData copies the data into buf and returns its size, as ORGetValue does: a
-// nil buffer asks for the size only, one that is too small gives ErrMoreData.
+// CopyData copies the data into buf and returns its size, as ORGetValue does: a nil buffer
+// requests the size only; if buf is too small, the error is ErrMoreData.
 func (v Value) CopyData(buf []byte) (int, error) {
 	n := v.Size()
 	if buf == nil {
@@ -361,17 +361,17 @@ func (h *Hive) segments(off uint32) (list uint32, n int, err error) {
 	return u32(c[4:]), int(u16(c[2:])), nil
 }
 
-// isFlat reports whether one cell holds all data of a size that is cut into segments:
-// libhivex writes it so in every version. Windows would take it for a list.
+// isFlat reports whether one cell holds all data of a size that is normally cut into
+// segments: libhivex writes it so in every version. Windows would take the cell for a list.
 func (h *Hive) isFlat(off, size uint32) bool {
 	c, err := h.cell(off)
 	return err == nil && uint64(size) <= uint64(len(c))
 }
 
 // shortSegment reports whether the cell of a data segment has less room than a whole
-// segment. The last one needs it too, whatever is left for it: the Offline Registry
-// Library, 6.2 and 10.0 alike, drops a value with a short one in silence when it opens
-// the hive, and Windows makes none.
+// segment. The last cell needs that room too, however little data is left for it: the
+// Offline Registry Library, 6.2 and 10.0 alike, silently drops a value with a short one
+// when it opens the hive, and Windows writes none.
 func shortSegment(cell []byte) bool { return len(cell) < segmentSize }
 
 func flatData(off, size uint32) error {
@@ -422,7 +422,7 @@ func (v Value) appendBig(dst []byte, off, size uint32) ([]byte, error) {
 	return dst, v.fault(err)
 }
 
-// fault notes a fault in the data and makes an error of it.
+// fault records a fault in the data and returns it as an error.
 func (v Value) fault(err error) error {
 	if err == nil {
 		return nil
@@ -430,8 +430,8 @@ func (v Value) fault(err error) error {
 	if v.h.mode == Strict {
 		return v.err(err)
 	}
-	// The finding tells the key. Millions of faults far below the root must not all look
-	// for their way up.
+	// The finding contains the key. Millions of faults far below the root must not all
+	// determine its path.
 	k := Key{h: v.h, off: v.key}
 	v.h.note(err, &k)
 	return v.h.opError("read value "+v.Name(), "", int64(v.off), err)

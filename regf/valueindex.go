@@ -1,10 +1,10 @@
 package regf
 
-// valueIndex finds values by name among the first ones of a list. A short list is
-// searched, a long one gets a map.
+// valueIndex finds the values of a list by name, the first of equal names first. A short
+// list is searched; for a long one a map is built.
 type valueIndex struct {
 	byName map[string]int
-	next   []int // of a value, the next one with its name; 0 for none
+	next   []int // for each value, the index of the next one with its name; 0 for none
 }
 
 // shortList is the length up to which searching is quicker than a map.
@@ -46,8 +46,9 @@ func (x *valueIndex) find(list []outValue, v Value) int {
 	return -1
 }
 
-// take returns the index of the first value with the name of v that was not taken
-// before, and takes it, or -1. Duplicates in two damaged lists so pair in order.
+// take returns the index of the first value with the name of v that was not taken before,
+// and marks it as taken; -1 if there is none. Duplicates in two damaged lists are thus
+// paired in order.
 func (x *valueIndex) take(list []outValue, v Value, taken []bool) int {
 	i := -1
 	if len(list) <= shortList {

@@ -2,8 +2,8 @@ package regf
 
 import "iter"
 
-// walk remembers which cells a traversal has reached, so that it ends on any
-// input: no key, list or value is reached twice.
+// walk records the cells that a traversal has reached, so that it ends on any input: no
+// key, list or value is reached twice.
 type walk struct {
 	seen   []uint64
 	source uint16 // which layer of a merge is walked
@@ -11,8 +11,8 @@ type walk struct {
 
 func newWalk(h *Hive) *walk { return &walk{seen: make([]uint64, (len(h.bins)/8+63)/64)} }
 
-// claim reports whether a cell offset is new. One outside the bins always is: who
-// reads it finds that out.
+// claim reports whether a cell offset is new. One outside the bins always is: reading it
+// returns the error.
 func (w *walk) claim(off uint32) bool {
 	i, bit := off>>9, uint64(1)<<(off>>3&63)
 	if uint64(i) >= uint64(len(w.seen)) {
@@ -25,10 +25,10 @@ func (w *walk) claim(off uint32) bool {
 	return true
 }
 
-// Traverse returns the same key for one recursive pass by one goroutine: keys and
-// values that are reached from it through Subkeys and Values come at most once
-// each, and what a damaged or hostile hive offers a second time is a fault.
-// Recursion over a hive that is not trusted must start so; [Key.Walk] does.
+// Traverse returns the same key for one recursive pass by one goroutine: Subkeys and Values
+// yield each key and value below it at most once, and a second occurrence in a damaged or
+// hostile hive is a fault. Recursion over an untrusted hive must start with Traverse;
+// [Key.Walk] does.
 func (k Key) Traverse() Key {
 	if k.h != nil && k.h.bins != nil {
 		k.w = newWalk(k.h)
@@ -39,10 +39,10 @@ func (k Key) Traverse() Key {
 	return k
 }
 
-// Walk yields the key and everything below it, depth first, parents before
-// children, in stored order. Each key comes at most once, whatever the hive says.
-// In strict mode the first fault ends it with an error; an error of the reader
-// below always does.
+// Walk yields the key and everything below it, depth first, parents before children, in
+// stored order. Each key is yielded at most once, even in a damaged hive. In strict mode
+// the first fault ends the sequence with an error; an error of the underlying reader always
+// does.
 func (k Key) Walk() iter.Seq2[Key, error] {
 	return func(yield func(Key, error) bool) { k.walk(yield) }
 }

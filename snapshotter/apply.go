@@ -50,8 +50,8 @@ func (s *Service) lookupID(ctx context.Context, id string) (sn snapshot, err err
 	return sn, err
 }
 
-// apply gives a snapshot the layer that a blob holds, or spools the layer if what is
-// below it is not there yet.
+// apply makes a snapshot of the layer in a blob, or spools the layer if the layers
+// below it aren't in the store yet.
 func (s *Service) apply(ctx context.Context, id string, desc layerBlob, e *Event) (*record, error) {
 	sn, unlock, err := s.lockedID(ctx, id)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Service) apply(ctx context.Context, id string, desc layerBlob, e *Event
 
 // below returns the layers under that of an active snapshot. They are not known yet
 // if an unpacker prepared the snapshot without its parent, to name it at Commit, and
-// the store does not have the parent that the label tells of.
+// the store does not have the parent that the label names.
 func (s *Service) below(sn snapshot) (parents []string, known bool, err error) {
 	label := sn.info.Labels[labelParentChain]
 	if sn.parent != "" || label == "" || !unpacks(sn.info) {
@@ -207,7 +207,7 @@ func (s *Service) copyTar(ctx context.Context, w layer.Writer, name string, src 
 }
 
 // build puts a layer over a tree into the store. fill writes it, and returns a reader
-// that has verified what it wrote. want is the diff ID, "" if it is not known before.
+// that has verified the data. want is the diff ID, or "" if it isn't known before.
 // The layers of the record are held.
 func (s *Service) build(ctx context.Context, parents []string, want, blobDigest digest.Digest, fill func(layer.Writer) (*blob.Reader, error)) (rec *record, err error) {
 	if err := s.layers.hold(ctx, parents...); err != nil {
@@ -240,12 +240,12 @@ func (s *Service) build(ctx context.Context, parents []string, want, blobDigest 
 		return rec.Layers[0], nil
 	}
 	if want == "" {
-		_, _, err = s.store.AddComputed(ctx, parents, func(w layer.Writer) (string, error) {
+		_, _, err = s.store.AddComputed(ctx, baseFirst(parents), func(w layer.Writer) (string, error) {
 			chain, err := fillOnce(w)
 			if err != nil {
 				return "", err
 			}
-			// Before the layer is there, so that nobody finds it unneeded.
+			// Hold it before it exists, so that no sweep finds it unneeded.
 			if err := s.layers.hold(ctx, chain); err != nil {
 				return "", err
 			}
@@ -259,7 +259,7 @@ func (s *Service) build(ctx context.Context, parents []string, want, blobDigest 
 		return nil, err
 	}
 	held = append([]string{chain}, parents...)
-	made, err := s.store.Add(ctx, chain, parents, func(w layer.Writer) error {
+	made, err := s.store.Add(ctx, chain, baseFirst(parents), func(w layer.Writer) error {
 		_, err := fillOnce(w)
 		return err
 	}, options...)
@@ -353,7 +353,7 @@ func (s *Service) spooled(id string) (file string, diffID digest.Digest, err err
 	return "", "", nil
 }
 
-// dropSpool removes what was spooled for a snapshot.
+// dropSpool removes the spooled layer of a snapshot.
 func (s *Service) dropSpool(id string) error {
 	file, _, err := s.spooled(id)
 	if err != nil || file == "" {

@@ -16,19 +16,19 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// changes makes a layer of what was written to a view. A layer does not carry what
-// unpacking makes, so three things are different from the files of the view:
+// changes makes a layer of the writes to a view. A layer does not contain the files that
+// unpacking creates, so the layer differs from the view in four ways:
 //
 //   - A registry hive that was changed over a parent, Hives\SYSTEM_BASE for one, becomes
 //     the delta hive that changes the parent's to it. Over a base layer the file in the
 //     config directory is the same hive (layer specification, 4.4).
 //   - Without a parent the hives are those in the config directory, and their other names
 //     in Hives are left out.
-//   - The directories Files and Hives are there when the parent has them: Windows takes
-//     no layer without.
-//   - Hives has no descriptor where it has the one without a DACL, which unpacking gives
-//     to what has none, and delta hives never have one: Windows reads them without (layer
-//     specification, 1.5 and 2.8).
+//   - The directories Files and Hives exist if the parent has them: Windows refuses a
+//     layer without them.
+//   - Hives has no descriptor if its descriptor has no DACL, since unpacking adds that one
+//     to a directory without a descriptor. Delta hives never have one: Windows reads them
+//     without (layer specification, 1.5 and 2.8).
 type changes struct {
 	src    layer.Reader
 	parent *cimfs.Image // nil without one
@@ -55,7 +55,7 @@ type deltaHive struct {
 	data  []byte
 }
 
-// layerChanges returns what was written over a tree as a layer. Closing the reader
+// layerChanges returns the writes over a tree as a layer. Closing the reader
 // closes everything that it opened.
 func (s *Service) layerChanges(parents []string, u upper) (layer.Reader, error) {
 	im, err := s.openImage(parents)
@@ -139,7 +139,7 @@ func (c *changes) step() (*layer.Entry, error) {
 	}
 }
 
-// before returns what has to come before an entry, or before the end if that is nil.
+// before returns the entry that has to come before e, or before the end if e is nil.
 func (c *changes) before(e *layer.Entry) (*layer.Entry, error) {
 	if c.parent == nil {
 		return nil, nil
@@ -220,9 +220,9 @@ func undescribe(e *layer.Entry) {
 	}
 }
 
-// leaveOut takes what is no part of a layer out of the view's changes.
+// leaveOut removes those of the view's changes that don't belong in a layer.
 func (c *changes) leaveOut(e *layer.Entry) (bool, error) {
-	if e.Path == "" { // a layer says nothing about the root
+	if e.Path == "" { // a layer has no entry for the root
 		return true, nil
 	}
 	n, form, ok := hives.Match(e.Path)
@@ -298,7 +298,8 @@ func (c *changes) delta(n hives.Name, e *layer.Entry) error {
 		return fmt.Errorf("%w: %w", err, cimlayer.ErrHive)
 	}
 	defer to.Close()
-	// Windows gives the order of values no meaning, and a new one would make a delta of all.
+	// The order of values has no meaning on Windows, and a new order would put all of them
+	// into the delta.
 	diff, err := regf.Diff(from, to, &regf.DiffOptions{IgnoreValueOrder: true})
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, cimlayer.ErrHive)

@@ -18,9 +18,8 @@ import (
 )
 
 // Commit makes a committed snapshot of an active one: of the layer that was applied to
-// it, or of what was written to its view. One that neither happened to shows what its
-// parent shows. The parent may be given here for a snapshot that was prepared without
-// one.
+// it, or of the writes to its view. A snapshot without either shows the same tree as its
+// parent. For a snapshot that was prepared without a parent, the options may name it.
 func (n *Snapshotter) Commit(ctx context.Context, name, key string, opts ...snapshots.Opt) (err error) {
 	defer n.s.observed("commit", time.Now(), &err)
 	return n.s.commit(ctx, name, key, opts)
@@ -105,8 +104,8 @@ func (s *Service) commit(ctx context.Context, name, key string, opts []snapshots
 	return err
 }
 
-// layerOf returns the record of what a snapshot is about to become. If it is not the
-// one that the snapshot has already its layers are held, and made is true.
+// layerOf returns the record that a snapshot has after its commit. If that is a new
+// record, its layers are held and made is true.
 func (s *Service) layerOf(ctx context.Context, sn snapshot, parents []string) (rec *record, made bool, err error) {
 	rec, err = s.readRecord(sn.id)
 	if err != nil {
@@ -144,9 +143,9 @@ func (s *Service) layerOf(ctx context.Context, sn snapshot, parents []string) (r
 	return &record{Layers: append([]string{}, parents...), Written: true}, true, nil
 }
 
-// seesWrites refuses a snapshot whose mount somebody else may have served: what a
-// container on Windows writes to its scratch disk is not seen here, and must not pass for
-// nothing.
+// seesWrites refuses a snapshot whose mount another program may have served: the writes
+// of a container on Windows go to its scratch disk and are not seen here, so committing
+// would lose them in silence.
 func (s *Service) seesWrites(sn snapshot) error {
 	if s.viewer != nil {
 		return nil
@@ -175,7 +174,7 @@ func (s *Service) fromSpool(ctx context.Context, parents []string, file string, 
 	})
 }
 
-// fromView makes a layer of what was written to a view. Its diff ID is that of the
+// fromView makes a layer of the writes to a view. Its diff ID is that of the
 // tar that Compare would write, so equal changes make equal layers.
 func (s *Service) fromView(ctx context.Context, parents []string, u upper) (*record, error) {
 	changes, err := s.layerChanges(parents, u)
@@ -188,7 +187,7 @@ func (s *Service) fromView(ctx context.Context, parents []string, u upper) (*rec
 	}
 	held := parents
 	var rec *record
-	_, _, err = s.store.AddComputed(ctx, parents, func(w layer.Writer) (string, error) {
+	_, _, err = s.store.AddComputed(ctx, baseFirst(parents), func(w layer.Writer) (string, error) {
 		sum := newTarSum()
 		if _, err := layer.Copy(ctx, &both{w, sum.tar}, changes, layer.WithLimits(s.config.Limits)); err != nil {
 			return "", err

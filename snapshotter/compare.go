@@ -37,15 +37,14 @@ var diffTypes = map[string]blob.Format{
 	"application/vnd.docker.image.rootfs.diff.tar.gzip": blob.Gzip,
 }
 
-// Compare writes what one snapshot has over another as a layer into containerd's
-// content store. The upper one is an active snapshot, with what was written to it or
-// applied to it, or a view; the lower one is a snapshot of what is directly below, or
-// nothing where nothing is. Pairs that are not so related are InvalidArgument. Equal
-// changes give equal layers.
+// Compare writes the difference of two snapshots as a layer into containerd's content
+// store. The upper snapshot is a view, or an active snapshot with the writes or the layer
+// that it holds. The lower one is a snapshot of the tree directly below, or empty if the
+// upper one has no parent. Any other pair is InvalidArgument. Equal changes make equal
+// layers.
 //
-// The media type is that of a tar with gzip unless the options say otherwise; types
-// that are none of a layer are ErrNotImplemented, and so is a compressor of the
-// caller's.
+// The default media type is that of a tar with gzip. A type that isn't that of a layer is
+// ErrNotImplemented, and so is a compressor of the caller's own.
 func (d *Differ) Compare(ctx context.Context, lower, upper []mount.Mount, opts ...diff.Opt) (out ocispec.Descriptor, err error) {
 	e, begin := Event{Op: "compare"}, time.Now()
 	defer func() {
@@ -75,7 +74,7 @@ func (d *Differ) Compare(ctx context.Context, lower, upper []mount.Mount, opts .
 	if config.SourceDateEpoch == nil {
 		config.SourceDateEpoch = epoch.FromContext(ctx)
 	}
-	// One lock at a time: somebody else may compare the two the other way round.
+	// One lock at a time: another request may compare the two in the opposite order.
 	below, err := d.s.belowOf(ctx, lower, id)
 	if err != nil {
 		return out, err
@@ -109,7 +108,7 @@ func (s *Service) belowOf(ctx context.Context, lower []mount.Mount, upper string
 	return s.unchangedTree(ctx, id)
 }
 
-// difference returns what a snapshot, which is locked, has over a tree.
+// difference returns the difference between a locked snapshot and a tree.
 func (s *Service) difference(below []string, sn snapshot) (layer.Reader, error) {
 	if sn.info.Kind == snapshots.KindCommitted {
 		return nil, fmt.Errorf("snapshot %s is committed meanwhile: %w", sn.info.Name, errdefs.ErrFailedPrecondition)
@@ -155,7 +154,7 @@ func (s *Service) difference(below []string, sn snapshot) (layer.Reader, error) 
 			return nil, err
 		}
 		var parents []cimlayer.Location
-		for _, l := range below {
+		for _, l := range baseFirst(below) {
 			loc, err := s.store.Location(l)
 			if err != nil {
 				return nil, err
@@ -198,7 +197,7 @@ func (s *Service) unchangedTree(ctx context.Context, id string) ([]string, error
 	return tree, nil
 }
 
-// untouched is what was written where nothing was.
+// untouched is the upper of a view without writes.
 type untouched struct{}
 
 func (untouched) Empty() bool                    { return true }

@@ -18,9 +18,9 @@ import (
 // answers every request with a stream of its own.
 const readAhead = 4 << 20
 
-// CompareLease is how long what Compare wrote is kept if nobody refers to it. That is
-// long enough to compare and push the other layers of an image, and a forgotten
-// difference takes room no longer.
+// CompareLease is how long a blob that Compare wrote is kept without a reference. That
+// is long enough to compare and push the other layers of an image; then a forgotten
+// blob is collected.
 const CompareLease = time.Hour
 
 // contentContext returns a context whose calls of the content store carry the
@@ -42,8 +42,8 @@ func (s *Service) contentContext(ctx context.Context) (context.Context, error) {
 }
 
 // leased returns a context whose writes to the content store outlive the next garbage
-// collection. If what was to be written was not, drop gives the lease back. ctx comes
-// from contentContext.
+// collection. drop returns the lease if the write failed. ctx comes from
+// contentContext.
 func (s *Service) leased(ctx context.Context) (_ context.Context, drop func(), err error) {
 	if _, ok := leases.FromContext(ctx); ok || s.config.Leases == nil {
 		return ctx, func() {}, nil
@@ -67,7 +67,7 @@ func (s *Service) openBlob(ctx context.Context, desc ocispec.Descriptor) (io.Rea
 	if err != nil {
 		return nil, nil, err
 	}
-	// The size of the descriptor is checked against what is read, so the reader must
-	// not stop there.
+	// The descriptor's size is checked against the number of bytes read, so the
+	// reader must not stop there.
 	return bufio.NewReaderSize(content.NewReader(ra), readAhead), ra, nil
 }

@@ -22,8 +22,8 @@ var (
 	_ diff.Comparer = (*Differ)(nil)
 )
 
-// layerTypes are the media types of layers that Apply takes, at once or from a Processor. What is said about
-// compression is not relied on: the blob itself tells.
+// layerTypes are the media types of layers that Apply takes, at once or from a
+// Processor. The compression is detected from the blob, not from its type.
 var layerTypes = map[string]bool{
 	ocispec.MediaTypeImageLayer:                                    true,
 	ocispec.MediaTypeImageLayerGzip:                                true,

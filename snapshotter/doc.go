@@ -1,12 +1,12 @@
 // Package snapshotter keeps the layers of Windows images for containerd, on any
 // system.
 //
-// # What containerd wants of a plugin
+// # The plugins of containerd
 //
 // containerd unpacks an image layer by layer. A snapshotter keeps trees: it
 // prepares a new one over a parent, hands out how to mount it, and commits it under
 // a name, which for an image is the chain ID of its layers. A differ fills a
-// prepared tree from the tar of a layer, and makes a tar of what has changed in one.
+// prepared tree from the tar of a layer, and makes a tar of the changes in a tree.
 // On Windows both ask the host to do the work. Here a layer becomes a CimFS image
 // (package cimlayer) wherever the plugin runs, and a POSIX program that mounts a
 // snapshot gets a view of it through FUSE (package fusefs), a writable one if the
@@ -14,45 +14,45 @@
 //
 // # The nouns
 //
-// A [Service] owns a directory and what is in it: the metadata of containerd's
-// snapshots, and a cimlayer.Store, where equal layers over equal parents exist once,
-// whatever namespace or pull brought them. Its [Snapshotter] and its [Differ] are what
-// containerd calls, mostly through the services of a proxy plugin:
+// A [Service] owns a directory with the metadata of containerd's snapshots and a
+// cimlayer.Store, in which equal layers over equal parents exist once, regardless of the
+// namespace or pull they came from. containerd calls its [Snapshotter] and its [Differ],
+// mostly through the services of a proxy plugin:
 //
 //	s, err := snapshotter.New(snapshotter.Config{Root: dir, Content: store})
 //	defer s.Close()
 //	snapshotsapi.RegisterSnapshotsServer(rpc, snapshotservice.FromSnapshotter(s.Snapshotter()))
 //	diffapi.RegisterDiffServer(rpc, diffservice.FromApplierAndComparer(s.Differ(), s.Differ()))
 //
-// # What a snapshot hands out
+// # Mounts
 //
-// A snapshot that an unpacker made for a layer gives the mount that the snapshotter
-// gives on Windows, of type CimFS. The labels tell, containerd.io/snapshot.ref, and never
-// the key. Only this differ takes such a mount; another one fails loudly instead of
-// unpacking the layer without its metadata. Any other snapshot is shown at a directory
-// of the service and handed out as a bind mount, so containerd must see the mounts of
-// the plugin's process. Where there is no FUSE every snapshot gives the form of Windows;
-// the scratch disk that a container needs there is not made.
+// A snapshot that an unpacker made for a layer has the mount that the snapshotter on
+// Windows returns, of type CimFS. The label containerd.io/snapshot.ref identifies such a
+// snapshot; its key does not. Only this differ accepts the mount; another one fails
+// loudly instead of unpacking the layer without its metadata. Any other snapshot is
+// mounted at a directory of the service and returned as a bind mount, so containerd must
+// see the mounts of the plugin's process. On a system without FUSE every snapshot has the
+// mount of Windows; the scratch disk that a container needs there is not created.
 //
-// # When a layer counts
+// # Layers in the store
 //
-// A layer stands in the store under its chain ID when the digest and size of the blob,
-// the diff ID and every entry have been verified, and not before. A snapshot's record
-// lists the layers that it needs, with all those below, and is durable before the
-// metadata know of a commit. Layers that no record lists are removed. What a process
-// that died has left is cleared away by [New].
+// A layer is in the store under its chain ID once the digest and size of the blob, the
+// diff ID and every entry are verified, and not before. A snapshot's record lists its own
+// layer and all those below it, and is durable before the metadata contain a commit.
+// Layers that no record lists are removed. [New] removes the unfinished files of a
+// process that died.
 //
 // An unpacker of containerd 2 may prepare all layers at once and name each one's
 // parent at Commit. A layer whose parent is there is applied at once; of another one the
 // tar is verified and kept until its Commit, so that layers are fetched and decompressed
 // beside each other.
 //
-// # What was written
+// # Writes
 //
-// [Differ.Compare] and [Snapshotter.Commit] make the same layer of what was written to a
-// view: the entries of overlay.Tree.Changes, with delta hives where the registry was
-// changed. Permissions and owners that programs set stand in it as the extended
-// attributes of WSL. Metadata of the root are no part of a layer.
+// [Differ.Compare] and [Snapshotter.Commit] make the same layer of the writes to a view:
+// the entries of overlay.Tree.Changes, with delta hives for changes of the registry.
+// Permissions and owners that programs set are stored as the extended attributes of WSL.
+// A layer has no metadata of the root.
 //
 // # On disk
 //
@@ -60,7 +60,7 @@
 //	DIR/metadata.db                   containerd's metadata of snapshots
 //	DIR/cim-layers, layers, locks     the cimlayer.Store
 //	DIR/snapshots/ID/layer            the record
-//	DIR/snapshots/ID/upper/           what was written to the view
+//	DIR/snapshots/ID/upper/           writes to the view
 //	DIR/snapshots/ID/spool.*          the tar of a layer that waits for its parent
 //	DIR/snapshots/ID/fs/              where the view is mounted
 //	DIR/snapshots/rm-ID/              being removed

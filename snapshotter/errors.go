@@ -20,7 +20,7 @@ var ErrInUse = errors.New("another process uses the directory")
 // ErrRoot says that the directory cannot be kept from other users.
 var ErrRoot = errors.New("the directory is open to other users")
 
-// kinded gives an error one of containerd's kinds without changing its text.
+// kinded is an error with one of containerd's kinds and an unchanged text.
 type kinded struct{ kind, err error }
 
 func (e *kinded) Error() string   { return e.err.Error() }
@@ -28,9 +28,8 @@ func (e *kinded) Unwrap() []error { return []error{e.kind, e.err} }
 
 func as(kind, err error) error { return &kinded{kind, err} }
 
-// classify gives an error the kind that containerd understands, unless it has one. A
-// kind that is ErrNotImplemented would make containerd try another differ, so nothing
-// gets it here.
+// classify wraps an error in the kind that containerd understands, unless it has one. It
+// never chooses ErrNotImplemented, which would make containerd try another differ.
 func classify(err error) error {
 	if err == nil || !errors.Is(errdefs.Resolve(err), errdefs.ErrUnknown) {
 		return err

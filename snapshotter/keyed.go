@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// keyed is a set of mutexes with names, which exist while somebody wants them.
+// keyed is a set of mutexes with names. A mutex exists while it is held or waited for.
 type keyed struct {
 	mu    sync.Mutex
 	locks map[string]*keyedLock

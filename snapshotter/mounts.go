@@ -24,12 +24,12 @@ const (
 )
 
 // labelParentChain is set by the unpacker of containerd 2 on the layers above the
-// first, also where it gives the parent at Commit alone.
+// first, even if it names the parent only at Commit.
 const labelParentChain = "containerd.io/snapshot/parent-chain-id"
 
-// nativeMount is what a program on Windows can mount, and what says to a differ
-// that a layer is to be applied. Elsewhere nobody can mount it, so a differ that does
-// not know it fails instead of losing the metadata of the layer.
+// nativeMount is the mount that a program on Windows can use and that asks a differ to
+// apply a layer. Other systems can't mount it, so a differ that doesn't know its type
+// fails instead of losing the metadata of the layer.
 func (s *Service) nativeMount(id string, kind snapshots.Kind, own string, parents []string) ([]mount.Mount, error) {
 	options := []string{"rw"}
 	if kind == snapshots.KindView {
@@ -93,7 +93,8 @@ func (s *Service) snapshotOf(mounts []mount.Mount) string {
 	return id
 }
 
-// isID tells the directory of a snapshot: its name is the storage package's number.
+// isID reports whether a name is that of a snapshot's directory: the number that
+// containerd's storage package chose.
 func isID(name string) bool {
 	n, err := strconv.ParseUint(name, 10, 64)
 	return err == nil && strconv.FormatUint(n, 10) == name

@@ -16,8 +16,8 @@ import (
 
 // Processor is a program that turns layers of one media type into another, as containerd's
 // configuration names them under stream_processors: one that decrypts layers, for
-// instance. It reads the blob from standard input and writes what it makes of it to
-// standard output; the media type is in STREAM_PROCESSOR_MEDIATYPE, and the payload of the
+// instance. It reads the blob from standard input and writes the result to standard
+// output; the media type is in STREAM_PROCESSOR_MEDIATYPE, and the payload of the
 // request, if there is one, at file descriptor 3.
 type Processor struct {
 	ID      string

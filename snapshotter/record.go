@@ -35,10 +35,17 @@ type record struct {
 	// and the empty tree has none. All of them stay in the store while the record is
 	// there.
 	Layers []string `json:"layers"`
-	// Written tells that the layer holds what was written to the snapshot's view. In an
-	// active snapshot that is a Commit that did not come to its end, and counts as
-	// nothing.
+	// Written is set if the layer holds the writes to the snapshot's view. In an active
+	// snapshot it is the trace of an unfinished Commit and has no effect.
 	Written bool `json:"written,omitempty"`
+}
+
+// baseFirst returns the layers of a tree in the order that the other packages take.
+// Records and the mounts of containerd have the topmost layer first.
+func baseFirst(layers []string) []string {
+	layers = slices.Clone(layers)
+	slices.Reverse(layers)
+	return layers
 }
 
 // layerOver returns the record of a layer with this diff ID over a tree.
@@ -54,7 +61,7 @@ func chainOver(parents []string, diffID digest.Digest) string {
 	return identity.ChainID([]digest.Digest{digest.Digest(parents[0]), diffID}).String()
 }
 
-// over reports whether the record's layer stands directly over a tree.
+// over reports whether the record's layer is directly over a tree.
 func (r *record) over(parents []string) bool {
 	return len(r.Layers) == len(parents)+1 && slices.Equal(r.Layers[1:], parents)
 }

@@ -161,7 +161,7 @@ func (s *Service) recoverSnapshot(ctx context.Context, id string, kind snapshots
 	return nil
 }
 
-// sweepDir clears away what a process that died was writing in a directory.
+// sweepDir removes the unfinished files of dead processes from a directory.
 func sweepDir(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -170,7 +170,7 @@ func sweepDir(dir string) error {
 	return errors.Join(publish.Sweep(root, publish.Options{}), root.Close())
 }
 
-// tidy removes what a committed snapshot does not need.
+// tidy removes files that a committed snapshot does not need.
 func (s *Service) tidy(id string) error {
 	dir := s.dir(id)
 	return errors.Join(

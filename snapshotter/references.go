@@ -8,9 +8,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// references counts who needs each layer of the store: records of snapshots, and work
-// that is under way. It is kept in memory and built from the records at start. A
-// layer that nobody needs any more is removed at once.
+// references counts the users of each layer of the store: records of snapshots, and
+// requests under way. It is kept in memory and built from the records at start. A layer
+// without users is removed at once.
 type references struct {
 	remove func(chainID string)
 
@@ -85,7 +85,7 @@ func (r *references) release(layers ...string) {
 	}
 }
 
-// learn remembers what a record says of its layer, which the caller holds.
+// learn remembers the layer that a record describes. The caller holds the layer.
 func (r *references) learn(rec *record) {
 	if rec.DiffID == "" {
 		return
@@ -103,7 +103,7 @@ func (r *references) learn(rec *record) {
 	}
 }
 
-// lookup returns what is known of a layer that is held by somebody.
+// lookup returns the description of a layer that a request or a record holds.
 func (r *references) lookup(chainID string) (record, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

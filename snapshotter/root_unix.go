@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// ownDirectory makes a directory that nobody but this user can look into, or sees to it
-// that an existing one is such. The layers of private images, their hives and the locks
-// are in it: who can open a lock can hold it for ever.
+// ownDirectory makes a directory that only this user can enter, or restricts an existing
+// one. It holds the layers of private images, their hives and the locks: a user who can
+// open a lock can hold it for ever.
 func ownDirectory(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -2,6 +2,5 @@ package snapshotter
 
 import "os"
 
-// ownDirectory makes a directory. Who may look into it is what the access list of the
-// folder above hands down.
+// ownDirectory makes a directory. It inherits the access list of its parent.
 func ownDirectory(dir string) error { return os.MkdirAll(dir, 0o700) }

@@ -16,10 +16,10 @@ const (
 	LabelScratchGiB   = "containerd.io/snapshot/io.microsoft.container.storage.rootfs.size-gb"
 )
 
-// ScratchSize returns the size in bytes of the disk that labels ask for, 0 if they leave it
-// to the snapshotter. A label that is no number is errdefs.ErrInvalidArgument, as on
-// Windows. A view has no disk, so that the size has no other effect here: what is
-// written is bounded by the file system below the service's root.
+// ScratchSize returns the size in bytes of the disk that labels ask for, or 0 if they
+// leave it to the snapshotter. A label that isn't a number is
+// errdefs.ErrInvalidArgument, as on Windows. A view has no disk, so the size has no other
+// effect here: writes are bounded by the file system below the service's root.
 func ScratchSize(labels map[string]string) (uint64, error) {
 	if s, ok := labels[LabelScratchBytes]; ok {
 		n, err := strconv.ParseUint(s, 10, 64)
@@ -39,7 +39,7 @@ func ScratchSize(labels map[string]string) (uint64, error) {
 	return n << 30, nil
 }
 
-// checkOptions refuses what a new snapshot asks for and cannot mean.
+// checkOptions refuses options of a new snapshot that contradict each other.
 func checkOptions(opts []snapshots.Opt) error {
 	var info snapshots.Info
 	for _, o := range opts {

@@ -40,23 +40,23 @@ type Service struct {
 	layers *references
 	viewer viewer // nil where a snapshot cannot be shown to programs
 	views  views
-	// damaged tells that the record of some snapshot was of no use at the start, so that
-	// it is not certain which layers are needed.
+	// damaged is set if the record of some snapshot was unreadable at the start, so the
+	// set of needed layers is not known.
 	damaged bool
 	hook    func(op, name string) error // fails operations in tests
 
 	writing   sync.Mutex // a transaction of the metadata that writes
-	snapshots keyed      // by number: whoever applies, commits, shows or removes a snapshot
-	applying  keyed      // by parent and blob: whoever makes a layer
+	snapshots keyed      // by number, to apply, commit, show or remove a snapshot
+	applying  keyed      // by parent and blob, to make a layer
 
 	closing sync.Once
 	unlock  func() error
 	closed  error
 }
 
-// New opens the directory of the configuration, clears away what a process that
-// died left in it, and returns a service that the caller must Close. A directory that
-// another process has open is an error, ErrInUse.
+// New opens the directory of the configuration, removes the unfinished files of a process
+// that died, and returns a service that the caller must Close. A directory that another
+// process has open is the error ErrInUse.
 func New(c Config) (*Service, error) {
 	if c.Root == "" {
 		return nil, errors.New("snapshotter: no root directory given")
@@ -115,8 +115,8 @@ func (s *Service) step(op, name string) error {
 	return s.hook(op, name)
 }
 
-// removeLayer removes a layer that nobody needs. What cannot be removed now is
-// removed at the next start.
+// removeLayer removes a layer that has no users. If that fails now, the next start
+// removes it.
 func (s *Service) removeLayer(chainID string) {
 	err := s.step("remove layer", chainID)
 	if err == nil {

@@ -25,7 +25,7 @@ var (
 	_ snapshots.Cleaner     = (*Snapshotter)(nil)
 )
 
-// snapshot is what the metadata say of one snapshot.
+// snapshot is the metadata of one snapshot.
 type snapshot struct {
 	id     string
 	info   snapshots.Info
@@ -89,7 +89,7 @@ func (s *Service) treeOf(id string) ([]string, error) {
 	return rec.Layers, nil
 }
 
-// unpacks tells a snapshot that an unpacker made for a layer: the label says so.
+// unpacks reports whether an unpacker made the snapshot for a layer, by its label.
 func unpacks(info snapshots.Info) bool {
 	return info.Kind == snapshots.KindActive && info.Labels[snapshots.LabelSnapshotRef] != ""
 }
@@ -123,8 +123,8 @@ func (s *Service) mounts(sn snapshot) ([]mount.Mount, error) {
 
 // create makes a snapshot.
 func (s *Service) create(ctx context.Context, kind snapshots.Kind, key, parent string, opts []snapshots.Opt) (m []mount.Mount, err error) {
-	// The number is not known before the transaction, and nobody else knows it before
-	// its end, so the lock is taken behind it.
+	// The snapshot's lock is taken after the transaction: the number isn't known
+	// before it, and no other request knows the number until it ends.
 	var id string
 	err = s.tx(ctx, true, func(ctx context.Context) error {
 		made, err := storage.CreateSnapshot(ctx, kind, key, parent, opts...)
@@ -193,7 +193,7 @@ func (s *Service) mountsOf(ctx context.Context, key string) ([]mount.Mount, erro
 	return s.mounts(sn)
 }
 
-// Stat returns what the metadata say of a snapshot.
+// Stat returns the metadata of a snapshot.
 func (n *Snapshotter) Stat(ctx context.Context, key string) (info snapshots.Info, err error) {
 	defer n.s.observed("stat", time.Now(), &err)
 	err = n.s.tx(ctx, false, func(ctx context.Context) error {
@@ -235,9 +235,9 @@ func (s *Service) walk(ctx context.Context, fn snapshots.WalkFunc, filters ...st
 	return err
 }
 
-// Usage returns what a snapshot takes up on disk by itself. Of a committed one that is
-// its layer, although others may share it; of an active one what was written to it and
-// the layer that was applied; of a view nothing.
+// Usage returns the disk usage of a snapshot without its parents. A committed snapshot
+// counts its layer, even if others share it; an active one counts its writes and the
+// layer that was applied; a view counts nothing.
 func (n *Snapshotter) Usage(ctx context.Context, key string) (u snapshots.Usage, err error) {
 	defer n.s.observed("usage", time.Now(), &err)
 	sn, err := n.s.lookup(ctx, key)
@@ -275,7 +275,7 @@ func (n *Snapshotter) Usage(ctx context.Context, key string) (u snapshots.Usage,
 	return u, err
 }
 
-// layerUsage returns what the own layer of a record takes up.
+// layerUsage returns the disk usage of a record's own layer.
 func (s *Service) layerUsage(rec *record) (u snapshots.Usage, err error) {
 	if rec == nil || rec.DiffID == "" {
 		return u, nil
@@ -347,7 +347,7 @@ func (s *Service) remove(ctx context.Context, key string) error {
 	return err
 }
 
-// Cleanup removes what Remove could not.
+// Cleanup removes the files that Remove could not.
 func (n *Snapshotter) Cleanup(ctx context.Context) (err error) {
 	defer n.s.observed("cleanup", time.Now(), &err)
 	dir := filepath.Join(n.s.root, snapshotsName)
@@ -367,7 +367,7 @@ func (n *Snapshotter) Cleanup(ctx context.Context) (err error) {
 	layers, err := n.s.store.Layers()
 	errs = append(errs, err)
 	for _, l := range layers {
-		// One that somebody begins to need now is held first and removed never.
+		// A request that starts to need the layer holds it first, so it isn't removed.
 		if !n.s.layers.held(l) && n.s.layers.hold(ctx, l) == nil {
 			n.s.layers.release(l)
 		}

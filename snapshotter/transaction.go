@@ -15,8 +15,8 @@ type inEffect struct{ err error }
 func (e *inEffect) Error() string { return e.err.Error() }
 func (e *inEffect) Unwrap() error { return e.err }
 
-// failed reports that a transaction did not take place: of two kinds of error of tx, the
-// one after which what was done along with it is to be undone.
+// failed reports that a transaction did not take place. tx has two kinds of error; this
+// is the one after which the work that belongs to the transaction must be undone.
 func failed(err error) bool {
 	var e *inEffect
 	return err != nil && !errors.As(err, &e)
@@ -54,10 +54,10 @@ func (s *Service) tx(ctx context.Context, writable bool, fn func(context.Context
 	return nil
 }
 
-// settle finds out what became of the transaction with the number n, whose Commit has
-// failed. bolt writes a meta page and syncs it; if that was what failed, the new page is
-// the one that counts for everybody who looks. The pages that it refers to were synced
-// before, so a further transaction without changes is enough to make it durable.
+// settle decides whether the transaction with the number n took place after its Commit
+// failed. bolt writes a meta page and then syncs it. If the sync failed, readers already
+// see the new page, and the pages that it refers to were synced before it, so one more
+// transaction without changes makes it durable.
 func (s *Service) settle(ctx context.Context, n int, err error) error {
 	_, t, look := s.meta.TransactionContext(ctx, false)
 	if look != nil {

@@ -18,17 +18,16 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// upperName is the directory in that of a snapshot that holds what was written to its
-// view.
+// upperName is the directory below a snapshot's own that holds the writes to its view.
 const upperName = "upper"
 
-// upper is what was written over a tree.
+// upper holds the writes over a tree.
 type upper interface {
-	// Empty reports that nothing was.
+	// Empty reports that nothing was written.
 	Empty() bool
-	// Changes yields it as a layer.
+	// Changes yields the writes as a layer.
 	Changes() (layer.Reader, error)
-	// Close makes it durable and releases it.
+	// Close makes the writes durable and releases the tree.
 	Close() error
 }
 
@@ -37,19 +36,19 @@ type upper interface {
 type viewer interface {
 	// readOnly shows a tree at a directory.
 	readOnly(dir string, t fusefs.Tree) (server, error)
-	// open opens what was written over the tree of an image, which is nil for an empty
-	// tree, in a directory that exists or can be made.
+	// open opens the writes over the tree of an image in a directory that exists or
+	// can be made. A nil image is an empty tree.
 	open(dir string, im *cimfs.Image) (upper, error)
-	// writable shows what open has opened.
+	// writable mounts the upper that open returned.
 	writable(dir string, u upper) (server, error)
-	// detach takes whatever is mounted at a directory away, also when programs use it.
-	// Nothing mounted there is no error.
+	// detach unmounts a directory even if programs use it. A directory without a
+	// mount is not an error.
 	detach(dir string) error
 }
 
 // server serves a view.
 type server interface {
-	// Wait returns when nobody can see the view any more.
+	// Wait returns when no program can see the view any more.
 	Wait()
 }
 
@@ -84,7 +83,7 @@ func (v *view) done() error {
 	return errors.Join(v.closeUpper(), closeImage(v.image))
 }
 
-// closeUpper makes what was written durable. Who still looks at the view gets errors.
+// closeUpper makes the writes durable. Programs that still use the view get errors.
 func (v *view) closeUpper() error {
 	v.closing.Do(func() {
 		if v.upper != nil {
@@ -107,8 +106,8 @@ func (v *view) settle() {
 // unless a program uses it.
 const settleWait = 2 * time.Second
 
-// views are those that a service serves, by the number of their snapshot. The lock of
-// the snapshot is held by whoever starts or stops one.
+// views holds the views that a service serves, by the number of their snapshot. A view
+// is started and stopped under the lock of its snapshot.
 type views struct {
 	mu   sync.Mutex
 	open map[string]*view
@@ -240,7 +239,7 @@ func (s *Service) hide(id string) error {
 	return v.closeUpper()
 }
 
-// writtenTo opens what was written to the view of a snapshot, nil if nothing was. A
+// writtenTo opens the writes to the view of a snapshot; nil means that there are none. A
 // view that is being served goes on being served unless end is set. The caller has the
 // lock of the snapshot and calls done when it needs the result no more.
 func (s *Service) writtenTo(id string, layers []string, end bool) (u upper, done func() error, err error) {
@@ -292,7 +291,7 @@ func (s *Service) writtenTo(id string, layers []string, end bool) (u upper, done
 	return u, done, nil
 }
 
-// closeViews ends all views and waits for those that nobody has bound elsewhere.
+// closeViews ends all views and waits for those that are not bound elsewhere.
 func (s *Service) closeViews(ctx context.Context) error {
 	s.views.mu.Lock()
 	all := s.views.open

@@ -19,7 +19,7 @@ type fuseViewer struct {
 	sameProcess bool
 }
 
-// systemViewer returns what shows snapshots on Linux.
+// systemViewer returns the viewer for Linux, which mounts with FUSE.
 func systemViewer(c Config) viewer { return fuseViewer{c.Log, c.SameProcess} }
 
 func (v fuseViewer) options() *fusefs.Options {
@@ -47,7 +47,7 @@ func (v fuseViewer) writable(dir string, u upper) (server, error) {
 }
 
 // detach unmounts until nothing is mounted at dir: a process that died may have left
-// something below what is there now.
+// a mount below the present one.
 func (v fuseViewer) detach(dir string) error {
 	for range 64 {
 		err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)

@@ -44,7 +44,7 @@ func TestUtilityVM(t *testing.T) {
 	addFiles(t, w, `Files\m`, "m")
 	must(t, w.Commit())
 
-	w = create(t, top, middle, base)
+	w = create(t, top, base, middle)
 	must(t, w.Add(&layer.Entry{Path: "UtilityVM", Kind: layer.Dir, Security: []byte{1}})) // data for this entry was refused upstream
 	must(t, w.Add(&layer.Entry{Path: `UtilityVM\Files`, Kind: layer.Dir}))
 	addFiles(t, w, `UtilityVM\Files\kernel`, "patched")
@@ -92,7 +92,7 @@ func TestLinks(t *testing.T) {
 	must(t, w.Add(link(`Files\renamed`, `Files\p`)))
 	must(t, w.Commit())
 
-	w = create(t, top, middle, base)
+	w = create(t, top, base, middle)
 	must(t, w.Add(link(`Files\a`, `Files\b`))) // forward, to a link
 	must(t, w.Add(link(`Files\b`, `Files\c`)))
 	addFiles(t, w, `Files\c`, "own", `Files\both`, "new")
@@ -123,7 +123,7 @@ func TestLinks(t *testing.T) {
 		{"from hives", []*layer.Entry{link(`Hives\x`, `Files\p`)}, layer.ErrLinkTarget},
 		{"through a file", []*layer.Entry{link(`Files\x`, `Files\p\x`)}, layer.ErrLinkTarget},
 	} {
-		w := create(t, filepath.Join(dir, "bad"), middle, base)
+		w := create(t, filepath.Join(dir, "bad"), base, middle)
 		var err error
 		for _, e := range c.links {
 			err = errors.Join(err, w.Add(e))

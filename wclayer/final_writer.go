@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/layer"
@@ -31,12 +32,13 @@ const (
 // without metadata and is no entry when the layer is read again; links may come
 // before their targets. Names are compared as NTFS does.
 type Writer struct {
-	path    string // of the destination
-	form    form
-	o       options
-	base    bool
-	room    int  // to be left in host names for a suffix
-	strict  bool // a directory must have its entry before what is in it
+	path   string // of the destination
+	form   form
+	o      options
+	base   bool
+	room   int  // to be left in host names for a suffix
+	strict bool // a directory must have its entry before what is in it
+	// The immediate parent is first, the order of look-ups.
 	parents []*parent
 	stage   *staging
 	keep    *keeper
@@ -75,7 +77,7 @@ var (
 
 // Create begins to write the final directory of a layer at path, which must not
 // exist; the folder it stands in must. Without parents it is a base layer.
-// Parents are final directories, the immediate parent first and the base last;
+// Parents are final directories, base first, the immediate parent last;
 // they are needed for hard links to their files and for the utility VM, are only
 // read, and must stay while the layer exists, because on one volume linked files
 // share their content.
@@ -86,21 +88,21 @@ func Create(path string, parents []string, opts ...Option) (*Writer, error) {
 	o := newOptions(opts)
 	w := &Writer{path: path, o: o, base: len(parents) == 0, tree: newTree()}
 	w.form = w
-	for _, p := range parents {
+	for _, p := range slices.Backward(parents) {
 		w.parents = append(w.parents, &parent{path: p})
 	}
 	return w.create(func() (*staging, error) { return newStaging(path, &w.o) })
 }
 
 // CreateIn is Create in an open directory, in which the parents are, too. All of them
-// are names in root, single components, so that a layer and its parents are found
+// are names in root, single components, base first, so that a layer and its parents are found
 // whatever becomes of the path of root meanwhile. root stays the caller's, who closes it
 // after the writer.
 func CreateIn(root *os.Root, name string, parents []string, opts ...Option) (*Writer, error) {
 	o := newOptions(opts)
 	w := &Writer{path: filepath.Join(root.Name(), name), o: o, base: len(parents) == 0, tree: newTree()}
 	w.form = w
-	for _, p := range parents {
+	for _, p := range slices.Backward(parents) {
 		w.parents = append(w.parents, &parent{path: p, folder: root})
 	}
 	return w.create(func() (*staging, error) { return newStagingIn(root, name, &w.o) })

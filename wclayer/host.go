@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
@@ -74,7 +75,7 @@ type hostDirectory struct {
 
 // openDirectory opens a directory by its path on the host.
 func openDirectory(path string) (directory, error) {
-	r, err := os.OpenRoot(longPath(path))
+	r, err := openfile.Root(longPath(path))
 	if err != nil {
 		return nil, err
 	}

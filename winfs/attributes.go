@@ -2,8 +2,8 @@ package winfs
 
 import "strings"
 
-// Attributes is the Win32 file attribute word (MS-FSCC 2.6). Zero means that the
-// source said nothing; NTFS then applies its default, ARCHIVE for a file.
+// Attributes is the Win32 file attribute word (MS-FSCC 2.6). Zero means that the source has
+// no attributes; NTFS then applies its default, ARCHIVE for a file.
 type Attributes uint32
 
 // The attribute bits that NTFS stores.
@@ -23,8 +23,8 @@ const (
 	AttrEncrypted         Attributes = 0x00004000
 )
 
-// attributeLetters are those of the Windows attrib command, in bit order, with
-// D, L and the rest where attrib has no letter of its own.
+// attributeLetters are the letters of the Windows attrib command, in bit order; D, L and
+// the rest are for bits that attrib doesn't show.
 var attributeLetters = []struct {
 	bit    Attributes
 	letter byte
@@ -34,7 +34,7 @@ var attributeLetters = []struct {
 	{AttrNotContentIndexed, 'I'}, {AttrOffline, 'O'}, {AttrTemporary, 'T'}, {AttrEncrypted, 'E'},
 }
 
-// String returns a fixed-width picture such as "D-A-HS------" for listings.
+// String returns a fixed-width listing such as "D-A-HS------".
 func (a Attributes) String() string {
 	var b strings.Builder
 	for _, l := range attributeLetters {

@@ -1,7 +1,6 @@
-// Package winfs holds the facts about Windows file systems that every other
-// package of mullion builds on: how names are spelled and compared, what the
-// attribute bits mean, how time is counted, and what extended attributes and
-// reparse points look like as bytes. It has no policy and imports the standard
+// Package winfs holds the Windows file system facts on which the other packages of mullion
+// build: the spelling and comparison of names, attribute bits, times, and the binary forms
+// of extended attributes and reparse points. It has no policy and imports the standard
 // library only.
 //
 // # Names
@@ -23,11 +22,11 @@
 //
 // # Paths
 //
-// Paths inside a layer are relative, separated by backslashes, and never begin
-// or end with one; the empty string is the root. Functions with Slash in their
-// name convert to and from the forward slashes of tar archives. [ValidatePath]
-// is the one door at which a foreign path becomes a trusted one; [CheckPath] finds
-// names that are safe but that only NTFS, and not Win32, can open.
+// Paths inside a layer are relative, separated by backslashes, and never start or end with
+// one; the empty string is the root. Functions with Slash in their name convert to and from
+// the forward slashes of tar archives. [ValidatePath] is the only check that turns a
+// foreign path into a trusted one; [CheckPath] finds names that are safe but that NTFS
+// alone, and not Win32, can open.
 //
 // # Time
 //

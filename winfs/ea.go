@@ -33,9 +33,9 @@ const (
 	eaHeader   = 0x08
 )
 
-// EncodeEAs returns the list as a chain of FILE_FULL_EA_INFORMATION records,
-// each padded to four bytes, the last one too. The order is that of the list;
-// [SortEAs] makes it independent of the source. An empty list gives nil.
+// EncodeEAs returns the list as a chain of FILE_FULL_EA_INFORMATION records, each padded to
+// four bytes, including the last. The records keep the order of the list; [SortEAs] makes
+// it independent of the source. The encoding of an empty list is nil.
 func EncodeEAs(list []EA) ([]byte, error) {
 	size := 0
 	for i := range list {
@@ -72,10 +72,10 @@ func EncodeEAs(list []EA) ([]byte, error) {
 	return buf, nil
 }
 
-// DecodeEAs reads a chain of FILE_FULL_EA_INFORMATION records. The values alias
-// b. As the kernel does, it demands that every record but the last is followed
-// by the next at its padded size, and that the name ends with a NUL; the padding
-// of the last record may be missing. An empty buffer gives nil.
+// DecodeEAs reads a chain of FILE_FULL_EA_INFORMATION records. The values alias b. As the
+// kernel does, it requires that each record except the last is followed by the next at its
+// padded size, and that the name ends with a NUL; the padding of the last record may be
+// missing. An empty buffer decodes to nil.
 func DecodeEAs(b []byte) ([]EA, error) {
 	var list []EA
 	bad := func(at int, detail string) ([]EA, error) {
@@ -116,9 +116,8 @@ func DecodeEAs(b []byte) ([]EA, error) {
 	return list, nil
 }
 
-// SortEAs orders a list by upper-cased ASCII name, which makes its encoding
-// independent of the order of the source. Attributes of one name keep their
-// order.
+// SortEAs sorts a list by upper-cased ASCII name, which makes its encoding independent of
+// the order of the source. Attributes with the same name keep their order.
 func SortEAs(list []EA) {
 	slices.SortStableFunc(list, func(a, b EA) int {
 		return strings.Compare(upperASCII(a.Name), upperASCII(b.Name))
@@ -142,8 +141,8 @@ func upperASCII(s string) string {
 	return s
 }
 
-// PackedEASize returns the size that NTFS counts for a list: 5 bytes a record and
-// the name and the value, without padding. It stores at most [MaxPackedEAs].
+// PackedEASize returns the size that NTFS counts for a list: 5 bytes per record plus the
+// name and the value, without padding. NTFS stores at most [MaxPackedEAs].
 func PackedEASize(list []EA) int {
 	n := 0
 	for i := range list {

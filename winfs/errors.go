@@ -8,60 +8,59 @@ import (
 // Errors of names. Every error about a name is a [NameError] around one of these,
 // and errors.Is(err, ErrInvalidName) holds for all of them.
 var (
-	// ErrInvalidName is what every rejected name has in common.
+	// ErrInvalidName is matched by every error about a rejected name.
 	ErrInvalidName = errors.New("invalid name")
-	// ErrNameEmpty says that a name, or a component between two separators, has no
-	// characters.
+	// ErrNameEmpty reports that a name, or a component between two separators, is empty.
 	ErrNameEmpty = errors.New("name has an empty component")
-	// ErrNameAbsolute says that a path begins at a root, a drive, a network share
-	// or a device instead of at the root of the layer.
+	// ErrNameAbsolute reports that a path starts at a root, a drive, a network share or a
+	// device instead of at the root of the layer.
 	ErrNameAbsolute = errors.New("path is not relative")
-	// ErrNameEscapes says that a component is "." or "..", or becomes one when
+	// ErrNameEscapes reports that a component is "." or "..", or becomes one when
 	// Windows strips trailing dots and spaces.
 	ErrNameEscapes = errors.New("component is made of dots")
-	// ErrNameChar says that a character may not stand in a file name on NTFS: a
-	// control character, one of " * < > ? |, or a separator inside a component.
+	// ErrNameChar reports a character that NTFS does not allow in a file name: a control
+	// character, one of " * < > ? |, or a separator inside a component.
 	ErrNameChar = errors.New("character is not allowed in a file name")
-	// ErrNameColon says that a colon stands where no stream name may be.
+	// ErrNameColon reports a colon where no stream name is allowed.
 	ErrNameColon = errors.New("colon is not allowed in a file name")
-	// ErrNameTooLong says that a component has more than MaxComponent or a path more
+	// ErrNameTooLong reports that a component has more than MaxComponent or a path more
 	// than MaxPath UTF-16 units.
 	ErrNameTooLong = errors.New("name is too long")
-	// ErrNameReserved says that Win32, or that of Windows versions before 11, takes the
-	// name for a device such as NUL. NTFS can hold such a file, so only CheckName
-	// reports it.
+	// ErrNameReserved reports that Win32, on Windows 11 or on earlier versions, takes the
+	// name for a device such as NUL. NTFS can hold such a file, so only CheckName reports
+	// it.
 	ErrNameReserved = errors.New("name is that of a device")
-	// ErrNameTrailing says that Win32 strips the last dot or space of the name, so
-	// that the file cannot be opened there in the ordinary way. NTFS can hold such a
-	// file, so only CheckName reports it.
+	// ErrNameTrailing reports that Win32 strips the last dot or space of the name, so that
+	// the file cannot be opened there in the ordinary way. NTFS can hold such a file, so
+	// only CheckName reports it.
 	ErrNameTrailing = errors.New("name ends with a dot or a space")
 )
 
 // Errors of extended attributes and of reparse points. Decoders return them
 // inside a [FormatError].
 var (
-	// ErrBadEA says that a list of extended attributes is truncated or breaks the
+	// ErrBadEA reports that a list of extended attributes is truncated or breaks the
 	// layout of FILE_FULL_EA_INFORMATION.
 	ErrBadEA = errors.New("invalid extended attribute buffer")
-	// ErrEAName says that a name of an extended attribute is empty or holds a NUL.
+	// ErrEAName reports that a name of an extended attribute is empty or holds a NUL.
 	ErrEAName = errors.New("invalid extended attribute name")
-	// ErrEATooLarge says that a name has more than 255 or a value more than 65,535
+	// ErrEATooLarge reports that a name has more than 255 or a value more than 65,535
 	// bytes.
 	ErrEATooLarge = errors.New("extended attribute is too large")
-	// ErrBadReparse says that a reparse buffer is truncated, has the wrong length,
+	// ErrBadReparse reports that a reparse buffer is truncated, has the wrong length,
 	// or has names outside of it.
 	ErrBadReparse = errors.New("invalid reparse buffer")
-	// ErrReparseTooLarge says that a reparse buffer would exceed MaxReparseSize.
+	// ErrReparseTooLarge reports that a reparse buffer would exceed MaxReparseSize.
 	ErrReparseTooLarge = errors.New("reparse buffer is too large")
-	// ErrLinkTarget says that a text cannot be the target of a symbolic link or of
+	// ErrLinkTarget reports that a text cannot be the target of a symbolic link or of
 	// a mount point.
 	ErrLinkTarget = errors.New("invalid link target")
 )
 
-// NameError says which name was refused, where and why.
+// NameError holds a rejected name, and the position of and the reason for the rejection.
 type NameError struct {
-	Name   string // the whole name as it was given
-	Offset int    // byte offset in Name of what is wrong
+	Name   string // the whole name, as passed by the caller
+	Offset int    // byte offset in Name of the fault
 	Err    error  // one of the sentinels above
 }
 
@@ -80,7 +79,7 @@ func (e *NameError) Is(target error) bool { return target == ErrInvalidName }
 type FormatError struct {
 	Op     string // "decode EA", "parse reparse point", "encode symlink"
 	Offset int    // byte offset in the buffer or text
-	Detail string // what exactly is wrong, may be empty
+	Detail string // the exact fault, may be empty
 	Err    error  // one of the sentinels above
 }
 

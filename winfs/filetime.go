@@ -14,7 +14,7 @@ type Filetime int64
 
 const (
 	ticksPerSecond = 10_000_000
-	// epochSeconds are those from 1601-01-01 to 1970-01-01.
+	// epochSeconds is the number of seconds from 1601-01-01 to 1970-01-01.
 	epochSeconds = 11_644_473_600
 )
 
@@ -24,22 +24,21 @@ var (
 	ErrTimeSyntax = errors.New("malformed PAX time")
 )
 
-// Times are the four times of a file, in the order of FILE_BASIC_INFO with Change
-// last.
+// Times are the four times of a file, in the order of FILE_BASIC_INFO but with Change last.
 type Times struct {
 	Creation, LastAccess, LastWrite, Change Filetime
 }
 
-// FiletimeFromTime converts by seconds and ticks, never through nanoseconds since
-// 1970, so that it is exact over the whole range. A fraction below 100 ns is
-// dropped towards the past. Times that no Filetime can hold give ErrTimeRange.
+// FiletimeFromTime converts by seconds and ticks, never through nanoseconds since 1970, so
+// that it is exact over the whole range. A fraction below 100 ns is dropped towards the
+// past. A time outside the range of Filetime is ErrTimeRange.
 func FiletimeFromTime(t time.Time) (Filetime, error) {
 	return filetimeFromUnix(t.Unix(), int64(t.Nanosecond()))
 }
 
 // filetimeFromUnix takes seconds since 1970, rounded down, and 0..999,999,999 ns.
 func filetimeFromUnix(sec, nsec int64) (Filetime, error) {
-	// One second more on either side than a Filetime reaches, so that what follows
+	// One second beyond the range of Filetime on either side, so that the arithmetic below
 	// cannot wrap before the last, exact comparison.
 	const reach = math.MaxInt64/ticksPerSecond + 1
 	if sec < -reach-epochSeconds || sec > reach-epochSeconds {
@@ -49,8 +48,7 @@ func filetimeFromUnix(sec, nsec int64) (Filetime, error) {
 	if s < 0 { // from rounded down to rounded towards zero: both parts negative
 		s, ticks = s+1, ticks-ticksPerSecond
 	}
-	// |s| is at most reach, so the product is off the end of int64 for s == reach
-	// alone.
+	// |s| is at most reach, so the product overflows int64 for s == reach alone.
 	if s == reach {
 		return 0, ErrTimeRange
 	}
@@ -70,7 +68,7 @@ func (f Filetime) unix() (sec, ticks int64) {
 	return sec - epochSeconds, ticks
 }
 
-// Time returns the exact time in UTC. The unset value 0 gives 1601-01-01.
+// Time returns the exact time in UTC. The unset value 0 is 1601-01-01.
 func (f Filetime) Time() time.Time {
 	sec, ticks := f.unix()
 	return time.Unix(sec, ticks*100).UTC()
@@ -79,8 +77,8 @@ func (f Filetime) Time() time.Time {
 // String formats as RFC 3339 with seven decimals, the full resolution.
 func (f Filetime) String() string { return f.Time().Format("2006-01-02T15:04:05.0000000Z") }
 
-// PAX returns the time as PAX text: seconds since 1970, with up to seven decimals
-// and no trailing zeros, negative times as sign and magnitude.
+// PAX returns the time as PAX text: seconds since 1970, with up to seven decimals and no
+// trailing zeros; negative times are written as sign and magnitude.
 func (f Filetime) PAX() string {
 	sec, ticks := f.unix()
 	neg := sec < 0
@@ -103,10 +101,10 @@ func (f Filetime) PAX() string {
 	return string(b)
 }
 
-// ParsePAXTime reads PAX time text of at most 64 bytes: optional minus sign,
-// seconds, optional dot and fraction. Digits below 100 ns are dropped, which moves
-// a negative time towards 1970. Malformed text gives ErrTimeSyntax, a time that no
-// Filetime can hold ErrTimeRange.
+// ParsePAXTime reads PAX time text of at most 64 bytes: optional minus sign, seconds,
+// optional dot and fraction. Digits below 100 ns are dropped, which moves a negative time
+// towards 1970. Malformed text is ErrTimeSyntax, a time outside the range of Filetime
+// ErrTimeRange.
 func ParsePAXTime(s string) (Filetime, error) {
 	whole, frac, _ := strings.Cut(s, ".")
 	digits, neg := strings.CutPrefix(whole, "-")

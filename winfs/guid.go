@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// ErrBadGUID says that a text is not a GUID in the 8-4-4-4-12 form.
+// ErrBadGUID reports that a text is not a GUID in the 8-4-4-4-12 form.
 var ErrBadGUID = errors.New("not a GUID")
 
 // GUID is a GUID in the byte order of its text: the order in which

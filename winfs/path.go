@@ -8,11 +8,10 @@ const (
 	MaxPath      = 32767
 )
 
-// ValidatePath is the door at which a foreign path becomes a trusted one. It
-// holds the rules without which a path could leave the layer, name something
-// other than a file, or not exist on NTFS at all. A valid path is empty (the
-// root), or one or more components that satisfy [ValidateComponent], joined by
-// single backslashes, of at most [MaxPath] units together.
+// ValidatePath is the only check that turns a foreign path into a trusted one. It refuses
+// paths that could leave the layer, name something other than a file, or not exist on NTFS
+// at all. A valid path is empty (the root), or one or more components that satisfy
+// [ValidateComponent], joined by single backslashes, of at most [MaxPath] units together.
 //
 // It follows that no valid path is absolute, names a drive, a share or a device
 // namespace (\\?\, \??\, \\.\), or addresses an alternate stream. Names that
@@ -28,8 +27,8 @@ func ValidatePath(p string) error {
 	if isAbsolute(p) {
 		return &NameError{p, 0, ErrNameAbsolute}
 	}
-	// The byte length is an upper bound of the number of units, so that the usual
-	// path is not counted.
+	// The byte length is an upper bound of the number of units, so that the units of an
+	// ordinary path need not be counted.
 	if len(p) > MaxPath && (len(p) > 3*MaxPath || UTF16Len(p) > MaxPath) {
 		return &NameError{p, 0, ErrNameTooLong}
 	}
@@ -48,11 +47,10 @@ func ValidatePath(p string) error {
 	}
 }
 
-// ValidateComponent holds the rules of [ValidatePath] for one file name: valid
-// WTF-8, 1 to [MaxComponent] units, no control character below U+0020, none of
-// " * / : < > ? \ |, and not made of dots and spaces alone, because Win32 strips
-// those at the end, which turns ".. " into "..". NTFS itself refuses all of
-// these characters, so no genuine layer has them.
+// ValidateComponent applies the rules of [ValidatePath] to one file name: valid WTF-8, 1 to
+// [MaxComponent] units, no control character below U+0020, none of " * / : < > ? \ |, and
+// not made of dots and spaces alone, because Win32 strips those at the end, which turns "..
+// " into "..". NTFS itself refuses all of these characters, so no genuine layer has them.
 func ValidateComponent(c string) error {
 	if at, err := componentProblem(c); err != nil {
 		return &NameError{c, at, err}
@@ -60,7 +58,7 @@ func ValidateComponent(c string) error {
 	return nil
 }
 
-// Classes of the bytes of a component, as bits that are collected.
+// Classes of the bytes of a component, as bits to be combined.
 const (
 	byteRefused uint8 = 0
 	byteDot     uint8 = 1 // dots and spaces
@@ -111,8 +109,8 @@ func componentProblem(c string) (at int, err error) {
 	return 0, nil
 }
 
-// isAbsolute reports whether a path begins with a separator, which covers
-// \dir, \\server\share, \\?\ and \??\ in either slash, or with a drive letter.
+// isAbsolute reports whether a path starts with a separator, which covers \dir,
+// \\server\share, \\?\ and \??\ in either slash, or with a drive letter.
 func isAbsolute(p string) bool {
 	if p[0] == '\\' || p[0] == '/' {
 		return true
@@ -120,7 +118,7 @@ func isAbsolute(p string) bool {
 	return hasDrive(p)
 }
 
-// hasDrive reports whether s begins with a letter and a colon.
+// hasDrive reports whether s starts with a letter and a colon.
 func hasDrive(s string) bool {
 	return len(s) >= 2 && s[1] == ':' && isLetter(s[0])
 }
@@ -143,16 +141,15 @@ func CheckPath(p string) error {
 	return nil
 }
 
-// CheckName reports what makes a valid component unusable through the ordinary
-// Win32 functions of some Windows: [ErrNameReserved] for the names of devices (CON,
-// PRN, AUX, NUL, COM0 to COM9, LPT0 to LPT9, the digits also as superscript one to
-// three, CONIN$, CONOUT$; in any case and with any extension), [ErrNameTrailing]
-// for a last dot or space.
+// CheckName reports whether the ordinary Win32 functions of some version of Windows cannot
+// use a valid component: [ErrNameReserved] for the names of devices (CON, PRN, AUX, NUL,
+// COM0 to COM9, LPT0 to LPT9, the digits also as superscript one to three, CONIN$, CONOUT$;
+// in any case and with any extension), [ErrNameTrailing] for a last dot or space.
 //
-// NTFS holds all of them, and the tools that unpack layers on Windows create files
-// by handle, where no name is special; since Windows 11 the names of devices with an
-// extension are ordinary ones for Win32 too. So layers may have them, and only code
-// that opens a file by its path on a Windows host has to refuse them.
+// NTFS holds all of them, and the tools that unpack layers on Windows create files by
+// handle, where no name is special; since Windows 11, device names with an extension are
+// ordinary names for Win32 too. So layers may have them, and only code that opens a file by
+// its path on a Windows host has to refuse them.
 func CheckName(c string) error {
 	if err := nameProblem(c); err != nil {
 		return &NameError{c, 0, err}
@@ -193,7 +190,8 @@ func isDevice(c string) bool {
 	return false
 }
 
-// asciiFold compares s with an upper-case ASCII text of the same length.
+// asciiFold reports whether s equals an upper-case ASCII text of the same length, ignoring
+// case.
 func asciiFold(s, upper string) bool {
 	for i := range len(s) {
 		b := s[i]
@@ -207,14 +205,14 @@ func asciiFold(s, upper string) bool {
 	return true
 }
 
-// FromSlash turns the name of a tar entry into a validated path. It drops leading
-// "./" and one trailing separator; "." and "./" are the root and give "".
+// FromSlash turns the name of a tar entry into a validated path. It drops leading "./" and
+// one trailing separator; "." and "./" are the root, "".
 //
-// A backslash in the name is a separator as well, because it is one to the
-// Windows tools that import such archives; whatever it leads to is held to the
-// rules of [ValidatePath], so that ..\..\x and a/..\x are refused. Nothing else
-// is cleaned: a//b and a/./b are errors, not second spellings of a path. The
-// name of an alternate stream is refused because of its colon; see [CutStream].
+// A backslash in the name is a separator as well, because the Windows tools that import
+// such archives treat it as one; the resulting components must satisfy [ValidatePath], so
+// that ..\..\x and a/..\x are refused. Nothing else is cleaned: a//b and a/./b are errors,
+// not second spellings of a path. The name of an alternate stream is refused because of its
+// colon; see [CutStream].
 func FromSlash(name string) (string, error) {
 	if name == "" {
 		return "", &NameError{name, 0, ErrNameEmpty}
@@ -259,8 +257,8 @@ func CutStream(name string) (file, stream string, found bool) {
 }
 
 // ValidateStream checks the bare name of an alternate stream: valid WTF-8, 1 to
-// [MaxComponent] units, no NUL, colon, slash or backslash. Control characters
-// are legal in stream names, as they are not in file names.
+// [MaxComponent] units, no NUL, colon, slash or backslash. Unlike in file names, control
+// characters are allowed.
 func ValidateStream(name string) error {
 	if name == "" {
 		return &NameError{name, 0, ErrNameEmpty}
@@ -297,9 +295,9 @@ func JoinPath(dir, base string) string {
 	return dir + `\` + base
 }
 
-// Under reports whether p lies strictly below prefix, without regard to case:
-// Files\a is under FILES, Files and Filesystem\a are not. Everything but the root
-// is under the root.
+// Under reports whether p is strictly below prefix, without regard to case: Files\a is
+// under FILES; Files and Filesystem\a are not. Every path except the root is under the
+// root.
 func Under(p, prefix string) bool {
 	if prefix == "" {
 		return p != ""

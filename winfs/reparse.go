@@ -10,23 +10,23 @@ import (
 // included, that a file system stores with a file (MS-FSCC 2.1.2).
 const MaxReparseSize = 16 * 1024
 
-// ReparsePoint is a decoded reparse buffer: a file or directory that a filter
-// driver, or the object manager in the case of links, handles in its own way.
+// ReparsePoint is a decoded reparse buffer: the buffer of a file or directory that a filter
+// driver or, for links, the object manager handles in its own way.
 type ReparsePoint struct {
 	Tag      uint32
 	Reserved uint16 // the reserved word of the header, zero in genuine buffers
 
-	// Substitute, Print and Relative are set for symbolic links and mount points:
-	// the NT path that the system follows, the text that it shows, and whether
-	// Substitute is relative to the directory of the link (symbolic links alone).
+	// Substitute, Print and Relative are set for symbolic links and mount points: the NT
+	// path that the system follows, the text that it shows, and whether Substitute is
+	// relative to the directory of the link (symbolic links only).
 	Substitute, Print string
 	Relative          bool
 
-	// GUID is the owner of a tag that is not Microsoft's, otherwise zero.
+	// GUID is the owner of a tag that is not Microsoft's; otherwise it is zero.
 	GUID GUID
 
-	// Data is everything after the header. For symbolic links and mount points it
-	// is for information; Bytes composes them from the names.
+	// Data is everything after the header. For symbolic links and mount points it is for
+	// information only; Bytes builds it from the names.
 	Data []byte
 }
 
@@ -56,16 +56,16 @@ func badReparse(at int, format string, args ...any) error {
 	return &FormatError{opParseReparse, at, fmt.Sprintf(format, args...), ErrBadReparse}
 }
 
-// CheckReparse reports whether a reparse buffer can be carried as it is: it has a
-// complete header, whose length is that of the buffer, and at most MaxReparseSize
-// bytes. What is behind the header belongs to the owner of the tag; [ParseReparse]
-// looks at it where the tag is that of a link.
+// CheckReparse reports whether a reparse buffer can be stored unchanged: it has a complete
+// header with the length of the buffer, and at most MaxReparseSize bytes. The bytes after
+// the header belong to the owner of the tag and are not examined; [ParseReparse] does so
+// for links.
 func CheckReparse(b []byte) error {
 	_, err := reparseHeaderOf(b)
 	return err
 }
 
-// reparseHeaderOf decodes all of a buffer but the data of links.
+// reparseHeaderOf decodes a buffer except for the data of links.
 func reparseHeaderOf(b []byte) (*ReparsePoint, error) {
 	if len(b) < reparseHeader {
 		return nil, badReparse(0, "%d bytes are less than a header", len(b))
@@ -92,9 +92,9 @@ func reparseHeaderOf(b []byte) (*ReparsePoint, error) {
 	return p, nil
 }
 
-// ParseReparse decodes a reparse buffer. Like the kernel it demands that the
-// length in the header is that of the buffer. Names of links may lie anywhere
-// in the path buffer, but within it. Data aliases b.
+// ParseReparse decodes a reparse buffer. Like the kernel it requires that the length in the
+// header is that of the buffer. The names of links may be anywhere within the path buffer.
+// Data aliases b.
 func ParseReparse(b []byte) (*ReparsePoint, error) {
 	p, err := reparseHeaderOf(b)
 	if err != nil {
@@ -130,10 +130,10 @@ func ParseReparse(b []byte) (*ReparsePoint, error) {
 	return p, nil
 }
 
-// Bytes returns the buffer. A symbolic link or mount point is composed from
-// Substitute, Print and Relative in the form that Windows writes: substitute name
-// first, print name after it, each followed by a NUL that the lengths do not
-// count. Everything else is Data behind its header.
+// Bytes returns the buffer. A symbolic link or mount point is built from Substitute, Print
+// and Relative in the form that Windows writes: substitute name first, print name after it,
+// each followed by a NUL that the lengths do not count. For all other tags the buffer is
+// the header followed by Data.
 func (p *ReparsePoint) Bytes() ([]byte, error) {
 	const op = "encode reparse point"
 	header, data := reparseHeader, p.Data
@@ -178,10 +178,10 @@ func (p *ReparsePoint) Bytes() ([]byte, error) {
 	return append(b, data...), nil
 }
 
-// Target returns the text of a link that people and tar archives see: the print
-// name or, where the creator left that empty, the substitute name in its Win32
-// spelling: without \??\ before a drive, \\server\share for \??\UNC\, and \\?\X
-// for any other \??\X, such as a volume. It is empty for other tags.
+// Target returns the text of a link as people and tar archives see it: the print name or,
+// where the creator left that empty, the substitute name in its Win32 spelling: without
+// \??\ before a drive, \\server\share for \??\UNC\, and \\?\X for any other \??\X, such as
+// a volume. It is empty for other tags.
 func (p *ReparsePoint) Target() string {
 	if p.Print != "" {
 		return p.Print
@@ -207,8 +207,8 @@ func win32Path(nt string) string {
 	return `\\?\` + rest
 }
 
-// ntPath maps a Win32 target to the NT path that a reparse point holds, and says
-// whether it is relative to the link.
+// ntPath maps a Win32 target to the NT path that a reparse point holds, and reports whether
+// that is relative to the link.
 func ntPath(target string) (nt string, relative bool) {
 	switch {
 	case strings.HasPrefix(target, ntPrefix):
@@ -224,11 +224,10 @@ func ntPath(target string) (nt string, relative bool) {
 	return target, true
 }
 
-// CheckLinkTarget reports what is odd about the target of a symbolic link or mount
-// point (tag): it is empty, holds a control character, is relative to the current
-// directory of a drive (C:x), or, for a mount point, is relative at all. Windows
-// stores such links, and they lead nowhere. The error is a [FormatError] around
-// [ErrLinkTarget].
+// CheckLinkTarget reports a target of a symbolic link or mount point (tag) that leads
+// nowhere, although Windows stores such links: it is empty, holds a control character, is
+// relative to the current directory of a drive (C:x), or, for a mount point, is relative at
+// all. The error is a [FormatError] around [ErrLinkTarget].
 func CheckLinkTarget(tag uint32, target string) error {
 	const op = "check link target"
 	t, err := linkTarget(op, target)
@@ -241,11 +240,11 @@ func CheckLinkTarget(tag uint32, target string) error {
 	return nil
 }
 
-// EncodeLink returns the reparse buffer that Windows tools make of the target of a
-// link in a tar archive, whatever that target is: the rules of [EncodeSymlink]
-// without its demands on the target (layers specification 2.10). tag is
-// ReparseTagSymlink or ReparseTagMountPoint. The error is a [FormatError] around
-// [ErrLinkTarget] for text that is not UTF-8, or around [ErrReparseTooLarge].
+// EncodeLink returns the reparse buffer that Windows tools write for any link target in a
+// tar archive: the rules of [EncodeSymlink] without its requirements on the target (layers
+// specification 2.10). tag is ReparseTagSymlink or ReparseTagMountPoint. The error is a
+// [FormatError] around [ErrLinkTarget] for text that is not UTF-8, or around
+// [ErrReparseTooLarge].
 func EncodeLink(tag uint32, target string) ([]byte, error) {
 	if !ValidWTF8(target) {
 		return nil, &FormatError{"encode link", 0, quoteShort(target) + " is not valid UTF-8", ErrLinkTarget}
@@ -277,8 +276,8 @@ func linkTarget(op, target string) (string, error) {
 		rest, _ = strings.CutPrefix(t, `\\?\`)
 	}
 	if hasDrive(rest) && len(rest) > 2 && rest[2] != '\\' {
-		// NT paths know no current directory of a drive, so that \??\C:x would name
-		// something else than C:x does.
+		// NT paths have no current directory of a drive: \??\C:x would name another object
+		// than C:x.
 		return bad(0, "is relative to the current directory of a drive")
 	}
 	return t, nil
@@ -290,9 +289,9 @@ func linkTarget(op, target string) (string, error) {
 // also the print name. Forward slashes become backslashes, because the object
 // manager knows no others.
 //
-// The error is a [FormatError]: [ErrLinkTarget] for an empty target, control
-// characters and drive-relative paths such as C:x, [ErrReparseTooLarge] for what
-// exceeds [MaxReparseSize].
+// The error is a [FormatError]: [ErrLinkTarget] for an empty target, control characters and
+// drive-relative paths such as C:x, [ErrReparseTooLarge] for a buffer beyond
+// [MaxReparseSize].
 func EncodeSymlink(target string) ([]byte, error) {
 	t, err := linkTarget("encode symlink", target)
 	if err != nil {

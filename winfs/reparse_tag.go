@@ -2,8 +2,8 @@ package winfs
 
 import "fmt"
 
-// Reparse tags (MS-FSCC 2.1.2.1). Bit 31 is set in tags of Microsoft, bit 29
-// (name surrogate) in those that stand for another file, bit 28 in those that a
+// Reparse tags (MS-FSCC 2.1.2.1). Bit 31 is set in tags of Microsoft, bit 29 (name
+// surrogate) in tags of objects that represent another file, bit 28 in tags that a
 // directory may carry while it has children.
 const (
 	ReparseTagMountPoint   uint32 = 0xA0000003 // junction or mounted volume
@@ -84,6 +84,6 @@ func ReparseTagName(tag uint32) string {
 // buffers with other tags carry their owner's GUID in a header of 24 bytes.
 func IsMicrosoftTag(tag uint32) bool { return tag&0x80000000 != 0 }
 
-// IsNameSurrogate reports whether an object with the tag stands for another named
-// object, as links and mount points do.
+// IsNameSurrogate reports whether an object with the tag represents another named object,
+// as links and mount points do.
 func IsNameSurrogate(tag uint32) bool { return tag&0x20000000 != 0 }

@@ -26,7 +26,7 @@ const upcaseRanges = `
 a733-a76f/2-1 a77a-a77c/2-1 a77f-a787/2-1 a78c-1 ff41-ff5a/1-32
 `
 
-// UpcaseTableSize is the length in bytes of the table as it stands on disk.
+// UpcaseTableSize is the length in bytes of the table on disk.
 const UpcaseTableSize = 65536 * 2
 
 var upcaseTable = buildUpcase(upcaseRanges)
@@ -63,8 +63,8 @@ func buildUpcase(ranges string) *[65536]uint16 {
 // half of a surrogate pair map to themselves.
 func Upcase(u uint16) uint16 { return upcaseTable[u] }
 
-// AppendUpcaseTable appends the whole table as it stands on disk, 65,536
-// little-endian units, to dst.
+// AppendUpcaseTable appends the whole table in its form on disk, 65,536 little-endian
+// units, to dst.
 func AppendUpcaseTable(dst []byte) []byte {
 	for _, u := range upcaseTable {
 		dst = append(dst, byte(u), byte(u>>8))
@@ -72,11 +72,11 @@ func AppendUpcaseTable(dst []byte) []byte {
 	return dst
 }
 
-// CompareFold orders two WTF-8 names as NTFS, CimFS and the registry do: unit by
-// unit, each mapped through [Upcase], compared as numbers, a prefix before what
-// it begins. It returns -1, 0 or +1.
+// CompareFold compares two WTF-8 names in the order of NTFS, CimFS and the registry: unit
+// by unit, each mapped through [Upcase], as numbers; a prefix sorts before the longer name.
+// It returns -1, 0 or +1.
 func CompareFold(a, b string) int {
-	// ASCII needs no decoding; the first other byte leaves this loop.
+	// ASCII needs no decoding; the loop ends at the first other byte.
 	i := 0
 	for i < len(a) && i < len(b) && a[i] < 0x80 && b[i] < 0x80 {
 		x, y := upcaseTable[a[i]], upcaseTable[b[i]]
@@ -113,12 +113,12 @@ func compareUnits(a, b string) int {
 	}
 }
 
-// EqualFold reports whether two WTF-8 names are the same name to Windows.
+// EqualFold reports whether Windows treats two WTF-8 names as the same name.
 func EqualFold(a, b string) bool { return CompareFold(a, b) == 0 }
 
-// Fold returns the upper-cased form of a WTF-8 name or path: two names are
-// [EqualFold] exactly when their folded forms are equal, which makes the result
-// the key for maps. A name that is its own folded form is returned as it is.
+// Fold returns the upper-cased form of a WTF-8 name or path: two names are [EqualFold]
+// exactly when their folded forms are equal, so the result can be a map key. A name that is
+// already in that form is returned unchanged.
 func Fold(s string) string {
 	i := 0
 	for i < len(s) && s[i] < 0x80 && (s[i] < 'a' || s[i] > 'z') {
@@ -127,7 +127,7 @@ func Fold(s string) string {
 	if i == len(s) {
 		return s
 	}
-	// ASCII needs no decoding; the first other byte leaves this loop.
+	// ASCII needs no decoding; the loop ends at the first other byte.
 	var ascii strings.Builder
 	ascii.Grow(len(s))
 	ascii.WriteString(s[:i])

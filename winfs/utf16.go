@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// ErrNotWTF8 says that a string is neither UTF-8 nor the WTF-8 form of lone
-// surrogates, so that no sequence of UTF-16 units corresponds to it.
+// ErrNotWTF8 reports that a string is neither UTF-8 nor the WTF-8 form of lone surrogates,
+// so that no sequence of UTF-16 units corresponds to it.
 var ErrNotWTF8 = errors.New("name is not valid UTF-8")
 
 const (
@@ -16,9 +16,9 @@ const (
 	supplementary = 0x10000
 )
 
-// unitReader yields the UTF-16 units of a WTF-8 string. A byte that no WTF-8
-// string holds is yielded as U+FFFD, as the range statement does; callers that
-// must refuse such strings call ValidWTF8 first.
+// unitReader yields the UTF-16 units of a WTF-8 string. A byte that is not WTF-8 is yielded
+// as U+FFFD, as the range statement does; callers that must refuse such strings call
+// ValidWTF8 first.
 type unitReader struct {
 	s       string
 	pending uint16 // low surrogate still to be returned, or 0
@@ -60,9 +60,9 @@ func surrogateAt(s string) (uint16, bool) {
 	return 0xD000 | uint16(s[1]&0x3F)<<6 | uint16(s[2]&0x3F), true
 }
 
-// appendUnit appends one unit to a WTF-8 string under construction. A high
-// surrogate is held back as the returned pending value until the next unit
-// tells whether it is half of a pair.
+// appendUnit appends one unit to a WTF-8 string under construction. A high surrogate is
+// held back as the returned pending value until the next unit decides whether it is half of
+// a pair.
 func appendUnit(dst []byte, pending, u uint16) ([]byte, uint16) {
 	if pending != 0 {
 		if u >= surrogateLow && u <= surrogateMax {
@@ -88,8 +88,8 @@ func flushUnit(dst []byte, pending uint16) []byte {
 	return append(dst, 0xED, 0x80|byte(pending>>6)&0x3F, 0x80|byte(pending)&0x3F)
 }
 
-// DecodeUTF16 returns the WTF-8 form of any sequence of UTF-16 units. It never
-// fails and loses nothing: AppendUTF16(nil, DecodeUTF16(u)) equals u.
+// DecodeUTF16 returns the WTF-8 form of any sequence of UTF-16 units. It never fails and
+// loses nothing: AppendUTF16(nil, DecodeUTF16(u)) equals u.
 func DecodeUTF16(units []uint16) string {
 	out := make([]byte, 0, len(units)+len(units)/2)
 	var high uint16
@@ -147,8 +147,8 @@ func asciiLen(s string) int {
 	return len(s)
 }
 
-// UTF16Len returns the number of UTF-16 units in a WTF-8 string, which is what
-// Windows limits count.
+// UTF16Len returns the number of UTF-16 units in a WTF-8 string, the unit of the Windows
+// limits.
 func UTF16Len(s string) int {
 	n := 0
 	for i := 0; i < len(s); i++ {
@@ -162,9 +162,9 @@ func UTF16Len(s string) int {
 	return n
 }
 
-// ValidWTF8 reports whether s is the WTF-8 form of some sequence of UTF-16
-// units. A surrogate pair written as two three-byte halves is not: it would be a
-// second spelling of one name.
+// ValidWTF8 reports whether s is the WTF-8 form of some sequence of UTF-16 units. A
+// surrogate pair written as two three-byte halves is not: it would be a second spelling of
+// one name.
 func ValidWTF8(s string) bool {
 	s = s[asciiLen(s):]
 	afterHigh := false

@@ -48,10 +48,10 @@ func (t ACEType) isCallback() bool {
 	return t >= ACEAllowedCallback && t <= ACEAlarmCallbackObject || t == ACEAccessFilter
 }
 
-// isRaw reports whether the layout of the type is not known here.
+// isRaw reports whether the package does not know the layout of the type.
 func (t ACEType) isRaw() bool { return t == ACEAllowedCompound || t > lastKnownACE }
 
-// ACEFlags say how an entry is inherited and what it audits.
+// ACEFlags control inheritance and auditing.
 type ACEFlags uint8
 
 // The flags (MS-DTYP 2.4.4.1).
@@ -71,18 +71,18 @@ type ACE struct {
 	Type  ACEType
 	Flags ACEFlags
 	Mask  uint32 // access rights
-	SID   SID    // who it is about
+	SID   SID    // the account that it applies to
 
 	// ObjectType and InheritedObjectType are GUIDs of object entries, nil if absent.
 	ObjectType, InheritedObjectType *winfs.GUID
-	// ObjectFlags are the flags of object entries without the two that tell which
-	// GUIDs are there; zero in genuine entries.
+	// ObjectFlags are the flags of object entries, without the two that record the presence
+	// of the GUIDs; zero in genuine entries.
 	ObjectFlags uint32
 
-	// Data is what follows the SID: the condition of callback entries
-	// ([DecodeCondition]), the claim of resource attributes ([DecodeClaim]), else
-	// nothing. For a type whose layout is not known it is the whole body, and Mask
-	// and SID are zero.
+	// Data is the part after the SID: the condition of callback entries
+	// ([DecodeCondition]), the claim of resource attributes ([DecodeClaim]), otherwise
+	// nothing. For a type with an unknown layout it is the whole body, and Mask and SID are
+	// zero.
 	Data []byte
 }
 
@@ -93,7 +93,7 @@ const (
 	aceSizeAt   = 0x02 // u16
 	aceHeader   = 0x04
 	aceMaskAt   = 0x04 // u32
-	aceSIDAt    = 0x08 // in object entries u32 flags stand here, then the GUIDs
+	aceSIDAt    = 0x08 // in object entries u32 flags precede it, then the GUIDs
 	aceObjectAt = 0x0C
 
 	objectTypePresent          = 0x1

@@ -11,8 +11,8 @@ type ACL struct {
 	Sbz1     byte // reserved
 	Sbz2     uint16
 	ACEs     []ACE
-	// Slack is what stands between the last entry and the end of the list: unused
-	// room, as lists that were edited in place have it.
+	// Slack is the unused room between the last entry and the end of the list; lists that
+	// were edited in place have it.
 	Slack []byte
 }
 
@@ -29,7 +29,7 @@ const (
 	aclRevisionDS = 4
 )
 
-// readACL reads the list at the beginning of b; offsets of errors count from there.
+// readACL reads the list at the start of b; offsets of errors count from there.
 func readACL(b []byte) (*ACL, int, error) {
 	if len(b) < aclHeader {
 		return nil, 0, ErrTruncated
@@ -46,7 +46,7 @@ func readACL(b []byte) (*ACL, int, error) {
 	if size > len(b) {
 		return nil, aclSizeAt, fmt.Errorf("%w: ACL of %d bytes in %d", ErrTruncated, size, len(b))
 	}
-	// Every entry has four bytes at least, which bounds what a count can allocate.
+	// Every entry has at least four bytes, which bounds the allocation for a count.
 	if count > (size-aclHeader)/aceHeader {
 		return nil, aclCountAt, fmt.Errorf("%w: %d entries in %d bytes", ErrBadACL, count, size)
 	}

@@ -35,16 +35,16 @@ type Claim struct {
 	Values []ClaimValue
 }
 
-// ClaimValue is one value; Claim.Type tells which field counts.
+// ClaimValue is one value; Claim.Type selects the field.
 type ClaimValue struct {
 	Number uint64 // integers, two's complement where negative; 0 or 1 for booleans
 	Text   string // strings, WTF-8; octets, raw
 	SID    SID
 }
 
-// Layout of CLAIM_SECURITY_ATTRIBUTE_RELATIVE_V1 (MS-DTYP 2.4.10.1). Offsets count
-// from its beginning. Numbers are u64, strings UTF-16 with a NUL, SIDs and octets
-// have a u32 length in front.
+// Layout of CLAIM_SECURITY_ATTRIBUTE_RELATIVE_V1 (MS-DTYP 2.4.10.1). Offsets count from its
+// start. Numbers are u64, strings UTF-16 with a NUL; SIDs and octets are preceded by a u32
+// length.
 const (
 	claimNameAt   = 0x00 // u32 offset
 	claimTypeAt   = 0x04 // u16
@@ -53,9 +53,9 @@ const (
 	claimValuesAt = 0x10 // u32 offset of each value
 )
 
-// DecodeClaim reads [ACE.Data] of a resource attribute entry. The error is an
-// [Error] around [ErrBadClaim]. Values that overlap are refused, since a small
-// buffer could otherwise stand for a large claim.
+// DecodeClaim reads [ACE.Data] of a resource attribute entry. The error is an [Error]
+// around [ErrBadClaim]. Overlapping values are refused, since they would let a small buffer
+// decode to a large claim.
 func DecodeClaim(b []byte) (*Claim, error) {
 	bad := func(at int, format string, args ...any) (*Claim, error) {
 		return nil, &Error{"parse claim", at, fmt.Sprintf(format, args...), ErrBadClaim}
@@ -74,7 +74,7 @@ func DecodeClaim(b []byte) (*Claim, error) {
 	if uint64(count) > uint64(len(b)-claimValuesAt)/4 {
 		return bad(claimCountAt, "%d values in %d bytes", count, len(b))
 	}
-	left := len(b) // what the values may take together
+	left := len(b) // bytes that the values may use together
 	var ok bool
 	nameAt := binary.LittleEndian.Uint32(b[claimNameAt:])
 	if c.Name, ok = claimText(b, nameAt, &left); !ok {
@@ -272,7 +272,7 @@ func (p *sddlParser) claimValue(typ ClaimType) (v ClaimValue, err error) {
 			v.SID, err = p.sid()
 		}
 	case ClaimOctets:
-		// Documents show the number sign, Windows takes the digits without it too.
+		// Documents show the number sign; Windows accepts the digits without it too.
 		p.take("#")
 		var b []byte
 		b, err = p.hex()

@@ -118,8 +118,8 @@ func DecodeCondition(data []byte) (*Condition, error) {
 	return &Condition{stack[0]}, nil
 }
 
-// readLiteral reads a literal or attribute and returns its length; detail says
-// what is wrong.
+// readLiteral reads a literal or attribute and returns its length; detail describes the
+// fault.
 func readLiteral(b []byte, top bool) (t *term, n int, detail string) {
 	token := b[0]
 	t = &term{token: token}
@@ -217,8 +217,8 @@ func (t *term) append(b []byte) []byte {
 	return b
 }
 
-// sameTerm compares expressions, but not how wide an integer was stored, which
-// text does not tell.
+// sameTerm compares expressions, but ignores the stored width of integers, which has no
+// form in text.
 func sameTerm(x, y *term) bool {
 	if x.token <= tokInt64 && y.token <= tokInt64 {
 		return x.number == y.number && x.base == y.base && (x.sign == signPlus) == (y.sign == signPlus)

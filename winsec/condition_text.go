@@ -70,8 +70,8 @@ func (t *term) appendText(b []byte, domain SID) []byte {
 	return append(b, '}')
 }
 
-// needsParens reports whether t needs parentheses as an operand of outer: && binds
-// tighter than ||, both to the left, and everything else tighter than they.
+// needsParens reports whether t needs parentheses as an operand of outer: && binds tighter
+// than ||, both associate to the left, and everything else binds tighter than they do.
 func (t *term) needsParens(outer byte, right bool) bool {
 	if _, ok := operators[t.token]; !ok {
 		return false
@@ -109,7 +109,8 @@ func isAttributeChar(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == ':' || c == '.' || c == '/' || c == '_'
 }
 
-// appendAttribute writes what is not plainly part of a name as %XXXX.
+// appendAttribute writes a name, with each unit that is not plainly part of a name as
+// %XXXX.
 func appendAttribute(b []byte, name string) []byte {
 	for _, u := range winfs.AppendUTF16(nil, name) {
 		if u < 0x80 && isAttributeChar(byte(u)) {
@@ -145,7 +146,7 @@ func (p *sddlParser) conjunction(depth int) (*term, error) {
 	return p.chain(tokAnd, depth, p.factor)
 }
 
-// chain parses operands joined by one operator, to the left.
+// chain parses operands joined by one operator, which associates to the left.
 func (p *sddlParser) chain(token byte, depth int, operand func(int) (*term, error)) (*term, error) {
 	left, err := operand(depth)
 	for err == nil {
@@ -172,7 +173,7 @@ func (p *sddlParser) apply(token byte, operands ...*term) (*term, error) {
 	return t, nil
 }
 
-// maxTextDepth bounds the recursion of the parser by parentheses.
+// maxTextDepth bounds the parser's recursion on parentheses.
 const maxTextDepth = 256
 
 func (p *sddlParser) factor(depth int) (*term, error) {
@@ -199,7 +200,7 @@ func (p *sddlParser) factor(depth int) (*term, error) {
 		return p.comparison(t)
 	}
 	if token, ok := p.wordOperator(1); ok {
-		// Windows takes parentheses around the operand, any number of them.
+		// Windows accepts any number of parentheses around the operand.
 		open := 0
 		for p.space(); p.take("("); p.space() {
 			if open++; open > maxTextDepth {
@@ -255,7 +256,7 @@ func (p *sddlParser) wordOperator(arity int) (byte, bool) {
 		n++
 	}
 	if n < len(p.text)-p.pos && p.text[p.pos+n] == '%' {
-		return 0, false // the word goes on with an encoded character
+		return 0, false // the word continues with an encoded character
 	}
 	word := p.text[p.pos : p.pos+n]
 	for token, op := range operators { // at most one matches
@@ -338,7 +339,7 @@ func (p *sddlParser) number() (*term, error) {
 	switch {
 	case t.sign == signMinus:
 		limit++
-	case t.sign == signNone && base == 16: // all 64 bits, which stand for a negative number
+	case t.sign == signNone && base == 16: // all 64 bits, which encode a negative number
 		limit = 1<<64 - 1
 	}
 	if err != nil || v > limit {

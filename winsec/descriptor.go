@@ -32,14 +32,14 @@ const (
 	SelfRelative       Control = 0x8000
 )
 
-// Descriptor is a security descriptor: who owns an object, who may do what with
-// it (the DACL), and what is audited (the SACL, which also carries labels and
-// resource attributes).
+// Descriptor is a security descriptor: the owner of an object, the access to it (the DACL),
+// and the accesses to be audited (the SACL, which also carries labels and resource
+// attributes).
 type Descriptor struct {
 	Control Control
 	// Sbz1 is reserved, or the resource manager's byte with RMControlValid.
 	Sbz1 byte
-	// Owner and Group are nil if the descriptor does not say.
+	// Owner and Group are nil if the descriptor has none.
 	Owner, Group *SID
 	// DACL is nil without DACLPresent in Control, which leaves access to the system's
 	// default, and nil with it for a NULL DACL, which grants everything to everyone.
@@ -48,11 +48,11 @@ type Descriptor struct {
 	SACL *ACL
 
 	layout Layout
-	raw    []byte // what was parsed; Bytes returns it while the meaning is the same
+	raw    []byte // the parsed bytes; Bytes returns them while the meaning is the same
 }
 
-// Layout is the order in which the parts stand in a descriptor. It has no meaning
-// to Windows; it matters where bytes are compared.
+// Layout is the order of the parts in a descriptor. It has no meaning to Windows; it
+// matters where bytes are compared.
 type Layout [4]Part
 
 // Part is a part of a descriptor.
@@ -66,10 +66,10 @@ const (
 	PartDACL
 )
 
-// ACLFirst is the layout that Windows gives to the descriptors that it makes, from
-// SDDL too, as all but one of two thousand in genuine hives have it, and that of a
-// Descriptor made by hand. OwnerFirst is the one of go-winio's constants, and thus of
-// layers that were built on other systems, and of Wine.
+// ACLFirst is the layout of descriptors that Windows makes, also from SDDL; all but one of
+// two thousand in genuine hives have it. It is the layout of a Descriptor made by hand,
+// too. OwnerFirst is the layout of go-winio's constants, and thus of layers that were built
+// on other systems, and of Wine.
 var (
 	OwnerFirst = Layout{PartOwner, PartGroup, PartSACL, PartDACL}
 	ACLFirst   = Layout{PartSACL, PartDACL, PartOwner, PartGroup}
@@ -81,7 +81,7 @@ const (
 	sdRevisionAt = 0x00 // u8, 1
 	sdSbz1At     = 0x01 // u8
 	sdControlAt  = 0x02 // u16
-	sdOwnerAt    = 0x04 // u32 offsets from the beginning
+	sdOwnerAt    = 0x04 // u32 offsets from the start
 	sdGroupAt    = 0x08
 	sdSACLAt     = 0x0C
 	sdDACLAt     = 0x10
@@ -92,9 +92,9 @@ const (
 
 var partFields = [4]int{PartOwner: sdOwnerAt, PartGroup: sdGroupAt, PartSACL: sdSACLAt, PartDACL: sdDACLAt}
 
-// Parse reads a self-relative descriptor. It aliases nothing: b may change later.
-// Whatever the layout, [Descriptor.Bytes] returns b again unless a field was
-// changed. The error is an [Error]; [Check] finds more than Parse demands.
+// Parse reads a self-relative descriptor. It aliases nothing: b may change later. For any
+// layout, [Descriptor.Bytes] returns b again unless a field was changed. The error is an
+// [Error]; [Check] finds more than Parse refuses.
 func Parse(b []byte) (*Descriptor, error) {
 	d, err := parse(bytes.Clone(b))
 	if err != nil {
@@ -146,13 +146,13 @@ func parse(b []byte) (*Descriptor, error) {
 			}
 		}
 	}
-	d.layout = ACLFirst // of parts that are not there; one that is added goes first
+	d.layout = ACLFirst // of absent parts; one that is added goes first
 	slices.SortStableFunc(d.layout[:], func(x, y Part) int { return cmp.Compare(offsets[x], offsets[y]) })
 	return d, nil
 }
 
-// offsets reads and bounds the offsets of the parts; 0 is an absent one. The
-// offset of a list is ignored where Control does not say that it is present.
+// offsets reads the offsets of the parts and checks that they are in bounds; 0 is an absent
+// part. The offset of a list is ignored unless Control marks the list as present.
 func (d *Descriptor) offsets(b []byte) (offsets [4]int, err error) {
 	for part, field := range partFields {
 		off := binary.LittleEndian.Uint32(b[field:])
@@ -172,16 +172,15 @@ func (d *Descriptor) offsets(b []byte) (offsets [4]int, err error) {
 // String returns owner, group, SACL or DACL.
 func (p Part) String() string { return [...]string{"owner", "group", "SACL", "DACL"}[p&3] }
 
-// SetLayout makes Bytes write the parts in an order of the caller's choice,
-// OwnerFirst or ACLFirst, and forget how the descriptor was laid out when it was
-// parsed.
+// SetLayout makes Bytes write the parts in the order l, usually OwnerFirst or ACLFirst, and
+// discards the layout in which the descriptor was parsed.
 func (d *Descriptor) SetLayout(l Layout) { d.layout, d.raw = l, nil }
 
-// Bytes returns the self-relative form. For a descriptor that came from [Parse]
-// and still means the same it is what was parsed, byte for byte, gaps and unused
-// bytes included; otherwise the parts follow one another in the order that they
-// had, in that of ACLFirst where the descriptor was not parsed. SelfRelative is always set; DACLPresent and SACLPresent are set where there
-// is a list.
+// Bytes returns the self-relative form. For a descriptor that came from [Parse] and still
+// means the same, the result is the parsed bytes, gaps and unused bytes included. Otherwise
+// the parts follow one another in their former order, or in that of ACLFirst if the
+// descriptor was not parsed. SelfRelative is always set; DACLPresent and SACLPresent are
+// set where there is a list.
 func (d *Descriptor) Bytes() ([]byte, error) {
 	if d.raw != nil {
 		was, err := parse(d.raw)

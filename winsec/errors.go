@@ -5,32 +5,32 @@ import (
 	"fmt"
 )
 
-// What can be wrong with security data. Errors of parsers are an [Error] or a
-// [SDDLError] around one of these.
+// Faults of security data. Errors of parsers are an [Error] or an [SDDLError] around one of
+// these.
 var (
-	// ErrTruncated says that a structure reaches past the end of its buffer.
+	// ErrTruncated reports that a structure reaches past the end of its buffer.
 	ErrTruncated = errors.New("security data is truncated")
-	// ErrRevision says that a descriptor, ACL or SID has an unknown revision.
+	// ErrRevision reports that a descriptor, ACL or SID has an unknown revision.
 	ErrRevision = errors.New("unknown revision")
-	// ErrNotSelfRelative says that a descriptor in bytes is not marked as
-	// self-relative; its offsets would be pointers.
+	// ErrNotSelfRelative reports that a binary descriptor is not marked as self-relative;
+	// its offsets would be pointers.
 	ErrNotSelfRelative = errors.New("descriptor is not self-relative")
-	// ErrBadSID says that a SID is malformed.
+	// ErrBadSID reports that a SID is malformed.
 	ErrBadSID = errors.New("invalid SID")
-	// ErrBadACL says that an ACL is malformed.
+	// ErrBadACL reports that an ACL is malformed.
 	ErrBadACL = errors.New("invalid ACL")
-	// ErrBadACE says that an ACE is malformed.
+	// ErrBadACE reports that an ACE is malformed.
 	ErrBadACE = errors.New("invalid ACE")
-	// ErrTooLarge says that an ACE or ACL would exceed 65,535 bytes.
+	// ErrTooLarge reports that an ACE or ACL would exceed 65,535 bytes.
 	ErrTooLarge = errors.New("ACL is too large")
-	// ErrBadCondition says that a conditional expression is malformed.
+	// ErrBadCondition reports that a conditional expression is malformed.
 	ErrBadCondition = errors.New("invalid conditional expression")
-	// ErrBadClaim says that a resource attribute is malformed.
+	// ErrBadClaim reports that a resource attribute is malformed.
 	ErrBadClaim = errors.New("invalid resource attribute")
-	// ErrSDDL says that a text is not SDDL.
+	// ErrSDDL reports that a text is not SDDL.
 	ErrSDDL = errors.New("invalid SDDL")
-	// ErrNeedDomain says that an alias such as DA, domain administrators, stands for
-	// a different SID in every domain and that none was given.
+	// ErrNeedDomain reports that an alias such as DA, domain administrators, names a
+	// different SID in every domain and that the caller supplied none.
 	ErrNeedDomain = errors.New("alias needs a domain SID")
 )
 
@@ -55,7 +55,7 @@ func (e *AliasError) Unwrap() error { return ErrNeedDomain }
 // Error places an error in bytes.
 type Error struct {
 	Op     string // "parse descriptor", "parse DACL"
-	Offset int    // byte offset in the buffer that was given
+	Offset int    // byte offset in the caller's buffer
 	Detail string // may be empty
 	Err    error
 }

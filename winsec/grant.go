@@ -2,14 +2,14 @@ package winsec
 
 import "slices"
 
-// Grant lets sid have the rights in mask. An explicit entry that already allows
-// sid something with the same inheritance gets the rights added; otherwise a new
-// entry goes before the first inherited one, which keeps the order that Windows
-// expects: explicit before inherited, and denials before what they limit. It
-// reports whether the descriptor changed.
+// Grant allows sid the rights in mask. If an explicit entry already allows sid some rights
+// with the same inheritance, the rights are added to it; otherwise a new entry is inserted
+// before the first inherited one, which keeps the order that Windows expects: explicit
+// before inherited, and denials before the entries that they limit. Grant reports whether
+// the descriptor changed.
 //
-// A descriptor without a DACL, or with a NULL DACL, allows everything as it is. A
-// list would take that away, so Grant leaves it alone.
+// A descriptor without a DACL, or with a NULL DACL, already allows everything. A list would
+// take that away, so Grant does not change it.
 func (d *Descriptor) Grant(sid SID, mask uint32, inherit ACEFlags) bool {
 	if d.DACL == nil || !sid.IsValid() {
 		return false
@@ -27,16 +27,16 @@ func (d *Descriptor) Grant(sid SID, mask uint32, inherit ACEFlags) bool {
 		at = len(d.DACL.ACEs)
 	}
 	d.DACL.ACEs = slices.Insert(d.DACL.ACEs, at, ACE{Type: ACEAllowed, Flags: inherit, Mask: mask, SID: sid})
-	d.DACL.Slack = nil // the unused room was for this
+	d.DACL.Slack = nil // the room was reserved for new entries
 	return true
 }
 
-// GrantVMGroup returns the descriptor with read access for the group of all
-// virtual machines, as a base layer and its disks need it (layers specification
-// 4.2): inherited by everything below if the descriptor is that of a directory.
+// GrantVMGroup returns the descriptor with read access for the group of all virtual
+// machines, which a base layer and its disks need (layers specification 4.2). For a
+// directory, everything below inherits the access.
 //
-// hcsshim asks for GENERIC_READ. Windows maps the generic rights of a list that is
-// set on a file or directory, so that none is stored; so does GrantVMGroup.
+// hcsshim asks for GENERIC_READ. Windows maps the generic rights of a list that is set on a
+// file or directory, so that no generic right is stored; GrantVMGroup does the same.
 func GrantVMGroup(descriptor []byte, directory bool) ([]byte, error) {
 	d, err := Parse(descriptor)
 	if err != nil {

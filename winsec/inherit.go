@@ -3,8 +3,7 @@ package winsec
 // ObjectRights maps generic rights to those of a kind of object.
 type ObjectRights struct{ Read, Write, Execute, All uint32 }
 
-// KeyRights are the rights of registry keys that generic rights stand for: KR, KW, KX
-// and KA of SDDL.
+// KeyRights maps the generic rights to those of registry keys: KR, KW, KX and KA of SDDL.
 var KeyRights = ObjectRights{Read: KeyRead, Write: 0x00020006, Execute: KeyRead, All: KeyAllAccess}
 
 // mapped replaces generic rights.
@@ -19,27 +18,28 @@ func (r ObjectRights) mapped(mask uint32) uint32 {
 	return mask
 }
 
-// inheritanceFlags are the flags that say how an entry is passed on.
+// inheritanceFlags are the flags that control inheritance.
 const inheritanceFlags = ObjectInherit | ContainerInherit | NoPropagate | InheritOnly
 
-// The SIDs that an inherited entry replaces by those of the new object.
+// The SIDs that are replaced by those of the new object's owner and group on inheritance.
 var (
 	creatorOwner = MakeSID(3, 0)
 	creatorGroup = MakeSID(3, 1)
 )
 
-// Inherit returns the descriptor of a new container in a container, a key below a key,
-// as CreatePrivateObjectSecurityWithMultipleInheritance is documented to make it without
-// a token and with the flags 0x1078, those of the Offline Registry Library (golden corpus,
-// section 3; MS-DTYP 2.5.3.4): owner and group of the creator, else of the parent; each
-// list of the creator where it has one, else the entries of the parent's that containers
-// inherit. Nothing is marked as inherited. The parts stand in the order ACLFirst.
+// Inherit returns the descriptor of a new container in a container, such as a key below a
+// key, as CreatePrivateObjectSecurityWithMultipleInheritance is documented to make it
+// without a token and with the flags 0x1078, those of the Offline Registry Library (golden
+// corpus, section 3; MS-DTYP 2.5.3.4). Owner and group are the creator's, else the
+// parent's; each list is the creator's where it has one, else the entries of the parent's
+// list that containers inherit. No entry is marked as inherited. The layout is ACLFirst.
 //
 // parent and creator are self-relative descriptors; creator may be nil. Generic rights of
-// entries that take effect become those of rights.
+// entries that take effect are replaced by those of rights.
 //
-// Where the parent's DACL has nothing to inherit Windows takes that of a token; a new
-// object without one would be open to everybody. It gets the parent's list as it is.
+// Where the parent's DACL has no inheritable entries, Windows takes the DACL of a token;
+// without one the new object would be open to everyone. It gets a copy of the parent's
+// DACL.
 //
 // The error is that of [Parse] or [Descriptor.Bytes].
 func Inherit(parent, creator []byte, rights ObjectRights) ([]byte, error) {
@@ -78,7 +78,8 @@ func Inherit(parent, creator []byte, rights ObjectRights) ([]byte, error) {
 	return d.Bytes()
 }
 
-// inherited returns what a container gets of its parent's list, nil for nothing.
+// inherited returns the entries of the parent's list that a container inherits, nil if
+// there are none.
 func (d *Descriptor) inherited(from *ACL, rights ObjectRights) *ACL {
 	if from == nil {
 		return nil
@@ -94,7 +95,7 @@ func (d *Descriptor) inherited(from *ACL, rights ObjectRights) *ACL {
 			}
 			l.ACEs = d.split(l.ACEs, a, rights)
 		case a.Flags&ObjectInherit != 0 && a.Flags&NoPropagate == 0:
-			// For objects further down: it passes through containers.
+			// For objects further down: the entry passes through containers.
 			a.Flags |= InheritOnly
 			l.ACEs = append(l.ACEs, a)
 		}
@@ -121,9 +122,9 @@ func (d *Descriptor) effective(from *ACL, rights ObjectRights) *ACL {
 	return l
 }
 
-// split appends an entry that takes effect here. One that means something else below, for
-// it names its creator or has generic rights, becomes two: what it is here, and what it
-// was, for what is below.
+// split appends an entry that takes effect here. An entry that means something else below,
+// because it names its creator or has generic rights, becomes two: its effective form for
+// this object, and its original form for the objects below.
 func (d *Descriptor) split(list []ACE, a ACE, rights ObjectRights) []ACE {
 	here := a
 	if !a.Type.isRaw() {

@@ -2,7 +2,7 @@ package winsec
 
 import "strconv"
 
-// Access rights that a mask is made of (MS-DTYP 2.4.3; MS-FSCC; registry).
+// Bits of an access mask (MS-DTYP 2.4.3; MS-FSCC; registry).
 const (
 	GenericRead    uint32 = 0x80000000
 	GenericWrite   uint32 = 0x40000000
@@ -15,8 +15,8 @@ const (
 	KeyRead         uint32 = 0x00020019
 )
 
-// wholeRights are the names that SDDL has for sets of rights, those of files and
-// of registry keys. KX, key execute, is KR by another name.
+// wholeRights are the SDDL names of sets of rights, those of files and of registry keys.
+// KX, key execute, is another name of KR.
 var wholeRights = []rightName{
 	{"FA", FileAllAccess}, {"FR", 0x120089}, {"FW", 0x120116}, {"FX", 0x1200A0},
 	{"KA", KeyAllAccess}, {"KR", KeyRead}, {"KW", 0x20006}, {"KX", 0x20019},
@@ -30,7 +30,7 @@ var singleRights = []rightName{
 	{"GA", GenericAll}, {"GX", GenericExecute}, {"GW", GenericWrite}, {"GR", GenericRead},
 }
 
-// labelRights are those of mandatory labels.
+// labelRights are the rights of mandatory labels.
 var labelRights = []rightName{{"NW", 0x1}, {"NR", 0x2}, {"NX", 0x4}}
 
 type rightName struct {

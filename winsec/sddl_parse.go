@@ -9,27 +9,27 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// SDDLOption changes how SDDL is read.
+// SDDLOption is an option of the SDDL parsers.
 type SDDLOption func(*sddlParser)
 
-// WithDomain gives the domain for aliases such as DA, and the machine for LA and
-// LG unless [WithMachine] gives another.
+// WithDomain sets the domain for aliases such as DA. It is also the machine for LA and LG
+// unless [WithMachine] sets another.
 func WithDomain(domain SID) SDDLOption { return func(p *sddlParser) { p.domain = domain } }
 
-// WithMachine gives the machine whose accounts LA and LG are.
+// WithMachine sets the machine for its accounts LA and LG.
 func WithMachine(machine SID) SDDLOption { return func(p *sddlParser) { p.machine = machine } }
 
 // maxSDDL bounds the text: four times the largest list in digits.
 const maxSDDL = 1 << 20
 
-// ParseSDDL reads a descriptor in the Security Descriptor Definition Language. It
-// takes what [Descriptor.SDDL] writes, decimal, octal and hexadecimal rights and
-// subauthorities, spaces between the parts, and lower case wherever Windows takes
-// it: all but the letters of the sections and their flags. The parts of the result
-// are laid out as Windows lays them out, [ACLFirst].
+// ParseSDDL reads a descriptor in the Security Descriptor Definition Language. It accepts
+// the output of [Descriptor.SDDL]; decimal, octal and hexadecimal rights and
+// subauthorities; spaces between the parts; and lower case wherever Windows accepts it:
+// everywhere but in the letters of the sections and their flags. The layout of the result
+// is that of Windows, [ACLFirst].
 //
-// Errors are an [SDDLError] with the position. An alias of a domain or a machine,
-// DU or LA, that was not given is an [AliasError], and [ErrNeedDomain], in it.
+// Errors are an [SDDLError] with the position. An alias such as DU or LA whose domain or
+// machine is not set by an option is an [AliasError], and [ErrNeedDomain], in it.
 func ParseSDDL(text string, opts ...SDDLOption) (*Descriptor, error) {
 	p := newSDDLParser(text, opts)
 	if len(text) > maxSDDL {
@@ -69,7 +69,7 @@ func (p *sddlParser) space() {
 	}
 }
 
-// take moves over s if it comes next.
+// take skips s if it comes next.
 func (p *sddlParser) take(s string) bool {
 	if !strings.HasPrefix(p.text[p.pos:], s) {
 		return false
@@ -306,7 +306,7 @@ func (p *sddlParser) guid() (*winfs.GUID, error) {
 	return &g, nil
 }
 
-// data parses what follows the SID: digits, a condition or a claim.
+// data parses the part after the SID: digits, a condition or a claim.
 func (p *sddlParser) data(typ ACEType) ([]byte, error) {
 	switch {
 	case p.take("#"):

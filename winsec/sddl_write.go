@@ -21,16 +21,16 @@ var aceFlagNames = []struct {
 	{Inherited, "ID"}, {Critical, "CR"}, {SuccessfulAccess, "SA"}, {FailedAccess, "FA"},
 }
 
-// noAccessControl is how SDDL writes a list that is present and NULL.
+// noAccessControl is the SDDL text of a list that is present and NULL.
 const noAccessControl = "NO_ACCESS_CONTROL"
 
 // SDDL returns the descriptor in the Security Descriptor Definition Language
 // (MS-DTYP 2.5.1). SIDs of domains are written as numbers.
 //
-// Text does not carry layout, reserved fields, ACL revisions, unused bytes in
-// lists, or control bits other than P, AR and AI. What SDDL has no words for is
-// written in a form of our own that [ParseSDDL] reads and Windows refuses: entry
-// types as numbers, and data as # and hexadecimal digits.
+// Text does not carry layout, reserved fields, ACL revisions, unused bytes in lists, or
+// control bits other than P, AR and AI. Parts that SDDL cannot express are written in a
+// form of our own that [ParseSDDL] reads and Windows refuses: entry types as numbers, and
+// data as # and hexadecimal digits.
 func (d *Descriptor) SDDL() string { return d.SDDLWithDomain(SID{}) }
 
 // SDDLWithDomain is [Descriptor.SDDL] with aliases for the accounts of a domain.
@@ -115,8 +115,8 @@ func (a *ACE) appendText(b []byte, domain SID) []byte {
 	return append(b, ')')
 }
 
-// appendData writes a condition or claim as text if that text means the same, and
-// as digits otherwise: names and strings may hold what their text cannot.
+// appendData writes a condition or claim as text if that text means the same, and as digits
+// otherwise: names and strings may hold characters that text cannot express.
 func (a *ACE) appendData(b []byte, domain SID) []byte {
 	start := len(b)
 	switch {

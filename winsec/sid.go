@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// SID is a security identifier: the name of an account, a group or anything else
-// that can be granted access. It is a comparable value. The zero SID is not
-// valid; IsValid tells.
+// SID is a security identifier: the name of an account, a group or another trustee. It is a
+// comparable value. The zero SID is not valid; see [SID.IsValid].
 type SID struct {
 	authority uint64 // 48 bits
 	count     uint8  // of sub, 0..15
@@ -28,9 +27,8 @@ const (
 	maxSubAuthorities = 15
 )
 
-// MakeSID returns the SID S-1-authority-sub.... It panics if the authority needs
-// more than 48 bits or there are more than 15 sub-authorities, so it is for
-// constants.
+// MakeSID returns the SID S-1-authority-sub.... It panics if the authority needs more than
+// 48 bits or there are more than 15 sub-authorities, so it is for constants.
 func MakeSID(authority uint64, sub ...uint32) SID {
 	if authority >= 1<<48 || len(sub) > maxSubAuthorities {
 		panic("winsec: MakeSID: not a SID")
@@ -50,9 +48,8 @@ func (s SID) Authority() uint64 { return s.authority }
 // is the relative identifier (RID).
 func (s SID) SubAuthorities() []uint32 { return append([]uint32(nil), s.sub[:s.count]...) }
 
-// Child returns s with one more sub-authority, as the account with that relative
-// identifier in the domain s. The zero SID stands for failure: s is not valid or
-// full.
+// Child returns s with one more sub-authority, the account with that relative identifier in
+// the domain s. It returns the zero SID if s is not valid or full.
 func (s SID) Child(rid uint32) SID {
 	if !s.valid || s.count == maxSubAuthorities {
 		return SID{}
@@ -88,9 +85,8 @@ func (s SID) Append(dst []byte) []byte {
 // Bytes returns the binary form.
 func (s SID) Bytes() []byte { return s.Append(make([]byte, 0, s.Len())) }
 
-// SIDFromBytes reads a SID from the beginning of b, which may be longer; Len
-// tells where it ends. The error wraps [ErrTruncated], [ErrRevision] or
-// [ErrBadSID].
+// SIDFromBytes reads a SID from the start of b, which may be longer; Len returns the number
+// of bytes used. The error wraps [ErrTruncated], [ErrRevision] or [ErrBadSID].
 func SIDFromBytes(b []byte) (SID, error) {
 	s, err := readSID(b)
 	if err != nil {
@@ -123,8 +119,8 @@ func readSID(b []byte) (SID, error) {
 	return s, nil
 }
 
-// String returns S-1-..., with an authority of 2^32 and above in hexadecimal
-// (MS-DTYP 2.4.2.1). The zero SID gives "".
+// String returns S-1-..., with an authority of 2^32 and above in hexadecimal (MS-DTYP
+// 2.4.2.1). The text of the zero SID is "".
 func (s SID) String() string {
 	if !s.valid {
 		return ""
@@ -142,7 +138,7 @@ func (s SID) String() string {
 }
 
 // ParseSID reads the text form, S-1-5-32-544. The numbers may be decimal or 0x and
-// hexadecimal digits, up to twelve in the authority. Aliases such as BA are the business of
+// hexadecimal digits, up to twelve in the authority. Aliases such as BA are parsed by
 // [ParseSIDAlias]. The error wraps [ErrBadSID].
 func ParseSID(text string) (SID, error) {
 	s, n := scanSID(text)
@@ -152,8 +148,8 @@ func ParseSID(text string) (SID, error) {
 	return s, nil
 }
 
-// scanSID reads the longest SID at the beginning of text and returns its length,
-// 0 if there is none.
+// scanSID reads the longest SID at the start of text and returns its length, 0 if there is
+// none.
 func scanSID(text string) (SID, int) {
 	if len(text) < 5 || text[0]|0x20 != 's' || text[1:4] != "-1-" {
 		return SID{}, 0

@@ -2,7 +2,7 @@ package winsec
 
 import "fmt"
 
-// Well-known SIDs that layers meet.
+// Well-known SIDs that occur in layers.
 var (
 	Everyone              = MakeSID(1, 0)
 	CreatorOwner          = MakeSID(3, 0)
@@ -23,8 +23,8 @@ var (
 	AllApplicationPackages = MakeSID(15, 2, 1)
 )
 
-// aliases are the two-letter names of SDDL (MS-DTYP 2.5.1.1 and sddl.h). An entry
-// without a SID stands for a relative identifier in a domain.
+// aliases are the two-letter names of SDDL (MS-DTYP 2.5.1.1 and sddl.h). An entry without a
+// SID is for a relative identifier in a domain.
 var aliases = []struct {
 	alias string
 	name  string
@@ -140,7 +140,7 @@ var (
 	sidByAlias  = map[string]int{} // index into aliases
 	aliasBySID  = map[SID]int{}
 	aliasByRID  = map[uint32]string{}
-	domainFirst = MakeSID(5, 21) // beginning of every domain SID
+	domainFirst = MakeSID(5, 21) // prefix of every domain SID
 )
 
 func init() {
@@ -157,10 +157,9 @@ func init() {
 // ofMachine reports whether an alias is that of an account of the machine.
 func ofMachine(alias string) bool { return alias == "LA" || alias == "LG" }
 
-// ParseSIDAlias resolves a two-letter alias of SDDL, in upper case. Seventeen of
-// them, such as DA for domain administrators, are relative to a domain (LA and LG
-// to the machine): without a valid domain SID they give an [AliasError]. An unknown
-// alias gives [ErrBadSID].
+// ParseSIDAlias resolves a two-letter alias of SDDL, in upper case. Seventeen of them, such
+// as DA for domain administrators, are relative to a domain (LA and LG to the machine):
+// without a valid domain SID the error is an [AliasError]. An unknown alias is [ErrBadSID].
 func ParseSIDAlias(alias string, domain SID) (SID, error) {
 	i, ok := sidByAlias[alias]
 	if !ok {
@@ -175,8 +174,8 @@ func ParseSIDAlias(alias string, domain SID) (SID, error) {
 	return SID{}, &AliasError{alias, ofMachine(alias)}
 }
 
-// Alias returns the two-letter alias of a SID, or "". With a valid domain it also
-// knows the accounts of that domain.
+// Alias returns the two-letter alias of a SID, or "". If domain is valid, the accounts of
+// that domain have aliases too.
 func (s SID) Alias(domain SID) string {
 	if i, ok := aliasBySID[s]; ok {
 		return aliases[i].alias
@@ -189,8 +188,8 @@ func (s SID) Alias(domain SID) string {
 	return ""
 }
 
-// Name returns the English account name of a well-known SID, or "". Accounts of
-// domains are named by their relative identifier: "Domain Admins".
+// Name returns the English account name of a well-known SID, or "". For accounts of domains
+// the name follows from the relative identifier: "Domain Admins".
 func (s SID) Name() string {
 	if i, ok := aliasBySID[s]; ok {
 		return aliases[i].name

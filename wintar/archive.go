@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// archive walks over the headers and data of an archive. Ordinary headers it reads
-// itself (see header.ordinary), all others archive/tar does, which begins anew at
-// such a header: between entries it remembers nothing.
+// archive reads the headers and data of an archive. It reads ordinary headers itself (see
+// header.ordinary); archive/tar reads all others, starting anew at such a header: it keeps
+// no state between entries.
 type archive struct {
 	src  *source
-	from io.Reader // src, able to seek if what is under it is
+	from io.Reader // src, able to seek if the underlying reader is
 
-	tr        *tar.Reader // stands in an entry whose data only archive/tar can read
-	left, pad int64       // otherwise: data and padding that are still to come
-	sparse    *sparse     // where those data have holes, if that is known
-	expands   bool        // they may have holes
-	filled    int64       // zeros that have stood for holes, in all entries
-	plain     bool        // leave everything to archive/tar, in tests
+	tr        *tar.Reader // is at an entry whose data only archive/tar can read
+	left, pad int64       // otherwise: remaining data and padding
+	sparse    *sparse     // the holes in those data, if known
+	expands   bool        // the data may have holes
+	filled    int64       // zeros returned for holes, in all entries
+	plain     bool        // use archive/tar for everything, in tests
 	header    header      // the current one
 }
 
 func newArchive(s *source) *archive { return &archive{src: s, from: s.withSeek()} }
 
-// next skips what is left of the current entry and reads the next header, which is
-// valid until the next call. It returns io.EOF where the archive is over or breaks
-// off between data and padding or between entries; the source knows which.
+// next skips the rest of the current entry and reads the next header, which is valid until
+// the next call. It returns io.EOF if the archive is complete or is truncated between data
+// and padding or between entries; the source knows which.
 func (a *archive) next() (*header, error) {
 	a.sparse, a.expands = nil, false
 	if a.tr == nil {
@@ -63,7 +63,7 @@ func (a *archive) next() (*header, error) {
 	return &a.header, nil
 }
 
-// hasSparseMap reports whether there may be more to the data than its bytes.
+// hasSparseMap reports whether the data may be more than the stored bytes.
 func (h *header) hasSparseMap() bool {
 	for i := range h.records {
 		if strings.HasPrefix(h.records[i].key, recGNUSparse) {
@@ -73,7 +73,7 @@ func (h *header) hasSparseMap() bool {
 	return false
 }
 
-// look reads the next header if it is ordinary, and nothing otherwise.
+// look reads the next header if it is ordinary, and consumes nothing otherwise.
 func (a *archive) look() bool {
 	for want := blockSize; ; {
 		b := a.src.window(want)
@@ -90,7 +90,7 @@ func (a *archive) look() bool {
 	}
 }
 
-// skip passes over the rest of the current entry.
+// skip skips the rest of the current entry.
 func (a *archive) skip() error {
 	if err := a.src.skip(a.left); err != nil {
 		if err == io.EOF {
@@ -114,7 +114,7 @@ func (a *archive) Read(p []byte) (int, error) {
 	if a.tr != nil {
 		n, err := a.tr.Read(p)
 		if a.expands {
-			a.filled += int64(n) // which of it are holes only archive/tar knows
+			a.filled += int64(n) // only archive/tar knows which of them are holes
 		}
 		return n, err
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// The rules of Check beyond those of layer.Audit. Those marked with a star are
-// errors of the Reader too.
+// The rules of Check beyond those of layer.Audit. Those marked with a star are errors of
+// the Reader too.
 const (
 	RuleNameEscapes    = "name-escapes"     // *
 	RuleAbsoluteName   = "absolute-name"    // *
@@ -27,10 +27,10 @@ const (
 	RuleTypeMismatch   = "type-mismatch"    // * typeflag and attributes contradict each other
 	RuleBadWhiteout    = "bad-whiteout"     // *
 	RuleOddWhiteout    = "odd-whiteout"     // a link, a directory, or with content
-	RuleStreamPlace    = "stream-misplaced" // * not right behind its file
+	RuleStreamPlace    = "stream-misplaced" // * not directly after its file
 	RuleStreamTwice    = "duplicate-stream" // *
-	RuleRootEntry      = "root-entry"       // ./ as an entry; an error where it is no directory
-	RuleBadHeader      = "bad-header"       // * no tar header where one is due
+	RuleRootEntry      = "root-entry"       // ./ as an entry; an error if it is not a directory
+	RuleBadHeader      = "bad-header"       // * no tar header at its place
 	RuleTruncated      = "truncated"        // *
 	RuleMissingTrailer = "missing-trailer"  // * unless allowed
 	RuleAfterEnd       = "data-after-end"   //
@@ -47,7 +47,7 @@ const (
 	RuleLooseReparse   = "reparse-attribute-without-data"
 )
 
-// role is what a tar header is to a layer.
+// role is the meaning of a tar header for a layer.
 type role uint8
 
 const (
@@ -56,22 +56,22 @@ const (
 	roleSkip        // a global header, the root directory
 )
 
-// decoder turns headers into entries. It is shared by the Reader, which stops at
-// the first error, and by Check, which wants to hear of everything.
+// decoder turns headers into entries. It is shared by the Reader, which stops at the first
+// error, and by Check, which reports all faults.
 type decoder struct {
 	options
-	// note takes what is wrong with a header. A nil err is not an error to the
-	// Reader. Nil when nobody listens.
+	// note is called with each fault of a header. A nil err is not an error to the Reader.
+	// note may be nil.
 	note func(severity layer.Severity, rule string, err error, message string)
 	err  error // the first error of the header
-	flaw error // the first thing about its metadata that makes no sense
+	flaw error // the first fault in its metadata
 
 	// The last descriptor, because layers repeat few of them very often.
 	sdText string
 	sd     []byte
 
-	// What decode has found. The Reader swaps the entry out, so that a look ahead
-	// does not disturb the current one.
+	// The result of decode. The Reader swaps the entry out, so that looking ahead does not
+	// change the current one.
 	entry  layer.Entry
 	role   role
 	owner  string // of a stream
@@ -93,8 +93,8 @@ func (d *decoder) badf(rule string, cause error, format string, args ...any) {
 	d.bad(rule, fmt.Errorf("%w: %s", cause, fmt.Sprintf(format, args...)))
 }
 
-// badMeta reports metadata that makes no sense. The Reader goes on and says so in the
-// entry, since names and content do not depend on it.
+// badMeta reports invalid metadata. The Reader continues and sets the entry's Defect, since
+// names and content do not depend on it.
 func (d *decoder) badMeta(rule string, err error) {
 	if d.flaw == nil {
 		d.flaw = err
@@ -108,15 +108,15 @@ func (d *decoder) badMetaf(rule string, cause error, format string, args ...any)
 	d.badMeta(rule, fmt.Errorf("%w: %s", cause, fmt.Sprintf(format, args...)))
 }
 
-// tell reports what is not an error.
+// tell reports a fault that is not an error.
 func (d *decoder) tell(severity layer.Severity, rule, message string) {
 	if d.note != nil {
 		d.note(severity, rule, nil, message)
 	}
 }
 
-// decode fills e from h and sets role, owner, stream and sparse. It returns false
-// when the header is no use at all; d.err says whether there was an error.
+// decode fills e from h and sets role, owner, stream and sparse. It returns false if the
+// header cannot be used at all; d.err is set if there was an error.
 func (d *decoder) decode(h *header, e *layer.Entry) bool {
 	*e = layer.Entry{}
 	d.err, d.flaw, d.role, d.owner, d.stream, d.sparse = nil, nil, roleEntry, "", "", false
@@ -130,7 +130,7 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeGNUSparse:
 	default:
 		if hides {
-			break // whatever it is, it stands for a name that goes
+			break // the type does not matter for a name that is to be hidden
 		}
 		d.badf(RuleUnsupported, layer.ErrUnsupported, "typeflag %q", h.typeflag)
 		return false
@@ -188,14 +188,14 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 			e.NoMain = h.size == 0 && h.mode == 0
 			d.sparse = d.sparse || e.Attributes&winfs.AttrSparse != 0 || h.records.get(recSparse) != ""
 		} else {
-			e.NoMain = true // the mode cannot tell: the symlink bits include the regular one
+			e.NoMain = true // the mode does not distinguish them: the symlink bits include the regular one
 		}
 	}
 	return true
 }
 
-// globalHeader passes over records for all entries that follow. Windows importers
-// know none; other programs apply them, and then see another layer.
+// globalHeader skips records for all entries that follow. Windows importers ignore them;
+// other programs apply them, and then see another layer.
 func (d *decoder) globalHeader(h *header) {
 	d.role = roleSkip
 	for _, r := range h.records {
@@ -207,8 +207,8 @@ func (d *decoder) globalHeader(h *header) {
 	d.tell(layer.Info, RuleGlobalHeader, "a global PAX header says nothing about a Windows layer and is skipped")
 }
 
-// findStream recognises an alternate stream. It returns false when the name has
-// no colon in its last component.
+// findStream recognises an alternate stream. It returns false if the last component of the
+// name has no colon.
 func (d *decoder) findStream(h *header) bool {
 	file, stream, ok := winfs.CutStream(h.name)
 	if !ok {
@@ -236,13 +236,13 @@ func (d *decoder) findStream(h *header) bool {
 	return true
 }
 
-// hasDriveLetter tells C:x from a stream x of a file C, which no layer has at its
+// hasDriveLetter distinguishes C:x from a stream x of a file C, which no layer has at its
 // root.
 func hasDriveLetter(name string) bool {
 	return len(name) > 1 && name[1] == ':' && (name[0]|0x20 >= 'a' && name[0]|0x20 <= 'z')
 }
 
-// badName reports a name under the rule that its error belongs to.
+// badName reports a name under the rule for its error.
 func (d *decoder) badName(of string, err error) {
 	rule := RuleInvalidName
 	switch {
@@ -263,8 +263,8 @@ func splitName(name string) (dir, base string) {
 	return name[:i], name[i:]
 }
 
-// whiteout decodes dir, as the archive spells it, and base, .wh. and a name. The
-// name may have all 255 units; the prefix does not count.
+// whiteout decodes dir, as the archive spells it, and base, .wh. and a name. The name may
+// have all 255 units; the prefix does not count.
 func (d *decoder) whiteout(h *header, e *layer.Entry, slashDir, base string) bool {
 	dir := ""
 	if slashDir != "" {
@@ -314,7 +314,7 @@ func isSparse(h *header) bool {
 	return h.typeflag == tar.TypeGNUSparse || h.records.get(recGNUMajor) != "" || h.records.get(recGNUMap) != ""
 }
 
-// times takes the text of the records, which holds more than archive/tar says.
+// times uses the text of the records, which is more precise than archive/tar's times.
 func (d *decoder) times(h *header, e *layer.Entry) {
 	t := &e.Times
 	t.LastWrite = d.time(h, recMtime, recOwnMtime, h.mtime, 0)
@@ -333,8 +333,8 @@ func (d *decoder) times(h *header, e *layer.Entry) {
 	}
 }
 
-// isWrapped finds FILETIME 0 after a trip through nanoseconds since 1970 in 64
-// bits (3.1): 2^64 ns after 1601.
+// isWrapped recognises FILETIME 0 after a conversion to 64-bit nanoseconds since 1970 and
+// back (3.1): 2^64 ns after 1601.
 func isWrapped(t winfs.Filetime) bool { return t == 184467440737095516 }
 
 func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing winfs.Filetime) winfs.Filetime {
@@ -364,8 +364,8 @@ func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing w
 	return t
 }
 
-// creationText looks for the mark of a builder that writes seconds, a dot, and
-// the nanoseconds without leading zeros: .000000001 s reads as .1 s (3.9).
+// creationText recognises the output of a builder that writes seconds, a dot, and the
+// nanoseconds without leading zeros: .000000001 s reads as .1 s (3.9).
 func (d *decoder) creationText(h *header, text string) {
 	sec, frac, ok := strings.Cut(text, ".")
 	if !ok {
@@ -524,8 +524,8 @@ func (d *decoder) attributes(h *header, e *layer.Entry) {
 	}
 }
 
-// reparse builds the reparse buffer of a link, or takes our own record, if what
-// the header says agrees with it.
+// reparse builds the reparse buffer of a link, or uses our own record, if it agrees with
+// the header.
 func (d *decoder) reparse(h *header, e *layer.Entry) {
 	if e.Kind == layer.Link {
 		return

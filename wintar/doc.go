@@ -1,10 +1,10 @@
 // Package wintar reads and writes Windows container layers as OCI tar archives,
 // the form in which registries keep them.
 //
-// # What such a tar looks like
+// # Format
 //
-// It is an ordinary POSIX tar with PAX headers whose names begin with Files/,
-// Hives/ or UtilityVM/, and whose Windows metadata stands in PAX records:
+// Such an archive is an ordinary POSIX tar with PAX headers whose names start with Files/,
+// Hives/ or UtilityVM/, and whose Windows metadata is in PAX records:
 //
 //	MSWINDOWS.fileattr       the attribute word, in decimal
 //	MSWINDOWS.rawsd          the security descriptor, self-relative, in base64
@@ -13,18 +13,18 @@
 //	LIBARCHIVE.creationtime  the creation time; mtime, atime and ctime are the
 //	                         last write, last access and change times
 //
-// A directory is a header without data, its name without a trailing slash. A
-// symbolic link or junction has typeflag 2 and its target, with backslashes, as
-// the link name. A further name of a file is a hard link, typeflag 1. An
-// alternate stream is an entry of its own right behind its file, named
-// file:stream. A deletion is an empty file named .wh.NAME beside where NAME was,
-// an opaque whiteout one named .wh..wh..opq in the directory that it empties.
+// A directory is a header without data, its name without a trailing slash. A symbolic link
+// or junction has typeflag 2 and its target, with backslashes, as the link name. A further
+// name of a file is a hard link, typeflag 1. An alternate stream is an entry of its own
+// directly after its file, named file:stream. A deletion is an empty file named .wh.NAME in
+// the directory of NAME, an opaque whiteout one named .wh..wh..opq in the directory that it
+// empties.
 //
-// # What the standard records cannot hold
+// # Limits of the standard records
 //
-// A Writer always produces the standard fields, as the Windows exporter does,
-// byte for byte. Where they would lose something it adds a record of its own,
-// which importers that do not know it ignore:
+// A Writer always produces the standard fields, as the Windows exporter does, byte for
+// byte. Where they would lose something it adds a record of its own, which importers that
+// do not know it ignore:
 //
 //	MULLION.eas       all extended attributes with their flags, in base64
 //	MULLION.reparse   a reparse buffer that is not made from its target alone
@@ -33,14 +33,13 @@
 //	MULLION.mtime, MULLION.atime, MULLION.ctime
 //	                  a time that archive/tar cannot be told: the first of year 1
 //
-// When another tool has changed a standard field, the record beside it no longer
-// agrees, and the standard field is believed.
+// When another tool has changed a standard field, our record no longer agrees with it, and
+// the standard field is used.
 //
 // # The nouns
 //
-// [Reader] is a layer.Reader and [Writer] a layer.Writer over an uncompressed
-// archive. The Reader is the door of the house: it refuses names that could
-// leave the layer, metadata that does not decode, and archives that end early;
-// it streams and keeps nothing. What only the whole layer can tell, duplicates
-// for example, is reported by [Check].
+// [Reader] is a layer.Reader and [Writer] a layer.Writer over an uncompressed archive. The
+// Reader refuses names that could leave the layer, metadata that does not decode, and
+// archives that end early; it streams and keeps no state of the layer. [Check] reports
+// faults that only the whole layer reveals, duplicates for example.
 package wintar

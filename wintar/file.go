@@ -31,11 +31,11 @@ func Open(path string, opts ...Option) (*Reader, error) {
 	return NewReader(ownedFile{f}, append([]Option{Label(path)}, opts...)...), nil
 }
 
-// Create returns a writer of a new file. Commit makes the file durable and gives it its
-// name; without a Commit there is none, nor anything else after Close. A path that exists
-// is refused with layer.ErrExists unless Overwrite is given. After an error nothing new
-// is there under the final name, save for one case: a file that replaced another, and
-// whose name could not be made durable.
+// Create returns a writer of a new file. Commit makes the file durable and renames it to
+// path; without a Commit, Close leaves no file. If path exists, the error is
+// layer.ErrExists unless Overwrite is set. After an error nothing new exists at path,
+// except in one case: a file that replaced another, and whose name could not be made
+// durable.
 func Create(path string, opts ...Option) (*Writer, error) {
 	o := gather(opts)
 	f, err := publish.Create(path, publish.Options{Replace: o.overwrite, Step: o.hook})
@@ -48,7 +48,7 @@ func Create(path string, opts ...Option) (*Writer, error) {
 	return w, nil
 }
 
-// exists gives a name that is taken the error of package layer.
+// exists returns package layer's error for an existing name.
 func exists(err error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %w", layer.ErrExists, err)

@@ -6,7 +6,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// Option changes how a Reader, a Writer or a Check works.
+// Option is an option of a Reader, a Writer or a Check.
 type Option func(*options)
 
 type options struct {
@@ -28,32 +28,32 @@ func gather(opts []Option) options {
 	return o
 }
 
-// GoZeroTime has a Reader give entries without atime or ctime the time that the
-// upstream importer gives them by mistake, 1754-08-30T22:43:41.1286549Z, so that
-// what is imported is the same to the bit. By default they get the mtime.
+// GoZeroTime makes a Reader return, for entries without atime or ctime, the time that the
+// upstream importer sets by mistake, 1754-08-30T22:43:41.1286549Z, so that the result of an
+// import is identical. By default they get the mtime.
 func GoZeroTime() Option { return func(o *options) { o.goZeroTime = true } }
 
-// AllowMissingTrailer accepts an archive that ends after an entry, without the
-// blocks of zeros. It cannot be told from one that was cut there, so that is for
-// sources whose digest was verified.
+// AllowMissingTrailer accepts an archive that ends after an entry, without the blocks of
+// zeros. Such an archive looks the same as one that was truncated there, so the option is
+// for sources whose digest was verified.
 func AllowMissingTrailer() Option { return func(o *options) { o.noTrailer = true } }
 
-// Overwrite has Create replace an existing file.
+// Overwrite makes Create replace an existing file.
 func Overwrite() Option { return func(o *options) { o.overwrite = true } }
 
-// Base tells Check that the layer has no parents.
+// Base declares to Check that the layer has no parents.
 func Base() Option { return func(o *options) { o.base = true } }
 
-// HasParents tells Check that the layer has parents.
+// HasParents declares to Check that the layer has parents.
 func HasParents() Option { return func(o *options) { o.parents = true } }
 
-// Each has Check call f for every entry that it understands. f may read from data, the
-// main stream of a file; what it leaves is skipped. The entry is good until f returns.
+// Each makes Check call f for every entry that it can decode. f may read from data, the
+// main stream of a file; the rest is skipped. The entry is valid until f returns.
 func Each(f func(e *layer.Entry, data io.Reader)) Option { return func(o *options) { o.each = f } }
 
-// WithLimits sets limits; a Reader uses Ratio: how many zeros for holes of sparse files
-// it yields for each byte that its source has stored. Holes that a writer keeps as such
-// are passed over with NextExtent and do not count.
+// WithLimits sets limits; a Reader uses Ratio: the number of zeros for holes of sparse
+// files that it returns for each byte that its source has stored. Holes that a writer keeps
+// as such are skipped with NextExtent and do not count.
 func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
 
 // Label names the layer in errors and findings.

@@ -8,14 +8,13 @@ import (
 	"time"
 )
 
-// Nearly all headers of a layer are of one form: a block with typeflag x, its
-// records, and a block of a directory, file or link, all of them as POSIX has it.
-// What is here reads that form and no other. It never says that something is
-// wrong: whatever is not plainly in order is left to archive/tar, which has the
-// last word on what a tar is. So this code decides about speed only; tests and a
-// fuzz target hold that archive/tar finds the same in what it accepts.
+// Nearly all headers of a layer have one form: a block with typeflag x, its records, and a
+// block of a directory, file or link, all of them as POSIX defines them. This file reads
+// that form and no other. It reports no errors: a header that is not plainly in order is
+// left to archive/tar, which decides what a tar is. So this code only affects speed; tests
+// and a fuzz target verify that archive/tar agrees with every header that it accepts.
 
-// verdict is what a look at a header gives.
+// verdict is the result of examining a header.
 type verdict uint8
 
 const (
@@ -25,11 +24,11 @@ const (
 )
 
 const (
-	// recordsMax is how many bytes of records are read here. Descriptors, even long
-	// ones, are far below it.
+	// recordsMax is the maximum number of bytes of records read here. Descriptors, even
+	// long ones, are far smaller.
 	recordsMax = 32 << 10
-	// recordsMost is how many records an ordinary header has at most, because each
-	// is compared with those before it.
+	// recordsMost is the maximum number of records of an ordinary header, because each is
+	// compared with those before it.
 	recordsMost = 64
 	// digitsMax keeps numbers inside 63 bits.
 	digitsMax = 18
@@ -53,9 +52,9 @@ const (
 	atTrailer               = 508 // "tar\0" marks another format there
 )
 
-// ordinary reads the header at the begin of b, with the records before it. It
-// returns how many bytes that were. With needMore it returns how many bytes it
-// wants to see, with notOrdinary nothing in h counts.
+// ordinary reads the header at the start of b, with the records before it, and returns the
+// number of bytes read. With needMore it returns the number of bytes that it needs; with
+// notOrdinary, h is not valid.
 func (h *header) ordinary(b []byte) (int, verdict) {
 	if len(b) < blockSize {
 		return blockSize, needMore
@@ -108,7 +107,7 @@ func (h *header) ordinary(b []byte) (int, verdict) {
 	return n + blockSize, ordinary
 }
 
-// padding returns how many bytes follow data of n bytes up to the next block.
+// padding returns the number of bytes from the end of n bytes of data to the next block.
 func padding(n int64) int64 { return -n & (blockSize - 1) }
 
 // text returns a field up to its first NUL.
@@ -143,8 +142,7 @@ func readBlock(b []byte) (n blockNumbers, ok bool) {
 	return n, okSize && okMode && okTime && okUID && okGID && okMajor && okMinor
 }
 
-// octal reads digits, perhaps none, that NULs and spaces fill up to the end of the
-// field.
+// octal reads digits, perhaps none; NULs and spaces must fill the rest of the field.
 func octal(b []byte) (n int64, ok bool) {
 	i := 0
 	for ; i < len(b) && b[i]&^7 == '0'; i++ {
@@ -158,8 +156,8 @@ func octal(b []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// checksum adds the bytes of a block, with spaces in place of the sum itself: eight
-// bytes at a time, in four lanes of 16 bits, which 128 times 255 do not fill.
+// checksum adds the bytes of a block, with spaces in place of the sum itself: eight bytes
+// at a time, in four lanes of 16 bits, which 128 times 255 do not fill.
 func checksum(b []byte) int64 {
 	const lanes = 0x00FF00FF00FF00FF
 	var sum uint64
@@ -174,9 +172,8 @@ func checksum(b []byte) int64 {
 	return total
 }
 
-// readRecords splits the records of a header. It returns false where one is not
-// ordinary. Most records say what they said in the header before, whose strings then
-// serve again.
+// readRecords splits the records of a header. It returns false if one is not ordinary. Most
+// records are equal to those of the previous header, whose strings are then reused.
 func (h *header) readRecords(s []byte) bool {
 	for len(s) > 0 {
 		n, digits := 0, 0
@@ -211,7 +208,7 @@ func (h *header) readRecords(s []byte) bool {
 	return true
 }
 
-// merge lets a record take the place of what the block says.
+// merge replaces a field of the block by a record.
 func (h *header) merge(r *record) bool {
 	switch r.key {
 	case "path", "linkpath", "uname", "gname":
@@ -242,7 +239,7 @@ func (h *header) merge(r *record) bool {
 	return true
 }
 
-// decimal reads digits alone.
+// decimal parses a number of digits only.
 func decimal(s string) (n int64, ok bool) {
 	if s == "" || len(s) > digitsMax {
 		return 0, false

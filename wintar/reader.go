@@ -12,9 +12,8 @@ import (
 
 var errSeek = errors.New("only forward from the current position")
 
-// Reader yields the entries of an uncompressed layer tar. It implements
-// layer.Reader and layer.ExtentReader. Memory is a fixed number of buffers,
-// whatever the archive holds.
+// Reader yields the entries of an uncompressed layer tar. It implements layer.Reader and
+// layer.ExtentReader. Its memory is a fixed number of buffers, for any archive.
 type Reader struct {
 	src   *source
 	tr    *archive
@@ -29,8 +28,8 @@ type Reader struct {
 	begun   bool // there is a current entry
 	sparse  bool // its main stream
 	state   streamState
-	ahead   bool    // the archive already stands at the header behind the entry
-	next    *header // that one, nil at the end
+	ahead   bool    // the archive is already at the header after the entry
+	next    *header // that header, nil at the end
 	extents layer.ExtentFinder
 	ratio   int64
 	err     error // sticky
@@ -39,14 +38,14 @@ type Reader struct {
 type streamState uint8
 
 const (
-	streamsNone streamState = iota // no stream begun
+	streamsNone streamState = iota // no stream started
 	streamOpen
 	streamsDone
 )
 
-// NewReader returns a reader of the archive. It reads to the end of r: what
-// follows the archive is skipped, so that a digest over r covers everything. If r
-// can seek, data that nobody asks for is skipped by seeking.
+// NewReader returns a reader of the archive. It reads to the end of r: bytes after the
+// archive are skipped, so that a digest over r covers everything. If r can seek, data that
+// is not read is skipped by seeking.
 func NewReader(r io.Reader, opts ...Option) *Reader {
 	o := gather(opts)
 	t := &Reader{src: newSource(r), raw: r, label: o.label}
@@ -56,8 +55,8 @@ func NewReader(r io.Reader, opts ...Option) *Reader {
 	return t
 }
 
-// Next returns the next entry; see layer.Reader. An archive that ends without its
-// trailer gives io.ErrUnexpectedEOF.
+// Next returns the next entry; see layer.Reader. If the archive ends without its trailer,
+// the error is io.ErrUnexpectedEOF.
 func (r *Reader) Next() (*layer.Entry, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -75,8 +74,8 @@ func (r *Reader) Next() (*layer.Entry, error) {
 			return nil, io.EOF
 		}
 		if r.dec.role == roleStream {
-			// A stream of the current entry that nobody asked for is held to the rules
-			// nevertheless.
+			// A stream of the current entry that was not requested must satisfy the rules,
+			// too.
 			if err := r.checkStream(); err != nil {
 				return nil, r.failAt(h.name, err)
 			}
@@ -93,9 +92,8 @@ func (r *Reader) Next() (*layer.Entry, error) {
 	}
 }
 
-// peek returns the header behind the current stream, decoded, without consuming
-// it; nil at the end of the archive. Headers that are nothing to a layer are
-// passed over.
+// peek returns the header after the current stream, decoded, without consuming it; nil at
+// the end of the archive. Headers without a meaning for a layer are skipped.
 func (r *Reader) peek() (*header, error) {
 	if r.ahead {
 		return r.next, nil
@@ -126,8 +124,8 @@ func (r *Reader) peek() (*header, error) {
 	}
 }
 
-// framing explains and places an error of archive/tar: it is about the header
-// behind the current entry, or about data of the entry that is not there.
+// framing explains and places an error of archive/tar: it concerns the header after the
+// current entry, or missing data of the entry.
 func (r *Reader) framing(err error) error {
 	placed := &layer.Error{Op: "read tar", Layer: r.label, Entry: r.src.lastName(), Index: r.index + 1, Offset: r.src.block, Err: err}
 	switch {
@@ -144,7 +142,7 @@ func (r *Reader) framing(err error) error {
 	return placed
 }
 
-// checkStream holds the stream in r.dec against the current entry.
+// checkStream checks the stream in r.dec against the current entry.
 func (r *Reader) checkStream() error {
 	d := &r.dec
 	if !r.begun || d.owner != r.entry.Path || r.entry.Kind != layer.File && r.entry.Kind != layer.Dir {
@@ -164,11 +162,11 @@ func (r *Reader) checkStream() error {
 	return nil
 }
 
-// maxStreams bounds the names that are remembered of one entry. NTFS has room for
-// some 6,000 streams in one file.
+// maxStreams bounds the stream names recorded for one entry. NTFS has room for some 6,000
+// streams in one file.
 const maxStreams = 1 << 16
 
-// NextStream begins the next stream; see layer.Reader.
+// NextStream starts the next stream; see layer.Reader.
 func (r *Reader) NextStream() (*layer.Stream, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -221,7 +219,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// expansion bounds the zeros that have stood for holes.
+// expansion bounds the zeros returned for holes.
 func (r *Reader) expansion() error {
 	if r.tr.filled > layer.RatioFloor && r.tr.filled/r.ratio > r.StoredSize() {
 		return &layer.LimitError{Limit: "Ratio", Max: r.ratio}
@@ -229,8 +227,8 @@ func (r *Reader) expansion() error {
 	return nil
 }
 
-// StoredSize returns how many bytes of the source have been read so far, before
-// decompression if the source knows that; see layer.Metered.
+// StoredSize returns the number of bytes of the source that were read so far, before
+// decompression if the source knows it; see layer.Metered.
 func (r *Reader) StoredSize() int64 {
 	if m, ok := r.raw.(layer.Metered); ok {
 		return m.StoredSize()
@@ -238,10 +236,10 @@ func (r *Reader) StoredSize() int64 {
 	return r.src.offset
 }
 
-// NextExtent moves to the next range of the current stream that is stored; see
-// layer.ExtentReader. An archive mostly holds holes as zeros: what is then reported
-// as a hole are the zeros that fill whole units of 64 KiB, which is how NTFS allocates
-// sparse files. A stream that is not sparse is searched as well when asked.
+// NextExtent moves to the next stored range of the current stream; see layer.ExtentReader.
+// Most archives store holes as zeros: then the zeros that fill whole units of 64 KiB, in
+// which NTFS allocates sparse files, are reported as holes. A stream that is not sparse is
+// searched as well when asked.
 func (r *Reader) NextExtent() (layer.Extent, error) {
 	if r.err != nil {
 		return layer.Extent{}, r.err
@@ -268,7 +266,7 @@ func (r *Reader) NextExtent() (layer.Extent, error) {
 	return x, err
 }
 
-// finish reads what follows the archive, and decides whether there was an end.
+// finish reads the bytes after the archive, and decides whether the archive is complete.
 func (r *Reader) finish() error {
 	if r.src.ended && !r.src.blockZero && !r.dec.noTrailer {
 		return fmt.Errorf("the archive has no trailer: %w", io.ErrUnexpectedEOF)
@@ -317,8 +315,8 @@ func clipName(s string) string {
 	return s
 }
 
-// Close makes the reader unusable. It does not close what was given to NewReader;
-// a reader from Open closes its file.
+// Close makes the reader unusable. It does not close the reader passed to NewReader; a
+// reader from Open closes its file.
 func (r *Reader) Close() error {
 	if r.err == nil {
 		r.err = layer.ErrClosed

@@ -18,7 +18,7 @@ const (
 	recGNUMap    = "GNU.sparse.map"
 )
 
-// Keys of our own, for what the standard ones cannot hold.
+// Keys of our own, for metadata that the standard ones cannot hold.
 const (
 	recVendor   = "MULLION."
 	recEAs      = "MULLION.eas"
@@ -35,7 +35,7 @@ const (
 	modeDir     = 0o040000
 	modeRegular = 0o100000
 	modeSymlink = 0o120000
-	modeLink    = 0o644 // of a hard link, as the Windows exporter has it
+	modeLink    = 0o644 // of a hard link, as in the Windows exporter
 	modeFormat  = 0o170000
 )
 
@@ -47,8 +47,7 @@ const (
 
 const objectIDSize = 64
 
-// knownRecord reports whether a key is understood, or says nothing that matters
-// to a Windows layer.
+// knownRecord reports whether a key is understood, or does not matter to a Windows layer.
 func knownRecord(key string) bool {
 	switch key {
 	case recAttributes, recRawSD, recSDDL, recMountPoint, recCreation, recMtime, recAtime, recCtime,

@@ -9,26 +9,26 @@ import (
 
 const blockSize = 512
 
-// sourceBuffer holds a few headers; the data of large files passes it by.
+// sourceBuffer holds a few headers; the data of large files bypasses it.
 const sourceBuffer = 64 << 10
 
-// source buffers the archive under archive/tar. It knows where it is, where the
-// last header began, and whether the archive was over when a header was due,
-// which archive/tar does not tell from an orderly end.
+// source buffers the archive under archive/tar. It records its position, the start of the
+// last header, and whether the archive was at its end when a header was expected, which
+// archive/tar does not distinguish from a proper end.
 type source struct {
 	r         io.Reader
 	buf       []byte
-	from, to  int   // what of buf is unread
+	from, to  int   // unread part of buf
 	offset    int64 // of the next byte that Read returns
 	err       error // of r, sticky
 	block     int64 // offset of the last read of one block
 	blockZero bool  // it was all zeros
-	dataEnd   int64 // blocks before this offset are data, whatever they look like
+	dataEnd   int64 // blocks before this offset are data, whatever their content
 	last      [blockSize]byte
-	ended     bool // a read found nothing more
+	ended     bool // a read has reached the end
 	recording bool
-	tape      []byte    // what was read while recording
-	seeker    io.Seeker // r, if it can
+	tape      []byte    // the bytes read while recording
+	seeker    io.Seeker // r, if it can seek
 }
 
 func newSource(r io.Reader) *source {
@@ -41,7 +41,7 @@ func newSource(r io.Reader) *source {
 	return s
 }
 
-// withSeek returns the source, able to seek if what is under it is.
+// withSeek returns the source, able to seek if the underlying reader is.
 func (s *source) withSeek() io.Reader {
 	if s.seeker != nil {
 		return seekSource{s}
@@ -49,8 +49,7 @@ func (s *source) withSeek() io.Reader {
 	return s
 }
 
-// Read fills p completely while p is small, so that a header always comes in one
-// piece.
+// Read fills p completely while p is small, so that a header is always read in one piece.
 func (s *source) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -103,14 +102,14 @@ func (s *source) Read(p []byte) (int, error) {
 }
 
 // recordedMost bounds the header of one entry, records and the map of a sparse file
-// included. archive/tar has a bound for all of it but the map of an old GNU header.
+// included. archive/tar bounds all of it except the map of an old GNU header.
 const recordedMost = 8 << 20
 
-// record keeps what Read returns from now on.
+// record starts recording the bytes that Read returns.
 func (s *source) record() { s.recording, s.tape = true, s.tape[:0] }
 
-// recorded stops keeping and returns what was kept, which is valid until the next record;
-// nil if nothing was.
+// recorded stops recording and returns the recorded bytes, valid until the next record; nil
+// if there are none.
 func (s *source) recorded() []byte {
 	if !s.recording {
 		return nil
@@ -119,14 +118,14 @@ func (s *source) recorded() []byte {
 	return s.tape
 }
 
-// seen remembers the block that was read last.
+// seen records the last block read.
 func (s *source) seen(at int64, b []byte) {
 	s.block, s.blockZero = at, at >= s.dataEnd && b[0] == 0 && allZero(b)
 	copy(s.last[:], b)
 }
 
-// window returns what is buffered, at least n bytes of it if there are as many and
-// n is at most the size of the buffer. It consumes nothing.
+// window returns the buffered bytes, at least n of them if there are as many and n is at
+// most the size of the buffer. It consumes nothing.
 func (s *source) window(n int) []byte {
 	if s.to-s.from < n && n <= len(s.buf) {
 		s.to = copy(s.buf, s.buf[s.from:s.to])
@@ -148,7 +147,7 @@ func (s *source) take(n int) {
 	copy(s.last[:], s.buf[s.from-blockSize:s.from])
 }
 
-// data reads up to len(p) bytes of data, which is not empty; io.EOF where there are
+// data reads up to len(p) bytes of data; p is not empty. It returns io.EOF if there are
 // none.
 func (s *source) data(p []byte) (int, error) {
 	if s.from == s.to && s.err == nil {
@@ -174,14 +173,14 @@ func (s *source) data(p []byte) (int, error) {
 	return n, nil
 }
 
-// skip passes over n bytes; io.EOF if there are fewer.
+// skip skips n bytes; it returns io.EOF if there are fewer.
 func (s *source) skip(n int64) error {
 	k := min(n, int64(s.to-s.from))
 	s.from += int(k)
 	s.offset += k
 	n -= k
 	if n > int64(len(s.buf)) && s.seeker != nil && s.err == nil {
-		// Seeking past the end is no error; reading the last byte tells.
+		// Seeking past the end is no error; reading the last byte is.
 		if _, err := s.seeker.Seek(n-1, io.SeekCurrent); err != nil {
 			return err
 		}
@@ -201,11 +200,10 @@ func (s *source) skip(n int64) error {
 	return nil
 }
 
-// seekSource is a source over a file: archive/tar skips data that nobody wants
-// by seeking.
+// seekSource is a source over a file: archive/tar skips unwanted data by seeking.
 type seekSource struct{ *source }
 
-// Seek serves archive/tar, which seeks forward from the current position only.
+// Seek is called by archive/tar, which seeks forward from the current position only.
 func (s seekSource) Seek(offset int64, whence int) (int64, error) {
 	if whence != io.SeekCurrent || offset < 0 {
 		return 0, errSeek
@@ -227,7 +225,7 @@ func (s seekSource) Seek(offset int64, whence int) (int64, error) {
 	return s.offset, nil
 }
 
-// allZero reports whether p holds zeros alone.
+// allZero reports whether all bytes of p are zero.
 func allZero(p []byte) bool {
 	for len(p) >= len(zeros) {
 		if string(p[:len(zeros)]) != string(zeros[:]) {
@@ -240,8 +238,8 @@ func allZero(p []byte) bool {
 
 var zeros [4096]byte
 
-// lastName returns the name in the last block, if that is a header of an entry:
-// what archive/tar refuses it does not name.
+// lastName returns the name in the last block, if that is a header of an entry: errors of
+// archive/tar do not contain the name.
 func (s *source) lastName() string {
 	const atType, atMagic = 156, 257
 	if string(s.last[atMagic:atMagic+5]) != "ustar" {

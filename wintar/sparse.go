@@ -8,33 +8,32 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// GNU tar stores files with holes in four forms (GNU tar manual, "Storing Sparse
-// Files"): typeflag S with the map in the header block and in blocks behind it, and
-// three forms with PAX records, of which the last has the map before the data.
-// archive/tar reads them all, and yields the holes as zeros. It keeps the map to
-// itself, so what it has read of the header is looked at once more here: holes that
-// are known cost nothing to pass over. As with ordinary headers, a map that is not
-// plainly in order is left to archive/tar, which says what is wrong with it.
+// GNU tar stores files with holes in four forms (GNU tar manual, "Storing Sparse Files"):
+// typeflag S with the map in the header block and in blocks after it, and three forms with
+// PAX records, of which the last has the map before the data. archive/tar reads them all,
+// and returns the holes as zeros. It does not export the map, so the header is parsed once
+// more here: known holes can be skipped at no cost. As with ordinary headers, a map that is
+// not plainly in order is left to archive/tar, which reports the error.
 
-// sparse is the place in the data of a sparse entry.
+// sparse is the position in the data of a sparse entry.
 type sparse struct {
-	ranges []layer.Extent // that are stored, ascending, not empty
+	ranges []layer.Extent // stored ranges, ascending, not empty
 	size   int64          // logical
 	at     int64          // logical offset of the next byte
-	next   int            // the first range that ends behind at
-	only   bool           // NextExtent was called: Read keeps to one range
+	next   int            // the first range that ends after at
+	only   bool           // NextExtent was called: Read is limited to one range
 	end    int64          // of that range
 }
 
-// Layout of an old GNU header and of the blocks behind it, in entries of two numbers.
+// Layout of an old GNU header and of the blocks after it, in entries of two numbers.
 const (
 	atSparse, sparseInHeader, atMoreInHeader = 386, 4, 482
 	sparseInBlock, atMoreInBlock             = 21, 504
 	sparseNumber                             = 12
 )
 
-// findSparse reads the map of a sparse entry from raw, all blocks that archive/tar has
-// read of its header, and how many bytes of data follow.
+// findSparse reads the map of a sparse entry from raw, the blocks of its header that
+// archive/tar has read, and returns the number of bytes of data that follow.
 func findSparse(h *tar.Header, raw []byte) (s *sparse, stored int64, ok bool) {
 	for {
 		if len(raw) < blockSize {
@@ -158,7 +157,7 @@ func textMap(text, separator string, counted bool) (list []layer.Extent, ok bool
 	return list, count <= 0
 }
 
-// read reads from the file, or, after a call of extent, from the range.
+// read reads from the file, or, after a call of extent, from the current range.
 func (s *sparse) read(a *archive, p []byte) (int, error) {
 	end := s.size
 	if s.only {
@@ -192,9 +191,9 @@ func (s *sparse) read(a *archive, p []byte) (int, error) {
 	return n, err
 }
 
-// extent moves to the next range that is stored.
+// extent moves to the next stored range.
 func (s *sparse) extent(a *archive) (layer.Extent, error) {
-	if s.only && s.at < s.end { // what was not read of the range before
+	if s.only && s.at < s.end { // the unread part of the previous range
 		n := s.end - s.at
 		if err := a.src.skip(n); err != nil {
 			if err == io.EOF {
@@ -213,7 +212,7 @@ func (s *sparse) extent(a *archive) (layer.Extent, error) {
 		return layer.Extent{}, io.EOF
 	}
 	x := s.ranges[s.next]
-	if s.at > x.Offset { // Read came first
+	if s.at > x.Offset { // Read was called first
 		x.Length -= s.at - x.Offset
 		x.Offset = s.at
 	}

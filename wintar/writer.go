@@ -16,14 +16,14 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Writer writes an uncompressed layer tar, with the header fields that the
-// Windows exporter gives (layers specification 3.2). It implements layer.Writer
-// and layer.ExtentWriter; holes become zeros, because sparse entries have no
-// place in layers. The same entries give the same bytes.
+// Writer writes an uncompressed layer tar, with the header fields of the Windows exporter
+// (layers specification 3.2). It implements layer.Writer and layer.ExtentWriter; holes
+// become zeros, because layers have no sparse entries. The same entries produce the same
+// bytes.
 type Writer struct {
 	bw    *bufio.Writer
 	tw    *tar.Writer
-	out   *publish.File // nil unless the writer made its file
+	out   *publish.File // nil unless the writer created its file
 	opts  options
 	label string
 
@@ -38,14 +38,14 @@ type Writer struct {
 	err     error // sticky
 }
 
-// pendingEntry is what must be remembered of an entry until its main stream, if
-// it has one, has been announced.
+// pendingEntry is the state of an entry until its main stream, if it has one, was
+// announced.
 type pendingEntry struct {
 	path    string // slashes
 	kind    layer.Kind
 	size    int64
 	noMain  bool
-	sparse  bool   // the attributes say it
+	sparse  bool   // the attributes have the bit
 	link    bool   // reparse data that a header of a link can express
 	target  string // of such a link
 	reparse string // the buffer in base64
@@ -55,18 +55,18 @@ type pendingEntry struct {
 type writerState uint8
 
 const (
-	writerIdle  writerState = iota // no entry, or one that takes nothing more
+	writerIdle  writerState = iota // no entry, or one that accepts nothing more
 	headerDue                      // Add was called
-	streamBegun                    // the header is out, streams may follow
+	streamBegun                    // the header is written, streams may follow
 	writerClosed
 )
 
-// writerBuffer gathers headers and small files; large data passes it by.
+// writerBuffer gathers headers and small files; large data bypasses it.
 const writerBuffer = 256 << 10
 
-// NewWriter returns a writer of an archive to w. Commit writes the trailer; it
-// neither closes nor syncs w, and what was written before an error stays in w. Use
-// [Create] for a file that is complete or absent.
+// NewWriter returns a writer of an archive to w. Commit writes the trailer; it neither
+// closes nor syncs w, and data written before an error remains in w. Use [Create] for a
+// file that is complete or absent.
 func NewWriter(w io.Writer, opts ...Option) *Writer {
 	o := gather(opts)
 	t := &Writer{bw: bufio.NewWriterSize(w, writerBuffer), opts: o, label: o.label, records: map[string]string{}, sds: map[string]string{}}
@@ -85,7 +85,7 @@ func (w *Writer) fail(err error) error {
 	return err
 }
 
-// ready finishes the current stream, if it got all its bytes.
+// ready finishes the current stream, if it has all its bytes.
 func (w *Writer) ready() error {
 	if w.err != nil {
 		return w.err
@@ -99,9 +99,9 @@ func (w *Writer) ready() error {
 	return nil
 }
 
-// Add begins an entry; see layer.Writer. It refuses what the Reader would refuse,
-// and with layer.ErrUnsupported what a tar cannot say: a real file whose name
-// begins with .wh.
+// Add starts an entry; see layer.Writer. It refuses every entry that the Reader would
+// refuse, and, with layer.ErrUnsupported, one that a tar cannot express: a real file whose
+// name starts with .wh.
 func (w *Writer) Add(e *layer.Entry) error {
 	if err := w.finishEntry(); err != nil {
 		return err
@@ -172,8 +172,7 @@ func (w *Writer) checkPath(what, p string) error {
 	return nil
 }
 
-// whiteout writes a plain header: no PAX records, so USTAR where the name fits
-// (3.2).
+// whiteout writes a plain header: no PAX records, so USTAR if the name fits (3.2).
 func (w *Writer) whiteout(path string) error {
 	w.state = writerIdle
 	return w.tw.WriteHeader(&tar.Header{Name: winfs.ToSlash(path), Typeflag: tar.TypeReg, ModTime: time.Unix(0, 0)})
@@ -189,7 +188,7 @@ func (w *Writer) times(t winfs.Times) {
 
 func (w *Writer) time(t winfs.Filetime, own string) time.Time {
 	tm := t.Time()
-	if tm.IsZero() { // what archive/tar takes for no time at all
+	if tm.IsZero() { // archive/tar would take it for no time at all
 		w.records[own] = t.PAX()
 	}
 	return tm
@@ -227,8 +226,8 @@ func (w *Writer) metadata(e *layer.Entry) error {
 	return nil
 }
 
-// descriptor encodes in base64, once for each of the first few hundred
-// descriptors: layers repeat them for thousands of files.
+// descriptor encodes in base64, once for each of the first few hundred descriptors: layers
+// repeat them for thousands of files.
 func (w *Writer) descriptor(sd []byte) string {
 	if text, ok := w.sds[string(sd)]; ok {
 		return text
@@ -265,8 +264,8 @@ func (w *Writer) eas(list []winfs.EA) error {
 	return nil
 }
 
-// reparse decides how reparse data is said: as a link, as a link with the whole
-// buffer beside it, or, for everything that is no link, as the buffer alone.
+// reparse decides how reparse data is written: as a link, as a link together with the whole
+// buffer, or, for everything that is not a link, as the buffer alone.
 func (w *Writer) reparse(e *layer.Entry) error {
 	if err := winfs.CheckReparse(e.Reparse); err != nil {
 		return fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
@@ -275,7 +274,7 @@ func (w *Writer) reparse(e *layer.Entry) error {
 	c.reparse = base64.StdEncoding.EncodeToString(e.Reparse)
 	p, err := winfs.ParseReparse(e.Reparse)
 	if err != nil {
-		return nil // a link that does not say where it leads
+		return nil // a link without a target
 	}
 	switch p.Tag {
 	case winfs.ReparseTagSymlink:
@@ -341,7 +340,7 @@ func (w *Writer) flush(s *layer.Stream) error {
 	return w.tw.WriteHeader(h)
 }
 
-// AddStream begins a stream; see layer.Writer.
+// AddStream starts a stream; see layer.Writer.
 func (w *Writer) AddStream(s *layer.Stream) error {
 	if err := w.ready(); err != nil {
 		return err
@@ -414,7 +413,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// FillsHole is always true: sparse entries have no place in layers.
+// FillsHole is always true: layers have no sparse entries.
 func (w *Writer) FillsHole(int64) bool { return true }
 
 // WriteHole appends n zeros to the current stream; see layer.ExtentWriter.
@@ -447,8 +446,8 @@ func (w *Writer) finishEntry() error {
 	return nil
 }
 
-// Commit writes the trailer and, for a writer from Create, makes the file durable
-// and gives it its name.
+// Commit writes the trailer and, for a writer from Create, makes the file durable and
+// renames it.
 func (w *Writer) Commit() error {
 	if err := w.finishEntry(); err != nil {
 		return err
@@ -469,8 +468,8 @@ func (w *Writer) Commit() error {
 	return nil
 }
 
-// Close releases everything; without a Commit before, a writer from Create
-// removes its file.
+// Close releases everything; without a Commit before, a writer from Create removes its
+// file.
 func (w *Writer) Close() error {
 	w.state = writerClosed
 	if w.out == nil {

@@ -1,7 +1,6 @@
 package hello
 
 import (
-	"encoding/binary"
 	"errors"
 
 	"github.com/mullion/mullion/hives"
@@ -113,15 +112,15 @@ func (r *registry) set(key, value string, t regf.Type, data []byte) {
 }
 
 func (r *registry) text(key, value, s string) {
-	r.set(key, value, regf.RegSZ, append(winfs.AppendUTF16LE(nil, s), 0, 0))
+	r.set(key, value, regf.RegSZ, regf.StringData(s))
 }
 
 func (r *registry) expand(key, value, s string) {
-	r.set(key, value, regf.RegExpandSZ, append(winfs.AppendUTF16LE(nil, s), 0, 0))
+	r.set(key, value, regf.RegExpandSZ, regf.StringData(s))
 }
 
 func (r *registry) number(key, value string, n uint32) {
-	r.set(key, value, regf.RegDword, binary.LittleEndian.AppendUint32(nil, n))
+	r.set(key, value, regf.RegDword, regf.Uint32Data(n))
 }
 
 func (r *registry) deleteValue(key, value string) {

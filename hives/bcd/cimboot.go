@@ -9,7 +9,7 @@ import (
 )
 
 // The objects and devices of a utility VM that boots from a CimFS image (layers
-// specification, 4.6): device options for the image, device options that compose the
+// specification, 4.6): device options for the image, device options that combine the
 // scratch disk and the image, the device of the image, and the share in which the host
 // offers its images.
 var (
@@ -37,11 +37,11 @@ const (
 // boots from the CimFS image at the path image in the share of images, as in
 // \cim-layers\NAME.cim.
 //
-// Three devices, composite, cimfs and vmbus, have no public encoding, and the composite
-// one names a partition of the disk that the machine makes which starts the VM. Where
-// template, a store that bcdedit has prepared, has them they are taken from it. What is
-// left is returned as arguments of bcdedit, one command each, to be carried out on
-// Windows; DISK and PARTITION stand there for the GUIDs of that partition.
+// Three devices, composite, cimfs and vmbus, have no public encoding, and the composite one
+// names a partition of the disk that is created by the machine that starts the VM. If
+// template, a store prepared by bcdedit, has them, they are copied from it. The remaining
+// changes are returned as arguments of bcdedit, one command each, to be run on Windows;
+// DISK and PARTITION are placeholders for the GUIDs of that partition.
 func EnableCimBoot(s *Store, image string, template *Store) (left []string, err error) {
 	loader, err := s.Resolve("{default}")
 	if err != nil {

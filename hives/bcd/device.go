@@ -10,16 +10,16 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ErrDeviceEncoding says that the encoding of a device is not public. The devices
-// with which Windows boots from CimFS (cimfs, composite, vmbus) are among them:
-// bcdedit on Windows must write those.
+// ErrDeviceEncoding reports that the encoding of a device is not public. This includes the
+// devices with which Windows boots from CimFS (cimfs, composite, vmbus): bcdedit on Windows
+// must write those.
 var ErrDeviceEncoding = errors.New("the encoding of this BCD device is not public")
 
 // DeviceKind is the 32-bit kind of a device, the first word of its description.
 type DeviceKind uint32
 
-// The kinds. Partition, boot and locate devices occur in genuine stores and can be
-// made; of a composite device only the number is public.
+// The kinds. Partition, boot and locate devices occur in genuine stores and can be made;
+// for a composite device only the number is public.
 const (
 	DeviceFile      DeviceKind = 0 // a file on another device, such as a RAM disk image
 	DeviceBoot      DeviceKind = 5 // the device that the system boots from
@@ -28,8 +28,7 @@ const (
 	DeviceComposite DeviceKind = 10
 )
 
-// Device is a device element. Raw is the value as it is stored; nothing of it is
-// lost when a store is saved.
+// Device is a device element. Raw is the stored value; saving a store preserves all of it.
 type Device struct {
 	// Options is the device options object, the zero GUID if there is none.
 	Options winfs.GUID
@@ -41,9 +40,9 @@ type Device struct {
 	Raw     []byte
 }
 
-// Layout of a device element, read off genuine stores (corpus: BCD stores of
-// Windows 7 to 11): the GUID of the device options, then a description that begins
-// with kind, flags and length. The length counts from the kind.
+// Layout of a device element, derived from genuine stores (corpus: BCD stores of Windows 7
+// to 11): the GUID of the device options, then a description that starts with kind, flags
+// and length. The length counts from the kind.
 const (
 	deviceOptionsAt = 0x00 // GUID
 	deviceKindAt    = 0x10 // u32
@@ -100,8 +99,8 @@ func PartitionDevice(disk, partition winfs.GUID) Device {
 	return d
 }
 
-// LocateDevice is whatever device has the file that the given path element of the
-// same object names: locate=custom:12000002.
+// LocateDevice is the device that has the file named by the given path element of the same
+// object: locate=custom:12000002.
 func LocateDevice(path ElementType) Device {
 	d := newDevice(DeviceLocate, deviceLocateLength)
 	d.Element = path
@@ -109,9 +108,8 @@ func LocateDevice(path ElementType) Device {
 	return d
 }
 
-// ParseDevice reads a device as [Device.String] prints it: boot,
-// locate=custom:xxxxxxxx or gpt_partition={disk};{partition}. Other words of
-// bcdedit give ErrDeviceEncoding.
+// ParseDevice reads a device as [Device.String] prints it: boot, locate=custom:xxxxxxxx or
+// gpt_partition={disk};{partition}. Other words of bcdedit are ErrDeviceEncoding.
 func ParseDevice(s string) (Device, error) {
 	switch word, rest, _ := strings.Cut(s, "="); word {
 	case "boot":

@@ -1,27 +1,26 @@
 // Package bcd reads and edits boot configuration data: the file BCD in the boot
 // folder of a Windows volume, and in the utility VM of a container base layer.
 //
-// # What a store is
+// # Stores
 //
-// A BCD store is a registry hive. Below its root stands Objects, and in it one key
-// for each object, named by a GUID in braces: the boot manager, a boot loader, a
-// set of settings that others inherit, the options of a device. An object has a
-// type, in Description, and elements: keys named by an element type as eight
-// hexadecimal digits, each with one value, Element, whose registry type follows
-// from the element's format. The root's own Description marks the hive as a store
-// (registry specification, section 1.14).
+// A BCD store is a registry hive. Its key Objects contains one key for each object, named
+// by a GUID in braces: the boot manager, a boot loader, a set of settings that others
+// inherit, the options of a device. An object has a type, in Description, and elements:
+// keys named by an element type as eight hexadecimal digits, each with one value, Element,
+// whose registry type follows from the element's format. The root's own Description marks
+// the hive as a store (registry specification, section 1.14).
 //
-// [Open] makes a [Store] of a hive. [Store.Objects] yields what bcdedit /enum lists,
-// [Store.Set] and [Store.Delete] change elements, and the hive is saved with its
-// own Save or Store.
+// [Open] returns the [Store] in a hive. [Store.Objects] yields the objects that bcdedit
+// /enum lists, [Store.Set] and [Store.Delete] change elements, and the hive is saved with
+// its own Save or Store.
 //
 // # Devices
 //
-// The value of a device element is binary. The descriptions "boot", "locate" by an
-// element and a partition of a GPT disk stand in genuine stores and can be made;
-// every other is kept byte for byte and cannot be made. In particular nothing public
-// says how the devices are encoded from which Windows boots a CimFS image: those
-// give [ErrDeviceEncoding].
+// The value of a device element is binary. The descriptions "boot", "locate" by an element
+// and a partition of a GPT disk occur in genuine stores and can be made; every other is
+// kept byte for byte and cannot be made. In particular there is no public encoding of the
+// devices from which Windows boots a CimFS image: for those the error is
+// [ErrDeviceEncoding].
 //
 // # Proven, inferred, unknown
 //

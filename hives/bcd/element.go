@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -15,7 +16,7 @@ import (
 // the element's key, as eight lower-case hexadecimal digits.
 type ElementType uint32
 
-// Class tells which programs understand an element.
+// Class is the set of programs that understand an element.
 type Class uint8
 
 // The classes (MS Learn, "BCD element types").
@@ -27,10 +28,10 @@ const (
 	ClassOEM         Class = 5
 )
 
-// Format tells how a value is stored.
+// Format is the stored form of a value.
 type Format uint8
 
-// The formats and how each is stored in the hive.
+// The formats with their stored form in the hive.
 const (
 	FormatDevice      Format = 1 // REG_BINARY, see Device
 	FormatString      Format = 2 // REG_SZ
@@ -47,8 +48,8 @@ func (t ElementType) Class() Class { return Class(t >> 28) }
 // Format returns bits 24 to 27.
 func (t ElementType) Format() Format { return Format(t >> 24 & 0xF) }
 
-// The element types that this package names in code. The others that have a public
-// name are in the tables below.
+// The element types that this package uses in code. The tables below have the others with a
+// public name.
 const (
 	ApplicationDevice ElementType = 0x11000001
 	ApplicationPath   ElementType = 0x12000002
@@ -66,8 +67,8 @@ const (
 	OSDevice   ElementType = 0x21000001
 	SystemRoot ElementType = 0x22000002
 
-	// The CimFS elements. Their names and codes are public, the encoding of the
-	// devices that they go with is not: SetDevice refuses them.
+	// The CimFS elements. Their names and codes are public; the encoding of their devices
+	// is not: SetDevice refuses them.
 	CimFSRootDirectory ElementType = 0x32000011
 	CimFSParentDevice  ElementType = 0x31000012
 	PrimaryDevice      ElementType = 0x3100000E // of a composite device
@@ -317,8 +318,8 @@ func namesFor(object ObjectType) []map[ElementType]string {
 	return out
 }
 
-// ElementName returns the word of bcdedit for an element of an object of the given
-// type, or "custom:xxxxxxxx" as bcdedit writes what it has no word for.
+// ElementName returns bcdedit's name for an element of an object of the given type, or
+// "custom:xxxxxxxx" as bcdedit does for elements without a name.
 func ElementName(object ObjectType, t ElementType) string {
 	for _, names := range namesFor(object) {
 		if n, ok := names[t]; ok {
@@ -353,9 +354,9 @@ var (
 	ErrBadElement     = errors.New("malformed BCD element")
 )
 
-// Value is the value of an element. Exactly one of the fields is meaningful, the
-// one that the element's format names; Raw holds the stored bytes of a value of an
-// unknown format.
+// Value is the value of an element. Exactly one of the fields is meaningful, the one
+// selected by the element's format; Raw holds the stored bytes of a value of an unknown
+// format.
 type Value struct {
 	Format   Format
 	Device   Device
@@ -411,9 +412,9 @@ func ObjectValue(g winfs.GUID) Value { return Value{Format: FormatObject, Object
 // ObjectListValue is a FormatObjectList value.
 func ObjectListValue(g ...winfs.GUID) Value { return Value{Format: FormatObjectList, Objects: g} }
 
-// ParseValue reads a value as a user would type it for bcdedit /set: yes, no, on,
-// off, true, false and 1 or 0 for a boolean, decimal or 0x numbers, GUIDs or their
-// aliases. Devices cannot be typed; see [ParseDevice].
+// ParseValue reads a value in the syntax of bcdedit /set: yes, no, on, off, true, false and
+// 1 or 0 for a boolean, decimal or 0x numbers, GUIDs or their aliases. Devices have their
+// own syntax; see [ParseDevice].
 func ParseValue(f Format, text string) (Value, error) {
 	bad := func() (Value, error) { return Value{}, fmt.Errorf("value %q: %w", text, ErrBadElement) }
 	switch f {
@@ -464,7 +465,7 @@ const (
 	regMultiSZ = 7
 )
 
-// decodeValue reads what stands in the value named Element.
+// decodeValue decodes the registry value Element.
 func decodeValue(t ElementType, regType uint32, data []byte) (Value, error) {
 	v := Value{Format: t.Format(), Raw: data}
 	bad := func() (Value, error) {
@@ -530,7 +531,7 @@ func decodeValue(t ElementType, regType uint32, data []byte) (Value, error) {
 
 // encodeValue is the inverse of decodeValue for the public formats.
 func encodeValue(v Value) (regType uint32, data []byte, err error) {
-	text := func(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
+	text := regf.StringData
 	braces := func(g winfs.GUID) string { return "{" + g.String() + "}" }
 	switch v.Format {
 	case FormatString:

@@ -7,12 +7,12 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ObjectType is the 32-bit type of an object: what it is in bits 28 to 31 (1 an
-// application, 2 settings to inherit, 3 device options), for an application the
-// kind of image in bits 20 to 23, and which application in bits 0 to 19.
+// ObjectType is the 32-bit type of an object: its class in bits 28 to 31 (1 an application,
+// 2 settings to inherit, 3 device options), for an application the kind of image in bits 20
+// to 23, and the application in bits 0 to 19.
 type ObjectType uint32
 
-// The object types that bcdedit has a title for.
+// The object types for which bcdedit has a title.
 const (
 	TypeFirmwareBootManager ObjectType = 0x10100001
 	TypeBootManager         ObjectType = 0x10100002

@@ -13,22 +13,22 @@ import (
 
 // Errors of stores.
 var (
-	// ErrNotStore says that a hive is no BCD store.
+	// ErrNotStore reports that a hive is not a BCD store.
 	ErrNotStore = errors.New("hive is not a BCD store")
-	// ErrNoObject says that a store has no such object.
+	// ErrNoObject reports that a store has no such object.
 	ErrNoObject = errors.New("no such BCD object")
-	// ErrNoElement says that an object has no such element.
+	// ErrNoElement reports that an object has no such element.
 	ErrNoElement = errors.New("BCD object has no such element")
 )
 
-// Store is a boot configuration store. It keeps the hive, which stays the caller's
-// to save and to close.
+// Store is a boot configuration store. It retains the hive, which the caller saves and
+// closes.
 type Store struct {
 	hive    *regf.Hive
 	objects regf.Key
 }
 
-// Open takes a hive as a store. ErrNotStore says that it has no Objects.
+// Open returns the store in a hive, or ErrNotStore if the hive has no key Objects.
 func Open(h *regf.Hive) (*Store, error) {
 	k, err := h.Key("Objects")
 	if errors.Is(err, regf.ErrNotFound) {
@@ -47,17 +47,16 @@ type Object struct {
 	key  regf.Key
 }
 
-// Element is one element of an object. Err is set where its value cannot be
-// understood; Value.Raw holds the bytes then.
+// Element is one element of an object. Err is set if its value cannot be decoded; Value.Raw
+// holds the bytes then.
 type Element struct {
 	Type  ElementType
 	Value Value
 	Err   error
 }
 
-// Objects yields the objects in stored order, which is that of their GUIDs. Keys that
-// are no GUID are passed over, as Windows does; an object without a type is an
-// error.
+// Objects yields the objects in stored order, which is that of their GUIDs. Keys whose name
+// is no GUID are skipped, as Windows does; an object without a type is an error.
 func (s *Store) Objects() iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		for k, err := range s.objects.Subkeys() {
@@ -95,7 +94,7 @@ func (s *Store) object(id winfs.GUID, k regf.Key) (Object, error) {
 	return Object{id, ObjectType(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24), k}, nil
 }
 
-// Object returns the object with an ID; ErrNoObject if there is none.
+// Object returns the object with an ID, or ErrNoObject if there is none.
 func (s *Store) Object(id winfs.GUID) (Object, error) {
 	k, err := s.objects.Subkey("{" + id.String() + "}")
 	if errors.Is(err, regf.ErrNotFound) {
@@ -107,8 +106,8 @@ func (s *Store) Object(id winfs.GUID) (Object, error) {
 	return s.object(id, k)
 }
 
-// Resolve reads what names an object: a GUID, a well-known name such as {bootmgr},
-// or {default}, which is the object that the boot manager's default names.
+// Resolve returns the object with a name: a GUID, a well-known name such as {bootmgr}, or
+// {default}, the default object of the boot manager.
 func (s *Store) Resolve(name string) (winfs.GUID, error) {
 	if !strings.EqualFold(name, "{default}") {
 		return ParseAlias(name)
@@ -128,8 +127,8 @@ func (s *Store) Resolve(name string) (winfs.GUID, error) {
 	return v.Objects[0], nil
 }
 
-// Elements yields the elements of an object in stored order, which is that of their
-// types. Keys that are no element type are passed over.
+// Elements yields the elements of an object in stored order, which is that of their types.
+// Keys whose name is no element type are skipped.
 func (o Object) Elements() iter.Seq2[Element, error] {
 	return func(yield func(Element, error) bool) {
 		list, err := o.key.Subkey("Elements")
@@ -170,8 +169,8 @@ func valueOf(k regf.Key, t ElementType) (Value, error) {
 	return decodeValue(t, uint32(v.Type()), b)
 }
 
-// Element returns the value of one element; ErrNoElement if the object has none of
-// the type.
+// Element returns the value of one element, or ErrNoElement if the object has none of the
+// type.
 func (o Object) Element(t ElementType) (Value, error) {
 	k, err := o.key.Open(elementPath(t))
 	if errors.Is(err, regf.ErrNotFound) {
@@ -185,8 +184,8 @@ func (o Object) Element(t ElementType) (Value, error) {
 
 func elementPath(t ElementType) string { return fmt.Sprintf(`Elements\%08x`, uint32(t)) }
 
-// Set gives an object an element, making or replacing it. The value must have the
-// format of the type; a device must be one that this package makes or has read.
+// Set adds or replaces an element of an object. The value must have the format of the type;
+// a device must be one that this package has made or read.
 func (s *Store) Set(id winfs.GUID, t ElementType, v Value) error {
 	o, err := s.Object(id)
 	if err != nil {
@@ -206,7 +205,7 @@ func (s *Store) Set(id winfs.GUID, t ElementType, v Value) error {
 	return k.SetValue("Element", regf.Type(regType), data)
 }
 
-// Delete removes an element; ErrNoElement if the object has none of the type.
+// Delete removes an element, or returns ErrNoElement if the object has none of the type.
 func (s *Store) Delete(id winfs.GUID, t ElementType) error {
 	o, err := s.Object(id)
 	if err != nil {
@@ -222,7 +221,7 @@ func (s *Store) Delete(id winfs.GUID, t ElementType) error {
 	return k.DeleteTree()
 }
 
-// Create adds an object without elements. One that exists is regf.ErrExists.
+// Create adds an object without elements. If it exists, the error is regf.ErrExists.
 func (s *Store) Create(id winfs.GUID, t ObjectType) error {
 	if _, err := s.objects.Subkey("{" + id.String() + "}"); err == nil {
 		return fmt.Errorf("%s: %w", Alias(id), regf.ErrExists)
@@ -241,8 +240,8 @@ func (s *Store) Create(id winfs.GUID, t ObjectType) error {
 	return err
 }
 
-// New makes a hive that is an empty store, as Windows makes one: version 1.3 when
-// it is saved with SaveOptions.Minor 3.
+// New makes a hive that is an empty store, as Windows makes one: version 1.3 when it is
+// saved with SaveOptions.Minor 3.
 func New(opt *regf.Options) (*regf.Hive, *Store, error) {
 	h := regf.New(opt)
 	fail := func(err error) (*regf.Hive, *Store, error) { return nil, nil, errors.Join(err, h.Close()) }
@@ -250,7 +249,7 @@ func New(opt *regf.Options) (*regf.Hive, *Store, error) {
 	if err != nil {
 		return fail(err)
 	}
-	if err := d.SetValue("KeyName", regf.RegSZ, append(winfs.AppendUTF16LE(nil, "BCD00000000"), 0, 0)); err != nil {
+	if err := d.SetValue("KeyName", regf.RegSZ, regf.StringData("BCD00000000")); err != nil {
 		return fail(err)
 	}
 	if _, err := h.CreatePath("Objects"); err != nil {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/internal/openfile"
 )
 
 // openCIM opens the image in the file at path. What is read of it moves the bar, which
@@ -48,7 +48,7 @@ type cimFiles struct {
 }
 
 func (o *cimFiles) OpenFile(name string) (cimfs.Source, error) {
-	root, err := os.OpenRoot(o.dir)
+	root, err := openfile.Root(o.dir)
 	if err != nil {
 		return nil, err
 	}

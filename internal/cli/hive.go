@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
@@ -120,15 +121,25 @@ func (f *hiveFlags) open(c *console, path string) (*regf.Hive, error) {
 	return h, hiveError(path, err)
 }
 
+// readRegular reads a regular file whole.
+func readRegular(name string) ([]byte, error) {
+	f, err := openfile.Regular(name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(f)
+	return b, errors.Join(err, f.Close())
+}
+
 // recover replays the logs over the file at path.
 func (f *hiveFlags) recover(c *console, path string) ([]byte, *regf.Recovery, error) {
-	hive, err := os.ReadFile(path)
+	hive, err := readRegular(path)
 	if err != nil {
 		return nil, nil, about(path, plain(err))
 	}
 	logs := make([][]byte, len(f.logs))
 	for i, name := range f.logs {
-		if logs[i], err = os.ReadFile(name); err != nil {
+		if logs[i], err = readRegular(name); err != nil {
 			return nil, nil, about(name, plain(err))
 		}
 	}

@@ -20,7 +20,7 @@ func (f *hiveFlags) listDeleted(c *console, file string, out *outputFlags) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	found, err := h.Recovered()
+	found, err := h.Deleted()
 	if err != nil {
 		return hiveError(file, err)
 	}
@@ -46,7 +46,7 @@ func (f *hiveFlags) listDeleted(c *console, file string, out *outputFlags) (err 
 
 // deletedText is a key with its values, or a value of no known key, as "hive query"
 // prints them.
-func deletedText(k *regf.RecoveredKey, values []regf.RecoveredValue) []byte {
+func deletedText(k *regf.DeletedKey, values []regf.DeletedValue) []byte {
 	var b []byte
 	if k != nil {
 		lead := `\`
@@ -68,7 +68,7 @@ func deletedText(k *regf.RecoveredKey, values []regf.RecoveredValue) []byte {
 }
 
 // deletedJSON is the same as a line of JSON.
-func deletedJSON(k *regf.RecoveredKey, values []regf.RecoveredValue) []byte {
+func deletedJSON(k *regf.DeletedKey, values []regf.DeletedValue) []byte {
 	b := []byte{'{'}
 	if k != nil {
 		b = appendJSON(append(b, `"path":`...), []byte(k.Path))

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/regf/regtext"
 	"github.com/spf13/cobra"
@@ -108,7 +108,7 @@ begin at the root, which is [] itself.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := c.in
 			if args[1] != "-" {
-				file, err := os.Open(args[1])
+				file, err := openfile.Stream(cmd.Context(), args[1])
 				if err != nil {
 					return about(args[1], plain(err))
 				}

@@ -62,7 +62,7 @@ func valueText(t regf.Type, data []byte) string {
 
 // parseData reads the data of a value as `reg add` takes it.
 func parseData(t regf.Type, s string) ([]byte, error) {
-	text := func(s string) []byte { return append(winfs.AppendUTF16LE(nil, s), 0, 0) }
+	text := regf.StringData
 	number := func(bits int) (uint64, error) {
 		n, err := strconv.ParseUint(s, 0, bits)
 		if err != nil {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wintar"
@@ -22,7 +22,7 @@ func openTarBlob(ctx context.Context, c *console, name string, o *layerOptions) 
 	if name == "-" {
 		return blob.NewReader(ctx, c.count(c.in), opts...)
 	}
-	f, err := os.Open(name)
+	f, err := openfile.Stream(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wclayer"
@@ -31,10 +32,10 @@ var wclayerFormat = &layerFormat{
 	},
 }
 
-// parentFolders returns the folders that --parent names.
+// parentFolders returns the folders that --parent names, base first.
 func (o *layerOptions) parentFolders() ([]string, error) {
 	var dirs []string
-	for _, p := range o.parents {
+	for _, p := range slices.Backward(o.parents) {
 		ref, err := mustLayerRef(p)
 		if err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -58,7 +59,7 @@ var _ layer.Reader = (*Reader)(nil)
 // NTFS, which is also how collisions of names that differ only in case are found.
 // The caller closes it.
 func Open(dir string, opts Options) (*Reader, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openfile.Root(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/mullion/mullion/internal/openfile"
 )
 
 // ErrForeign says that an entry that this program would have to trust is a link, a
@@ -85,7 +87,7 @@ func split(path string) (*os.Root, string, error) {
 	if dir == "" {
 		dir = "."
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := openfile.Root(dir)
 	return root, base, err
 }
 

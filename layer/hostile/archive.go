@@ -9,14 +9,14 @@ import (
 
 const block = 512
 
-// archive builds tars byte by byte, with nothing in the way of nonsense.
+// archive builds tars byte by byte and allows any nonsense.
 type archive struct {
 	buf   bytes.Buffer
 	named bool // some entry is named evil
 	open  bool // no trailer
 }
 
-// head is a header, and what follows it.
+// head is a header, and the data after it.
 type head struct {
 	name, link string
 	kind       byte // '0' if zero
@@ -46,7 +46,7 @@ func rawSD(b []byte) [2]string {
 
 func attributes(n uint32) [2]string { return [2]string{"MSWINDOWS.fileattr", fmt.Sprint(n)} }
 
-// orderly are the records of a good file.
+// orderly are the records of a well-formed file.
 func orderly(attr uint32) [][2]string {
 	return [][2]string{{"LIBARCHIVE.creationtime", "1591142400"}, attributes(attr), rawSD(descriptor), {"atime", "1591142400"}, {"ctime", "1591142400"}}
 }

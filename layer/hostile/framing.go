@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// sample is a good archive of one file, with the offsets of its parts.
+// sample is a well-formed archive of one file, with the offsets of its parts.
 func sample() []byte {
 	a := &archive{}
 	a.dir("Files")
@@ -19,7 +19,7 @@ func sample() []byte {
 	return a.buf.Bytes()
 }
 
-// bytesCase is an archive given as bytes.
+// bytesCase is an archive passed as bytes.
 func bytesCase(name, what string, read, unpack Outcome, rule string, b func() []byte) Case {
 	return Case{Name: name, What: what, Read: read, Unpack: unpack, Rule: rule, Tar: func(w io.Writer) error {
 		_, err := w.Write(b())
@@ -136,7 +136,7 @@ func sizes() []Case {
 	return list
 }
 
-// bombTotal is what the bombs unpack to: far above what any ratio allows.
+// bombTotal is the unpacked size of the bombs: far above any ratio limit.
 const bombTotal = 4 << 30
 
 // bombs are compressed archives of little size and large content.
@@ -212,9 +212,9 @@ func gzipped(b []byte) []byte {
 	return out.Bytes()
 }
 
-// gzipZeros writes head and then zeros. It deflates one mebibyte of zeros once,
-// as a block that is followed by others, and repeats that: making a bomb should
-// not take longer than refusing it.
+// gzipZeros writes head and then zeros. It deflates one mebibyte of zeros once, as a block
+// that is followed by others, and repeats that: making a bomb should not take longer than
+// refusing it.
 func gzipZeros(w io.Writer, head []byte, zeros int64) error {
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
@@ -229,8 +229,8 @@ func gzipZeros(w io.Writer, head []byte, zeros int64) error {
 	}
 	start := out.Len()
 	piece := make([]byte, 1<<20)
-	// Twice, because a piece behind zeros is smaller than one behind something
-	// else, and only such a piece repeats.
+	// Twice, because a piece after zeros is smaller than one after something else, and only
+	// such a piece repeats.
 	for range 2 {
 		start = out.Len()
 		if _, err := z.Write(piece); err != nil {
@@ -261,9 +261,8 @@ func gzipZeros(w io.Writer, head []byte, zeros int64) error {
 	return err
 }
 
-// zstdZeros writes a zstd frame: head in raw blocks, then zeros as blocks of the
-// run-length type, each of which stands for 128 KiB in four bytes (RFC 8878,
-// 3.1.1.2).
+// zstdZeros writes a zstd frame: head in raw blocks, then zeros as blocks of the run-length
+// type, each of which encodes 128 KiB in four bytes (RFC 8878, 3.1.1.2).
 func zstdZeros(w io.Writer, head []byte, zeros int64) error {
 	const most = 128 << 10
 	var out bytes.Buffer

@@ -1,11 +1,11 @@
-// Package hostile is a corpus of layer tars that are wrong, malicious, or merely
-// odd: paths that leave the layer, links that lead through links, metadata that
-// does not decode, archives that are cut or flipped, sizes that are lies, and
-// bombs. It generates them, so that nothing dangerous lies about in a repository,
-// and tells of each what a reader, a check and an unpacker must make of it.
+// Package hostile is a corpus of layer tars that are wrong, malicious, or merely odd: paths
+// that leave the layer, links that lead through links, metadata that does not decode,
+// archives that are truncated or have flipped bits, wrong sizes, and bombs. It generates
+// them, so that no dangerous file is stored in a repository, and records for each the
+// required result of a reader, a check and an unpacker.
 //
-// The promise that the corpus tests: a clear error that names the entry, nothing
-// written outside, nothing left behind.
+// The corpus tests that there is a clear error that names the entry, that nothing is
+// written outside, and that nothing remains.
 package hostile
 
 import (
@@ -13,7 +13,7 @@ import (
 	"io"
 )
 
-// Outcome is what must become of a case.
+// Outcome is the required result of a case.
 type Outcome uint8
 
 // The outcomes.
@@ -41,25 +41,26 @@ func (o Outcome) String() string {
 
 // Case is one archive.
 type Case struct {
-	// Name is unique and stable, of the form group/what.
+	// Name is unique and stable, of the form group/subject.
 	Name string
-	// What says in a sentence what is wrong with it.
+	// What describes the fault in a sentence.
 	What string
 	// Packed is "gzip" or "zstd" where Tar writes a compressed stream.
 	Packed string
 	// Tar writes the archive. Every call writes the same bytes.
 	Tar func(w io.Writer) error
 
-	// Read is what a reader that keeps no state must do (wintar.Reader, to the end).
+	// Read is the required result of a reader that keeps no state (wintar.Reader, to the
+	// end).
 	Read Outcome
-	// Unpack is what reading and writing the layer as a tree must do together, with
-	// default limits and, where the layer has parents, empty ones.
+	// Unpack is the required result of reading and writing the layer as a tree, with
+	// default limits and, if the layer has parents, empty ones.
 	Unpack Outcome
-	// Rule is what Check must report, "" if nothing of the severity error.
+	// Rule is the finding that Check must report, "" if none of the severity error.
 	Rule string
 	// Entry is part of the name that an error must mention, "" if there is none.
 	Entry string
-	// Heavy marks what takes more than a second or 64 MiB of archive.
+	// Heavy marks cases of more than a second or 64 MiB of archive.
 	Heavy bool
 }
 
@@ -92,7 +93,7 @@ func small(name, what string, read, unpack Outcome, rule string, fill func(a *ar
 		fill(a)
 		return a
 	}
-	// Where there is no header, there is no name.
+	// Without a header there is no name.
 	if a := build(); a.named && rule != "bad-header" {
 		c.Entry = evil
 	}
@@ -105,7 +106,7 @@ func small(name, what string, read, unpack Outcome, rule string, fill func(a *ar
 	return c
 }
 
-// refused is what no part of the program may accept.
+// refused is a case that no part of the program may accept.
 func refused(name, what, rule string, fill func(a *archive)) Case {
 	return small(name, what, Refused, Refused, rule, fill)
 }

@@ -140,7 +140,8 @@ func hardLinks() []Case {
 
 func reparsePoints() []Case {
 	var list []Case
-	// Windows stores such links, PowerShell even makes some; they lead nowhere.
+	// Windows stores such links, and PowerShell even makes some, although they lead
+	// nowhere.
 	for _, t := range []struct{ label, target string }{
 		{"drive-relative", "C:evil"}, {"empty", ""}, {"control-character", "evil\x01"}, {"nt-drive-relative", `\??\C:evil`},
 	} {
@@ -163,7 +164,7 @@ func reparsePoints() []Case {
 			a.symlink("Files/evil", "/Files/x", 0)
 		}),
 	)
-	// Links may point anywhere: nothing follows them while a layer is made.
+	// Links may point anywhere: nothing follows them while a layer is written.
 	for _, t := range []struct{ label, target string }{
 		{"dotdot", `..\..\..\..\evil`}, {"drive", `C:\evil`}, {"unc", `\\server\share\evil`}, {"rooted", `\evil`}, {"slashes", "../../etc/evil"},
 	} {

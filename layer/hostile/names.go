@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// badName is a name that nothing may accept, with the rule that it breaks.
+// badName is a name that must never be accepted, with the rule that it violates.
 type badName struct{ label, name, rule string }
 
 var badNames = []badName{
@@ -56,7 +56,7 @@ var badNames = []badName{
 	{"path-32768", "Files/evil" + strings.Repeat("/"+strings.Repeat("n", 200), 165), "invalid-name"},
 }
 
-// oddNames are names that NTFS holds and Win32 takes in a way of its own.
+// oddNames are names that NTFS holds and Win32 treats in a special way.
 var oddNames = []badName{
 	{"device-nul", "Files/evil/NUL", "reserved-device-name"},
 	{"device-con-lower", "Files/evil/con", "reserved-device-name"},
@@ -81,7 +81,7 @@ func names() []Case {
 		c := small("name/"+n.label, fmt.Sprintf("a file with the name %q, which programs on Windows may not reach", n.name), Accepted, Either, n.rule, func(a *archive) { a.file(n.name, "x") })
 		list = append(list, c)
 	}
-	// The same door for every type of entry.
+	// The same check for every type of entry.
 	for i, n := range []badName{badNames[1], badNames[8], badNames[18], badNames[27], badNames[29], badNames[40]} {
 		kinds := []struct {
 			label string

@@ -15,21 +15,21 @@ import (
 
 // Format is a pair of Writer and Reader under test.
 type Format struct {
-	// New returns a writer and a function that reads what the writer has committed.
-	// Both use resources of tb and are independent of other calls.
+	// New returns a writer and a function that opens a reader of the committed layer. Both
+	// use resources of tb and are independent of other calls.
 	New func(tb testing.TB) (layer.Writer, func() (layer.Reader, error))
-	// Lacks is what the format cannot hold; the suite does not ask for it.
+	// Lacks are the features that the format cannot hold; the suite does not use them.
 	Lacks Feature
-	// Base has the suite write base layers only.
+	// Base limits the suite to base layers.
 	Base bool
-	// Unordered tells that the format does not keep the order of entries.
+	// Unordered is set if the format does not keep the order of entries.
 	Unordered bool
-	// Publishes tells that there is nothing to read without a Commit.
+	// Publishes is set if nothing can be read without a Commit.
 	Publishes bool
-	// Normalize, if set, is applied to the items of both sides before they are
-	// compared. What it does is what the format does not keep.
+	// Normalize, if set, is applied to the items of both sides before they are compared. It
+	// removes the properties that the format does not keep.
 	Normalize func(*Item)
-	// Layers is how many random layers are written, 12 if 0.
+	// Layers is the number of random layers to write, 12 if 0.
 	Layers int
 }
 
@@ -47,7 +47,7 @@ func Run(t *testing.T, f Format) {
 
 func (f Format) shape() Shape { return Shape{Without: f.Lacks, Base: f.Base} }
 
-// Collect reads a layer into memory. If extents is set, holes are asked for.
+// Collect reads a layer into memory, with its holes if extents is set.
 func Collect(r layer.Reader, extents bool) (*Layer, error) {
 	rec := &Recorder{}
 	var src layer.Reader = r
@@ -58,10 +58,10 @@ func Collect(r layer.Reader, extents bool) (*Layer, error) {
 	return &rec.Layer, err
 }
 
-// plainReader hides every method that is not of layer.Reader.
+// plainReader hides every method that is not in layer.Reader.
 type plainReader struct{ layer.Reader }
 
-// write writes a layer and returns how to read it.
+// write writes a layer and returns a function that opens a reader of it.
 func (f Format) write(t *testing.T, l *Layer) func() (layer.Reader, error) {
 	t.Helper()
 	w, open := f.New(t)
@@ -118,7 +118,7 @@ func (f Format) roundTrip(t *testing.T) {
 	}
 }
 
-// minimal has what every layer must have, and nothing else.
+// minimal has the entries that every layer must have, and no others.
 func minimal(f Format) *Layer {
 	l := &Layer{}
 	names := []string{"Files"}
@@ -132,8 +132,8 @@ func minimal(f Format) *Layer {
 	return l
 }
 
-// reread holds the reader to its contract: streams that nobody reads, streams
-// that are read in part, in small pieces, and twice over.
+// reread tests the reader's contract: streams that are not read, streams that are read in
+// part, in small pieces, and twice over.
 func (f Format) reread(t *testing.T) {
 	want := Random(99, f.shape())
 	open := f.write(t, want)
@@ -211,7 +211,7 @@ func (f Format) reread(t *testing.T) {
 	}
 }
 
-// start returns a writer that has been given Files.
+// start returns a writer with the entry Files.
 func (f Format) start(t *testing.T) layer.Writer {
 	w, _ := f.New(t)
 	t.Cleanup(func() { w.Close() })
@@ -351,7 +351,7 @@ func (f Format) refusals(t *testing.T) {
 
 func (f Format) abandoned(t *testing.T) {
 	if !f.Publishes {
-		return // what this writer writes is the caller's
+		return // the caller owns the output of this writer
 	}
 	w, open := f.New(t)
 	src, _ := Random(5, f.shape()).Open()
@@ -370,8 +370,8 @@ func (f Format) abandoned(t *testing.T) {
 	}
 }
 
-// Compare returns what differs between two layers, in words, nil if nothing
-// does. It does not look at what the format lacks.
+// Compare returns the differences between two layers, in words, nil if there are none. It
+// ignores the features that the format lacks.
 func (f Format) Compare(want, got *Layer, extents bool) []string {
 	a, b := f.prepare(want), f.prepare(got)
 	var out []string
@@ -427,7 +427,7 @@ func (f Format) Compare(want, got *Layer, extents bool) []string {
 	return out
 }
 
-// prepare copies the items with what the format does not keep taken out.
+// prepare copies the items without the properties that the format does not keep.
 func (f Format) prepare(l *Layer) []Item {
 	list := slices.Clone(l.Items)
 	for i := range list {

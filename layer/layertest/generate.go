@@ -9,8 +9,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Feature is a set of things that a layer can have and a format may be unable to
-// hold.
+// Feature is a set of features that a layer can have and a format may be unable to hold.
 type Feature uint32
 
 // The features.
@@ -29,10 +28,10 @@ const (
 	RawReparse             // other reparse points, and links that are not made from their target alone
 	ObjectIDs              // object identifiers
 	Sparse                 // sparse streams, compared by content; see Extents
-	Extents                // where the holes of sparse streams are
+	Extents                // the positions of the holes of sparse streams
 	LoneSurrogates         // in names
 	AllTimes               // times outside of 1678 to 2262
-	NoAttributes           // attributes that are not given
+	NoAttributes           // unset attributes
 	NoMain                 // Entry.NoMain
 	LinkMetadata           // attributes and times of hard link entries
 	UtilityVM              // a tree under UtilityVM\Files
@@ -40,16 +39,16 @@ const (
 	AllFeatures    Feature = 1<<iota - 1
 )
 
-// Shape says what Random makes.
+// Shape controls the output of Random.
 type Shape struct {
-	Entries int     // about how many, 60 if 0
-	Without Feature // what it must not have
+	Entries int     // approximate number, 60 if 0
+	Without Feature // features to omit
 	MaxSize int     // of a stream, 200 KiB if 0
 	Base    bool    // a base layer: neither whiteouts nor links to parents
 }
 
-// Random makes a valid layer: directories before what is in them, link targets
-// before links. The same seed and shape give the same layer.
+// Random makes a valid layer: directories before their contents, link targets before links.
+// The same seed and shape produce the same layer.
 func Random(seed uint64, shape Shape) *Layer {
 	if shape.Entries == 0 {
 		shape.Entries = 60
@@ -250,8 +249,8 @@ func (g *generator) alternates() []Stream {
 	return list
 }
 
-// sparse makes a stream of several units of 64 KiB, in which data and holes
-// begin at such units, as NTFS allocates them.
+// sparse makes a stream of several units of 64 KiB, in which data and holes start at such
+// units, as NTFS allocates them.
 func (g *generator) sparse() Stream {
 	const unit = 64 << 10
 	s := Stream{Sparse: true, Data: make([]byte, unit*(1+g.rand.IntN(24))+g.rand.IntN(unit))}

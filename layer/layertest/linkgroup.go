@@ -5,8 +5,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// sharedMetadata gives links to a File of the list the attributes and times of that: what
-// all names of a file have where a format keeps one record for them.
+// sharedMetadata sets the attributes and times of links to those of their File in the list,
+// as in a format that keeps one record for all names of a file.
 func sharedMetadata(list []Item) {
 	files := map[string]*Item{}
 	for i := range list {
@@ -22,9 +22,9 @@ func sharedMetadata(list []Item) {
 	}
 }
 
-// firstNames makes the first name of every file, in the order of the sorted list,
-// the one that is the File, and the others links to it. A format that keeps no
-// order cannot keep which of several names came first.
+// firstNames makes the first name of every file, in the order of the sorted list, the File,
+// and the others links to it. A format that keeps no order cannot record which of several
+// names came first.
 func firstNames(list []Item) {
 	at := map[string]int{}
 	for i := range list {

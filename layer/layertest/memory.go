@@ -1,6 +1,6 @@
-// Package layertest helps to test what reads and writes layers: a layer in
-// memory that is both, a generator of random layers with every feature, and a
-// conformance suite that every pair of Reader and Writer runs.
+// Package layertest helps to test readers and writers of layers: a layer in memory, which
+// can be read and written, a generator of random layers with every feature, and a
+// conformance suite for every pair of Reader and Writer.
 package layertest
 
 import (
@@ -109,14 +109,14 @@ func (r *memoryReader) Close() error {
 	return nil
 }
 
-// Recorder is a layer.Writer that keeps what it is given and holds its caller to
-// the contract of Writer.
+// Recorder is a layer.Writer that records its input and checks that its caller keeps the
+// contract of Writer.
 type Recorder struct {
 	Layer
 	// Committed is set by Commit.
 	Committed bool
 
-	open bool // a stream takes bytes
+	open bool // a stream is open for writing
 	left int64
 	err  error
 }

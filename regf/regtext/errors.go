@@ -7,17 +7,17 @@ import (
 
 // The errors of this package.
 var (
-	// ErrSyntax says that a file is not a .reg file, or that a line of it is
+	// ErrSyntax reports that a file is not a .reg file, or that a line of it is
 	// malformed.
 	ErrSyntax = errors.New("malformed .reg text")
-	// ErrStray says that a line is neither a key nor a value, which regedit passes
-	// over. Such an error is ErrSyntax too.
+	// ErrStray reports that a line is neither a key nor a value; regedit skips such a line.
+	// Such an error is ErrSyntax too.
 	ErrStray = errors.New("the line is no key and no value")
-	// ErrCannotHold says that the format has no way to write a name.
+	// ErrCannotHold reports that the format has no way to write a name.
 	ErrCannotHold = errors.New("the .reg format cannot hold this name")
-	// ErrOtherHive says that a file speaks of a key that is not in the hive.
+	// ErrOtherHive reports that a file names a key that is not in the hive.
 	ErrOtherHive = errors.New("key is outside the hive")
-	// ErrTooLong says that a line or a value is longer than the limit.
+	// ErrTooLong reports that a line or a value is longer than the limit.
 	ErrTooLong = errors.New("longer than the limit")
 )
 

@@ -13,21 +13,21 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// DefaultPrefix is where the root of a hive stands unless Options say otherwise.
+// DefaultPrefix is the path of the root of a hive if Options.Prefix is empty.
 const DefaultPrefix = `HKEY_LOCAL_MACHINE\HIVE`
 
-// Options say how text is written.
+// Options are the options of [Export].
 type Options struct {
-	// Prefix is the path that stands for the root of the hive, such as
-	// HKEY_LOCAL_MACHINE\SOFTWARE; "" is DefaultPrefix.
+	// Prefix is the path of the root of the hive, such as HKEY_LOCAL_MACHINE\SOFTWARE; ""
+	// is DefaultPrefix.
 	Prefix string
 	// Version is 5 or 4; 0 is 5. Version 4 is always in ANSI.
 	Version int
 	// Encoding of version 5: UTF16 or UTF8.
 	Encoding Encoding
-	// Skip is called for keys, with all below them, and values that the format cannot
-	// hold. They are left out, and a comment says so in their place. Where it is nil,
-	// the first of them ends the export.
+	// Skip is called for keys, with all below them, and values that the format cannot hold.
+	// They are omitted, and a comment takes their place. If it is nil, the first of them
+	// ends the export.
 	Skip func(Skipped)
 }
 
@@ -39,19 +39,20 @@ type Skipped struct {
 	Err   error  // wraps ErrCannotHold
 }
 
-// maxColumn is where regedit breaks lines of bytes, the backslash not counted.
+// maxColumn is the column at which regedit breaks lines of bytes, the backslash not
+// counted.
 const maxColumn = 79
 
-// Export writes a key and everything below it, in stored order. The result
-// depends on nothing but the key and the options.
+// Export writes a key and everything below it, in stored order. The result depends only on
+// the key and the options.
 //
-// In a differencing hive, keys and values that hide what is below are written as
-// deletions, and a key that replaces the whole tree below as a deletion before its
-// own line: applied to the base, the text does what the hive would.
+// In a differencing hive, keys and values that hide those of lower layers are written as
+// deletions, and a key that replaces the whole tree below as a deletion before its own
+// line: applying the text to the base has the effect of the hive.
 //
-// What the format cannot hold is listed in the package comment. A name that it
-// cannot hold gives ErrCannotHold, or is left out where Options.Skip is there.
-// Errors of the hive and of w end the export.
+// The package comment lists the limits of the format. A name that it cannot hold is
+// ErrCannotHold, or is omitted if Options.Skip is set. Errors of the hive and of w end the
+// export.
 func Export(w io.Writer, k regf.Key, opt Options) error {
 	e := &exporter{w: w, unit: 2, skip: opt.Skip}
 	if opt.Prefix == "" {
@@ -82,7 +83,7 @@ func Export(w io.Writer, k regf.Key, opt Options) error {
 	}
 	base := k.Level()
 	ends := []int{len(path)} // length of path at each level below k
-	skipped := -1            // level of the key that is left out with all below it
+	skipped := -1            // level of the key that is omitted with all below it
 	for key, err := range k.Walk() {
 		if err != nil {
 			return fmt.Errorf("regtext: export: %w", err)
@@ -118,7 +119,7 @@ func Export(w io.Writer, k regf.Key, opt Options) error {
 	return e.flush(0)
 }
 
-// parents yields the names of a key and of those above it, all but the root.
+// parents yields the names of a key and of its parents, all but the root.
 func parents(k regf.Key) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for n := 0; n < regf.MaxDepth && !k.IsRoot() && yield(k.AppendName(nil)); n++ {
@@ -131,8 +132,8 @@ func parents(k regf.Key) iter.Seq[[]byte] {
 	}
 }
 
-// keyFault says why a file cannot hold the name of a key. A backslash would make
-// two keys of one, and no name at all the key above.
+// keyFault returns the reason why a file cannot hold the name of a key. A backslash would
+// make two keys of one, and an empty name would be the parent.
 func keyFault(name []byte) error {
 	switch {
 	case len(name) == 0:
@@ -143,8 +144,8 @@ func keyFault(name []byte) error {
 	return nameFault(name)
 }
 
-// nameFault says why a file cannot hold a name of either kind. What follows a line
-// break would be read as a line of its own, [-HKEY_LOCAL_MACHINE\SAM] for example,
+// nameFault returns the reason why a file cannot hold a name of either kind. The text after
+// a line break would be read as a line of its own, [-HKEY_LOCAL_MACHINE\SAM] for example,
 // and no program on Windows can pass a NUL in a name.
 func nameFault(name []byte) error {
 	switch i := bytes.IndexAny(name, "\x00\r\n"); {
@@ -159,7 +160,7 @@ func nameFault(name []byte) error {
 // maxShown bounds a name in a comment.
 const maxShown = 400
 
-// leftOut writes a comment, a line of printable ASCII whatever the name holds.
+// leftOut writes a comment, a line of printable ASCII for any name.
 func (e *exporter) leftOut(kind string, name []byte, fault error) {
 	shown, more := name, ""
 	if len(shown) > maxShown {
@@ -179,7 +180,7 @@ type exporter struct {
 	column int
 }
 
-// flush writes the buffer out when it holds more than keep bytes.
+// flush writes out the buffer when it holds more than keep bytes.
 func (e *exporter) flush(keep int) error {
 	if len(e.buf) <= keep {
 		return nil
@@ -253,8 +254,7 @@ func isASCII(s []byte) bool {
 	return true
 }
 
-// key writes a key and its values. It has written nothing where the error is
-// ErrCannotHold.
+// key writes a key and its values. It has written nothing if the error is ErrCannotHold.
 func (e *exporter) key(k regf.Key, path []byte) error {
 	mark := len(e.buf)
 	line := func(open string) error {
@@ -342,8 +342,8 @@ func (e *exporter) value(v regf.Value) error {
 		e.text(fmt.Sprintf("hex(%x):", typ))
 	}
 	if e.ansi && textType(typ) {
-		// The reader will widen these bytes; where that would not give the data back,
-		// nothing would.
+		// The reader will widen these bytes; if that does not restore the data, it cannot
+		// be written.
 		var ok bool
 		if e.data, ok = utf16LEToANSI(e.data[:0], data); !ok {
 			return fmt.Errorf("text that is not in Windows-1252: %w", ErrCannotHold)
@@ -372,9 +372,9 @@ func (e *exporter) escaped(s []byte) error {
 	}
 }
 
-// quoted appends data as text in quotes if the text gives the same data back:
-// whole UTF-16 characters, no control character, one terminator at the end. It
-// appends nothing otherwise.
+// quoted appends data as text in quotes if reading the text restores the data: whole UTF-16
+// characters, no control character, one terminator at the end. Otherwise it appends
+// nothing.
 func (e *exporter) quoted(data []byte) bool {
 	n := len(data)
 	if n < 2 || n%2 != 0 || data[n-1] != 0 || data[n-2] != 0 {

@@ -10,37 +10,35 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// ImportOptions say how text is applied.
+// ImportOptions are the options of [Import].
 type ImportOptions struct {
-	// Prefix is the path in the file that stands for the root of the hive. Where it
-	// is "", it is taken from the first key of the file: two parts after
-	// HKEY_LOCAL_MACHINE or HKEY_USERS (HKLM, HKU), one after the other HKEY_ names,
-	// and none where the path does not begin with one. A key without a name, [], is
-	// the root where there is no prefix.
+	// Prefix is the path in the file of the root of the hive. If it is "", it is taken from
+	// the first key of the file: two parts after HKEY_LOCAL_MACHINE or HKEY_USERS (HKLM,
+	// HKU), one after the other HKEY_ names, and none if the path does not start with one.
+	// A key without a name, [], is the root if there is no prefix.
 	Prefix string
-	// Key applies only what the file says of this key of the file, such as
-	// HKEY_LOCAL_MACHINE\SOFTWARE, and of those below it, so that a file may speak of
-	// several hives. Where Prefix is "", it is taken from Key. "" applies all.
+	// Key applies only the changes to this key of the file, such as
+	// HKEY_LOCAL_MACHINE\SOFTWARE, and to those below it, so that a file may contain
+	// several hives. If Prefix is "", it is taken from Key. "" applies all.
 	Key string
-	// Raw is that of [Reader]: text without a NUL at its end does not get one.
+	// Raw is [Reader.Raw]: text without a NUL at its end does not get one.
 	Raw bool
-	// Skip is that of [Reader]: it is called for lines that are left out because
-	// regedit leaves them out. Where it is nil, the first of them is an error.
+	// Skip is [Reader.Skip]: it is called for lines that are skipped because regedit skips
+	// them. If it is nil, the first of them is an error.
 	Skip func(*LineError)
 }
 
-// Stats counts what an import did.
+// Stats counts the changes of an import.
 type Stats struct {
 	KeysMade, KeysDeleted, ValuesSet, ValuesDeleted int
-	// Keys are the keys that the file names and ImportOptions.Key takes, Outside those
-	// that it left out.
+	// Keys counts the keys in the file that ImportOptions.Key selects, Outside those that
+	// it does not.
 	Keys, Outside int
 }
 
-// Import applies a .reg file to a hive in memory. Keys that do not exist are made
-// with those above them; deleting what does not exist is no error. The hive is
-// changed up to the place of an error, so that it should be saved only where there
-// was none.
+// Import applies a .reg file to a hive in memory. Missing keys are created together with
+// their parents; deleting a missing key or value is no error. After an error the changes
+// before it remain, so save the hive only if there was none.
 //
 // Errors are those of [Reader], ErrOtherHive for a key outside the prefix, and
 // those of editing, all with the line.
@@ -77,7 +75,7 @@ type importer struct {
 	key    regf.Key
 	stats  Stats
 
-	// The keys on the way to the key before, so that the next one, which is nearly
+	// The keys on the path of the previous key, so that the next one, which is nearly
 	// always close to it, is not looked up from the root.
 	way   []regf.Key
 	parts []string
@@ -134,7 +132,7 @@ func (im *importer) makeKey(path string) error {
 			k = im.way[level]
 		} else {
 			next, created, err := k.Create(part)
-			if errors.Is(err, regf.ErrInvalid) { // a name that is too long to make may be there
+			if errors.Is(err, regf.ErrInvalid) { // an existing name may be longer than a new one may be
 				if there, missing := k.Subkey(part); missing == nil {
 					next, err = there, nil
 				}
@@ -174,7 +172,7 @@ func (im *importer) deleteKey(path string) error {
 
 // below returns the path below the root of the hive.
 func (im *importer) below(path string) (string, error) {
-	if !im.known && path != "" { // [] says nothing about the keys to come
+	if !im.known && path != "" { // [] does not determine the prefix of later keys
 		im.prefix, im.known = FindPrefix(path), true
 	}
 	if im.prefix == "" {
@@ -205,13 +203,13 @@ func cutFold(path, prefix string) (string, bool) {
 	}
 }
 
-// shortForms are the abbreviations that reg.exe takes.
+// shortForms are the abbreviations that reg.exe accepts.
 var shortForms = map[string]string{
 	"HKLM": "HKEY_LOCAL_MACHINE", "HKU": "HKEY_USERS", "HKCU": "HKEY_CURRENT_USER",
 	"HKCR": "HKEY_CLASSES_ROOT", "HKCC": "HKEY_CURRENT_CONFIG",
 }
 
-// longForm writes the first part of a path out.
+// longForm expands the first part of a path.
 func longForm(path string) string {
 	first, rest, more := strings.Cut(path, `\`)
 	long, ok := shortForms[strings.ToUpper(first)]
@@ -224,8 +222,8 @@ func longForm(path string) string {
 	return long
 }
 
-// FindPrefix returns the part of a key's path that stands for the root of a hive,
-// by the rule that [ImportOptions] tell.
+// FindPrefix returns the part of a key's path that is the root of a hive, by the rule in
+// [ImportOptions].
 func FindPrefix(path string) string {
 	first, rest, _ := strings.Cut(path, `\`)
 	parts := 0

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Kind says what a change does.
+// Kind is the kind of a change.
 type Kind uint8
 
 // The kinds of changes.
 const (
-	MakeKey     Kind = iota // make the key, and those above it, where missing
+	MakeKey     Kind = iota // create the key and its missing parents
 	DeleteKey               // delete the key and everything below it
 	SetValue                // set a value of the key
 	DeleteValue             // delete a value of the key
@@ -26,34 +26,34 @@ type Op struct {
 	Name string // value name, "" for the default value
 	Type uint32
 	Data []byte // valid until the next call of Next
-	Line int    // where the change begins, from 1
+	Line int    // first line of the change, from 1
 }
 
-// Limits of what a Reader takes.
+// Limits of a Reader.
 const (
 	// maxNameBytes bounds a key path or value name in the file.
 	maxNameBytes = 1 << 20
-	// DefaultMaxData is the largest value that a Reader takes unless told otherwise.
+	// DefaultMaxData is the default for the largest value that a Reader accepts.
 	DefaultMaxData = 1 << 30
 )
 
-// Reader yields the changes of a .reg file in order. It reads ahead but keeps no
-// more than one change.
+// Reader yields the changes of a .reg file in order. It reads ahead but holds at most one
+// change.
 type Reader struct {
-	// Skip makes the Reader leave out what regedit leaves out, a line that is no key
-	// and no value ([ErrStray]) or a key or value that is malformed, and go on with
-	// the next line. It is called for each. Where it is nil, the first such line is
-	// an error. Set it before the first call of Next.
+	// Skip makes the Reader skip the lines that regedit skips, a line that is no key and no
+	// value ([ErrStray]) or a malformed key or value, and continue with the next line. It
+	// is called for each. If it is nil, the first such line is an error. Set it before the
+	// first call of Next.
 	Skip func(*LineError)
-	// Raw keeps bytes of REG_EXPAND_SZ and REG_MULTI_SZ that do not end with a NUL as
-	// they are. Otherwise they get one, as regedit gives it.
+	// Raw keeps bytes of REG_EXPAND_SZ and REG_MULTI_SZ that do not end with a NUL.
+	// Otherwise a NUL is appended, as regedit does.
 	Raw bool
 
 	src      io.Reader
 	buf      []byte
-	pos      int // buf[pos:end] was read and not yet taken
+	pos      int // buf[pos:end] was read and not yet consumed
 	end      int
-	srcErr   error // what src gave last
+	srcErr   error // last error of src
 	enc      Encoding
 	version  int
 	line     int  // of the next character
@@ -68,8 +68,8 @@ type Reader struct {
 	err      error
 }
 
-// NewReader returns a Reader. The encoding is found from the byte order mark and
-// the first line; closing what is read from is the caller's part.
+// NewReader returns a Reader. It determines the encoding from the byte order mark and the
+// first line. The caller closes r.
 func NewReader(r io.Reader) *Reader {
 	return &Reader{src: r, buf: make([]byte, 1<<16), maxData: DefaultMaxData, line: 1, charLine: 1}
 }
@@ -114,7 +114,7 @@ func (r *Reader) Next() (Op, error) {
 	}
 }
 
-// fault is a malformed line that regedit passes over.
+// fault is a malformed line that regedit skips.
 type fault struct {
 	detail string
 	stray  bool
@@ -130,7 +130,7 @@ func faultf(format string, args ...any) error {
 	return &fault{detail: fmt.Sprintf(format, args...)}
 }
 
-// syntaxf is for what makes the rest of the file worthless too.
+// syntaxf is for errors that make the rest of the file unusable too.
 func syntaxf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrSyntax, fmt.Sprintf(format, args...))
 }
@@ -149,7 +149,7 @@ func (r *Reader) next() (Op, error) {
 		}
 		line := r.charLine
 		switch c {
-		case ";", "#": // regedit has no comments with #, but passes such lines over
+		case ";", "#": // regedit has no comments with #, but skips such lines
 			if err := r.toLineEnd(); err != nil {
 				return Op{}, err
 			}
@@ -171,7 +171,7 @@ func (r *Reader) next() (Op, error) {
 	}
 }
 
-// start finds the encoding and reads the first line.
+// start determines the encoding and reads the first line.
 func (r *Reader) start() error {
 	if !r.need(4) && r.srcErr != io.EOF {
 		return r.srcErr
@@ -217,9 +217,9 @@ func (r *Reader) start() error {
 	return nil
 }
 
-// readKey reads the rest of a line that began with a bracket. The name ends at the
-// last bracket of the line, because a name may hold brackets itself. Values belong
-// to no key after a line that is malformed.
+// readKey reads the rest of a line that started with a bracket. The name ends at the last
+// bracket of the line, because a name may contain brackets itself. After a malformed line,
+// values belong to no key.
 func (r *Reader) readKey(line int) (Op, error) {
 	r.key, r.inKey = "", false
 	b := r.data[:0]
@@ -242,8 +242,8 @@ func (r *Reader) readKey(line int) (Op, error) {
 		return Op{}, &LineError{line, faultf("a key has no closing bracket")}
 	}
 	if rest := bytes.Trim(b[end+1:], " \t"); len(rest) > 0 && rest[0] != ';' {
-		// A comment may hold a bracket too; what follows the last one then does not
-		// begin with a semicolon, and the file is not clear.
+		// A comment may contain a bracket too; then the text after the last one does not
+		// start with a semicolon, and the line is ambiguous.
 		return Op{}, &LineError{line, faultf("%.40q after a key", rest)}
 	}
 	name := string(b[:end])

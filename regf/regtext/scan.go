@@ -7,8 +7,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// need reports whether n bytes, 4 at most, are in the buffer, after reading more
-// where that is necessary. Where they are not, srcErr says why.
+// need reports whether n bytes, 4 at most, are in the buffer, after reading more if
+// necessary. If not, srcErr is the reason.
 func (r *Reader) need(n int) bool { return r.end-r.pos >= n || r.fill(n) }
 
 func (r *Reader) fill(n int) bool {
@@ -27,14 +27,14 @@ func (r *Reader) fill(n int) bool {
 	return r.end >= n
 }
 
-// ahead returns what is in the buffer.
+// ahead returns the unread bytes in the buffer.
 func (r *Reader) ahead() []byte { return r.buf[r.pos:r.end] }
 
-// discard takes n bytes that are in the buffer.
+// discard consumes n bytes of the buffer.
 func (r *Reader) discard(n int) { r.pos += n }
 
-// char returns the next character in WTF-8, one to four bytes. All three ends of a
-// line, CR LF, LF and CR, come as LF.
+// char returns the next character in WTF-8, one to four bytes. All three line endings, CR
+// LF, LF and CR, are returned as LF.
 func (r *Reader) char() (string, error) {
 	if r.enc == UTF16 {
 		if b := r.ahead(); len(b) >= 2 && b[1] == 0 && b[0] >= ' ' && b[0] < utf8.RuneSelf {
@@ -53,8 +53,7 @@ func (r *Reader) char() (string, error) {
 	return c, err
 }
 
-// rawChar is char for texts, in which the ends of lines stay what they are. It
-// counts lines.
+// rawChar is char for texts, in which line endings are kept. It counts lines.
 func (r *Reader) rawChar() (string, error) {
 	c, err := r.decode()
 	if err != nil {
@@ -143,8 +142,7 @@ func (r *Reader) decode() (string, error) {
 
 const surrogateBytes = 3
 
-// isSurrogate reports whether b begins with the three-byte form of a lone
-// surrogate.
+// isSurrogate reports whether b starts with the three-byte form of a lone surrogate.
 func isSurrogate(b []byte) bool {
 	return len(b) >= surrogateBytes && b[0] == 0xED && b[1] >= 0xA0 && b[1] <= 0xBF && b[2] >= 0x80 && b[2] <= 0xBF
 }
@@ -161,7 +159,7 @@ func (r *Reader) unit() (uint16, error) {
 	return u, nil
 }
 
-// Sets of characters that stand between others.
+// Sets of characters that separate others.
 const (
 	blanks     = 1<<' ' | 1<<'\t'
 	blanksLine = blanks | 1<<'\n'
@@ -193,7 +191,7 @@ func (r *Reader) toLineEnd() error {
 	}
 }
 
-// endLine takes blanks and a comment up to the end of the line.
+// endLine consumes blanks and a comment up to the end of the line.
 func (r *Reader) endLine() error { return r.endLineAt(r.skip(blanks)) }
 
 // endLineAt is endLine after the first character.
@@ -214,8 +212,8 @@ func (r *Reader) endLineAt(c string, err error) error {
 	return faultf("%q after the end of a value", c)
 }
 
-// asciiRun appends the printable ASCII characters that stand in the buffer, up to a
-// quote or backslash of a text; what follows, and all else, goes through char.
+// asciiRun appends the printable ASCII characters in the buffer, up to a quote or backslash
+// of a text; char handles the text from there on, and all other characters.
 func (r *Reader) asciiRun(dst []byte) []byte {
 	b := r.ahead()
 	n := 0
@@ -234,7 +232,7 @@ func (r *Reader) asciiRun(dst []byte) []byte {
 	return dst
 }
 
-// plainASCII holds the bytes that stand for themselves in a text.
+// plainASCII holds the bytes that are literal in a text.
 var plainASCII = func() (t [256]bool) {
 	for i := 0x20; i < 0x7F; i++ {
 		t[i] = i != '"' && i != '\\'
@@ -242,9 +240,8 @@ var plainASCII = func() (t [256]bool) {
 	return t
 }()
 
-// hexRun appends the whole "xx," groups that stand in the buffer, which is where
-// a large file spends its length, and reports whether there were any. It stops
-// before anything else.
+// hexRun appends the whole "xx," groups in the buffer, of which most of a large file
+// consists, and reports whether there were any. It stops before anything else.
 func (r *Reader) hexRun() bool {
 	step := 1
 	if r.enc == UTF16 {

@@ -10,8 +10,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// readValue reads a value with a given first character. The name is there where the
-// error comes after it.
+// readValue reads a value with a given first character. If an error comes after the name,
+// the name is returned with it.
 func (r *Reader) readValue(first string, line int) (Op, error) {
 	op := Op{Kind: SetValue, Key: r.key, Line: line}
 	if first == `"` {
@@ -71,9 +71,9 @@ func (r *Reader) readValue(first string, line int) (Op, error) {
 	return op, err
 }
 
-// text completes the bytes of types that hold text: in REGEDIT4 they are in the
-// code page, and those of REG_EXPAND_SZ and REG_MULTI_SZ that have no NUL at their
-// end get one, as regedit gives it. No data stay none, and an odd length is no text.
+// text completes the bytes of text types: in REGEDIT4 they are in the code page, and those
+// of REG_EXPAND_SZ and REG_MULTI_SZ without a NUL at their end get one, as in regedit.
+// Empty data is not changed, and data of an odd length is no text.
 func (r *Reader) text(typ uint32, data []byte) []byte {
 	if r.version == 4 && textType(typ) {
 		data = ansiToUTF16LE(data)
@@ -85,8 +85,8 @@ func (r *Reader) text(typ uint32, data []byte) []byte {
 	return append(data, 0, 0)
 }
 
-// toUTF16LE makes the data of a text value of WTF-8: UTF-16 with its terminator. It
-// works in place where the text is ASCII.
+// toUTF16LE converts WTF-8 text to the data of a text value: UTF-16 with its terminator.
+// For ASCII it works in place.
 func toUTF16LE(text []byte) []byte {
 	n := 0
 	for n < len(text) && text[n] < utf8.RuneSelf {
@@ -109,10 +109,10 @@ func noEOF(err error) error {
 	return err
 }
 
-// quoted appends a quoted text that began in a line to r.data, without its escapes.
-// Data may span lines, as regedit writes text with line breaks in it; names may not,
-// so that a quote that is missing does not reach into the lines below. A backslash
-// before a 0 or a line break drops the value, as it does in regedit.
+// quoted appends a quoted text to r.data, without its escapes; line is the line of its
+// opening quote. Data may span lines, as regedit writes text with line breaks in it; names
+// may not, so that a missing quote does not affect the lines below. A backslash before a 0
+// or a line break drops the value, as it does in regedit.
 func (r *Reader) quoted(limit int, name bool, line int) error {
 	for {
 		r.data = r.asciiRun(r.data)
@@ -156,7 +156,7 @@ func (r *Reader) quoted(limit int, name bool, line int) error {
 	}
 }
 
-// word reads up to the colon and returns what stood before it, in lower case.
+// word reads up to the colon and returns the text before it, in lower case.
 func (r *Reader) word(first string) (string, error) {
 	b := append(r.wordRoom[:0], first...)
 	for {
@@ -206,22 +206,21 @@ func (r *Reader) dword() ([]byte, error) {
 	return r.data, r.endLineAt(c, err)
 }
 
-// Where hex stands in its list of bytes.
+// Positions of hex in its list of bytes.
 const (
 	atStart    = iota // after the colon
 	afterComma        // after a comma in the same line
-	newLine           // at the beginning of a line that continues another
+	newLine           // at the start of a line that continues another
 	inByte            // after one digit
 	afterByte         // after two
 	afterBlank        // after a byte and blanks
 )
 
-// hex reads bytes of two digits (or one) with commas between them. A backslash
-// after a comma, or after the colon, continues the list on the next line; lines
-// that are empty or comments may stand between them. The line that follows is part
-// of the value whatever it holds, so that both are dropped where it is something
-// else. A backslash after a byte continues nothing. All this is what regedit does,
-// as Wine's tests of it record.
+// hex reads bytes of two digits (or one) with commas between them. A backslash after a
+// comma, or after the colon, continues the list on the next line; empty lines and comments
+// may come between. The continuation line is always part of the value, so that both are
+// dropped if it is something else. A backslash after a byte continues nothing. regedit does
+// all this, according to Wine's tests of it.
 func (r *Reader) hex() ([]byte, error) {
 	state, high := atStart, byte(0)
 	for {

@@ -13,8 +13,8 @@ import (
 	"github.com/containerd/platforms"
 )
 
-// The names under which containerd knows the plugins. Those of two proxy plugins
-// must differ, whatever their types.
+// The names under which containerd knows the plugins. Two proxy plugins need
+// different names even if their types differ.
 const (
 	SnapshotterName = "mullion"
 	DifferName      = "mullion-diff"
@@ -37,8 +37,8 @@ const (
 // ErrConfigVersion says that a version of containerd's configuration is not known.
 var ErrConfigVersion = errors.New("unknown version of containerd's configuration")
 
-// ContainerdConfig is what containerd must be told. It is a whole configuration file
-// for a containerd that has no other, and one to import for a containerd that has.
+// ContainerdConfig is the configuration that containerd needs for the plugin: a complete
+// file for a containerd without one, or a file to import into an existing one.
 type ContainerdConfig struct {
 	// Version is that of the file, ConfigVersion2 if 0.
 	Version int
@@ -48,9 +48,9 @@ type ContainerdConfig struct {
 	Capabilities []string
 }
 
-// host is what containerd unpacks images of its own platform with when it is not
-// told otherwise (plugins/transfer, defaults): a list of our own replaces that, so it
-// must be in the list.
+// host is containerd's default for unpacking images of its own platform
+// (plugins/transfer). A list in the configuration replaces the default, so the list must
+// contain it.
 type host struct{ Platform, Snapshotter, Differ string }
 
 // hostDefaults returns the defaults of a containerd on this system, and the order in

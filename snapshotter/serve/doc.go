@@ -10,14 +10,14 @@
 // (proxy_plugins), and containerd speaks gRPC there, in the words of its own
 // snapshots and diff services.
 //
-// The differ is told which blob to apply, but is not given it. It asks containerd
-// back, over containerd's own socket, in the namespace that came with the request.
-// So each of the two is a client of the other. The connection back is made when it
-// is needed, and again after containerd was restarted.
+// A request to the differ names the blob to apply but does not carry it. The differ
+// fetches it over containerd's own socket, in the namespace of the request, so each
+// of the two is a client of the other. The connection back is made when it is needed,
+// and again after containerd restarts.
 //
 // # What is here
 //
 // [Run] serves until its context ends: the two services, the health service of
-// gRPC, metrics for Prometheus, and the log. [ContainerdConfig] prints what must be
-// in containerd's configuration.
+// gRPC, metrics for Prometheus, and the log. [ContainerdConfig] prints the part of
+// containerd's configuration that connects the plugin.
 package serve

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ErrAddressInUse says that somebody serves at the address already.
+// ErrAddressInUse reports that another process serves at the address.
 var ErrAddressInUse = errors.New("another process listens there")
 
 // Address makes the address of a socket absolute, as containerd wants it.
@@ -30,8 +30,8 @@ func listen(address string) (net.Listener, error) {
 		return nil, err
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// On Linux the mode of a socket before bind is that of its file, so that
-		// nobody else can connect even for a moment. Others refuse this.
+		// On Linux a socket's mode before bind becomes that of its file, so no other
+		// user can connect even for a moment. Other systems refuse this.
 		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
 	}}
 	l, err := config.Listen(context.Background(), "unix", address)
@@ -44,8 +44,8 @@ func listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// makeFolder makes the folder of a socket, through which everybody may go, whatever the
-// process's mask is: the socket itself is for its owner.
+// makeFolder makes the directory of a socket. All users may traverse it regardless of
+// the process's umask; the socket itself is only for its owner.
 func makeFolder(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err

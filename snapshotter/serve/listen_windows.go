@@ -7,7 +7,7 @@ import (
 	"github.com/Microsoft/go-winio"
 )
 
-// ErrAddressInUse says that somebody serves at the address already.
+// ErrAddressInUse reports that another process serves at the address.
 var ErrAddressInUse = errors.New("another process listens there")
 
 // Address returns the name of a pipe, which is always absolute.

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// metrics counts what the plugin does.
+// metrics counts the plugin's requests and the bytes they move.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec   // by method and code
@@ -75,7 +75,7 @@ func (m *metrics) request(method string, begin time.Time, err error) {
 	m.seconds.WithLabelValues(method).Observe(time.Since(begin).Seconds())
 }
 
-// holds shows what the service holds whenever somebody asks.
+// holds collects the service's gauges for each scrape.
 func (m *metrics) holds(s *snapshotter.Service) {
 	m.registry.MustRegister(&holdings{s})
 }

@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// notify tells systemd about the state of a service, "READY=1" or "STOPPING=1", as
-// sd_notify(3) describes: one datagram to the socket that the environment names.
-// Where there is none, nobody wants to know.
+// notify sends the state of a service, "READY=1" or "STOPPING=1", to systemd as
+// sd_notify(3) describes: one datagram to the socket that the environment names. It
+// does nothing if the environment names none.
 func notify(state string) error {
 	name := os.Getenv("NOTIFY_SOCKET")
 	if name == "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/mullion/mullion/snapshotter"
 )
 
-// ContainerdConfigFile is where containerd has its configuration unless told otherwise.
+// ContainerdConfigFile is the default path of containerd's configuration.
 const ContainerdConfigFile = "/etc/containerd/config.toml"
 
 // maxConfig bounds a configuration file in bytes, maxImports the files that one imports.

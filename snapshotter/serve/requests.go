@@ -15,8 +15,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// requests stands around every request: it counts, logs, hands the namespace on, and
-// keeps a bug in one request from ending all others.
+// requests wraps every request: it counts and logs it, passes the namespace on, and
+// recovers from a panic, so that a bug in one request doesn't end the others.
 type requests struct {
 	metrics *metrics
 	log     *slog.Logger
@@ -30,9 +30,8 @@ func (r *requests) unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	return reply, plain(err)
 }
 
-// plain leaves of an error its kind and its text. containerd's services also send the
-// errors that it is made of, and whoever prints it at the other end would print those
-// once more, each on a line of its own.
+// plain reduces an error to its kind and its text. containerd's services also send the
+// errors it wraps, and a client would print those again, each on a line of its own.
 func plain(err error) error {
 	if err == nil {
 		return nil
@@ -92,8 +91,8 @@ func (r *requests) finish(method string, req any, begin time.Time, err *error) {
 	r.log.LogAttrs(context.Background(), level, text, attrs...)
 }
 
-// subject tells what a request is about. Those of the snapshots service have the
-// fields that these interfaces name.
+// subject returns the key or name in a request. The requests of the snapshots service
+// have the fields that these interfaces name.
 func subject(req any) []slog.Attr {
 	var attrs []slog.Attr
 	add := func(name, value string) {

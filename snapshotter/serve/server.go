@@ -23,10 +23,10 @@ import (
 	healthapi "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// DrainTimeout is how long requests may go on after Run was told to end.
+// DrainTimeout is how long requests may go on after Run's context ends.
 const DrainTimeout = 30 * time.Second
 
-// Config says what Run serves, and where.
+// Config configures Run.
 type Config struct {
 	// Snapshotter is the configuration of the service. Content, Leases, Log and
 	// Observe are set by Run.
@@ -37,7 +37,7 @@ type Config struct {
 	Containerd string
 	// Metrics is the TCP address for Prometheus, "127.0.0.1:9464"; "" is none.
 	Metrics string
-	// Log gets what an operator should know.
+	// Log receives messages for the operator.
 	Log *slog.Logger
 	// Drain is how long requests may go on at the end; 0 is DrainTimeout.
 	Drain time.Duration
@@ -132,7 +132,7 @@ func (c *Config) serve(ctx context.Context, server *grpc.Server, status *health.
 	return <-failed
 }
 
-// tell speaks to systemd, which is not needed.
+// tell notifies systemd. A failure is logged and has no other effect.
 func (c *Config) tell(state string) {
 	if err := notify(state); err != nil {
 		c.Log.Warn("systemd was not told", "state", state, "error", err)

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package regf
-
-const openFlags = 0
