@@ -24,13 +24,6 @@ func TestTreeSize(t *testing.T) {
 		if n < 100_000 || n%10_000 != 0 {
 			continue
 		}
-		slots := 0
-		for i := range tr.index.shards {
-			slots += len(tr.index.shards[i].slots)
-		}
-		if perFile := float64(slots) * 8 / float64(n); perFile > 12.5 {
-			t.Errorf("the index takes %.1f bytes each for %d files", perFile, n)
-		}
 		if blocks := (n*(nameHeading+12) + arenaBlock - 1) / (arenaBlock - 64); len(tr.names.b) > blocks+1 {
 			t.Errorf("the names of %d files take %d blocks", n, len(tr.names.b))
 		}
