@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/mullion/mullion/internal/nametree"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -46,7 +47,7 @@ func (w *Writer) commit() error {
 		p.regions[SmallRegion].objects.sort()
 	}()
 	if w.parent == nil {
-		w.tree.index = hashIndex{} // no name is looked up any more, and the tables need room
+		w.tree.index = nametree.Index{} // no name is looked up any more, and the tables need room
 	}
 	root, err := (&committer{w: w, t: w.tree, p: p, old: w.parent}).finish()
 	<-sorted

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"crypto/sha512"
 	"hash/maphash"
+
+	"github.com/mullion/mullion/internal/nametree"
 )
 
 // digest is what an object table keeps of an object: the object itself, padded
@@ -32,7 +34,7 @@ type object struct {
 // objectTable finds objects by content.
 type objectTable struct {
 	list  blocks[object]
-	index hashIndex // of numbers in list plus 1
+	index nametree.Index // of numbers in list plus 1
 	seed  maphash.Seed
 }
 
@@ -46,7 +48,7 @@ func (t *objectTable) hash(length uint64, d *digest) uint32 {
 
 func (t *objectTable) find(length uint64, d *digest) (RegionOffset, bool) {
 	h := t.hash(length, d)
-	for n, next := t.index.next(h, 0); n != 0; n, next = t.index.next(h, next) {
+	for n, next := t.index.Next(h, 0); n != 0; n, next = t.index.Next(h, next) {
 		if o := t.list.at(int(n) - 1); o.length == length && o.digest == *d {
 			return o.at, true
 		}
@@ -56,13 +58,13 @@ func (t *objectTable) find(length uint64, d *digest) (RegionOffset, bool) {
 
 func (t *objectTable) add(o object) {
 	t.list.push(o)
-	t.index.add(t.hash(o.length, &o.digest), uint32(t.list.len()))
+	t.index.Add(t.hash(o.length, &o.digest), uint32(t.list.len()))
 }
 
 // sort puts the list into the order of the file: length, then digest. Lookups are
 // no longer possible.
 func (t *objectTable) sort() {
-	t.index = hashIndex{}
+	t.index = nametree.Index{}
 	s := objectSort{at: t.list.at, compare: (*object).compare, digits: 8 + digestSize, digit: func(o *object, d int) byte {
 		if d < 8 {
 			return byte(o.length >> (56 - 8*d))

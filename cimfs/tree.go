@@ -1,9 +1,9 @@
 package cimfs
 
 import (
-	"hash/maphash"
 	"strings"
 
+	"github.com/mullion/mullion/internal/nametree"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -17,9 +17,8 @@ type tree struct {
 	nodes   blocks[node]    // of FileIDs from base+1 on
 	entries blocks[dirLink] // number 1 is entries.at(0); 0 is none
 	names   nameArena
-	index   hashIndex // of entry numbers
-	seed    maphash.Seed
-	scratch []byte
+	index   nametree.Index // of entry numbers
+	hasher  nametree.Hasher
 	root    FileID
 	dead    int // nodes that are not live
 
@@ -100,7 +99,7 @@ type found struct {
 	old  bool   // the name is of the parent image
 }
 
-func newTree() *tree { return &tree{seed: maphash.MakeSeed()} }
+func newTree() *tree { return &tree{hasher: nametree.NewHasher()} }
 
 func (t *tree) node(id FileID) *node    { return t.nodes.at(int(id-t.base) - 1) }
 func (t *tree) entry(n uint32) *dirLink { return t.entries.at(int(n) - 1) }
@@ -115,23 +114,8 @@ func (t *tree) newNode(dir bool) (FileID, *node) {
 	return t.base + FileID(t.nodes.len()), n
 }
 
-// hash of a name in a directory, without regard to case.
-func (t *tree) hash(dir FileID, name string) uint32 {
-	b := le.AppendUint32(t.scratch[:0], uint32(dir))
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		if c >= 0x80 {
-			b = append(b[:4], winfs.Fold(name)...)
-			break
-		}
-		if c >= 'a' && c <= 'z' {
-			c -= 'a' - 'A'
-		}
-		b = append(b, c)
-	}
-	t.scratch = b
-	return uint32(maphash.Bytes(t.seed, b))
-}
+// hash returns the hash of a name in a directory, without regard to case.
+func (t *tree) hash(dir FileID, name string) uint32 { return t.hasher.Hash(uint32(dir), name) }
 
 // find looks for a name in a directory. An error is of the parent image.
 func (t *tree) find(dir FileID, name string) (found, error) {
@@ -144,7 +128,7 @@ func (t *tree) find(dir FileID, name string) (found, error) {
 		}
 	}
 	h := t.hash(dir, name)
-	for n, next := t.index.next(h, 0); n != 0; n, next = t.index.next(h, next) {
+	for n, next := t.index.Next(h, 0); n != 0; n, next = t.index.Next(h, next) {
 		if e := t.entry(n); e.dir == dir && t.names.equalFold(e.name, name) {
 			return found{e.id, n, t.names.get(e.name), e.old()}, nil
 		}
@@ -171,7 +155,7 @@ func (t *tree) insert(dir FileID, name string, id FileID) *dirLink {
 	n := uint32(t.entries.len())
 	parent.setKids(n)
 	t.attach(n, id)
-	t.index.add(t.hash(dir, name), n)
+	t.index.Add(t.hash(dir, name), n)
 	return e
 }
 
@@ -245,7 +229,7 @@ func (t *tree) clear(id FileID) {
 // cut takes an entry out of its directory and away from its file.
 func (t *tree) cut(n uint32) {
 	e := t.entry(n)
-	t.index.remove(t.hash(e.dir, t.names.get(e.name)), n)
+	t.index.Remove(t.hash(e.dir, t.names.get(e.name)), n)
 	t.detach(n)
 	e.id = 0
 }

@@ -3,6 +3,7 @@ package cimlayer
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -35,6 +36,8 @@ type Reader struct {
 	end     func()
 	shared  map[cimfs.FileID]string // files with several names, one of which is the parent's: that one
 	yielded map[cimfs.FileID]string // files of the layer, by their first name
+	extends bool                    // the image has the parent's records under their numbers
+	visited int                     // names of the image that were read, for tests
 }
 
 // change is one entry of a fork before it is described.
@@ -157,22 +160,58 @@ func undescribe(e *layer.Entry) {
 
 // findShared finds the files with several names of which the parent has one and
 // stores the same under it: under its other names such a file is a link.
+//
+// Only the directories that the fork has changed are read, unless one of them has a file
+// of the parent under another name than the parent: the other names of that file can be
+// anywhere.
 func (r *Reader) findShared() error {
+	extends, err := r.im.Extends(r.parent)
+	if err != nil {
+		return err
+	}
+	r.extends = extends
 	r.shared = map[cimfs.FileID]string{}
 	seen := make([]uint64, r.im.NumFiles()/64+1)
 	several := map[cimfs.FileID]bool{}
-	err := r.im.Walk(func(_ string, f *cimfs.File) error {
-		word, bit := f.ID()/64, uint64(1)<<(f.ID()%64)
+	moved := false
+	count := func(id cimfs.FileID) {
+		word, bit := id/64, uint64(1)<<(id%64)
 		if seen[word]&bit != 0 {
-			several[f.ID()] = true
+			several[id] = true
 		}
 		seen[word] |= bit
-		return nil
-	})
+	}
+	if extends {
+		err = r.walkChanged(func(_ string, f, _ *cimfs.File, kept bool) error {
+			count(f.ID())
+			moved = moved || !kept && int64(f.ID()) <= r.parent.NumFiles()
+			return nil
+		})
+	}
+	if err == nil && (!extends || moved) {
+		clear(seen)
+		err = r.im.Walk(func(_ string, f *cimfs.File) error {
+			r.visited++
+			count(f.ID())
+			return nil
+		})
+	}
 	if err != nil || len(several) == 0 {
 		return err
 	}
+	share := func(path string, f, before *cimfs.File) {
+		if before != nil && several[f.ID()] && r.shared[f.ID()] == "" && !madeUp(path) && f.Same(before) {
+			r.shared[f.ID()] = path
+		}
+	}
+	if extends && !moved {
+		return r.walkChanged(func(path string, f, before *cimfs.File, _ bool) error {
+			share(path, f, before)
+			return nil
+		})
+	}
 	return r.im.Walk(func(path string, f *cimfs.File) error {
+		r.visited++
 		if !several[f.ID()] || r.shared[f.ID()] != "" || madeUp(path) {
 			return nil
 		}
@@ -180,11 +219,78 @@ func (r *Reader) findShared() error {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, cimfs.ErrNotDirectory) {
 			return nil
 		}
-		if err == nil && f.Same(before) {
-			r.shared[f.ID()] = path
+		if err == nil {
+			share(path, f, before)
 		}
 		return err
 	})
+}
+
+// walkChanged calls fn for every name in a directory whose table is not the parent's,
+// with the file that the parent has at the path, or nil. kept is true if the parent has
+// the same file there under the same spelling. Names are visited in stored order, a
+// directory before its entries.
+func (r *Reader) walkChanged(fn func(path string, f, before *cimfs.File, kept bool) error) error {
+	now, err := r.im.Root()
+	if err != nil {
+		return err
+	}
+	before, err := r.parent.Root()
+	if err != nil {
+		return err
+	}
+	entered := map[cimfs.FileID]bool{}
+	var walk func(dir string, now, before *cimfs.File, depth int) error
+	walk = func(dir string, now, before *cimfs.File, depth int) error {
+		if before != nil && now.SameEntries(before) {
+			return nil
+		}
+		if depth > maxDepth || entered[now.ID()] {
+			return fmt.Errorf("directory %q is reached twice or is too deep: %w", dir, layer.ErrCorrupt)
+		}
+		entered[now.ID()] = true
+		old := map[string]cimfs.DirEntry{}
+		if before != nil {
+			for e, err := range before.Entries() {
+				if err != nil {
+					return err
+				}
+				old[winfs.Fold(e.Name)] = e
+			}
+		}
+		for e, err := range now.Entries() {
+			if err != nil {
+				return err
+			}
+			r.visited++
+			f, err := r.im.File(e.ID)
+			if err != nil {
+				return err
+			}
+			var was *cimfs.File
+			o, ok := old[winfs.Fold(e.Name)]
+			if ok {
+				if was, err = r.parent.File(o.ID); err != nil {
+					return err
+				}
+			}
+			path := winfs.JoinPath(dir, e.Name)
+			if err := fn(path, f, was, ok && o.ID == e.ID && o.Name == e.Name); err != nil {
+				return err
+			}
+			if !f.IsDir() {
+				continue
+			}
+			if was != nil && !was.IsDir() {
+				was = nil
+			}
+			if err := walk(path, f, was, depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return walk("", now, before, 0)
 }
 
 // changes compares the trees of the two images, directory by directory.
@@ -210,6 +316,9 @@ const maxDepth = 16384
 func (r *Reader) compare(dir string, now, before *cimfs.File, depth int, yield func(change, error) bool) bool {
 	if depth > maxDepth {
 		return yield(change{path: dir}, layer.ErrCorrupt)
+	}
+	if r.extends && before != nil && now.SameEntries(before) {
+		return true
 	}
 	old := map[string]cimfs.DirEntry{}
 	var order []string
@@ -247,6 +356,7 @@ func (r *Reader) compare(dir string, now, before *cimfs.File, depth int, yield f
 		}
 	}
 	for _, e := range here {
+		r.visited++
 		path := winfs.JoinPath(dir, e.Name)
 		if madeUp(path) {
 			continue

@@ -24,6 +24,11 @@ const (
 	RootUtilityVM = "UtilityVM"
 )
 
+// treeKey stands for a folded path. With 128 bits of keyed hash, an accidental collision
+// among 10^7 names is less likely than a fault of the machine, and nobody can make one;
+// 16 bytes are less than most paths.
+type treeKey [2]uint64
+
 // Audit watches the entries of one layer go by and reports what is wrong with
 // the tree that they make and with the metadata that they carry, whatever the
 // format: it is the common part of the checks of tar, directory and CIM layers.

@@ -1,9 +1,9 @@
 package layer
 
 import (
-	"hash/maphash"
 	"strings"
 
+	"github.com/mullion/mullion/internal/nametree"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -39,45 +39,32 @@ const (
 
 const noObject int32 = -1
 
-// tree finds names without regard to case, in constant time. Removed nodes stay
-// as tombs and come back to life when their name is used again.
+// tree finds names without regard to case, in constant time. A removed node stays, with
+// the kind 0, and is used again for its name.
 type tree struct {
-	nodes []node
-	byKey map[treeKey]nodeID
-	seeds [2]maphash.Seed
+	nodes  []node
+	index  nametree.Index // of node numbers; the root has none
+	hasher nametree.Hasher
 }
 
-// treeKey stands for a parent and a folded name. 128 bits of keyed hash make an
-// accidental collision among 10^7 names less likely than a fault of the machine,
-// and a wilful one impossible; 16 bytes are less than most names.
-type treeKey [2]uint64
-
 func newTree() *tree {
-	t := &tree{byKey: map[treeKey]nodeID{}, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+	t := &tree{hasher: nametree.NewHasher()}
 	t.nodes = append(t.nodes, node{parent: none, child: none, sibling: none, object: noObject, next: none, kind: Dir, layer: -1, cleared: -1})
 	return t
 }
 
-func (t *tree) key(parent nodeID, name string) treeKey {
-	folded := winfs.Fold(name)
-	var k treeKey
-	for i := range k {
-		var h maphash.Hash
-		h.SetSeed(t.seeds[i])
-		h.Write([]byte{byte(parent), byte(parent >> 8), byte(parent >> 16), byte(parent >> 24)})
-		h.WriteString(folded)
-		k[i] = h.Sum64()
-	}
-	return k
-}
-
-// child finds a name, dead or alive.
+// childOf finds a name, of a node that is there or was removed.
 func (t *tree) childOf(parent nodeID, name string) (nodeID, bool) {
-	id, ok := t.byKey[t.key(parent, name)]
-	return id, ok
+	h := t.hasher.Hash(uint32(parent), name)
+	for n, skip := t.index.Next(h, 0); n != 0; n, skip = t.index.Next(h, skip) {
+		if c := &t.nodes[n]; c.parent == parent && (c.name == name || winfs.EqualFold(c.name, name)) {
+			return nodeID(n), true
+		}
+	}
+	return none, false
 }
 
-// add makes a node that is not alive yet.
+// add makes a node at which nothing is yet. The parent must not have the name.
 func (t *tree) add(parent nodeID, name string, layer int) nodeID {
 	id := nodeID(len(t.nodes))
 	t.nodes = append(t.nodes, node{
@@ -85,7 +72,7 @@ func (t *tree) add(parent nodeID, name string, layer int) nodeID {
 		object: noObject, next: none, layer: int16(layer), cleared: int16(layer),
 	})
 	t.nodes[parent].child = id
-	t.byKey[t.key(parent, name)] = id
+	t.index.Add(t.hasher.Hash(uint32(parent), name), uint32(id))
 	return id
 }
 

@@ -22,7 +22,7 @@ const module = "github.com/mullion/mullion"
 // is part of regf and has its floor. The longest path counts.
 var floors = [][]string{
 	{"winfs", "finding", "internal/filelock", "internal/openfile", "internal/tempfile", "internal/testenv"},
-	{"winsec", "backup", "internal/publish"},
+	{"winsec", "backup", "internal/nametree", "internal/publish"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
 	{"hives", "internal/containerd"},

@@ -93,12 +93,12 @@ func (c *console) printJSONLine(v any) error {
 	return e.Encode(v)
 }
 
-// thrifty has memory collected early, for commands whose memory grows with the number of
-// files: the tree of an image is allocated in few large pieces, so that a collection costs
-// little. GOGC has the last word.
+// thrifty makes the garbage collector run early, for commands whose memory grows with the
+// number of files. The tree of an image consists of large blocks without pointers, so a
+// collection costs little. The environment variable GOGC takes precedence.
 func thrifty() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(15)
+		debug.SetGCPercent(10)
 	}
 }
 
