@@ -51,7 +51,7 @@ type writable struct {
 	handles map[uint64]any // *overlay.Handle or *listing
 }
 
-// stand-in for an object whose number FUSE gives to the root.
+// displaced is the node number of the object whose own number is that of FUSE's root.
 const displaced = 1 << 62
 
 func (v *writable) id(node uint64) uint64 {

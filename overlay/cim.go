@@ -12,8 +12,8 @@ import (
 // cimCache is the number of bytes of an image's files to keep in memory.
 const cimCache = 16 << 20
 
-// CimLower returns the tree of a CimFS image, which must stay open. It gives the image a
-// cache of 16 MiB.
+// CimLower returns the tree of a CimFS image, which must stay open. The image gets a cache
+// of 16 MiB.
 func CimLower(im *cimfs.Image) Lower {
 	im.UseCache(cimCache)
 	return &cimLower{im: im}
