@@ -180,7 +180,7 @@ func (s *source) skip(n int64) error {
 	s.offset += k
 	n -= k
 	if n > int64(len(s.buf)) && s.seeker != nil && s.err == nil {
-		// Seeking past the end is no error, but reading the last byte is.
+		// Seeking past the end is no error, but reading there is.
 		if _, err := s.seeker.Seek(n-1, io.SeekCurrent); err != nil {
 			return err
 		}
