@@ -329,11 +329,11 @@ func (s *Spool) AddStream(st *layer.Stream) error {
 	f := s.current
 	switch {
 	case f == nil:
-		return s.fail(st.Name, fmt.Errorf("%w: a stream of what has none", layer.ErrUnsupported))
+		return s.fail(st.Name, fmt.Errorf("%w: an entry of this kind has no streams", layer.ErrUnsupported))
 	case st.Size < 0:
 		return s.fail(st.Name, layer.ErrStreamSize)
 	case st.Name == "" && (f.isDir || f.hasMain || len(f.streams) > 0):
-		return s.fail(st.Name, fmt.Errorf("%w: the main stream stands elsewhere", layer.ErrDuplicate))
+		return s.fail(st.Name, fmt.Errorf("%w: a main stream is allowed once, first, and for files only", layer.ErrDuplicate))
 	}
 	p := span{at: s.at, size: st.Size}
 	if st.Name == "" {
