@@ -268,7 +268,7 @@ func TestSkip(t *testing.T) {
 	want(NewReader(pr))
 	pr.Close()
 
-	for n := 21; n < len(raw)-21; n += 99_991 { // cut inside what is skipped
+	for n := 21; n < len(raw)-21; n += 99_991 { // truncate inside a skipped part
 		r := NewReader(bytes.NewReader(raw[:n]))
 		if _, err := r.Next(); err != nil {
 			t.Fatal(err)
@@ -535,7 +535,7 @@ func TestProbeRefuses(t *testing.T) {
 
 type falseReadSeeker struct{ falseSeeker }
 
-// What is read is written again byte for byte, unless a reserved field was set.
+// A stream that was read is written again byte for byte, unless a reserved field was set.
 func FuzzReader(f *testing.F) {
 	for _, v := range vectors {
 		f.Add(unhex(f, v.raw))

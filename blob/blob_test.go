@@ -141,7 +141,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// The same input gives the same bytes, however it is cut into writes.
+// The same input produces the same bytes, however it is divided into writes.
 func TestWriterIsDeterministic(t *testing.T) {
 	data := text(3*chunkSize + 99)
 	for _, f := range formats {
@@ -427,7 +427,7 @@ func FuzzReader(f *testing.F) {
 		if r.Digest() != Sum(data) || r.DiffID() != Sum(got) {
 			t.Error("wrong sums")
 		}
-		switch r.Format() { // what was accepted is what others read
+		switch r.Format() { // other programs read every accepted blob
 		case Plain:
 			if !bytes.Equal(got, data) {
 				t.Error("plain data changed")

@@ -1,26 +1,25 @@
-// Package fusefs shows the tree of a Windows layer as a file system on Linux and
-// macOS, through FUSE: read-only, or writable with the changes kept beside it
+// Package fusefs mounts the tree of a Windows layer as a file system on Linux and macOS,
+// through FUSE: read-only, or writable with the changes stored in a separate directory
 // (package overlay).
 //
-// # What a POSIX program sees of a Windows tree
+// # A Windows tree for POSIX programs
 //
-// Names are found without regard to case and listed as they are spelled, as on
-// NTFS. A name that is not valid UTF-16 appears as the bytes of its WTF-8 form. A
-// file has the inode number that its format gives it, the same under each of its
-// names, and counts its links. The descriptor that says who may do what on Windows
-// means nothing here and can be read as an attribute. Owner and mode are root's and
-// 0755, or what the extended attributes of WSL say ($LXUID, $LXGID, $LXMOD).
+// Names are found without regard to case and listed in their spelling, as on NTFS. A name
+// that is not valid UTF-16 appears as the bytes of its WTF-8 form. A file has the inode
+// number of its format, the same under each of its names, and counts its links. The
+// security descriptor, which controls access on Windows, has no effect here and can be read
+// as an attribute. Owner and mode are root's and 0755, or those in the extended attributes
+// of WSL ($LXUID, $LXGID, $LXMOD).
 //
-// A symbolic link or junction appears as a symbolic link whose text leads to the
-// same place inside the view: C:\x and \x are taken from the directory given as
-// the drive's root, Files by default, and made relative to the link. A target on
-// another drive, share or volume does not exist here, and the link dangles with
-// the target of Windows as its text. A relative text that stays inside the view is
-// shown as it was written. Reparse points of other kinds appear as the file or
-// directory that carries them.
+// A symbolic link or junction appears as a symbolic link whose text leads to the same place
+// inside the view: C:\x and \x are resolved from the directory configured as the drive's
+// root, Files by default, and made relative to the link. A target on another drive, share
+// or volume does not exist here, and the link dangles with the target of Windows as its
+// text. A relative text that stays inside the view is shown unchanged. Reparse points of
+// other kinds appear as the file or directory that carries them.
 //
-// What POSIX has no place for are extended attributes, under the names that
-// ntfs-3g gave them:
+// Metadata without a POSIX equivalent is available as extended attributes, under the names
+// of ntfs-3g:
 //
 //	system.ntfs_acl            the self-relative security descriptor
 //	system.ntfs_attrib         attributes, 4 bytes little-endian
@@ -33,30 +32,30 @@
 //
 // # Use
 //
-// A [Tree] is what is shown. [CimTree] makes one of a CimFS image, [FSTree] of any
-// io/fs file system. A layer that cannot be read at random, as a compressed tar, is
-// copied into a [Spool], which is a layer.Writer and a tree. [Mount] serves a tree until
-// it is unmounted:
+// A [Tree] is a tree to mount. [CimTree] makes one of a CimFS image, [FSTree] of any io/fs
+// file system. A layer that cannot be read at random, such as a compressed tar, is copied
+// into a [Spool], which is a layer.Writer and a tree. [Mount] serves a tree until it is
+// unmounted:
 //
 //	s, err := fusefs.Mount(dir, fusefs.CimTree(im), nil)
 //	defer s.Unmount()
 //	s.Wait()
 //
-// [MountOverlay] serves a writable tree. In it the attributes above can be set and
-// removed, chmod and chown set those of WSL, and a symbolic link becomes one of
-// Windows: for directories if its target is one when it is made.
+// [MountOverlay] serves a writable tree. In it the attributes above can be set and removed,
+// chmod and chown set those of WSL, and a new symbolic link becomes one of Windows: a
+// directory link if its target is a directory at that time.
 //
 // # Decisions
 //
-// The numbers of FUSE's nodes are those of files, so that a read-only view keeps
-// nothing for a file that the kernel knows. Its files are not opened and nothing is
-// asked twice. When a program reads the small files of a directory in order, the next
-// ones are stored in the page cache before it asks, and then those of the directories
-// that it lists next: archiving a hundred thousand files takes a message for some
-// hundreds of them and two for each directory, instead of one for each file.
+// The numbers of FUSE's nodes are those of files, so that a read-only view keeps no state
+// for a file that the kernel knows. Its files are not opened, and the kernel never requests
+// the same data twice. When a program reads the small files of a directory in order, the
+// next ones are stored in the page cache in advance, and then those of the directories that
+// it lists next: archiving a hundred thousand files takes a message for some hundreds of
+// them and two for each directory, instead of one for each file.
 //
-// In a writable view the kernel keeps attributes and content, because it makes every
-// change to them, but no names, neither those that exist nor those that do not: when a
-// name is removed, its spellings in other cases, which the kernel takes for other
-// names, must be gone in the same moment.
+// In a writable view the kernel caches attributes and content, because it makes every
+// change to them, but no names, neither existing nor missing ones: when a name is removed,
+// its spellings in other cases, which are other names to the kernel, must disappear at the
+// same moment.
 package fusefs

@@ -2,5 +2,5 @@ package fusefs
 
 import "syscall"
 
-// errNoAttr says that a file has no such attribute.
+// errNoAttr reports that a file has no such attribute.
 const errNoAttr = syscall.ENOATTR

@@ -11,7 +11,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// errnos are what programs are told.
+// errnos are the error numbers that programs receive.
 var errnos = []struct {
 	err   error
 	errno syscall.Errno
@@ -33,8 +33,8 @@ var errnos = []struct {
 	{fs.ErrExist, syscall.EEXIST},
 }
 
-// errno tells a program what went wrong and, if the program could not know better,
-// the log which file it was.
+// errno returns the error number of an error for a program. An error without an entry in
+// errnos is logged with the path, because the number alone does not identify the file.
 func (o *Options) errno(op, path string, err error) syscall.Errno {
 	if err == nil {
 		return 0

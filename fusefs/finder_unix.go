@@ -12,13 +12,13 @@ type finder interface {
 	file(id uint64) (File, error)
 	// entry returns the file that a directory lists.
 	entry(dir uint64, e *Entry) (File, error)
-	// given and forget count how often the kernel was told of a file.
+	// given and forget count how often the kernel was passed a file.
 	given(f File)
 	forget(id, n uint64)
 }
 
-// newFinder returns a finder that keeps nothing if the tree can find files by number
-// itself, as that of an image can.
+// newFinder returns a finder without state if the tree can find files by number itself, as
+// that of an image can.
 func newFinder(t Tree, root File) finder {
 	if n, ok := t.(numbered); ok {
 		return direct{n}

@@ -105,7 +105,7 @@ func TestFSTree(t *testing.T) {
 	}
 }
 
-// The files of an archive can only be read from their beginning to their end.
+// The files of an archive can only be read sequentially.
 func TestFSTreeWithoutReadAt(t *testing.T) {
 	want := bytes.Repeat([]byte("0123456789abcdef"), 100_000)
 	var b bytes.Buffer

@@ -10,13 +10,13 @@ import (
 // container.
 const DriveRoot = "Files"
 
-// linkText translates the target of a link that stands at path (backslashes, from
-// the root of the tree) to the text of a POSIX symbolic link that leads to the same
-// place inside the tree. The text never climbs above the tree's root.
+// linkText translates the target of a link at path (backslashes, from the root of the tree)
+// to the text of a POSIX symbolic link that leads to the same place inside the tree. The
+// text never leads above the tree's root.
 func linkText(path string, p *winfs.ReparsePoint, driveRoot string) string {
 	target := p.Target()
 	dir, _ := winfs.SplitPath(path)
-	var from []string // components of the place that the target counts from
+	var from []string // components of the directory to which the target is relative
 	relative := false
 	rest := strings.ReplaceAll(target, "/", `\`)
 	switch {
@@ -37,7 +37,7 @@ func linkText(path string, p *winfs.ReparsePoint, driveRoot string) string {
 	default:
 		from, relative = split(dir), true
 	}
-	floor := 0 // what .. cannot climb above: the drive, for what is on it
+	floor := 0 // the depth above which .. cannot lead: the drive's root, for paths on it
 	if root := split(driveRoot); len(from) >= len(root) && equalFold(from[:len(root)], root) {
 		floor = len(root)
 	}
@@ -57,7 +57,7 @@ func linkText(path string, p *winfs.ReparsePoint, driveRoot string) string {
 		}
 	}
 	if relative && !clamped {
-		return strings.Join(split(rest), "/") // as it was written
+		return strings.Join(split(rest), "/") // unchanged
 	}
 	// Relative to the directory of the link.
 	at := split(dir)

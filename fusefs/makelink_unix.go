@@ -9,10 +9,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// encodeLink makes a Windows link of the text of a POSIX one that is to stand in the
-// directory dir, and tells whether it must be one for directories: Windows has two
-// kinds, and what the text leads to now decides. An absolute text counts from the
-// drive's root. What no Windows name can be in the text gives an error.
+// encodeLink converts the text of a POSIX link in the directory dir to a Windows link, and
+// reports whether it must be a directory link: Windows has two kinds, and the present
+// target of the text decides. An absolute text counts from the drive's root. A text that
+// contains names impossible on Windows is an error.
 func (v *writable) encodeLink(dir uint64, text string) (reparse []byte, toDir bool, err error) {
 	var parts []string
 	for _, c := range strings.Split(text, "/") {
@@ -43,11 +43,10 @@ func (v *writable) encodeLink(dir uint64, text string) (reparse []byte, toDir bo
 	return reparse, v.leadsToDir(v.t.Path(dir), p, 0), nil
 }
 
-// maxFollow is how many links Linux follows.
+// maxFollow is the number of links that Linux follows.
 const maxFollow = 40
 
-// leadsToDir tells whether a link in the directory with the path at leads to a
-// directory.
+// leadsToDir reports whether a link in the directory with the path at leads to a directory.
 func (v *writable) leadsToDir(at string, p *winfs.ReparsePoint, depth int) bool {
 	if depth > maxFollow {
 		return false
@@ -74,7 +73,7 @@ func (v *writable) leadsToDir(at string, p *winfs.ReparsePoint, depth int) bool 
 		case i.Kind == overlay.Symlink && n == len(stack)-1:
 			return i.Attributes&winfs.AttrDirectory != 0
 		case i.Kind == overlay.Symlink:
-			// A link on the way: what it leads to, and then the rest.
+			// A link on the way: resolve its target, and then the rest.
 			rest := &winfs.ReparsePoint{Print: winfs.JoinPath(strings.Join(stack[:n], `\`), "x")}
 			up, _ := winfs.SplitPath(rest.Print)
 			to := linkText(rest.Print, i.Target, v.opt.DriveRoot)

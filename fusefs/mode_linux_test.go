@@ -12,8 +12,8 @@ import (
 	"github.com/mullion/mullion/winsec"
 )
 
-// Permissions follow descriptors, and hives are their owner's, under whatever name they
-// are found.
+// Permissions follow descriptors, and hives are accessible to their owner only, under any
+// name.
 func TestModes(t *testing.T) {
 	s, err := NewSpool("")
 	if err != nil {

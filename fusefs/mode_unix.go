@@ -11,8 +11,8 @@ import (
 	"github.com/mullion/mullion/winsec"
 )
 
-// Rights of files that concern POSIX (MS-DTYP 2.4.3, MS-FSCC). For a directory the first
-// is to list it.
+// Rights of files that concern POSIX (MS-DTYP 2.4.3, MS-FSCC). For a directory the first is
+// the right to list it.
 const (
 	rightRead           = 0x1
 	rightExecute        = 0x20
@@ -21,18 +21,18 @@ const (
 	rightGenericRead    = 0x80000000
 )
 
-// modes computes permissions from security descriptors, and remembers some: an image has
-// few that differ.
+// modes computes permissions from security descriptors and caches some: an image has few
+// different ones.
 type modes struct {
 	mu   sync.Mutex
-	seen map[string]uint32 // by descriptor: the bits that it takes away
+	seen map[string]uint32 // by descriptor: the bits that it removes
 }
 
 const maxModes = 4096
 
-// mask returns the permission bits that the descriptor of a file takes away from those
-// who do not own it. POSIX knows one group of them; it gets what everyone gets, or every
-// user. To go through a directory is a privilege that every user has on Windows.
+// mask returns the permission bits that the descriptor of a file removes from group and
+// others. POSIX knows one group of them; it gets the rights of Everyone and of all users.
+// Traversing a directory is a privilege of every user on Windows.
 func (m *modes) mask(sd []byte, dir bool) uint32 {
 	if len(sd) == 0 {
 		return 0
@@ -56,7 +56,7 @@ func (m *modes) mask(sd []byte, dir bool) uint32 {
 func denied(sd []byte) uint32 {
 	d, err := winsec.Parse(sd)
 	if err != nil {
-		return 0o077 // nobody can say what it means
+		return 0o077 // its meaning is unknown
 	}
 	if d.Control&winsec.DACLPresent == 0 || d.DACL == nil {
 		return 0
@@ -90,10 +90,10 @@ func denied(sd []byte) uint32 {
 	return bits
 }
 
-// of returns the permissions of a file. Those that a POSIX program has stored with it
-// count; otherwise its descriptor does, as far as POSIX has words for it. A hive is its
-// owner's alone whatever its descriptor says: a merged one has none, and the
-// descriptors of its keys are enforced by nobody here.
+// of returns the permissions of a file: those that a POSIX program has stored with it;
+// otherwise those of its descriptor, as far as POSIX can express them. A hive is accessible
+// to its owner only, under any descriptor: a merged hive has none, and nothing here
+// enforces the descriptors of its keys.
 func (m *modes) of(stored uint32, sd []byte, dir, hive bool) uint32 {
 	switch {
 	case hive:
@@ -116,8 +116,8 @@ func (v *readonly) mode(f File, stored uint32, hive bool) (uint32, error) {
 	return v.modes.of(stored, sd, f.IsDir(), false), nil
 }
 
-// isHive reports whether a file is one of the registry, under any of the names that it
-// was found under.
+// isHive reports whether a file is part of the registry, under any of the names by which it
+// was found.
 func (v *readonly) isHive(id, dir uint64, name string) bool {
 	if dir != 0 && hives.Private(winfs.JoinPath(v.path(dir), name)) {
 		v.setPlace(id, dir, name)

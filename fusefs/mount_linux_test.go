@@ -56,7 +56,7 @@ func getxattr(t *testing.T, path, name string) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// The image's manifest says what must be seen.
+// The image's manifest has the expected contents.
 func TestMountSample(t *testing.T) {
 	corpus := testenv.Corpus(t, "cim", "synthetic-v1")
 	im, err := cimfs.Open(corpus, "synthetic.cim")
@@ -133,7 +133,7 @@ func TestMountSample(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "new"), nil, 0o644); err == nil {
 		t.Error("a file was made in a read-only view")
 	}
-	// What is listed is what is there.
+	// A walk lists exactly the entries of the manifest.
 	n := 0
 	err = filepath.Walk(dir, func(_ string, _ os.FileInfo, err error) error { n++; return err })
 	if err != nil || n != len(manifest.Entries)+1 {

@@ -15,7 +15,7 @@ func MountOverlay(dir string, t *overlay.Tree, opt *Options) (*Server, error) {
 	return nil, ErrUnsupported
 }
 
-// Wait returns at once.
+// Wait returns immediately.
 func (s *Server) Wait() {}
 
 // Unmount returns ErrUnsupported.

@@ -19,9 +19,9 @@ type Server struct {
 	idle func() // waits until nothing uses the tree besides requests
 }
 
-// Mount shows a tree at the directory dir and returns when it can be used. The
-// caller ends it with Unmount; the tree must live until then. Needs /dev/fuse, and
-// fusermount3 where the caller is not root.
+// Mount mounts a tree at the directory dir and returns when it can be used. The caller ends
+// it with Unmount; the tree must stay open until then. It needs /dev/fuse, and fusermount3
+// if the caller is not root.
 func Mount(dir string, t Tree, opt *Options) (*Server, error) {
 	o := opt.withDefaults()
 	v, err := newReadonly(t, o)
@@ -31,11 +31,11 @@ func Mount(dir string, t Tree, opt *Options) (*Server, error) {
 	return serveReadonly(dir, v, v, o)
 }
 
-// serveReadonly mounts a view as v is, or something around it.
+// serveReadonly mounts the view v, or the file system around it.
 func serveReadonly(dir string, around fuse.RawFileSystem, v *readonly, o Options) (*Server, error) {
 	s, err := serve(dir, around, o, fuse.MountOptions{
 		Options: []string{"ro", "nosuid", "nodev"},
-		// Nothing ever changes behind the kernel's back, so it may keep what it learns.
+		// The tree never changes, so the kernel may cache everything.
 		ExplicitDataCacheControl: true,
 		EnableSymlinkCaching:     true,
 	})
@@ -48,7 +48,7 @@ func serveReadonly(dir string, around fuse.RawFileSystem, v *readonly, o Options
 
 // serve mounts a file system.
 func serve(dir string, v fuse.RawFileSystem, o Options, m fuse.MountOptions) (*Server, error) {
-	// fusermount says it in its own words, on standard error.
+	// fusermount would write its own message to standard error.
 	if st, err := os.Stat(dir); err != nil {
 		return nil, err
 	} else if !st.IsDir() {
@@ -57,19 +57,19 @@ func serve(dir string, v fuse.RawFileSystem, o Options, m fuse.MountOptions) (*S
 	m.FsName, m.Name = o.Name, "mullion"
 	m.AllowOther = o.AllowOther
 	if o.AllowOther && !slices.Contains(m.Options, "default_permissions") {
-		m.Options = append(m.Options, "default_permissions") // the kernel holds them to the modes
+		m.Options = append(m.Options, "default_permissions") // the kernel enforces the modes
 	}
 	m.DirectMount = os.Geteuid() == 0
 	m.MaxReadAhead, m.MaxWrite, m.MaxBackground = 1<<20, 1<<20, 64
 	m.IgnoreSecurityLabels = true
-	m.DisableSplice = true // nothing is answered from a file
+	m.DisableSplice = true // no answer comes from a file
 	s, err := fuse.NewServer(v, dir, &m)
 	if err != nil {
 		return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
 	}
 	go s.Serve()
-	// On Linux the kernel has been answered already, and all that is left to wait for
-	// is the file that is opened to be polled.
+	// On Linux the kernel has been answered already, and only the file that is opened to be
+	// polled remains to wait for.
 	if runtime.GOOS != "linux" || o.SameProcess {
 		if err := s.WaitMount(); err != nil {
 			return nil, &fs.PathError{Op: "mount", Path: dir, Err: err}
@@ -78,7 +78,7 @@ func serve(dir string, v fuse.RawFileSystem, o Options, m fuse.MountOptions) (*S
 	return &Server{s, dir, func() {}}, nil
 }
 
-// Wait returns when the tree has been unmounted, by Unmount or by anyone else.
+// Wait returns when the tree has been unmounted, by Unmount or in another way.
 func (s *Server) Wait() {
 	s.fuse.Wait()
 	s.idle()

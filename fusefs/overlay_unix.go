@@ -15,13 +15,13 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// MountOverlay shows a writable tree at the directory dir and returns when it can be
-// used. The caller ends it with Unmount and closes the tree after that.
+// MountOverlay mounts a writable tree at the directory dir and returns when it can be used.
+// The caller ends it with Unmount and closes the tree after that.
 //
-// Programs see what a POSIX file system does, with these differences: names are
-// found in any case, names that Windows cannot have give EINVAL, devices, FIFOs and
-// sockets EPERM, and changing nothing but the case of a name does nothing, because
-// Linux takes the two for one file. Times have a resolution of 100 ns.
+// It behaves like a POSIX file system, with these differences: names are found in any case,
+// names that Windows cannot have are EINVAL, devices, FIFOs and sockets EPERM, and a rename
+// that changes only the case of a name does nothing, because Linux takes the two for one
+// file. Times have a resolution of 100 ns.
 func MountOverlay(dir string, t *overlay.Tree, opt *Options) (*Server, error) {
 	o := opt.withDefaults()
 	v := &writable{
@@ -30,15 +30,14 @@ func MountOverlay(dir string, t *overlay.Tree, opt *Options) (*Server, error) {
 	}
 	return serve(dir, v, o, fuse.MountOptions{
 		Options: []string{"default_permissions"},
-		// What is in the page cache is what was written: nobody changes content but
-		// through the kernel.
+		// The page cache is always current: all changes of content go through the kernel.
 		ExplicitDataCacheControl: true,
 	})
 }
 
-// attrTimeout is how long the kernel may keep attributes: it sees every change,
-// because it makes it. Names it may not keep at all: a name that is removed in
-// one spelling must be gone in all others.
+// attrTimeout is the time for which the kernel may cache attributes: it makes every change
+// to them itself. It may not cache names at all: a name that is removed in one spelling
+// must disappear in all others.
 const attrTimeout = time.Hour
 
 // writable serves an overlay. The numbers of nodes are those of objects.
@@ -52,7 +51,7 @@ type writable struct {
 	handles map[uint64]any // *overlay.Handle or *listing
 }
 
-// stand-in for an object whose number FUSE gives to the root.
+// displaced is the node number of the object whose own number is that of FUSE's root.
 const displaced = 1 << 62
 
 func (v *writable) id(node uint64) uint64 {
@@ -102,7 +101,7 @@ func (v *writable) handle(fh uint64) *overlay.Handle {
 func (v *writable) attr(i *overlay.Info, a *fuse.Attr) {
 	p := overlay.ReadPOSIX(i.EAs)
 	if i.Kind == overlay.Regular && hives.Private(v.t.Path(i.ID)) {
-		p.Mode &^= 0o177 // as in a view that cannot be written to, see modes.of
+		p.Mode &^= 0o177 // as in a read-only view, see modes.of
 	}
 	a.Ino, a.Nlink, a.Size, a.Blksize = i.ID, uint32(i.Links), uint64(i.Size), 4096
 	a.Uid, a.Gid, a.Mode = p.UID, p.GID, p.Mode
@@ -122,7 +121,7 @@ func (v *writable) attr(i *overlay.Info, a *fuse.Attr) {
 	setTime(&a.Ctime, &a.Ctimensec, i.Times.Change)
 }
 
-// text is that of a symbolic link.
+// text returns the text of a symbolic link.
 func (v *writable) text(i *overlay.Info) string {
 	return linkText(v.t.Path(i.ID), i.Target, v.opt.DriveRoot)
 }
@@ -216,8 +215,8 @@ func (v *writable) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Attr
 	return v.getAttr(id, out)
 }
 
-// posix returns owner and mode of what a caller makes in a directory, as extended
-// attributes.
+// posix returns the owner and mode of a new object that a caller creates in a directory, as
+// extended attributes.
 func (v *writable) posix(h *fuse.InHeader, mode uint32, k overlay.Kind) ([]byte, error) {
 	d, err := v.t.Stat(v.id(h.NodeId))
 	if err != nil {
@@ -326,7 +325,7 @@ func (v *writable) Rename(_ <-chan struct{}, in *fuse.RenameIn, name, newName st
 	return v.status("rename", v.id(in.NodeId), v.t.Rename(v.id(in.NodeId), name, v.id(in.Newdir), newName, flags))
 }
 
-// Access is decided by the kernel.
+// Access always succeeds: the kernel decides.
 func (v *writable) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status { return fuse.OK }
 
 func (v *writable) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
@@ -403,7 +402,7 @@ func (v *writable) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	return v.status("sync", v.id(in.NodeId), v.t.SyncNames())
 }
 
-// listing is an open directory: what it held when reading began.
+// listing is an open directory: its contents when reading started.
 type listing struct {
 	mu   sync.Mutex
 	list []overlay.Entry
@@ -420,7 +419,7 @@ func (v *writable) ReleaseDir(in *fuse.ReleaseIn) {
 	delete(v.handles, in.Fh)
 }
 
-// entries returns what is listed from an offset on; the first two are . and .. .
+// entries returns the entries from an offset on; the first two are . and .. .
 func (v *writable) entries(in *fuse.ReadIn) ([]overlay.Entry, fuse.Status) {
 	v.mu.Lock()
 	l, _ := v.handles[in.Fh].(*listing)
@@ -469,10 +468,10 @@ func (v *writable) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 			}
 			continue
 		}
-		// The kernel counts a reference for each that it is given.
+		// The kernel counts a reference for each entry that it receives.
 		i, err := v.t.Lookup(v.id(in.NodeId), e.Name)
 		if err != nil {
-			if out.AddDirLookupEntry(d) == nil { // it asks for it again
+			if out.AddDirLookupEntry(d) == nil { // the kernel requests it again
 				break
 			}
 			continue

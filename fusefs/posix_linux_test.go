@@ -229,8 +229,8 @@ func (p *posix) step(t *testing.T) {
 			return syscall.Link(join(root, path), join(root, other))
 		})
 	case 11:
-		// None climbs: what is moved to the root would lead out of the view, which links
-		// never do.
+		// No target climbs: after a move to the root it would lead out of the view, which
+		// links never do.
 		to := []string{"f", "a/../f", "a/b", "./c", "nowhere"}[p.r.IntN(5)]
 		p.both(t, "symlink "+to+" "+other, func(_ int, root string) error {
 			return syscall.Symlink(to, join(root, other))
@@ -257,8 +257,8 @@ func (p *posix) step(t *testing.T) {
 			if err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
 				return err
 			}
-			// In a process of its own: Go does not know that a page fault waits, and
-			// what it waits for is this process.
+			// In a process of its own: Go does not know that a page fault waits, and it
+			// waits for this process.
 			cmd := exec.Command(os.Args[0], "-test.run=^TestMapped$")
 			cmd.Env = append(os.Environ(), mappedFile+"="+join(root, path))
 			out, err := cmd.CombinedOutput()
@@ -297,8 +297,8 @@ func TestMapped(t *testing.T) {
 	}
 }
 
-// What programs do in a mounted overlay gives what it gives in a plain directory: the
-// same errors, the same tree, also when it is mounted again.
+// Programs get the same results in a mounted overlay as in a plain directory: the same
+// errors, the same tree, also when it is mounted again.
 func TestPOSIX(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("owners are only set as root")

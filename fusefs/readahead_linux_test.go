@@ -69,8 +69,8 @@ type rootOnly struct{ t Tree }
 
 func (r rootOnly) Root() (File, error) { return r.t.Root() }
 
-// Files that are read ahead, in order and by several programs at once, have their
-// content, whatever the tree can do.
+// Files that are read ahead, in order and by several programs at once, have their content,
+// with every kind of tree.
 func TestReadAhead(t *testing.T) {
 	im, want := manyFiles(t)
 	for name, tree := range map[string]Tree{"by number": CimTree(im), "by name": rootOnly{CimTree(im)}} {
@@ -113,7 +113,7 @@ func TestReadAhead(t *testing.T) {
 	}
 }
 
-// countedReads counts the files whose beginning the kernel asks for.
+// countedReads counts the files whose start the kernel requests.
 type countedReads struct {
 	*readonly
 	mu    sync.Mutex

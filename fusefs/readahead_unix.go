@@ -10,37 +10,37 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// Programs that read a whole tree read the small files of a directory one after the
-// other, in the order of the listing. Each costs a message from the kernel and two
-// changes of process. So where files are read in order, the content of the next ones
-// is given to the kernel unasked, by a goroutine of its own: a store waits while
-// somebody waits for the same page, and so must not be made before an answer.
+// Programs that read a whole tree read the small files of a directory one after the other,
+// in the order of the listing. Each costs a message from the kernel and two context
+// switches. So when files are read in order, the content of the next ones is passed to the
+// kernel in advance, by a goroutine of its own: a store waits while a program waits for the
+// same page, and so must not be made before an answer.
 //
-// The kernel tells nothing of a file that it has. So one file of each batch is left
-// out, the mark. When it is read, the next batch is stored, while there is still
-// content before the program. And a program that reads the files of a directory in
-// order is trusted to read those of the next ones: their first batch is stored as soon
-// as they are listed, while the kernel still takes in the listing. The last of
-// aheadTrust directories has its mark on the first file, which renews the trust.
+// The kernel sends no message for a file that it has in its cache. So one file of each
+// batch is left out, the mark. When it is read, the next batch is stored, while there is
+// still content ahead of the program. And a program that reads the files of a directory in
+// order is expected to read those of the next ones: their first batch is stored as soon as
+// they are listed, while the kernel still processes the listing. The last of aheadTrust
+// directories has its mark on the first file, which renews the expectation.
 const (
 	aheadFile  = 64 << 10 // the largest file
 	aheadFiles = 128      // in a batch
 	aheadBytes = 1 << 20  // in a batch
 	aheadTrust = 8
-	// aheadWindow is how many files are remembered with their place in a listing, and
-	// aheadDirs how many directories with what was read of them.
+	// aheadWindow is the number of files whose place in a listing is recorded, and
+	// aheadDirs the number of directories whose reading is tracked.
 	aheadWindow = 16 << 10
 	aheadDirs   = 64
 	aheadAtOnce = 4 // batches
-	// aheadWait is how long is waited for the kernel to take in a listing, and aheadPause
-	// how long at a time.
+	// aheadWait is the time to wait for the kernel to process a listing, and aheadPause the
+	// length of each pause.
 	aheadWait  = 5 * time.Millisecond
 	aheadPause = 50 * time.Microsecond
 )
 
 type readAhead struct {
 	server  *fuse.Server
-	wait    time.Duration // aheadWait but in tests, where machines are busy
+	wait    time.Duration // aheadWait except in tests, where machines are busy
 	running sync.WaitGroup
 	bufs    sync.Pool // *[aheadFile]byte
 
@@ -51,19 +51,19 @@ type readAhead struct {
 	busy  int // batches
 }
 
-// listed is the place in a listing of a small file that the kernel was told of.
+// listed is the place in a listing of a small file that was sent to the kernel.
 type listed struct {
 	id, dir uint64
 	index   int // in the listing
 	nth     int // among those before it
 }
 
-// cursor is how far a directory has been read. readAhead.mu guards it.
+// cursor is the progress of reading a directory. readAhead.mu guards it.
 type cursor struct {
-	told  int    // index behind the entries that the kernel was told of
+	told  int    // index after the entries sent to the kernel
 	small int    // how many of them are small files
 	last  listed // the file that was read last
-	next  int    // index behind what was stored
+	next  int    // index after the stored files
 	mark  int    // index of the file that was left out, 0 for none
 	busy  bool   // a batch is being stored
 }
@@ -76,12 +76,12 @@ func newReadAhead() *readAhead {
 	}
 }
 
-// small tells whether a file is one to read ahead.
+// small reports whether a file is small enough to be read ahead.
 func small(f File) bool {
 	return !f.IsDir() && f.Size() > 0 && f.Size() <= aheadFile && linkOf(f) == nil
 }
 
-// cursor returns that of a directory, a new one at the beginning of a listing.
+// cursor returns the cursor of a directory, a new one at the start of a listing.
 func (a *readAhead) cursor(dir uint64, begin bool) *cursor {
 	c, ok := a.dirs.get(dir)
 	if !ok || begin && !c.busy {
@@ -91,8 +91,8 @@ func (a *readAhead) cursor(dir uint64, begin bool) *cursor {
 	return c
 }
 
-// listed remembers small files that the kernel is about to be told of, with the entries
-// of a listing from one index to another.
+// listed records small files that are about to be sent to the kernel, with the entries of a
+// listing from one index to another.
 func (v *readonly) listed(dir uint64, from, to int, files []listed) {
 	a := v.ahead
 	a.mu.Lock()
@@ -112,7 +112,7 @@ func (v *readonly) listed(dir uint64, from, to int, files []listed) {
 	}
 }
 
-// wasRead is called when the beginning of a file was read.
+// wasRead is called when the start of a file was read.
 func (v *readonly) wasRead(id uint64) {
 	a := v.ahead
 	a.mu.Lock()
@@ -134,17 +134,17 @@ func (v *readonly) wasRead(id uint64) {
 	}
 }
 
-// batch is files of a directory that are stored.
+// batch is a group of files of a directory that are stored together.
 type batch struct {
 	v         *readonly
 	c         *cursor
 	dir       uint64
 	from      int  // index of the next entry
-	fresh     bool // the kernel may not have taken in the listing yet
+	fresh     bool // the kernel may not have processed the listing yet
 	markFirst bool
 }
 
-// start begins to store the files, unless others of the directory are being stored. The
+// start starts storing the files, unless others of the directory are being stored. The
 // caller holds readAhead.mu.
 func (b *batch) start() bool {
 	a := b.v.ahead
@@ -163,7 +163,7 @@ func (b *batch) start() bool {
 	return true
 }
 
-// store hands the files to the kernel.
+// store passes the files to the kernel.
 func (b *batch) store() {
 	list, err := b.v.listing(b.dir)
 	if err != nil {
@@ -194,14 +194,14 @@ func (b *batch) store() {
 	}
 }
 
-// take returns the next file to store, 0 if there is none. It passes over what the
-// program has read by itself in the meantime, and over the mark.
+// take returns the next file to store, 0 if there is none. It skips the files that the
+// program has read in the meantime, and the mark.
 func (b *batch) take(list []Entry, mark bool) uint64 {
 	a := b.v.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if b.c.last.index >= b.from {
-		b.from = b.c.last.index + 2 // it reads the next one now
+		b.from = b.c.last.index + 2 // it is reading the next one
 	}
 	for b.from < min(b.c.told, len(list)) {
 		at := b.from
@@ -218,7 +218,7 @@ func (b *batch) take(list []Entry, mark bool) uint64 {
 	return 0
 }
 
-// content reads a small file, nil if that cannot be.
+// content reads a small file; it returns nil after an error.
 func (v *readonly) content(id uint64, buf []byte) []byte {
 	f, err := v.files.file(id)
 	if err != nil {

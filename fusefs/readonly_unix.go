@@ -17,14 +17,13 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// forever is how long the kernel may keep what it learns of a read-only tree.
+// forever is the time for which the kernel may cache the contents of a read-only tree.
 const forever = 24 * time.Hour
 
-// readonly serves a tree that never changes. The numbers of nodes are those of files,
-// so that there is nothing to be kept for each file that the kernel knows, and
-// nothing to be told when it forgets one. Files and directories need not be opened
-// (ENOSYS tells the kernel so): a small file costs one message, and what was read
-// once costs none.
+// readonly serves a tree that never changes. The numbers of nodes are those of files, so
+// that there is no state for a file that the kernel knows, and nothing to do when the
+// kernel forgets it. Files and directories need not be opened (the answer ENOSYS reports
+// this): a small file costs one message, and reading it again costs none.
 type readonly struct {
 	fuse.RawFileSystem
 	tree  Tree
@@ -32,7 +31,7 @@ type readonly struct {
 	root  uint64
 	opt   Options
 
-	// places tells where directories and links are, for the text of links.
+	// places holds the places of directories and links, for the text of links.
 	placesMu sync.RWMutex
 	places   map[uint64]place
 
@@ -48,11 +47,11 @@ type place struct {
 	name string
 }
 
-// recent keeps a few things that were used last.
+// recent caches a few items, the most recently used.
 type recent[T any] struct {
 	mu   sync.Mutex
 	max  int
-	keys []uint64 // the last used last
+	keys []uint64 // the most recently used last
 	all  map[uint64]T
 }
 
@@ -138,7 +137,7 @@ func (v *readonly) setPlace(id, dir uint64, name string) {
 	v.placesMu.Unlock()
 }
 
-// path returns a path of a directory or link, or of what is known of it.
+// path returns a path of a directory or link, as far as it is known.
 func (v *readonly) path(id uint64) string {
 	v.placesMu.RLock()
 	defer v.placesMu.RUnlock()
@@ -153,8 +152,8 @@ func (v *readonly) path(id uint64) string {
 	return path
 }
 
-// linkOf returns the reparse point of a symbolic link or junction, nil for any
-// other file. A buffer that cannot be parsed makes no link of its file.
+// linkOf returns the reparse point of a symbolic link or junction, nil for any other file.
+// A file whose buffer cannot be parsed is not a link.
 func linkOf(f File) *winfs.ReparsePoint {
 	if f.Attributes()&winfs.AttrReparsePoint == 0 {
 		return nil
@@ -170,8 +169,8 @@ func linkOf(f File) *winfs.ReparsePoint {
 	return p
 }
 
-// attr describes a file that was found under a name in a directory; dir is 0 where
-// that is known already.
+// attr describes a file that was found under a name in a directory; dir is 0 if its place
+// is known already.
 func (v *readonly) attr(f File, dir uint64, name string, a *fuse.Attr) error {
 	links, err := f.NumLinks()
 	if err != nil {
@@ -213,8 +212,8 @@ func (v *readonly) attr(f File, dir uint64, name string, a *fuse.Attr) error {
 	return nil
 }
 
-// setTime leaves a time that is not set at 1970. Earlier times are negative seconds,
-// which the kernel takes as such.
+// setTime reports an unset time as 1970. Earlier times are negative seconds, which the
+// kernel supports.
 func setTime(sec *uint64, nsec *uint32, t winfs.Filetime) {
 	if t == 0 {
 		return
@@ -242,7 +241,7 @@ func (v *readonly) Lookup(_ <-chan struct{}, h *fuse.InHeader, name string, out 
 	}
 	f, err := d.Child(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		// A node of number 0 is one that is known not to be.
+		// A node of number 0 is one that is known not to exist.
 		out.SetEntryTimeout(forever)
 		return fuse.OK
 	}
@@ -264,7 +263,7 @@ func (v *readonly) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.Attr
 	return v.status("stat", id, err)
 }
 
-// Access is what the mode says, and that is for everybody.
+// Access always succeeds: the mode applies to all users alike.
 func (v *readonly) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status { return fuse.OK }
 
 func (v *readonly) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
@@ -280,8 +279,8 @@ func (v *readonly) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.S
 	return []byte(linkText(v.path(id), p, v.opt.DriveRoot)), fuse.OK
 }
 
-// Open, OpenDir and Flush say that they need not be called: the kernel opens by itself
-// from then on, and keeps content and listings.
+// Open, OpenDir and Flush answer that they need not be called: from then on the kernel
+// opens files itself, and caches content and listings.
 func (v *readonly) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status {
 	return fuse.ENOSYS
 }
@@ -308,7 +307,7 @@ func (v *readonly) stream(id uint64) (Stream, error) {
 		return nil, err
 	}
 	if s.Size() > aheadFile {
-		v.streams.put(id, s) // there will be more than one read
+		v.streams.put(id, s) // more reads are expected
 	}
 	return s, nil
 }
@@ -394,7 +393,7 @@ func (v *readonly) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 			err = v.entry(f, dir, e.Name, &entry)
 		}
 		if err != nil {
-			entry = fuse.EntryOut{} // the kernel asks for it again, and is told
+			entry = fuse.EntryOut{} // the kernel requests it again
 		}
 		d.Mode = entry.Mode
 		place := out.AddDirLookupEntry(d)

@@ -17,48 +17,48 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Spool makes a [Tree] of a layer, or of the merged view of several, whose format
-// cannot be read at random, as a compressed tar cannot. It is a layer.Writer: what it
-// is given goes to one temporary file, holes and runs of zeros take no room in it, and
-// the names stay in memory, at most 400 bytes an entry. After Commit the tree can be
-// shown; Close gives everything back.
+// Spool makes a [Tree] of a layer, or of the merged view of several, whose format cannot be
+// read at random, such as a compressed tar. It is a layer.Writer: its input is stored in
+// one temporary file, in which holes and runs of zeros use no space, and the names stay in
+// memory, at most 400 bytes per entry. After Commit the tree can be mounted; Close releases
+// everything.
 //
-// A tree shows what is there: whiteouts are left out, and so are hard links to files
-// that the layer does not hold, which Missing counts. A directory that no entry
-// mentions is implied by what is in it.
+// A tree contains existing files only: whiteouts are omitted, and so are hard links to
+// files that the layer does not contain, which Missing counts. A directory without an entry
+// is implied by its contents.
 //
-// The temporary file has no name where the system allows that, so that nothing is left
-// of a process that was killed.
+// The temporary file has no name if the system allows that, so that a killed process leaves
+// nothing.
 type Spool struct {
 	file *tempfile.File
 
-	buf     []byte // what was not written yet; stands at flushed
-	at      int64  // where the next byte goes
+	buf     []byte // not yet written; starts at offset flushed
+	at      int64  // offset of the next byte
 	spans   map[string]span
 	spanned int
 
 	root    *spoolFile
 	files   []*spoolFile // by ID, from 1
 	sum     hash.Hash    // of the entries
-	dataSum uint32       // of what was written
+	dataSum uint32       // of the written bytes
 	links   []spoolLink
 	missing int
-	above   int64 // directories made for what is in them
+	above   int64 // directories created for their contents
 
-	current *spoolFile // takes streams
-	want    int64      // what the entry says of its main stream
+	current *spoolFile // receives streams
+	want    int64      // declared size of its main stream
 	stream  *span
 	done    bool
 	closed  bool
 	failed  error
 }
 
-// span is a place in the temporary file.
+// span is a range of the temporary file.
 type span struct{ at, size int64 }
 
 type spoolLink struct{ path, target string }
 
-// spoolFile is a file or directory under all of its names.
+// spoolFile is a file or directory with all of its names.
 type spoolFile struct {
 	s          *Spool
 	id         uint64
@@ -73,7 +73,7 @@ type spoolFile struct {
 	hasMain                bool
 	streams                []spoolStream
 
-	names    map[string]spoolName // by folded name, while entries come in
+	names    map[string]spoolName // by folded name, while entries are added
 	children []spoolName          // sorted, afterwards
 }
 
@@ -90,8 +90,8 @@ type spoolStream struct {
 
 const (
 	spoolBuffer = 256 << 10
-	// A layer has few different descriptors. Those that fit into this many bytes are
-	// stored once.
+	// A layer has few different descriptors. Those that fit into this many bytes are stored
+	// once.
 	spanMemory = 4 << 20
 )
 
@@ -103,8 +103,8 @@ var (
 	_ Stream             = (*spoolStream)(nil)
 )
 
-// NewSpool makes an empty tree to be filled. The temporary file is in dir, or where
-// the system has them if dir is empty.
+// NewSpool creates an empty tree to be filled. The temporary file is in dir, or in the
+// system's directory for temporary files if dir is empty.
 func NewSpool(dir string) (*Spool, error) {
 	f, err := tempfile.Create(dir, "mullion-spool-")
 	if err != nil {
@@ -119,8 +119,8 @@ func NewSpool(dir string) (*Spool, error) {
 // DirectoriesMade implements layer.DirectoryMaker.
 func (s *Spool) DirectoriesMade() int64 { return s.above }
 
-// Missing is the number of hard links that were left out because their target is not
-// in the layer. It is known after Commit.
+// Missing returns the number of hard links that were omitted because their target is not in
+// the layer. It is available after Commit.
 func (s *Spool) Missing() int { return s.missing }
 
 func (s *Spool) newFile(dir bool) *spoolFile {
@@ -132,7 +132,7 @@ func (s *Spool) newFile(dir bool) *spoolFile {
 	return f
 }
 
-// fail remembers the first error: after it nothing is shown.
+// fail records the first error; after it the tree cannot be used.
 func (s *Spool) fail(e string, err error) error {
 	if err != nil {
 		err = &layer.Error{Op: "spool", Entry: e, Offset: -1, Err: err}
@@ -143,7 +143,7 @@ func (s *Spool) fail(e string, err error) error {
 	return err
 }
 
-// Add begins an entry.
+// Add starts an entry.
 func (s *Spool) Add(e *layer.Entry) error {
 	if err := s.ready(); err != nil {
 		return err
@@ -217,7 +217,7 @@ func (s *Spool) add(e *layer.Entry) error {
 	return nil
 }
 
-// endEntry holds an entry to what it said of itself.
+// endEntry checks an entry against its declared sizes.
 func (s *Spool) endEntry() error {
 	if err := s.endStream(); err != nil {
 		return err
@@ -230,7 +230,7 @@ func (s *Spool) endEntry() error {
 	return nil
 }
 
-// place makes a file or directory at a path, and the directories above it.
+// place creates a file or directory at a path, and the directories above it.
 func (s *Spool) place(path string, dir bool) (*spoolFile, error) {
 	parent, base := winfs.SplitPath(path)
 	d, err := s.directory(parent)
@@ -250,7 +250,7 @@ func (s *Spool) place(path string, dir bool) (*spoolFile, error) {
 	return f, nil
 }
 
-// conflict says in which way a name is taken.
+// conflict returns the error for a name that is taken.
 func conflict(there, name string) error {
 	if there == name {
 		return layer.ErrDuplicate
@@ -263,7 +263,7 @@ func (f *spoolFile) enter(name string, child *spoolFile) {
 	f.names[winfs.Fold(name)] = spoolName{strings.Clone(name), child}
 }
 
-// directory finds a directory while entries come in and makes it if need be.
+// directory finds a directory while entries are added, and creates it if necessary.
 func (s *Spool) directory(path string) (*spoolFile, error) {
 	d := s.root
 	for part := range strings.SplitSeq(path, `\`) {
@@ -286,7 +286,7 @@ func (s *Spool) directory(path string) (*spoolFile, error) {
 	return d, nil
 }
 
-// find looks up a path while entries come in; nil if there is nothing.
+// find looks up a path while entries are added; it returns nil if there is nothing.
 func (s *Spool) find(path string) *spoolFile {
 	f := s.root
 	for part := range strings.SplitSeq(path, `\`) {
@@ -299,7 +299,7 @@ func (s *Spool) find(path string) *spoolFile {
 	return f
 }
 
-// keep stores metadata. What many files share is stored once.
+// keep stores metadata. Data that many files share is stored once.
 func (s *Spool) keep(data []byte) (span, error) {
 	if len(data) == 0 {
 		return span{}, nil
@@ -318,7 +318,7 @@ func (s *Spool) keep(data []byte) (span, error) {
 	return p, nil
 }
 
-// AddStream begins a stream of the entry.
+// AddStream starts a stream of the entry.
 func (s *Spool) AddStream(st *layer.Stream) error {
 	if err := s.ready(); err != nil {
 		return err
@@ -329,11 +329,11 @@ func (s *Spool) AddStream(st *layer.Stream) error {
 	f := s.current
 	switch {
 	case f == nil:
-		return s.fail(st.Name, fmt.Errorf("%w: a stream of what has none", layer.ErrUnsupported))
+		return s.fail(st.Name, fmt.Errorf("%w: an entry of this kind has no streams", layer.ErrUnsupported))
 	case st.Size < 0:
 		return s.fail(st.Name, layer.ErrStreamSize)
 	case st.Name == "" && (f.isDir || f.hasMain || len(f.streams) > 0):
-		return s.fail(st.Name, fmt.Errorf("%w: the main stream stands elsewhere", layer.ErrDuplicate))
+		return s.fail(st.Name, fmt.Errorf("%w: a main stream is allowed once, first, and for files only", layer.ErrDuplicate))
 	}
 	p := span{at: s.at, size: st.Size}
 	if st.Name == "" {
@@ -354,7 +354,7 @@ func (s *Spool) AddStream(st *layer.Stream) error {
 	return nil
 }
 
-// endStream holds a stream to its size.
+// endStream checks that a stream has its declared size.
 func (s *Spool) endStream() error {
 	if s.stream == nil {
 		return nil
@@ -378,7 +378,7 @@ func (s *Spool) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteHole appends zeros that take no room.
+// WriteHole appends zeros that use no space.
 func (s *Spool) WriteHole(n int64) error {
 	if err := s.room(n); err != nil {
 		return err
@@ -420,7 +420,7 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// flush writes what is buffered, save for pieces of nothing but zeros.
+// flush writes the buffer, except for pieces that are all zeros.
 func (s *Spool) flush() error {
 	at := s.at - int64(len(s.buf))
 	s.dataSum = crc32.Update(s.dataSum, castagnoli, s.buf)
@@ -460,8 +460,8 @@ func (s *Spool) Commit() error {
 	return nil
 }
 
-// resolve gives files their further names. A link may come before its target, and may
-// lead to another link.
+// resolve adds further names to files. A link may come before its target, and may lead to
+// another link.
 func (s *Spool) resolve() error {
 	pending := make(map[string]int, len(s.links)) // by folded path; -1 while it is followed, or for nothing
 	for i, l := range s.links {
@@ -474,7 +474,7 @@ func (s *Spool) resolve() error {
 		if pending[winfs.Fold(l.path)] != i {
 			continue
 		}
-		// From link to link down to a file, then back up.
+		// Follow the links to a file, then go back.
 		var chain []spoolLink
 		var f *spoolFile
 		for f == nil {
@@ -518,7 +518,7 @@ func (s *Spool) link(l spoolLink, f *spoolFile) error {
 	return nil
 }
 
-// settle puts the names of a directory into the order in which NTFS lists them.
+// settle sorts the names of a directory in the order in which NTFS lists them.
 func (f *spoolFile) settle() {
 	dirs := []*spoolFile{f}
 	for len(dirs) > 0 {
@@ -536,7 +536,7 @@ func (f *spoolFile) settle() {
 	}
 }
 
-// Close removes the temporary file. The tree must not be shown any more.
+// Close removes the temporary file. The tree must no longer be mounted.
 func (s *Spool) Close() error {
 	if s.closed {
 		return nil
@@ -564,8 +564,8 @@ func (s *Spool) File(id uint64) (File, error) {
 	return s.files[id-1], nil
 }
 
-// Identity tells trees apart by the entries that they were made of, their order and
-// their content, as far as check sums go.
+// Identity distinguishes trees by their entries, in order, and their content, as far as
+// checksums can.
 func (s *Spool) Identity() string { return fmt.Sprintf("spool %x %08x", s.sum.Sum(nil), s.dataSum) }
 
 func (f *spoolFile) ID() uint64                   { return f.id }

@@ -80,7 +80,7 @@ func mountItems(t *testing.T, dir string) *layertest.Layer {
 		}
 		out.Items = append(out.Items, it)
 		if isDir {
-			promised[st.Ino] = 1 // what stat says counts the directory itself too
+			promised[st.Ino] = 1 // the link count of stat includes the directory itself
 		}
 		return nil
 	})
@@ -154,7 +154,7 @@ func mountItem(host, path string, st *syscall.Stat_t) (it layertest.Item, err er
 // Random layers are spooled, mounted, and read back: nothing is lost that an extended
 // attribute can hold. Linux has no attributes user.* of symbolic links.
 func TestMountSpool(t *testing.T) {
-	mount(t, FSTree(os.DirFS(t.TempDir()))) // says what is missing where there is no FUSE
+	mount(t, FSTree(os.DirFS(t.TempDir()))) // skips with a reason if there is no FUSE
 	layertest.Run(t, layertest.Format{
 		Lacks:     spoolLacks | layertest.LinkStreams,
 		Unordered: true, Publishes: true,
@@ -245,7 +245,7 @@ func TestMountLinks(t *testing.T) {
 	if text, err := os.Readlink(filepath.Join(dir, "Files/elsewhere")); err != nil || text != `D:\dir\target.txt` {
 		t.Errorf("a link to another drive reads %q, %v", text, err)
 	}
-	// The spelling of the listing is the layer's, whatever was asked for before.
+	// The spelling of the listing is the layer's, after a lookup in another case too.
 	list, err := os.ReadDir(filepath.Join(dir, "FILES", "DIR"))
 	if err != nil || len(list) != 2 || list[0].Name() != "Sub" || list[1].Name() != "Target.TXT" {
 		t.Errorf("%v, %v", list, err)

@@ -96,8 +96,8 @@ func treeItem(f File, path string) (it layertest.Item, err error) {
 	return it, nil
 }
 
-// kept leaves the spool open when the suite closes its writer: what was committed is
-// read from it.
+// kept leaves the spool open when the suite closes its writer: the committed layer is read
+// from it.
 type kept struct{ *Spool }
 
 func (k kept) Close() error {
@@ -107,7 +107,7 @@ func (k kept) Close() error {
 	return k.Spool.Close()
 }
 
-// spoolLacks is what a tree has no place for.
+// spoolLacks are the features that a tree does not have.
 const spoolLacks = layertest.Whiteouts | layertest.Opaques | layertest.ObjectIDs | layertest.Sparse | layertest.Extents |
 	layertest.LinkMetadata | layertest.NoMain
 

@@ -6,7 +6,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// StatFs tells about the file system that the changes are written to.
+// StatFs describes the file system to which the changes are written.
 func (v *writable) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(v.t.Dir(), &st); err != nil {

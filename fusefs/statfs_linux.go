@@ -6,7 +6,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// StatFs tells about the file system that the changes are written to.
+// StatFs describes the file system to which the changes are written.
 func (v *writable) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(v.t.Dir(), &st); err != nil {
@@ -17,7 +17,7 @@ func (v *writable) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsO
 	return fuse.OK
 }
 
-// Fallocate passes on what a plain file can do.
+// Fallocate supports the operations of a plain file.
 func (v *writable) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
 	const allowed = 1 | 2 | 16 // keep size, punch hole, zero range
 	if in.Mode&^allowed != 0 {

@@ -10,17 +10,17 @@ import (
 
 const mntDetach = 2 // MNT_DETACH of umount2(2)
 
-// Supported tells whether Mount can work on this system.
+// Supported reports whether Mount can work on this system.
 const Supported = true
 
-// Detach takes the mount out of the tree of files at once, whoever uses it. What is
-// open stays so until the server or its user ends.
+// Detach removes the mount from the directory tree immediately, even while it is in use.
+// Open files stay open until the server or the program ends.
 func (s *Server) Detach() error {
 	err := syscall.Unmount(s.dir, mntDetach)
 	if err != syscall.EPERM {
 		return s.detached(err)
 	}
-	// Who is not root asks the program that mounted.
+	// Users other than root ask the program that mounted.
 	out, err := exec.Command("fusermount3", "-u", "-z", "--", s.dir).CombinedOutput()
 	if text := strings.TrimSpace(string(out)); err != nil && text != "" {
 		err = fmt.Errorf("%w: %s", err, text)

@@ -2,7 +2,7 @@
 
 package fusefs
 
-// Supported tells whether Mount can work on this system.
+// Supported reports whether Mount can work on this system.
 const Supported = false
 
 // Detach returns ErrUnsupported.

@@ -136,8 +136,7 @@ func (v *writable) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name string,
 	return v.status("set attribute", id, v.t.Set(id, c))
 }
 
-// mayReparse refuses what NTFS would: reparse data on a directory with something in
-// it.
+// mayReparse refuses reparse data on a directory that is not empty, as NTFS does.
 func (v *writable) mayReparse(i *overlay.Info) fuse.Status {
 	if i.Kind != overlay.Directory {
 		return fuse.OK
@@ -181,15 +180,15 @@ func (v *writable) RemoveXAttr(_ <-chan struct{}, h *fuse.InHeader, name string)
 	return v.status("remove attribute", id, v.t.Set(id, c))
 }
 
-// settable are the attribute bits that a program may set. COMPRESSED and ENCRYPTED
-// say how NTFS stores a file, which is not so here.
+// settable are the attribute bits that a program may set. COMPRESSED and ENCRYPTED describe
+// storage on NTFS, which does not apply here.
 const settable = winfs.AttrReadOnly | winfs.AttrHidden | winfs.AttrSystem | winfs.AttrArchive | winfs.AttrNormal |
 	winfs.AttrTemporary | winfs.AttrSparse | winfs.AttrOffline | winfs.AttrNotContentIndexed
 
 func setAttributes(c *overlay.Change, i *overlay.Info, v uint32) bool {
 	fixed := ^settable
 	a := winfs.Attributes(v)
-	// What is there already may be written back.
+	// An existing attribute may be written back.
 	if (a^i.Attributes)&fixed&a != 0 {
 		return false
 	}
@@ -226,7 +225,7 @@ func setReparse(c *overlay.Change, _ *overlay.Info, b []byte) bool {
 	return true
 }
 
-// setTimes takes as many of the four times as there are.
+// setTimes sets as many of the four times as the value has.
 func setTimes(c *overlay.Change, _ *overlay.Info, b []byte) bool {
 	if len(b) == 0 || len(b)%8 != 0 || len(b) > 32 {
 		return false

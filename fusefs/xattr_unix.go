@@ -11,14 +11,13 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// maxXattr is the largest attribute that Linux hands out (XATTR_SIZE_MAX).
+// maxXattr is the largest attribute that Linux returns (XATTR_SIZE_MAX).
 const maxXattr = 64 << 10
 
-// streamPrefix stands before the name of an alternate stream.
+// streamPrefix precedes the name of an alternate stream.
 const streamPrefix = "user."
 
-// metadataSource is what the attributes are made from: a File, or an object of an
-// overlay.
+// metadataSource is the source of the attributes: a File, or an object of an overlay.
 type metadataSource interface {
 	Attributes() winfs.Attributes
 	Times() winfs.Times
@@ -27,11 +26,11 @@ type metadataSource interface {
 	Reparse() ([]byte, error)
 }
 
-// metadatum is an attribute that is no stream.
+// metadatum is an attribute that is not a stream.
 type metadatum struct {
 	name string
 	get  func(metadataSource) ([]byte, error) // nil: absent
-	// set tells what setting it changes; false for a value that cannot be.
+	// set applies a value to the change; it returns false for an invalid value.
 	set   func(*overlay.Change, *overlay.Info, []byte) bool
 	clear func(*overlay.Change) // nil: cannot be absent
 }
@@ -82,8 +81,8 @@ var metadata = []metadatum{
 	},
 }
 
-// packedEAs returns the extended attributes as every form of a layer shows them: images
-// keep them without the padding behind the last one, other forms with it.
+// packedEAs returns the extended attributes in the same form for every form of a layer:
+// images store them without the padding after the last one, other forms with it.
 func packedEAs(f metadataSource) ([]byte, error) {
 	b, err := f.EAs()
 	if err != nil || len(b) == 0 {
@@ -91,13 +90,13 @@ func packedEAs(f metadataSource) ([]byte, error) {
 	}
 	list, err := winfs.DecodeEAs(b)
 	if err != nil || len(list) == 0 {
-		return b, nil // as it is stored, since it is no list
+		return b, nil // unchanged, since it is not a list
 	}
 	if b, err = winfs.EncodeEAs(list); err != nil {
 		return nil, err
 	}
 	last := list[len(list)-1]
-	const header = 8 // bytes before the name, behind which a NUL stands
+	const header = 8 // bytes before the name, which is followed by a NUL
 	padding := -(header + len(last.Name) + 1 + len(last.Value)) & 3
 	return b[:len(b)-padding], nil
 }
@@ -111,8 +110,8 @@ func findMetadata(name string) *metadatum {
 	return nil
 }
 
-// listMetadata returns the names of those attributes that are there, each with a NUL
-// behind it.
+// listMetadata returns the names of the attributes that are present, each followed by a
+// NUL.
 func listMetadata(f metadataSource) ([]byte, error) {
 	var list []byte
 	for i := range metadata {
@@ -127,8 +126,8 @@ func listMetadata(f metadataSource) ([]byte, error) {
 	return list, nil
 }
 
-// appendStreamName appends the attribute of a stream. Linux has no name longer than
-// 255 bytes and no larger value.
+// appendStreamName appends the attribute of a stream. Linux has no name longer than 255
+// bytes and no value larger than maxXattr.
 func appendStreamName(list []byte, name string, size int64) []byte {
 	if len(name)+len(streamPrefix) <= 255 && size <= maxXattr && !strings.Contains(name, "\x00") {
 		list = append(append(list, streamPrefix+name...), 0)
@@ -144,7 +143,7 @@ func appendTimes(times ...winfs.Filetime) []byte {
 	return b
 }
 
-// answer copies a value if it fits and tells its size in any case.
+// answer copies a value if it fits and returns its size in any case.
 func answer(dest, value []byte) (uint32, syscall.Errno) {
 	if len(dest) < len(value) {
 		return uint32(len(value)), syscall.ERANGE

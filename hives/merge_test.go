@@ -61,7 +61,7 @@ func TestMergeGenuine(t *testing.T) {
 	if after, _ := os.ReadFile(base); !bytes.Equal(before, after) {
 		t.Error("the base was changed")
 	}
-	// The same again gives the same bytes, and never over an existing file.
+	// A second merge produces the same bytes, and never replaces an existing file.
 	if err := Merge(out, base, delta); !errors.Is(err, regf.ErrExists) {
 		t.Errorf("over an existing file: %v", err)
 	}
@@ -168,7 +168,7 @@ func settings(t *testing.T, layered bool, key string, values ...string) *regf.Hi
 	return h
 }
 
-// openLayer holds open hives, which it gives as copies.
+// openLayer holds open hives, of which it returns copies.
 type openLayer map[Form]*regf.Hive
 
 func (l openLayer) OpenHive(_ Name, f Form) (*regf.Hive, error) {

@@ -81,7 +81,7 @@ func TestMinimal(t *testing.T) {
 	}
 }
 
-// What is wrong with a version is said, not guessed.
+// A wrong version is reported, not guessed.
 func TestOSVersionErrors(t *testing.T) {
 	change := func(f func(k regf.Key) error) error {
 		b, err := Minimal(Software, ServerCore(20348, 1))

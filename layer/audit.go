@@ -17,30 +17,29 @@ import (
 // change time (layers specification 3.1).
 const GoZeroTime winfs.Filetime = 48491090211286549
 
-// Roots are the names that may stand at the root of a layer.
+// Roots are the names allowed at the root of a layer.
 const (
 	RootFiles     = "Files"
 	RootHives     = "Hives"
 	RootUtilityVM = "UtilityVM"
 )
 
-// treeKey stands for a folded path. With 128 bits of keyed hash, an accidental collision
-// among 10^7 names is less likely than a fault of the machine, and nobody can make one;
-// 16 bytes are less than most paths.
+// treeKey is a hash of a folded path. With 128 bits of keyed hash, an accidental collision
+// among 10^7 names is less likely than a fault of the machine, and an attacker can't
+// construct one; 16 bytes are less than most paths.
 type treeKey [2]uint64
 
-// Audit watches the entries of one layer go by and reports what is wrong with
-// the tree that they make and with the metadata that they carry, whatever the
-// format: it is the common part of the checks of tar, directory and CIM layers.
-// It keeps some 60 bytes for each entry, no names.
+// Audit checks the entries of one layer in sequence and reports faults of the tree that
+// they make and of their metadata, for all formats: it is the common part of the checks of
+// tar, directory and CIM layers. It keeps some 60 bytes per entry, no names.
 //
 // The rules are listed at their constants. Each finding carries the path and the
 // offset of the entry at which it was seen.
 type Audit struct {
 	// Report takes the findings. It must be set.
 	Report func(Finding)
-	// Base tells that the layer has no parents, HasParents that it has. With both
-	// false the audit does not know, and is silent about what depends on it.
+	// Base is set if the layer has no parents, HasParents if it has some. With both false
+	// the audit does not know, and skips the rules that depend on it.
 	Base, HasParents bool
 
 	seeds    [2]maphash.Seed
@@ -61,7 +60,7 @@ type Audit struct {
 const (
 	RuleDuplicate        = "duplicate-entry"      // two entries for one path
 	RuleCaseConflict     = "case-conflict"        // two entries whose paths differ in case
-	RuleMissingParent    = "missing-parent"       // no entry for the directory before what is in it
+	RuleMissingParent    = "missing-parent"       // no entry for the directory before those in it
 	RuleTypeChange       = "type-change"          // an ancestor is not a directory, or changes its kind
 	RuleThroughReparse   = "link-through-reparse" // a path leads through a symbolic link or junction
 	RuleRootNotDirectory = "root-not-directory"   // Files, Hives or UtilityVM is something else
@@ -74,7 +73,7 @@ const (
 	RuleLinkToDirectory  = "link-to-directory" // the target is a directory
 	RuleLinkToItself     = "link-to-itself"
 	RuleLinkMissing      = "link-target-missing"
-	RuleWhiteoutSame     = "whiteout-same-layer" // a whiteout of what the layer itself adds
+	RuleWhiteoutSame     = "whiteout-same-layer" // a whiteout of a path that the layer itself adds
 	RuleWhiteoutOutside  = "whiteout-outside-files"
 	RuleWhiteoutInBase   = "whiteout-in-base"
 	RuleOpaque           = "opaque-whiteout" // upstream importers ignore it
@@ -335,7 +334,7 @@ func clip(s string) string {
 
 func shorten(s string) string { return fmt.Sprintf("%q", clip(s)) }
 
-// Finish reports what only the end can tell.
+// Finish reports the faults that only the end of the layer reveals.
 func (a *Audit) Finish() {
 	a.e, a.offset = &Entry{}, -1
 	defer func() { a.e = nil }()

@@ -36,8 +36,8 @@ func (a *Audit) descriptor() {
 	}
 }
 
-// judgeDescriptor sums up what winsec finds: what Windows refuses, and what
-// leaves the file open to everyone.
+// judgeDescriptor summarises the findings of winsec: faults because of which Windows
+// refuses the descriptor, and descriptors that leave the file open to everyone.
 func judgeDescriptor(sd []byte) []sdProblem {
 	var out []sdProblem
 	for _, p := range winsec.Check(sd) {

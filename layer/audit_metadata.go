@@ -6,7 +6,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// metadata looks at what an entry carries besides its place.
+// metadata checks the metadata of an entry.
 func (a *Audit) metadata() {
 	e := a.e
 	for _, t := range []winfs.Filetime{e.Times.Creation, e.Times.LastAccess, e.Times.LastWrite, e.Times.Change} {

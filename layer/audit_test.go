@@ -20,8 +20,8 @@ func audit(l *layertest.Layer, a layer.Audit) []string {
 	return out
 }
 
-// TestAudit has what a tar cannot bring about; TestHostileCheck in package wintar
-// has the rest.
+// TestAudit has the cases that a tar cannot produce; TestHostileCheck in package wintar has
+// the rest.
 func TestAudit(t *testing.T) {
 	roots := []string{"d Files", "d Hives"}
 	one := func(e layer.Entry) *layertest.Layer {

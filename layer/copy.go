@@ -11,7 +11,7 @@ import (
 // enough that a system call moves far more than it costs.
 const copyBuffer = 1 << 20
 
-// Stats counts what a copy has moved.
+// Stats are the counts of a copy.
 type Stats struct {
 	Entries   int64 // all entries
 	Files     int64

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// allocated is what a file takes up on disk.
+// allocated returns the space that a file uses on disk.
 func allocated(st fs.FileInfo) int64 {
 	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
 		return sys.Blocks * 512

@@ -2,5 +2,5 @@ package overlay
 
 import "io/fs"
 
-// allocated is the size of a file, which is near enough to what it takes up.
+// allocated returns the size of a file, a good approximation of the space that it uses.
 func allocated(st fs.FileInfo) int64 { return st.Size() }

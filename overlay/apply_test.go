@@ -47,8 +47,8 @@ func source(im *cimfs.Image) layer.Source {
 	return layer.SourceFunc(func() (layer.Reader, error) { return cimlayer.NewImageReader(im), nil })
 }
 
-// What was changed in a view of an image becomes an image forked from it that shows
-// the same, also when the changes went through a tar.
+// The changes in a view of an image become an image forked from it that has the same
+// contents, also if the changes went through a tar.
 func TestChangesBecomeImage(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { testChanges(t, seed) })
@@ -178,7 +178,7 @@ func change(t *testing.T, r *rand.Rand, tr *overlay.Tree) {
 			dir = n.info.ID
 		}
 		n, fresh := pick(), fmt.Sprintf("new%d", step)
-		// What cannot be is refused, and changes nothing.
+		// Impossible operations are refused, and change nothing.
 		switch r.IntN(6) {
 		case 0:
 			if n.info.Kind == overlay.Directory {

@@ -9,22 +9,22 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Changes returns what was changed as the entries of a layer, in the order of the
-// tree: a directory before what is in it, and in it whiteouts first, then names in
-// the order of NTFS. Directories are there that were changed, are new, or lead to
-// what was changed. A file with several names comes under the first as a file and
-// under the others as links; a new name of a file that is otherwise as below, and
-// still has a name that it has there, is a link to that name. A file that was only renamed
-// comes with its content, because its old name is gone.
+// Changes returns the changes as the entries of a layer, in the order of the tree: a
+// directory before its contents, and in it whiteouts first, then names in the order of
+// NTFS. Directories are included if they were changed, are new, or lead to a change. The
+// first name of a file with several is the file, the others are links to it; a new name of
+// a file that is otherwise unchanged, and still has a name from the lower tree, is a link
+// to that name. A file that was only renamed is included with its content, because its old
+// name is gone.
 //
-// A directory where the lower tree has one keeps its spelling there: a layer
-// cannot change that without repeating all that is in it.
+// A directory that the lower tree has too keeps its spelling there: a layer cannot change
+// that without repeating all its contents.
 //
-// A directory that was removed and made again has whiteouts for what the one below had
-// in it, so that no whiteout stands where the layer itself has something.
+// A directory that was removed and created again has whiteouts for the contents of the
+// lower one, so that a layer never has a whiteout and an entry for one path.
 //
-// Nothing may change until the reader is closed. The caller closes it before the
-// tree.
+// The tree must not change until the reader is closed. The caller closes the reader before
+// the tree.
 func (t *Tree) Changes() (layer.Reader, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,26 +35,26 @@ func (t *Tree) Changes() (layer.Reader, error) {
 	return &changesReader{t: t, list: p.out}, nil
 }
 
-// planned is one entry to be.
+// planned is an entry to be yielded.
 type planned struct {
 	path   string
 	kind   layer.Kind
 	id     uint64
 	target string
-	same   bool // a name of a file that the lower tree has at this place
+	same   bool // a name that the file has in the lower tree too
 	keep   bool
 }
 
-// planner compares the tree with the one below.
+// planner compares the tree with the lower one.
 type planner struct {
 	t       *Tree
-	touched map[uint64]bool     // changed, or above what is
+	touched map[uint64]bool     // changed, or above a change
 	below   map[uint64][]uint64 // children of a directory that are touched
-	full    bool                // every directory must be looked at
+	full    bool                // every directory must be compared
 	out     []planned
 }
 
-// errNeedsAll says that the names of a file have to be looked for everywhere.
+// errNeedsAll reports that the names of a file have to be searched in all directories.
 var errNeedsAll = errors.New("a moved file has other names")
 
 func (p *planner) run() error {
@@ -78,9 +78,9 @@ func (p *planner) run() error {
 	return nil
 }
 
-// mark finds the directories that lead to changes. Names of one file may stand
-// anywhere, so that a change to a file with several in the lower tree has every
-// directory looked at.
+// mark finds the directories that lead to changes. The names of one file may be anywhere,
+// so that after a change to a file that has several names in the lower tree, every
+// directory is compared.
 func (p *planner) mark() {
 	t := p.t
 	p.touched, p.below = map[uint64]bool{}, map[uint64][]uint64{}
@@ -109,16 +109,16 @@ func (p *planner) mark() {
 	}
 }
 
-// name is one name to look at in a directory.
+// name is a name of a directory to be compared.
 type name struct {
 	name  string
 	id    uint64 // 0: removed
 	below string // its spelling in the lower tree, "" if that has none
-	was   uint64 // what it means there
+	was   uint64 // its object there
 }
 
-// names lists those of a directory that may differ from the lower tree's directory
-// at the same path.
+// names lists the names of a directory that may differ from those of the lower tree's
+// directory at the same path.
 func (p *planner) names(d *object, lower File) ([]name, error) {
 	var out []name
 	old := map[string]Entry{}
@@ -171,11 +171,11 @@ func (p *planner) names(d *object, lower File) ([]name, error) {
 	return out, nil
 }
 
-// maxDepth is more than any path of 32,767 units can have.
+// maxDepth is greater than the depth of any path of 32,767 units.
 const maxDepth = 16384
 
-// dir plans a directory and what is below it. lower is the directory that the lower tree
-// has at the same path, nil if it has none.
+// dir plans a directory and everything below it. lower is the lower tree's directory at the
+// same path, nil if there is none.
 func (p *planner) dir(d *object, lower File, path string, depth int) error {
 	if depth > maxDepth {
 		return ErrNameTooLong
@@ -214,7 +214,7 @@ func (p *planner) name(n name, lower File, path string, depth int) error {
 	}
 	if !o.dir {
 		if o.lower != nil && o.base > 1 && !same && !p.full {
-			return errNeedsAll // where are its other names?
+			return errNeedsAll // its other names may be anywhere
 		}
 		p.out = append(p.out, planned{path: path, kind: layer.File, id: o.id, same: same})
 		return nil
@@ -238,7 +238,7 @@ func (p *planner) name(n name, lower File, path string, depth int) error {
 	return p.dir(o, under, path, depth+1)
 }
 
-// files decides which names of each file are the file, links, or nothing.
+// files decides for each name of a file whether it is the file, a link, or omitted.
 func (p *planner) files() error {
 	names := map[uint64][]int{}
 	var order []uint64
@@ -279,7 +279,7 @@ func (p *planner) files() error {
 	return nil
 }
 
-// prune leaves out what is as below and leads to nothing that is not.
+// prune removes entries that are as in the lower tree and lead to no change.
 func (p *planner) prune() {
 	needed := map[string]bool{}
 	for i := len(p.out) - 1; i >= 0; i-- {
@@ -295,7 +295,7 @@ func (p *planner) prune() {
 	p.out = slices.DeleteFunc(p.out, func(e planned) bool { return !e.keep })
 }
 
-// changesReader yields what was planned.
+// changesReader yields the planned entries.
 type changesReader struct {
 	t    *Tree
 	list []planned
@@ -498,7 +498,7 @@ func (r *changesReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// sized reads the current stream and tells when it has become shorter.
+// sized reads the current stream and reports an error if it has become shorter.
 type sized changesReader
 
 func (r *sized) Read(b []byte) (int, error) {
@@ -536,7 +536,7 @@ func (r *changesReader) NextExtent() (layer.Extent, error) {
 	return layer.Extent{Length: r.stream.Size}, nil
 }
 
-// Close ends the reading. The tree stays open.
+// Close closes the reader. The tree stays open.
 func (r *changesReader) Close() error {
 	err := r.endStream()
 	if r.err == nil || errors.Is(r.err, io.EOF) {

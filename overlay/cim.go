@@ -9,11 +9,11 @@ import (
 	"github.com/mullion/mullion/cimfs"
 )
 
-// cimCache is how much of an image's files is kept in memory.
+// cimCache is the number of bytes of an image's files to keep in memory.
 const cimCache = 16 << 20
 
-// CimLower returns the tree of a CimFS image, which must stay open. It
-// gives the image a cache of 16 MiB.
+// CimLower returns the tree of a CimFS image, which must stay open. The image gets a cache
+// of 16 MiB.
 func CimLower(im *cimfs.Image) Lower {
 	im.UseCache(cimCache)
 	return &cimLower{im: im}
@@ -22,8 +22,8 @@ func CimLower(im *cimfs.Image) Lower {
 type cimLower struct {
 	im *cimfs.Image
 
-	// Before version 3 a record does not tell how many names it has. once counts the
-	// names of all files, for those that have several.
+	// Before version 3 a record does not have the number of names. counts has it for the
+	// files with several; once counts the names of all files.
 	once   sync.Once
 	counts map[cimfs.FileID]int
 	err    error
@@ -64,8 +64,7 @@ func (t *cimLower) count() {
 	})
 }
 
-// cimFile adapts the methods whose types differ; the others are those of the
-// image's file.
+// cimFile adapts the methods whose types differ; the others are those of the image's file.
 type cimFile struct {
 	*cimfs.File
 	tree *cimLower
@@ -79,7 +78,7 @@ func (f cimFile) NumLinks() (int, error) {
 	}
 	if f.tree.im.Version() >= cimfs.V3 {
 		n, err := f.NumNames()
-		// A fork may have taken some of them away from a file of its parent.
+		// A fork may have removed some of them from a file of its parent.
 		if err != nil || n <= 1 || len(f.tree.im.Parents()) == 0 {
 			return max(n, 1), err
 		}
@@ -88,8 +87,8 @@ func (f cimFile) NumLinks() (int, error) {
 	return max(f.tree.counts[f.File.ID()], 1), f.tree.err
 }
 
-// EAs leaves out the hashes of executables: they belong to the image, and a file that is
-// changed no longer has them.
+// EAs omits the hashes of executables: they belong to the image, and a changed file no
+// longer has them.
 func (f cimFile) EAs() ([]byte, error) { return f.GivenEAs() }
 
 func (f cimFile) Child(name string) (File, error) {

@@ -11,15 +11,14 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// MaxStream is the largest stream that NTFS holds, and the limit of writing and
-// truncating.
+// MaxStream is the largest stream that NTFS holds, and the limit of writing and truncating.
 const MaxStream = 1<<44 - 1<<16
 
 func dataFile(n uint64) string { return strconv.FormatUint(n, 10) }
 
 func (t *Tree) contentOf(n uint64) *content { return &content{n: n} }
 
-// newContent makes an empty data file.
+// newContent creates an empty data file.
 func (t *Tree) newContent() (*content, error) {
 	if t.closed {
 		return nil, ErrClosed
@@ -33,7 +32,7 @@ func (t *Tree) newContent() (*content, error) {
 	return &content{n: n, file: f, open: 1}, nil
 }
 
-// use opens a data file; done ends that. What a power failure has taken is empty.
+// use opens a data file; done closes it. A file lost in a power failure is created empty.
 func (t *Tree) use(c *content) error {
 	if c.file == nil {
 		f, err := t.data.OpenFile(dataFile(c.n), os.O_RDWR|os.O_CREATE, 0o600)
@@ -55,8 +54,8 @@ func (t *Tree) done(c *content) error {
 	return err
 }
 
-// discard removes a data file that nothing refers to any more. What is left of it
-// after a crash goes when the tree is opened.
+// discard removes a data file that nothing refers to any more. If it is left after a crash,
+// opening the tree removes it.
 func (t *Tree) discard(c *content) {
 	if c == nil || !t.settled || t.closed {
 		return
@@ -88,7 +87,7 @@ func (o *object) contents() []*content {
 	return out
 }
 
-// recordTimes puts the times of a file that was written into the journal.
+// recordTimes writes the times of a modified file to the journal.
 func (t *Tree) recordTimes(o *object) error {
 	if !o.dirty || o.links() == 0 {
 		return nil
@@ -96,12 +95,12 @@ func (t *Tree) recordTimes(o *object) error {
 	return t.commit([]op{{code: opSet, id: o.id, set: overrides{mask: setTimes, times: o.times()}}})
 }
 
-// Handle is an open file. It sees what others write. Its methods may be called from
-// several goroutines at once.
+// Handle is an open file. Changes made through other handles are visible. Its methods may
+// be called from several goroutines at once.
 type Handle struct {
 	t     *Tree
 	o     *object
-	lower Stream // what was below when it was opened, nil for nothing
+	lower Stream // lower content when the file was opened, nil if there is none
 	main  *content
 }
 
@@ -155,7 +154,7 @@ func (h *Handle) attach() error {
 	return nil
 }
 
-// current returns the data file, nil where the lower tree has the content.
+// current returns the data file, nil if the lower tree has the content.
 func (h *Handle) current() (*os.File, error) {
 	t := h.t
 	t.mu.RLock()
@@ -195,12 +194,12 @@ func (h *Handle) ReadAt(p []byte, off int64) (int, error) {
 	return h.lower.ReadAt(p, off)
 }
 
-// File returns the data file that holds what a reader of the handle sees, nil where
-// the lower tree does. It is good until the handle is closed.
+// File returns the data file with the current content, nil if the lower tree has it. It is
+// valid until the handle is closed.
 func (h *Handle) File() (*os.File, error) { return h.current() }
 
-// WriteAt writes, and makes the file longer where it must. The handle must have been
-// opened for writing.
+// WriteAt writes, and extends the file if necessary. The handle must have been opened for
+// writing.
 func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > MaxStream-int64(len(p)) {
 		return 0, ErrTooLarge
@@ -220,7 +219,7 @@ func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// grown raises the size that is known.
+// grown raises the known size.
 func (h *Handle) grown(end int64) {
 	size := &h.main.size
 	for {
@@ -231,7 +230,7 @@ func (h *Handle) grown(end int64) {
 	}
 }
 
-// wrote notes that the content of a file changes now.
+// wrote records that the content of a file has changed.
 func (t *Tree) wrote(o *object) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -247,7 +246,7 @@ func (t *Tree) wrote(o *object) error {
 	times := o.times()
 	times.LastWrite = t.now()
 	times.Change = times.LastWrite
-	// Kept in memory alone until the file is closed or synced.
+	// Kept in memory only, until the file is closed or synced.
 	o.over.times = times
 	o.over.mask |= setTimes
 	return nil
@@ -300,7 +299,7 @@ func (h *Handle) Close() error {
 	return errors.Join(errs...)
 }
 
-// copyUp gives a file a data file that holds the first keep bytes of its content.
+// copyUp creates a data file with the first keep bytes of a file's content.
 func (t *Tree) copyUp(o *object, keep int64) error {
 	o.copying.Lock()
 	defer o.copying.Unlock()
@@ -322,7 +321,7 @@ func (t *Tree) copyUpLocked(o *object, keep int64) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if o.links() == 0 {
-			// No name leads to it: nothing that the journal should know.
+			// The object has no name: the journal need not record it.
 			o.main = c
 			return t.done(c)
 		}
@@ -331,7 +330,7 @@ func (t *Tree) copyUpLocked(o *object, keep int64) error {
 			err = t.commit(append(ops, op{code: opData, id: o.id, n: c.n}))
 		}
 		if err == nil {
-			// The operation has made a content of its own; this one is open.
+			// The operation has its own reference to the content; this one is open.
 			o.main = c
 			return t.done(c)
 		}
@@ -345,9 +344,9 @@ func (t *Tree) copyUpLocked(o *object, keep int64) error {
 	}
 }
 
-// fill copies what the lower tree has, leaving holes where it is zeros, and makes it
-// durable: the journal may reach the disk before it otherwise, and the content
-// would be lost in a power failure that came then.
+// fill copies the content of the lower tree, leaving holes for zeros, and makes it durable:
+// otherwise the journal could reach the disk first, and a power failure at that moment
+// would lose the content.
 func (t *Tree) fill(c *content, o *object, keep int64) error {
 	if o.lower == nil || keep == 0 {
 		return nil
@@ -408,7 +407,7 @@ func (t *Tree) Truncate(id uint64, size int64) error {
 		err = ErrIsDirectory
 	}
 	if err == nil {
-		o.handles++ // so that it stays
+		o.handles++ // to keep it
 	}
 	t.mu.Unlock()
 	if err != nil {
@@ -451,8 +450,8 @@ func (t *Tree) resize(o *object, size int64) error {
 	return errors.Join(err, t.done(c))
 }
 
-// WriteStream sets the whole content of an alternate stream, which it makes if it is
-// not there. The content is at most MaxStreamValue bytes.
+// WriteStream sets the whole content of an alternate stream, and creates it if it does not
+// exist. The content is at most MaxStreamValue bytes.
 func (t *Tree) WriteStream(id uint64, name string, value []byte) error {
 	if err := winfs.ValidateStream(name); err != nil {
 		return &nameError{err}
@@ -491,7 +490,7 @@ func (t *Tree) WriteStream(id uint64, name string, value []byte) error {
 	return nil
 }
 
-// MaxStreamValue bounds what WriteStream takes.
+// MaxStreamValue is the limit of WriteStream in bytes.
 const MaxStreamValue = 1 << 20
 
 // stream finds an alternate stream, nil if there is none of that name.
@@ -508,7 +507,7 @@ func (o *object) stream(name string) (*altStream, error) {
 	return nil, nil
 }
 
-// RemoveStream removes an alternate stream; fs.ErrNotExist if there is none.
+// RemoveStream removes an alternate stream, or returns fs.ErrNotExist if there is none.
 func (t *Tree) RemoveStream(id uint64, name string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -548,8 +547,8 @@ func (t *Tree) Streams(id uint64) ([]StreamInfo, error) {
 	return out, err
 }
 
-// ReadStream returns the content of an alternate stream; fs.ErrNotExist if there is none,
-// ErrTooLarge if it has more than limit bytes.
+// ReadStream returns the content of an alternate stream. The error is fs.ErrNotExist if
+// there is none, and ErrTooLarge if it has more than limit bytes.
 func (t *Tree) ReadStream(id uint64, name string, limit int64) ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -581,8 +580,8 @@ func (t *Tree) ReadStream(id uint64, name string, limit int64) ([]byte, error) {
 	return b, ignoreEnd(err)
 }
 
-// Change calls fn with the descriptor of the data file, for what this package has no
-// word for: fallocate. end is the furthest offset that is touched. The handle must
+// Change calls fn with the descriptor of the data file, for operations that this package
+// does not have: fallocate. end is the greatest offset that fn may change. The handle must
 // have been opened for writing.
 func (h *Handle) Change(end int64, fn func(fd uintptr) error) error {
 	if end < 0 || end > MaxStream {

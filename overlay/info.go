@@ -10,8 +10,8 @@ import (
 // Kind is the kind of an object as programs see it.
 type Kind uint8
 
-// The kinds. A symbolic link or junction is a Symlink, whether Windows calls it a
-// directory or a file. Hard links are names of one object and have no kind.
+// The kinds. A symbolic link or junction is a Symlink, to Windows either a directory or a
+// file. Hard links are names of one object and have no kind.
 const (
 	Regular Kind = iota
 	Directory
@@ -30,7 +30,7 @@ type Info struct {
 	Target     *winfs.ReparsePoint // of a Symlink
 }
 
-// info describes an object without taking it.
+// info describes an object without counting a reference.
 func (t *Tree) info(o *object) (Info, error) {
 	i := Info{ID: o.id, Size: o.size(), Links: o.links(), Attributes: o.attributes(), Times: o.times()}
 	var err error
@@ -60,7 +60,7 @@ func (t *Tree) hold(o *object) (Info, error) {
 	return i, nil
 }
 
-// Lookup finds a name in a directory; fs.ErrNotExist if it is not there.
+// Lookup finds a name in a directory; the error is fs.ErrNotExist if it does not exist.
 func (t *Tree) Lookup(dir uint64, name string) (Info, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,7 +78,7 @@ func (t *Tree) Lookup(dir uint64, name string) (Info, error) {
 	return t.hold(o)
 }
 
-// Forget gives back n references that calls returning an Info have counted.
+// Forget releases n references, counted by the calls that returned an Info.
 func (t *Tree) Forget(id, n uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -179,17 +179,18 @@ func (t *Tree) blob(id uint64, get func(*object) ([]byte, error)) ([]byte, error
 	return get(o)
 }
 
-// Change is what Set sets; nil fields stay as they are.
+// Change is the argument of Set; metadata of nil fields is not changed.
 type Change struct {
 	Attributes *winfs.Attributes // DIRECTORY and REPARSE_POINT follow from the object
-	// Times; those that are not given stay, but for Change, which becomes now.
+	// Times; those that are nil are not changed, except Change, which becomes the current
+	// time.
 	Creation, LastAccess, LastWrite, Change *winfs.Filetime
-	// Buffers of no bytes remove what is there.
+	// Empty buffers remove the metadata.
 	Security, EAs, Reparse *[]byte
 }
 
-// Set changes metadata of an object. The buffers must be in the form of Windows;
-// the caller has checked them.
+// Set changes metadata of an object. The caller has checked that the buffers are in the
+// form of Windows.
 func (t *Tree) Set(id uint64, c Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -20,7 +20,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // journal is the file of records, open for appending.
 type journal struct {
 	f      *os.File
-	size   int64 // of what is known to be whole
+	size   int64 // of the part that is known to be complete
 	buf    []byte
 	broken bool
 	dirty  bool // something was written since the last sync
@@ -33,7 +33,7 @@ func appendRecord(b, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// write appends one record. What fails half-way is cut off again.
+// write appends one record. A partial write is truncated again.
 func (j *journal) write(ops []op) error {
 	if j.broken {
 		return ErrBroken
@@ -74,9 +74,9 @@ func (j *journal) sync() error {
 	return nil
 }
 
-// readJournal calls fn for the payload of each whole record and returns the length of
-// the journal up to the end of the last. A file that is too short for its magic counts as
-// empty if it begins like one. The payload is valid until fn returns.
+// readJournal calls fn for the payload of each complete record and returns the length of
+// the journal up to the end of the last. A file that is shorter than the magic number
+// counts as empty if it is a prefix of it. The payload is valid until fn returns.
 func readJournal(r io.Reader, fn func(payload []byte) error) (int64, error) {
 	var magic [len(journalMagic)]byte
 	n, err := io.ReadFull(r, magic[:])
@@ -113,7 +113,7 @@ func readJournal(r io.Reader, fn func(payload []byte) error) (int64, error) {
 	}
 }
 
-// readPayload reads n bytes in steps, so that a length that lies costs no memory.
+// readPayload reads n bytes in steps, so that a wrong length uses no memory.
 func readPayload(r io.Reader, buf []byte, n int) ([]byte, error) {
 	for n > 0 {
 		step := min(n, 64<<10)
@@ -134,8 +134,8 @@ func ignoreEnd(err error) error {
 	return err
 }
 
-// createJournal writes a journal with these records, durably, in place of the one
-// that is there.
+// createJournal writes a journal with these records, durably, and replaces the existing
+// one.
 func createJournal(root *os.Root, records [][]op) (*journal, error) {
 	set, err := publish.OpenSet(root, journalName, publish.Options{})
 	if err != nil {

@@ -26,8 +26,8 @@ func copyDir(t *testing.T, from string, journal []byte) string {
 	return to
 }
 
-// A journal that ends at any byte gives the tree of the last record that is whole, and
-// so does one in which a byte of the record after it is wrong.
+// A journal that ends at any byte produces the tree of the last complete record, and so
+// does one with a wrong byte in the record after it.
 func TestTornJournal(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	m := randomModel(t, r)
@@ -61,8 +61,8 @@ func TestTornJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One operation may write several records: what lies between two moments must
-	// open, and be one of the two or something in between.
+	// One operation may write several records: a journal between two states must open, and
+	// produce one of the two or a state in between.
 	check := func(what string, journal []byte, want *layertest.Layer) {
 		t.Helper()
 		dir := copyDir(t, dir, journal)
@@ -116,8 +116,8 @@ func TestTornJournal(t *testing.T) {
 	}
 }
 
-// FuzzJournal opens trees from journals that nobody wrote. Whatever opens can be read,
-// changed, closed, and is the same when it is opened again.
+// FuzzJournal opens trees from arbitrary journals. A tree that opens can be read, changed,
+// closed, and is the same when it is opened again.
 func FuzzJournal(f *testing.F) {
 	m := &model{newDir()}
 	for _, p := range []string{"a", `a\b`, `a\b\c`, "d"} {

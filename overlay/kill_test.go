@@ -55,9 +55,9 @@ func TestVictim(t *testing.T) {
 	io.Copy(io.Discard, os.Stdin) // until it is killed
 }
 
-// A process that is killed at any moment leaves a tree that opens, and has all that
-// was done: what was in the middle of it is done, not done, or, where content was
-// written, half done.
+// A process that is killed at any moment leaves a tree that opens, and has all completed
+// operations: the one in progress is done, not done, or, if it was writing content, done in
+// part.
 func TestKilled(t *testing.T) {
 	rounds := 8
 	if long() {

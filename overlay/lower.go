@@ -15,31 +15,31 @@ type Lower interface {
 	Root() (File, error)
 	// File returns the file with an ID; fs.ErrNotExist if there is none.
 	File(id uint64) (File, error)
-	// Identity is a short text that is the same whenever the same tree is opened,
-	// and differs between trees.
+	// Identity returns a short text that is the same whenever the same tree is opened, and
+	// differs between trees.
 	Identity() string
 }
 
 // File is a file or directory of a Lower.
 type File interface {
-	// ID is the inode number: unique in the tree, below 1<<40, not 0, the same under
+	// ID returns the inode number: unique in the tree, below 1<<40, not 0, the same for
 	// each name.
 	ID() uint64
 	// IsDir reports whether the file is a directory.
 	IsDir() bool
-	// Size is the length of the main stream in bytes, 0 for a directory.
+	// Size returns the length of the main stream in bytes, 0 for a directory.
 	Size() int64
-	// NumLinks counts the names of the file.
+	// NumLinks returns the number of names of the file.
 	NumLinks() (int, error)
-	// Attributes, Times, Security, EAs and Reparse are the metadata in the forms of
-	// Windows; the slices are nil where there is nothing.
+	// Attributes, Times, Security, EAs and Reparse return the metadata in the forms of
+	// Windows; the slices are nil if there is none.
 	Attributes() winfs.Attributes
 	Times() winfs.Times
 	Security() ([]byte, error)
 	EAs() ([]byte, error)
 	Reparse() ([]byte, error)
-	// Child finds a name in a directory without regard to case. What is not there
-	// gives fs.ErrNotExist.
+	// Child finds a name in a directory without regard to case. If it does not exist, the
+	// error is fs.ErrNotExist.
 	Child(name string) (File, error)
 	// Entries yields the names of a directory.
 	Entries() iter.Seq2[Entry, error]
@@ -52,7 +52,8 @@ type File interface {
 type Entry struct {
 	Name string // WTF-8
 	ID   uint64
-	// Dir tells whether it is a directory where that is known without opening it.
+	// Dir reports whether it is a directory, if DirKnown is set: if that is known without
+	// opening it.
 	Dir, DirKnown bool
 }
 
@@ -63,7 +64,7 @@ type Stream interface {
 	Size() int64
 }
 
-// NoLower returns the lower tree of a base layer: a root with nothing in it.
+// NoLower returns the lower tree of a base layer: an empty root.
 func NoLower() Lower { return emptyLower{} }
 
 type emptyLower struct{}

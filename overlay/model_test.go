@@ -21,11 +21,11 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// model is a naive tree in memory: what a Tree must look like.
+// model is a naive tree in memory: the expected contents of a Tree.
 type model struct{ root *node }
 
 type node struct {
-	id       uint64 // in the lower tree, 0 for what was made later
+	id       uint64 // in the lower tree, 0 for objects created later
 	dir      bool
 	content  []byte
 	attr     winfs.Attributes
@@ -50,7 +50,7 @@ func newDir() *node {
 	return &node{dir: true, attr: winfs.AttrDirectory, children: map[string]child{}, security: dirSecurity}
 }
 
-// find returns the directory and the last name of a path, and what is there.
+// find returns the directory and the last name of a path, and the object there.
 func (m *model) find(path string) (*node, string, *node) {
 	d := m.root
 	dir, name := winfs.SplitPath(path)
@@ -172,7 +172,7 @@ func (m *model) rename(from, to string, flags RenameFlag) error {
 	return nil
 }
 
-// content gives write access to a file.
+// file returns a file for writing.
 func (m *model) file(path string) (*node, error) {
 	_, _, n := m.find(path)
 	switch {
@@ -471,7 +471,7 @@ type openFile struct {
 
 var poolNames = []string{"a", "B", "cc", "d e", "Änder", "f.txt"}
 
-// path returns a random path, of what is there or of what is not.
+// path returns a random path, existing or missing.
 func (s *script) path() string {
 	path := ""
 	d := s.m.root
@@ -517,7 +517,7 @@ func (s *script) resolve(path string) (dir uint64, name string, done func(), err
 	return dir, name, done, nil
 }
 
-// with calls fn with the number of what is at path.
+// with calls fn with the number of the object at path.
 func (s *script) with(path string, fn func(id uint64) error) error {
 	dir, name, done, err := s.resolve(path)
 	defer done()
@@ -540,7 +540,7 @@ func (s *script) bytes() []byte {
 	return b
 }
 
-// kinds of errors that the model tells apart.
+// kinds of errors that the model distinguishes.
 var kinds = []error{fs.ErrNotExist, fs.ErrExist, ErrName, ErrIsDirectory, ErrNotDirectory, ErrNotEmpty, ErrMoved}
 
 func kindOf(err error) error {
@@ -552,8 +552,8 @@ func kindOf(err error) error {
 	return err
 }
 
-// step does one operation on both and returns what it was and how the results
-// differ.
+// step performs one operation on both and returns the operation and the difference of the
+// results.
 func (s *script) step() (what, problem string) {
 	path := s.path()
 	var want, got error
@@ -681,7 +681,7 @@ func (s *script) step() (what, problem string) {
 	return what, ""
 }
 
-// checkOpen compares what open handles read, and closes them.
+// checkOpen compares the content that open handles read, and closes them.
 func (s *script) checkOpen(t *testing.T) {
 	for _, f := range s.open {
 		b := make([]byte, len(f.n.content)+1)
@@ -714,8 +714,8 @@ func randomModel(t *testing.T, r *rand.Rand) *model {
 	return m
 }
 
-// The tree is what a naive one is after random operations, also when it is opened
-// again, and its changes laid over the lower tree give the same.
+// After random operations the tree equals a naive one, also when it is opened again, and
+// its changes over the lower tree produce the same contents.
 func TestModel(t *testing.T) {
 	seeds := 60
 	if long() {
@@ -781,7 +781,7 @@ func testModel(t *testing.T, seed uint64) {
 		if err := v.Close(); err != nil {
 			t.Fatal(err)
 		}
-		// The journal written anew gives the same tree.
+		// Rewriting the journal does not change the tree.
 		if n == 119 {
 			compacted(t, s, lower, view)
 		}

@@ -10,13 +10,13 @@ import (
 	"github.com/mullion/mullion/winsec"
 )
 
-// nameError is a name that cannot be, with the reason.
+// nameError is an impossible name, with the reason.
 type nameError struct{ err error }
 
 func (e *nameError) Error() string   { return ErrName.Error() + ": " + e.err.Error() }
 func (e *nameError) Unwrap() []error { return []error{ErrName, e.err} }
 
-// checkName refuses names that Windows cannot hold or reach.
+// checkName returns an error for names that Windows cannot hold or open.
 func checkName(name string) error {
 	err := winfs.ValidateComponent(name)
 	if err == nil {
@@ -31,12 +31,12 @@ func checkName(name string) error {
 	return &nameError{err}
 }
 
-// found is what a name in a directory means.
+// found is the result of looking up a name in a directory.
 type found struct {
 	id    uint64 // 0: nothing
-	name  string // as it is spelled, or was asked for in the lower tree
-	below uint64 // what it means in the lower tree
-	file  File   // of the lower tree, if that was asked
+	name  string // its spelling, or the requested name in the lower tree
+	below uint64 // its object in the lower tree
+	file  File   // of the lower tree, if it was looked up
 }
 
 // find looks a name up in a directory.
@@ -60,7 +60,7 @@ func (t *Tree) find(d *object, name string) (found, error) {
 	return found{f.ID(), name, f.ID(), f}, nil
 }
 
-// child returns the object that a name means; fs.ErrNotExist if there is none.
+// child returns the object of a name, or fs.ErrNotExist if there is none.
 func (t *Tree) child(d *object, name string) (*object, found, error) {
 	n, err := t.find(d, name)
 	if err != nil {
@@ -84,8 +84,8 @@ func (t *Tree) child(d *object, name string) (*object, found, error) {
 	return o, n, nil
 }
 
-// adopt appends what makes the journal know an object of the lower tree and the
-// directories above it, so that a replay can tell where it is.
+// adopt appends operations that record an object of the lower tree and the directories
+// above it in the journal, so that a replay can find its place.
 func (t *Tree) adopt(ops []op, o *object) ([]op, error) {
 	var chain []op
 	for n := 0; !o.adopted; n++ {
@@ -100,8 +100,8 @@ func (t *Tree) adopt(ops []op, o *object) ([]op, error) {
 	return append(ops, chain...), nil
 }
 
-// touched appends the times of an object that changes now: its content, or only its
-// metadata.
+// touched appends the times of an object whose metadata (content == false) or content
+// (content == true) changes now.
 func (t *Tree) touched(ops []op, o *object, content bool) []op {
 	times := o.times()
 	times.Change = t.now()
@@ -144,7 +144,7 @@ func (t *Tree) pathUnits(o *object) int {
 	return n
 }
 
-// vacant checks that a name may be made in a directory, and is not there.
+// vacant checks that a name may be created in a directory, and does not exist.
 func (t *Tree) vacant(d *object, name string) (found, error) {
 	if err := checkName(name); err != nil {
 		return found{}, err
@@ -159,17 +159,17 @@ func (t *Tree) vacant(d *object, name string) (found, error) {
 	return n, err
 }
 
-// New describes an object to be made.
+// New describes an object to be created.
 type New struct {
 	Dir        bool
-	Attributes winfs.Attributes // beside those that follow from the kind
+	Attributes winfs.Attributes // in addition to those that follow from the kind
 	EAs        []byte           // FILE_FULL_EA_INFORMATION
 	Reparse    []byte           // nil: none
 }
 
-// Create makes a file or directory and returns it. An existing name gives
-// fs.ErrExist. The new object has the times of now and the descriptor that image
-// builders give to new files (package winsec).
+// Create creates a file or directory and returns it. If the name exists, the error is
+// fs.ErrExist. The new object has the current time and the descriptor that image builders
+// use for new files (package winsec).
 func (t *Tree) Create(dir uint64, name string, spec New) (Info, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -217,7 +217,7 @@ func (t *Tree) Create(dir uint64, name string, spec New) (Info, error) {
 
 var fileSecurity, dirSecurity = winsec.BuilderFile(), winsec.BuilderDirectory()
 
-// Link makes a further name of a file.
+// Link creates a further name of a file.
 func (t *Tree) Link(id, dir uint64, name string) (Info, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -255,10 +255,10 @@ func (t *Tree) Link(id, dir uint64, name string) (Info, error) {
 	return t.hold(o)
 }
 
-// MaxLinks is how many names NTFS lets a file have.
+// MaxLinks is the maximum number of names of a file on NTFS.
 const MaxLinks = 1024
 
-// Unlink removes a name of what is no directory.
+// Unlink removes a name of an object that is not a directory.
 func (t *Tree) Unlink(dir uint64, name string) error { return t.remove(dir, name, false) }
 
 // Rmdir removes a directory, which must be empty.
@@ -323,7 +323,7 @@ func (t *Tree) checkEmpty(o *object) error {
 	return nil
 }
 
-// RenameFlag changes what Rename does.
+// RenameFlag is an option of Rename.
 type RenameFlag uint8
 
 // The flags of renameat2.
@@ -332,8 +332,8 @@ const (
 	Exchange                         // swap the two
 )
 
-// Rename moves a name. What has the new name is replaced, as POSIX says: a file by a
-// file, an empty directory by a directory.
+// Rename moves a name. The target of the new name is replaced, according to POSIX: a file
+// by a file, an empty directory by a directory.
 func (t *Tree) Rename(dir uint64, name string, toDir uint64, toName string, flags RenameFlag) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -373,7 +373,7 @@ func (t *Tree) Rename(dir uint64, name string, toDir uint64, toName string, flag
 		case flags == Exchange:
 			return t.exchange(from, o, n, to, old, m)
 		case old == o:
-			return nil // two names of one file: POSIX leaves both
+			return nil // two names of one file: POSIX keeps both
 		}
 		if err := t.replaceable(o, old); err != nil {
 			return err
@@ -416,7 +416,7 @@ func (t *Tree) Rename(dir uint64, name string, toDir uint64, toName string, flag
 	return nil
 }
 
-// adoptAll makes the journal know several objects, of which the last may be nil.
+// adoptAll adopts several objects, of which the last may be nil.
 func (t *Tree) adoptAll(list ...*object) ([]op, error) {
 	var ops []op
 	var err error
@@ -431,7 +431,7 @@ func (t *Tree) adoptAll(list ...*object) ([]op, error) {
 	return ops, nil
 }
 
-// isBelow tells whether a directory is o or below o.
+// isBelow reports whether a directory is o or below o.
 func (t *Tree) isBelow(d, o *object) bool {
 	for i := 0; d != nil && i <= winfs.MaxPath; i++ {
 		if d == o {
@@ -445,7 +445,7 @@ func (t *Tree) isBelow(d, o *object) bool {
 	return false
 }
 
-// replaceable tells whether o may take the place of old.
+// replaceable returns an error unless o may replace old.
 func (t *Tree) replaceable(o, old *object) error {
 	a, err := o.isDir()
 	if err != nil {
@@ -465,7 +465,7 @@ func (t *Tree) replaceable(o, old *object) error {
 	return nil
 }
 
-// exchange swaps what two names mean.
+// exchange swaps the objects of two names.
 func (t *Tree) exchange(from, o *object, n found, to, old *object, m found) error {
 	switch {
 	case old == o:
@@ -495,7 +495,7 @@ func (t *Tree) exchange(from, o *object, n found, to, old *object, m found) erro
 	return t.commit(ops)
 }
 
-// spelling returns how a name that was found is spelled.
+// spelling returns the spelling of a name that was found.
 func (t *Tree) spelling(d *object, n found) (string, error) {
 	if n.file == nil {
 		return n.name, nil

@@ -19,13 +19,13 @@ type object struct {
 	id    uint64
 	dir   bool
 	lower File // nil for a new object
-	base  int  // names that the lower tree has of it
+	base  int  // names that it has in the lower tree
 	delta int  // names more or less than that
 
 	over    overrides
 	main    *content            // of the main stream; nil: the lower tree's
 	streams map[string]*altered // by folded name
-	names   map[string]nameRef  // of a directory, by folded name: what is not as below
+	names   map[string]nameRef  // of a directory, by folded name: those that differ from the lower tree
 	dirty   bool                // the main stream was written since its times were recorded
 
 	// place is one name of the object; dir is 0 if none is known.
@@ -33,20 +33,20 @@ type object struct {
 		dir  uint64
 		name string
 	}
-	adopted bool // the journal knows the object
+	adopted bool // the object is in the journal
 
-	refs    uint64 // of those who looked it up
+	refs    uint64 // of callers that looked it up
 	handles int
 	pins    int // objects whose place is in this directory
 
-	copying sync.Mutex // while the main stream is copied up or cut
+	copying sync.Mutex // held while the main stream is copied up or truncated
 }
 
-// nameRef is what a name means that is not as in the lower tree; id 0 is nothing.
+// nameRef is the object of a name that differs from the lower tree; id 0 is none.
 type nameRef struct {
-	name  string // as it is spelled
+	name  string // its spelling
 	id    uint64
-	below uint64 // what it means in the lower tree, 0 for nothing
+	below uint64 // its object in the lower tree, 0 for none
 }
 
 // altered is an alternate stream that was written or removed.
@@ -65,7 +65,8 @@ type content struct {
 
 func (o *object) links() int { return max(o.base+o.delta, 0) }
 
-// changed tells whether the object itself, its names apart, is not as below.
+// changed reports whether the object itself, apart from its names, differs from the lower
+// tree.
 func (o *object) changed() bool {
 	return o.lower == nil || o.over.mask != 0 || o.main != nil || len(o.streams) > 0
 }
@@ -144,7 +145,7 @@ func (o *object) link() (*winfs.ReparsePoint, error) {
 	return linkOf(b), nil
 }
 
-// linkOf parses the buffer of a link; nil if it is none.
+// linkOf parses the buffer of a link; it returns nil if it is not one.
 func linkOf(b []byte) *winfs.ReparsePoint {
 	p, err := winfs.ParseReparse(b)
 	if err != nil || p.Tag != winfs.ReparseTagSymlink && p.Tag != winfs.ReparseTagMountPoint {
@@ -153,7 +154,7 @@ func linkOf(b []byte) *winfs.ReparsePoint {
 	return p
 }
 
-// isDir tells whether programs see a directory, which a link to one is not.
+// isDir reports whether programs see a directory, which a link to one is not.
 func (o *object) isDir() (bool, error) {
 	if !o.dir {
 		return false, nil
@@ -198,7 +199,7 @@ func (s altStream) size() int64 {
 	return s.lower.Size()
 }
 
-// load returns an object of the lower tree, from memory or from there.
+// load returns an object of the lower tree, from memory or from the lower tree.
 func (t *Tree) load(id uint64) (*object, error) {
 	if o := t.objects[id]; o != nil {
 		return o, nil
@@ -244,8 +245,8 @@ func (t *Tree) setPlace(o *object, dir uint64, name string) {
 	}
 }
 
-// drop forgets an object that no one needs: what has no name and is not open, and
-// what is as below.
+// drop forgets an object that is not needed: one without a name that is not open, or one
+// that is as in the lower tree.
 func (t *Tree) drop(o *object) {
 	for t.settled && o != nil && o.id != t.root && o.refs == 0 && o.handles == 0 && o.pins == 0 {
 		if o.links() > 0 && (o.adopted || o.changed() || len(o.names) > 0) {

@@ -8,23 +8,23 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// A record of the journal is a list of operations that happen together. The state
-// of a tree is what its operations made of the lower tree: a running tree applies
+// A record of the journal is a list of operations that take effect together. The state of a
+// tree is the result of applying its operations to the lower tree: a running tree applies
 // the very operations that it writes, so that replay cannot differ.
 //
 //	record:    u32 length of the payload, u32 CRC32C of the payload, payload
-//	payload:   operations, one behind the other
+//	payload:   operations, one after the other
 //	operation: u8 code, its fields; numbers are uvarints, texts and blobs have
 //	           their length before them
 type opCode uint8
 
 const (
 	opLower opCode = iota + 1 // text: the identity of the lower tree
-	opAdopt                   // id, dir, name: a lower object, and where the lower tree has it (dir 0: nowhere)
+	opAdopt                   // id, dir, name: a lower object, and its place in the lower tree (dir 0: none)
 	opNew                     // id, kind (0 file, 1 directory): a new object
-	opSet                     // id, mask, the fields that it names
-	opData                    // id, stream, n: the stream is in data/n; 0: the alternate stream is no more
-	opName                    // dir, name, id, was, below: name means id, not was; below is the lower tree's id there
+	opSet                     // id, mask, the fields in the mask
+	opData                    // id, stream, n: the stream is in data/n; 0: the alternate stream was removed
+	opName                    // dir, name, id, was, below: name refers to id, not was; below is the lower tree's id there
 	opDirty                   // id: the main stream is being written
 )
 
@@ -38,7 +38,7 @@ type op struct {
 	set   overrides
 }
 
-// fields says which fields of overrides are set.
+// fields is the set of fields of overrides that are set.
 type fields uint8
 
 const (
@@ -50,7 +50,7 @@ const (
 	allFields fields = 1<<iota - 1
 )
 
-// overrides are the metadata of an object that are not those of the lower tree.
+// overrides are the metadata of an object that differ from those of the lower tree.
 type overrides struct {
 	mask                   fields
 	times                  winfs.Times
@@ -58,7 +58,7 @@ type overrides struct {
 	security, eas, reparse []byte
 }
 
-// merge sets what o names.
+// merge sets the fields that are set in o.
 func (v *overrides) merge(o *overrides) {
 	if o.mask&setTimes != 0 {
 		v.times = o.times
@@ -186,7 +186,7 @@ func (d *decoder) blob(limit int) []byte {
 
 func (d *decoder) text(limit int) string { return string(d.blob(limit)) }
 
-// next decodes one operation. It is false at the end and for what is no operation.
+// next decodes one operation. It returns false at the end and for invalid data.
 func (d *decoder) next(o *op) bool {
 	if len(d.b) == 0 || d.bad {
 		return false
@@ -240,7 +240,7 @@ func (d *decoder) next(o *op) bool {
 	return !d.bad
 }
 
-// corrupt says what an operation of the journal contradicts.
+// corrupt returns an error for an operation of the journal, with the contradiction.
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 }

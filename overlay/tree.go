@@ -16,20 +16,20 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Options of Open. The zero value, or nil, is what is wanted but in tests.
+// Options are the options of Open. The zero value, or nil, is right outside of tests.
 type Options struct {
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
-	// KeepJournal has the journal never be written anew.
+	// KeepJournal disables rewriting the journal.
 	KeepJournal bool
 }
 
 // Tree is a writable tree. Its methods may be called from several goroutines at
 // once.
 //
-// Objects are addressed by number. A number is good from the call that returned an
-// [Info] with it until as many calls of [Tree.Forget] as there were such calls; the
-// root's number is always good.
+// Objects are addressed by number. A number is valid from the call that returned an [Info]
+// with it until there were as many calls of [Tree.Forget] as there were such calls; the
+// root's number is always valid.
 type Tree struct {
 	lower Lower
 	opt   Options
@@ -46,25 +46,24 @@ type Tree struct {
 	lock    *os.File
 	closed  bool
 	settled bool      // the journal was replayed
-	idle    []*object // directories that lost the last of what was placed in them, to be dropped between operations
+	idle    []*object // directories that lost the last of the objects placed in them, to be dropped between operations
 	ops     int       // in the journal
 }
 
 const (
 	dataName = "data"
 	lockName = "lock"
-	// maxNumber bounds the numbers of objects and data files, so that counting on from
-	// them cannot come to an end.
+	// maxNumber bounds the numbers of objects and data files, so that incrementing them
+	// never overflows.
 	maxNumber = 1 << 61
-	// compactOps is how many operations a journal must have before it is worth while
-	// to write it anew.
+	// compactOps is the number of operations from which rewriting a journal is worthwhile.
 	compactOps = 4096
 )
 
-// Open opens the writable tree that is kept in the directory dir, over lower, which
-// must stay open. dir is made if it does not exist. It belongs to the tree alone, and to one
-// process at a time: ErrBusy. A journal that was begun over another lower tree
-// gives ErrOtherLower. The caller closes the tree.
+// Open opens the writable tree in the directory dir, over lower, which must stay open. dir
+// is created if it does not exist. It belongs to the tree alone, and to one process at a
+// time; the error for another is ErrBusy. A journal that was created for another lower tree
+// is ErrOtherLower. The caller closes the tree.
 func Open(dir string, lower Lower, opts *Options) (*Tree, error) {
 	t := &Tree{lower: lower, dir: dir, objects: map[uint64]*object{}, nextID: firstNew, nextN: 1}
 	if opts != nil {
@@ -147,7 +146,7 @@ func (t *Tree) replay() error {
 		return err
 	}
 	if t.ops == 0 {
-		// Its maker died before the first record was whole.
+		// The process that created it was killed before the first record was complete.
 		f.Close()
 		t.journal, err = createJournal(t.disk, [][]op{{{code: opLower, name: t.lower.Identity()}}})
 		return err
@@ -175,8 +174,8 @@ func (t *Tree) replayOp(o *op) error {
 	return t.apply(o)
 }
 
-// checkName refuses an operation that does not know what the name meant before it. On
-// that rests how many names an object has, and on those that a directory has one.
+// checkName refuses an operation with a wrong previous object of the name. The number of
+// names of an object, and the rule that a directory has one, depend on it.
 func (t *Tree) checkName(p *op) error {
 	d, err := t.dirObject(p.dir)
 	if err != nil {
@@ -191,7 +190,8 @@ func (t *Tree) checkName(p *op) error {
 			return err
 		}
 	}
-	// What is forgotten, since nothing but its old name ever changed, is not counted either.
+	// An object that was forgotten, since only its old name ever changed, is not counted
+	// either.
 	forgotten := p.n == 0 && t.objects[r.id] == nil
 	if p.n != r.id && !forgotten || p.below != r.below {
 		return corrupt("name %q in %d meant %d over %d, not %d over %d", p.name, p.dir, r.id, r.below, p.n, p.below)
@@ -199,7 +199,7 @@ func (t *Tree) checkName(p *op) error {
 	return nil
 }
 
-// dirObject returns the directory that an operation names.
+// dirObject returns the directory of an operation.
 func (t *Tree) dirObject(id uint64) (*object, error) {
 	o := t.objects[id]
 	if o == nil || !o.dir {
@@ -208,8 +208,8 @@ func (t *Tree) dirObject(id uint64) (*object, error) {
 	return o, nil
 }
 
-// apply changes the state in memory as an operation says. An operation that a
-// running tree has made cannot fail here.
+// apply changes the state in memory according to an operation. An operation that a running
+// tree has made cannot fail here.
 func (t *Tree) apply(p *op) error {
 	switch p.code {
 	case opNew:
@@ -334,16 +334,16 @@ func (t *Tree) commit(ops []op) error {
 	return nil
 }
 
-// settle looks at what a journal has made: a tree without cycles, content that is
-// there, nothing that is not needed.
+// settle checks the result of a journal, a tree without cycles with all its content, and
+// drops everything that is not needed.
 func (t *Tree) settle() error {
 	t.settled = true
 	for _, o := range t.objects {
 		if err := t.checkPlace(o); err != nil {
 			return err
 		}
-		// With one name each, none of them the root's, whatever leads to itself cannot be
-		// reached.
+		// Each has one name, and none of these is the root's, so a directory in a cycle
+		// cannot be reached.
 		if o.dir && o.base+o.delta > 1 {
 			return corrupt("directory %d has %d names", o.id, o.base+o.delta)
 		}
@@ -398,12 +398,12 @@ func (t *Tree) settle() error {
 	return nil
 }
 
-// checkPlace refuses directories that are in themselves.
+// checkPlace refuses directories that are inside themselves.
 func (t *Tree) checkPlace(o *object) error {
 	for n := 0; o.id != t.root; n++ {
 		up := t.objects[o.place.dir]
 		if o.place.dir == 0 || up == nil {
-			return nil // without a name, or below what is
+			return nil // without a name, or below such a directory
 		}
 		if n > len(t.objects) {
 			return corrupt("directory %d is below itself", o.id)
@@ -413,8 +413,8 @@ func (t *Tree) checkPlace(o *object) error {
 	return nil
 }
 
-// measure takes the size of a main stream from its data file, and its time if that
-// was not recorded. Data that a power failure has taken away counts as empty.
+// measure sets the size of a main stream to that of its data file, and its time if that was
+// not recorded. Data lost in a power failure counts as empty.
 func (t *Tree) measure(o *object) error {
 	st, err := t.data.Stat(dataFile(o.main.n))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -437,7 +437,7 @@ func (t *Tree) measure(o *object) error {
 	return t.commit([]op{{code: opSet, id: o.id, set: overrides{mask: setTimes, times: times}}})
 }
 
-// compact writes the journal anew when most of it is history.
+// compact rewrites the journal when most of it is obsolete.
 func (t *Tree) compact() error {
 	if t.opt.KeepJournal || t.ops < compactOps {
 		return nil
@@ -461,7 +461,7 @@ func (t *Tree) compact() error {
 	return nil
 }
 
-// snapshot returns operations that make the tree of this moment.
+// snapshot returns operations that produce the current tree.
 func (t *Tree) snapshot() [][]op {
 	records := [][]op{{{code: opLower, name: t.lower.Identity()}}}
 	ids := slices.Sorted(maps.Keys(t.objects))
@@ -483,7 +483,7 @@ func (t *Tree) snapshot() [][]op {
 		if !o.adopted {
 			continue
 		}
-		// Where the lower tree has it, unless a name below says otherwise.
+		// In the place of the lower tree, unless a name below overrides it.
 		if up := t.objects[o.place.dir]; o.lower != nil && up != nil && up.adopted {
 			if r, ok := up.names[winfs.Fold(o.place.name)]; !ok || r.id != id {
 				add(op{code: opAdopt, id: id, dir: up.id, name: o.place.name})
@@ -511,7 +511,8 @@ func (t *Tree) snapshot() [][]op {
 		d := t.objects[id]
 		for _, key := range slices.Sorted(maps.Keys(d.names)) {
 			r := d.names[key]
-			// What was below is counted off if it is known; otherwise nobody asks.
+			// The number of names of the lower object is reduced if it is known; otherwise
+			// it is not used.
 			was := r.below
 			if t.objects[was] == nil || !t.objects[was].adopted {
 				was = 0
@@ -537,7 +538,7 @@ func (t *Tree) Empty() bool {
 	return true
 }
 
-// Usage returns the bytes and the number of files that the changes take up on disk.
+// Usage returns the bytes and the number of files that the changes use on disk.
 func (t *Tree) Usage() (bytes, files int64, err error) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -568,7 +569,7 @@ func (t *Tree) Usage() (bytes, files int64, err error) {
 	return bytes, files, err
 }
 
-// Sync makes everything durable that was done.
+// Sync makes all completed operations durable.
 func (t *Tree) Sync() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -606,7 +607,7 @@ func (t *Tree) syncAll() error {
 	return t.journal.sync()
 }
 
-// Close records what is pending and releases everything. It does not sync. Open handles
+// Close records pending changes and releases everything. It does not sync. Open handles
 // cannot be used any more.
 func (t *Tree) Close() error {
 	t.mu.Lock()
@@ -658,10 +659,10 @@ func (t *Tree) now() winfs.Filetime {
 	return f
 }
 
-// Dir returns the directory that the tree is kept in.
+// Dir returns the directory of the tree.
 func (t *Tree) Dir() string { return t.dir }
 
-// SyncNames makes durable what was done to names and metadata.
+// SyncNames makes changes to names and metadata durable.
 func (t *Tree) SyncNames() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -47,7 +47,7 @@ func TestOtherLower(t *testing.T) {
 	}
 }
 
-// What Windows cannot hold is refused.
+// Names that Windows cannot hold are refused.
 func TestNames(t *testing.T) {
 	tr := open(t, t.TempDir(), NoLower())
 	for _, name := range []string{"a:b", "a<b", "x.", "x ", "NUL", "com1.txt", "a\\b", "a\x01b", "a*"} {

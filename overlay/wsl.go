@@ -14,11 +14,11 @@ type POSIX struct {
 	Mode     uint32 // the low 12 bits
 }
 
-// DefaultPOSIX is what a file has that says nothing about it.
+// DefaultPOSIX are the owner and mode of a file without such attributes.
 var DefaultPOSIX = POSIX{Mode: 0o755}
 
-// The extended attributes in which WSL keeps them, each a little-endian u32; the
-// mode includes the type of the file (Microsoft, "File permissions for WSL").
+// The extended attributes in which WSL stores them, each a little-endian u32; the mode
+// includes the type of the file (Microsoft, "File permissions for WSL").
 const (
 	eaUID  = "$LXUID"
 	eaGID  = "$LXGID"
@@ -27,8 +27,8 @@ const (
 
 const modeBits = 0o7777
 
-// ReadPOSIX takes owner and mode from extended attributes. What cannot be decoded is
-// as if it were not there.
+// ReadPOSIX reads owner and mode from extended attributes. Those that cannot be decoded
+// count as absent.
 func ReadPOSIX(eas []byte) POSIX {
 	p := DefaultPOSIX
 	if len(eas) == 0 {
@@ -55,7 +55,7 @@ func ReadPOSIX(eas []byte) POSIX {
 	return p
 }
 
-// typeBits are those of st_mode.
+// typeBits returns the file type bits of st_mode.
 func (k Kind) typeBits() uint32 {
 	switch k {
 	case Directory:
@@ -66,8 +66,8 @@ func (k Kind) typeBits() uint32 {
 	return 0o100000
 }
 
-// WritePOSIX returns extended attributes with owner and mode in them; what is the
-// default leaves no trace. The others stay as they are.
+// WritePOSIX returns extended attributes with owner and mode in them, omitting those that
+// are the default. The other attributes do not change.
 func WritePOSIX(eas []byte, p POSIX, k Kind) ([]byte, error) {
 	list, err := winfs.DecodeEAs(eas)
 	if err != nil {

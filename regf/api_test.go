@@ -346,7 +346,7 @@ func TestFS(t *testing.T) {
 	}
 }
 
-// countingReader counts what is read.
+// countingReader counts the bytes that are read.
 type countingReader struct {
 	r     io.ReaderAt
 	bytes int64

@@ -58,7 +58,7 @@ func TestCheckCorpus(t *testing.T) {
 	}
 }
 
-// Open, save, check finds nothing, second save gives the same bytes.
+// Open, save, check finds nothing, second save produces the same bytes.
 func TestSaveCorpus(t *testing.T) {
 	for _, g := range corpus(t) {
 		t.Run(g.name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func TestTornLogIsNotUsed(t *testing.T) {
 	}
 }
 
-// A repair saves what is in front of the cut.
+// A repair saves the part before the truncation.
 func TestRepairCutHive(t *testing.T) {
 	whole := wide(t, 300)
 	cut := whole[:len(whole)/2&^(pageSize-1)+1000]
@@ -161,7 +161,7 @@ func TestDeletedPaths(t *testing.T) {
 	t.Run("in cells that nothing points at", func(t *testing.T) { check(t, c) })
 }
 
-// What a hive held before it became smaller is looked for behind its end.
+// Data of a hive from before it became smaller is searched after its end.
 func TestDeletedBehindTheEnd(t *testing.T) {
 	h := New(nil)
 	if _, err := h.CreatePath("Keep"); err != nil {
@@ -205,7 +205,7 @@ func TestDeletedBehindTheEnd(t *testing.T) {
 		}
 		paths[k.Path] = true
 	}
-	// The key Gone itself was in front of the end, and so was part of what it held.
+	// The key Gone itself was before the end, and so was part of its contents.
 	if len(paths) < 300 || !paths[`Key150\Leaf`] {
 		t.Errorf("%d keys: %v", len(paths), r.Keys[:min(5, len(r.Keys))])
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// exercise opens damaged bytes in every mode and does everything that can be done
-// with them. It fails on what must not happen whatever the bytes are.
+// exercise opens damaged bytes in every mode and performs every operation on them. It fails
+// on results that are wrong for any bytes.
 func exercise(t testing.TB, b []byte, what string) {
 	start := time.Now()
 	before := append([]byte(nil), b...)
@@ -460,7 +460,7 @@ func TestDoubledBranches(t *testing.T) {
 	}
 }
 
-// What was deleted without zeroing is found again.
+// Data that was deleted without zeroing is found again.
 func TestSalvageDeleted(t *testing.T) {
 	h := New(nil)
 	k, err := h.CreatePath(`Software\Deleted`)
@@ -542,7 +542,7 @@ func TestSalvageDeleted(t *testing.T) {
 	}
 }
 
-// Genuine hives give back something, and nothing that is in the tree.
+// In genuine hives something is recovered, and nothing that is in the tree.
 func TestSalvageCorpus(t *testing.T) {
 	var keys, values int
 	for _, g := range corpus(t) {

@@ -63,10 +63,10 @@
 //
 // # offreg counterparts
 //
-//	OROpenHive, OROpenHiveByHandle  Open, OpenReaderAt, OpenBytes; Hive.SelfHeal drops what it drops
+//	OROpenHive, OROpenHiveByHandle  Open, OpenReaderAt, OpenBytes; Hive.SelfHeal omits the same data
 //	ORCreateHive                    New
 //	ORCloseHive                     Hive.Close
-//	ORSaveHive                      Hive.Save; Hive.MinorForWindows gives the version to save
+//	ORSaveHive                      Hive.Save; Hive.MinorForWindows returns the version to save
 //	ORMergeHives                    Merge
 //	OROpenKey                       Hive.Key, Key.Open
 //	ORCreateKey                     Key.Create

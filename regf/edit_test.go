@@ -330,8 +330,8 @@ func step(r *rand.Rand, h *Hive, root *shadow) error {
 	return nil
 }
 
-// Random edits agree with a shadow in memory, in every version, and keep every
-// invariant; the same edits give the same bytes.
+// Random edits agree with a shadow in memory, in every version, and keep every invariant;
+// the same edits produce the same bytes.
 func TestEditsAgreeWithShadow(t *testing.T) {
 	seeds := 6
 	if os.Getenv("MULLION_LONG") != "" {
@@ -504,7 +504,8 @@ func TestSaveIsAtomic(t *testing.T) {
 	if err := o.Store(name, &StoreOptions{Overwrite: true}); err != nil {
 		t.Fatal(err)
 	}
-	// Who may read the file is not changed by an edit, and nobody more for a moment.
+	// Storing an edited hive does not change the permissions of the file, and never widens
+	// them for a moment.
 	if runtime.GOOS != "windows" {
 		for _, mode := range []fs.FileMode{0o600, 0o666, 0o444} {
 			if err := os.Chmod(name, mode); err != nil {
@@ -668,8 +669,8 @@ func TestEditOfValuesThatKeepACell(t *testing.T) {
 	}
 }
 
-// A copy has the descriptors of what was copied, and what stands below a symbolic link,
-// where nothing new can be made.
+// A copy has the descriptors of its source, and the keys below a symbolic link, where no
+// new key can be made.
 func TestCopyOfLink(t *testing.T) {
 	src, dst := New(nil), New(nil)
 	k, err := src.CreatePath(`link\below`)
@@ -698,9 +699,9 @@ func TestCopyOfLink(t *testing.T) {
 	requireClean(t, dst)
 }
 
-// Edits of a differencing hive keep its rules: what is made below a key that supersedes
-// its tree does so too, a tombstone has nothing, and one that is made again hides what
-// it hid.
+// Edits of a differencing hive keep its rules: a new key below a key that supersedes its
+// tree does so too, a tombstone has no contents, and one that is created again hides the
+// keys that it hid.
 func TestEditLayered(t *testing.T) {
 	h := New(nil)
 	if err := h.SetLayered(true); err != nil {
@@ -766,7 +767,7 @@ func TestEditLayered(t *testing.T) {
 	}
 }
 
-// In a hive without layers the bits of layers mean nothing, whatever they are.
+// In a hive without layers the layer bits mean nothing, for any value.
 func TestStrayLayerBits(t *testing.T) {
 	h := New(nil)
 	k, err := h.CreatePath("key")

@@ -12,9 +12,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// readable lists everything that tolerant reading gets out of a hive, an entry for each
-// key, value, class and descriptor, with how often it comes: damage can give two keys one
-// path.
+// readable lists everything that tolerant reading finds in a hive, an entry for each key,
+// value, class and descriptor, with its number of occurrences: damage can make two keys
+// have one path.
 func readable(t testing.TB, b []byte) map[string]int {
 	t.Helper()
 	h, err := OpenBytes(b, &Options{Mode: Report, AllowDirty: true})
@@ -45,8 +45,8 @@ func readable(t testing.TB, b []byte) map[string]int {
 	return all
 }
 
-// damaged are hives with one field changed: sizes of cells most often, because they decide
-// what is free.
+// damagedCopy returns a hive with one field changed: sizes of cells most often, because
+// they decide which cells are free.
 func damagedCopy(r *rand.Rand, b []byte) []byte {
 	b = append([]byte(nil), b...)
 	for range 1 + r.IntN(2) {
@@ -81,7 +81,7 @@ func damagedCopy(r *rand.Rand, b []byte) []byte {
 			put32(b[at:], old-8*uint32(1+r.IntN(16)))
 		case 3:
 			put32(b[at:], old+8*uint32(1+r.IntN(16)))
-		case 4: // what another field of the hive has
+		case 4: // the content of another field of the hive
 			put32(b[at:], u32(b[baseSize+4*r.IntN((len(b)-baseSize)/4):]))
 		default:
 			put32(b[at:], uint32(binHeader+8*r.IntN(len(b)/8)))
@@ -90,7 +90,7 @@ func damagedCopy(r *rand.Rand, b []byte) []byte {
 	return b
 }
 
-// An edit that succeeds loses nothing that could be read before it, whatever was damaged.
+// An edit that succeeds loses nothing that could be read before it, after any damage.
 func TestEditsOfDamagedHivesLoseNothing(t *testing.T) {
 	hives := map[string][]byte{"1.3": small(t, 3), "1.5": small(t, 5), "1.6": small(t, 6)}
 	h := New(nil)

@@ -7,8 +7,8 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// A container layer keeps what it changed in a delta hive; merging the delta over
-// the base gives what a process in the container sees.
+// A container layer stores its changes in a delta hive; merging the delta over the base
+// produces the hive that a process in the container sees.
 func ExampleMerge() {
 	base := regf.New(nil)
 	if _, err := base.CreatePath(`Software\Old`); err != nil {

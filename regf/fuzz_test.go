@@ -131,8 +131,9 @@ func (s *scripted) Uint64() uint64 {
 	return z ^ z>>31
 }
 
-// FuzzEditModel edits a hive and its shadow in memory by a script. After it, and read
-// again from what is stored and saved, both hold the same, and Check finds nothing.
+// FuzzEditModel edits a hive and its shadow in memory by a script. Afterwards, and when
+// read again from the stored and the saved file, both have the same contents, and Check
+// finds nothing.
 func FuzzEditModel(f *testing.F) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -164,7 +165,7 @@ func FuzzEditModel(f *testing.F) {
 			if err := step(r, h, root); err != nil {
 				t.Fatalf("step %d: %v", i, err)
 			}
-			if i%40 == 39 { // go on with what was stored
+			if i%40 == 39 { // continue with the stored file
 				b, err := h.Image()
 				if err != nil {
 					t.Fatal(err)
@@ -204,7 +205,7 @@ func expected(err error) bool {
 	return false
 }
 
-// blindStep makes a random change without knowing what is there.
+// blindStep makes a random change without knowing the contents.
 func blindStep(r *rand.Rand, h *Hive) error {
 	k := h.Root()
 	for r.IntN(3) > 0 {

@@ -359,7 +359,7 @@ func withoutUnset(t *testing.T, b []byte) []byte {
 	return b
 }
 
-// Every script gives the results and, byte for byte, the hives of the library.
+// Every script produces the results and, byte for byte, the hives of the library.
 func TestGoldenEdits(t *testing.T) {
 	root := testenv.Corpus(t, "golden", "hives", "edit")
 	dirs, err := os.ReadDir(root)

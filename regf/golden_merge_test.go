@@ -58,7 +58,7 @@ func (s *wideString) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// mergeFacts is what the corpus says of one call of ORMergeHives and of the hive that
+// mergeFacts are the facts in the corpus about one call of ORMergeHives and the hive that
 // it made.
 type mergeFacts struct {
 	Note       string
@@ -107,7 +107,8 @@ func goldenHive(t testing.TB, dir, name string) []byte {
 	return b
 }
 
-// describeHive lists all that the facts of a case tell of a hive, one line a field.
+// describeHive lists all properties of a hive that are in the facts of a case, one line per
+// field.
 func describeHive(t testing.TB, h *Hive) []string {
 	t.Helper()
 	hdr := h.Header()
@@ -185,8 +186,8 @@ var differentMerges = map[string]struct{ fields, bytes bool }{
 	"class-root": {bytes: true},
 }
 
-// withoutSecurityPadding clears the word in security cells that nothing reads. In what
-// the library writes it is memory that was not cleared.
+// withoutSecurityPadding clears the unused word in security cells. In the library's output
+// it is memory that was not cleared.
 func withoutSecurityPadding(t testing.TB, b []byte) []byte {
 	t.Helper()
 	h, err := OpenBytes(b, nil)

@@ -55,8 +55,8 @@ func disordered(t *testing.T, minor int) []byte {
 	return b
 }
 
-// What cannot change an answer does not: every key is found, and merging, comparing
-// and saving give what the sound hive gives.
+// Harmless faults change no result: every key is found, and merging, comparing and saving
+// produce the results of the sound hive.
 func TestHarmlessFaults(t *testing.T) {
 	for _, minor := range []int{3, 5} {
 		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {

@@ -143,8 +143,8 @@ func TestRecoverLikeWindows10(t *testing.T) {
 	}
 }
 
-// The dirty half of Windows 7's set is not at hand: it is made again from the
-// recovered file by undoing every third page and logging what that page was.
+// The dirty half of Windows 7's set is not available: it is made again from the recovered
+// file by undoing every third page and logging its former content.
 func TestRecoverLikeWindows7(t *testing.T) {
 	want := mustRead(t, "msuhanov_yarp/OldDirtyHive", "RecoveredHive_Windows7")
 	bins := int(u32(want[hdrBins:]))
@@ -222,8 +222,8 @@ func TestRecoverLikeWindows7(t *testing.T) {
 	})
 }
 
-// Every bin that an old log writes is looked at, also those in the middle of a run; what
-// is inside a bin may look like one.
+// Every bin that an old log writes is checked, also those in the middle of a run; data
+// inside a bin may look like one.
 func TestRecoverOldBins(t *testing.T) {
 	two := func(second int, fill byte) []byte { // one bin of two pages, and two of one
 		h := tinyHive(4, fill)
@@ -234,7 +234,7 @@ func TestRecoverOldBins(t *testing.T) {
 	}
 	hive := two(pageSize, '.')
 	setBase(hive, 9, 8, 0)
-	want := two(0x77777, 'X') // the second page begins with hbin and is none
+	want := two(0x77777, 'X') // the second page starts with hbin but is not a bin
 	got, rep, err := Recover(hive, oldLog(hive, want, 9))
 	if err != nil || !bytes.Equal(got, want) || len(rep.DummyBins) != 0 {
 		t.Errorf("%v %+v", err, rep)
@@ -358,7 +358,7 @@ func TestRecoverRefuses(t *testing.T) {
 			}
 		}
 	}
-	// A clean hive is newer than whatever lies beside it.
+	// A clean hive is newer than any log next to it.
 	clean := tinyHive(4, '.')
 	got, rep, err := Recover(clean, log1, log2)
 	if err != nil || !rep.Clean || !bytes.Equal(got, clean) {
@@ -498,7 +498,7 @@ func FuzzRecover(f *testing.F) {
 		}
 		got, rep, err := Recover(hive, log1, log2)
 		if err != nil {
-			// What is whole of a hive that is cut short comes with the error.
+			// The complete part of a truncated hive is returned with the error.
 			if (got != nil) != errors.Is(err, ErrTruncated) || rep == nil {
 				t.Fatalf("%d bytes, a report %v, and %v", len(got), rep != nil, err)
 			}

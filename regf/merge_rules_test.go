@@ -307,8 +307,8 @@ func TestMergeSymbolicLinks(t *testing.T) {
 			t.Errorf("over a link:\n%s", got)
 		}
 	}
-	// What a link of a layer above adds to the values below stays in the result of one
-	// merge, and is lost where that result is opened for the next.
+	// Values that a link of an upper layer adds to those below remain in the result of one
+	// merge, and are lost if that result is opened for the next.
 	a := kid("a", 0, target)
 	a.patch = link
 	layers := []*Hive{kid("ROOT", 0, kid("a", 0, val("v", "1"))).open(t, 5, false), kid("ROOT", 0, a).open(t, 6, true), kid("ROOT", 0, kid("a", 0, val("w", "2"))).open(t, 6, true)}

@@ -67,7 +67,7 @@ func TestMergeAgainstModel(t *testing.T) {
 	}
 }
 
-// loosen gives nodes semantics that no Windows writes: of other kinds below a node that
+// loosen sets semantics that Windows never writes: of other kinds below a node that
 // supersedes its tree, and below a tombstone.
 func (m *model) loosen(r *rand.Rand) {
 	if r.IntN(3) == 0 {
@@ -144,7 +144,8 @@ func sound(t testing.TB, h *Hive) {
 	}
 }
 
-// Folding is associative, and a folded delta does what its parts do one after the other.
+// Folding is associative, and a folded delta is equivalent to its parts one after the
+// other.
 func TestFold(t *testing.T) {
 	fold, steps := &MergeOptions{Fold: true}, &MergeOptions{Stepwise: true}
 	for seed := range rounds() {
@@ -176,7 +177,7 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// Merging a difference gives the second hive again, to the last detail.
+// Merging a difference reproduces the second hive, to the last detail.
 func TestDiffMerge(t *testing.T) {
 	for seed := range rounds() {
 		r := rand.New(rand.NewPCG(uint64(seed), 3))
@@ -270,8 +271,8 @@ func TestMergeOptions(t *testing.T) {
 	}
 }
 
-// System_Delta is a genuine delta of a Windows 10 sandbox. Its base is not at
-// hand; SYSTEM hives of other builds stand in for it.
+// System_Delta is a genuine delta of a Windows 10 sandbox. Its base is not available;
+// SYSTEM hives of other builds are used instead.
 func TestMergeSystemDelta(t *testing.T) {
 	delta, err := Open(testenv.Corpus(t, "hives", "msuhanov_yarp", "System_Delta"), nil)
 	if err != nil {
@@ -416,7 +417,7 @@ func FuzzMerge(f *testing.F) {
 			if err != nil || ha.Mode() != Strict {
 				return // a differencing hive by its base block alone, or damage
 			}
-			want, err := Merge([]*Hive{hb, none}, nil) // as far as a merged hive has what it holds
+			want, err := Merge([]*Hive{hb, none}, nil) // as far as a merged hive can hold it
 			if err != nil {
 				return
 			}

@@ -21,7 +21,7 @@ type model struct {
 	sd     byte // names one of a few descriptors
 	values []modelValue
 	kids   []*model
-	patch  func(nk []byte) // changes what is written of the node
+	patch  func(nk []byte) // changes the written node
 }
 
 type modelValue struct {
@@ -372,7 +372,7 @@ func naiveMerge(layers ...*model) *model {
 	return out
 }
 
-// naiveNode is a key of one layer. tree says that it stands below one that supersedes.
+// naiveNode is a key of one layer. tree is set if it is below one that supersedes.
 type naiveNode struct {
 	*model
 	tree bool

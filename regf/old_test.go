@@ -129,9 +129,9 @@ func TestOldVersion(t *testing.T) {
 	read(s)
 }
 
-// Version 1.2, of Windows NT 3.5, is told to have the cells of 1.1 or those of 1.3; and
-// a base block that fails its checksum can claim to be of any version. The root key
-// shows what the cells are, and with them names and flags.
+// According to its sources, version 1.2, of Windows NT 3.5, has the cells of 1.1 or those
+// of 1.3; and a base block that fails its checksum can claim to be of any version. The root
+// key reveals the form of cells, and with them of names and flags.
 func TestOldVersionByItsCells(t *testing.T) {
 	h := New(nil)
 	k, err := h.CreatePath("Größe\\日本")
@@ -179,7 +179,7 @@ func TestOldVersionByItsCells(t *testing.T) {
 			t.Errorf("%s: saved: %v", name, err)
 		}
 	}
-	// Names of the old layout are UTF-16 whatever the flags say.
+	// Names of the old layout are UTF-16 for any flags.
 	b := claim(oldHive(), 2, false)
 	root := b[baseSize+0x20+8:]
 	put16(root[nkFlags:], 0x20)

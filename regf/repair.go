@@ -324,7 +324,7 @@ func (r *repairer) classRead(k Key, b []byte, err error) {
 	var f *fault
 	switch {
 	case errors.As(err, &f):
-		r.lose(f, k, "what is left of the class is kept")
+		r.lose(f, k, "the readable part of the class is kept")
 	case err != nil:
 		r.lose(err, k, "the class is left out")
 	case u16(b[nkClassLen:]) != 0 && u32(b[nkClass:]) == nilCell:

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// contents is all that is in a hive, whatever it is called and wherever it stands.
+// contents is everything in a hive, without names and places.
 type contents struct {
 	keys, values int
 	keyNames     map[string]int
@@ -51,7 +51,7 @@ func contentsOf(h *Hive) *contents {
 	return c
 }
 
-// less tells what of c is not in other.
+// less returns the parts of c that are not in other.
 func (c *contents) less(other *contents) (names int, lost []string) {
 	for n, count := range c.keyNames {
 		names += max(0, count-other.keyNames[n])
@@ -105,7 +105,7 @@ func repairAnything(t testing.TB, b []byte, what string) *Repair {
 		case "nk-name", "nk-duplicate", "name-odd":
 			renamed++
 		case "layer-tombstone", "layer-value", "depth":
-			return r // what has no meaning is left out
+			return r // values without a meaning are omitted
 		}
 	}
 	names, lost := contentsOf(lenient).less(contentsOf(r.Hive))
@@ -186,8 +186,8 @@ func wide(t testing.TB, n int) []byte {
 	return b
 }
 
-// Damage to what a hive can be computed from again costs nothing: not one key, not
-// one value, not one name.
+// Repairing damage to parts that can be computed from the rest of the hive loses nothing:
+// no key, no value, no name.
 func TestRepairLosesNothing(t *testing.T) {
 	b := wide(t, 1200)
 	h, err := OpenBytes(b, nil)
@@ -404,7 +404,8 @@ func TestRepairFillsSegments(t *testing.T) {
 	}
 }
 
-// The second of two with one name stays, under another; what is equal in all is kept once.
+// The second of two with one name is kept under another; one that is equal in all is kept
+// once.
 func TestRepairDuplicates(t *testing.T) {
 	h := New(nil)
 	for _, name := range []string{"aaa1", "aaa2", "aaa3", "AAA2 (2)"} {

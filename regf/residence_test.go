@@ -76,7 +76,7 @@ func TestPagesThatAreGivenBack(t *testing.T) {
 		t.Error("nothing was given back")
 	}
 	if canRelease {
-		// Check reads bins before it reads keys, and gives back both times.
+		// Check reads bins before it reads keys, and releases memory both times.
 		mapped.resident.read.Store(residentMax - 1)
 		if f := mapped.Check(); len(f) > 0 {
 			t.Error(f)

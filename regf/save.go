@@ -460,7 +460,7 @@ func (s *saver) rest(nk, src uint32) error {
 	if s.level >= MaxDepth {
 		deep := faultf("depth", src, "more than %d levels", MaxDepth)
 		if h.repair != nil && u32(b[nkSubkeys:]) != 0 {
-			h.repair.lose(deep, k, "what is below is left out")
+			h.repair.lose(deep, k, "the keys below are left out")
 		}
 		return h.tolerate(deep, &k)
 	}

@@ -49,7 +49,7 @@ func firstDifference(a, b []byte) int {
 	return -1
 }
 
-// What offreg wrote comes out byte for byte when it is saved again.
+// Saving a hive that offreg wrote reproduces it byte for byte.
 func TestSaveKeepsOffregLayout(t *testing.T) {
 	for _, name := range []string{testenv.Corpus(t, "hives", "mkorman90_regipy", "SYSTEM")} {
 		want, err := os.ReadFile(name)
@@ -70,7 +70,7 @@ func TestSaveKeepsOffregLayout(t *testing.T) {
 	}
 }
 
-// The same edits as were made through offreg give the same bytes.
+// The same edits as were made through offreg produce the same bytes.
 func TestSaveAsOffregDid(t *testing.T) {
 	compare := func(t *testing.T, h *Hive, opt *SaveOptions, file ...string) {
 		t.Helper()
@@ -133,8 +133,8 @@ func lists(t *testing.T, h *Hive) string {
 	return b.String()
 }
 
-// The hives that offreg 6.2 created: the same edits give the same fields and the same
-// lists. Cells are where 10.0 puts them, see TestGoldenEdits for those.
+// The hives that offreg 6.2 created: the same edits produce the same fields and the same
+// lists. Cells are in the places of 10.0, see TestGoldenEdits for those.
 func TestEditsGiveTheListsOfOffreg(t *testing.T) {
 	same := func(t *testing.T, h *Hive, minor int, file string) {
 		t.Helper()
@@ -158,7 +158,7 @@ func TestEditsGiveTheListsOfOffreg(t *testing.T) {
 			t.Errorf("version %d, lists\n%s\nwant %d\n%s", h.minor, got, want.minor, wanted)
 		}
 	}
-	// The root and what is below it have the descriptors that 6.2 gives.
+	// The root and the keys below it have the descriptors of 6.2.
 	create := func(t *testing.T) (*Hive, CreateOptions) {
 		t.Helper()
 		src, err := Open(testenv.Corpus(t, "hives", "offreg-written", "ascending_1"), nil)

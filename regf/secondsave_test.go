@@ -8,7 +8,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// What a compacting save makes of a damaged hive is a sound hive, and saving that
+// The result of a compacting save of a damaged hive is a sound hive, and saving that
 // changes nothing.
 func TestSecondSave(t *testing.T) {
 	made := func() (b []byte, key func(path string) []byte) {
@@ -160,8 +160,8 @@ func TestNestedCellsDoNotMultiply(t *testing.T) {
 	}
 }
 
-// Of values with one name in a damaged layer the first counts, whatever is laid
-// over it or under it.
+// Of values with one name in a damaged layer the first counts, with any layers over or
+// under it.
 func TestMergeOfDuplicateValues(t *testing.T) {
 	// layer makes a hive whose root has these values, in this order. All names have
 	// one character; a name in upper case becomes that in lower case afterwards, and

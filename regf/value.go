@@ -375,7 +375,7 @@ func (h *Hive) isFlat(off, size uint32) bool {
 func shortSegment(cell []byte) bool { return len(cell) < segmentSize }
 
 func flatData(off, size uint32) error {
-	return faultf("db-flat", off, "%d bytes of data stand in one cell, where this version has segments", size)
+	return faultf("db-flat", off, "%d bytes of data are in one cell, where this version has segments", size)
 }
 
 func (v Value) appendBig(dst []byte, off, size uint32) ([]byte, error) {

@@ -21,7 +21,7 @@ var filetimeVectors = []struct {
 	{24211015631452241, "-9223372036.8547759", "1677-09-21T00:12:43.1452241Z"},
 	{208678456368547758, "9223372036.8547758", "2262-04-11T23:47:16.8547758Z"},
 	{208678456368547759, "9223372036.8547759", "2262-04-11T23:47:16.8547759Z"},
-	// What Go's zero time becomes in archives of other tools.
+	// Go's zero time in archives of other tools.
 	{48491090211286549, "-6795364578.8713451", "1754-08-30T22:43:41.1286549Z"},
 	{0, "-11644473600", "1601-01-01T00:00:00.0000000Z"},
 	{1, "-11644473599.9999999", "1601-01-01T00:00:00.0000001Z"},
@@ -94,8 +94,8 @@ func TestPAXTimeSyntax(t *testing.T) {
 	}
 }
 
-// Over the whole range, with the density at every magnitude, PAX text is the
-// exact decimal of the time and gives it back.
+// Over the whole range, with the density at every magnitude, PAX text is the exact decimal
+// of the time and parses to the same time.
 func TestFiletimePAXProperty(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 200_000 {

@@ -51,7 +51,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// What decodes is encoded again with the same content, and targets survive.
+// Buffers that decode are encoded again with the same content, and targets survive.
 func FuzzBuffers(f *testing.F) {
 	f.Add(unhex(f, strings.ReplaceAll(eaVector, "\t", "")))
 	for _, target := range []string{"a", `C:\d`, `\\server\share`, `\\?\Volume{0}\`} {

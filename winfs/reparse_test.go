@@ -111,7 +111,7 @@ func TestLinkTargets(t *testing.T) {
 }
 
 func TestReparseSizeLimit(t *testing.T) {
-	// A relative target stands twice: 20 + 2*(2n+2) bytes.
+	// A relative target is stored twice: 20 + 2*(2n+2) bytes.
 	fits := strings.Repeat("a", (MaxReparseSize-20-4)/4)
 	b, err := EncodeSymlink(fits)
 	if err != nil || len(b) != MaxReparseSize {

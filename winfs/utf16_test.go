@@ -81,7 +81,7 @@ func TestWTF8Unique(t *testing.T) {
 		if le := AppendUTF16LE(nil, s); len(le) != 2*len(u) || DecodeUTF16LE(le) != s {
 			t.Fatalf("%q as bytes", s)
 		}
-		// The standard library is the twin for what is well-formed.
+		// The standard library must agree on well-formed text.
 		if r := utf16.Decode(u); !strings.ContainsRune(string(r), utf8.RuneError) && string(r) != s {
 			t.Fatalf("%x: %q, library %q", u, s, string(r))
 		}
@@ -93,7 +93,7 @@ func TestWTF8Unique(t *testing.T) {
 	}
 }
 
-// foldTwin is what Fold says without any fast path.
+// foldTwin is Fold without any fast path.
 func foldTwin(s string) string {
 	u := AppendUTF16(nil, s)
 	for i := range u {

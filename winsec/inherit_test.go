@@ -19,7 +19,7 @@ func sddlBytes(t *testing.T, text string, l Layout) []byte {
 	return b
 }
 
-// What a key inherits, worked out by hand from MS-DTYP 2.5.3.4.
+// Inherited descriptors, worked out by hand from MS-DTYP 2.5.3.4.
 func TestInherit(t *testing.T) {
 	const og = "O:BAG:SY"
 	for _, c := range []struct{ name, parent, creator, want string }{

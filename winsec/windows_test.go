@@ -49,7 +49,7 @@ func TestWindowsBytes(t *testing.T) {
 		if back.SDDL() != d.SDDL() {
 			t.Errorf("%s: read as %s", text, back.SDDL())
 		}
-		// Composed anew from what is in the parts, claims included.
+		// Built anew from the parts, claims included.
 		for i := range back.DACL.ACEs {
 			if a := &back.DACL.ACEs[i]; a.Type == ACEAllowedCallback {
 				c, err := DecodeCondition(a.Data)
@@ -70,8 +70,8 @@ func TestWindowsBytes(t *testing.T) {
 	}
 }
 
-// What Windows takes in SDDL, by the same records: lower case in types, rights, SIDs
-// and words, spaces, hexadecimal subauthorities, parentheses around operands.
+// SDDL that Windows accepts, by the same records: lower case in types, rights, SIDs and
+// words, spaces, hexadecimal subauthorities, parentheses around operands.
 func TestWindowsSDDL(t *testing.T) {
 	domain := MakeSID(5, 21, 7, 8, 9)
 	for text, want := range map[string]string{
@@ -132,7 +132,7 @@ func TestAliasError(t *testing.T) {
 		if !errors.As(err, &e) || *e != want || !errors.Is(err, ErrNeedDomain) || !errors.Is(err, ErrSDDL) || !strings.Contains(err.Error(), want.Alias) {
 			t.Errorf("%s: %v", text, err)
 		}
-		// It goes away with what it asks for.
+		// The error disappears when the requested domain or machine is supplied.
 		opt := WithDomain(domain)
 		if want.Machine {
 			opt = WithMachine(machine)

@@ -467,7 +467,7 @@ func TestConditionVector(t *testing.T) {
 	if _, err := DecodeCondition(deep); !errors.Is(err, ErrBadCondition) {
 		t.Errorf("65,000 negations: %v", err)
 	}
-	// What text cannot say is kept as digits.
+	// Data that text cannot express is kept as digits.
 	for _, data := range []string{
 		"61727478 f80c000000 450078006900730074007300 000000",
 		"61727478 1002000000 2200 00", "61727478 f80a000000 4d0065006d0062006500 a2",

@@ -14,7 +14,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// walked is one header with its data, or what ended the walk.
+// walked is one header with its data, or the end of the walk.
 type walked struct {
 	header
 	data  string
@@ -61,8 +61,8 @@ func walkArchive(r io.Reader, plain bool, part int) []walked {
 	}
 }
 
-// alike makes a header comparable: the order of records is the archive's or the
-// alphabet's, and a time that a record gives is read from there.
+// alike makes a header comparable: the order of records is the archive's or alphabetical,
+// and a time in a record is read from there.
 func (h *header) alike() map[string]any {
 	m := map[string]any{
 		"type": h.typeflag, "name": h.name, "link": h.linkname, "size": h.size, "announced": h.announced, "mode": h.mode,
@@ -207,7 +207,7 @@ func TestOrdinaryHeaders(t *testing.T) {
 	}
 }
 
-// mend makes the checksums right of what looks like a header.
+// mend corrects the checksums of blocks that look like a header.
 func mend(b []byte) {
 	for i := 0; i+blockSize <= len(b); i += blockSize {
 		if h := b[i:][:blockSize]; string(h[atMagic:][:5]) == "ustar" {
@@ -255,8 +255,8 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
-// FuzzHeaders: whatever the archive, the quick reading of headers and archive/tar
-// see the same headers, data and end.
+// FuzzHeaders: for any archive, the quick reading of headers and archive/tar return the
+// same headers, data and end.
 func FuzzHeaders(f *testing.F) {
 	small := []tar.Header{
 		{Name: "a", Typeflag: tar.TypeDir, Format: tar.FormatUSTAR},
@@ -280,8 +280,8 @@ func FuzzHeaders(f *testing.F) {
 	})
 }
 
-// TestCutAfterZeros: an archive that breaks off behind a file of zeros has no
-// trailer, though what was read last looks like half of one.
+// TestCutAfterZeros: an archive that is truncated after a file of zeros has no trailer,
+// although the last bytes look like half of one.
 func TestCutAfterZeros(t *testing.T) {
 	whole := pack(t, tar.Header{Name: "Files/a", Typeflag: tar.TypeReg, Size: 512, Format: tar.FormatPAX, PAXRecords: map[string]string{recAttributes: "32"}})
 	b := whole[:len(whole)-1024]

@@ -29,9 +29,9 @@
 //	MULLION.eas       all extended attributes with their flags, in base64
 //	MULLION.reparse   a reparse buffer that is not made from its target alone
 //	MULLION.objectid  the object identifier
-//	MULLION.sparse    1 where a stream is sparse and the attributes do not say so
+//	MULLION.sparse    1 if a stream is sparse and the attributes do not have the bit
 //	MULLION.mtime, MULLION.atime, MULLION.ctime
-//	                  a time that archive/tar cannot be told: the first of year 1
+//	                  a time that archive/tar cannot represent: the first of year 1
 //
 // When another tool has changed a standard field, our record no longer agrees with it, and
 // the standard field is used.

@@ -53,7 +53,7 @@ func Example() {
 	// whiteout Files\gone.txt
 }
 
-// Check finds what builders get wrong.
+// Check finds common mistakes of builders.
 func ExampleCheck() {
 	var b bytes.Buffer
 	tw := tar.NewWriter(&b)

@@ -48,7 +48,7 @@ func content(t *testing.T, dir string) map[string][]byte {
 	}
 	all := map[string][]byte{}
 	for _, e := range list {
-		if e.IsDir() { // what a writer leaves that cannot remove it
+		if e.IsDir() { // left by a writer that cannot remove it
 			all[e.Name()] = nil
 			continue
 		}
@@ -59,9 +59,9 @@ func content(t *testing.T, dir string) map[string][]byte {
 	return all
 }
 
-// Every operation on the file fails once. Then there is nothing under the final name,
-// or what was there before, and no leftover, unless removing it is what failed: then the
-// next writer does.
+// Every operation on the file fails once. Then there is nothing under the final name, or
+// the former file, and no leftover, unless removing it has failed: then the next writer
+// removes it.
 func TestCreateFaults(t *testing.T) {
 	data := make([]byte, writerBuffer)
 	rand.NewChaCha8([32]byte{}).Read(data)

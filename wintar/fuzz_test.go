@@ -30,9 +30,8 @@ func seeds(f *testing.F) {
 // fuzzLimits keep holes of terabytes from taking the time of the fuzzer.
 var fuzzLimits = layer.Limits{FileSize: 1 << 20, TotalSize: 4 << 20, Entries: 10_000}
 
-// FuzzReader: no archive makes the reader panic, nothing it yields is invalid,
-// and what it accepts is written again with the same content, and then to the
-// byte.
+// FuzzReader: no archive makes the reader panic, nothing it yields is invalid, and accepted
+// archives are written again with the same content, and then to the byte.
 func FuzzReader(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -88,8 +87,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// FuzzCheck: the check never panics, comes to an end, and finds something in what
-// the reader refuses.
+// FuzzCheck: the check never panics, ends, and finds something in every archive that the
+// reader refuses.
 func FuzzCheck(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {

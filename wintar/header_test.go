@@ -157,8 +157,7 @@ func archive(t testing.TB, l *layertest.Layer, opts ...wintar.Option) []byte {
 	return b.Bytes()
 }
 
-// TestIdentity is the law of the house: what the writer wrote is written again
-// byte for byte.
+// TestIdentity: the output of the writer is read and written again byte for byte.
 func TestIdentity(t *testing.T) {
 	for seed := range uint64(20) {
 		first := archive(t, layertest.Random(seed, layertest.Shape{Entries: 150}))
@@ -368,7 +367,7 @@ func TestMissingTrailer(t *testing.T) {
 	}
 }
 
-// TestReadsToTheEnd: a digest over the source covers what is behind the archive.
+// TestReadsToTheEnd: a digest over the source covers the bytes after the archive.
 func TestReadsToTheEnd(t *testing.T) {
 	b := archive(t, layertest.Random(1, layertest.Shape{Entries: 10}))
 	b = append(b, make([]byte, 200<<10)...)
@@ -444,7 +443,7 @@ func TestOddEntries(t *testing.T) {
 			if got := rulesOf(b); c.want.rule != "" && !slices.Contains(got, c.want.rule) {
 				t.Errorf("%s: %s is not found, but %q", c.h.Name, c.want.rule, got)
 			}
-			// What was read is written, and reads as the same.
+			// The entries are written, and read again with the same content.
 			var again bytes.Buffer
 			w := wintar.NewWriter(&again)
 			if _, err := layer.Copy(context.Background(), w, wintar.NewReader(bytes.NewReader(b))); err != nil {

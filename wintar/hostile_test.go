@@ -12,9 +12,9 @@ import (
 	"github.com/mullion/mullion/wintar"
 )
 
-// drain reads entries and streams to the end. What is larger than a mebibyte is
-// left to the reader to skip. Metadata that makes no sense is an error, as it is to
-// whoever wants all of an entry.
+// drain reads entries and streams to the end. The reader has to skip the rest of streams
+// larger than a mebibyte. Invalid metadata is an error, as it is to every consumer that
+// needs all of an entry.
 func drain(r layer.Reader) error {
 	buf := make([]byte, 64<<10)
 	for {

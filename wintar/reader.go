@@ -146,7 +146,7 @@ func (r *Reader) framing(err error) error {
 func (r *Reader) checkStream() error {
 	d := &r.dec
 	if !r.begun || d.owner != r.entry.Path || r.entry.Kind != layer.File && r.entry.Kind != layer.Dir {
-		return fmt.Errorf("%w: an alternate stream must stand right behind its file", layer.ErrCorrupt)
+		return fmt.Errorf("%w: an alternate stream must come directly after its file", layer.ErrCorrupt)
 	}
 	folded := winfs.Fold(d.stream)
 	if r.streams[folded] {

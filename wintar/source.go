@@ -23,7 +23,7 @@ type source struct {
 	err       error // of r, sticky
 	block     int64 // offset of the last read of one block
 	blockZero bool  // it was all zeros
-	dataEnd   int64 // blocks before this offset are data, whatever their content
+	dataEnd   int64 // blocks before this offset are data, even if they look like a header
 	last      [blockSize]byte
 	ended     bool // a read has reached the end
 	recording bool
@@ -180,7 +180,7 @@ func (s *source) skip(n int64) error {
 	s.offset += k
 	n -= k
 	if n > int64(len(s.buf)) && s.seeker != nil && s.err == nil {
-		// Seeking past the end is no error; reading the last byte is.
+		// Seeking past the end is no error, but reading there is.
 		if _, err := s.seeker.Seek(n-1, io.SeekCurrent); err != nil {
 			return err
 		}

@@ -119,8 +119,8 @@ var sparseForms = []sparseForm{
 	}},
 }
 
-// TestSparseForms: the ranges are known in each form, what is read with their help is what
-// archive/tar reads, and what follows is found.
+// TestSparseForms: the ranges are known in each form, reading with their help returns the
+// same bytes as archive/tar, and the next entry is found.
 func TestSparseForms(t *testing.T) {
 	many := [][2]int64{}
 	for i := range int64(60) {
@@ -186,7 +186,7 @@ func plainSparse(t *testing.T, b []byte) io.Reader {
 }
 
 // readPart reads the stream in one of four ways: not at all, whole, by ranges, or only the
-// begin of each range.
+// start of each range.
 func readPart(t *testing.T, r *Reader, way int, size int64) []byte {
 	switch way {
 	case 0:
@@ -247,7 +247,7 @@ func TestSparseBomb(t *testing.T) {
 	for _, form := range sparseForms {
 		size := int64(size)
 		if form.name == "old GNU" {
-			size = 1<<33 - 1 // what its field holds
+			size = 1<<33 - 1 // the maximum of its field
 		}
 		b := form.make(size, [][2]int64{{size - 5, 5}})
 		global := append(sparseBlock(tar.TypeXGlobalHeader, "g", 0, "ustar\x0000"), b...)
@@ -274,7 +274,7 @@ func TestSparseBomb(t *testing.T) {
 			if !isRatio(err) || n > 64<<20 {
 				t.Errorf("%s%s: read %d bytes: %v", form.name, name, n, err)
 			}
-			// What the source has stored is what counts, not the tar.
+			// The bytes that the source has stored count, not the tar.
 			r = NewReader(&metered{Reader: bytes.NewReader(b), stored: 1 << 20})
 			r.Next()
 			r.NextStream()

@@ -11,10 +11,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Every element of every genuine store is understood, and what is understood is
-// written again as the same bytes, save for two liberties of their writers: the
-// stores on installation media drop zero bytes at the end of integers, and some
-// strings have two terminators.
+// Every element of every genuine store is decoded, and decoded elements are encoded as the
+// same bytes, save for two liberties of their writers: the stores on installation media
+// drop zero bytes at the end of integers, and some strings have two terminators.
 func TestGenuineStores(t *testing.T) {
 	elements := 0
 	for _, name := range []string{

@@ -160,7 +160,7 @@ func bombs() []Case {
 			Tar: func(w io.Writer) error { return zstdZeros(w, header(), bombTotal+2*block) }},
 		{Name: "bomb/zstd-behind-end", What: "a zstd blob with 4 GiB of zeros behind the end of the archive", Packed: "zstd", Read: Accepted, Unpack: Refused,
 			Tar: func(w io.Writer) error { return zstdZeros(w, trailer(), bombTotal) }},
-		{Name: "bomb/gzip-file", What: "a gzip blob that holds a file of 4 GiB of zeros in 4 MiB, which is what deflate can do at most: a matter of size, not of ratio", Packed: "gzip", Read: Accepted, Unpack: Either, Heavy: true,
+		{Name: "bomb/gzip-file", What: "a gzip blob that holds a file of 4 GiB of zeros in 4 MiB, the maximum of deflate: a matter of size, not of ratio", Packed: "gzip", Read: Accepted, Unpack: Either, Heavy: true,
 			Tar: func(w io.Writer) error { return gzipZeros(w, header(), bombTotal+2*block) }},
 		{Name: "bomb/gzip-cut", What: "a gzip blob that ends early", Packed: "gzip", Read: Refused, Unpack: Refused,
 			Tar: func(w io.Writer) error {

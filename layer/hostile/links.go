@@ -88,7 +88,7 @@ func hardLinks() []Case {
 			a.dirSymlink("Files/s", `..\..\..`)
 			a.link("Files/s/evil", "Files/a")
 		}),
-		small("link/to-whiteout", "a hard link to what only a whiteout mentions", Accepted, Refused, "", func(a *archive) {
+		small("link/to-whiteout", "a hard link to a path that only a whiteout mentions", Accepted, Refused, "", func(a *archive) {
 			a.whiteout("Files/.wh.a")
 			a.link("Files/evil", "Files/a")
 		}),

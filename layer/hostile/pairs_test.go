@@ -22,7 +22,7 @@ import (
 // form is one way to keep a layer that has a parent.
 type form struct {
 	name string
-	// write returns a writer, and what opens the layer once it is committed.
+	// write returns a writer, and a function that opens the layer once it is committed.
 	write func(t *testing.T) (layer.Writer, func() (layer.Reader, error), error)
 }
 
@@ -76,7 +76,8 @@ func forms(t *testing.T) []form {
 	}
 }
 
-// pass writes what a reader yields in a form. It returns what opens the result.
+// pass writes the entries of a reader in a form. It returns a function that opens the
+// result.
 func pass(t *testing.T, f form, r layer.Reader) (func() (layer.Reader, error), error) {
 	t.Helper()
 	w, open, err := f.write(t)
@@ -96,9 +97,10 @@ var vocabulary = []error{
 	cimlayer.ErrHive,
 }
 
-// TestPairs: what a writer accepts, its reader reads to the end, and the same writer and
-// that of tars, which hold everything, accept it from there. Any other writer accepts it
-// too, or says in the words of package layer what its form has no room for.
+// TestPairs: a layer that a writer accepts, its reader reads to the end, and the same
+// writer and that of tars, which hold everything, accept it from there. Any other writer
+// accepts it too, or returns an error of package layer for the part that its form cannot
+// hold.
 func TestPairs(t *testing.T) {
 	all := forms(t)
 	accepted := map[string]int{}

@@ -37,7 +37,7 @@ func structure() []Case {
 			a.file("Files/evil", "2")
 		}),
 		wrong("missing-parent", "a file without an entry for its directory", Either, "missing-parent", func(a *archive) { a.file("Files/d/evil", "1") }),
-		wrong("late-parent", "a directory after what is in it", Either, "missing-parent", func(a *archive) { a.file("Files/d/evil", "1"); a.dir("Files/d") }),
+		wrong("late-parent", "a directory after its contents", Either, "missing-parent", func(a *archive) { a.file("Files/d/evil", "1"); a.dir("Files/d") }),
 		wrong("parent-becomes-file", "a file where earlier entries imply a directory", Refused, "type-change", func(a *archive) { a.file("Files/evil/x", "1"); a.file("Files/evil", "2") }),
 		wrong("no-files", "no entry for Files", Either, "missing-hives-or-files-root", rootless(func(a *archive) { a.dir("Hives") })),
 		wrong("no-hives", "no entry for Hives", Either, "missing-hives-or-files-root", rootless(func(a *archive) { a.dir("Files") })),
@@ -69,9 +69,9 @@ func structure() []Case {
 		wrong("temporary-name", "a name like those of files that are being written", Accepted, "", func(a *archive) {
 			a.file("Files/.evil.mullion-tmp", "1")
 		}),
-		wrong("base-hive", "a hive under the name that unpacking gives it", Either, "", func(a *archive) { a.file("Hives/SYSTEM_BASE", "evil") }),
+		wrong("base-hive", "a hive under its unpacked name", Either, "", func(a *archive) { a.file("Hives/SYSTEM_BASE", "evil") }),
 		wrong("layout", "the file layout, which unpacking makes", Either, "", func(a *archive) { a.file("layout", "evil") }),
-		wrong("implied-other-case", "a directory after what is in it, in another case", Either, "missing-parent", func(a *archive) {
+		wrong("implied-other-case", "a directory after its contents, in another case", Either, "missing-parent", func(a *archive) {
 			a.file("Files/EVIL/a", "1")
 			a.dir("Files/evil")
 			a.file("Files/Evil/b", "2")

@@ -45,8 +45,8 @@ func open(t testing.TB, name string) *regf.Hive {
 	return h
 }
 
-// Reading an export gives the keys and values of the hive in their order, in every
-// form that can hold them.
+// Reading an export returns the keys and values of the hive in their order, in every
+// encoding that can hold them.
 func TestExportRoundTrip(t *testing.T) {
 	for _, file := range wholeHives(t) {
 		h := open(t, file)
@@ -118,7 +118,7 @@ func TestExportRoundTrip(t *testing.T) {
 	}
 }
 
-// The example is what regedit writes, line breaks included.
+// The example is regedit's output, line breaks included.
 func TestExportForm(t *testing.T) {
 	h := open(t, testenv.Corpus(t, "hives", "mkorman90_regipy", "BCD"))
 	k, err := h.Key(`Description`)

@@ -14,8 +14,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// hostileNames are what an attacker would put into the names of keys and values of
-// a hive, so that its text says something else.
+// hostileNames are names of keys and values with which an attacker would make the text of a
+// hive differ from its contents.
 var hostileNames = []string{
 	"x\r\n[-HKEY_LOCAL_MACHINE\\SAM]\r\n", "x\n[HKEY_LOCAL_MACHINE\\HIVE\\Forged]\n@=\"\"\n", "x\r[HKEY_LOCAL_MACHINE\\HIVE\\Forged]\r",
 	"\r\n\"forged\"=\"\"\r\n", "]\r\n\"forged\"=\"\"", "\"=\"\"\r\n\"forged\"=\"\"", "\"=\"\" ;", "\"=-", "a]", "[a", "]a[", "a] ;b", "-a", "@", "=", ";", "#",
@@ -52,9 +52,9 @@ func hostileHive(t *testing.T, rng *rand.Rand) *regf.Hive {
 	return h
 }
 
-// A hive of hostile names is exported to the end, what is left out is named, and
-// the text says nothing that the hive does not: neither to our reader nor to one
-// that knows no more of a line than how it begins.
+// A hive of hostile names is exported to the end, omitted keys and values are named, and
+// the text contains nothing that the hive does not: neither for our reader nor for one that
+// only looks at the start of a line.
 func TestExportForgesNothing(t *testing.T) {
 	for seed := range uint64(60) {
 		h := hostileHive(t, rand.New(rand.NewPCG(seed, 0)))
@@ -82,7 +82,7 @@ func checkForged(t *testing.T, h *regf.Hive, opt regtext.Options) {
 		t.Fatalf("%v, but %d are left out", err, len(skipped))
 	}
 
-	// The lines, without regard to anything but how they begin.
+	// The lines, of which only the start counts.
 	plain := text.String()
 	if opt.Version != 4 && opt.Encoding == regtext.UTF16 {
 		plain = winfs.DecodeUTF16LE(text.Bytes()[2:])

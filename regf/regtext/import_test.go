@@ -14,7 +14,7 @@ import (
 	"github.com/mullion/mullion/regf/regtext"
 )
 
-// Importing an export into an empty hive gives the same keys and values again, and
+// Importing an export into an empty hive produces the same keys and values again, and
 // exporting that the same text.
 func TestImportExport(t *testing.T) {
 	for _, file := range wholeHives(t) {
@@ -86,7 +86,7 @@ func TestImportChanges(t *testing.T) {
 	if got, want := show(), start+"[R]\n\"r\"=hex:\n\n[R\\A]\n@=\"d\"\n\n[R\\A\\B]\n\"v\"=dword:00000001\n\"w\"=\"x\"\n\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	// Relative paths, deletions of what is there and of what is not.
+	// Relative paths, deletions of existing and of missing keys and values.
 	if err := apply("[\\A\\B]\n\"v\"=-\n\"none\"=-\n[-A\\C]\n[-A\\b]\n[A\\b]\n[A]\n@=-\n", regtext.ImportOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestImportChanges(t *testing.T) {
 	}
 }
 
-// What hides the layers below becomes deletions.
+// Keys and values that hide the layers below become deletions.
 func TestExportDelta(t *testing.T) {
 	h := regf.New(nil)
 	must := func(err error) {
@@ -193,7 +193,7 @@ func FuzzReg(f *testing.F) {
 		if err != nil && (!errors.As(err, &le) || le.Line < 1 || le.Line > lines) {
 			t.Fatalf("an error without a line: %v", err)
 		}
-		// What is read past a malformed line is the same up to the first of them.
+		// With skipping, the result is the same up to the first malformed line.
 		h = regf.New(nil)
 		var first *regtext.LineError
 		_, past := regtext.Import(h, bytes.NewReader(text), regtext.ImportOptions{Skip: func(e *regtext.LineError) {

@@ -65,7 +65,7 @@ func TestReader(t *testing.T) {
 			if strings.HasPrefix(c.text, "REGEDIT4") || strings.HasPrefix(c.text, "\xEF") {
 				return
 			}
-			if !strings.Contains(c.text, "a\r\nb") { // in a text they are what they are
+			if !strings.Contains(c.text, "a\r\nb") { // in a text they are kept
 				for _, end := range []string{"\n", "\r", "\r\n"} {
 					text := strings.ReplaceAll(strings.ReplaceAll(c.text, "\r\n", "\n"), "\n", end)
 					if got, err := readAll(strings.NewReader(text)); err != nil || got != c.want {
@@ -75,7 +75,7 @@ func TestReader(t *testing.T) {
 			}
 			for _, mark := range []string{"", "\xFF\xFE"} {
 				wide := mark + string(winfs.AppendUTF16LE(nil, c.text))
-				// One byte at a time, so that nothing depends on what is buffered.
+				// One byte at a time, so that nothing depends on the buffer.
 				if got, err := readAll(&slow{wide}); err != nil || got != c.want {
 					t.Errorf("as UTF-16 with mark %x: got\n%s%v\nwant\n%s", mark, got, err, c.want)
 				}

@@ -56,8 +56,8 @@ var regeditForms = []form{
 	{text: "\"a\"=hex:11,122,33\n", skipped: []int{1}},
 	{text: "\"a\"=hex:11,/\n  22\n", skipped: []int{1, 2}},
 
-	// Another value or key where bytes should go on is dropped with them; a line with
-	// # takes the place of the bytes, and saves what comes after it.
+	// Another value or key where bytes should continue is dropped with them; a line with #
+	// takes the place of the bytes, and saves the lines after it.
 	{text: "\"a\"=hex:11,\\\n\"b\"=\"x\"\n\"c\"=\"\"\n", set: "c 1 0000", skipped: []int{2}},
 	{text: "\"a\"=hex:11\\\n\"b\"=\"\"\n", set: "b 1 0000", skipped: []int{1}},
 	{text: "\"a\"=hex:11,\\\n;note\n\"b\"=\"\"\n", skipped: []int{3}},
@@ -179,8 +179,7 @@ func TestRaw(t *testing.T) {
 	}
 }
 
-// Text that programs without a registry write: [] is the root, and names begin
-// there.
+// Text of programs without a registry: [] is the root, and names start there.
 func TestImportRoot(t *testing.T) {
 	h := regf.New(nil)
 	const text = head5 + "[]\n\"r\"=\"\"\n[machine]\n[machine\\software]\n\"v\"=\"1\"\n[user\\current]\n"
