@@ -15,13 +15,13 @@ import (
 
 // ntfsObjects keeps everything where NTFS has it, through BackupWrite, for which its
 // writer holds privileges, see holdPrivileges.
-type ntfsObjects struct{ k *layerdir.Keeper }
+type ntfsObjects struct{ k *layerdir.MetadataWriter }
 
 // keepNatively makes a writer leave metadata to NTFS.
 func keepNatively(w *layerdir.Writer) { w.Objects = ntfsObjects{w.Keep} }
 
 type ntfsObject struct {
-	k     *layerdir.Keeper
+	k     *layerdir.MetadataWriter
 	f     *os.File
 	w     *winio.BackupFileWriter
 	b     *backup.Writer

@@ -17,7 +17,7 @@ import (
 // with descriptor, extended attributes, reparse buffer and object ID before the
 // data.
 type fileWriter struct {
-	k    *layerdir.Keeper
+	k    *layerdir.MetadataWriter
 	file hostfs.File
 	w    *bufio.Writer
 	b    *backup.Writer
@@ -45,7 +45,7 @@ func (c countWriter) Write(p []byte) (int, error) {
 }
 
 // newFileWriter writes the beginning of the file f for e.
-func newFileWriter(k *layerdir.Keeper, f hostfs.File, w *bufio.Writer, e *layer.Entry) (*fileWriter, error) {
+func newFileWriter(k *layerdir.MetadataWriter, f hostfs.File, w *bufio.Writer, e *layer.Entry) (*fileWriter, error) {
 	o := &fileWriter{k: k, file: f, w: w, path: e.Path, kind: e.Kind, main: e.Kind == layer.Dir || e.NoMain}
 	if e.Times != (winfs.Times{}) {
 		o.rec = layerdir.Record{Flags: layerdir.RecordTimes, Times: e.Times}

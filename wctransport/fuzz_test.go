@@ -64,7 +64,7 @@ func FuzzTransportFile(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keep := layerdir.NewKeeper(d)
+		keep := layerdir.NewMetadataWriter(d)
 		keep.Index.Open = func() (hostfs.File, error) { return nil, os.ErrInvalid }
 		keep.Xattr = true
 		o, err := newFileWriter(keep, ignoreRecord{out}, bufioWriter(), &want.Items[0].Entry)

@@ -47,7 +47,7 @@ func Create(path string, opts ...Option) (*Writer, error) {
 	return create(path, opts, func(o *layerdir.Options) (*layerdir.Staging, error) { return layerdir.NewStaging(path, o) })
 }
 
-// CreateIn is CreateTransport in an open directory. name is a single
+// CreateIn is like [Create] in an open directory. name is a single
 // component. root stays the caller's, who closes it after the writer.
 func CreateIn(root *os.Root, name string, opts ...Option) (*Writer, error) {
 	return create(filepath.Join(root.Name(), name), opts, func(o *layerdir.Options) (*layerdir.Staging, error) { return layerdir.NewStagingIn(root, name, o) })

@@ -154,6 +154,7 @@ func EnterPath(d Directory, way ...string) (Directory, error) {
 	return cur, nil
 }
 
+// FirstError returns the first error that is not nil.
 func FirstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

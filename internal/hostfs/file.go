@@ -215,19 +215,11 @@ func (d *HostDirectory) Close() error {
 
 type hostFile struct{ *os.File }
 
-func (f *hostFile) Stat() (fs.FileInfo, error) { return f.File.Stat() }
-
-func (f *hostFile) Truncate(size int64) error { return f.File.Truncate(size) }
-
 func (f *hostFile) SetRecord(b []byte) error { return setRecord(f.File, b) }
 
 func (f *hostFile) Record() ([]byte, error) { return getRecord(f.File) }
 
 func (f *hostFile) SetTimes(t winfs.Times) error { return setHostTimes(f.File, t) }
-
-func (f *hostFile) Sync() error { return f.File.Sync() }
-
-func (f *hostFile) Close() error { return f.File.Close() }
 
 // hostTime converts a time for the host, and returns false for one that is not set.
 func hostTime(t winfs.Filetime) (time.Time, bool) { return t.Time(), t != 0 }

@@ -43,6 +43,7 @@ func setHostTimes(f *os.File, t winfs.Times) error {
 	return err
 }
 
+// FileIdentity returns the numbers that identify a file on the host, and the number of its names.
 func FileIdentity(fi os.FileInfo) (device, inode uint64, links uint64) {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return uint64(st.Dev), uint64(st.Ino), uint64(st.Nlink)

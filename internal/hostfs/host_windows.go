@@ -106,6 +106,7 @@ func setHostTimes(f *os.File, t winfs.Times) error {
 	return SetBasicInfo(f, t, 0)
 }
 
+// SetBasicInfo sets times and attributes. A time of 0 stays as it is.
 func SetBasicInfo(f *os.File, t winfs.Times, a winfs.Attributes) error {
 	// Attributes that only the file system can set must not be requested.
 	a &^= winfs.AttrDirectory | winfs.AttrReparsePoint | winfs.AttrSparse | winfs.AttrCompressed | winfs.AttrEncrypted
@@ -124,6 +125,7 @@ func fromFiletime(t windows.Filetime) winfs.Filetime {
 	return winfs.Filetime(uint64(t.HighDateTime)<<32 | uint64(t.LowDateTime))
 }
 
+// BasicInfo returns times and attributes.
 func BasicInfo(f *os.File) (winfs.Times, winfs.Attributes, error) {
 	i, err := winio.GetFileBasicInfo(f)
 	if err != nil {

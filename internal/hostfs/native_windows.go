@@ -46,6 +46,7 @@ func osFile(k KeptRecord) (*os.File, error) {
 	return nil, fs.ErrInvalid
 }
 
+// NativeTimes returns the times that NTFS has of a file or directory.
 func NativeTimes(k KeptRecord) (winfs.Times, error) {
 	f, err := osFile(k)
 	if err != nil {
@@ -55,6 +56,7 @@ func NativeTimes(k KeptRecord) (winfs.Times, error) {
 	return t, err
 }
 
+// NativeAttributes returns the attributes that NTFS has of a file or directory.
 func NativeAttributes(k KeptRecord) (winfs.Attributes, error) {
 	f, err := osFile(k)
 	if err != nil {

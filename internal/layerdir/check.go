@@ -22,6 +22,7 @@ const (
 	RuleUnreadable    = "unreadable"              // the host does not let it be read
 )
 
+// Checker reports the faults of one layer directory.
 type Checker struct {
 	Path  string
 	Yield func(layer.Finding) bool
@@ -30,6 +31,7 @@ type Checker struct {
 	Rules []RuleError   // of the form, before those of every layer directory
 }
 
+// Report yields a finding.
 func (c *Checker) Report(f layer.Finding) {
 	if c.Done {
 		return
@@ -41,6 +43,7 @@ func (c *Checker) Report(f layer.Finding) {
 	c.Done = !c.Yield(f)
 }
 
+// Tell yields a finding with a formatted message.
 func (c *Checker) Tell(s layer.Severity, rule, path, format string, args ...any) {
 	c.Report(layer.Finding{Severity: s, Rule: rule, Path: path, Offset: -1, Message: fmt.Sprintf(format, args...)})
 }
@@ -65,6 +68,7 @@ func (c *Checker) ruleOf(err error) string {
 	return RuleUnreadable
 }
 
+// Failed yields the error of a reader.
 func (c *Checker) Failed(err error) {
 	path := ""
 	var placed *layer.Error

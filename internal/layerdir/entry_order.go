@@ -7,9 +7,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// intake checks that a caller keeps the order of the Writer contract: the main stream of a
+// entryOrder checks that a caller keeps the order of the Writer contract: the main stream of a
 // file first, no name twice, exactly the announced bytes.
-type intake struct {
+type entryOrder struct {
 	kind   layer.Kind
 	begun  bool // the entry has a stream
 	main   bool // the entry has its main stream
@@ -21,12 +21,12 @@ type intake struct {
 	names  map[string]bool // upper-cased names of alternate streams
 }
 
-func (in *intake) entry(e *layer.Entry) {
-	*in = intake{kind: e.Kind, due: e.Kind == layer.File && e.Size > 0}
+func (in *entryOrder) entry(e *layer.Entry) {
+	*in = entryOrder{kind: e.Kind, due: e.Kind == layer.File && e.Size > 0}
 }
 
 // stream checks that s may be the next stream. The one before is complete.
-func (in *intake) stream(s *layer.Stream) error {
+func (in *entryOrder) stream(s *layer.Stream) error {
 	switch {
 	case in.kind != layer.File && in.kind != layer.Dir:
 		return fmt.Errorf("%w: a %v has no streams", layer.ErrUnsupported, in.kind)
@@ -57,7 +57,7 @@ func (in *intake) stream(s *layer.Stream) error {
 }
 
 // advance checks that n more bytes, or a hole of n bytes, fit.
-func (in *intake) advance(n int64, hole bool) error {
+func (in *entryOrder) advance(n int64, hole bool) error {
 	switch {
 	case !in.open:
 		return fmt.Errorf("%w: no stream was begun", layer.ErrUnsupported)
@@ -73,7 +73,7 @@ func (in *intake) advance(n int64, hole bool) error {
 }
 
 // finishEntry checks that the current entry is complete.
-func (in *intake) finishEntry() error {
+func (in *entryOrder) finishEntry() error {
 	if in.due && !in.main {
 		return fmt.Errorf("%w: the main stream is missing", layer.ErrStreamSize)
 	}
@@ -81,7 +81,7 @@ func (in *intake) finishEntry() error {
 }
 
 // finish checks that the current stream, if any, is complete.
-func (in *intake) finish() error {
+func (in *entryOrder) finish() error {
 	if in.open && in.offset != in.size {
 		return fmt.Errorf("%w: %d of %d bytes", layer.ErrStreamSize, in.offset, in.size)
 	}

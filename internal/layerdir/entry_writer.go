@@ -21,7 +21,7 @@ type Object interface {
 }
 
 // Objects is how a host keeps the files and directories of a final layer: NTFS
-// natively, any other file system with the help of a keeper.
+// natively, any other file system with the help of a MetadataWriter.
 type Objects interface {
 	// Create makes the new file name in d.
 	Create(d hostfs.Directory, name string, e *layer.Entry) (Object, error)
@@ -40,12 +40,12 @@ type DirMeta struct {
 	Reparse    []byte   // native hosts only
 }
 
-// PlainObjects keeps main streams as files and everything else with the keeper.
-type PlainObjects struct{ k *Keeper }
+// PlainObjects keeps main streams as files and everything else with the MetadataWriter.
+type PlainObjects struct{ k *MetadataWriter }
 
 // plainObject is a file, or a directory when file is nil.
 type plainObject struct {
-	k    *Keeper
+	k    *MetadataWriter
 	file hostfs.File
 	dir  hostfs.Directory
 	path string
@@ -200,6 +200,7 @@ func (o *plainObject) Abandon() {
 	}
 }
 
+// Filetimes returns the four times.
 func (m *DirMeta) Filetimes() winfs.Times {
 	return winfs.Times{
 		Creation: winfs.Filetime(m.Times[0]), LastAccess: winfs.Filetime(m.Times[1]),

@@ -51,6 +51,7 @@ const (
 	indexKnown     = IndexNative<<1 - 1
 )
 
+// ItemKind is the kind of an item in the index.
 type ItemKind byte
 
 const (
@@ -94,6 +95,7 @@ func (w *indexWriter) start() error {
 	return err
 }
 
+// Item appends an item.
 func (w *indexWriter) Item(kind ItemKind, path, target string, record []byte) error {
 	if err := w.start(); err != nil {
 		return err

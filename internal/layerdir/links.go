@@ -37,6 +37,7 @@ const (
 	linkMade
 )
 
+// AddLink records a hard link, which MakeLinks makes at the end.
 func (w *Writer) AddLink(e *layer.Entry) error {
 	_, id, err := w.Locate(e.Path, layer.Link)
 	if err != nil {

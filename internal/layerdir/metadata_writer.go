@@ -9,9 +9,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Keeper stores the records of a layer that is being written, with the files or in the
+// MetadataWriter stores the records of a layer that is being written, with the files or in the
 // index. Metadata of variable length goes to the data file.
-type Keeper struct {
+type MetadataWriter struct {
 	root  hostfs.Directory // of the layer
 	store hostfs.Directory // .mullion, made when first needed
 	Xattr bool
@@ -20,14 +20,16 @@ type Keeper struct {
 	buf   []byte
 }
 
-func NewKeeper(root hostfs.Directory) *Keeper {
-	k := &Keeper{root: root}
+// NewMetadataWriter returns a writer for the layer in root.
+func NewMetadataWriter(root hostfs.Directory) *MetadataWriter {
+	k := &MetadataWriter{root: root}
 	k.Index.Open = func() (hostfs.File, error) { return k.create(IndexName) }
 	k.blobs.open = func() (hostfs.File, error) { return k.create(DataName) }
 	return k
 }
 
-func (k *Keeper) Folder() (hostfs.Directory, error) {
+// Folder returns the folder .mullion, and makes it at the first call.
+func (k *MetadataWriter) Folder() (hostfs.Directory, error) {
 	if k.store == nil {
 		if err := k.root.Mkdir(StoreName); err != nil {
 			return nil, err
@@ -41,7 +43,7 @@ func (k *Keeper) Folder() (hostfs.Directory, error) {
 	return k.store, nil
 }
 
-func (k *Keeper) create(name string) (hostfs.File, error) {
+func (k *MetadataWriter) create(name string) (hostfs.File, error) {
 	d, err := k.Folder()
 	if err != nil {
 		return nil, err
@@ -51,7 +53,7 @@ func (k *Keeper) create(name string) (hostfs.File, error) {
 
 // Choose finds out whether records go into extended attributes. probe is a
 // directory that may keep an empty record.
-func (k *Keeper) Choose(mode MetadataMode, probe hostfs.Directory) error {
+func (k *MetadataWriter) Choose(mode MetadataMode, probe hostfs.Directory) error {
 	if mode == MetadataIndex {
 		return nil
 	}
@@ -66,7 +68,7 @@ func (k *Keeper) Choose(mode MetadataMode, probe hostfs.Directory) error {
 
 // begin makes the record of an entry and stores its metadata of variable length, so that
 // nothing of the entry is kept.
-func (k *Keeper) begin(e *layer.Entry) (Record, error) {
+func (k *MetadataWriter) begin(e *layer.Entry) (Record, error) {
 	r := Record{Times: e.Times, attributes: e.Attributes}
 	if e.Times != (winfs.Times{}) {
 		r.Flags |= RecordTimes
@@ -96,7 +98,7 @@ func (k *Keeper) begin(e *layer.Entry) (Record, error) {
 }
 
 // attach stores b, if there is any, as the i-th reference of the record.
-func (k *Keeper) attach(r *Record, i int, b []byte) error {
+func (k *MetadataWriter) attach(r *Record, i int, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
@@ -120,7 +122,7 @@ const (
 )
 
 // Keep stores the finished record of the entry at path, whose file or directory is h.
-func (k *Keeper) Keep(h hostfs.RecordHolder, path string, r *Record) error {
+func (k *MetadataWriter) Keep(h hostfs.RecordHolder, path string, r *Record) error {
 	k.buf = r.append(k.buf[:0])
 	k.Index.Entries++
 	if k.Xattr {
@@ -130,7 +132,7 @@ func (k *Keeper) Keep(h hostfs.RecordHolder, path string, r *Record) error {
 }
 
 // finish completes index and blobs.
-func (k *Keeper) finish(always, sync bool) error {
+func (k *MetadataWriter) finish(always, sync bool) error {
 	if k.Xattr {
 		k.Index.Flags |= IndexXattr
 	}
@@ -141,7 +143,7 @@ func (k *Keeper) finish(always, sync bool) error {
 	return hostfs.FirstError(err, k.close())
 }
 
-func (k *Keeper) close() error {
+func (k *MetadataWriter) close() error {
 	err := errors.Join(k.Index.close(), k.blobs.close())
 	if k.store != nil {
 		err = errors.Join(err, k.store.Close())

@@ -57,6 +57,7 @@ type Tree struct {
 // treeChunk nodes are allocated together, so that growth never copies.
 const treeChunk = 1 << 12
 
+// NewTree returns a tree with nothing but its root.
 func NewTree() *Tree {
 	t := &Tree{table: make(map[uint64]NodeID), seed: maphash.MakeSeed()}
 	t.push(node{Flags: NodeDir | NodeHost})
@@ -77,6 +78,7 @@ func (t *Tree) push(n node) NodeID {
 	return NodeID(t.Count - 1)
 }
 
+// At returns a node.
 func (t *Tree) At(id NodeID) *node { return &t.chunks[id/treeChunk][id%treeChunk] }
 
 func (t *Tree) hash(parent NodeID, name string) uint64 {

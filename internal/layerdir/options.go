@@ -41,6 +41,7 @@ const (
 	SyncNone
 )
 
+// Options are the options of readers and writers, and the hooks of tests and checks.
 type Options struct {
 	Metadata MetadataMode
 	Sync     SyncMode
@@ -77,6 +78,7 @@ func WithBareFiles() Option { return func(o *Options) { o.Bare = true } }
 // that are not entries of the layer.
 func WithFinish(f func(root *os.Root) error) Option { return func(o *Options) { o.Finish = f } }
 
+// NewOptions applies the options to the defaults.
 func NewOptions(opts []Option) Options {
 	var o Options
 	for _, f := range opts {

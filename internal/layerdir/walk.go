@@ -93,6 +93,7 @@ func (w *Walker) GiveUp(err error) error {
 	return errors.Join(errs...)
 }
 
+// Names returns the spelled names of the index.
 func (w *Walker) Names() Names {
 	if w.Index == nil {
 		return nil
@@ -202,6 +203,7 @@ func (w *Walker) SameFile(f hostfs.File) (string, error) {
 	return "", nil
 }
 
+// Record returns the record of a file or directory and whether it has one.
 func (w *Walker) Record(k hostfs.KeptRecord, id NodeID, known bool) (Record, bool, error) {
 	if w.Index == nil {
 		return Record{}, false, nil
@@ -505,6 +507,7 @@ func (w *Walker) up() error {
 	return w.H.Truncate(len(w.Frames) - 1)
 }
 
+// Close closes all files and releases the privileges.
 func (w *Walker) Close() error {
 	if w.Root == nil {
 		return nil

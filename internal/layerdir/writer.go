@@ -31,7 +31,7 @@ type Writer struct {
 	Room   int  // to be left in host names for a suffix
 	Strict bool // a directory must have its entry before the entries in it
 	Stage  *Staging
-	Keep   *Keeper
+	Keep   *MetadataWriter
 
 	Privileges func() error // releases those of the process; nil if none are needed
 
@@ -42,7 +42,7 @@ type Writer struct {
 	Source  sourceDirectory
 	reps    map[NodeID]NodeID // copy that takes further links of a file that has the most
 
-	in    intake
+	in    entryOrder
 	Obj   Object
 	entry string // path of the current entry
 	count int64
@@ -73,7 +73,7 @@ func (w *Writer) Start(path string, f form, o Options, stage *Staging) {
 	w.path, w.form, w.O, w.Stage = path, f, o, stage
 	w.Tree = NewTree()
 	w.H.Root = stage.Root
-	w.Keep = NewKeeper(stage.Root)
+	w.Keep = NewMetadataWriter(stage.Root)
 	w.Objects = PlainObjects{w.Keep}
 }
 
@@ -303,10 +303,12 @@ func (w *Writer) Make(id NodeID, create func(name string) error) error {
 	return err
 }
 
+// MakeDirectory makes the directory of a node in d.
 func (w *Writer) MakeDirectory(d hostfs.Directory, id NodeID) error {
 	return w.Make(id, d.Mkdir)
 }
 
+// CreateFile makes the file of a node in d.
 func (w *Writer) CreateFile(d hostfs.Directory, id NodeID, e *layer.Entry) (o Object, err error) {
 	err = w.Make(id, func(name string) error {
 		o, err = w.Objects.Create(d, name, Normal(e))
@@ -410,6 +412,7 @@ func (w *Writer) Publish(always bool) error {
 	return w.Stage.publish(w.O.Sync != SyncNone)
 }
 
+// RunFinish calls the function of WithFinish.
 func (w *Writer) RunFinish() error {
 	root, err := w.Stage.dir.Root().OpenRoot(".")
 	if err != nil {
