@@ -11,7 +11,7 @@
 //
 // An image is several files in one directory. The small one, by convention
 // NAME.cim, holds a GUID and the place of the topmost object. All bytes are in
-// region files, region_GUID_0, _1 and so on; beside each stands an object table,
+// region files, region_GUID_0, _1 and so on; next to each is an object table,
 // objectid_GUID_N, which lists the objects of the region with their digests. One
 // region holds metadata; file content goes to a region of small objects, for files below
 // 1,024 bytes, and to one of page-aligned objects for all others, so that the
@@ -40,13 +40,13 @@
 //
 // # Nouns
 //
-// [Open] gives an [Image], which reads lazily and may be used from many goroutines.
+// [Open] returns an [Image], which reads lazily and may be used from many goroutines.
 // From it come [File] values, by path ([Image.Lookup]), by number ([Image.File]) or
 // in tree order ([Image.Walk]), and from them [Stream] values. [Image.FS] is the
-// same as an io/fs.FS. [Create] gives a [Writer], which takes files in any order
+// same as an io/fs.FS. [Create] returns a [Writer], which takes files in any order
 // that names directories before their children, and publishes a complete image or
 // none at all; with [Options].Parent it makes a fork. [Rewrite] decodes and encodes
-// again. [Image.Check] tells whether an image follows every known rule; a wrong one
+// again. [Image.Check] reports whether an image follows every known rule; a wrong one
 // can stop the Windows kernel, so a Writer publishes nothing that does not pass.
 //
 // # What is proven, inferred and unknown

@@ -54,7 +54,7 @@ func (im *Image) readAt(r *region, b []byte, off int64) error {
 }
 
 func (c *sharedCache) block(r *region, index int64) ([]byte, error) {
-	// Regions are read side by side; they begin in different places.
+	// Regions are read side by side; their blocks start in different slots.
 	slot := &c.slots[(uint64(index)+uint64(r.n)*101)%uint64(len(c.slots))]
 	if s := slot.Load(); s != nil && s.index == index && s.r == r {
 		return s.b, nil
