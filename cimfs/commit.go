@@ -231,7 +231,7 @@ func (o stagedOpener) OpenFile(name string) (Source, error) {
 
 // checkStaged is the last gate: an image that does not pass is not published. The
 // digests of content are left out, for they were just computed from these bytes, and so
-// is what a fork shares with its parent.
+// are the objects that a fork shares with its parent.
 func (w *Writer) checkStaged(g winfs.GUID, set []*regionOut) error {
 	names := map[string]string{w.name: "image"}
 	for _, r := range set {

@@ -1,7 +1,7 @@
 // Package cimfs reads, writes, forks, rewrites and checks CimFS images, the
 // composite images in which Windows keeps container layers. It needs no Windows,
-// and what it writes is, byte for byte, what Microsoft's writer makes of the same
-// files wherever genuine images show what that is.
+// and it writes, byte for byte, the same as Microsoft's writer wherever genuine images
+// show the result.
 //
 // # What a CIM is
 //
@@ -20,9 +20,9 @@
 //
 // The topmost object names the image's own upcase table, by which names are
 // compared without regard to case, and the directory of the file tables. A record
-// in a file table, found by its [FileID], is what NTFS calls a file: attributes,
+// in a file table, found by its [FileID], is a file in the sense of NTFS: attributes,
 // four times, the main stream, and where security descriptor, extended attributes,
-// reparse data and alternate streams stand. A directory is a file whose main stream
+// reparse data and alternate streams are stored. A directory is a file whose main stream
 // is a link table: names in sorted order, each with a FileID. One FileID under
 // several names is a hard link.
 //
@@ -54,7 +54,7 @@
 // The format is not documented by Microsoft. What is known was read out of genuine
 // images and public sources. Nothing here has been mounted by Windows.
 //
-// Proven: re-encoding genuine images gives their bytes, or repeating the calls that
+// Proven: re-encoding genuine images results in their bytes, or repeating the calls that
 // Microsoft's own library got gives the bytes that it wrote (the golden corpus, version
 // 1).
 //

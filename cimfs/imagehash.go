@@ -187,7 +187,7 @@ func joinEAs(list, more []byte) []byte {
 const maxCounted = 0xFFFF
 
 // storedEAs copies a list of extended attributes that checkEAs has taken, as it is
-// stored: without the hashes of an executable, and without what follows the last entry.
+// stored: without the hashes of an executable, and without the bytes after the last entry.
 func storedEAs(list []byte) []byte {
 	out := make([]byte, 0, len(list))
 	last := -1 // offset of the last entry of out

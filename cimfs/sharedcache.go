@@ -6,7 +6,7 @@ import (
 )
 
 // sharedCache keeps blocks of an image's files for several goroutines. A block that
-// is in it never changes; what takes its place is another.
+// is in it never changes; another one takes its place.
 type sharedCache struct {
 	slots []atomic.Pointer[sharedBlock]
 }

@@ -740,7 +740,7 @@ func (w *Writer) link(newPath, existing string) error {
 }
 
 // addName makes newPath a name of a file that has a record in this image, in place of
-// what is there.
+// the file that is there.
 func (w *Writer) addName(newPath string, id FileID) error {
 	t := w.tree
 	dir, name, err := t.change(newPath)
