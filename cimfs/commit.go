@@ -26,7 +26,7 @@ func (w *Writer) Commit() error {
 		}
 		return w.fault("commit", "", err)
 	}
-	w.release() // what it cannot clear away, the next run will
+	w.release() // leftovers are removed by the next run
 	return nil
 }
 
@@ -65,7 +65,7 @@ func (w *Writer) commit() error {
 		}
 	}
 	slices.SortFunc(set, func(a, b *regionOut) int { return a.index - b.index })
-	content := sha256.New() // of what determines the image
+	content := sha256.New() // hashes everything that determines the image
 	fmt.Fprintf(content, "CimFS version %d root %v\n", w.opts.Version, root)
 	if w.parent != nil {
 		for _, s := range w.parentSets() {
@@ -175,8 +175,8 @@ func (w *Writer) commit() error {
 	}
 }
 
-// contentGUID makes a GUID of version 8 (RFC 9562) of a digest. A further attempt
-// gives another one, for an image of the same content in the same directory.
+// contentGUID makes a GUID of version 8 (RFC 9562) of a digest. Each attempt
+// has another GUID, for an image of the same content in the same directory.
 func contentGUID(sum []byte, attempt int) winfs.GUID {
 	if attempt > 0 {
 		s := sha256.Sum256(le.AppendUint32(bytes.Clone(sum), uint32(attempt)))
@@ -231,7 +231,7 @@ func (o stagedOpener) OpenFile(name string) (Source, error) {
 
 // checkStaged is the last gate: an image that does not pass is not published. The
 // digests of content are left out, for they were just computed from these bytes, and so
-// is what a fork shares with its parent.
+// are the objects that a fork shares with its parent.
 func (w *Writer) checkStaged(g winfs.GUID, set []*regionOut) error {
 	names := map[string]string{w.name: "image"}
 	for _, r := range set {
@@ -470,7 +470,7 @@ func (c *committer) fileTables(places []uint64, out *objectPipe) error {
 	})
 }
 
-// finishRecord gives a record its parent and makes the list of its names, which
+// finishRecord sets the parent of a record and makes the list of its names, which
 // version 3 has: by upper-cased name, then by FileID of the directory. That order is
 // inferred, as is which of several directories counts as the parent: the one of the
 // first name.

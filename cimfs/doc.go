@@ -1,7 +1,7 @@
 // Package cimfs reads, writes, forks, rewrites and checks CimFS images, the
 // composite images in which Windows keeps container layers. It needs no Windows,
-// and what it writes is, byte for byte, what Microsoft's writer makes of the same
-// files wherever genuine images show what that is.
+// and it writes, byte for byte, the same as Microsoft's writer wherever genuine images
+// show the result.
 //
 // # What a CIM is
 //
@@ -11,7 +11,7 @@
 //
 // An image is several files in one directory. The small one, by convention
 // NAME.cim, holds a GUID and the place of the topmost object. All bytes are in
-// region files, region_GUID_0, _1 and so on; beside each stands an object table,
+// region files, region_GUID_0, _1 and so on; next to each is an object table,
 // objectid_GUID_N, which lists the objects of the region with their digests. One
 // region holds metadata; file content goes to a region of small objects, for files below
 // 1,024 bytes, and to one of page-aligned objects for all others, so that the
@@ -20,9 +20,9 @@
 //
 // The topmost object names the image's own upcase table, by which names are
 // compared without regard to case, and the directory of the file tables. A record
-// in a file table, found by its [FileID], is what NTFS calls a file: attributes,
+// in a file table, found by its [FileID], is a file in the sense of NTFS: attributes,
 // four times, the main stream, and where security descriptor, extended attributes,
-// reparse data and alternate streams stand. A directory is a file whose main stream
+// reparse data and alternate streams are stored. A directory is a file whose main stream
 // is a link table: names in sorted order, each with a FileID. One FileID under
 // several names is a hard link.
 //
@@ -40,13 +40,13 @@
 //
 // # Nouns
 //
-// [Open] gives an [Image], which reads lazily and may be used from many goroutines.
+// [Open] returns an [Image], which reads lazily and may be used from many goroutines.
 // From it come [File] values, by path ([Image.Lookup]), by number ([Image.File]) or
 // in tree order ([Image.Walk]), and from them [Stream] values. [Image.FS] is the
-// same as an io/fs.FS. [Create] gives a [Writer], which takes files in any order
+// same as an io/fs.FS. [Create] returns a [Writer], which takes files in any order
 // that names directories before their children, and publishes a complete image or
 // none at all; with [Options].Parent it makes a fork. [Rewrite] decodes and encodes
-// again. [Image.Check] tells whether an image follows every known rule; a wrong one
+// again. [Image.Check] reports whether an image follows every known rule; a wrong one
 // can stop the Windows kernel, so a Writer publishes nothing that does not pass.
 //
 // # What is proven, inferred and unknown
@@ -54,7 +54,7 @@
 // The format is not documented by Microsoft. What is known was read out of genuine
 // images and public sources. Nothing here has been mounted by Windows.
 //
-// Proven: re-encoding genuine images gives their bytes, or repeating the calls that
+// Proven: re-encoding genuine images results in their bytes, or repeating the calls that
 // Microsoft's own library got gives the bytes that it wrote (the golden corpus, version
 // 1).
 //

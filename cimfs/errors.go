@@ -25,13 +25,13 @@ var (
 	// ErrUnproven says that a feature was asked for whose encoding is inferred,
 	// while Options.ProvenOnly is set.
 	ErrUnproven = errors.New("feature is not proven on a genuine image")
-	// ErrNotDirectory says that a file stands where a directory is needed.
+	// ErrNotDirectory reports a file where a directory is needed.
 	ErrNotDirectory = errors.New("not a directory")
-	// ErrIsDirectory says that a directory stands where a file is needed.
+	// ErrIsDirectory reports a directory where a file is needed.
 	ErrIsDirectory = errors.New("is a directory")
 	// ErrNotEmpty says that a directory with children would be replaced by a file.
 	ErrNotEmpty = errors.New("directory is not empty")
-	// ErrName says that a name cannot stand in an image.
+	// ErrName reports a name that an image cannot hold.
 	ErrName = errors.New("invalid name")
 	// ErrCaseConflict says that a name differs only in case from one that the same
 	// writer has added.
@@ -51,7 +51,7 @@ var (
 	ErrCheck = errors.New("image does not pass the check")
 )
 
-// Error places an error: what was done, in which file of which image, where.
+// Error adds to an error the operation, the image, its file and the offset.
 type Error struct {
 	Op     string // "open", "lookup", "read", "add file", ...
 	Image  string // name of the .cim file
@@ -98,7 +98,7 @@ func because(kind error, format string, args ...any) error {
 	return &reason{kind, fmt.Sprintf(format, args...)}
 }
 
-// words are what an error says beside its sentinel.
+// words are the text of an error besides its sentinel.
 func words(err error) string {
 	if r := (*reason)(nil); errors.As(err, &r) {
 		return r.text

@@ -15,7 +15,7 @@ type File struct {
 	rec record
 }
 
-// File returns the record of a FileID. An ID that the image does not have gives
+// File returns the record of a FileID. An ID that the image does not have is
 // fs.ErrNotExist.
 func (im *Image) File(id FileID) (*File, error) {
 	f := &File{im: im, id: id}
@@ -78,7 +78,7 @@ func (r *record) check() error {
 	return nil
 }
 
-// Root returns the root directory. An image whose root is a file gives [ErrNotDirectory],
+// Root returns the root directory. For an image whose root is a file the error is [ErrNotDirectory],
 // unless [Image.ListOddNames] was called.
 func (im *Image) Root() (*File, error) {
 	f, err := im.File(im.rootID)
@@ -90,15 +90,15 @@ func (im *Image) Root() (*File, error) {
 
 // ListOddNames makes the image yield all that Microsoft's library can put into one, in
 // Walk, Entries and Streams: names that no path leads to, which are "", "." and "..", an
-// alternate stream without a name, and a root that is a file. Otherwise these give
-// [ErrName] and [ErrNotDirectory], so that whoever makes paths of names is safe from
+// alternate stream without a name, and a root that is a file. Otherwise these are
+// [ErrName] and [ErrNotDirectory], so that callers who make paths of names never see
 // them. Call it before the image is used.
 func (im *Image) ListOddNames() { im.odd.Store(true) }
 
 // Lookup returns the file at path: components separated by backslashes, without a
 // leading one, "" for the root. Names are compared by the image's own upcase
-// table. What is not there gives fs.ErrNotExist, a file on the way
-// [ErrNotDirectory]. Reparse points are not followed.
+// table. The error is fs.ErrNotExist if there is no such file, and
+// [ErrNotDirectory] if a file is on the way. Reparse points are not followed.
 func (im *Image) Lookup(path string) (*File, error) {
 	f, err := im.Root()
 	if err != nil {
@@ -268,7 +268,7 @@ func (f *File) Size() int64 {
 	return f.rec.data.length()
 }
 
-// StreamType tells how the main stream is kept.
+// StreamType returns how the main stream is stored.
 func (f *File) StreamType() StreamType { return f.rec.data.kind() }
 
 // ReparseTag returns the tag of the record, 0 without reparse data.
@@ -335,7 +335,7 @@ func (f *File) GivenEAs() ([]byte, error) {
 	return storedEAs(b), nil
 }
 
-// Link is a name of a file and the directory it stands in.
+// Link is a name of a file and the directory that has it.
 type Link struct {
 	Parent FileID
 	Name   string

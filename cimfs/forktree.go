@@ -75,7 +75,7 @@ func (t *tree) copyOld(id FileID) (FileID, error) {
 	return own, nil
 }
 
-// ownFile gives what an entry names a record in this image. Other names that it has in
+// ownFile makes a record in this image for the file that an entry names. Other names that it has in
 // the parent stay with the old record.
 func (t *tree) ownFile(n uint32) (FileID, error) {
 	e := t.entry(n)
@@ -124,7 +124,7 @@ func (t *tree) load(id FileID) error {
 	return nil
 }
 
-// ownRoot gives the root a record in this image.
+// ownRoot makes a record of the root in this image.
 func (t *tree) ownRoot() (FileID, error) {
 	if t.own(t.root) {
 		return t.root, nil
@@ -138,8 +138,8 @@ func (t *tree) ownRoot() (FileID, error) {
 
 // change returns the directory of path, about to be changed, and the last component.
 // That directory and all above it get records in this image, and their names come into
-// memory, as far as there are such directories: what then fails leaves them there, as
-// Windows does, and they say the same as before.
+// memory, as far as there are such directories. After an error they stay there, as on
+// Windows, with the same content as before.
 func (t *tree) change(path string) (FileID, string, error) {
 	dir, name, err := t.parent(path)
 	if t.old == nil {
@@ -189,7 +189,7 @@ func (t *tree) change(path string) (FileID, string, error) {
 	return dir, name, nil
 }
 
-// changeFile returns the FileID of what is at path with a record in this image.
+// changeFile returns the FileID of the file at path, which gets a record in this image.
 func (t *tree) changeFile(path string) (FileID, error) {
 	if path == "" {
 		return t.ownRoot()

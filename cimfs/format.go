@@ -44,7 +44,7 @@ func (o RegionOffset) Offset() int64 { return int64(o & maxOffset) }
 // String formats as "1:0x1000".
 func (o RegionOffset) String() string { return fmt.Sprintf("%d:%#x", o.Region(), o.Offset()) }
 
-// RegionType tells what a region holds.
+// RegionType is the kind of objects in a region.
 type RegionType uint8
 
 // The region types.
@@ -83,7 +83,7 @@ func (t RegionType) start() int64 {
 	return regionHeaderSize
 }
 
-// StreamType tells how the bytes of a stream are kept.
+// StreamType is the way in which the bytes of a stream are stored.
 type StreamType uint8
 
 // The stream types.
@@ -93,7 +93,7 @@ const (
 	ImageStream StreamType = 2 // a PE image, sections moved to pages of their own
 )
 
-// The common header of every file of the set, and what follows it.
+// The common header of every file of the set, and the fields after it.
 const (
 	magic = "cimfile0"
 
@@ -168,7 +168,7 @@ func recordSize(v Version) int {
 }
 
 // nowhere is the offset of a sparse stream in the region in which its content would
-// stand.
+// be.
 const nowhere = maxOffset
 
 // record is a file record.

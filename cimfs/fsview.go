@@ -36,7 +36,7 @@ var (
 	_ io.Seeker      = (*fsFile)(nil)
 )
 
-// isEscape reports whether s begins with %u and the number of a surrogate or of
+// isEscape reports whether s starts with %u and the number of a surrogate or of
 // the percent sign.
 func isEscape(s string) (uint16, bool) {
 	if len(s) < 6 || s[0] != '%' || s[1] != 'u' {
@@ -81,7 +81,7 @@ func EscapeFSName(name string) string {
 }
 
 // UnescapeFSName is the inverse of [EscapeFSName]. The second result is false for
-// a spelling that EscapeFSName does not give.
+// a spelling that EscapeFSName does not return.
 func UnescapeFSName(name string) (string, bool) {
 	if !strings.Contains(name, "%u") {
 		return name, utf8.ValidString(name)
@@ -226,7 +226,7 @@ func (d *fsDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	return out, nil
 }
 
-// fileInfo is both fs.FileInfo and what File.Stat returns.
+// fileInfo is an fs.FileInfo, which File.Stat returns.
 type fileInfo struct {
 	name string
 	f    *File
@@ -238,7 +238,7 @@ func (i fileInfo) ModTime() time.Time { return i.f.Times().LastWrite.Time() }
 func (i fileInfo) IsDir() bool        { return i.f.IsDir() }
 func (i fileInfo) Sys() any           { return i.f }
 
-// Mode gives read permission to everybody, as an image cannot be written, and to
+// Mode has read permission for all users, as an image cannot be written, and to
 // directories that of searching.
 func (i fileInfo) Mode() fs.FileMode {
 	m := fs.FileMode(0o444)

@@ -10,7 +10,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Limits bound what opening and walking an image may cost. A zero field means its
+// Limits bound the cost of opening and walking an image. A zero field means its
 // default.
 type Limits struct {
 	// Files is the largest number of file records; default 1<<24. A walk keeps one
@@ -93,7 +93,7 @@ func (r *region) name() string { return regionName(r.set.GUID, r.n) }
 // files of the image and of its parents are read where they are, when they are
 // needed. Close releases them.
 //
-// A file that is no image gives [ErrNotImage], a version other than 1, 2 and 3
+// A file that is no image is [ErrNotImage], a version other than 1, 2 and 3
 // [ErrVersion], a broken one [ErrCorrupt].
 func Open(dir, name string) (*Image, error) { return OpenLimits(dir, name, Limits{}) }
 
@@ -129,7 +129,7 @@ func openFiles(im *Image) (*Image, error) {
 	return im, nil
 }
 
-// place gives an error the file and offset where it arose.
+// place adds to an error the file and offset where it arose.
 type place struct {
 	file   string
 	offset int64
@@ -409,10 +409,10 @@ func (im *Image) Version() Version { return im.version }
 func (im *Image) GUID() winfs.GUID { return im.guid }
 
 // Parents returns the region sets of the images that this one was forked from,
-// oldest first; it is empty for an image that stands alone.
+// oldest first; it is empty for an image that is no fork.
 func (im *Image) Parents() []RegionSet { return append([]RegionSet(nil), im.parents...) }
 
-// NumFiles returns the largest FileID there can be. In a fork, whose records begin with
+// NumFiles returns the largest FileID there can be. In a fork, whose records start with
 // a table of their own, and in an image that was changed in place not every number up to
 // it is one.
 func (im *Image) NumFiles() int64 { return im.files }

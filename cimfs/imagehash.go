@@ -39,7 +39,7 @@ type imageHash struct {
 
 type byteRange struct{ from, to int64 }
 
-// imageHashPad is what follows the last byte of a file in its hash, other than zeros only
+// imageHashPad follows the last byte of a file in its hash, other than zeros only
 // in the tests against images that cimfs.dll has made.
 var imageHashPad [8]byte
 
@@ -51,7 +51,7 @@ func newImageHash(head []byte, l *peLayout, size int64, p *pePlan) *imageHash {
 	if l.plus {
 		entry = l.opt + optDirectoriesPlus
 	}
-	// The number of directories stands before the first.
+	// The number of directories is stored before the first.
 	directories := entry
 	entry += certificateEntry * directorySize
 	certificates := int64(0)
@@ -102,7 +102,7 @@ type imageHasher struct {
 	sha256 hash.Hash
 }
 
-// begin prepares for the content of a job, which may be of no executable.
+// begin prepares for the content of a job, which need not be an executable.
 func (h *imageHasher) begin(j *job) {
 	h.plan, h.at, h.next = nil, 0, 0
 	if j.pe == nil || j.pe.hash == nil {
@@ -140,7 +140,7 @@ func (h *imageHasher) sum(b []byte) {
 	}
 }
 
-// end gives the hashes to the job, as extended attributes.
+// end stores the hashes in the job, as extended attributes.
 func (h *imageHasher) end(j *job) {
 	if h.plan == nil {
 		return
@@ -187,10 +187,10 @@ func joinEAs(list, more []byte) []byte {
 const maxCounted = 0xFFFF
 
 // storedEAs copies a list of extended attributes that checkEAs has taken, as it is
-// stored: without the hashes of an executable, and without what follows the last entry.
+// stored: without the hashes of an executable, and without the bytes after the last entry.
 func storedEAs(list []byte) []byte {
 	out := make([]byte, 0, len(list))
-	last := -1 // where the last entry of out begins
+	last := -1 // offset of the last entry of out
 	for off := 0; ; {
 		e := list[off:]
 		next, name, value := int(le.Uint32(e)), int(e[5]), int(le.Uint16(e[6:]))

@@ -31,7 +31,7 @@ const (
 	streamSize     = 16
 )
 
-// linkTable opens the table at o. A length >= 0 is what the table must say.
+// linkTable opens the table at o. A length >= 0 must be equal to that of the table.
 func (im *Image) linkTable(o RegionOffset, length int64, valueSize int) (*linkTable, error) {
 	t := new(linkTable)
 	if err := t.open(im, o, length, valueSize); err != nil {
@@ -85,7 +85,7 @@ type linkWindow struct {
 }
 
 // get returns n bytes at off, which the caller keeps inside the table. A step
-// forward reads a whole window, a jump only what is asked for: tables whose
+// forward reads a whole window, a jump only the bytes asked for: tables whose
 // offsets jump about must not make the reader read the same bytes again and again.
 func (w *linkWindow) get(off int64, n int) ([]byte, error) {
 	if off >= w.from && off+int64(n) <= w.from+int64(len(w.b)) {
@@ -143,7 +143,7 @@ func (c *linkCursor) value(i int) ([]byte, error) {
 	return c.window(&c.values).get(c.t.valueAt(i), c.t.valueSize)
 }
 
-// nameOffset returns where name i begins in the table, inside its bounds.
+// nameOffset returns the offset of name i, which is inside the table.
 func (c *linkCursor) nameOffset(i int) (int64, error) {
 	b, err := c.window(&c.offsets).get(c.t.offsetAt(i), 4)
 	if err != nil {
@@ -156,7 +156,7 @@ func (c *linkCursor) nameOffset(i int) (int64, error) {
 	return off, nil
 }
 
-// name returns the units of name i as they stand in the table. They are valid
+// name returns the units of name i as they are stored. They are valid
 // until the next call.
 func (c *linkCursor) name(i int) ([]byte, error) {
 	off, err := c.nameOffset(i)

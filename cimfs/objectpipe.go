@@ -32,7 +32,7 @@ type pipedObject struct {
 }
 
 // putAll stores the objects that produce makes, in their order. produce runs in a
-// goroutine of its own. size is how many bytes of memory a batch begins with.
+// goroutine of its own. size is the memory of a batch at first, in bytes.
 func (p *placer) putAll(size int, produce func(*objectPipe) error) error {
 	out := &objectPipe{full: make(chan *objectBatch, pipeAhead), free: make(chan *objectBatch, pipeAhead)}
 	for range pipeAhead {
@@ -46,7 +46,7 @@ func (p *placer) putAll(size int, produce func(*objectPipe) error) error {
 		out.flush()
 	}()
 	var failed error
-	for b := range out.full { // to the end, whatever happens
+	for b := range out.full { // to the end, even after an error
 		for i := range b.list[:b.n] {
 			o := &b.list[i]
 			if failed != nil {
@@ -68,7 +68,7 @@ func (p *placer) putAll(size int, produce func(*objectPipe) error) error {
 	return failed
 }
 
-// begin returns what the next object is to be appended to.
+// begin returns the slice to which the next object is appended.
 func (p *objectPipe) begin() []byte { return p.batch.b }
 
 // end takes b, which begin has returned, with an object appended.

@@ -9,7 +9,7 @@ import (
 	"github.com/mullion/mullion/internal/nametree"
 )
 
-// digest is what an object table keeps of an object: the object itself, padded
+// digest identifies an object in an object table: it is the object itself, padded
 // with zeros, if it has at most 24 bytes, otherwise the first 24 bytes of its
 // SHA-512.
 type digest [digestSize]byte
@@ -40,8 +40,8 @@ type objectTable struct {
 
 func newObjectTable() *objectTable { return &objectTable{seed: maphash.MakeSeed()} }
 
-// hash has a secret: what stands in the digest of a short object is up to whoever made
-// it.
+// hash has a secret seed, because the digest of a short object is its content, which an
+// attacker can choose.
 func (t *objectTable) hash(length uint64, d *digest) uint32 {
 	return uint32(maphash.Bytes(t.seed, d[:]) ^ length*0x9E3779B97F4A7C15)
 }
@@ -74,7 +74,7 @@ func (t *objectTable) sort() {
 	s.sort(0, t.list.len(), 0)
 }
 
-// sortByOffset puts objects of one region into the order in which they stand there.
+// sortByOffset puts objects of one region into the order of their offsets.
 func sortByOffset(list []object) {
 	s := objectSort{at: func(i int) *object { return &list[i] }, digits: 6, digit: func(o *object, d int) byte {
 		return byte(o.at >> (40 - 8*d))

@@ -54,7 +54,7 @@ func (t *oldObjects) close() {
 }
 
 // findOld looks for an object in the regions of the parents, oldest first. same compares
-// it with what was found: an object table is only a claim, and a wrong one must not
+// the object with the one that was found: an object table is only a claim, and a wrong one must not
 // change files of the fork.
 func (r *regionOut) findOld(length int64, d *digest, same func(RegionOffset) bool) (RegionOffset, bool) {
 	for _, t := range r.inherited {

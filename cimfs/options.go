@@ -2,14 +2,14 @@ package cimfs
 
 import "github.com/mullion/mullion/winfs"
 
-// Options tell how an image is written. The zero value, or nil, writes version 3
+// Options are the settings of a writer. The zero value, or nil, writes version 3
 // as Windows does.
 type Options struct {
 	// Version is V1 or V3; 0 means V3, or for a fork the version of the parent, which
 	// is the only one that a fork may have.
 	Version Version
 	// GUID names the region files. Zero derives it from the content of the image, so
-	// that equal input gives equal names.
+	// that equal input has equal names.
 	GUID winfs.GUID
 	// Parent is the name of an image in the same directory to fork from, or "".
 	Parent string
@@ -21,19 +21,19 @@ type Options struct {
 	ProvenOnly bool
 	// DefaultSecurity is the descriptor of every file and directory added without
 	// one. Nil leaves such files without, as the root of genuine images is; mounted,
-	// Windows then behaves oddly, and writers of layers give NullDACL.
+	// Windows then behaves oddly, and writers of layers use NullDACL.
 	DefaultSecurity []byte
 }
 
 // NullDACL is the self-relative descriptor without a DACL, which Microsoft's layer
-// writer gives to files that come without one.
+// writer uses for files that come without one.
 func NullDACL() []byte { return append([]byte{1, 0, 4, 0x80}, make([]byte, 16)...) }
 
-// Meta is what an image keeps of a file or directory besides its streams.
+// Meta is the metadata of a file or directory besides its streams.
 type Meta struct {
 	// Attributes: READONLY, HIDDEN, SYSTEM, ARCHIVE and SPARSE are kept; the format has
 	// no room for others, which are dropped. DIRECTORY and
-	// REPARSE_POINT follow from what is stored.
+	// REPARSE_POINT follow from the record.
 	Attributes winfs.Attributes
 	Times      winfs.Times
 	// Security is a self-relative security descriptor of at most 65,535 bytes, or

@@ -46,10 +46,10 @@ const (
 	machineAMD64 = 0x8664
 )
 
-// peLayout is what the plan of an image needs to know of its headers.
+// peLayout holds the fields of the headers that the plan of an image needs.
 type peLayout struct {
 	machine  uint16
-	opt      int64 // where the optional header begins
+	opt      int64 // offset of the optional header
 	optSize  int64
 	plus     bool // PE32+
 	sections []byte
@@ -136,7 +136,7 @@ func planPE(head []byte, size int64) *pePlan {
 		return nil
 	}
 	switch {
-	case end < size: // what follows the last section, such as a signature
+	case end < size: // the bytes after the last section, such as a signature
 		if end > 1<<32-1 || !move(end) {
 			return nil
 		}

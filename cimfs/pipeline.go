@@ -16,7 +16,7 @@ import (
 //	caller    copies bytes into chunks, cuts PE images, gathers files to batches
 //	hashers   compute digests, on all processors, of the files of a batch side by side
 //	placer    takes files in the order in which they were added, looks for their
-//	          digests, gives them their places and writes
+//	          digests, places them and writes
 //
 // Because only the placer decides, the result does not depend on timing. A file of
 // at most bufferedMax bytes waits for its digest in memory and is written only if
@@ -24,7 +24,7 @@ import (
 // and the end is taken back when the digest is known already.
 //
 // A batch goes on when it is full, and before the caller waits for anything, for
-// what it waits for may be held by the batch.
+// the batch may hold the chunks for which it waits.
 const (
 	chunkSize   = 256 << 10
 	chunkCount  = 40 // 10 MiB
@@ -82,7 +82,7 @@ type batch struct {
 	bytes  int64
 }
 
-// item is what the placer works off: the metadata of a file and its stream.
+// item is a unit of work of the placer: the metadata of a file and its stream.
 type item struct {
 	rec     *record // nil for an alternate stream
 	meta    recordMeta
@@ -185,7 +185,7 @@ func (p *placer) release(c *chunk) {
 	}
 }
 
-// add gives an item to the batch of the caller.
+// add appends an item to the batch of the caller.
 func (p *placer) add(it item) {
 	if p.batch == nil {
 		if p.batch, _ = p.batches.Get().(*batch); p.batch == nil {
@@ -272,7 +272,7 @@ func (p *placer) placeLoop() {
 		for i := range b.items {
 			p.place(&b.items[i])
 		}
-		b.hashed.Wait() // after an error nobody may have
+		b.hashed.Wait() // after an error, place may not have waited
 		for i := range b.items {
 			if j := b.items[i].content; j != nil {
 				j.reset()
@@ -311,7 +311,7 @@ func (p *placer) place(it *item) {
 	}
 }
 
-// placeBefore fills a record and stores what comes before the content.
+// placeBefore fills a record and stores the objects that come before the content.
 func (p *placer) placeBefore(it *item) error {
 	if p.failed() != nil {
 		return nil
@@ -440,7 +440,7 @@ func (p *placer) finish() {
 	p.wg.Wait()
 }
 
-// closeOld gives up the objects of the parents. Nothing is placed any more.
+// closeOld closes the object tables of the parents. Nothing is placed any more.
 func (p *placer) closeOld() {
 	for _, r := range p.regions {
 		for _, t := range r.inherited {

@@ -10,7 +10,7 @@ type regionOut struct {
 	index     int // own index, -1 until the first object is kept
 	f         *outFile
 	objectOut *outFile // of the object table
-	end       int64    // where the next object begins, aligned
+	end       int64    // offset of the next object, aligned
 	buf       []byte
 	bufAt     int64
 	objects   *objectTable
@@ -103,7 +103,7 @@ func (r *regionOut) room(n int64) error {
 	return nil
 }
 
-// finish writes the header and gives the file its padded length.
+// finish writes the header and sets the padded length of the file.
 func (r *regionOut) finish() error {
 	if err := r.flush(); err != nil {
 		return err
@@ -120,8 +120,7 @@ func (r *regionOut) finish() error {
 	return f.truncate(r.end)
 }
 
-// writeObjects writes the object table of the region to f and what it writes also
-// to sum. The list of objects, which is sorted, is given up.
+// writeObjects writes the object table of the region to f and the same bytes to sum. The list of objects, which is sorted, is given up.
 //
 // The table has the index of the region over those of all parents, which are base.
 func (r *regionOut) writeObjects(f *outFile, base int, sum io.Writer) error {

@@ -16,10 +16,10 @@ import (
 // the image have records that nothing names, the IDs after them move up. A zero
 // Version or GUID in opts keeps that of src; opts.Parent must be empty.
 //
-// Of a genuine image of which nothing is left out this gives the same region and object
-// files, byte for byte. Streams keep their form: what src has expanded as a PE image is
-// expanded in the same way and keeps the hashes that it has, what it has plain stays
-// plain, and what it has as small data stays that. With opts.PlainExecutables nothing is
+// The region and object files of a genuine image of which nothing is left out are the
+// same again, byte for byte. Streams keep their form: a stream that src has expanded as a
+// PE image is expanded in the same way and keeps its hashes, and plain streams and small
+// data stay so. With opts.PlainExecutables nothing is
 // expanded, and the hashes go. Metadata is not judged.
 func Rewrite(dir, name string, src *Image, opts *Options) error {
 	return RewriteContext(context.Background(), dir, name, src, opts)
@@ -103,7 +103,7 @@ func (r *rewriter) run() error {
 	return r.late.rest()
 }
 
-// firstObject returns where the first of the objects stands that describe a directory.
+// firstObject returns the place of the first of the objects that describe a directory.
 func firstObject(rec *record) (first RegionOffset) {
 	for _, o := range []uint64{rec.security, rec.reparse, rec.ea} {
 		if at := RegionOffset(o); at != 0 && (first == 0 || at < first) {
@@ -205,7 +205,7 @@ func (r *rewriter) streams(f *File) error {
 	return nil
 }
 
-// metaOf reads back what encodeMeta makes. Nothing of it is judged: an image is encoded
+// metaOf is the inverse of encodeMeta. Nothing is checked: an image is encoded
 // again as it is. The hashes of an executable go where its expansion goes.
 func (w *Writer) metaOf(f *File) (m recordMeta, hole bool, err error) {
 	hole = f.rec.data.sparse()

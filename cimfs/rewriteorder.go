@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Files are made in the order of their FileIDs, and their objects stand in that order.
+// Files are made in the order of their FileIDs, and their objects are stored in that order.
 // An alternate stream may be made, and the root be described, at any later time: where
-// the objects of these stand tells when.
+// their objects are shows when.
 
 // lateCall is a call whose time is not known but by the place of its first object.
 type lateCall struct {
@@ -19,7 +19,7 @@ type lateCall struct {
 // lateCalls are the calls that wait for their time.
 type lateCalls struct {
 	waiting map[int]*lateHeap // by region
-	stored  map[int]int64     // where the last object of each region that is there begins
+	stored  map[int]int64     // offset of the last stored object of each region
 }
 
 func newLateCalls() *lateCalls {
@@ -34,8 +34,8 @@ func (l *lateCalls) add(c lateCall) {
 	heap.Push(l.waiting[r], c)
 }
 
-// before makes the calls whose objects stand before one that is about to be stored. An
-// object that is stored already tells nothing.
+// before makes the calls whose objects are before one that is about to be stored. An
+// object that is stored already shows nothing.
 func (l *lateCalls) before(at RegionOffset) error {
 	r := at.Region()
 	last, made := l.stored[r]

@@ -6,7 +6,7 @@ import (
 )
 
 // sharedCache keeps blocks of an image's files for several goroutines. A block that
-// is in it never changes; what takes its place is another.
+// is in it never changes; another one takes its place.
 type sharedCache struct {
 	slots []atomic.Pointer[sharedBlock]
 }
@@ -54,7 +54,7 @@ func (im *Image) readAt(r *region, b []byte, off int64) error {
 }
 
 func (c *sharedCache) block(r *region, index int64) ([]byte, error) {
-	// Regions are read side by side; they begin in different places.
+	// Regions are read side by side; their blocks start in different slots.
 	slot := &c.slots[(uint64(index)+uint64(r.n)*101)%uint64(len(c.slots))]
 	if s := slot.Load(); s != nil && s.index == index && s.r == r {
 		return s.b, nil

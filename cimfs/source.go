@@ -18,7 +18,7 @@ type Source interface {
 }
 
 // Opener opens the files of an image and of its parents, which all have plain
-// names and stand in one place. A missing file gives an error for which
+// names and are in one place. For a missing file it returns an error for which
 // errors.Is(err, fs.ErrNotExist) holds. It may be called from several goroutines
 // at once.
 type Opener interface {

@@ -56,7 +56,7 @@ func checkImageName(name string) error {
 	return nil
 }
 
-// newStaging clears away what earlier runs left in the directory and opens a
+// newStaging removes the leftovers of earlier runs from the directory and opens a
 // staging area.
 func newStaging(root *os.Root, name string, hook func(op, name string) error) (*staging, error) {
 	if err := checkImageName(name); err != nil {
@@ -69,7 +69,7 @@ func newStaging(root *os.Root, name string, hook func(op, name string) error) (*
 	}
 	s := &staging{root: root, name: name, hook: hook}
 	set, err := publish.OpenSet(root, name, publish.Options{Kind: stagingKind, Undo: undo, Step: func(op, name string) error {
-		if op == "remove" { // package publish tests what follows from that
+		if op == "remove" { // package publish tests removals
 			return nil
 		}
 		return s.op(op, name)
@@ -81,7 +81,7 @@ func newStaging(root *os.Root, name string, hook func(op, name string) error) (*
 	return s, err
 }
 
-// ClearLeftovers removes what writers that were killed have left in a directory: their
+// ClearLeftovers removes the leftovers of killed writers from a directory: their
 // private folders, and files of images that were not published. Create does so itself.
 func ClearLeftovers(root *os.Root) error {
 	return publish.Sweep(root, publish.Options{Kind: stagingKind, Undo: undo})
@@ -180,7 +180,7 @@ func referred(root *os.Root, g winfs.GUID) (bool, error) {
 	return false, nil
 }
 
-// reservation is what region_GUID_0 holds before it is a region.
+// reservation is the content of region_GUID_0 before it is a region.
 func reservation(private string) []byte { return []byte("reserved for " + private + "\n") }
 
 // mark reads the GUID in intent or owned.
@@ -202,7 +202,7 @@ func (s *staging) published(g winfs.GUID) bool {
 	return winfs.GUIDFromWindows([16]byte(b[imageGUIDAt:])) == g
 }
 
-// readSmall reads the begin of a plain file.
+// readSmall reads the first bytes of a plain file.
 func readSmall(root *os.Root, name string) ([]byte, error) {
 	f, err := publish.OpenPlain(root, name, false)
 	if err != nil {
@@ -312,7 +312,7 @@ func (s *staging) syncMarks() error {
 	return publish.SyncDir(s.set.Root())
 }
 
-// rename gives a file its final name.
+// rename moves a file to its final name.
 func (s *staging) rename(from, to string) error { return s.set.Publish(from, to) }
 
 // reserve takes a GUID for this image. It returns false if files of that GUID are
@@ -354,7 +354,7 @@ func (s *staging) reserve(g winfs.GUID, files []string) (bool, error) {
 		err = s.syncMarks()
 	}
 	if err != nil {
-		// Without a readable mark nobody else would know whose this is.
+		// Without a readable mark no other run would know the owner.
 		err = errors.Join(err, s.root.Remove(first))
 	}
 	return err == nil, err

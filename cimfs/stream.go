@@ -14,7 +14,7 @@ type Stream struct {
 	pe   *peImage
 }
 
-// Data opens the main stream. A directory gives [ErrIsDirectory].
+// Data opens the main stream. For a directory the error is [ErrIsDirectory].
 func (f *File) Data() (*Stream, error) {
 	if f.IsDir() {
 		return nil, f.im.fail("open stream", "", ErrIsDirectory)
@@ -26,7 +26,7 @@ func (f *File) Data() (*Stream, error) {
 	return s, nil
 }
 
-// Streams opens all alternate streams, in stored order. One without a name gives
+// Streams opens all alternate streams, in stored order. For one without a name the error is
 // [ErrName], see [Image.ListOddNames].
 func (f *File) Streams() ([]*Stream, error) {
 	if f.rec.streams == 0 {
@@ -109,7 +109,7 @@ func (s *Stream) Size() int64 { return s.s.length() }
 // Sparse reports that nothing is stored: the stream reads as zeros.
 func (s *Stream) Sparse() bool { return s.s.sparse() }
 
-// Type tells how the stream is kept.
+// Type returns how the stream is stored.
 func (s *Stream) Type() StreamType { return s.s.kind() }
 
 // Reader returns a reader over the whole stream with a position of its own.
@@ -217,7 +217,7 @@ func (im *Image) readPE(o RegionOffset, size int64) (*peImage, error) {
 }
 
 // locate returns the index after the mapping of a file offset, its delta, and the
-// file offset at which the next mapping begins, or -1.
+// file offset of the next mapping, or -1.
 func (pe *peImage) locate(off int64) (next int, delta, end int64) {
 	next = sort.Search(len(pe.mappings), func(i int) bool { return int64(pe.mappings[i].offset) > off })
 	if next > 0 {

@@ -310,7 +310,7 @@ func (t *tree) empty(id FileID) (bool, error) {
 	return true, nil
 }
 
-// lookup returns what is at path, or fs.ErrNotExist or ErrNotDirectory.
+// lookup returns the name at path, or fs.ErrNotExist or ErrNotDirectory.
 func (t *tree) lookup(path string) (found, error) {
 	if path == "" {
 		return found{id: t.root}, nil

@@ -47,7 +47,7 @@ func (im *Image) foldInto(units []uint16) error {
 	return nil
 }
 
-// compareFolded orders little-endian units as they stand in a table against
+// compareFolded orders little-endian units as they are stored in a table against
 // folded units.
 func (im *Image) compareFolded(name []byte, folded []uint16) (int, error) {
 	n := len(name) / 2

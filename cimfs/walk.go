@@ -103,9 +103,8 @@ func (s idSet) add(id FileID)      { s[id/64] |= 1 << (id % 64) }
 // are left out, and fs.SkipAll ends the walk; any other error ends it and is
 // returned. The File may be kept.
 //
-// A directory that is reached twice, by two names or by a cycle, gives
-// [ErrCorrupt], and so does a path longer than 32,767 units. A name that no path leads
-// to gives [ErrName], see [Image.ListOddNames]; after that it is part of the path, and
+// A directory that is reached twice, by two names or by a cycle, is [ErrCorrupt], and so
+// is a path longer than 32,767 units. A name that no path leads to is [ErrName], see [Image.ListOddNames]; after that it is part of the path, and
 // one without units in the root has the path "\".
 func (im *Image) Walk(fn func(path string, f *File) error) error {
 	root, err := im.Root()
@@ -128,7 +127,7 @@ type walker struct {
 	count int64
 }
 
-// visit handles f and, if it is a directory, what is below. Its depth is bounded
+// visit handles f and, if it is a directory, everything below. Its depth is bounded
 // by the length of the path.
 func (w *walker) visit(path string, units int, f *File, depth int) error {
 	if err := w.fn(path, f); err != nil {

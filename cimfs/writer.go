@@ -50,7 +50,7 @@ type Writer struct {
 	written int64
 	fed     int64 // bytes of a PE image that are stored
 	pending item
-	head    []byte // beginning of what may be a PE image, nil when decided
+	head    []byte // first bytes of a possible PE image, empty when decided
 	plan    *pePlan
 	planned bool
 	nextMap int
@@ -68,11 +68,11 @@ type altStream struct {
 	s    stream
 }
 
-// Create begins an image in the existing directory dir under a name that must not
+// Create starts an image in the existing directory dir under a name that must not
 // exist there yet (fs.ErrExist). Nothing is visible before Commit. A nil opts is
 // the zero Options.
 //
-// What runs that were killed have left in the directory is cleared away first.
+// Leftovers of killed runs in the directory are removed first.
 // Several images may be written in one directory at the same time.
 func Create(dir, name string, opts *Options) (*Writer, error) {
 	return create(dir, name, opts, nil)
@@ -162,7 +162,7 @@ func (w *Writer) checkOptions(dir *os.Root) error {
 	return nil
 }
 
-// unproven refuses what genuine images show in version 1 alone if the writer is for
+// unproven refuses features that genuine images show in version 1 alone if the writer is for
 // another version and writes proven forms only.
 func (w *Writer) unproven(what string) error {
 	if w.opts.ProvenOnly && w.opts.Version != V1 {
@@ -214,7 +214,7 @@ func (w *Writer) release() error {
 }
 
 // Close releases everything. Without a Commit that returned nil before, it removes
-// what was written. Closing twice is allowed.
+// everything that was written. Closing twice is allowed.
 func (w *Writer) Close() error {
 	if w.closed {
 		return nil
@@ -232,7 +232,7 @@ func (w *Writer) fault(op, path string, err error) error {
 	return &Error{Op: op, Image: w.name, Path: path, Offset: -1, Err: err}
 }
 
-// ready ends the open stream before another call begins.
+// ready ends the open stream before another call.
 func (w *Writer) ready() error {
 	if w.closed {
 		return ErrClosed
@@ -319,8 +319,8 @@ func checkEAs(b []byte) error {
 	}
 }
 
-// checkReparse refuses what Microsoft's writer refuses. The length inside a buffer and
-// what comes after it are the affair of the driver that the tag belongs to.
+// checkReparse refuses the same data as Microsoft's writer. The length inside a buffer and
+// the data after it are left to the driver that the tag belongs to.
 func checkReparse(b []byte) error {
 	if len(b) < 8 || len(b) > 0xFFFF {
 		return because(ErrMetadata, "reparse data of %d bytes", len(b))
@@ -400,8 +400,8 @@ func (w *Writer) CreateFile(path string, m *Meta, size int64) error {
 }
 
 // AddDir adds a directory. If one exists at path already its metadata is replaced
-// and its children and streams stay, which is what a layer means by it; a file is
-// replaced. A second spelling of a name that was added gives ErrCaseConflict. The path
+// and its children and streams stay, as layers have it; a file is
+// replaced. A second spelling of a name that was added is ErrCaseConflict. The path
 // "" sets the metadata of the root.
 func (w *Writer) AddDir(path string, m *Meta) error {
 	if err := w.addDir(path, m, true); err != nil {
@@ -448,7 +448,7 @@ func (w *Writer) addDir(path string, m *Meta, keep bool) error {
 
 // AddFile adds a file of exactly size bytes, replacing a file or an empty
 // directory of that name, and opens its main stream for Write. A second spelling of a
-// name that was added gives ErrCaseConflict. Otherwise it is like [Writer.CreateFile].
+// name that was added is ErrCaseConflict. Otherwise it is like [Writer.CreateFile].
 func (w *Writer) AddFile(path string, m *Meta, size int64) error {
 	if err := w.addFile(path, m, size, false); err != nil {
 		return w.fault("add file", path, err)
@@ -525,9 +525,9 @@ func (w *Writer) checkEmpty(path string) error {
 	return err
 }
 
-// put gives path a record that is about to be filled: that which is there if this image
-// has made it, otherwise a new one. With keep, which is for directories, a directory
-// keeps its streams and what is below it.
+// put returns the record of path, which the caller is about to fill: the one that is there
+// if this image has made it, otherwise a new one. With keep, which is for directories, a directory
+// keeps its streams and everything below it.
 func (w *Writer) put(path string, dir, keep bool) (FileID, error) {
 	t := w.tree
 	in, name, err := t.change(path)
@@ -553,7 +553,7 @@ func (w *Writer) put(path string, dir, keep bool) (FileID, error) {
 	if keep && dir && wasDir {
 		return t.ownFile(f.n)
 	}
-	// A directory with several names is what no reader could make sense of.
+	// No reader accepts a directory with several names.
 	if !t.own(f.id) || dir && !wasDir && t.entry(t.node(f.id).names()).nextName != 0 {
 		if !t.room() {
 			return 0, errTooManyFiles
@@ -630,8 +630,8 @@ func (w *Writer) createStream(path, name string, size int64) error {
 	return nil
 }
 
-// owner finds the file that a stream belongs to, gives it a record in this image, and
-// loads the streams that it has.
+// owner finds the file that a stream belongs to, makes a record of it in this image, and
+// loads its streams.
 func (w *Writer) owner(path, name string) (FileID, error) {
 	if err := w.ready(); err != nil {
 		return 0, err
@@ -736,7 +736,7 @@ func (w *Writer) link(newPath, existing string) error {
 }
 
 // addName makes newPath a name of a file that has a record in this image, in place of
-// what is there.
+// the file that is there.
 func (w *Writer) addName(newPath string, id FileID) error {
 	t := w.tree
 	dir, name, err := t.change(newPath)
@@ -804,8 +804,8 @@ func (w *Writer) linkParent(newPath string, id FileID) error {
 	return w.addName(newPath, own)
 }
 
-// Remove deletes a name: a file, or a directory with everything below it. What is
-// not there gives fs.ErrNotExist.
+// Remove deletes a name: a file, or a directory with everything below it. A path that is
+// not there is fs.ErrNotExist.
 func (w *Writer) Remove(path string) error {
 	if err := w.remove(path); err != nil {
 		return w.fault("remove", path, err)
@@ -838,17 +838,17 @@ func (w *Writer) remove(path string) error {
 	return nil
 }
 
-// Status is what [Writer.Stat] says of a path.
+// Status is the result of [Writer.Stat].
 type Status struct {
 	Exists bool
 	Dir    bool
 	Link   bool   // a directory that is a symbolic link or junction
-	Old    bool   // the name is that of the parent image, whatever has become of the directory
+	Old    bool   // the name is that of the parent image, even if the directory has changed
 	Name   string // the last component, as it is spelled in the image
 }
 
-// Stat tells what is at path, in a fork also what the parent has there. Should the
-// parent not be readable, nothing is there, and every call that changes something
+// Stat describes the file or directory at path, in a fork also those of the parent. If
+// the parent cannot be read, nothing is there, and every call that changes something
 // fails.
 func (w *Writer) Stat(path string) Status {
 	if w.closed || path != w.tree.lastDir && checkPath(path) != nil {

@@ -57,7 +57,7 @@ func (w *Writer) decide(f form) {
 	w.placer.flush()
 }
 
-// Write appends to the open stream. More than the announced size gives
+// Write appends to the open stream. More than the announced size is
 // ErrStreamSize.
 func (w *Writer) Write(p []byte) (int, error) {
 	switch {
@@ -84,8 +84,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// peek collects the beginning of a stream until it is known whether it is a PE
-// image, and returns what of p comes after it.
+// peek collects the first bytes of a stream until it is known whether it is a PE
+// image, and returns the rest of p.
 func (w *Writer) peek(p []byte) []byte {
 	if len(w.head) == 0 && len(p) >= 2 && (p[0] != 'M' || p[1] != 'Z') {
 		w.decide(formOf(nil, w.size)) // the way of nearly all files, without a copy
@@ -241,7 +241,7 @@ func (w *Writer) endStream() error {
 	return nil
 }
 
-// abandonStream gives back what a stream holds that will not be finished.
+// abandonStream releases the chunks of a stream that will not be finished.
 func (w *Writer) abandonStream() {
 	if !w.open {
 		return
