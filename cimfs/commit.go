@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -168,7 +169,7 @@ func (w *Writer) commit() error {
 		}
 		w.guid = g
 		if err := w.staging.syncDir(); err != nil {
-			return errors.Join(err, w.staging.root.Remove(w.name))
+			return errors.Join(err, publish.Remove(w.staging.root, w.name))
 		}
 		return nil
 	}

@@ -172,18 +172,7 @@ func TestFaults(t *testing.T) {
 			run := func(at int) (*faults, string, error) {
 				dir := t.TempDir()
 				c := &faults{at: at}
-				inject := func(o *options) {
-					o.wrap = func(d directory) directory { return faultyDirectory{d, c} }
-					o.step = func(op, _ string) error {
-						switch op {
-						case "remove": // what cannot be removed stays; package publish tests it
-							return nil
-						case "syncdir":
-							op = "sync directory"
-						}
-						return c.hit(op)
-					}
-				}
+				inject := func(o *options) { o.wrap = func(d directory) directory { return faultyDirectory{d, c} } }
 				w, err := form.create(filepath.Join(dir, "layer"), inject)
 				if err != nil {
 					return c, dir, err

@@ -182,11 +182,7 @@ func (d *hostDirectory) setTimes(t winfs.Times) error {
 }
 
 func (d *hostDirectory) sync() error {
-	f, err := d.file()
-	if err != nil {
-		return err
-	}
-	return syncDirectory(f)
+	return publish.SyncDir(d.root)
 }
 
 func (d *hostDirectory) syncVolume() error {

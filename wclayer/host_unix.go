@@ -50,13 +50,5 @@ func fileIdentity(fi os.FileInfo) (device, inode uint64, links uint64) {
 	return 0, 0, 1
 }
 
-func syncDirectory(f *os.File) error {
-	err := f.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil // some network file systems sync no directories
-	}
-	return err
-}
-
 // errNameTooLong is what a look-up of a name gives that the host cannot have.
 const errNameTooLong = syscall.ENAMETOOLONG

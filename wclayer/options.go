@@ -45,9 +45,8 @@ type options struct {
 	limits   layer.Limits
 	bare     bool
 	finish   func(root *os.Root) error
-	wrap     func(directory) directory   // fault injection in tests
-	step     func(op, name string) error // the same, for what package publish does
-	tolerate func(error) bool            // for Check: told of an error, says whether to go on
+	wrap     func(directory) directory // fault injection in tests
+	tolerate func(error) bool          // for Check: told of an error, says whether to go on
 }
 
 // Option changes how a reader or writer works. The zero set is right for most.

@@ -51,7 +51,7 @@ func newStagingIn(parent *os.Root, name string, o *options) (*staging, error) {
 		return nil, err
 	}
 	// Writers of one layer do not hinder each other: the first to finish wins.
-	dir, err := publish.CreateDirIn(parent, name, publish.Options{Shared: true, Step: o.step})
+	dir, err := publish.CreateDirIn(parent, name, publish.Options{Shared: true})
 	if err != nil {
 		return nil, err
 	}

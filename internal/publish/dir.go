@@ -38,7 +38,7 @@ func CreateDir(path string, o Options) (*Dir, error) {
 // CreateDirIn is CreateDir in an open directory. name is a single component. root stays
 // the caller's, who closes it after the directory.
 func CreateDirIn(root *os.Root, name string, o Options) (*Dir, error) {
-	if err := vacant(root, name, &o); err != nil {
+	if err := vacant(root, name); err != nil {
 		return nil, err
 	}
 	s, err := stage(root, name, o)
@@ -50,7 +50,7 @@ func CreateDirIn(root *os.Root, name string, o Options) (*Dir, error) {
 	if o.Private {
 		mode = 0o700
 	}
-	if err = o.step("mkdir", treeName); err == nil {
+	if err = step("mkdir", treeName); err == nil {
 		err = s.dir.Mkdir(treeName, mode)
 	}
 	if err == nil {
@@ -63,8 +63,8 @@ func CreateDirIn(root *os.Root, name string, o Options) (*Dir, error) {
 }
 
 // vacant refuses a name that is taken by something other than an empty directory.
-func vacant(root *os.Root, name string, o *Options) error {
-	if err := o.step("stat", name); err != nil {
+func vacant(root *os.Root, name string) error {
+	if err := step("stat", name); err != nil {
 		return err
 	}
 	info, err := root.Lstat(name)
@@ -105,14 +105,11 @@ func (d *Dir) commit(sync bool) error {
 		return fs.ErrClosed
 	}
 	s := d.s
-	if err := vacant(s.parent, s.target, &s.o); err != nil {
+	if err := vacant(s.parent, s.target); err != nil {
 		return err
 	}
 	if sync {
-		if err := s.o.step("syncdir", s.target); err != nil {
-			return err
-		}
-		if err := syncDir(d.root); err != nil {
+		if err := SyncDir(d.root); err != nil {
 			return err
 		}
 	}
@@ -128,7 +125,7 @@ func (d *Dir) commit(sync bool) error {
 	}
 	d.done = true
 	if sync {
-		if err := s.syncParent(); err != nil {
+		if err := SyncDir(s.parent); err != nil {
 			// The name may be lost in a crash. An error means absence: back it goes, to
 			// be removed with the private folder.
 			return errors.Join(err, d.takeBack(mine), d.Close())
@@ -145,21 +142,21 @@ func (d *Dir) takeBack(mine fs.FileInfo) error {
 	if there, err := s.parent.Lstat(s.target); err != nil || !os.SameFile(mine, there) {
 		return nil
 	}
-	return s.parent.Rename(s.target, filepath.Join(s.name, treeName))
+	return Rename(s.parent, s.target, filepath.Join(s.name, treeName))
 }
 
 // rename publishes. An empty directory under the final name is replaced, which some
 // systems do only after it is gone.
 func (d *Dir) rename() error {
 	s := d.s
-	if err := s.o.step("rename", s.target); err != nil {
+	if err := step("rename", s.target); err != nil {
 		return err
 	}
 	err := move(s, treeName, s.target)
 	if err == nil {
 		return nil
 	}
-	if vacant(s.parent, s.target, &s.o) == nil && s.parent.Remove(s.target) == nil {
+	if vacant(s.parent, s.target) == nil && Remove(s.parent, s.target) == nil {
 		return move(s, treeName, s.target)
 	}
 	return err

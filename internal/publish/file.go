@@ -11,11 +11,10 @@ import (
 // until Commit has returned nil; only where it replaces another one, a Commit that fails
 // at its very end leaves the new one there, because the old one is gone by then.
 type File struct {
-	*os.File
+	*Part
 	s    *staging
 	own  bool // the parent is closed with the file
 	done bool
-	err  error // of a write
 }
 
 // fileName is the name of a file in its private folder.
@@ -40,7 +39,7 @@ func Create(path string, o Options) (*File, error) {
 // CreateIn is Create in an open directory. name is a single component. root stays the
 // caller's, who closes it after the file.
 func CreateIn(root *os.Root, name string, o Options) (*File, error) {
-	old, err := target(root, name, &o)
+	old, err := target(root, name, o.Replace)
 	if err != nil {
 		return nil, err
 	}
@@ -52,20 +51,17 @@ func CreateIn(root *os.Root, name string, o Options) (*File, error) {
 	if old != nil || o.Private {
 		mode = 0o600
 	}
-	f := &File{s: s}
-	if err = o.step("create", fileName); err == nil {
-		f.File, err = s.dir.OpenFile(fileName, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, mode)
-	}
+	p, err := createPart(s.dir, fileName, name, mode)
 	if err != nil {
 		return nil, errors.Join(err, s.discard())
 	}
-	return f, nil
+	return &File{Part: p, s: s}, nil
 }
 
 // target returns the file that is to be replaced, nil for none, and refuses what must
 // not be replaced.
-func target(root *os.Root, name string, o *Options) (fs.FileInfo, error) {
-	if err := o.step("stat", name); err != nil {
+func target(root *os.Root, name string, replace bool) (fs.FileInfo, error) {
+	if err := step("stat", name); err != nil {
 		return nil, err
 	}
 	info, err := root.Lstat(name)
@@ -74,25 +70,12 @@ func target(root *os.Root, name string, o *Options) (fs.FileInfo, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !o.Replace:
+	case !replace:
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	case !info.Mode().IsRegular():
 		return nil, &fs.PathError{Op: "replace", Path: name, Err: errors.New("not a regular file")}
 	}
 	return info, nil
-}
-
-// Write writes to the file. After an error Commit fails, too.
-func (f *File) Write(b []byte) (int, error) {
-	if err := f.s.o.step("write", f.s.target); err != nil {
-		f.err = err
-		return 0, err
-	}
-	n, err := f.File.Write(b)
-	if err != nil {
-		f.err = err
-	}
-	return n, err
 }
 
 // MakePrivate keeps a new file from everybody else, as Options.Private does, before it
@@ -108,22 +91,19 @@ func (f *File) Commit() error {
 		return f.err
 	}
 	s := f.s
-	old, err := target(s.parent, s.target, &s.o)
+	old, err := target(s.parent, s.target, s.o.Replace)
 	if err != nil {
 		return err
 	}
 	if old != nil {
-		if err := s.o.step("chmod", s.target); err != nil {
+		if err := step("chmod", s.target); err != nil {
 			return err
 		}
 		if err := takeOver(f.File, old); err != nil {
 			return err
 		}
 	}
-	if err := s.o.step("sync", s.target); err != nil {
-		return err
-	}
-	if err := f.File.Sync(); err != nil {
+	if err := f.Sync(); err != nil {
 		return err
 	}
 	mine, err := f.File.Stat()
@@ -134,11 +114,8 @@ func (f *File) Commit() error {
 		return err
 	}
 	f.done = true
-	err = s.o.step("close", s.target)
-	if cerr := f.File.Close(); !errors.Is(cerr, fs.ErrClosed) { // publish had to close it
-		err = errors.Join(err, cerr)
-	}
-	if err = errors.Join(err, s.syncParent()); err != nil && !s.o.Replace {
+	err = f.Part.Close() // publish may have had to close it
+	if err = errors.Join(err, SyncDir(s.parent)); err != nil && !s.o.Replace {
 		// The name may be lost in a crash. An error means absence.
 		err = errors.Join(err, removeSame(s.parent, s.target, mine))
 	}
@@ -154,7 +131,7 @@ func removeSame(root *os.Root, name string, mine fs.FileInfo) error {
 	if there, err := root.Lstat(name); err != nil || !os.SameFile(mine, there) {
 		return nil
 	}
-	return root.Remove(name)
+	return Remove(root, name)
 }
 
 // publish moves the file. Without Replace a file that came to be in the meantime is not
@@ -163,7 +140,7 @@ func removeSame(root *os.Root, name string, mine fs.FileInfo) error {
 func (f *File) publish() error {
 	s := f.s
 	if !s.o.Replace {
-		err := s.o.step("link", s.target)
+		err := step("link", s.target)
 		if err == nil {
 			err = link(s, fileName, s.target)
 		}
@@ -174,13 +151,13 @@ func (f *File) publish() error {
 			return &fs.PathError{Op: "create", Path: s.target, Err: fs.ErrExist}
 		}
 	}
-	if _, err := target(s.parent, s.target, &s.o); err != nil {
+	if _, err := target(s.parent, s.target, s.o.Replace); err != nil {
 		return err
 	}
 	if err := releaseBeforeRename(f.File); err != nil {
 		return err
 	}
-	if err := s.o.step("rename", s.target); err != nil {
+	if err := step("rename", s.target); err != nil {
 		return err
 	}
 	if err := move(s, fileName, s.target); err != nil {
@@ -205,9 +182,5 @@ func (f *File) Close() error {
 	}
 	s := f.s
 	f.s, f.done = nil, true
-	err := s.o.step("close", s.target)
-	if cerr := f.File.Close(); !errors.Is(cerr, fs.ErrClosed) {
-		err = errors.Join(err, cerr)
-	}
-	return errors.Join(err, s.discard(), f.release(s))
+	return errors.Join(f.Part.Close(), s.discard(), f.release(s))
 }

@@ -26,19 +26,37 @@ func (s *Set) Name() string { return s.s.name }
 // Root returns the private folder. It belongs to the set.
 func (s *Set) Root() *os.Root { return s.s.dir }
 
-// Create makes a new file in the private folder. The caller closes it.
-func (s *Set) Create(name string, mode fs.FileMode) (*os.File, error) {
-	if err := s.s.o.step("create", name); err != nil {
-		return nil, err
+// Create creates a file in the private folder. The caller closes it.
+func (s *Set) Create(name string, mode fs.FileMode) (*Part, error) {
+	return CreatePart(s.s.dir, name, mode)
+}
+
+// Reserve creates a file with this content in the directory of the set and reports
+// false if the name is taken. The file is no part of what is published: it keeps a name
+// for it until Publish replaces it.
+func (s *Set) Reserve(name string, content []byte) (bool, error) {
+	if err := step("reserve", name); err != nil {
+		return false, err
 	}
-	return s.s.dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, mode)
+	f, err := s.s.parent.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|openFlags, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return false, errors.Join(err, Remove(s.s.parent, name))
+	}
+	return true, nil
 }
 
 // Publish gives a durable, closed file of the private folder its name in the directory
 // of the set. A file of that name is replaced. The caller makes the names durable when
 // all files have theirs ([SyncDir]).
 func (s *Set) Publish(from, to string) error {
-	if err := s.s.o.step("rename", to); err != nil {
+	if err := step("rename", to); err != nil {
 		return err
 	}
 	return move(s.s, from, to)
@@ -74,7 +92,7 @@ func Sweep(root *os.Root, o Options) error {
 		return nil
 	}
 	// A private folder of its own shows which owner counts.
-	s, err := stage(root, "sweep", Options{Kind: o.Kind, Undo: o.Undo, Step: o.Step, Shared: true})
+	s, err := stage(root, "sweep", Options{Kind: o.Kind, Undo: o.Undo, Shared: true})
 	if err != nil {
 		return err
 	}
