@@ -72,21 +72,6 @@ func ClearLeftovers(root *os.Root) error {
 	return publish.Sweep(root, publish.Options{Kind: stagingKind, Undo: undo})
 }
 
-// HasLeftovers reports whether there is a private folder in a directory, of a writer
-// that was killed or of one that lives.
-func HasLeftovers(root *os.Root) (bool, error) {
-	names, err := dirNames(root)
-	if err != nil {
-		return false, err
-	}
-	for _, n := range names {
-		if publish.IsTemp(n, stagingKind) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 func dirNames(root *os.Root) ([]string, error) {
 	d, err := root.Open(".")
 	if err != nil {

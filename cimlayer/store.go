@@ -208,14 +208,10 @@ func (s *Store) hives(loc Location, parents int, opts []Option) error {
 	return nil
 }
 
-// sweep clears away what writers of images have left that died between publishing the
-// image and tidying up: nobody makes those layers again.
+// sweep clears away what writers have left that were killed between publishing a layer
+// and tidying up: these layers are never written again.
 func (s *Store) sweep() error {
-	left, err := cimfs.HasLeftovers(s.images)
-	if err != nil || !left {
-		return err
-	}
-	return cimfs.ClearLeftovers(s.images)
+	return errors.Join(cimfs.ClearLeftovers(s.images), publish.Sweep(s.layers, publish.Options{}))
 }
 
 // Open opens the image of a layer, which shows the layer and everything below it.

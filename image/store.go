@@ -109,6 +109,10 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
+	// Files that have their content already are not written again.
+	if err := publish.Sweep(dir, publish.Options{}); err != nil {
+		return err
+	}
 	name := i.Digest().Hex()
 	r := StoredImage{Reference: i.ref.String(), Manifest: i.Digest(), Config: blob.Digest(i.manifest.manifest.Config.Digest), Layers: layers}
 	if r.Layers == nil {

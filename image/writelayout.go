@@ -48,6 +48,10 @@ func (d *layoutDestination) add(ctx context.Context, p *parcel) (*Copied, error)
 		return nil, err
 	}
 	defer root.Close()
+	// A process that was killed may have published this layout and left its folder.
+	if err := publish.SweepBeside(d.ref.Path); err != nil {
+		return nil, err
+	}
 	index, err := publish.CreateIn(root, ocispec.ImageIndexFile, publish.Options{Replace: true})
 	if err != nil {
 		return nil, err

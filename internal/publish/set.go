@@ -82,9 +82,29 @@ func (s *Set) Leave() error {
 	return errors.Join(st.dir.Close(), st.lock.Close())
 }
 
-// Sweep clears leftovers of a kind away in a directory in which nobody has to write.
+// SweepBeside clears leftovers away in the directory of a file or directory that is
+// complete, as far as it can: a directory that this process may not change is passed over.
+func SweepBeside(path string) error {
+	root, _, err := split(path)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrInvalid) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err = Sweep(root, Options{}); errors.Is(err, fs.ErrPermission) {
+		err = nil
+	}
+	return errors.Join(err, root.Close())
+}
+
+// Sweep clears leftovers of a kind away in a directory to which no file has to be
+// written. A directory that cannot be listed is passed over.
 func Sweep(root *os.Root, o Options) error {
 	list, err := names(root)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
