@@ -501,7 +501,7 @@ func applied(spooled bool) *writer {
 	var once sync.Once
 	var blobs content.Store
 	return &writer{
-		name: name, several: true, least: least, replaces: true,
+		name: name, several: true, owns: true, least: least, replaces: true,
 		rename: func(p string) string { return snapshotNumber.ReplaceAllString(p, "${1}N") },
 		before: func(t *testing.T, dir string) {
 			s := must(snapshotter.New(snapshotter.Config{Root: filepath.Join(dir, "root")}))(t)
