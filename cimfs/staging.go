@@ -48,8 +48,8 @@ func checkImageName(name string) error {
 	return nil
 }
 
-// newStaging clears away what earlier runs left in the directory and opens a
-// staging area.
+// newStaging removes the leftovers of earlier runs in the directory and opens a staging
+// area.
 func newStaging(root *os.Root, name string) (*staging, error) {
 	if err := checkImageName(name); err != nil {
 		return nil, err
@@ -66,8 +66,8 @@ func newStaging(root *os.Root, name string) (*staging, error) {
 	return &staging{root: root, name: name, set: set}, err
 }
 
-// ClearLeftovers removes what writers that were killed have left in a directory: their
-// private folders, and files of images that were not published. Create does so itself.
+// ClearLeftovers removes the leftovers of killed writers in a directory: their private
+// folders, and files of images that were not published. Create does so itself.
 func ClearLeftovers(root *os.Root) error {
 	return publish.Sweep(root, publish.Options{Kind: stagingKind, Undo: undo})
 }

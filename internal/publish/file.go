@@ -7,9 +7,9 @@ import (
 	"os"
 )
 
-// File is a file that is being written. It is not visible under its final name
-// until Commit has returned nil; only where it replaces another one, a Commit that fails
-// at its very end leaves the new one there, because the old one is gone by then.
+// File is an unpublished file. It appears under its final name when Commit returns nil.
+// If it replaces another file and the last step of Commit fails, the new file stays,
+// because the old one is gone by then.
 type File struct {
 	*Part
 	s    *staging
@@ -20,9 +20,9 @@ type File struct {
 // fileName is the name of a file in its private folder.
 const fileName = "file"
 
-// Create begins to write the file at path, whose folder must exist. Without
-// Options.Replace an existing file gives an error that matches fs.ErrExist, here and
-// again in Commit. The caller must Close the file, also after Commit.
+// Create begins the file at path, whose directory must exist. Without Options.Replace an
+// existing file is an error that matches fs.ErrExist, here and again in Commit. The
+// caller must Close the file, also after Commit.
 func Create(path string, o Options) (*File, error) {
 	root, base, err := split(path)
 	if err != nil {
@@ -36,8 +36,8 @@ func Create(path string, o Options) (*File, error) {
 	return f, nil
 }
 
-// CreateIn is Create in an open directory. name is a single component. root stays the
-// caller's, who closes it after the file.
+// CreateIn is Create in an open directory. name is a single component. The caller closes
+// root, after the file.
 func CreateIn(root *os.Root, name string, o Options) (*File, error) {
 	old, err := target(root, name, o.Replace)
 	if err != nil {
@@ -58,8 +58,8 @@ func CreateIn(root *os.Root, name string, o Options) (*File, error) {
 	return &File{Part: p, s: s}, nil
 }
 
-// target returns the file that is to be replaced, nil for none, and refuses what must
-// not be replaced.
+// target returns the file to replace, nil if there is none. Anything but a regular file
+// is an error.
 func target(root *os.Root, name string, replace bool) (fs.FileInfo, error) {
 	if err := step("stat", name); err != nil {
 		return nil, err
@@ -78,8 +78,7 @@ func target(root *os.Root, name string, replace bool) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// MakePrivate keeps a new file from everybody else, as Options.Private does, before it
-// gets its name.
+// MakePrivate makes a new file readable by its owner only, as Options.Private does.
 func (f *File) MakePrivate() error { return makePrivate(f.File) }
 
 // Commit makes the file durable and gives it its final name.
@@ -119,8 +118,8 @@ func (f *File) Commit() error {
 		// The name may be lost in a crash. An error means absence.
 		err = errors.Join(err, removeSame(s.parent, s.target, mine))
 	}
-	// The file is there, whatever becomes of the private folder, which the next writer
-	// clears away if need be.
+	// The file is published even if the private folder cannot be removed. In that case
+	// the next writer removes it.
 	_ = s.discard()
 	f.s = nil
 	return errors.Join(err, f.release(s))
@@ -134,9 +133,9 @@ func removeSame(root *os.Root, name string, mine fs.FileInfo) error {
 	return Remove(root, name)
 }
 
-// publish moves the file. Without Replace a file that came to be in the meantime is not
-// replaced: a hard link fails where it exists. Where links cannot be made the name is
-// looked at once more instead.
+// publish moves the file. Without Replace it makes a hard link, which fails if another
+// process has created the name in the meantime. File systems without hard links get a
+// second look at the name instead.
 func (f *File) publish() error {
 	s := f.s
 	if !s.o.Replace {

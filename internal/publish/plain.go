@@ -9,7 +9,7 @@ import (
 )
 
 // ErrForeign says that an entry that this program would have to trust is a link, a
-// device or a directory of somebody else, or was replaced while it was opened.
+// device or a directory of another user, or was replaced while it was opened.
 var ErrForeign = errors.New("it is not a plain entry of this user")
 
 // OpenFolder opens the directory name in root. Unlike [os.Root.OpenRoot] it follows no

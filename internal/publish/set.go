@@ -10,8 +10,8 @@ import (
 // Set is a private folder from which files get their final names one by one.
 type Set struct{ s *staging }
 
-// OpenSet makes a private folder in root for what belongs to name. root stays the
-// caller's, who closes it after the set.
+// OpenSet creates a private folder in root for the files that belong to name. The caller
+// closes root, after the set.
 func OpenSet(root *os.Root, name string, o Options) (*Set, error) {
 	s, err := stage(root, name, o)
 	if err != nil {
@@ -32,8 +32,7 @@ func (s *Set) Create(name string, mode fs.FileMode) (*Part, error) {
 }
 
 // Reserve creates a file with this content in the directory of the set and reports
-// false if the name is taken. The file is no part of what is published: it keeps a name
-// for it until Publish replaces it.
+// false if the name is taken. The file holds the name until Publish replaces it.
 func (s *Set) Reserve(name string, content []byte) (bool, error) {
 	if err := step("reserve", name); err != nil {
 		return false, err
@@ -62,7 +61,7 @@ func (s *Set) Publish(from, to string) error {
 	return move(s.s, from, to)
 }
 
-// Close removes the private folder and what is still in it. Closing twice is allowed.
+// Close removes the private folder and its remaining contents. Closing twice is allowed.
 func (s *Set) Close() error {
 	if s.s == nil {
 		return nil
@@ -72,7 +71,7 @@ func (s *Set) Close() error {
 	return st.discard()
 }
 
-// Leave lets go of the private folder and leaves it to the next writer to clear away.
+// Leave closes the private folder without removing it. The next writer removes it.
 func (s *Set) Leave() error {
 	if s.s == nil {
 		return nil

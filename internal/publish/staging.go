@@ -30,12 +30,12 @@ type Options struct {
 	// Shared allows several writers of one name at a time, of which one succeeds in
 	// the end. By default all but one get ErrBusy.
 	Shared bool
-	// Kind stands in the name of the private folder. A writer clears away leftovers of
-	// its own kind only. Empty is "mullion-tmp".
+	// Kind is part of the name of the private folder. A writer removes leftovers of its
+	// own kind only. Empty is "mullion-tmp".
 	Kind string
-	// Undo is called with a leftover that is about to be cleared away, and the
-	// directory in which it stands: for kinds that publish several files, of which some
-	// may have their names. An error leaves the leftover as it is.
+	// Undo is called with a leftover before it is removed, and with its parent
+	// directory, for kinds that publish several files, some of which may have their
+	// names already. If Undo fails, the leftover stays.
 	Undo func(parent, private *os.Root, name string) error
 }
 
@@ -93,7 +93,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// errCleared says that somebody has cleared a private folder away before it was locked.
+// errCleared says that another writer removed a private folder before it was locked.
 var errCleared = errors.New("other writers keep clearing it away")
 
 // stage makes a private folder for target in parent and clears leftovers away.
@@ -219,15 +219,15 @@ func (s *staging) sweep() (busy bool, err error) {
 		}
 		live, err := clear(s.parent, n, s.owner, s.o.Undo)
 		if err != nil {
-			return false, fmt.Errorf("clear away what an interrupted run left in %s: %w", n, err)
+			return false, fmt.Errorf("remove the leftovers of an interrupted run in %s: %w", n, err)
 		}
 		busy = busy || live && len(n) == len(own)+2*randomBytes && strings.HasPrefix(n, own)
 	}
 	return busy, nil
 }
 
-// clear removes a leftover. true says that it is in use. What is not certainly a
-// leftover of this user is passed over.
+// clear removes a leftover, or returns true if it is in use. Anything that is not
+// certainly a leftover of this user is skipped.
 func clear(parent *os.Root, name string, user uint32, undo func(parent, private *os.Root, name string) error) (live bool, err error) {
 	st, err := parent.Lstat(name)
 	if err != nil || !st.IsDir() || owner(st) != user || writable(st) {
@@ -304,7 +304,7 @@ func (s *staging) discard() error {
 		s.dir = nil
 		if err == nil {
 			if there, err := s.parent.Lstat(s.name); err != nil || !os.SameFile(mine, there) {
-				return errors.Join(errs...) // somebody has moved it: it is empty
+				return errors.Join(errs...) // it was moved away, and is empty
 			}
 		}
 	}
