@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/mullion/mullion/internal/nametree"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -169,7 +170,7 @@ func (w *Writer) commit() error {
 		}
 		w.guid = g
 		if err := w.staging.syncDir(); err != nil {
-			return errors.Join(err, w.staging.root.Remove(w.name))
+			return errors.Join(err, publish.Remove(w.staging.root, w.name))
 		}
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/mullion/mullion/internal/openfile"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -54,7 +55,7 @@ func RewriteContext(ctx context.Context, dir, name string, src *Image, opts *Opt
 	} else if !ok {
 		return fail(because(ErrUnsupportedImage, "the image has an upcase table of its own, by which names cannot be sorted"))
 	}
-	w, err := create(dir, name, &o, nil)
+	w, err := Create(dir, name, &o)
 	if err != nil {
 		return err
 	}
@@ -294,7 +295,7 @@ func DeleteIn(root *os.Root, name string) error {
 	if err := im.readHeader(); err != nil {
 		return im.fail("delete", "", err)
 	}
-	if err := root.Remove(name); err != nil {
+	if err := publish.Remove(root, name); err != nil {
 		return fail(err)
 	}
 	// Other images may have been given the same region set.

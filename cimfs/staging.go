@@ -30,7 +30,6 @@ type staging struct {
 	root *os.Root
 	name string // of the .cim file
 	set  *publish.Set
-	hook func(op, name string) error // fails operations in tests
 }
 
 const (
@@ -38,13 +37,6 @@ const (
 	intentName  = "intent"
 	ownedName   = "owned"
 )
-
-func (s *staging) op(op, name string) error {
-	if s.hook != nil {
-		return s.hook(op, name)
-	}
-	return nil
-}
 
 func checkImageName(name string) error {
 	if name == "" || !fs.ValidPath(name) || strings.ContainsAny(name, `/\:`) || strings.HasPrefix(name, ".") || len(name) > 200 {
@@ -56,9 +48,9 @@ func checkImageName(name string) error {
 	return nil
 }
 
-// newStaging removes the leftovers of earlier runs from the directory and opens a
-// staging area.
-func newStaging(root *os.Root, name string, hook func(op, name string) error) (*staging, error) {
+// newStaging removes the leftovers of earlier runs in the directory and opens a staging
+// area.
+func newStaging(root *os.Root, name string) (*staging, error) {
 	if err := checkImageName(name); err != nil {
 		return nil, err
 	}
@@ -67,39 +59,17 @@ func newStaging(root *os.Root, name string, hook func(op, name string) error) (*
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	s := &staging{root: root, name: name, hook: hook}
-	set, err := publish.OpenSet(root, name, publish.Options{Kind: stagingKind, Undo: undo, Step: func(op, name string) error {
-		if op == "remove" { // package publish tests removals
-			return nil
-		}
-		return s.op(op, name)
-	}})
+	set, err := publish.OpenSet(root, name, publish.Options{Kind: stagingKind, Undo: undo})
 	if errors.Is(err, publish.ErrBusy) {
 		err = because(fs.ErrExist, "another process is writing it")
 	}
-	s.set = set
-	return s, err
+	return &staging{root: root, name: name, set: set}, err
 }
 
-// ClearLeftovers removes the leftovers of killed writers from a directory: their
-// private folders, and files of images that were not published. Create does so itself.
+// ClearLeftovers removes the leftovers of killed writers in a directory: their private
+// folders, and files of images that were not published. Create does so itself.
 func ClearLeftovers(root *os.Root) error {
 	return publish.Sweep(root, publish.Options{Kind: stagingKind, Undo: undo})
-}
-
-// HasLeftovers reports whether there is a private folder in a directory, of a writer
-// that was killed or of one that lives.
-func HasLeftovers(root *os.Root) (bool, error) {
-	names, err := dirNames(root)
-	if err != nil {
-		return false, err
-	}
-	for _, n := range names {
-		if publish.IsTemp(n, stagingKind) {
-			return true, nil
-		}
-	}
-	return false, nil
 }
 
 func dirNames(root *os.Root) ([]string, error) {
@@ -142,7 +112,7 @@ func undo(root, private *os.Root, name string) error {
 	}
 	first := regionName(g, 0)
 	if b, err := readSmall(root, first); err == nil && bytes.Equal(b, reservation(name)) {
-		return root.Remove(first)
+		return publish.Remove(root, first)
 	}
 	return nil
 }
@@ -221,7 +191,7 @@ func removeSet(root *os.Root, g winfs.GUID) error {
 	var errs []error
 	for _, n := range names {
 		if isOfSet(n, g) {
-			errs = append(errs, root.Remove(n))
+			errs = append(errs, publish.Remove(root, n))
 		}
 	}
 	return errors.Join(errs...)
@@ -238,9 +208,8 @@ func isOfSet(name string, g winfs.GUID) bool {
 
 // outFile is a file in the staging area.
 type outFile struct {
-	s    *staging
 	name string
-	f    *os.File
+	f    *publish.Part
 }
 
 func (s *staging) create(name string) (*outFile, error) {
@@ -248,69 +217,41 @@ func (s *staging) create(name string) (*outFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &outFile{s, name, f}, nil
+	return &outFile{name, f}, nil
 }
 
 func (f *outFile) writeAt(b []byte, off int64) error {
-	if err := f.s.op("write", f.name); err != nil {
-		return err
-	}
 	_, err := f.f.WriteAt(b, off)
 	return err
 }
 
-func (f *outFile) truncate(n int64) error {
-	if err := f.s.op("truncate", f.name); err != nil {
-		return err
-	}
-	return f.f.Truncate(n)
-}
+func (f *outFile) truncate(n int64) error { return f.f.Truncate(n) }
 
-func (f *outFile) sync() error {
-	if err := f.s.op("sync", f.name); err != nil {
-		return err
-	}
-	return f.f.Sync()
-}
+func (f *outFile) sync() error { return f.f.Sync() }
 
 func (f *outFile) close() error {
 	if f.f == nil {
 		return nil
 	}
-	err := f.s.op("close", f.name)
-	err = errors.Join(err, f.f.Close())
+	err := f.f.Close()
 	f.f = nil
 	return err
 }
 
-// writeWhole makes one durable file.
-func (s *staging) writeWhole(name string, b []byte) error {
-	f, err := s.create(name)
-	if err != nil {
+// writeMark makes a durable mark.
+func (s *staging) writeMark(name string, g winfs.GUID) error {
+	err := publish.WritePart(s.set.Root(), name, 0o600, func(w io.Writer) error {
+		_, err := io.WriteString(w, g.String()+"\n")
 		return err
-	}
-	err = f.writeAt(b, 0)
+	})
 	if err == nil {
-		err = f.sync()
+		err = publish.SyncDir(s.set.Root())
 	}
-	return errors.Join(err, f.close())
+	return err
 }
 
 // syncDir makes the names of the final files durable.
-func (s *staging) syncDir() error {
-	if err := s.op("syncdir", "."); err != nil {
-		return err
-	}
-	return publish.SyncDir(s.root)
-}
-
-// syncMarks makes the marks durable.
-func (s *staging) syncMarks() error {
-	if err := s.op("syncdir", s.set.Name()); err != nil {
-		return err
-	}
-	return publish.SyncDir(s.set.Root())
-}
+func (s *staging) syncDir() error { return publish.SyncDir(s.root) }
 
 // rename moves a file to its final name.
 func (s *staging) rename(from, to string) error { return s.set.Publish(from, to) }
@@ -325,37 +266,19 @@ func (s *staging) reserve(g winfs.GUID, files []string) (bool, error) {
 			return false, err
 		}
 	}
-	text := []byte(g.String() + "\n")
-	if err := s.set.Root().Remove(intentName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := publish.Remove(s.set.Root(), intentName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	if err := s.writeWhole(intentName, text); err != nil {
-		return false, err
-	}
-	if err := s.syncMarks(); err != nil {
+	if err := s.writeMark(intentName, g); err != nil {
 		return false, err
 	}
 	first := regionName(g, 0)
-	if err := s.op("reserve", first); err != nil {
+	if ok, err := s.set.Reserve(first, reservation(s.set.Name())); err != nil || !ok {
 		return false, err
 	}
-	f, err := s.root.OpenFile(first, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
+	if err := s.writeMark(ownedName, g); err != nil {
+		// Without a readable mark the next run could not find out whose this is.
+		return false, errors.Join(err, publish.Remove(s.root, first))
 	}
-	if err != nil {
-		return false, err
-	}
-	_, err = f.Write(reservation(s.set.Name()))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = s.writeWhole(ownedName, text)
-	}
-	if err == nil {
-		err = s.syncMarks()
-	}
-	if err != nil {
-		// Without a readable mark no other run would know the owner.
-		err = errors.Join(err, s.root.Remove(first))
-	}
-	return err == nil, err
+	return true, nil
 }

@@ -75,21 +75,11 @@ type altStream struct {
 // Leftovers of killed runs in the directory are removed first.
 // Several images may be written in one directory at the same time.
 func Create(dir, name string, opts *Options) (*Writer, error) {
-	return create(dir, name, opts, nil)
-}
-
-// CreateIn is [Create] in an open directory. root stays the caller's, who closes it
-// after the writer.
-func CreateIn(root *os.Root, name string, opts *Options) (*Writer, error) {
-	return createIn(root, name, opts, nil)
-}
-
-func create(dir, name string, opts *Options, hook func(op, name string) error) (*Writer, error) {
 	root, err := openfile.Root(dir)
 	if err != nil {
 		return nil, &Error{Op: "create", Image: name, Offset: -1, Err: err}
 	}
-	w, err := createIn(root, name, opts, hook)
+	w, err := CreateIn(root, name, opts)
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -97,7 +87,9 @@ func create(dir, name string, opts *Options, hook func(op, name string) error) (
 	return w, nil
 }
 
-func createIn(dir *os.Root, name string, opts *Options, hook func(op, name string) error) (*Writer, error) {
+// CreateIn is [Create] in an open directory. root stays the caller's, who closes it
+// after the writer.
+func CreateIn(root *os.Root, name string, opts *Options) (*Writer, error) {
 	w := &Writer{name: name, streams: make(map[FileID][]*altStream)}
 	if opts != nil {
 		w.opts = *opts
@@ -106,10 +98,10 @@ func createIn(dir *os.Root, name string, opts *Options, hook func(op, name strin
 		w.release()
 		return nil, &Error{Op: "create", Image: name, Offset: -1, Err: err}
 	}
-	if err := w.checkOptions(dir); err != nil {
+	if err := w.checkOptions(root); err != nil {
 		return fail(err)
 	}
-	s, err := newStaging(dir, name, hook)
+	s, err := newStaging(root, name)
 	if err != nil {
 		return fail(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/hives/bcd"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
@@ -78,7 +79,7 @@ func (w *Writer) enableCimBoot() error {
 			return fmt.Errorf("%w: it boots from an image only with %s", ErrUtilityVM, p)
 		}
 	}
-	err = w.writeHost(buildVersion, 0o644, func(f io.Writer) error {
+	err = publish.WritePart(w.root, buildVersion, 0o644, func(f io.Writer) error {
 		_, err := f.Write(strconv.AppendUint(nil, uint64(build), 10))
 		return err
 	})
@@ -161,21 +162,18 @@ func (w *Writer) editHive(path string, edit func(*regf.Hive) error) error {
 	if q.host == "" {
 		return fmt.Errorf("%s: %w: it is a hard link", path, ErrUtilityVM)
 	}
-	if err := w.step("write", q.host); err != nil {
-		return err
-	}
-	f, err := w.root.OpenFile(q.host, os.O_WRONLY|os.O_TRUNC, 0)
+	st, err := w.root.Stat(q.host)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(out.Bytes())
-	if err == nil {
-		err = errors.Join(w.step("sync", q.host), f.Sync())
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := publish.Remove(w.root, q.host); err != nil {
 		return err
 	}
-	q.size, q.entry.Size = int64(out.Len()), int64(out.Len())
+	size := int64(out.Len())
+	if err := publish.WritePart(w.root, q.host, st.Mode().Perm(), func(f io.Writer) error { _, err := out.WriteTo(f); return err }); err != nil {
+		return err
+	}
+	q.size, q.entry.Size = size, size
 	return nil
 }
 

@@ -88,7 +88,7 @@ func (c *converter) run(v hives.OSVersion) error {
 				return err
 			}
 			p = path.Join(config, n.File(hives.Config))
-			if err := c.write(p, func(f *os.File) error { _, err := f.Write(b); return err }); err != nil {
+			if err := c.write(p, func(f io.Writer) error { _, err := f.Write(b); return err }); err != nil {
 				return err
 			}
 		}
@@ -103,7 +103,7 @@ func (c *converter) run(v hives.OSVersion) error {
 	if err != nil {
 		return err
 	}
-	return c.write(p, func(f *os.File) error { _, err := io.WriteString(f, layoutText); return err })
+	return c.write(p, func(f io.Writer) error { _, err := io.WriteString(f, layoutText); return err })
 }
 
 // checkUtilityVM refuses a utility VM that cannot be started.
@@ -206,7 +206,7 @@ func (c *converter) directory(p string) (string, error) {
 }
 
 // write makes or replaces a file.
-func (c *converter) write(p string, fill func(f *os.File) error) error {
+func (c *converter) write(p string, fill func(w io.Writer) error) error {
 	c.at = p
 	dir, err := c.folder(path.Dir(p))
 	if err != nil {
@@ -217,7 +217,7 @@ func (c *converter) write(p string, fill func(f *os.File) error) error {
 	if err != nil {
 		return err
 	}
-	if err = fill(f.File); err == nil {
+	if err = fill(f); err == nil {
 		err = f.Commit()
 	}
 	return errors.Join(err, f.Close())
@@ -271,7 +271,7 @@ func (c *converter) link(hive, dir, name string) error {
 	if done, err := c.hardLink(hive, p); done || err != nil {
 		return err
 	}
-	return c.write(p, func(f *os.File) error {
+	return c.write(p, func(f io.Writer) error {
 		src, err := c.root.Open(hive)
 		if err != nil {
 			return err
@@ -306,9 +306,9 @@ func (c *converter) hardLink(hive, p string) (done bool, err error) {
 
 // sync makes the names in a directory durable.
 func (c *converter) sync(dir string) error {
-	d, err := c.root.Open(dir)
+	d, err := c.folder(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(syncDirectory(d), d.Close())
+	return errors.Join(publish.SyncDir(d), d.Close())
 }

@@ -74,7 +74,7 @@ func (l Location) removeFiles() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(root.RemoveAll(l.base()), done())
+	return errors.Join(publish.RemoveAll(root, l.base()), done())
 }
 
 // exists reports whether the image is there, as a file.

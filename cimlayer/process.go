@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
@@ -21,9 +21,6 @@ import (
 func (w *Writer) processBase() error {
 	if w.opt.missing == TreeMissing && !slices.ContainsFunc(hives.All(), func(n hives.Name) bool { return w.isQueued(n.Path(hives.Config)) }) {
 		return nil
-	}
-	if err := w.step("create", hives.HivesDir); err != nil {
-		return err
 	}
 	if err := w.root.Mkdir(hives.HivesDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -47,9 +44,6 @@ func (w *Writer) processBase() error {
 		} else if err := w.checkHive(n); err != nil {
 			return err
 		}
-		if err := w.step("link", n.Path(hives.Base)); err != nil {
-			return err
-		}
 		if err := w.root.Link(hostHive(n, hives.Config), hostHive(n, hives.Base)); err != nil {
 			return err
 		}
@@ -57,7 +51,7 @@ func (w *Writer) processBase() error {
 			return err
 		}
 	}
-	if err := w.writeHost(layoutName, 0o644, func(f io.Writer) error { _, err := io.WriteString(f, layoutText); return err }); err != nil {
+	if err := publish.WritePart(w.root, layoutName, 0o644, func(f io.Writer) error { _, err := io.WriteString(f, layoutText); return err }); err != nil {
 		return err
 	}
 	return w.addMade(layoutName, layoutName)
@@ -89,7 +83,7 @@ func (w *Writer) createHive(n hives.Name) error {
 	if err := w.root.MkdirAll(filepath.Dir(host), 0o755); err != nil {
 		return err
 	}
-	if err := w.writeHost(host, hiveMode, func(f io.Writer) error { _, err := f.Write(b); return err }); err != nil {
+	if err := publish.WritePart(w.root, host, hiveMode, func(f io.Writer) error { _, err := f.Write(b); return err }); err != nil {
 		return err
 	}
 	return w.addMade(n.Path(hives.Config), host)
@@ -116,9 +110,6 @@ func (w *Writer) processFork() error {
 }
 
 func (w *Writer) merge(n hives.Name) error {
-	if err := w.step("merge", n.Path(hives.Base)); err != nil {
-		return err
-	}
 	base, err := nearestBase(w.parents, n)
 	if err != nil {
 		return err
@@ -156,7 +147,7 @@ func (w *Writer) merge(n hives.Name) error {
 		return err
 	}
 	defer merged.Close()
-	return w.writeHost(hostHive(n, hives.Base), hiveMode, merged.StoreTo)
+	return publish.WritePart(w.root, hostHive(n, hives.Base), hiveMode, merged.StoreTo)
 }
 
 // nearestBase finds the base hive of the nearest layer that has one. A layer without a
@@ -172,44 +163,4 @@ func nearestBase(parents []Location, n hives.Name) (*os.File, error) {
 		}
 	}
 	return nil, fmt.Errorf("no layer below has %s: %w", n.Path(hives.Base), fs.ErrNotExist)
-}
-
-// writeHost makes a file beside the image.
-func (w *Writer) writeHost(name string, mode fs.FileMode, fill func(io.Writer) error) error {
-	if err := w.step("create", name); err != nil {
-		return err
-	}
-	f, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	if err = fill(f); err == nil {
-		err = w.step("sync", name)
-	}
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncTree makes the directories of the files durable; the files are already.
-func syncTree(root *os.Root) error {
-	var dirs []string
-	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			dirs = append(dirs, p)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, d := range dirs {
-		f, err := root.Open(strings.TrimPrefix(d, "./"))
-		if err != nil {
-			return err
-		}
-		err = syncDirectory(f)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
 }

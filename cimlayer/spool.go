@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -12,7 +13,7 @@ import (
 // never published.
 type spool struct {
 	root *os.Root
-	f    *os.File
+	f    *publish.Part
 	size int64
 }
 
@@ -24,7 +25,7 @@ type spooledStream struct {
 }
 
 func newSpool(root *os.Root) (*spool, error) {
-	f, err := root.OpenFile(spoolName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := publish.CreatePart(root, spoolName, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +44,7 @@ func (s *spool) copyTo(w io.Writer, st *spooledStream) error {
 }
 
 func (s *spool) remove() error {
-	return errors.Join(s.f.Close(), s.root.Remove(spoolName))
+	return errors.Join(s.f.Close(), publish.Remove(s.root, spoolName))
 }
 
 // copyTo is io.Copy with a large buffer and no detours.

@@ -217,14 +217,10 @@ func (s *Store) hives(loc Location, parents int, opts []Option) error {
 	return nil
 }
 
-// sweep removes the leftovers of writers that died after publishing the image: the
-// layer exists, so no later writer would remove them.
+// sweep clears away what writers have left that were killed between publishing a layer
+// and tidying up: these layers are never written again.
 func (s *Store) sweep() error {
-	left, err := cimfs.HasLeftovers(s.images)
-	if err != nil || !left {
-		return err
-	}
-	return cimfs.ClearLeftovers(s.images)
+	return errors.Join(cimfs.ClearLeftovers(s.images), publish.Sweep(s.layers, publish.Options{}))
 }
 
 // Open opens the image of a layer, which shows the layer and everything below it.

@@ -117,13 +117,13 @@ func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err 
 // rename renames files and image, the image last. After an error some may have their new
 // name already.
 func (s *Store) rename(from, to Location) error {
-	if err := s.layers.Rename(from.base(), to.base()); err != nil {
+	if err := publish.Rename(s.layers, from.base(), to.base()); err != nil {
 		return err
 	}
 	if err := publish.SyncDir(s.layers); err != nil {
 		return err
 	}
-	if err := s.images.Rename(from.Name, to.Name); err != nil {
+	if err := publish.Rename(s.images, from.Name, to.Name); err != nil {
 		return err
 	}
 	return publish.SyncDir(s.images)

@@ -86,7 +86,7 @@ func (s *Store) Sweep() error {
 		n := e.Name()
 		switch {
 		case !damaged && !owned[guidOf(n)] && guidOf(n) != "":
-			err := s.images.Remove(n)
+			err := publish.Remove(s.images, n)
 			if !errors.Is(err, fs.ErrNotExist) { // gone with its nameless image
 				errs = append(errs, err)
 			}
@@ -97,7 +97,7 @@ func (s *Store) Sweep() error {
 	}
 	for _, e := range list {
 		if !there[e.Name()] {
-			errs = append(errs, s.layers.RemoveAll(e.Name()))
+			errs = append(errs, publish.RemoveAll(s.layers, e.Name()))
 		}
 	}
 	// Lock files are empty, but a store that lives long would fill with them.
@@ -106,7 +106,7 @@ func (s *Store) Sweep() error {
 	}
 	for _, e := range list {
 		if !there[e.Name()] {
-			errs = append(errs, s.locks.Remove(e.Name()))
+			errs = append(errs, publish.Remove(s.locks, e.Name()))
 		}
 	}
 	return errors.Join(errs...)

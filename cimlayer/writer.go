@@ -3,6 +3,7 @@ package cimlayer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,10 +47,10 @@ type Writer struct {
 	byPath map[string]int // folded path of a queued file or link to its place in the queue
 	spool  *spool         // alternate streams of queued files
 
-	file     *os.File // main stream of the current standard file, nil if the sink is the image
-	queueing bool     // the current entry is queued
-	left     int64    // bytes that the current stream of a queued entry still wants
-	alt      bool     // it is an alternate stream
+	file     *publish.Part // main stream of the current standard file, nil if the sink is the image
+	queueing bool          // the current entry is queued
+	left     int64         // bytes that the current stream of a queued entry still wants
+	alt      bool          // it is an alternate stream
 	err      error
 	done     bool
 }
@@ -90,17 +91,8 @@ type options struct {
 	missing MissingHives
 	cimBoot *CimBoot
 	lossy   func(path, what string)
-	hook    func(op, name string) error // fails operations on the host in tests
 
 	hiveWarn func(path string, x regf.Finding)
-}
-
-// step is called before every operation on the files next to the image.
-func (w *Writer) step(op, name string) error {
-	if w.opt.hook == nil {
-		return nil
-	}
-	return w.opt.hook(op, name)
 }
 
 // Option changes how a layer is written.
@@ -154,9 +146,6 @@ func (w *Writer) open() error {
 			o.Version = im.Version()
 		}
 	}
-	if err := w.step("create", w.loc.Files); err != nil {
-		return err
-	}
 	var err error
 	if w.layers, w.giveLayers, err = w.loc.openLayers(); err != nil {
 		return err
@@ -165,9 +154,6 @@ func (w *Writer) open() error {
 		return err
 	}
 	w.root = w.dir.Root()
-	if err := w.step("create", w.loc.Name); err != nil {
-		return err
-	}
 	if w.images, w.giveImages, err = w.loc.openImages(); err != nil {
 		return err
 	}
@@ -237,9 +223,6 @@ func (w *Writer) enqueue(e *layer.Entry, host string, hive bool) error {
 	}
 	q := queued{entry: e.Clone(), host: winfs.ToSlash(host)}
 	if q.host != "" {
-		if err := w.step("create", q.host); err != nil {
-			return err
-		}
 		if err := w.root.MkdirAll(filepath.Dir(q.host), 0o755); err != nil {
 			return err
 		}
@@ -247,7 +230,7 @@ func (w *Writer) enqueue(e *layer.Entry, host string, hive bool) error {
 		if hive {
 			mode = hiveMode
 		}
-		f, err := w.root.OpenFile(q.host, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		f, err := publish.CreatePart(w.root, q.host, mode)
 		if err != nil {
 			return err
 		}
@@ -297,9 +280,6 @@ func (w *Writer) beginQueued(q *queued, s *layer.Stream) error {
 		}
 	}
 	if w.spool == nil {
-		if err := w.step("create", spoolName); err != nil {
-			return err
-		}
 		var err error
 		if w.spool, err = newSpool(w.root); err != nil {
 			return err
@@ -322,15 +302,11 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if int64(len(p)) > w.left {
 		return 0, w.failAt(path, layer.ErrStreamSize)
 	}
-	var n int
-	err := w.step("write", path)
-	switch {
-	case err != nil:
-	case w.alt:
-		n, err = w.spool.Write(p)
-	default:
-		n, err = w.file.Write(p)
+	sink := io.Writer(w.file)
+	if w.alt {
+		sink = w.spool
 	}
+	n, err := sink.Write(p)
 	w.left -= int64(n)
 	if err != nil {
 		err = w.failAt(path, err)
@@ -375,7 +351,7 @@ func (w *Writer) finish() error {
 	}
 	f := w.file
 	w.file = nil
-	if err := errors.Join(w.step("sync", q.host), f.Sync(), f.Close()); err != nil {
+	if err := f.Finish(); err != nil {
 		return w.failAt(q.entry.Path, err)
 	}
 	return nil
@@ -435,9 +411,6 @@ func (w *Writer) release(q *queued) error {
 
 // copyHost appends a file beside the image to the current stream.
 func (w *Writer) copyHost(name string) error {
-	if err := w.step("read", name); err != nil {
-		return err
-	}
 	f, err := w.root.Open(name)
 	if err != nil {
 		return err
@@ -471,28 +444,18 @@ func (w *Writer) publish() error {
 		}
 		w.spool = nil
 	}
-	if err := errors.Join(w.step("sync", "."), syncTree(w.root)); err != nil {
+	if err := publish.SyncTree(w.root); err != nil {
 		return err
 	}
 	w.root = nil
-	if err := w.step("publish", w.loc.Files); err != nil {
-		return err
-	}
 	if err := w.dir.Commit(); err != nil {
 		return err
 	}
-	if err := w.commitImage(); err != nil {
+	if err := w.ImageWriter.Commit(); err != nil {
 		// Without its image the directory is nothing.
-		return errors.Join(err, w.layers.RemoveAll(w.loc.base()))
+		return errors.Join(err, publish.RemoveAll(w.layers, w.loc.base()))
 	}
 	return nil
-}
-
-func (w *Writer) commitImage() error {
-	if err := w.step("publish", w.loc.Name); err != nil {
-		return err
-	}
-	return w.ImageWriter.Commit()
 }
 
 // Close releases everything; without a successful Commit it removes the files written so

@@ -101,9 +101,6 @@ func (i *Image) stored(store *cimlayer.Store, l *Layer) (StoredLayer, error) {
 
 // record writes the configuration and then the record, unless they are there.
 func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []StoredLayer) (err error) {
-	if err := i.opts.step("mkdir", storeRecords); err != nil {
-		return err
-	}
 	if err := store.Root().Mkdir(storeRecords, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -112,6 +109,10 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
+	// Files that have their content already are not written again.
+	if err := publish.Sweep(dir, publish.Options{}); err != nil {
+		return err
+	}
 	name := i.Digest().Hex()
 	r := StoredImage{Reference: i.ref.String(), Manifest: i.Digest(), Config: blob.Digest(i.manifest.manifest.Config.Digest), Layers: layers}
 	if r.Layers == nil {
@@ -121,27 +122,21 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 	if err != nil {
 		return err
 	}
-	if err := i.opts.step("lock", name); err != nil {
-		return err
-	}
 	unlock, err := publish.LockIn(ctx, dir, "."+name+".lock")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if err := i.replaceFile(dir, name+".config.json", i.rawConfig); err != nil {
+	if err := replaceFile(dir, name+".config.json", i.rawConfig); err != nil {
 		return err
 	}
-	return i.replaceFile(dir, name+".json", append(text, '\n'))
+	return replaceFile(dir, name+".json", append(text, '\n'))
 }
 
 // replaceFile gives a file a content, complete or not at all; it stays as it is if
 // it has it.
-func (i *Image) replaceFile(dir *os.Root, name string, content []byte) error {
+func replaceFile(dir *os.Root, name string, content []byte) error {
 	if same, err := hasContent(dir, name, content); same || err != nil {
-		return err
-	}
-	if err := i.opts.step("create", name); err != nil {
 		return err
 	}
 	f, err := publish.CreateIn(dir, name, publish.Options{Replace: true})
@@ -149,13 +144,7 @@ func (i *Image) replaceFile(dir *os.Root, name string, content []byte) error {
 		return err
 	}
 	defer f.Close()
-	if err := i.opts.step("write", name); err != nil {
-		return err
-	}
 	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	if err := i.opts.step("publish", name); err != nil {
 		return err
 	}
 	return f.Commit()

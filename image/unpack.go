@@ -3,8 +3,8 @@ package image
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -42,9 +42,6 @@ func (l *Layer) FolderName() string { return fmt.Sprintf("%02d-%.12s", l.Index, 
 // base first, and layers.json and the configuration beside them. Nothing stands at
 // dir before all layers are complete and verified.
 func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]UnpackedLayer, error) {
-	if err := i.opts.step("create", dir); err != nil {
-		return nil, err
-	}
 	out, err := publish.CreateDir(dir, publish.Options{})
 	if err != nil {
 		return nil, err
@@ -65,13 +62,10 @@ func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]Un
 	if err != nil {
 		return nil, err
 	}
-	if err := i.writeFile(out.Root(), LayersFile, append(list, '\n')); err != nil {
+	if err := writePart(out.Root(), LayersFile, append(list, '\n')); err != nil {
 		return nil, err
 	}
-	if err := i.writeFile(out.Root(), ConfigFile, i.rawConfig); err != nil {
-		return nil, err
-	}
-	if err := i.opts.step("publish", dir); err != nil {
+	if err := writePart(out.Root(), ConfigFile, i.rawConfig); err != nil {
 		return nil, err
 	}
 	return done, out.Commit()
@@ -119,19 +113,10 @@ func (r placedReader) Next() (*layer.Entry, error) {
 	return e, nil
 }
 
-func (i *Image) writeFile(root *os.Root, name string, raw []byte) error {
-	if err := i.opts.step("create", name); err != nil {
+// writePart writes a file of a directory that has not been published yet.
+func writePart(root *os.Root, name string, raw []byte) error {
+	return publish.WritePart(root, name, 0o644, func(w io.Writer) error {
+		_, err := w.Write(raw)
 		return err
-	}
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	if err = i.opts.step("write", name); err == nil {
-		_, err = f.Write(raw)
-	}
-	if err == nil {
-		err = errors.Join(i.opts.step("sync", name), f.Sync())
-	}
-	return errors.Join(err, f.Close())
+	})
 }

@@ -48,6 +48,10 @@ func (d *layoutDestination) add(ctx context.Context, p *parcel) (*Copied, error)
 		return nil, err
 	}
 	defer root.Close()
+	// A process that was killed may have published this layout and left its folder.
+	if err := publish.SweepBeside(d.ref.Path); err != nil {
+		return nil, err
+	}
 	index, err := publish.CreateIn(root, ocispec.ImageIndexFile, publish.Options{Replace: true})
 	if err != nil {
 		return nil, err
@@ -97,10 +101,10 @@ func (d *layoutDestination) fill(ctx context.Context, root *os.Root, p *parcel, 
 		_, err := index.Write(raw)
 		return done, err
 	}
-	if err := writeRootFile(root, ocispec.ImageIndexFile, bytes.NewReader(raw)); err != nil {
+	if err := writePart(root, ocispec.ImageIndexFile, raw); err != nil {
 		return nil, err
 	}
-	return done, writeRootFile(root, ocispec.ImageLayoutFile, bytes.NewReader(layoutFile))
+	return done, writePart(root, ocispec.ImageLayoutFile, layoutFile)
 }
 
 // layoutFile is the content of oci-layout.
@@ -181,19 +185,6 @@ func putFile(root *os.Root, d Descriptor, r io.Reader) (err error) {
 		return err
 	}
 	return f.Commit()
-}
-
-// writeRootFile writes a durable file in a directory that is not published yet.
-func writeRootFile(root *os.Root, name string, r io.Reader) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }
 
 // tagged returns the descriptor under which a layout lists the parcel.

@@ -180,5 +180,5 @@ func createJournal(root *os.Root, records [][]op) (*journal, error) {
 		f.Close()
 		return nil, err
 	}
-	return &journal{f: f, size: size}, nil
+	return &journal{f: f.File, size: size}, nil
 }

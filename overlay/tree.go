@@ -98,6 +98,10 @@ func (t *Tree) open() error {
 	} else if !ok {
 		return ErrBusy
 	}
+	// A journal that is complete is not written again for what was left beside it.
+	if err := publish.Sweep(t.disk, publish.Options{}); err != nil {
+		return err
+	}
 	if err := t.disk.Mkdir(dataName, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}

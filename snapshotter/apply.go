@@ -359,7 +359,7 @@ func (s *Service) dropSpool(id string) error {
 	if err != nil || file == "" {
 		return err
 	}
-	return os.Remove(file)
+	return removeFile(s.dir(id), filepath.Base(file))
 }
 
 // stepping lets tests fail the writing of a layer.

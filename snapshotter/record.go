@@ -119,7 +119,15 @@ func (s *Service) writeRecord(id string, r *record) error {
 
 // dropRecord removes a record.
 func (s *Service) dropRecord(id string) error {
-	err := os.Remove(filepath.Join(s.dir(id), recordName))
+	return removeFile(s.dir(id), recordName)
+}
+
+// removeFile removes a file, which need not exist.
+func removeFile(dir, name string) error {
+	root, err := os.OpenRoot(dir)
+	if err == nil {
+		err = errors.Join(publish.Remove(root, name), root.Close())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

@@ -38,7 +38,7 @@ func Open(path string, opts ...Option) (*Reader, error) {
 // durable.
 func Create(path string, opts ...Option) (*Writer, error) {
 	o := gather(opts)
-	f, err := publish.Create(path, publish.Options{Replace: o.overwrite, Step: o.hook})
+	f, err := publish.Create(path, publish.Options{Replace: o.overwrite})
 	if err != nil {
 		return nil, &layer.Error{Op: "create tar", Layer: path, Offset: -1, Err: exists(err)}
 	}

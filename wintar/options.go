@@ -16,7 +16,6 @@ type options struct {
 	base, parents bool
 	label         string
 	limits        layer.Limits
-	hook          func(op, name string) error // fails operations on the file in tests
 	each          func(e *layer.Entry, data io.Reader)
 }
 

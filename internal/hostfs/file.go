@@ -185,13 +185,7 @@ func (d *HostDirectory) SetTimes(t winfs.Times) error {
 	return setHostTimes(f, t)
 }
 
-func (d *HostDirectory) Sync() error {
-	f, err := d.File()
-	if err != nil {
-		return err
-	}
-	return syncDirectory(f)
-}
+func (d *HostDirectory) Sync() error { return publish.SyncDir(d.Root) }
 
 func (d *HostDirectory) SyncVolume() error {
 	f, err := d.File()

@@ -51,13 +51,5 @@ func FileIdentity(fi os.FileInfo) (device, inode uint64, links uint64) {
 	return 0, 0, 1
 }
 
-func syncDirectory(f *os.File) error {
-	err := f.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil // some network file systems sync no directories
-	}
-	return err
-}
-
 // ErrNameTooLong is the error for a name that the host cannot have.
 const ErrNameTooLong = syscall.ENAMETOOLONG

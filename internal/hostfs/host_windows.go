@@ -141,10 +141,6 @@ func BasicInfo(f *os.File) (winfs.Times, winfs.Attributes, error) {
 // use the handle.
 func FileIdentity(os.FileInfo) (device, inode uint64, links uint64) { return 0, 0, 1 }
 
-// syncDirectory has nothing to do: NTFS journals names, and a directory cannot be
-// flushed.
-func syncDirectory(*os.File) error { return nil }
-
 // syncVolume would need the volume opened for writing, which takes an
 // administrator; files are flushed as they are closed instead.
 func syncVolume(*os.File) error { return errors.ErrUnsupported }

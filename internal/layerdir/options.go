@@ -49,7 +49,6 @@ type Options struct {
 	Bare     bool
 	Finish   func(root *os.Root) error
 	Wrap     func(hostfs.Directory) hostfs.Directory // fault injection in tests
-	Step     func(op, name string) error             // the same, for package publish
 	Tolerate func(error) bool                        // for Check: receives an error, reports whether to go on
 }
 

@@ -52,7 +52,7 @@ func NewStagingIn(parent *os.Root, name string, o *Options) (*Staging, error) {
 		return nil, err
 	}
 	// Writers of one layer do not hinder each other: the first to finish wins.
-	dir, err := publish.CreateDirIn(parent, name, publish.Options{Shared: true, Step: o.Step})
+	dir, err := publish.CreateDirIn(parent, name, publish.Options{Shared: true})
 	if err != nil {
 		return nil, err
 	}

@@ -266,9 +266,9 @@ func TestReplacedWhileWritten(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open directory cannot be renamed there")
 	}
-	for _, shape := range []func(dir string, o Options) error{
-		func(dir string, o Options) error {
-			f, err := Create(filepath.Join(dir, "N"), o)
+	for _, shape := range []func(dir string) error{
+		func(dir string) error {
+			f, err := Create(filepath.Join(dir, "N"), Options{})
 			if err != nil {
 				return err
 			}
@@ -278,8 +278,8 @@ func TestReplacedWhileWritten(t *testing.T) {
 			}
 			return f.Commit()
 		},
-		func(dir string, o Options) error {
-			d, err := CreateDir(filepath.Join(dir, "N"), o)
+		func(dir string) error {
+			d, err := CreateDir(filepath.Join(dir, "N"), Options{})
 			if err != nil {
 				return err
 			}
@@ -300,7 +300,7 @@ func TestReplacedWhileWritten(t *testing.T) {
 			}
 			before := snapshot(t, victim)
 			steps, at := 0, ""
-			err := shape(dir, Options{Step: func(op, name string) error {
+			Inject(t, func(op, name string) error {
 				if steps++; steps != n {
 					return nil
 				}
@@ -313,7 +313,8 @@ func TestReplacedWhileWritten(t *testing.T) {
 					}
 				}
 				return nil
-			}})
+			})
+			err := shape(dir)
 			if steps < n {
 				if err != nil || n < 8 {
 					t.Errorf("%d steps: %v", steps, err)
@@ -326,67 +327,6 @@ func TestReplacedWhileWritten(t *testing.T) {
 			if b, rerr := os.ReadFile(filepath.Join(dir, "N")); rerr == nil && string(b) != "mine" {
 				t.Errorf("at step %d, %s: published %q, %v", n, at, b, err)
 			}
-		}
-	}
-}
-
-// Every step fails once: nothing is there afterwards, and the next writer succeeds. The
-// steps that remove are left out: what cannot be removed stays.
-func TestSteps(t *testing.T) {
-	injected := errors.New("injected")
-	for i, shape := range []func(dir string, o Options) error{
-		func(dir string, o Options) error {
-			f, err := Create(filepath.Join(dir, "N"), o)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			if _, err := f.Write([]byte("mine")); err != nil {
-				return err
-			}
-			return f.Commit()
-		},
-		func(dir string, o Options) error {
-			d, err := CreateDir(filepath.Join(dir, "N"), o)
-			if err != nil {
-				return err
-			}
-			defer d.Close()
-			return d.Commit()
-		},
-	} {
-		dir := t.TempDir()
-		for n := 1; ; n++ {
-			steps, failed := 0, ""
-			err := shape(dir, Options{Step: func(op, name string) error {
-				if steps++; steps == n {
-					failed = op
-					return fmt.Errorf("%s %s: %w", op, name, injected)
-				}
-				return nil
-			}})
-			if failed == "" {
-				if err != nil || steps < 8 {
-					t.Errorf("shape %d: %d steps, %v", i, steps, err)
-				}
-				break
-			}
-			left := listed(t, dir)
-			switch {
-			case failed == "remove": // the next writer clears it away
-			case failed == "link":
-				if err != nil {
-					t.Errorf("a rename does it too: %v", err)
-				}
-			case !errors.Is(err, injected):
-				t.Errorf("shape %d, step %d, %s: %v", i, n, failed, err)
-			case len(left) > 0:
-				t.Errorf("shape %d, step %d, %s: left %v", i, n, failed, left)
-			}
-			os.RemoveAll(filepath.Join(dir, "N"))
-		}
-		if n := listed(t, dir); len(n) != 1 {
-			t.Errorf("shape %d: left %v", i, n)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// Dir is a directory that is being filled. It is not visible under its final name
-// until Commit has returned nil.
+// Dir is an unpublished directory. It appears under its final name when Commit returns
+// nil.
 type Dir struct {
 	s    *staging
 	root *os.Root
@@ -19,9 +19,9 @@ type Dir struct {
 // treeName is the name of a directory in its private folder.
 const treeName = "tree"
 
-// CreateDir begins to fill the directory at path, whose parent must exist. An existing
-// directory gives an error that matches fs.ErrExist unless it is empty. The caller must
-// Close the directory, also after Commit.
+// CreateDir begins the directory at path, whose parent must exist. An existing directory
+// is an error that matches fs.ErrExist unless it is empty. The caller must Close the
+// directory, also after Commit.
 func CreateDir(path string, o Options) (*Dir, error) {
 	root, base, err := split(path)
 	if err != nil {
@@ -35,10 +35,10 @@ func CreateDir(path string, o Options) (*Dir, error) {
 	return d, nil
 }
 
-// CreateDirIn is CreateDir in an open directory. name is a single component. root stays
-// the caller's, who closes it after the directory.
+// CreateDirIn is CreateDir in an open directory. name is a single component. The caller
+// closes root, after the directory.
 func CreateDirIn(root *os.Root, name string, o Options) (*Dir, error) {
-	if err := vacant(root, name, &o); err != nil {
+	if err := vacant(root, name); err != nil {
 		return nil, err
 	}
 	s, err := stage(root, name, o)
@@ -50,7 +50,7 @@ func CreateDirIn(root *os.Root, name string, o Options) (*Dir, error) {
 	if o.Private {
 		mode = 0o700
 	}
-	if err = o.step("mkdir", treeName); err == nil {
+	if err = step("mkdir", treeName); err == nil {
 		err = s.dir.Mkdir(treeName, mode)
 	}
 	if err == nil {
@@ -63,8 +63,8 @@ func CreateDirIn(root *os.Root, name string, o Options) (*Dir, error) {
 }
 
 // vacant refuses a name that is taken by something other than an empty directory.
-func vacant(root *os.Root, name string, o *Options) error {
-	if err := o.step("stat", name); err != nil {
+func vacant(root *os.Root, name string) error {
+	if err := step("stat", name); err != nil {
 		return err
 	}
 	info, err := root.Lstat(name)
@@ -89,15 +89,15 @@ func vacant(root *os.Root, name string, o *Options) error {
 // Root returns the directory, to be filled. It belongs to the Dir.
 func (d *Dir) Root() *os.Root { return d.root }
 
-// Path returns a path of the directory for messages, and for programs that can take
-// nothing else. Other processes of the same user could lead it elsewhere.
+// Path returns a path of the directory for messages, and for programs that need one.
+// Another process of the same user could replace a directory on that path.
 func (d *Dir) Path() string { return filepath.Join(d.s.parent.Name(), d.s.name, treeName) }
 
-// Commit makes the names in the directory durable and gives it its final name. What is
-// in the files must be durable.
+// Commit makes the names in the directory durable and gives it its final name. The
+// contents of the files and the names in subdirectories must be durable already.
 func (d *Dir) Commit() error { return d.commit(true) }
 
-// CommitNow is Commit for what need not survive a power failure.
+// CommitNow is Commit for a directory that need not survive a power failure.
 func (d *Dir) CommitNow() error { return d.commit(false) }
 
 func (d *Dir) commit(sync bool) error {
@@ -105,14 +105,11 @@ func (d *Dir) commit(sync bool) error {
 		return fs.ErrClosed
 	}
 	s := d.s
-	if err := vacant(s.parent, s.target, &s.o); err != nil {
+	if err := vacant(s.parent, s.target); err != nil {
 		return err
 	}
 	if sync {
-		if err := s.o.step("syncdir", s.target); err != nil {
-			return err
-		}
-		if err := syncDir(d.root); err != nil {
+		if err := SyncDir(d.root); err != nil {
 			return err
 		}
 	}
@@ -128,14 +125,14 @@ func (d *Dir) commit(sync bool) error {
 	}
 	d.done = true
 	if sync {
-		if err := s.syncParent(); err != nil {
-			// The name may be lost in a crash. An error means absence: back it goes, to
-			// be removed with the private folder.
+		if err := SyncDir(s.parent); err != nil {
+			// The name may be lost in a crash, and an error means that there is no
+			// directory: it is moved back and removed with the private folder.
 			return errors.Join(err, d.takeBack(mine), d.Close())
 		}
 	}
-	// The directory is there, whatever becomes of the private folder, which the next
-	// writer clears away if need be.
+	// The directory is published even if the private folder cannot be removed. In that
+	// case the next writer removes it.
 	_ = d.Close()
 	return nil
 }
@@ -145,21 +142,21 @@ func (d *Dir) takeBack(mine fs.FileInfo) error {
 	if there, err := s.parent.Lstat(s.target); err != nil || !os.SameFile(mine, there) {
 		return nil
 	}
-	return s.parent.Rename(s.target, filepath.Join(s.name, treeName))
+	return Rename(s.parent, s.target, filepath.Join(s.name, treeName))
 }
 
 // rename publishes. An empty directory under the final name is replaced, which some
 // systems do only after it is gone.
 func (d *Dir) rename() error {
 	s := d.s
-	if err := s.o.step("rename", s.target); err != nil {
+	if err := step("rename", s.target); err != nil {
 		return err
 	}
 	err := move(s, treeName, s.target)
 	if err == nil {
 		return nil
 	}
-	if vacant(s.parent, s.target, &s.o) == nil && s.parent.Remove(s.target) == nil {
+	if vacant(s.parent, s.target) == nil && Remove(s.parent, s.target) == nil {
 		return move(s, treeName, s.target)
 	}
 	return err

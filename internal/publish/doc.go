@@ -1,36 +1,43 @@
-// Package publish is the one way in which a file, a directory or a set of files gets
-// its name: complete or not at all, and safe in a folder where other users may write.
+// Package publish gives files, directories and sets of files their names: complete or
+// not at all, and safely in a directory where other users can write. Every writer of the
+// module publishes through it.
 //
-// Everything is made in a private folder next to its destination, which belongs to
-// one writer:
+// A writer works in a private folder next to its destination:
 //
-//	.NAME.mullion-tmp-RANDOM/   mode 0700, the name is random and created exclusively
-//	    .mullion-lock           locked while the writer lives
-//	    ...                     what is being written
+//	.NAME.mullion-tmp-RANDOM/   mode 0700; the name is random and created exclusively
+//	    .mullion-lock           locked while the writer is alive
+//	    ...                     the unfinished result
 //
-// and moved out of it, by rename, when it is complete and durable. [Create] writes one
-// file, [CreateDir] one directory, and [OpenSet] is for writers that publish several
-// files one after the other.
+// When the result is complete and durable, a rename moves it out of the folder. [Create]
+// writes one file, [CreateDir] one directory, and [OpenSet] is for writers that publish
+// several files one after the other. [CreatePart] and [WritePart] write the files of a
+// directory or of a set.
 //
 // # Leftovers
 //
-// A process that is killed leaves its private folder. The next writer in the same
-// directory removes it. The lock, which the system drops when a process dies, shows
-// whether a folder is in use. Only folders of the own user that nobody else can write
-// to, with a plain lock file of the own user in them, are ever opened or removed.
-// Nobody else can make such a folder, and a directory that somebody moves to a name of
-// this pattern has no lock file.
+// A killed process leaves its private folder behind. The next writer in the same
+// directory removes it. The system drops the lock when a process dies, so the lock shows
+// whether a folder is in use. A folder is opened or removed only if it belongs to the
+// user of this process, no other user can write to it, and its lock is a plain file of
+// the same user. Another user cannot create such a folder, and a directory moved to a
+// name of this pattern has no lock file.
 //
 // # Other users and other processes
 //
-// Nothing is opened by a name alone: an entry is looked at without following links,
-// opened, and what was opened is compared with what was seen. From then on the open
-// directory is used and not its path. So a link under a name that this package uses is
-// never followed, and who renames or replaces directories meanwhile gains nothing: the
-// data goes where the open directory went. Nobody else can read or lock what is being
-// written, because the folder around it is private, so a file needs no stricter mode
-// than the one it is published with.
+// Nothing is opened by name alone: an entry is examined without following links, opened,
+// and the open file is compared with the examined one. From then on the open directory is
+// used, not its path. A link under a name that this package uses is therefore never
+// followed, and renaming or replacing directories redirects nothing: the data follows the
+// open directory. Other users can neither read nor lock an unfinished result, because the
+// folder around it is private, so a file doesn't need a stricter mode than the one it is
+// published with.
 //
-// Whoever may rename entries of the destination's directory can of course take away or
-// replace what has been published there.
+// A process that may rename entries of the destination's directory can of course remove
+// or replace a published result.
+//
+// # Faults
+//
+// Each operation on the disk passes one seam, which only the tests of this package can
+// set. They run every writer of the module, fail it and stop it at each step, and attack
+// it (conformance_test.go). A new writer is added to the table in writers_test.go.
 package publish

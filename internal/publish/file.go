@@ -7,23 +7,22 @@ import (
 	"os"
 )
 
-// File is a file that is being written. It is not visible under its final name
-// until Commit has returned nil; only where it replaces another one, a Commit that fails
-// at its very end leaves the new one there, because the old one is gone by then.
+// File is an unpublished file. It appears under its final name when Commit returns nil.
+// If it replaces another file and the last step of Commit fails, the new file stays,
+// because the old one is gone by then.
 type File struct {
-	*os.File
+	*Part
 	s    *staging
 	own  bool // the parent is closed with the file
 	done bool
-	err  error // of a write
 }
 
 // fileName is the name of a file in its private folder.
 const fileName = "file"
 
-// Create begins to write the file at path, whose folder must exist. Without
-// Options.Replace an existing file gives an error that matches fs.ErrExist, here and
-// again in Commit. The caller must Close the file, also after Commit.
+// Create begins the file at path, whose directory must exist. Without Options.Replace an
+// existing file is an error that matches fs.ErrExist, here and again in Commit. The
+// caller must Close the file, also after Commit.
 func Create(path string, o Options) (*File, error) {
 	root, base, err := split(path)
 	if err != nil {
@@ -37,10 +36,10 @@ func Create(path string, o Options) (*File, error) {
 	return f, nil
 }
 
-// CreateIn is Create in an open directory. name is a single component. root stays the
-// caller's, who closes it after the file.
+// CreateIn is Create in an open directory. name is a single component. The caller closes
+// root, after the file.
 func CreateIn(root *os.Root, name string, o Options) (*File, error) {
-	old, err := target(root, name, &o)
+	old, err := target(root, name, o.Replace)
 	if err != nil {
 		return nil, err
 	}
@@ -52,20 +51,17 @@ func CreateIn(root *os.Root, name string, o Options) (*File, error) {
 	if old != nil || o.Private {
 		mode = 0o600
 	}
-	f := &File{s: s}
-	if err = o.step("create", fileName); err == nil {
-		f.File, err = s.dir.OpenFile(fileName, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, mode)
-	}
+	p, err := createPart(s.dir, fileName, name, mode)
 	if err != nil {
 		return nil, errors.Join(err, s.discard())
 	}
-	return f, nil
+	return &File{Part: p, s: s}, nil
 }
 
-// target returns the file that is to be replaced, nil for none, and refuses what must
-// not be replaced.
-func target(root *os.Root, name string, o *Options) (fs.FileInfo, error) {
-	if err := o.step("stat", name); err != nil {
+// target returns the file to replace, nil if there is none. Anything but a regular file
+// is an error.
+func target(root *os.Root, name string, replace bool) (fs.FileInfo, error) {
+	if err := step("stat", name); err != nil {
 		return nil, err
 	}
 	info, err := root.Lstat(name)
@@ -74,7 +70,7 @@ func target(root *os.Root, name string, o *Options) (fs.FileInfo, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !o.Replace:
+	case !replace:
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	case !info.Mode().IsRegular():
 		return nil, &fs.PathError{Op: "replace", Path: name, Err: errors.New("not a regular file")}
@@ -82,21 +78,7 @@ func target(root *os.Root, name string, o *Options) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// Write writes to the file. After an error Commit fails, too.
-func (f *File) Write(b []byte) (int, error) {
-	if err := f.s.o.step("write", f.s.target); err != nil {
-		f.err = err
-		return 0, err
-	}
-	n, err := f.File.Write(b)
-	if err != nil {
-		f.err = err
-	}
-	return n, err
-}
-
-// MakePrivate keeps a new file from everybody else, as Options.Private does, before it
-// gets its name.
+// MakePrivate makes a new file readable by its owner only, as Options.Private does.
 func (f *File) MakePrivate() error { return makePrivate(f.File) }
 
 // Commit makes the file durable and gives it its final name.
@@ -108,22 +90,19 @@ func (f *File) Commit() error {
 		return f.err
 	}
 	s := f.s
-	old, err := target(s.parent, s.target, &s.o)
+	old, err := target(s.parent, s.target, s.o.Replace)
 	if err != nil {
 		return err
 	}
 	if old != nil {
-		if err := s.o.step("chmod", s.target); err != nil {
+		if err := step("chmod", s.target); err != nil {
 			return err
 		}
 		if err := takeOver(f.File, old); err != nil {
 			return err
 		}
 	}
-	if err := s.o.step("sync", s.target); err != nil {
-		return err
-	}
-	if err := f.File.Sync(); err != nil {
+	if err := f.Sync(); err != nil {
 		return err
 	}
 	mine, err := f.File.Stat()
@@ -134,16 +113,13 @@ func (f *File) Commit() error {
 		return err
 	}
 	f.done = true
-	err = s.o.step("close", s.target)
-	if cerr := f.File.Close(); !errors.Is(cerr, fs.ErrClosed) { // publish had to close it
-		err = errors.Join(err, cerr)
-	}
-	if err = errors.Join(err, s.syncParent()); err != nil && !s.o.Replace {
+	err = f.Part.Close() // publish may have had to close it
+	if err = errors.Join(err, SyncDir(s.parent)); err != nil && !s.o.Replace {
 		// The name may be lost in a crash. An error means absence.
 		err = errors.Join(err, removeSame(s.parent, s.target, mine))
 	}
-	// The file is there, whatever becomes of the private folder, which the next writer
-	// clears away if need be.
+	// The file is published even if the private folder cannot be removed. In that case
+	// the next writer removes it.
 	_ = s.discard()
 	f.s = nil
 	return errors.Join(err, f.release(s))
@@ -154,16 +130,16 @@ func removeSame(root *os.Root, name string, mine fs.FileInfo) error {
 	if there, err := root.Lstat(name); err != nil || !os.SameFile(mine, there) {
 		return nil
 	}
-	return root.Remove(name)
+	return Remove(root, name)
 }
 
-// publish moves the file. Without Replace a file that came to be in the meantime is not
-// replaced: a hard link fails where it exists. Where links cannot be made the name is
-// looked at once more instead.
+// publish moves the file. Without Replace it makes a hard link, which fails if another
+// process has created the name in the meantime. File systems without hard links get a
+// second look at the name instead.
 func (f *File) publish() error {
 	s := f.s
 	if !s.o.Replace {
-		err := s.o.step("link", s.target)
+		err := step("link", s.target)
 		if err == nil {
 			err = link(s, fileName, s.target)
 		}
@@ -174,13 +150,13 @@ func (f *File) publish() error {
 			return &fs.PathError{Op: "create", Path: s.target, Err: fs.ErrExist}
 		}
 	}
-	if _, err := target(s.parent, s.target, &s.o); err != nil {
+	if _, err := target(s.parent, s.target, s.o.Replace); err != nil {
 		return err
 	}
 	if err := releaseBeforeRename(f.File); err != nil {
 		return err
 	}
-	if err := s.o.step("rename", s.target); err != nil {
+	if err := step("rename", s.target); err != nil {
 		return err
 	}
 	if err := move(s, fileName, s.target); err != nil {
@@ -205,9 +181,5 @@ func (f *File) Close() error {
 	}
 	s := f.s
 	f.s, f.done = nil, true
-	err := s.o.step("close", s.target)
-	if cerr := f.File.Close(); !errors.Is(cerr, fs.ErrClosed) {
-		err = errors.Join(err, cerr)
-	}
-	return errors.Join(err, s.discard(), f.release(s))
+	return errors.Join(f.Part.Close(), s.discard(), f.release(s))
 }

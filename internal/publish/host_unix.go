@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// openFlags keep a link or a pipe that somebody puts under a name from being followed
-// or waited for.
+// openFlags prevent that opening a name follows a planted link or waits for a planted
+// pipe.
 const openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
 func releaseBeforeRename(*os.File) error { return nil }
@@ -31,7 +31,7 @@ func owner(fi fs.FileInfo) uint32 {
 	return 0
 }
 
-// writable reports whether others than the owner may change what is in a directory.
+// writable reports whether users other than the owner may change a directory.
 func writable(fi fs.FileInfo) bool { return fi.Mode().Perm()&0o022 != 0 }
 
 // links is the number of names of a file.
@@ -55,10 +55,10 @@ func syncDir(root *os.Root) error {
 	return errors.Join(err, d.Close())
 }
 
-// takeOver gives a file the owner and the permissions of another. What the process may
-// not give away stays its own, as with every editor, and then what was for one group is
-// for another only as far as it is for everyone. What is right is not asked for,
-// because some file systems can change neither.
+// takeOver gives a file the owner and the permissions of another. If the process may not
+// change the owner, the file keeps its own, as with every editor; if it may not change the
+// group, the group gets only the permissions of everyone. Properties that are right
+// already are not set, because some file systems can change neither.
 func takeOver(f *os.File, old fs.FileInfo) error {
 	mine, err := f.Stat()
 	if err != nil {

@@ -10,12 +10,11 @@ import (
 	"github.com/mullion/mullion/internal/filelock"
 )
 
-// lockPoll is how often a lock that somebody else holds is tried again. The system
-// has no way to wait for a lock and for a context at once.
+// lockPoll is the interval at which a lock that another process holds is tried again.
+// The system cannot wait for a lock and for a context at once.
 const lockPoll = 20 * time.Millisecond
 
-// Lock takes the lock that the file at path stands for, making the file if need be,
-// and waits while another process, or another call in this one, has it. The system
+// Lock locks the file at path, which it creates if necessary, and waits while another process, or another call in this one, has it. The system
 // drops the lock of a process that dies. The file stays behind, empty.
 func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	root, name, err := split(path)
@@ -64,8 +63,8 @@ func openLock(root *os.Root, name string) (*os.File, error) {
 			return nil, err
 		}
 		if st, err := f.Stat(); err == nil && st.Mode().Perm()&0o077 != 0 {
-			// That this fails, since the file is somebody else's, or the file system
-			// knows no permissions, keeps nobody from locking it.
+			// An error means that the file has another owner, or that the file system has
+			// no permissions. The lock works in either case.
 			_ = f.Chmod(0o600)
 		}
 		return f, nil

@@ -26,7 +26,7 @@ func (s *staging) between(f func(from, to int) error) error {
 	}
 }
 
-// move renames what is in the private folder to a name in its parent.
+// move renames an entry of the private folder to a name in its parent.
 func move(s *staging, from, to string) error {
 	err := s.between(func(a, b int) error { return syscall.Renameat(a, from, b, to) })
 	if err != nil {

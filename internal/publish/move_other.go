@@ -7,8 +7,8 @@ import (
 	"path"
 )
 
-// The standard library moves nothing between two open directories on these systems, so
-// the private folder is found by its name, which is compared with what is open.
+// The standard library cannot move files between two open directories on these systems,
+// so the private folder is found by its name, and compared with the open folder.
 
 func move(s *staging, from, to string) error {
 	if err := s.unmoved(); err != nil {

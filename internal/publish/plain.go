@@ -11,7 +11,7 @@ import (
 )
 
 // ErrForeign says that an entry that this program would have to trust is a link, a
-// device or a directory of somebody else, or was replaced while it was opened.
+// device or a directory of another user, or was replaced while it was opened.
 var ErrForeign = errors.New("it is not a plain entry of this user")
 
 // OpenFolder opens the directory name in root. Unlike [os.Root.OpenRoot] it follows no
@@ -92,4 +92,49 @@ func split(path string) (*os.Root, string, error) {
 }
 
 // SyncDir makes the names in a directory durable, where the system can.
-func SyncDir(root *os.Root) error { return syncDir(root) }
+func SyncDir(root *os.Root) error {
+	if err := step("syncdir", "."); err != nil {
+		return err
+	}
+	return syncDir(root)
+}
+
+// SyncTree makes the names in a directory and in all below it durable.
+func SyncTree(root *os.Root) error {
+	return fs.WalkDir(root.FS(), ".", func(p string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return err
+		}
+		sub, err := root.OpenRoot(p)
+		if err != nil {
+			return err
+		}
+		return errors.Join(SyncDir(sub), sub.Close())
+	})
+}
+
+// Rename gives a published file or directory another name in its directory, replacing
+// a file of that name. The caller makes it durable ([SyncDir]).
+func Rename(root *os.Root, from, to string) error {
+	if err := step("rename", to); err != nil {
+		return err
+	}
+	return root.Rename(from, to)
+}
+
+// Remove removes a file or an empty directory.
+func Remove(root *os.Root, name string) error {
+	if err := step("remove", name); err != nil {
+		return err
+	}
+	return root.Remove(name)
+}
+
+// RemoveAll removes a file or a directory with all that is in it. One that does not
+// exist is no error.
+func RemoveAll(root *os.Root, name string) error {
+	if err := step("remove", name); err != nil {
+		return err
+	}
+	return root.RemoveAll(name)
+}

@@ -30,16 +30,13 @@ type Options struct {
 	// Shared allows several writers of one name at a time, of which one succeeds in
 	// the end. By default all but one get ErrBusy.
 	Shared bool
-	// Kind stands in the name of the private folder. A writer clears away leftovers of
-	// its own kind only. Empty is "mullion-tmp".
+	// Kind is part of the name of the private folder. A writer removes leftovers of its
+	// own kind only. Empty is "mullion-tmp".
 	Kind string
-	// Undo is called with a leftover that is about to be cleared away, and the
-	// directory in which it stands: for kinds that publish several files, of which some
-	// may have their names. An error leaves the leftover as it is.
+	// Undo is called with a leftover before it is removed, and with its parent
+	// directory, for kinds that publish several files, some of which may have their
+	// names already. If Undo fails, the leftover stays.
 	Undo func(parent, private *os.Root, name string) error
-	// Step is called before each operation on the disk; its error is that of the
-	// operation. Tests fail operations with it.
-	Step func(op, name string) error
 }
 
 const (
@@ -58,13 +55,6 @@ type staging struct {
 	lock   *os.File
 	owner  uint32 // the number that files of this process have there
 	o      Options
-}
-
-func (o *Options) step(op, name string) error {
-	if o.Step == nil {
-		return nil
-	}
-	return o.Step(op, name)
 }
 
 // stem is the constant part of the names of private folders for a target. A name that
@@ -103,7 +93,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// errCleared says that somebody has cleared a private folder away before it was locked.
+// errCleared says that another writer removed a private folder before it was locked.
 var errCleared = errors.New("other writers keep clearing it away")
 
 // stage makes a private folder for target in parent and clears leftovers away.
@@ -139,7 +129,7 @@ func (s *staging) begin() (err error) {
 	var b [randomBytes]byte
 	rand.Read(b[:]) // it is in no output: the name is gone when something is published
 	s.name = stem(s.target, s.o.Kind) + hex.EncodeToString(b[:])
-	if err := s.o.step("mkdir", s.name); err != nil {
+	if err := step("mkdir", s.name); err != nil {
 		return err
 	}
 	if err := s.parent.Mkdir(s.name, 0o700); err != nil {
@@ -169,7 +159,7 @@ func (s *staging) begin() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.o.step("create", lockName); err != nil {
+	if err := step("create", lockName); err != nil {
 		return err
 	}
 	lock, err := s.dir.OpenFile(lockName, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, 0o600)
@@ -227,18 +217,18 @@ func (s *staging) sweep() (busy bool, err error) {
 		if n == s.name || !IsTemp(n, s.o.Kind) {
 			continue
 		}
-		live, err := clear(s.parent, n, s.owner, &s.o)
+		live, err := clear(s.parent, n, s.owner, s.o.Undo)
 		if err != nil {
-			return false, fmt.Errorf("clear away what an interrupted run left in %s: %w", n, err)
+			return false, fmt.Errorf("remove the leftovers of an interrupted run in %s: %w", n, err)
 		}
 		busy = busy || live && len(n) == len(own)+2*randomBytes && strings.HasPrefix(n, own)
 	}
 	return busy, nil
 }
 
-// clear removes a leftover. true says that it is in use. What is not certainly a
-// leftover of this user is passed over.
-func clear(parent *os.Root, name string, user uint32, o *Options) (live bool, err error) {
+// clear removes a leftover, or returns true if it is in use. Anything that is not
+// certainly a leftover of this user is skipped.
+func clear(parent *os.Root, name string, user uint32, undo func(parent, private *os.Root, name string) error) (live bool, err error) {
 	st, err := parent.Lstat(name)
 	if err != nil || !st.IsDir() || owner(st) != user || writable(st) {
 		return false, nil
@@ -247,12 +237,14 @@ func clear(parent *os.Root, name string, user uint32, o *Options) (live bool, er
 	if err != nil {
 		return false, nil
 	}
-	s := &staging{parent: parent, dir: dir, name: name, owner: user, o: Options{Step: o.Step}}
+	s := &staging{parent: parent, dir: dir, name: name, owner: user}
 	lock, err := OpenPlain(dir, lockName, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		// The lock is made first and removed last: this folder is empty, or not ours.
 		dir.Close()
-		parent.Remove(name)
+		if step("remove", name) == nil {
+			parent.Remove(name)
+		}
 		return false, nil
 	}
 	if err != nil {
@@ -271,8 +263,8 @@ func clear(parent *os.Root, name string, user uint32, o *Options) (live bool, er
 		return err == nil && !locked, nil
 	}
 	s.lock = lock
-	if o.Undo != nil {
-		if err := o.Undo(parent, dir, name); err != nil {
+	if undo != nil {
+		if err := undo(parent, dir, name); err != nil {
 			lock.Close()
 			dir.Close()
 			return false, err
@@ -294,11 +286,15 @@ func (s *staging) discard() error {
 			errs = append(errs, err)
 			for _, n := range list {
 				if n != lockName {
-					errs = append(errs, s.o.step("remove", n), s.dir.RemoveAll(n))
+					errs = append(errs, RemoveAll(s.dir, n))
 				}
 			}
 			if errors.Join(errs...) == nil { // a folder that is not empty stays a leftover
-				errs = append(errs, removeLocked(s.dir, s.lock, lockName))
+				err := step("remove", lockName)
+				if err == nil {
+					err = removeLocked(s.dir, s.lock, lockName)
+				}
+				errs = append(errs, err)
 			}
 			s.lock.Close()
 			s.lock = nil
@@ -308,23 +304,15 @@ func (s *staging) discard() error {
 		s.dir = nil
 		if err == nil {
 			if there, err := s.parent.Lstat(s.name); err != nil || !os.SameFile(mine, there) {
-				return errors.Join(errs...) // somebody has moved it: it is empty
+				return errors.Join(errs...) // it was moved away, and is empty
 			}
 		}
 	}
-	if err := s.o.step("remove", s.name); err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	if err := s.parent.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// syncParent makes the names in the destination's directory durable.
-func (s *staging) syncParent() error {
-	if err := s.o.step("syncdir", "."); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return syncDir(s.parent)
+	if err := Remove(s.parent, s.name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

@@ -5,18 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/mullion/mullion/winfs"
 )
 
-var errInjected = errors.New("injected")
-
-// faultyBuild writes a small image over and over, every time with another
-// operation failing, or watched, until one run goes through.
-func faultyBuild(t *testing.T, dir string, hook func(op, name string) error) error {
-	w, err := create(dir, "a.cim", &Options{}, hook)
+// build writes a small image with every kind of content.
+func build(dir string) error {
+	w, err := Create(dir, "a.cim", nil)
 	if err != nil {
 		return err
 	}
@@ -35,76 +31,6 @@ func faultyBuild(t *testing.T, dir string, hook func(op, name string) error) err
 	return w.Commit()
 }
 
-func TestFaults(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "mine"), []byte("not touched"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; ; n++ {
-		count := 0
-		err := faultyBuild(t, dir, func(op, name string) error {
-			if count++; count == n+1 {
-				return errInjected
-			}
-			return nil
-		})
-		if err == nil {
-			if n < 30 {
-				t.Errorf("only %d operations", n)
-			}
-			break
-		}
-		if !errors.Is(err, errInjected) {
-			t.Fatalf("operation %d: %v", n, err)
-		}
-		onlyFiles(t, dir, 1)
-	}
-	wantClean(t, dir, "a.cim")
-	onlyFiles(t, dir, 8)
-}
-
-// A process may be killed at any operation. What is then on the disk is either the
-// whole image, or nothing once the next writer has come by.
-func TestKilledAnywhere(t *testing.T) {
-	dir, snaps := t.TempDir(), t.TempDir()
-	var snapshots []string
-	err := faultyBuild(t, dir, func(op, name string) error {
-		s := filepath.Join(snaps, strings.Repeat("n", len(snapshots)+1))
-		if err := os.CopyFS(s, os.DirFS(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		snapshots = append(snapshots, s)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := dumpFile(t, dir, "a.cim")
-	whole := 0
-	for _, s := range snapshots {
-		_, err := os.Stat(filepath.Join(s, "a.cim"))
-		complete := err == nil
-		w, err := Create(s, "next.cim", nil)
-		if err != nil {
-			t.Fatalf("%s: %v", s, err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if complete {
-			whole++
-			wantClean(t, s, "a.cim")
-			want.diff(t, dumpFile(t, s, "a.cim"))
-			onlyFiles(t, s, 7)
-		} else {
-			onlyFiles(t, s, 0)
-		}
-	}
-	if len(snapshots) < 30 || whole == 0 {
-		t.Errorf("%d snapshots, %d of them complete", len(snapshots), whole)
-	}
-}
-
 // leftover makes what a killed writer leaves: a private folder with a mark.
 func leftover(t *testing.T, dir, image, mark string, g winfs.GUID) {
 	t.Helper()
@@ -121,7 +47,7 @@ func TestMarksOfAnother(t *testing.T) {
 	for _, mark := range []string{intentName, ownedName} {
 		for _, renamed := range []bool{false, true} {
 			dir := t.TempDir()
-			if err := faultyBuild(t, dir, nil); err != nil {
+			if err := build(dir); err != nil {
 				t.Fatal(err)
 			}
 			name := "a.cim"
@@ -162,7 +88,7 @@ func TestMarksOfAnother(t *testing.T) {
 func TestMarksOfParent(t *testing.T) {
 	for _, damaged := range []bool{false, true} {
 		dir := t.TempDir()
-		if err := faultyBuild(t, dir, nil); err != nil {
+		if err := build(dir); err != nil {
 			t.Fatal(err)
 		}
 		w, err := Create(dir, "fork.cim", &Options{Parent: "a.cim"})
