@@ -406,5 +406,5 @@ func makeDelta(name string, base []byte, keys []string, rng *rand.Rand) error {
 		return err
 	}
 	defer d.Close()
-	return d.Save(name, nil)
+	return d.WriteCompactFile(name, nil)
 }

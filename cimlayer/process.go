@@ -156,7 +156,7 @@ func (w *Writer) merge(n hives.Name) error {
 		return err
 	}
 	defer merged.Close()
-	return w.writeHost(hostHive(n, hives.Base), hiveMode, merged.StoreTo)
+	return w.writeHost(hostHive(n, hives.Base), hiveMode, merged.WriteImage)
 }
 
 // nearestBase finds the base hive of the nearest layer that has one. A layer

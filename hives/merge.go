@@ -56,7 +56,7 @@ func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas 
 	if err != nil {
 		return err
 	}
-	err = merged.Store(out, nil)
+	err = merged.WriteImageFile(out, nil)
 	return errors.Join(err, merged.Close())
 }
 

@@ -192,7 +192,7 @@ func TestPlainDelta(t *testing.T) {
 		var files []string
 		for i, h := range []*regf.Hive{base, delta, top} {
 			files = append(files, filepath.Join(dir, string(rune('0'+i))))
-			if err := h.Store(files[i], nil); err != nil {
+			if err := h.WriteImageFile(files[i], nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -101,7 +101,7 @@ func TestSegmentsAreWhole(t *testing.T) {
 	t.Run("from one cell", func(t *testing.T) {
 		h := New(nil)
 		fill(t, h)
-		b, err := h.Compact(&SaveOptions{Minor: 3})
+		b, err := h.Compact(&CompactOptions{Minor: 3})
 		if err != nil {
 			t.Fatal(err)
 		}

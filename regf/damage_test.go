@@ -129,7 +129,7 @@ func small(t testing.TB, minor int) []byte {
 	k, err = h.Key(`Deep\er`)
 	must(err)
 	must(k.DeleteTree())
-	b, err := h.Compact(&SaveOptions{Minor: minor})
+	b, err := h.Compact(&CompactOptions{Minor: minor})
 	must(err)
 	o, err := OpenBytes(b, &Options{Clock: func() winfs.Filetime { return 133000000000000000 }})
 	must(err)
@@ -215,7 +215,7 @@ func TestFlatBigData(t *testing.T) {
 		if err := k.SetValue("big", RegBinary, data); err != nil {
 			t.Fatal(err)
 		}
-		b, err := h.Compact(&SaveOptions{Minor: 3})
+		b, err := h.Compact(&CompactOptions{Minor: 3})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -49,8 +49,8 @@
 // cannot change an answer.
 //
 // Edits ([Key.Create], [Key.SetValue], ...) are made in memory, in place, reusing
-// free space. The file that was opened is never changed. [Hive.Store] writes the
-// edited image, [Hive.Save] a compacted one in the layout that offreg gives; both
+// free space. The file that was opened is never changed. [Hive.WriteImageFile] writes the
+// edited image, [Hive.WriteCompactFile] a compacted one in the layout that offreg gives; both
 // replace their target atomically. Before the first change the whole hive is read
 // once: one with a cell that is free although it is reached, inside another or with
 // two owners is not edited, because that would lose data, and gives [ErrNeedsRepair].
@@ -69,7 +69,7 @@
 //	OROpenHive, OROpenHiveByHandle  Open, OpenReaderAt, OpenBytes; Hive.SelfHeal drops what it drops
 //	ORCreateHive                    New
 //	ORCloseHive                     Hive.Close
-//	ORSaveHive                      Hive.Save; Hive.MinorForWindows gives the version to save
+//	ORSaveHive                      Hive.WriteCompact; Hive.MinorForWindows gives the version to save
 //	ORMergeHives                    Merge
 //	OROpenKey                       Hive.Key, Key.Open
 //	ORCreateKey                     Key.Create

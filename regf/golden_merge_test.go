@@ -260,7 +260,7 @@ func TestGoldenMerges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := h.Compact(&SaveOptions{Minor: minor, Tag: true, Time: f.SaveClock})
+			b, err := h.Compact(&CompactOptions{Minor: minor, Tag: true, Time: f.SaveClock})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,7 +22,7 @@ func disordered(t *testing.T, minor int) []byte {
 			}
 		}
 	}
-	b, err := h.Compact(&SaveOptions{Minor: minor})
+	b, err := h.Compact(&CompactOptions{Minor: minor})
 	if err != nil {
 		t.Fatal(err)
 	}

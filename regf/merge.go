@@ -88,7 +88,7 @@ type MergeOptions struct {
 // layers do, and one is enough.
 //
 // The layers are only read and may be closed before the result. Save the result
-// with [Hive.Store], because it is compact already: [Hive.Compact] gives the same
+// with [Hive.WriteImageFile], because it is compact already: [Hive.Compact] gives the same
 // bytes.
 func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	if opt == nil {

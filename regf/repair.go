@@ -65,11 +65,11 @@ func (h *Hive) repaired(lossy bool) (*Repair, error) {
 	if err := r.findRoot(); err != nil {
 		return out, err
 	}
-	b, err := r.v.compactImage(&SaveOptions{})
+	b, err := r.v.compactImage(&CompactOptions{})
 	if err == nil && r.misses(reachable) {
 		// Pointers upwards have kept something from the only list that names it.
 		r.byParent = false
-		b, err = r.v.compactImage(&SaveOptions{})
+		b, err = r.v.compactImage(&CompactOptions{})
 	}
 	if err != nil {
 		return out, err

@@ -8,8 +8,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// SaveOptions say how a compacted hive is written.
-type SaveOptions struct {
+// CompactOptions say how a compacted hive is written.
+type CompactOptions struct {
 	// Minor is the minor version to write: 3, 4, 5 or 6, and 0 for that of the hive.
 	// Version 3 is that of Windows 5.0, for which offreg drops the flags that let keys be
 	// virtualised; so does this if it is asked for, by 0 they stay.
@@ -49,7 +49,7 @@ func (h *Hive) MinorForWindows(major, minor int) (int, error) {
 	return m, err
 }
 
-// Save writes a compacted copy of the hive, in the layout that offreg gives, to a
+// WriteCompactFile writes a compacted copy of the hive, in the layout that offreg gives, to a
 // new file: cells level by level, lists in leaves of 507, no free space between.
 // The file appears complete or not at all. The open hive stays as it is.
 //
@@ -59,7 +59,7 @@ func (h *Hive) MinorForWindows(major, minor int) (int, error) {
 // In strict mode a fault anywhere in the tree is an error. In the other modes what
 // cannot be read is left out and listed in Findings, lists are put in order and of
 // keys with one name the first is kept.
-func (h *Hive) Save(name string, opt *SaveOptions) error {
+func (h *Hive) WriteCompactFile(name string, opt *CompactOptions) error {
 	b, err := h.compact(opt)
 	if err != nil {
 		return err
@@ -67,8 +67,8 @@ func (h *Hive) Save(name string, opt *SaveOptions) error {
 	return h.opError("save", "", -1, writeFile(name, b, opt != nil && opt.Overwrite))
 }
 
-// SaveTo is Save to a writer.
-func (h *Hive) SaveTo(w io.Writer, opt *SaveOptions) error {
+// WriteCompact writes it to a writer.
+func (h *Hive) WriteCompact(w io.Writer, opt *CompactOptions) error {
 	b, err := h.compact(opt)
 	if err != nil {
 		return err
@@ -77,8 +77,8 @@ func (h *Hive) SaveTo(w io.Writer, opt *SaveOptions) error {
 	return h.opError("save", "", -1, err)
 }
 
-// Compact returns the bytes that Save writes.
-func (h *Hive) Compact(opt *SaveOptions) ([]byte, error) { return h.compact(opt) }
+// Compact returns the bytes that WriteCompact writes.
+func (h *Hive) Compact(opt *CompactOptions) ([]byte, error) { return h.compact(opt) }
 
 // pending is a key that was listed and not yet written.
 type pending struct {
@@ -105,15 +105,15 @@ type saver struct {
 	ringN   int      // descriptors that were written before the first key below the root
 }
 
-func (h *Hive) compact(opt *SaveOptions) ([]byte, error) {
+func (h *Hive) compact(opt *CompactOptions) ([]byte, error) {
 	if opt == nil {
-		opt = &SaveOptions{}
+		opt = &CompactOptions{}
 	}
 	b, err := h.compactImage(opt)
 	return b, h.opError("save", "", -1, err)
 }
 
-func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
+func (h *Hive) compactImage(opt *CompactOptions) ([]byte, error) {
 	minor := opt.Minor
 	if minor == 0 {
 		minor = max(int(h.minor), 3)

@@ -345,7 +345,7 @@ func TestSaveKeepsLayers(t *testing.T) {
 	if err := h.SetLayered(true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Compact(&SaveOptions{Minor: 5}); !errors.Is(err, ErrInvalid) {
+	if _, err := h.Compact(&CompactOptions{Minor: 5}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a layered hive saved without layers: %v", err)
 	}
 	if _, err := h.Compact(nil); err != nil {

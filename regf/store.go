@@ -38,18 +38,18 @@ func New(opt *Options) *Hive {
 
 func len32(s string) uint32 { return uint32(len(s)) }
 
-// StoreOptions say how the edited image is written.
-type StoreOptions struct {
+// WriteOptions say how the edited image is written.
+type WriteOptions struct {
 	// Overwrite allows replacing a file that exists. Without it that is ErrExists.
 	Overwrite bool
 }
 
-// Store writes the hive as it was edited, in place layout and all, to a file. It
-// is the quick way to save a small change; Save compacts. After an edit both
+// WriteImageFile writes the hive as it was edited, in place layout and all, to a file. It
+// is the quick way to save a small change; WriteCompactFile compacts. After an edit both
 // sequence numbers are one higher than before. The file appears complete or not
 // at all; storing over the file that was opened is allowed, and the open hive goes
 // on with what it had.
-func (h *Hive) Store(name string, opt *StoreOptions) error {
+func (h *Hive) WriteImageFile(name string, opt *WriteOptions) error {
 	b, err := h.image()
 	if err == nil {
 		err = writeFile(name, b, opt != nil && opt.Overwrite)
@@ -57,8 +57,8 @@ func (h *Hive) Store(name string, opt *StoreOptions) error {
 	return h.opError("store", "", -1, err)
 }
 
-// StoreTo is Store to a writer.
-func (h *Hive) StoreTo(w io.Writer) error {
+// WriteImage writes it to a writer.
+func (h *Hive) WriteImage(w io.Writer) error {
 	b, err := h.image()
 	if err == nil {
 		_, err = w.Write(b)
@@ -66,7 +66,7 @@ func (h *Hive) StoreTo(w io.Writer) error {
 	return h.opError("store", "", -1, err)
 }
 
-// Image returns a copy of the bytes that Store writes.
+// Image returns a copy of the bytes that WriteImage writes.
 func (h *Hive) Image() ([]byte, error) {
 	b, err := h.image()
 	return append([]byte(nil), b...), h.opError("store", "", -1, err)

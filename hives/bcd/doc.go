@@ -13,7 +13,7 @@
 //
 // [Open] makes a [Store] of a hive. [Store.Objects] yields what bcdedit /enum lists,
 // [Store.Set] and [Store.Delete] change elements, and the hive is saved with its
-// own Save or Store.
+// own methods.
 //
 // # Devices
 //

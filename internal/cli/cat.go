@@ -71,7 +71,7 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 		return registryHint(err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	return out.write(c, h.StoreTo)
+	return out.write(c, h.WriteImage)
 }
 
 func catView(w io.Writer, v *layer.View, path, stream string) error {

@@ -301,7 +301,7 @@ func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(
 		return hiveError(path, err)
 	}
 	if out.path == "-" {
-		return hiveError(path, h.StoreTo(c.out))
+		return hiveError(path, h.WriteImage(c.out))
 	}
 	if out.path != "" {
 		return storeHive(h, out.path, out.force)
@@ -333,7 +333,7 @@ func oneName(path string) error {
 
 // storeHive writes a hive as it stands in memory.
 func storeHive(h *regf.Hive, path string, force bool) error {
-	return writeFile(path, force, func(f io.Writer) error { return hiveError(path, h.StoreTo(f)) })
+	return writeFile(path, force, func(f io.Writer) error { return hiveError(path, h.WriteImage(f)) })
 }
 
 // quote shows a name or path in a message: in quotes, with what is not printable

@@ -131,7 +131,7 @@ func newHiveNewCommand(c *console, _ *hiveFlags) *cobra.Command {
 func writeHive(c *console, h *regf.Hive, out *outputFlags) (err error) {
 	defer func() { err = errors.Join(err, h.Close()) }()
 	if out.path == "-" {
-		return hiveError(out.path, h.StoreTo(c.out))
+		return hiveError(out.path, h.WriteImage(c.out))
 	}
 	return storeHive(h, out.path, out.force)
 }

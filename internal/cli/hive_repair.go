@@ -51,7 +51,7 @@ brought back: "hive recover --deleted" lists them.`,
 				return hiveError(args[0], err)
 			}
 			defer func() { err = errors.Join(err, r.Hive.Close()) }()
-			if err := out.write(c, func(w io.Writer) error { return hiveError(args[0], r.Hive.StoreTo(w)) }); err != nil {
+			if err := out.write(c, func(w io.Writer) error { return hiveError(args[0], r.Hive.WriteImage(w)) }); err != nil {
 				return err
 			}
 			r.Lost = append(cut, r.Lost...)

@@ -183,7 +183,7 @@ func mergeReadByOracles(t *testing.T, built []*oracle, file string, delta *regf.
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "merged")
-	if err := errors.Join(merged.Save(out, nil), merged.Close()); err != nil {
+	if err := errors.Join(merged.WriteCompactFile(out, nil), merged.Close()); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]map[string]string{}
