@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"bytes"
 	"errors"
 	"fmt"
@@ -346,7 +347,7 @@ func importHive(a []string) error {
 func mergeHives(a []string) error {
 	return withHive(a[0], func(base *regf.Hive) error {
 		return withHive(a[1], func(delta *regf.Hive) error {
-			h, err := regf.Merge([]*regf.Hive{base, delta}, nil)
+			h, err := regf.Merge(context.Background(), []*regf.Hive{base, delta}, nil)
 			if err != nil {
 				return err
 			}

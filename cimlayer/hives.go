@@ -12,7 +12,7 @@ import (
 // ImageHives gives the hives that an image holds. By itself it is a whole chain: an
 // image shows its layer with everything below it, and has its hives merged, so
 //
-//	hives.Chain([]hives.Layer{cimlayer.ImageHives{Image: im}}, hives.System)
+//	hives.Chain(ctx, []hives.Layer{cimlayer.ImageHives{Image: im}}, hives.System)
 //
 // is the hive that a container sees. The image stays open while its hives are used.
 type ImageHives struct {

@@ -1,6 +1,7 @@
 package cimlayer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -151,7 +152,7 @@ func (w *Writer) merge(n hives.Name) error {
 		}
 		open = append(open, h)
 	}
-	merged, err := hives.MergeHives(open[0], open[1])
+	merged, err := hives.MergeHives(context.Background(), open[0], open[1]) // layer.Writer.Commit has no context
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package hives
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,7 +51,7 @@ type link struct {
 //
 // A hive that cannot be opened or merged gives a *ChainError, a chain without a complete
 // one ErrNoBase.
-func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
+func Chain(ctx context.Context, layers []Layer, n Name) (h *regf.Hive, err error) {
 	var stack []link // topmost first
 	defer func() {
 		for _, s := range stack {
@@ -80,7 +81,7 @@ func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 		}
 		if found {
 			slices.Reverse(stack)
-			return mergeChain(stack)
+			return mergeChain(ctx, stack)
 		}
 		if _, err := take(i, Delta); err != nil {
 			return nil, err
@@ -91,7 +92,7 @@ func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 
 // mergeChain merges the hives of a chain, base first. Without a delta that is the base
 // itself.
-func mergeChain(stack []link) (*regf.Hive, error) {
+func mergeChain(ctx context.Context, stack []link) (*regf.Hive, error) {
 	base := stack[0]
 	if err := validBase(base.Hive); err != nil {
 		return nil, &ChainError{base.layer, base.form, err}
@@ -99,13 +100,13 @@ func mergeChain(stack []link) (*regf.Hive, error) {
 	if len(stack) == 1 {
 		return base.Hive, nil
 	}
-	deltas := make([]*regf.Hive, 0, len(stack)-1)
-	for _, s := range stack[1:] {
-		deltas = append(deltas, s.Hive)
+	all := make([]*regf.Hive, 0, len(stack))
+	for _, s := range stack {
+		all = append(all, s.Hive)
 	}
-	merged, err := MergeHives(base.Hive, deltas...)
-	if err == nil {
-		return merged, nil
+	merged, err := MergeHives(ctx, all...)
+	if err == nil || ctx.Err() != nil {
+		return merged, err
 	}
 	// Each is merged with an empty one to find the hive at fault.
 	for i, s := range stack {
@@ -113,7 +114,7 @@ func mergeChain(stack []link) (*regf.Hive, error) {
 		if i == 0 {
 			pair[0], pair[1] = pair[1], pair[0]
 		}
-		alone, err := MergeHives(pair[0], pair[1])
+		alone, err := MergeHives(ctx, pair...)
 		if err != nil {
 			return nil, &ChainError{s.layer, s.form, err}
 		}

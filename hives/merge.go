@@ -1,6 +1,7 @@
 package hives
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,24 +13,37 @@ import (
 // ErrNoBase says that no layer of a chain has the hive that deltas apply to.
 var ErrNoBase = errors.New("no layer has the base hive")
 
-// Merge merges a base hive and the deltas above it, the lowest first, into a new
-// file out. An existing file is an error, regf.ErrExists, and stays as it is; the
-// sources are opened for reading and never changed. A delta may be an ordinary hive,
+// MergeOption changes how files are merged.
+type MergeOption func(*mergeOptions)
+
+type mergeOptions struct {
+	warn func(file string, f regf.Finding)
+}
+
+// WithWarnings calls f with each fault that cannot change the result, see
+// [regf.Harmless], and the name of the file that has it. Without it such faults are
+// passed over.
+func WithWarnings(f func(file string, f regf.Finding)) MergeOption {
+	return func(o *mergeOptions) { o.warn = f }
+}
+
+// Merge merges the hives in files, the base first and each delta over those before it,
+// into a new file out. An existing file is an error, regf.ErrExists, and stays as it is;
+// the sources are opened for reading and never changed. A delta may be an ordinary hive,
 // which is then united with those below by name; a base that is a differencing hive gives
 // regf.ErrInvalid, a hive whose logs were not replayed regf.ErrDirty. Damage that could
-// hide something is an error: what cannot be read cannot be merged.
+// hide something is an error: a hive that cannot be read whole cannot be merged.
 //
 // The result is a base hive of version 1.5 whatever the versions of its sources,
-// which is what ORMergeHives and ORSaveHive for Windows 10 and later give (regf.Merge),
+// as ORMergeHives and ORSaveHive for Windows 10 and later make it (regf.Merge),
 // except that no clock is read: the root has the time of the topmost root. Several
-// deltas give what merging them one after the other gives. Equal sources give equal bytes.
-// Faults that cannot change the result are passed over, see [regf.Harmless]; MergeWarn
-// tells of them.
-func Merge(out, base string, deltas ...string) error { return MergeWarn(nil, out, base, deltas...) }
-
-// MergeWarn is [Merge], and calls warn with each harmless fault in the file that is
-// named.
-func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas ...string) (err error) {
+// deltas have the result of merging them one after the other. Equal sources make equal
+// bytes. Merge ends soon after ctx does, and out does not exist then.
+func Merge(ctx context.Context, out string, files []string, opts ...MergeOption) (err error) {
+	var o mergeOptions
+	for _, f := range opts {
+		f(&o)
+	}
 	if _, err := os.Lstat(out); err == nil {
 		return &regf.Error{Op: "merge", Hive: out, Offset: -1, Err: regf.ErrExists}
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -41,10 +55,10 @@ func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas 
 			err = errors.Join(err, h.Close())
 		}
 	}()
-	for _, name := range append([]string{base}, deltas...) {
+	for _, name := range files {
 		opt := &regf.Options{AllowHarmless: true}
-		if warn != nil {
-			opt.Warn = func(f regf.Finding) { warn(name, f) }
+		if o.warn != nil {
+			opt.Warn = func(f regf.Finding) { o.warn(name, f) }
 		}
 		h, err := regf.Open(name, opt)
 		if err != nil {
@@ -52,7 +66,7 @@ func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas 
 		}
 		layers = append(layers, h)
 	}
-	merged, err := MergeHives(layers[0], layers[1:]...)
+	merged, err := MergeHives(ctx, layers...)
 	if err != nil {
 		return err
 	}
@@ -60,10 +74,10 @@ func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas 
 	return errors.Join(err, merged.Close())
 }
 
-// MergeHives is [Merge] for open hives. The result is in memory and the caller's to
-// close; the sources stay open.
-func MergeHives(base *regf.Hive, deltas ...*regf.Hive) (*regf.Hive, error) {
-	return regf.Merge(append([]*regf.Hive{base}, deltas...), &regf.MergeOptions{Stepwise: true})
+// MergeHives is [Merge] for open hives, the base first. The result is in memory and the
+// caller's to close; the sources stay open.
+func MergeHives(ctx context.Context, layers ...*regf.Hive) (*regf.Hive, error) {
+	return regf.Merge(ctx, layers, &regf.MergeOptions{Stepwise: true})
 }
 
 // Valid reports what keeps a file from being the hive of a base layer: that it is no

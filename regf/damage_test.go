@@ -79,7 +79,7 @@ func exercise(t testing.TB, b []byte, what string) {
 			t.Fatalf("%s: %v: second save differs, %v", what, mode, err)
 		}
 		if mode == Report {
-			if r, err := h.Repair(&RepairOptions{AllowLoss: true}); err == nil {
+			if r, err := h.Repair(t.Context(), &RepairOptions{AllowLoss: true}); err == nil {
 				if f := serious(r.Hive.Check()); len(f) > 0 {
 					t.Fatalf("%s: repaired hive has findings: %v", what, f)
 				}
@@ -257,7 +257,7 @@ func TestFlatBigData(t *testing.T) {
 				t.Errorf("%s: %s: %v", first, name, f)
 			}
 		}
-		fixed, err := s.Repair(nil)
+		fixed, err := s.Repair(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -624,7 +624,7 @@ func TestRepair(t *testing.T) {
 			if !found {
 				t.Fatalf("check finds %v", d.Check())
 			}
-			r, err := d.Repair(nil)
+			r, err := d.Repair(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err, r.Lost)
 			}
@@ -644,7 +644,7 @@ func TestRepair(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer h.Close()
-			r, err := h.Repair(&RepairOptions{AllowLoss: true})
+			r, err := h.Repair(t.Context(), &RepairOptions{AllowLoss: true})
 			if err != nil {
 				t.Fatal(err, r.Lost)
 			}

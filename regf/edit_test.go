@@ -754,7 +754,7 @@ func TestEditLayered(t *testing.T) {
 	if _, err := base.CreatePath(`gone\old`); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Merge([]*Hive{base, h}, nil)
+	m, err := Merge(t.Context(), []*Hive{base, h}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

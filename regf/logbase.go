@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"context"
 	"fmt"
 )
 
@@ -51,8 +52,9 @@ func (p *parsedLog) halt(offset int64, format string, args ...any) {
 	p.stop = fmt.Errorf(format, args...)
 }
 
-// parseLog reads a log; room is the largest bins size that is believed.
-func parseLog(b []byte, room int64) parsedLog {
+// parseLog reads a log; room is the largest bins size that is believed. The result has no
+// meaning once ctx has ended.
+func parseLog(ctx context.Context, b []byte, room int64) parsedLog {
 	p := parsedLog{data: b}
 	switch {
 	case len(b) == 0:
@@ -82,7 +84,7 @@ func parseLog(b []byte, room int64) parsedLog {
 	}
 	p.valid = true
 	if p.format == LogNew {
-		p.parseNew(room)
+		p.parseNew(ctx, room)
 	} else {
 		p.parseOld(room)
 	}

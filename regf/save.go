@@ -214,6 +214,11 @@ func (s *saver) run(root Key) error {
 			s.queue = append(s.queue[:0], s.queue[i:]...)
 			i, end = 0, len(s.queue)
 		}
+		if s.h.repair != nil {
+			if err := s.h.repair.ctx.Err(); err != nil {
+				return err
+			}
+		}
 		p := s.queue[i]
 		nk, err := s.node(p.src, p.parent)
 		if err != nil {
