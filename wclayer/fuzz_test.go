@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"github.com/mullion/mullion/internal/testenv"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 // that what is written again reads the same.
 func FuzzTransportFile(f *testing.F) {
 	for _, v := range transportVectors {
-		f.Add(unhex(f, v.bytes), false)
+		f.Add(testenv.Hex(f, v.bytes), false)
 	}
 	f.Add([]byte(dirStream), true)
 	f.Add([]byte{}, false)

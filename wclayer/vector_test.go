@@ -2,9 +2,9 @@ package wclayer
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/mullion/mullion/internal/testenv"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,15 +19,6 @@ import (
 )
 
 // unhex turns a spaced vector into bytes.
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.NewReplacer(" ", "", "|", "", "\n", "", "\t", "").Replace(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // The vectors of layers specification appendix A, as transport files.
 var transportVectors = []struct {
 	name    string
@@ -78,7 +69,7 @@ var transportVectors = []struct {
 func TestTransportVectors(t *testing.T) {
 	for _, v := range transportVectors {
 		t.Run(v.name, func(t *testing.T) {
-			want := unhex(t, v.bytes)
+			want := testenv.Hex(t, v.bytes)
 			path := filepath.Join(t.TempDir(), "layer")
 			w, err := CreateTransport(path, WithSync(SyncNone))
 			if err != nil {

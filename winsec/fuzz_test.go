@@ -2,6 +2,7 @@ package winsec
 
 import (
 	"bytes"
+	"github.com/mullion/mullion/internal/testenv"
 	"testing"
 )
 
@@ -9,7 +10,7 @@ import (
 // meaning, and neither Check nor SDDL ever panics.
 func FuzzParse(f *testing.F) {
 	for _, v := range descriptorVectors {
-		f.Add(unhex(f, v.raw))
+		f.Add(testenv.Hex(f, v.raw))
 	}
 	for _, text := range sddlVectors {
 		d, err := ParseSDDL(text)

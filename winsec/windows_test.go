@@ -3,6 +3,7 @@ package winsec
 import (
 	"bytes"
 	"errors"
+	"github.com/mullion/mullion/internal/testenv"
 	"strings"
 	"testing"
 )
@@ -37,7 +38,7 @@ func TestWindowsBytes(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		want := unhex(t, raw)
+		want := testenv.Hex(t, raw)
 		got, err := d.Bytes()
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s:\ngot  % x, %v\nwant % x", text, got, err, want)
