@@ -20,12 +20,9 @@ import (
 // expanded in the same way and keeps the hashes that it has, what it has plain stays
 // plain, and what it has as small data stays that. With opts.PlainExecutables nothing is
 // expanded, and the hashes go. Metadata is not judged.
-func Rewrite(dir, name string, src *Image, opts *Options) error {
-	return RewriteContext(context.Background(), dir, name, src, opts)
-}
-
-// RewriteContext is [Rewrite] that ends with the error of ctx when that is done.
-func RewriteContext(ctx context.Context, dir, name string, src *Image, opts *Options) error {
+//
+// Rewrite ends soon after ctx does, with its error, and leaves no image.
+func Rewrite(ctx context.Context, dir, name string, src *Image, opts *Options) error {
 	o := Options{}
 	if opts != nil {
 		o = *opts
