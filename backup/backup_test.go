@@ -3,7 +3,6 @@ package backup
 import (
 	"bytes"
 	"errors"
-	"github.com/mullion/mullion/internal/testenv"
 	"io"
 	"math"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 )
 

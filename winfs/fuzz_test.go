@@ -2,9 +2,10 @@ package winfs
 
 import (
 	"bytes"
-	"github.com/mullion/mullion/internal/testenv"
 	"strings"
 	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 // A path that passes the door stays inside, in every spelling, and the functions

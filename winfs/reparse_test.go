@@ -3,10 +3,11 @@ package winfs
 import (
 	"bytes"
 	"errors"
-	"github.com/mullion/mullion/internal/testenv"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 func utf16Hex(s string) string {

@@ -2,8 +2,9 @@ package winsec
 
 import (
 	"bytes"
-	"github.com/mullion/mullion/internal/testenv"
 	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 // Whatever parses is written again byte for byte, composing it anew keeps its

@@ -3,9 +3,10 @@ package winsec
 import (
 	"bytes"
 	"errors"
-	"github.com/mullion/mullion/internal/testenv"
 	"strings"
 	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 // Descriptors that Windows made of SDDL, as Samba's tests record them (tests/windows

@@ -3,12 +3,12 @@ package winsec
 import (
 	"bytes"
 	"errors"
-	"github.com/mullion/mullion/internal/testenv"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 )
 

@@ -3,11 +3,11 @@ package bcd
 import (
 	"encoding/hex"
 	"errors"
-	"github.com/mullion/mullion/internal/testenv"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 )
 
