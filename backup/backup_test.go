@@ -2,7 +2,6 @@ package backup
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"io"
 	"math"
@@ -12,17 +11,9 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.NewReplacer(" ", "", "|", "", "\n", "", "\t", "").Replace(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // The vectors of appendix A of the layers specification.
 const (
@@ -109,7 +100,7 @@ var vectors = map[string]struct {
 func TestVectors(t *testing.T) {
 	for name, v := range vectors {
 		t.Run(name, func(t *testing.T) {
-			raw := unhex(t, v.raw)
+			raw := testenv.Hex(t, v.raw)
 			sources := map[string]io.Reader{
 				"seeker":   bytes.NewReader(raw),
 				"buffer":   bytes.NewBuffer(bytes.Clone(raw)),
@@ -181,7 +172,7 @@ func TestCorruptHeaders(t *testing.T) {
 		"block within data": {`01000000 00000000 0200000000000000 00000000 0000
 			09000000 00000000 0900000000000000 00000000 0100000000000000 00`, ErrCorrupt},
 	} {
-		r := NewReader(bytes.NewReader(unhex(t, c.raw)))
+		r := NewReader(bytes.NewReader(testenv.Hex(t, c.raw)))
 		_, err := readAll(r)
 		var be *Error
 		if !errors.Is(err, c.err) || !errors.As(err, &be) {
@@ -196,7 +187,7 @@ func TestCorruptHeaders(t *testing.T) {
 
 // A declared size of 2^62 must neither allocate nor be believed by seeking.
 func TestHugeSizes(t *testing.T) {
-	raw := unhex(t, `01000000 00000000 0000000000000040 00000000 6869`)
+	raw := testenv.Hex(t, `01000000 00000000 0000000000000040 00000000 6869`)
 	for kind, src := range map[string]io.Reader{
 		"seeker": bytes.NewReader(raw), "stream": bytes.NewBuffer(bytes.Clone(raw)),
 	} {
@@ -281,7 +272,7 @@ func TestSkip(t *testing.T) {
 
 func TestReaderSourceError(t *testing.T) {
 	broken := errors.New("disk on fire")
-	raw := unhex(t, helloVector)
+	raw := testenv.Hex(t, helloVector)
 	for n := range raw {
 		r := NewReader(io.MultiReader(bytes.NewReader(raw[:n]), iotest.ErrReader(broken)))
 		if _, err := readAll(r); !errors.Is(err, broken) {
@@ -538,9 +529,9 @@ type falseReadSeeker struct{ falseSeeker }
 // A stream that was read is written again byte for byte, unless a reserved field was set.
 func FuzzReader(f *testing.F) {
 	for _, v := range vectors {
-		f.Add(unhex(f, v.raw))
+		f.Add(testenv.Hex(f, v.raw))
 	}
-	f.Add(unhex(f, `01000000 00000000 0000000000000040 00000000 6869`))
+	f.Add(testenv.Hex(f, `01000000 00000000 0000000000000040 00000000 6869`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		parts, err := readAll(NewReader(bytes.NewReader(raw)))
 		streamed, serr := readAll(NewReader(iotest.HalfReader(bytes.NewBuffer(raw))))

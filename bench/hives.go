@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"bytes"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func init() {
 		"hive-enumerate": func(a []string) error { return withHive(a[0], func(h *regf.Hive) error { return enumerate(h) }) },
 		"hive-edit":      editHive,
 		"hive-save": func(a []string) error {
-			return withHive(a[0], func(h *regf.Hive) error { return h.Save(a[1], &regf.SaveOptions{Overwrite: true}) })
+			return withHive(a[0], func(h *regf.Hive) error { return h.WriteCompactFile(a[1], &regf.CompactOptions{Overwrite: true}) })
 		},
 		"hive-export":     exportHive,
 		"hive-import":     importHive,
@@ -242,7 +243,7 @@ func copies(from, to, times string) error {
 				return err
 			}
 		}
-		return h.Save(to, nil)
+		return h.WriteCompactFile(to, nil)
 	})
 }
 
@@ -316,7 +317,7 @@ func editHive(a []string) error {
 		if err := k.SetValue("Value", regf.RegDword, []byte{42, 0, 0, 0}); err != nil {
 			return err
 		}
-		return h.Store(a[1], &regf.StoreOptions{Overwrite: true})
+		return h.WriteImageFile(a[1], &regf.WriteOptions{Overwrite: true})
 	})
 }
 
@@ -340,17 +341,17 @@ func importHive(a []string) error {
 	if _, err := regtext.Import(h, f, regtext.ImportOptions{Raw: true}); err != nil {
 		return err
 	}
-	return h.Store(a[1], nil)
+	return h.WriteImageFile(a[1], nil)
 }
 
 func mergeHives(a []string) error {
 	return withHive(a[0], func(base *regf.Hive) error {
 		return withHive(a[1], func(delta *regf.Hive) error {
-			h, err := regf.Merge([]*regf.Hive{base, delta}, nil)
+			h, err := regf.Merge(context.Background(), []*regf.Hive{base, delta}, nil)
 			if err != nil {
 				return err
 			}
-			return h.Store(a[2], nil)
+			return h.WriteImageFile(a[2], nil)
 		})
 	})
 }

@@ -36,7 +36,7 @@ func init() {
 			return nil
 		},
 		"verifyall":  verifyImage,
-		"mergehives": func(a []string) error { return hives.Merge(a[0], a[1], a[2:]...) },
+		"mergehives": func(a []string) error { return hives.Merge(context.Background(), a[0], a[1:]) },
 	}}
 }
 
@@ -119,7 +119,7 @@ func benchImage(dir, layout string) error {
 		return err
 	}
 	defer found.Close()
-	v, err := found.OSVersion()
+	v, err := found.OSVersion(context.Background())
 	if errors.Is(err, hives.ErrNoBase) {
 		fmt.Println("the base has no SOFTWARE hive")
 		return os.RemoveAll(keep)
@@ -406,5 +406,5 @@ func makeDelta(name string, base []byte, keys []string, rng *rand.Rand) error {
 		return err
 	}
 	defer d.Close()
-	return d.Save(name, nil)
+	return d.WriteCompactFile(name, nil)
 }

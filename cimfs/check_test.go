@@ -92,7 +92,7 @@ func TestCheckOfSharedObjects(t *testing.T) {
 		}
 		defer im.Close()
 		before := allocated()
-		if err := Rewrite(t.TempDir(), "b.cim", im, nil); err != nil {
+		if err := Rewrite(t.Context(), t.TempDir(), "b.cim", im, nil); err != nil {
 			t.Fatal(err)
 		}
 		return allocated() - before

@@ -275,7 +275,7 @@ func TestGoldenRootFile(t *testing.T) {
 	if err := im.Walk(walk); !errors.Is(err, cimfs.ErrNotDirectory) || visited != 0 {
 		t.Errorf("%d files, %v", visited, err)
 	}
-	if err := cimfs.Rewrite(t.TempDir(), "a.cim", im, nil); !errors.Is(err, cimfs.ErrNotDirectory) {
+	if err := cimfs.Rewrite(t.Context(), t.TempDir(), "a.cim", im, nil); !errors.Is(err, cimfs.ErrNotDirectory) {
 		t.Errorf("rewrite: %v", err)
 	}
 	im.ListOddNames()
@@ -347,7 +347,7 @@ func TestGoldenRewrite(t *testing.T) {
 				continue
 			}
 			out := t.TempDir()
-			if err := cimfs.Rewrite(out, image, im, nil); err != nil {
+			if err := cimfs.Rewrite(t.Context(), out, image, im, nil); err != nil {
 				t.Errorf("%s: %v", id, err)
 				continue
 			}

@@ -161,7 +161,7 @@ func TestRewriteOfImageHashes(t *testing.T) {
 	defer im.Close()
 	for plain, want := range map[bool][]winfs.EA{false: append(keep[:1:1], goldenHashes(exe, [8]byte{})...), true: keep} {
 		out := t.TempDir()
-		if err := cimfs.Rewrite(out, "b.cim", im, &cimfs.Options{PlainExecutables: plain}); err != nil {
+		if err := cimfs.Rewrite(t.Context(), out, "b.cim", im, &cimfs.Options{PlainExecutables: plain}); err != nil {
 			t.Fatal(err)
 		}
 		b, err := cimfs.Open(out, "b.cim")

@@ -1,6 +1,9 @@
 package cimfs
 
-import "github.com/mullion/mullion/winfs"
+import (
+	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/winsec"
+)
 
 // Options are the settings of a writer. The zero value, or nil, writes version 3
 // as Windows does.
@@ -27,7 +30,7 @@ type Options struct {
 
 // NullDACL is the self-relative descriptor without a DACL, which Microsoft's layer
 // writer uses for files that come without one.
-func NullDACL() []byte { return append([]byte{1, 0, 4, 0x80}, make([]byte, 16)...) }
+func NullDACL() []byte { return winsec.NullDACL() }
 
 // Meta is the metadata of a file or directory besides its streams.
 type Meta struct {

@@ -22,12 +22,9 @@ import (
 // PE image is expanded in the same way and keeps its hashes, and plain streams and small
 // data stay so. With opts.PlainExecutables nothing is
 // expanded, and the hashes go. Metadata is not judged.
-func Rewrite(dir, name string, src *Image, opts *Options) error {
-	return RewriteContext(context.Background(), dir, name, src, opts)
-}
-
-// RewriteContext is [Rewrite] that ends with the error of ctx when that is done.
-func RewriteContext(ctx context.Context, dir, name string, src *Image, opts *Options) error {
+//
+// Rewrite ends soon after ctx does, with its error, and leaves no image.
+func Rewrite(ctx context.Context, dir, name string, src *Image, opts *Options) error {
 	o := Options{}
 	if opts != nil {
 		o = *opts

@@ -92,7 +92,7 @@ func TestRewriteIsIdentity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Rewrite(out, "a.cim", im, nil); err != nil {
+		if err := Rewrite(t.Context(), out, "a.cim", im, nil); err != nil {
 			t.Fatal(err)
 		}
 		im.Close()
@@ -142,7 +142,7 @@ func TestRewriteKeepsRegions(t *testing.T) {
 				t.Errorf("%s is in the %v region (%v), want %v", name, r.typ, err, typ)
 			}
 		}
-		if err := Rewrite(out, "a.cim", im, nil); err != nil {
+		if err := Rewrite(t.Context(), out, "a.cim", im, nil); err != nil {
 			t.Fatal(err)
 		}
 		wantClean(t, out, "a.cim")
@@ -166,7 +166,7 @@ func TestRewriteOfHoles(t *testing.T) {
 	defer im.Close()
 	for _, v := range []Version{V1, V3} {
 		out := t.TempDir()
-		if err := Rewrite(out, "b.cim", im, &Options{Version: v}); err != nil {
+		if err := Rewrite(t.Context(), out, "b.cim", im, &Options{Version: v}); err != nil {
 			t.Fatal(err)
 		}
 		wantClean(t, out, "b.cim")
@@ -186,7 +186,7 @@ func TestContextEndsRewriteAndCheck(t *testing.T) {
 	defer im.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := RewriteContext(ctx, out, "b.cim", im, nil); !errors.Is(err, context.Canceled) {
+	if err := Rewrite(ctx, out, "b.cim", im, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("rewrite: %v", err)
 	}
 	onlyFiles(t, out, 0)
@@ -228,7 +228,7 @@ func TestRewriteOfManyDeadRecords(t *testing.T) {
 	defer im.Close()
 	before := allocated()
 	out := t.TempDir()
-	if err := Rewrite(out, "a.cim", im, nil); err != nil {
+	if err := Rewrite(t.Context(), out, "a.cim", im, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := allocated() - before; n > 128<<20 {
@@ -259,7 +259,7 @@ func TestGarbageInReservedFields(t *testing.T) {
 		}
 		defer im.Close()
 		out := t.TempDir()
-		if err := Rewrite(out, "a.cim", im, nil); err != nil {
+		if err := Rewrite(t.Context(), out, "a.cim", im, nil); err != nil {
 			t.Fatal(err)
 		}
 		set["a.cim"] = clean

@@ -39,7 +39,7 @@ func TestRoundTrip(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer im.Close()
-				if err := Rewrite(three, "a.cim", im, nil); err != nil {
+				if err := Rewrite(t.Context(), three, "a.cim", im, nil); err != nil {
 					t.Fatal(err)
 				}
 				sameSets(t, readSet(t, one), readSet(t, three))
@@ -85,7 +85,7 @@ func TestRewriteChangesVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer im.Close()
-	if err := Rewrite(to1, "b.cim", im, &Options{Version: V1}); err != nil {
+	if err := Rewrite(t.Context(), to1, "b.cim", im, &Options{Version: V1}); err != nil {
 		t.Fatal(err)
 	}
 	wantClean(t, to1, "b.cim")
@@ -95,7 +95,7 @@ func TestRewriteChangesVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	if err := Rewrite(to3, "a.cim", old, &Options{Version: V3}); err != nil {
+	if err := Rewrite(t.Context(), to3, "a.cim", old, &Options{Version: V3}); err != nil {
 		t.Fatal(err)
 	}
 	wantClean(t, to3, "a.cim") // which name of a linked file was the first is not in version 1
@@ -141,7 +141,7 @@ func TestReadV2(t *testing.T) {
 		t.Errorf("parent %v, %v", f, err)
 	}
 	out := t.TempDir()
-	if err := Rewrite(out, "a.cim", v2, nil); err != nil {
+	if err := Rewrite(t.Context(), out, "a.cim", v2, nil); err != nil {
 		t.Fatal(err)
 	}
 	sameSets(t, readSet(t, dir), readSet(t, out)) // as version 3
@@ -251,7 +251,7 @@ func TestForks(t *testing.T) {
 		two.diff(t, got)
 
 		out := t.TempDir()
-		if err := Rewrite(out, "flat.cim", im, nil); err != nil {
+		if err := Rewrite(t.Context(), out, "flat.cim", im, nil); err != nil {
 			t.Fatal(err)
 		}
 		im.Close()

@@ -120,7 +120,7 @@ func TestRewriteSamples(t *testing.T) {
 			}
 			defer im.Close()
 			out := t.TempDir()
-			if err := Rewrite(out, "again.cim", im, nil); err != nil {
+			if err := Rewrite(t.Context(), out, "again.cim", im, nil); err != nil {
 				t.Fatal(err)
 			}
 			sameSet(t, in, name, out, "again.cim")

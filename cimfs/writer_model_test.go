@@ -529,7 +529,7 @@ func TestRewriteRandomImages(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer im.Close()
-			if err := cimfs.Rewrite(to, "out.cim", im, nil); err != nil {
+			if err := cimfs.Rewrite(t.Context(), to, "out.cim", im, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -153,7 +153,7 @@ func (w *Writer) editHive(path string, edit func(*regf.Hive) error) error {
 		if err := edit(h); err != nil {
 			return err
 		}
-		return h.StoreTo(&out)
+		return h.WriteImage(&out)
 	})
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func bootStore(t *testing.T, f func(s *bcd.Store, loader winfs.GUID)) string {
 	if f != nil {
 		f(s, loader)
 	}
-	b, err := h.Compact(&regf.SaveOptions{Minor: 3})
+	b, err := h.Compact(&regf.CompactOptions{Minor: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

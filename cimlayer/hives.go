@@ -12,7 +12,7 @@ import (
 // ImageHives opens the hives in an image. It is a whole chain by itself: an image
 // contains its layer with everything below it, and its hives are merged, so
 //
-//	hives.Chain([]hives.Layer{cimlayer.ImageHives{Image: im}}, hives.System)
+//	hives.Chain(ctx, []hives.Layer{cimlayer.ImageHives{Image: im}}, hives.System)
 //
 // is the hive that a container sees. The image stays open while its hives are used.
 type ImageHives struct {

@@ -1,6 +1,7 @@
 package cimlayer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -142,12 +143,12 @@ func (w *Writer) merge(n hives.Name) error {
 		}
 		open = append(open, h)
 	}
-	merged, err := hives.MergeHives(open[0], open[1])
+	merged, err := hives.MergeHives(context.Background(), open[0], open[1]) // layer.Writer.Commit has no context
 	if err != nil {
 		return err
 	}
 	defer merged.Close()
-	return publish.WritePart(w.root, hostHive(n, hives.Base), hiveMode, merged.StoreTo)
+	return publish.WritePart(w.root, hostHive(n, hives.Base), hiveMode, merged.WriteImage)
 }
 
 // nearestBase finds the base hive of the nearest layer that has one. A layer without a

@@ -1,6 +1,7 @@
 package hives
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,7 +50,7 @@ type link struct {
 //
 // If a hive cannot be opened or merged, the error is a *ChainError; for a chain without a
 // complete hive it is ErrNoBase.
-func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
+func Chain(ctx context.Context, layers []Layer, n Name) (h *regf.Hive, err error) {
 	var stack []link // topmost first
 	defer func() {
 		for _, s := range stack {
@@ -79,7 +80,7 @@ func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 		}
 		if found {
 			slices.Reverse(stack)
-			return mergeChain(stack)
+			return mergeChain(ctx, stack)
 		}
 		if _, err := take(i, Delta); err != nil {
 			return nil, err
@@ -90,7 +91,7 @@ func Chain(layers []Layer, n Name) (h *regf.Hive, err error) {
 
 // mergeChain merges the hives of a chain, base first. Without a delta the result is the
 // base itself.
-func mergeChain(stack []link) (*regf.Hive, error) {
+func mergeChain(ctx context.Context, stack []link) (*regf.Hive, error) {
 	base := stack[0]
 	if err := validBase(base.Hive); err != nil {
 		return nil, &ChainError{base.layer, base.form, err}
@@ -98,13 +99,13 @@ func mergeChain(stack []link) (*regf.Hive, error) {
 	if len(stack) == 1 {
 		return base.Hive, nil
 	}
-	deltas := make([]*regf.Hive, 0, len(stack)-1)
-	for _, s := range stack[1:] {
-		deltas = append(deltas, s.Hive)
+	all := make([]*regf.Hive, 0, len(stack))
+	for _, s := range stack {
+		all = append(all, s.Hive)
 	}
-	merged, err := MergeHives(base.Hive, deltas...)
-	if err == nil {
-		return merged, nil
+	merged, err := MergeHives(ctx, all...)
+	if err == nil || ctx.Err() != nil {
+		return merged, err
 	}
 	// Each is merged with an empty hive to find the one that causes the error.
 	for i, s := range stack {
@@ -112,7 +113,7 @@ func mergeChain(stack []link) (*regf.Hive, error) {
 		if i == 0 {
 			pair[0], pair[1] = pair[1], pair[0]
 		}
-		alone, err := MergeHives(pair[0], pair[1])
+		alone, err := MergeHives(ctx, pair...)
 		if err != nil {
 			return nil, &ChainError{s.layer, s.form, err}
 		}

@@ -57,7 +57,7 @@ func EnableCimBootFile(name string) error {
 	if err := EnableCimBoot(h); err != nil {
 		return err
 	}
-	return h.Store(name, &regf.StoreOptions{Overwrite: true})
+	return h.WriteImageFile(name, &regf.WriteOptions{Overwrite: true})
 }
 
 func set(h *regf.Hive, list []Setting) error {

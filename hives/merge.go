@@ -1,6 +1,7 @@
 package hives
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,22 +13,37 @@ import (
 // ErrNoBase reports that no layer of a chain has the hive to which deltas apply.
 var ErrNoBase = errors.New("no layer has the base hive")
 
-// Merge merges a base hive and the deltas above it, the lowest first, into a new file out.
-// If out exists, the error is regf.ErrExists and the file is not changed; the sources are
-// opened for reading and never changed. A delta may be an ordinary hive, which is then
-// united with those below by name. A base that is a differencing hive is regf.ErrInvalid, a
-// hive whose logs were not replayed regf.ErrDirty. Damage that could hide something is an
-// error: unreadable parts cannot be merged.
+// MergeOption changes how files are merged.
+type MergeOption func(*mergeOptions)
+
+type mergeOptions struct {
+	warn func(file string, f regf.Finding)
+}
+
+// WithWarnings calls f with each fault that cannot change the result, see
+// [regf.Harmless], and the name of the file that has it. Without it such faults are
+// ignored.
+func WithWarnings(f func(file string, f regf.Finding)) MergeOption {
+	return func(o *mergeOptions) { o.warn = f }
+}
+
+// Merge merges the hives in files, the base first and each delta over those before it, into
+// a new file out. If out exists, the error is regf.ErrExists and the file is not changed;
+// the sources are opened for reading and never changed. A delta may be an ordinary hive,
+// which is then united with those below by name. A base that is a differencing hive is
+// regf.ErrInvalid, a hive whose logs were not replayed regf.ErrDirty. Damage that could hide
+// something is an error: unreadable parts cannot be merged.
 //
 // The result is a base hive of version 1.5 for all versions of its sources, as from
 // ORMergeHives and ORSaveHive for Windows 10 and later (regf.Merge), except that no clock
 // is read: the root has the time of the topmost root. Merging several deltas is equivalent
-// to merging them one after the other. Equal sources produce equal bytes. Faults that
-// cannot change the result are ignored, see [regf.Harmless]; MergeWarn reports them.
-func Merge(out, base string, deltas ...string) error { return MergeWarn(nil, out, base, deltas...) }
-
-// MergeWarn is [Merge], and calls warn with each harmless fault and the name of its file.
-func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas ...string) (err error) {
+// to merging them one after the other. Equal sources produce equal bytes. Merge ends soon
+// after ctx does, and out does not exist then.
+func Merge(ctx context.Context, out string, files []string, opts ...MergeOption) (err error) {
+	var o mergeOptions
+	for _, f := range opts {
+		f(&o)
+	}
 	if _, err := os.Lstat(out); err == nil {
 		return &regf.Error{Op: "merge", Hive: out, Offset: -1, Err: regf.ErrExists}
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -39,10 +55,10 @@ func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas 
 			err = errors.Join(err, h.Close())
 		}
 	}()
-	for _, name := range append([]string{base}, deltas...) {
+	for _, name := range files {
 		opt := &regf.Options{AllowHarmless: true}
-		if warn != nil {
-			opt.Warn = func(f regf.Finding) { warn(name, f) }
+		if o.warn != nil {
+			opt.Warn = func(f regf.Finding) { o.warn(name, f) }
 		}
 		h, err := regf.Open(name, opt)
 		if err != nil {
@@ -50,18 +66,18 @@ func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas 
 		}
 		layers = append(layers, h)
 	}
-	merged, err := MergeHives(layers[0], layers[1:]...)
+	merged, err := MergeHives(ctx, layers...)
 	if err != nil {
 		return err
 	}
-	err = merged.Store(out, nil)
+	err = merged.WriteImageFile(out, nil)
 	return errors.Join(err, merged.Close())
 }
 
 // MergeHives is [Merge] for open hives. The result is in memory, and the caller closes it;
 // the sources stay open.
-func MergeHives(base *regf.Hive, deltas ...*regf.Hive) (*regf.Hive, error) {
-	return regf.Merge(append([]*regf.Hive{base}, deltas...), &regf.MergeOptions{Stepwise: true})
+func MergeHives(ctx context.Context, layers ...*regf.Hive) (*regf.Hive, error) {
+	return regf.Merge(ctx, layers, &regf.MergeOptions{Stepwise: true})
 }
 
 // Valid returns an error if a file cannot be the hive of a base layer: it is no hive, its

@@ -2,6 +2,7 @@ package hives
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -34,7 +35,7 @@ func TestMergeGenuine(t *testing.T) {
 	delta := copyFile(t, dir, "delta", testenv.Corpus(t, "hives", "msuhanov_yarp/System_Delta"))
 	before, _ := os.ReadFile(base)
 	out := filepath.Join(dir, "out")
-	if err := Merge(out, base, delta); err != nil {
+	if err := Merge(t.Context(), out, []string{base, delta}); err != nil {
 		t.Fatal(err)
 	}
 	first, err := os.ReadFile(out)
@@ -62,10 +63,10 @@ func TestMergeGenuine(t *testing.T) {
 		t.Error("the base was changed")
 	}
 	// A second merge produces the same bytes, and never replaces an existing file.
-	if err := Merge(out, base, delta); !errors.Is(err, regf.ErrExists) {
+	if err := Merge(t.Context(), out, []string{base, delta}); !errors.Is(err, regf.ErrExists) {
 		t.Errorf("over an existing file: %v", err)
 	}
-	if err := Merge(out+"2", base, delta); err != nil {
+	if err := Merge(t.Context(), out+"2", []string{base, delta}); err != nil {
 		t.Fatal(err)
 	}
 	if second, _ := os.ReadFile(out + "2"); !bytes.Equal(first, second) {
@@ -81,7 +82,7 @@ func TestMergeGenuine(t *testing.T) {
 		{copyFile(t, dir, "log", testenv.Corpus(t, "hives", "mkorman90_regipy/SYSTEM_B.LOG1")), delta, regf.ErrLogFile},
 	} {
 		out := filepath.Join(dir, "never")
-		if err := Merge(out, c.base, c.delta); !errors.Is(err, c.want) {
+		if err := Merge(t.Context(), out, []string{c.base, c.delta}); !errors.Is(err, c.want) {
 			t.Errorf("%s, %s: %v, want %v", c.base, c.delta, err, c.want)
 		}
 		if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
@@ -114,7 +115,7 @@ func TestChain(t *testing.T) {
 		return n
 	}
 	keys := func(layers ...Layer) (int, error) {
-		h, err := Chain(layers, System)
+		h, err := Chain(t.Context(), layers, System)
 		if err != nil {
 			return 0, err
 		}
@@ -192,12 +193,12 @@ func TestPlainDelta(t *testing.T) {
 		var files []string
 		for i, h := range []*regf.Hive{base, delta, top} {
 			files = append(files, filepath.Join(dir, string(rune('0'+i))))
-			if err := h.Store(files[i], nil); err != nil {
+			if err := h.WriteImageFile(files[i], nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 		out := filepath.Join(dir, "out")
-		if err := Merge(out, files[0], files[1:]...); err != nil {
+		if err := Merge(t.Context(), out, files); err != nil {
 			t.Fatal(err)
 		}
 		want, err := os.ReadFile(out)
@@ -205,14 +206,14 @@ func TestPlainDelta(t *testing.T) {
 			t.Fatal(err)
 		}
 		// One after the other, as a chain of layers is unpacked.
-		if err := errors.Join(Merge(out+"1", files[0], files[1]), Merge(out+"2", out+"1", files[2])); err != nil {
+		if err := errors.Join(Merge(t.Context(), out+"1", []string{files[0], files[1]}), Merge(t.Context(), out+"2", []string{out + "1", files[2]})); err != nil {
 			t.Fatal(err)
 		}
 		steps, err := os.ReadFile(out + "2")
 		if err != nil || !bytes.Equal(want, steps) {
 			t.Errorf("layered %v: step by step it is another hive, %v", layered, err)
 		}
-		h, err := Chain([]Layer{openLayer{Config: base}, openLayer{Delta: delta}, openLayer{}, openLayer{Delta: top}}, System)
+		h, err := Chain(t.Context(), []Layer{openLayer{Config: base}, openLayer{Delta: delta}, openLayer{}, openLayer{Delta: top}}, System)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +265,7 @@ func TestChainNamesTheLayer(t *testing.T) {
 		"base in disorder":  {[]Layer{openLayer{Config: disorder}, openLayer{}, openLayer{Delta: delta}}, 0, Config},
 		"delta as base":     {[]Layer{openLayer{Config: delta}, openLayer{Delta: delta}}, 0, Config},
 	} {
-		_, err := Chain(c.layers, System)
+		_, err := Chain(t.Context(), c.layers, System)
 		var where *ChainError
 		if !errors.As(err, &where) || where.Layer != c.layer || where.Form != c.form {
 			t.Errorf("%s: %v", name, err)
@@ -297,5 +298,31 @@ func TestPlace(t *testing.T) {
 		if ok != (c.form != 0) || form != c.form || !errors.Is(err, c.err) {
 			t.Errorf("%s %v, base %v: %v %v %v", c.path, c.kind, c.base, form, ok, err)
 		}
+	}
+}
+
+// A merge that is cancelled leaves no file.
+func TestMergeCancelled(t *testing.T) {
+	dir := t.TempDir()
+	base, delta, out := filepath.Join(dir, "base"), filepath.Join(dir, "delta"), filepath.Join(dir, "out")
+	for name, h := range map[string]*regf.Hive{base: settings(t, false, "a", "x"), delta: settings(t, true, "a", "y")} {
+		if err := h.WriteImageFile(name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Merge(ctx, out, []string{base, delta}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 2 {
+		t.Errorf("there is %v, %v", list, err)
+	}
+	chain := []Layer{openLayer{Config: settings(t, false, "a", "x")}, openLayer{Delta: settings(t, true, "a", "y")}}
+	if _, err := Chain(ctx, chain, System); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := Merge(t.Context(), out, []string{base, delta}, WithWarnings(func(file string, f regf.Finding) { t.Error(file, f) })); err != nil {
+		t.Error(err)
 	}
 }

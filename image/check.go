@@ -50,7 +50,7 @@ func (i *Image) Check(ctx context.Context, report func(layer.Finding)) (err erro
 		whole = whole && ok
 	}
 	if whole {
-		registry.Finish()
+		registry.Finish(ctx)
 	}
 	return nil
 }

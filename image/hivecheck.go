@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -88,7 +89,7 @@ func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
 
 // Finish makes the registry of the image that the layers are, if all hives could be
 // read. Where the first has parents that were not read, each hive is opened alone.
-func (c *HiveChecker) Finish() {
+func (c *HiveChecker) Finish(ctx context.Context) {
 	if c.spoilt || len(c.labels) == 0 {
 		return
 	}
@@ -96,15 +97,15 @@ func (c *HiveChecker) Finish() {
 		switch {
 		case c.hives.bad[n] != nil: // that has been told
 		case c.base:
-			c.merge(n)
+			c.merge(ctx, n)
 		default:
 			c.open(n)
 		}
 	}
 }
 
-func (c *HiveChecker) merge(n hives.Name) {
-	h, err := c.hives.Open(n)
+func (c *HiveChecker) merge(ctx context.Context, n hives.Name) {
+	h, err := c.hives.Open(ctx, n)
 	if err == nil {
 		err = h.Close()
 	}

@@ -47,16 +47,16 @@ func TestLayerMayNotReplaceRegistry(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer found.Close()
-			if _, err := found.Open(hives.Software); !errors.Is(err, c.want) {
+			if _, err := found.Open(t.Context(), hives.Software); !errors.Is(err, c.want) {
 				t.Errorf("open: %v", err)
 			}
-			if _, err := found.OSVersion(); !errors.Is(err, c.want) {
+			if _, err := found.OSVersion(t.Context()); !errors.Is(err, c.want) {
 				t.Errorf("version: %v", err)
 			}
-			if _, err := found.Environment(nil); !errors.Is(err, c.want) {
+			if _, err := found.Environment(t.Context(), nil); !errors.Is(err, c.want) {
 				t.Errorf("environment: %v", err)
 			}
-			if h, err := found.Open(hives.System); err != nil {
+			if h, err := found.Open(t.Context(), hives.System); err != nil {
 				t.Errorf("a hive that is not concerned: %v", err)
 			} else if err := h.Close(); err != nil {
 				t.Error(err)
@@ -66,7 +66,7 @@ func TestLayerMayNotReplaceRegistry(t *testing.T) {
 			if err != nil || len(all) != len(c.layers) {
 				t.Fatalf("survey: %v", err)
 			}
-			if _, err := surveyed.Open(hives.Software); !errors.Is(err, c.want) {
+			if _, err := surveyed.Open(t.Context(), hives.Software); !errors.Is(err, c.want) {
 				t.Errorf("open after the survey: %v", err)
 			}
 			if err := surveyed.Close(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
@@ -113,7 +114,7 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 		if err != nil {
 			return err
 		}
-		if _, err := h.offer(index, e, r); err != nil {
+		if _, err := h.offer(ctx, index, e, r); err != nil {
 			return err
 		}
 		if index == 0 && len(h.layers[0][hives.Config]) == len(h.names) {
@@ -124,7 +125,7 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 
 // offer takes the main stream of an entry if it is a wanted hive, and returns its
 // size; otherwise it returns -1 and reads nothing.
-func (h *Hives) offer(index int, e *layer.Entry, r layer.Reader) (int64, error) {
+func (h *Hives) offer(ctx context.Context, index int, e *layer.Entry, r layer.Reader) (int64, error) {
 	h.Entries++
 	// The lowest of layers that are given alone is not known to be a base layer.
 	n, form, ok, err := hives.Place(e, false)
@@ -155,7 +156,7 @@ func (h *Hives) offer(index int, e *layer.Entry, r layer.Reader) (int64, error) 
 		refuse(layer.ErrDuplicate)
 		return -1, nil
 	}
-	f, err := takeOut(r)
+	f, err := takeOut(ctx, r)
 	if err != nil {
 		return -1, &layer.Error{Op: "find hives", Entry: e.Path, Offset: -1, Err: err}
 	}
@@ -164,7 +165,7 @@ func (h *Hives) offer(index int, e *layer.Entry, r layer.Reader) (int64, error) 
 }
 
 // takeOut copies the main stream of the current entry to a file.
-func takeOut(r layer.Reader) (h hiveFile, err error) {
+func takeOut(ctx context.Context, r layer.Reader) (h hiveFile, err error) {
 	s, err := r.NextStream()
 	if err == io.EOF {
 		s, err = &layer.Stream{}, nil
@@ -180,7 +181,7 @@ func takeOut(r layer.Reader) (h hiveFile, err error) {
 		return h, err
 	}
 	if s.Size > 0 {
-		_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 1<<18))
+		_, err = io.CopyBuffer(struct{ io.Writer }{f}, ctxio.Reader(ctx, r), make([]byte, 1<<18))
 	}
 	if err != nil {
 		return h, errors.Join(err, f.Close())
@@ -190,7 +191,7 @@ func takeOut(r layer.Reader) (h hiveFile, err error) {
 
 // Open gives one hive as a container sees it, all deltas merged. Without a base
 // hive that is hives.ErrNoBase. The caller closes it before h.
-func (h *Hives) Open(n hives.Name) (*regf.Hive, error) {
+func (h *Hives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
 	if err := h.bad[n]; err != nil {
 		return nil, err
 	}
@@ -198,7 +199,7 @@ func (h *Hives) Open(n hives.Name) (*regf.Hive, error) {
 	for i, l := range h.layers {
 		chain[i] = warned{l, i, h.Warn}
 	}
-	return hives.Chain(chain, n)
+	return hives.Chain(ctx, chain, n)
 }
 
 // OpenHive implements hives.Layer with what the topmost layer has.
@@ -214,8 +215,8 @@ func (h *Hives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 }
 
 // OSVersion reads the build from the merged SOFTWARE hive.
-func (h *Hives) OSVersion() (v hives.OSVersion, err error) {
-	s, err := h.Open(hives.Software)
+func (h *Hives) OSVersion(ctx context.Context) (v hives.OSVersion, err error) {
+	s, err := h.Open(ctx, hives.Software)
 	if err != nil {
 		return v, err
 	}
@@ -225,13 +226,13 @@ func (h *Hives) OSVersion() (v hives.OSVersion, err error) {
 
 // Environment composes the environment of a process in a container with the given
 // configuration. Hives that the image lacks count as empty.
-func (h *Hives) Environment(config *Config) (env *hives.Env, err error) {
+func (h *Hives) Environment(ctx context.Context, config *Config) (env *hives.Env, err error) {
 	var reg hives.Registry
 	for _, x := range []struct {
 		name hives.Name
 		hive **regf.Hive
 	}{{hives.System, &reg.System}, {hives.Software, &reg.Software}, {hives.Default, &reg.Default}} {
-		s, err := h.Open(x.name)
+		s, err := h.Open(ctx, x.name)
 		if errors.Is(err, hives.ErrNoBase) {
 			continue
 		}

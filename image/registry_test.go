@@ -3,18 +3,14 @@ package image_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/mullion/mullion/blob"
@@ -112,52 +108,11 @@ func TestRegistryLies(t *testing.T) {
 
 // Debian's docker-registry on the loopback interface.
 func TestDockerRegistry(t *testing.T) {
-	program := testenv.Program(t, "docker-registry", "docker-registry")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := l.Addr().String()
-	l.Close()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n",
-		filepath.Join(dir, "data"), host)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	cmd := exec.Command(program, "serve", config)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-exited
-	})
-	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get("http://" + host + "/v2/")
-		if err == nil {
-			resp.Body.Close()
-			break
-		}
-		select {
-		case err := <-exited:
-			exited <- err
-			t.Fatalf("docker-registry: %v\n%s", err, out.String())
-		default:
-		}
-		if time.Since(start) > 20*time.Second {
-			t.Fatalf("docker-registry does not answer: %v", err)
-		}
-	}
+	host, data := testenv.Registry(t)
 	roundTrip(t, host)
 	// What it stores is what the manifest says.
 	spec := twoLayers(t, "10.0.20348.1", "")
-	stored, err := filepath.Glob(filepath.Join(dir, "data", "docker/registry/v2/blobs/sha256/*/*/data"))
+	stored, err := filepath.Glob(filepath.Join(data, "docker/registry/v2/blobs/sha256/*/*/data"))
 	if err != nil || len(stored) != len(spec.Layers)+2 {
 		t.Errorf("%d blobs, %v", len(stored), err)
 	}

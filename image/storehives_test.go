@@ -210,7 +210,7 @@ func TestMergedHivesAgainstModel(t *testing.T) {
 		for _, n := range hives.All() {
 			h, err := cimlayer.ImageHives{Image: im}.OpenHive(n, hives.Base)
 			compare(n, "CIM", h, err)
-			h, err = found.Open(n)
+			h, err = found.Open(t.Context(), n)
 			compare(n, "tars", h, err)
 		}
 		im.Close()

@@ -33,7 +33,7 @@ func (i *Image) Survey(ctx context.Context) ([]*Summary, *Hives, error) {
 	var all []*Summary
 	for n, l := range i.layers {
 		h.layers = append(h.layers, hiveLayer{})
-		s, err := l.summarize(ctx, func(e *layer.Entry, r layer.Reader) (int64, error) { return h.offer(n, e, r) })
+		s, err := l.summarize(ctx, func(e *layer.Entry, r layer.Reader) (int64, error) { return h.offer(ctx, n, e, r) })
 		if err != nil {
 			return nil, nil, errors.Join(err, h.Close())
 		}

@@ -105,7 +105,7 @@ func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err e
 	defer func() { err = errors.Join(err, found.Close()) }()
 	var warnings []image.HiveFinding
 	found.Warn = func(f image.HiveFinding) { warnings = append(warnings, f) }
-	h, err := found.Open(hives.Software)
+	h, err := found.Open(ctx, hives.Software)
 	if err != nil {
 		return nil, s, err
 	}

@@ -1,6 +1,10 @@
 package layer
 
-import "io"
+import (
+	"io"
+
+	"github.com/mullion/mullion/internal/zeros"
+)
 
 const (
 	// sparseUnit is the minimum allocation of NTFS in a sparse file: 16 clusters of 4 KiB.
@@ -62,11 +66,11 @@ func (x *ExtentFinder) Next(r io.Reader, size int64) (Extent, error) {
 			}
 			x.have = n
 		}
-		for x.at < x.have && allZero(x.unit(x.at)) {
+		for x.at < x.have && zeros.All(x.unit(x.at)) {
 			x.at += len(x.unit(x.at))
 		}
 		from := x.at
-		for x.at < x.have && !allZero(x.unit(x.at)) {
+		for x.at < x.have && !zeros.All(x.unit(x.at)) {
 			x.at += len(x.unit(x.at))
 		}
 		if x.at > from {
@@ -87,16 +91,3 @@ func (x *ExtentFinder) Read(p []byte) (int, error) {
 	x.left = x.left[n:]
 	return n, nil
 }
-
-// allZero reports whether all bytes of p are zero.
-func allZero(p []byte) bool {
-	for len(p) >= len(zeros) {
-		if string(p[:len(zeros)]) != string(zeros[:]) {
-			return false
-		}
-		p = p[len(zeros):]
-	}
-	return string(p) == string(zeros[:len(p)])
-}
-
-var zeros [4096]byte

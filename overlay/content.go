@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/mullion/mullion/internal/publish"
+	"github.com/mullion/mullion/internal/zeros"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -375,7 +376,7 @@ func copyStream(f *os.File, s Stream, size int64) error {
 		}
 		for i := 0; i < n; i += 64 << 10 {
 			part := p[i:min(i+64<<10, n)]
-			if allZero(part) {
+			if zeros.All(part) {
 				continue
 			}
 			if _, err := f.WriteAt(part, at+int64(i)); err != nil {
@@ -386,18 +387,6 @@ func copyStream(f *os.File, s Stream, size int64) error {
 	}
 	return f.Truncate(size)
 }
-
-func allZero(p []byte) bool {
-	for len(p) >= len(zeros) {
-		if string(p[:len(zeros)]) != string(zeros[:]) {
-			return false
-		}
-		p = p[len(zeros):]
-	}
-	return string(p) == string(zeros[:len(p)])
-}
-
-var zeros [4096]byte
 
 // Truncate sets the size of the main stream.
 func (t *Tree) Truncate(id uint64, size int64) error {

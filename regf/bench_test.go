@@ -93,7 +93,7 @@ func large(b *testing.B, n int) string {
 			b.Fatal(err)
 		}
 	}
-	if err := h.Save(path, nil); err != nil {
+	if err := h.WriteCompactFile(path, nil); err != nil {
 		b.Fatal(err)
 	}
 	return path
@@ -138,7 +138,7 @@ func BenchmarkLarge(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if err := h.Save(out, &SaveOptions{Overwrite: true}); err != nil {
+			if err := h.WriteCompactFile(out, &CompactOptions{Overwrite: true}); err != nil {
 				b.Fatal(err)
 			}
 			h.Close()
@@ -158,7 +158,7 @@ func BenchmarkLarge(b *testing.B) {
 			if err := k.SetValue("v", RegDword, []byte{1, 2, 3, 4}); err != nil {
 				b.Fatal(err)
 			}
-			if err := h.Store(out, &StoreOptions{Overwrite: true}); err != nil {
+			if err := h.WriteImageFile(out, &WriteOptions{Overwrite: true}); err != nil {
 				b.Fatal(err)
 			}
 			h.Close()
@@ -181,7 +181,7 @@ func BenchmarkSetOne(b *testing.B) {
 		if err := k.SetValue("v", RegDword, []byte{1, 2, 3, 4}); err != nil {
 			b.Fatal(err)
 		}
-		if err := h.Store(out, &StoreOptions{Overwrite: true}); err != nil {
+		if err := h.WriteImageFile(out, &WriteOptions{Overwrite: true}); err != nil {
 			b.Fatal(err)
 		}
 		h.Close()

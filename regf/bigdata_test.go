@@ -101,7 +101,7 @@ func TestSegmentsAreWhole(t *testing.T) {
 	t.Run("from one cell", func(t *testing.T) {
 		h := New(nil)
 		fill(t, h)
-		b, err := h.Compact(&SaveOptions{Minor: 3})
+		b, err := h.Compact(&CompactOptions{Minor: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestShortSegment(t *testing.T) {
 	if f := serious(h.Check()); len(f) != 1 || f[0].Rule != "db-short" || f[0].Severity != SevereError || f[0].Offset != int64(last) {
 		t.Fatalf("findings %v", f)
 	}
-	r, err := h.Repair(nil)
+	r, err := h.Repair(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

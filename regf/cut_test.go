@@ -25,7 +25,7 @@ func TestRecoverCutHive(t *testing.T) {
 		{"all", []logRun{page(5), page(3), page(4)}, nil},
 	} {
 		log := newLog(hive, 2, newLogEntry(2, 6*pageSize, c.runs...))
-		image, rep, err := Recover(cut, log)
+		image, rep, err := Recover(t.Context(), cut, log)
 		if !reflect.DeepEqual(rep.Missing, c.missing) {
 			t.Errorf("%s: missing %v, want %v", c.name, rep.Missing, c.missing)
 		}
@@ -38,10 +38,10 @@ func TestRecoverCutHive(t *testing.T) {
 	}
 	// A clean one too.
 	setBase(hive, 1, 1, 0)
-	if _, rep, err := Recover(hive[:baseSize+pageSize]); !errors.Is(err, ErrTruncated) || !rep.Clean || len(rep.Missing) != 1 {
+	if _, rep, err := Recover(t.Context(), hive[:baseSize+pageSize]); !errors.Is(err, ErrTruncated) || !rep.Clean || len(rep.Missing) != 1 {
 		t.Errorf("%+v, %v", rep, err)
 	}
-	if image, _, err := Recover(hive); err != nil || !bytes.Equal(image, hive) {
+	if image, _, err := Recover(t.Context(), hive); err != nil || !bytes.Equal(image, hive) {
 		t.Error(err)
 	}
 }
@@ -51,18 +51,18 @@ func TestTornLogIsNotUsed(t *testing.T) {
 	hive := tinyHive(2, 'a')
 	setBase(hive, 2, 1, 0)
 	log := newLog(hive, 2, newLogEntry(2, 2*pageSize, logRun{pageSize, tinyBin(1, 'b')}))
-	if _, _, err := Recover(hive, log); err != nil {
+	if _, _, err := Recover(t.Context(), hive, log); err != nil {
 		t.Fatal(err)
 	}
 	setBase(log, 2, 1, 6)
-	_, rep, err := Recover(hive, log)
+	_, rep, err := Recover(t.Context(), hive, log)
 	if !errors.Is(err, ErrNoUsableLog) || rep.Logs[0].Stop == nil || rep.Logs[0].Applied != 0 {
 		t.Errorf("%+v, %v", rep, err)
 	}
 	// Not for its base block either.
 	broken := bytes.Clone(hive)
 	broken[hdrChecksum]++
-	if _, _, err := Recover(broken, log); !errors.Is(err, ErrNoUsableLog) {
+	if _, _, err := Recover(t.Context(), broken, log); !errors.Is(err, ErrNoUsableLog) {
 		t.Errorf("%v", err)
 	}
 }
@@ -75,10 +75,10 @@ func TestRepairCutHive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Repair(nil); !errors.Is(err, ErrUnrepairable) {
+	if _, err := h.Repair(t.Context(), nil); !errors.Is(err, ErrUnrepairable) {
 		t.Errorf("without leave to lose: %v", err)
 	}
-	r, err := h.Repair(&RepairOptions{AllowLoss: true})
+	r, err := h.Repair(t.Context(), &RepairOptions{AllowLoss: true})
 	if err != nil {
 		t.Fatal(err)
 	}

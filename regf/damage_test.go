@@ -79,7 +79,7 @@ func exercise(t testing.TB, b []byte, what string) {
 			t.Fatalf("%s: %v: second save differs, %v", what, mode, err)
 		}
 		if mode == Report {
-			if r, err := h.Repair(&RepairOptions{AllowLoss: true}); err == nil {
+			if r, err := h.Repair(t.Context(), &RepairOptions{AllowLoss: true}); err == nil {
 				if f := serious(r.Hive.Check()); len(f) > 0 {
 					t.Fatalf("%s: repaired hive has findings: %v", what, f)
 				}
@@ -129,7 +129,7 @@ func small(t testing.TB, minor int) []byte {
 	k, err = h.Key(`Deep\er`)
 	must(err)
 	must(k.DeleteTree())
-	b, err := h.Compact(&SaveOptions{Minor: minor})
+	b, err := h.Compact(&CompactOptions{Minor: minor})
 	must(err)
 	o, err := OpenBytes(b, &Options{Clock: func() winfs.Filetime { return 133000000000000000 }})
 	must(err)
@@ -215,7 +215,7 @@ func TestFlatBigData(t *testing.T) {
 		if err := k.SetValue("big", RegBinary, data); err != nil {
 			t.Fatal(err)
 		}
-		b, err := h.Compact(&SaveOptions{Minor: 3})
+		b, err := h.Compact(&CompactOptions{Minor: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func TestFlatBigData(t *testing.T) {
 				t.Errorf("%s: %s: %v", first, name, f)
 			}
 		}
-		fixed, err := s.Repair(nil)
+		fixed, err := s.Repair(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -624,7 +624,7 @@ func TestRepair(t *testing.T) {
 			if !found {
 				t.Fatalf("check finds %v", d.Check())
 			}
-			r, err := d.Repair(nil)
+			r, err := d.Repair(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err, r.Lost)
 			}
@@ -644,7 +644,7 @@ func TestRepair(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer h.Close()
-			r, err := h.Repair(&RepairOptions{AllowLoss: true})
+			r, err := h.Repair(t.Context(), &RepairOptions{AllowLoss: true})
 			if err != nil {
 				t.Fatal(err, r.Lost)
 			}

@@ -47,8 +47,8 @@
 // tolerates faults that cannot change a result.
 //
 // Edits ([Key.Create], [Key.SetValue], ...) are made in memory, in place, reusing free
-// space. The file that was opened is never changed. [Hive.Store] writes the edited image,
-// [Hive.Save] a compacted one in offreg's layout; both replace their target atomically.
+// space. The file that was opened is never changed. [Hive.WriteImageFile] writes the edited image,
+// [Hive.WriteCompactFile] a compacted one in offreg's layout; both replace their target atomically.
 // Before the first change the whole hive is read once. If a reachable cell is free, inside
 // another or has two owners, an edit would lose data, and fails with [ErrNeedsRepair].
 //
@@ -66,7 +66,7 @@
 //	OROpenHive, OROpenHiveByHandle  Open, OpenReaderAt, OpenBytes; Hive.SelfHeal omits the same data
 //	ORCreateHive                    New
 //	ORCloseHive                     Hive.Close
-//	ORSaveHive                      Hive.Save; Hive.MinorForWindows returns the version to save
+//	ORSaveHive                      Hive.WriteCompactFile; Hive.MinorForWindows returns the version to save
 //	ORMergeHives                    Merge
 //	OROpenKey                       Hive.Key, Key.Open
 //	ORCreateKey                     Key.Create

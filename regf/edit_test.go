@@ -343,7 +343,7 @@ func TestEditsAgreeWithShadow(t *testing.T) {
 		opt := &Options{Clock: func() winfs.Filetime { tick++; return tick }}
 		h := New(opt)
 		if minor != 5 {
-			b, err := h.Compact(&SaveOptions{Minor: minor})
+			b, err := h.Compact(&CompactOptions{Minor: minor})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -484,13 +484,13 @@ func TestSaveIsAtomic(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "hive")
 	h := New(nil)
-	if err := h.Save(name, nil); err != nil {
+	if err := h.WriteCompactFile(name, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Save(name, nil); !errors.Is(err, ErrExists) || !errors.Is(err, ErrorFileExists) || !errors.Is(err, fs.ErrExist) {
+	if err := h.WriteCompactFile(name, nil); !errors.Is(err, ErrExists) || !errors.Is(err, ErrorFileExists) || !errors.Is(err, fs.ErrExist) {
 		t.Errorf("saving over a file: %v", err)
 	}
-	if err := h.Save(name, &SaveOptions{Overwrite: true}); err != nil {
+	if err := h.WriteCompactFile(name, &CompactOptions{Overwrite: true}); err != nil {
 		t.Error(err)
 	}
 	o, err := Open(name, nil)
@@ -501,7 +501,7 @@ func TestSaveIsAtomic(t *testing.T) {
 	if err := o.Root().SetValue("v", RegSZ, []byte("x\x00\x00\x00")); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Store(name, &StoreOptions{Overwrite: true}); err != nil {
+	if err := o.WriteImageFile(name, &WriteOptions{Overwrite: true}); err != nil {
 		t.Fatal(err)
 	}
 	// Storing an edited hive does not change the permissions of the file, and never widens
@@ -511,7 +511,7 @@ func TestSaveIsAtomic(t *testing.T) {
 			if err := os.Chmod(name, mode); err != nil {
 				t.Fatal(err)
 			}
-			if err := o.Store(name, &StoreOptions{Overwrite: true}); err != nil {
+			if err := o.WriteImageFile(name, &WriteOptions{Overwrite: true}); err != nil {
 				t.Fatal(err)
 			}
 			if st, err := os.Stat(name); err != nil || st.Mode().Perm() != mode {
@@ -534,7 +534,7 @@ func TestSaveIsAtomic(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("%d files are left: %v %v", len(left), left, err)
 	}
-	if err := h.Save(filepath.Join(dir, "none", "hive"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if err := h.WriteCompactFile(filepath.Join(dir, "none", "hive"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("saving into a directory that does not exist: %v", err)
 	}
 }
@@ -755,7 +755,7 @@ func TestEditLayered(t *testing.T) {
 	if _, err := base.CreatePath(`gone\old`); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Merge([]*Hive{base, h}, nil)
+	m, err := Merge(t.Context(), []*Hive{base, h}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package regf_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -29,7 +30,7 @@ func ExampleMerge() {
 		log.Fatal(err)
 	}
 
-	merged, err := regf.Merge([]*regf.Hive{base, delta}, nil)
+	merged, err := regf.Merge(context.Background(), []*regf.Hive{base, delta}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}

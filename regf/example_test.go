@@ -27,7 +27,7 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 	name := filepath.Join(dir, "SOFTWARE")
-	if err := h.Save(name, nil); err != nil {
+	if err := h.WriteCompactFile(name, nil); err != nil {
 		log.Fatal(err)
 	}
 

@@ -150,7 +150,7 @@ func FuzzEditModel(f *testing.F) {
 		opt := &Options{Clock: func() winfs.Filetime { return 1 }, IgnoreLayers: kind&4 != 0}
 		h := New(opt)
 		if minor := 3 + int(kind%4); minor != 5 {
-			b, err := h.Compact(&SaveOptions{Minor: minor})
+			b, err := h.Compact(&CompactOptions{Minor: minor})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -306,7 +306,7 @@ func (r *goldenReplay) call(c *goldenCall) (returned string, err error) {
 			return "", err
 		}
 		path := filepath.Join(r.out, filepath.FromSlash(strings.ReplaceAll(c.File, `\`, "/")))
-		err = r.h.Save(path, &SaveOptions{Minor: minor, Tag: true, Time: winfs.Filetime(c.Clock)})
+		err = r.h.WriteCompactFile(path, &CompactOptions{Minor: minor, Tag: true, Time: winfs.Filetime(c.Clock)})
 		if err == nil {
 			r.saved[c.File], err = os.ReadFile(path)
 		}

@@ -241,7 +241,7 @@ func TestGoldenMerges(t *testing.T) {
 				opened[name] = h
 				layers = append(layers, h)
 			}
-			h, err := Merge(layers, &MergeOptions{Now: f.MergeClock})
+			h, err := Merge(t.Context(), layers, &MergeOptions{Now: f.MergeClock})
 			if f.Merge != "0" {
 				if f.Merge != "87" || !errors.Is(err, ErrInvalid) {
 					t.Fatalf("%v, want error %s", err, f.Merge)
@@ -261,7 +261,7 @@ func TestGoldenMerges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := h.Compact(&SaveOptions{Minor: minor, Tag: true, Time: f.SaveClock})
+			b, err := h.Compact(&CompactOptions{Minor: minor, Tag: true, Time: f.SaveClock})
 			if err != nil {
 				t.Fatal(err)
 			}

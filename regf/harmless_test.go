@@ -22,7 +22,7 @@ func disordered(t *testing.T, minor int) []byte {
 			}
 		}
 	}
-	b, err := h.Compact(&SaveOptions{Minor: minor})
+	b, err := h.Compact(&CompactOptions{Minor: minor})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,15 +73,15 @@ func TestHarmlessFaults(t *testing.T) {
 					}
 				}
 			}
-			fixed, err := h.Repair(nil)
+			fixed, err := h.Repair(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			merged, err := Merge([]*Hive{h, emptyLayer()}, nil)
+			merged, err := Merge(t.Context(), []*Hive{h, emptyLayer()}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := Merge([]*Hive{fixed.Hive, emptyLayer()}, nil)
+			want, err := Merge(t.Context(), []*Hive{fixed.Hive, emptyLayer()}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ func TestHarmlessFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Merge([]*Hive{strict, emptyLayer()}, nil); !errors.Is(err, ErrCorrupt) {
+			if _, err := Merge(t.Context(), []*Hive{strict, emptyLayer()}, nil); !errors.Is(err, ErrCorrupt) {
 				t.Errorf("strict: %v", err)
 			}
 		})
@@ -140,7 +140,7 @@ func TestDuplicateIsNotHarmless(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *Error
-	if _, err := Merge([]*Hive{o, emptyLayer()}, nil); !errors.As(err, &e) || e.Rule != "nk-duplicate" {
+	if _, err := Merge(t.Context(), []*Hive{o, emptyLayer()}, nil); !errors.As(err, &e) || e.Rule != "nk-duplicate" {
 		t.Errorf("%v", err)
 	}
 }
@@ -161,7 +161,7 @@ func TestHarmfulFaultsEndReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Merge([]*Hive{h, emptyLayer()}, nil); !errors.Is(err, ErrCorrupt) {
+	if _, err := Merge(t.Context(), []*Hive{h, emptyLayer()}, nil); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%v", err)
 	}
 }

@@ -15,7 +15,7 @@ type Header struct {
 	Clustering         uint32
 	FileName           string // end of the path the hive was loaded from; informative
 	RmID, LogID, TmID  winfs.GUID
-	Flags              uint32 // HeaderKtmLocked, HeaderLayered; used by Hive.Layered only where it has a meaning
+	Flags              uint32 // HeaderKtmLocked and HeaderLayered; read by Hive.Layered only where it has a meaning
 	Rmtm               bool   // the rmtm signature is present
 	Reorganized        winfs.Filetime
 	OfRg               bool // offreg's tag is present

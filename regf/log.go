@@ -2,6 +2,7 @@ package regf
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -108,8 +109,9 @@ const growthSlack = 16 << 20
 // with it has the reason for each log. If the hive was truncated, and its logs do not hold
 // all the missing parts, the error is [ErrTruncated], and those parts are zero in the
 // result: [Hive.Repair] can repair it.
-func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
+func Recover(ctx context.Context, hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 	r := &recovery{
+		ctx:  ctx,
 		hive: hive,
 		out:  Recovery{BaseBlockFrom: -1, Logs: make([]LogReport, len(logs))},
 		room: int64(len(hive)) + growthSlack,
@@ -125,7 +127,10 @@ func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 	}
 	parsed := make([]parsedLog, len(logs))
 	for i, l := range logs {
-		parsed[i] = parseLog(l, r.room)
+		parsed[i] = parseLog(ctx, l, r.room)
+		if err := ctx.Err(); err != nil {
+			return nil, &r.out, (*Hive)(nil).opError("recover", "", -1, err)
+		}
 		rep := &r.out.Logs[i]
 		rep.Format, rep.Sequence, rep.Found = parsed[i].format, parsed[i].sequence, len(parsed[i].entries)
 		rep.Stop, rep.Offset = parsed[i].stop, parsed[i].offset
@@ -136,6 +141,7 @@ func Recover(hive []byte, logs ...[]byte) ([]byte, *Recovery, error) {
 
 // recovery is the state of one call of Recover.
 type recovery struct {
+	ctx   context.Context
 	hive  []byte
 	image []byte
 	room  int64 // the largest bins size to accept
@@ -162,6 +168,9 @@ func (r *recovery) run(logs []parsedLog, baseGood bool) ([]byte, error) {
 	}
 	var touched []pageRange
 	for i, step := range plan {
+		if err := r.ctx.Err(); err != nil {
+			return nil, err
+		}
 		e := &logs[step.log].entries[step.entry]
 		if i == 0 {
 			r.out.FirstSequence = e.sequence

@@ -77,7 +77,7 @@ func TestRecoverGenuine(t *testing.T) {
 			if k, v := countHive(hive); k != c.keys || v != c.values {
 				t.Fatalf("dirty: %d keys, %d values; want %d, %d", k, v, c.keys, c.values)
 			}
-			got, rep, err := Recover(hive, log1, log2)
+			got, rep, err := Recover(t.Context(), hive, log1, log2)
 			if err != nil {
 				t.Fatalf("%v\n%+v", err, rep)
 			}
@@ -96,11 +96,11 @@ func TestRecoverGenuine(t *testing.T) {
 			}
 			t.Logf("%d keys, %d values; %d entries, %d page runs, %d bytes, sequences %d to %d; logs %+v", k, v, rep.Entries, rep.Pages, rep.Bytes, rep.FirstSequence, rep.LastSequence, rep.Logs)
 			// The order in which logs are given says nothing.
-			swapped, _, err := Recover(hive, log2, log1)
+			swapped, _, err := Recover(t.Context(), hive, log2, log1)
 			if err != nil || !bytes.Equal(swapped, got) {
 				t.Errorf("swapped logs give another result: %v", err)
 			}
-			again, rep, err := Recover(got, log1, log2)
+			again, rep, err := Recover(t.Context(), got, log1, log2)
 			if err != nil || !rep.Clean || !bytes.Equal(again, got) {
 				t.Errorf("a recovered hive is not clean: %v %+v", err, rep)
 			}
@@ -117,7 +117,7 @@ func TestRecoverLikeWindows10(t *testing.T) {
 	hive := make([]byte, len(want))
 	copy(hive, want[:4096])
 	setBase(hive, 2, 1, 0)
-	got, rep, err := Recover(hive, log1, log2)
+	got, rep, err := Recover(t.Context(), hive, log1, log2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestRecoverLikeWindows7(t *testing.T) {
 		"LOG2 is newer":  {oldLog(want, hive, 7), log},
 		"LOG1 is newer":  {log, oldLog(want, hive, 7)},
 	} {
-		got, rep, err := Recover(hive, logs...)
+		got, rep, err := Recover(t.Context(), hive, logs...)
 		if err != nil {
 			t.Errorf("%s: %v %+v", name, err, rep)
 			continue
@@ -182,7 +182,7 @@ func TestRecoverLikeWindows7(t *testing.T) {
 			broken[damage] ^= 0x40
 			// The first bin's time must be the log's for the log to be trusted.
 			binary.LittleEndian.PutUint64(broken[4096+0x14:], binary.LittleEndian.Uint64(log[0x0C:]))
-			got, rep, err := Recover(broken, log)
+			got, rep, err := Recover(t.Context(), broken, log)
 			if err != nil {
 				t.Fatalf("damage at %#x: %v %+v", damage, err, rep)
 			}
@@ -209,13 +209,13 @@ func TestRecoverLikeWindows7(t *testing.T) {
 		noList[512] = 'd'
 		for name, l := range map[string][]byte{"other time": otherTime, "not finished": notFinished, "checksum": badSum,
 			"bin in the wrong place": badBin, "bin without its signature": noBin, "no DIRT": noList} {
-			if _, _, err := Recover(hive, l); !errors.Is(err, ErrNoUsableLog) {
+			if _, _, err := Recover(t.Context(), hive, l); !errors.Is(err, ErrNoUsableLog) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		// Cut at every sector: all pages or none.
 		for n := 0; n < len(log); n += 512 {
-			if _, _, err := Recover(hive, log[:n]); !errors.Is(err, ErrNoUsableLog) {
+			if _, _, err := Recover(t.Context(), hive, log[:n]); !errors.Is(err, ErrNoUsableLog) {
 				t.Fatalf("cut at %#x: %v", n, err)
 			}
 		}
@@ -234,15 +234,15 @@ func TestRecoverOldBins(t *testing.T) {
 	}
 	hive := two(pageSize, '.')
 	setBase(hive, 9, 8, 0)
-	want := two(0x77777, 'X') // the second page starts with hbin but is not a bin
-	got, rep, err := Recover(hive, oldLog(hive, want, 9))
+	want := two(0x77777, 'X') // the second page begins with hbin and is none
+	got, rep, err := Recover(t.Context(), hive, oldLog(hive, want, 9))
 	if err != nil || !bytes.Equal(got, want) || len(rep.DummyBins) != 0 {
 		t.Errorf("%v %+v", err, rep)
 	}
 	for name, damage := range map[string]int{"signature": 0, "offset": 5, "size": 10} {
 		bad := two(pageSize, 'X')
 		bad[baseSize+3*pageSize+damage] ^= 0x20
-		if _, rep, err := Recover(hive, oldLog(hive, bad, 9)); !errors.Is(err, ErrNoUsableLog) || rep.Logs[0].Stop == nil {
+		if _, rep, err := Recover(t.Context(), hive, oldLog(hive, bad, 9)); !errors.Is(err, ErrNoUsableLog) || rep.Logs[0].Stop == nil {
 			t.Errorf("%s of the last bin: %v %+v", name, err, rep)
 		}
 		// The same damage in the hive alone is none of the log's.
@@ -250,7 +250,7 @@ func TestRecoverOldBins(t *testing.T) {
 		mine[baseSize+3*pageSize+damage] ^= 0x20
 		first := two(pageSize, '.')
 		first[baseSize+200] = 'X'
-		if _, _, err := Recover(mine, oldLog(two(pageSize, '.'), first, 9)); err != nil {
+		if _, _, err := Recover(t.Context(), mine, oldLog(two(pageSize, '.'), first, 9)); err != nil {
 			t.Errorf("%s of a bin that the log does not write: %v", name, err)
 		}
 	}
@@ -302,7 +302,7 @@ func TestRecoverInterleaved(t *testing.T) {
 			{"second entry's pages damaged", [][]byte{flipped(log1, second+600), log2}, "A..A", seq},
 			{"first log's base block damaged", [][]byte{flipped(log1, 0x1FC), log2}, ".DC.D", seq + 3},
 		} {
-			got, rep, err := Recover(hive, c.logs...)
+			got, rep, err := Recover(t.Context(), hive, c.logs...)
 			if err != nil {
 				t.Errorf("%#x: %s: %v %+v", seq, c.name, err, rep)
 				continue
@@ -313,7 +313,7 @@ func TestRecoverInterleaved(t *testing.T) {
 		}
 		// A first log that lost its very first entry leaves nothing that the second
 		// could follow.
-		if _, rep, err := Recover(hive, flipped(log1, 512+24), log2); !errors.Is(err, ErrNoUsableLog) {
+		if _, rep, err := Recover(t.Context(), hive, flipped(log1, 512+24), log2); !errors.Is(err, ErrNoUsableLog) {
 			t.Errorf("%#x: the second log was applied over a gap: %v %+v", seq, err, rep)
 		}
 	}
@@ -322,7 +322,7 @@ func TestRecoverInterleaved(t *testing.T) {
 func TestRecoverBrokenBaseBlock(t *testing.T) {
 	hive, log1, log2 := fourEntries(10)
 	hive[0x50] ^= 0xFF // the checksum is wrong now
-	got, rep, err := Recover(hive, log1, log2)
+	got, rep, err := Recover(t.Context(), hive, log1, log2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +331,7 @@ func TestRecoverBrokenBaseBlock(t *testing.T) {
 		t.Errorf("%s %+v", letters(got), rep)
 	}
 	clear(hive[:4096])
-	if got, _, err = Recover(hive, log1); err != nil || letters(got) != "AB.A" || string(got[:4]) != "regf" {
+	if got, _, err = Recover(t.Context(), hive, log1); err != nil || letters(got) != "AB.A" || string(got[:4]) != "regf" {
 		t.Errorf("no base block: %v", err)
 	}
 }
@@ -347,7 +347,7 @@ func TestRecoverRefuses(t *testing.T) {
 		"none": nil, "empty": {nil, {}}, "a hive": {tinyHive(4, 'X')}, "older": {older}, "huge bins": {huge},
 		"page outside": {outside}, "odd bins": {odd}, "first entry missing": {noFirst}, "text": {[]byte("not a log")},
 	} {
-		got, rep, err := Recover(hive, logs...)
+		got, rep, err := Recover(t.Context(), hive, logs...)
 		if !errors.Is(err, ErrNoUsableLog) || got != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -360,7 +360,7 @@ func TestRecoverRefuses(t *testing.T) {
 	}
 	// A clean hive is newer than any log next to it.
 	clean := tinyHive(4, '.')
-	got, rep, err := Recover(clean, log1, log2)
+	got, rep, err := Recover(t.Context(), clean, log1, log2)
 	if err != nil || !rep.Clean || !bytes.Equal(got, clean) {
 		t.Errorf("clean: %v %+v", err, rep)
 	}
@@ -372,7 +372,7 @@ func TestRecoverDummyBin(t *testing.T) {
 	bad := tinyBin(2, 'X')
 	bad[0] = 'H'
 	log := newLog(hive, 10, newLogEntry(10, 4*4096, logRun{2 * 4096, bad}, logRun{3 * 4096, tinyBin(3, 'Y')}))
-	got, rep, err := Recover(hive, log)
+	got, rep, err := Recover(t.Context(), hive, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +391,7 @@ func TestRecoverCutEverywhere(t *testing.T) {
 	const dir = "mkorman90_regipy"
 	hive := mustRead(t, dir, "UsrClass.dat")
 	log1, log2 := mustRead(t, dir, "UsrClass.dat.LOG1"), mustRead(t, dir, "UsrClass.dat.LOG2")
-	whole := parseLog(log1, int64(len(hive))+growthSlack)
+	whole := parseLog(t.Context(), log1, int64(len(hive))+growthSlack)
 	ends := map[int]int{} // log offset at which an entry ends, to entries so far
 	off := 512
 	for i := range whole.entries {
@@ -403,7 +403,7 @@ func TestRecoverCutEverywhere(t *testing.T) {
 		if n, ok := ends[cut]; ok {
 			good = n
 		}
-		got, rep, err := Recover(hive, log1[:cut])
+		got, rep, err := Recover(t.Context(), hive, log1[:cut])
 		if good == 0 {
 			if !errors.Is(err, ErrNoUsableLog) {
 				t.Fatalf("cut at %#x: %v", cut, err)
@@ -423,7 +423,7 @@ func TestRecoverCutEverywhere(t *testing.T) {
 		t.Errorf("%d of %d entries", good, len(whole.entries))
 	}
 	// With LOG1 cut before its end, LOG2 does not follow and must not be applied.
-	if _, rep, err := Recover(hive, log1[:off-512], log2); err != nil || rep.Logs[1].Applied != 0 || rep.Logs[1].Stop == nil {
+	if _, rep, err := Recover(t.Context(), hive, log1[:off-512], log2); err != nil || rep.Logs[1].Applied != 0 || rep.Logs[1].Stop == nil {
 		t.Errorf("LOG2 was applied over a gap: %v %+v", err, rep)
 	}
 }
@@ -449,7 +449,7 @@ func TestRecoverFlippedHash(t *testing.T) {
 		for at := off; at < off+entryHeaderBytes+16; at++ {
 			bad := bytes.Clone(log1)
 			bad[at] ^= 0x10
-			p := parseLog(bad, int64(len(hive))+growthSlack)
+			p := parseLog(t.Context(), bad, int64(len(hive))+growthSlack)
 			if len(p.entries) != entry {
 				t.Fatalf("byte %#x flipped: %d entries are believed, want %d", at, len(p.entries), entry)
 			}
@@ -459,7 +459,7 @@ func TestRecoverFlippedHash(t *testing.T) {
 		}
 		bad := bytes.Clone(log1)
 		bad[off+24] ^= 1
-		_, rep, err := Recover(hive, bad)
+		_, rep, err := Recover(t.Context(), hive, bad)
 		if entry == 0 {
 			if !errors.Is(err, ErrNoUsableLog) {
 				t.Errorf("first entry damaged: %v", err)
@@ -496,7 +496,7 @@ func FuzzRecover(f *testing.F) {
 				off += size
 			}
 		}
-		got, rep, err := Recover(hive, log1, log2)
+		got, rep, err := Recover(t.Context(), hive, log1, log2)
 		if err != nil {
 			// The complete part of a truncated hive is returned with the error.
 			if (got != nil) != errors.Is(err, ErrTruncated) || rep == nil {
@@ -510,7 +510,7 @@ func FuzzRecover(f *testing.F) {
 		if rep.Clean {
 			return
 		}
-		again, rep2, err := Recover(got)
+		again, rep2, err := Recover(t.Context(), got)
 		if err != nil || !rep2.Clean || !bytes.Equal(again, got) {
 			t.Fatalf("the result is not clean: %v", err)
 		}

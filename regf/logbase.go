@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"context"
 	"fmt"
 )
 
@@ -51,7 +52,7 @@ func (p *parsedLog) halt(offset int64, format string, args ...any) {
 }
 
 // parseLog reads a log; room is the largest bins size to accept.
-func parseLog(b []byte, room int64) parsedLog {
+func parseLog(ctx context.Context, b []byte, room int64) parsedLog {
 	p := parsedLog{data: b}
 	switch {
 	case len(b) == 0:
@@ -81,7 +82,7 @@ func parseLog(b []byte, room int64) parsedLog {
 	}
 	p.valid = true
 	if p.format == LogNew {
-		p.parseNew(room)
+		p.parseNew(ctx, room)
 	} else {
 		p.parseOld(room)
 	}

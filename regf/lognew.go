@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -22,9 +23,9 @@ const (
 
 // parseNew reads the entries up to the first that is damaged or out of sequence. Older
 // entries that remain after the live ones end the log in this way and are no fault.
-func (p *parsedLog) parseNew(room int64) {
+func (p *parsedLog) parseNew(ctx context.Context, room int64) {
 	want := p.sequence
-	for off := int64(logSector); ; want++ {
+	for off := int64(logSector); ctx.Err() == nil; want++ {
 		rest := p.data[min(off, int64(len(p.data))):]
 		if len(rest) < entryHeaderBytes || string(rest[:4]) != "HvLE" {
 			if len(p.entries) == 0 {

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -88,8 +89,8 @@ type MergeOptions struct {
 // is enough.
 //
 // The layers are only read and may be closed before the result. Save the result with
-// [Hive.Store]: it is compact already, and [Hive.Compact] returns the same bytes.
-func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
+// [Hive.WriteImageFile]: it is compact already, and [Hive.Compact] returns the same bytes.
+func Merge(ctx context.Context, layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	if opt == nil {
 		opt = &MergeOptions{}
 	}
@@ -106,14 +107,14 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 	if minor < 3 || minor > 6 || opt.Fold && minor != 6 {
 		return fail(ErrInvalid)
 	}
-	if err := mergeable(layers, opt.Fold); err != nil {
+	if err := mergeable(ctx, layers, opt.Fold); err != nil {
 		return fail(err)
 	}
 	size := 0
 	for _, h := range layers {
 		size += len(h.bins)
 	}
-	m := &merger{opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold, size, size)}
+	m := &merger{ctx: ctx, opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold, size, size)}
 	m.opt.Stepwise = opt.Stepwise || opt.Fold
 	if err := m.survey(layers); err != nil {
 		return fail(err)
@@ -133,7 +134,7 @@ func Merge(layers []*Hive, opt *MergeOptions) (*Hive, error) {
 
 // mergeable returns an error if ORMergeHives would refuse the layers, or if a layer cannot
 // be read.
-func mergeable(layers []*Hive, fold bool) error {
+func mergeable(ctx context.Context, layers []*Hive, fold bool) error {
 	switch {
 	case len(layers) == 0, len(layers) == 1 && !fold:
 		return fmt.Errorf("a base and at least one layer above it are needed: %w", ErrInvalid)
@@ -142,6 +143,9 @@ func mergeable(layers []*Hive, fold bool) error {
 	}
 	given := make(map[*Hive]bool, len(layers))
 	for i, h := range layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if h == nil || h.bins == nil {
 			return ErrClosed
 		}
@@ -175,6 +179,7 @@ func (h *Hive) flagged() bool { return u32(h.data[hdrFlags:])&HeaderLayered != 0
 // writes them.
 type merger struct {
 	*treeWriter
+	ctx     context.Context
 	opt     MergeOptions
 	roots   []Key  // of the layers, topmost first; the walks record their index here
 	layered []bool // by that index: layer semantics have a meaning
@@ -277,6 +282,9 @@ func (m *merger) survey(layers []*Hive) error {
 	m.add(m.roots, !m.opt.Fold, false)
 	level, end := uint16(0), 1
 	for i := 0; i < len(m.plan); i++ {
+		if err := m.ctx.Err(); err != nil {
+			return err
+		}
 		if i == end {
 			if level++; level > MaxDepth {
 				return ErrLimit
@@ -317,6 +325,9 @@ func (m *merger) descriptors() error {
 	type level struct{ at, end uint32 }
 	path := []level{{0, 1}}
 	for len(path) > 0 {
+		if err := m.ctx.Err(); err != nil {
+			return err
+		}
 		l := &path[len(path)-1]
 		if l.at == l.end {
 			path = path[:len(path)-1]
@@ -362,6 +373,9 @@ func (m *merger) writeAll() error {
 	}
 	families := []family{{at: noSlot, left: 1}}
 	for i := range m.plan {
+		if err := m.ctx.Err(); err != nil {
+			return err
+		}
 		p := m.plan[i]
 		for families[0].left == 0 {
 			families = families[1:]

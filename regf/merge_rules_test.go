@@ -192,13 +192,13 @@ func TestMergeRefuses(t *testing.T) {
 		"a delta of 1.5 as base":     {delta.open(t, 5, true), b},
 		"a hive between that is nil": {b, nil, d},
 	} {
-		_, err := Merge(layers, nil)
+		_, err := Merge(t.Context(), layers, nil)
 		if want := map[bool]error{true: ErrClosed, false: ErrInvalid}[strings.HasSuffix(name, "nil")]; !errors.Is(err, want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// Two hives of one file are two hives.
-	if _, err := Merge([]*Hive{b, base.open(t, 5, false)}, nil); err != nil {
+	if _, err := Merge(t.Context(), []*Hive{b, base.open(t, 5, false)}, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 func merged(t testing.TB, opt *MergeOptions, layers ...*Hive) *Hive {
 	t.Helper()
-	h, err := Merge(layers, opt)
+	h, err := Merge(t.Context(), layers, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestMergeOptions(t *testing.T) {
 		t.Error("minor version", h.Minor())
 	}
 	for _, bad := range []*MergeOptions{{Minor: 2}, {Minor: 7}, {Minor: 5, Fold: true}} {
-		if _, err := Merge([]*Hive{hb, hd}, bad); !errors.Is(err, ErrInvalid) {
+		if _, err := Merge(t.Context(), []*Hive{hb, hd}, bad); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
@@ -396,7 +396,7 @@ func FuzzMerge(f *testing.F) {
 		if err != nil {
 			return
 		}
-		h, err := Merge([]*Hive{ha, hb}, &MergeOptions{Fold: how&2 != 0})
+		h, err := Merge(t.Context(), []*Hive{ha, hb}, &MergeOptions{Fold: how&2 != 0})
 		if err != nil {
 			return
 		}
@@ -417,11 +417,11 @@ func FuzzMerge(f *testing.F) {
 			if err != nil || ha.Mode() != Strict {
 				return // a differencing hive by its base block alone, or damage
 			}
-			want, err := Merge([]*Hive{hb, none}, nil) // as far as a merged hive can hold it
+			want, err := Merge(t.Context(), []*Hive{hb, none}, nil) // as far as a merged hive has what it holds
 			if err != nil {
 				return
 			}
-			again, err := Merge([]*Hive{ha, d}, nil)
+			again, err := Merge(t.Context(), []*Hive{ha, d}, nil)
 			if err != nil {
 				t.Fatalf("merging the difference: %v", err)
 			}

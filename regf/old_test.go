@@ -141,7 +141,7 @@ func TestOldVersionByItsCells(t *testing.T) {
 	if err := errors.Join(k.SetValue("Änderung", RegSZ, StringData("x")), k.SetUserFlags(1)); err != nil {
 		t.Fatal(err)
 	}
-	modern, err := h.Compact(&SaveOptions{Minor: 3})
+	modern, err := h.Compact(&CompactOptions{Minor: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

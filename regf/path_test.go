@@ -92,7 +92,7 @@ func TestBackslashInName(t *testing.T) {
 	if _, err := o.Key(`a\b\c`); err == nil {
 		t.Error(`a\b\c is not there`)
 	}
-	r, err := o.Repair(nil)
+	r, err := o.Repair(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -48,12 +49,12 @@ type Repair struct {
 // For a hive whose logs were not replayed, Repair returns ErrDirty unless Options.EditDirty
 // is set. In a layered hive, keys below a key that supersedes its tree do so too, as
 // Windows treats them; the content of tombstones is lost.
-func (h *Hive) Repair(opt *RepairOptions) (*Repair, error) {
-	r, err := h.repaired(opt != nil && opt.AllowLoss)
+func (h *Hive) Repair(ctx context.Context, opt *RepairOptions) (*Repair, error) {
+	r, err := h.repaired(ctx, opt != nil && opt.AllowLoss)
 	return r, h.opError("repair", "", -1, err)
 }
 
-func (h *Hive) repaired(lossy bool) (*Repair, error) {
+func (h *Hive) repaired(ctx context.Context, lossy bool) (*Repair, error) {
 	if h.bins == nil {
 		return nil, ErrClosed
 	}
@@ -61,17 +62,24 @@ func (h *Hive) repaired(lossy bool) (*Repair, error) {
 		return nil, ErrDirty
 	}
 	out := &Repair{Before: h.Check()}
-	reachable := h.reachable()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	reachable, err := h.reachable(ctx)
+	if err != nil {
+		return nil, err
+	}
 	r := newRepairer(h)
+	r.ctx = ctx
 	if err := r.findRoot(); err != nil {
 		return out, err
 	}
-	b, err := r.v.compactImage(&SaveOptions{})
+	b, err := r.v.compactImage(&CompactOptions{})
 	if err == nil && r.misses(reachable) {
 		// A key was left out of the only list that names it, because its pointer to the
 		// parent leads elsewhere.
 		r.byParent = false
-		b, err = r.v.compactImage(&SaveOptions{})
+		b, err = r.v.compactImage(&CompactOptions{})
 	}
 	if err != nil {
 		return out, err
@@ -95,18 +103,21 @@ func (h *Hive) repaired(lossy bool) (*Repair, error) {
 }
 
 // reachable returns the keys that tolerant reading reaches, one bit per 8 bytes.
-func (h *Hive) reachable() []uint64 {
+func (h *Hive) reachable(ctx context.Context) ([]uint64, error) {
 	v := newChecker(h).v
 	w := newWalk(v)
 	if v.root == nilCell {
-		return w.seen
+		return w.seen, nil
 	}
 	for k, err := range v.Root().Walk() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if err == nil {
 			w.claim(k.off)
 		}
 	}
-	return w.seen
+	return w.seen, nil
 }
 
 // settle records the outcome of each finding.
@@ -149,6 +160,7 @@ func (r *repairer) settle(h *Hive, out *Repair) {
 
 // repairer is the state with which a save writes a sound hive from a damaged one.
 type repairer struct {
+	ctx     context.Context
 	v       *Hive
 	c       *checker // records the cells in use
 	covered []uint64 // one bit per 8 bytes inside a cell in use, its first 8 left out

@@ -82,7 +82,7 @@ func repairAnything(t testing.TB, b []byte, what string) *Repair {
 		return nil
 	}
 	before := bytes.Clone(b)
-	r, err := h.Repair(&RepairOptions{AllowLoss: true})
+	r, err := h.Repair(t.Context(), &RepairOptions{AllowLoss: true})
 	if !bytes.Equal(b, before) {
 		t.Fatalf("%s: the repair changed the bytes that were opened", what)
 	}
@@ -263,7 +263,7 @@ func TestRepairLosesNothing(t *testing.T) {
 			if len(serious(d.Check())) == 0 {
 				t.Fatal("no damage")
 			}
-			r, err := d.Repair(nil)
+			r, err := d.Repair(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err, r.Lost)
 			}
@@ -305,7 +305,7 @@ func TestRepairBaseBlock(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		r, err := d.Repair(&RepairOptions{AllowLoss: true})
+		r, err := d.Repair(t.Context(), &RepairOptions{AllowLoss: true})
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -386,7 +386,7 @@ func TestRepairFillsSegments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := o.Repair(nil)
+	r, err := o.Repair(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err, r.Lost)
 	}
@@ -447,7 +447,7 @@ func TestRepairDuplicates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := d.Repair(nil)
+	r, err := d.Repair(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err, r.Lost)
 	}

@@ -26,7 +26,7 @@ func TestPagesThatAreGivenBack(t *testing.T) {
 		}
 	}
 	name := filepath.Join(t.TempDir(), "hive")
-	if err := h.Save(name, nil); err != nil {
+	if err := h.WriteCompactFile(name, nil); err != nil {
 		t.Fatal(err)
 	}
 	mapped, err := Open(name, opt)

@@ -8,8 +8,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// SaveOptions are the options for writing a compacted hive.
-type SaveOptions struct {
+// CompactOptions are the options for writing a compacted hive.
+type CompactOptions struct {
 	// Minor is the minor version to write: 3, 4, 5 or 6, and 0 for that of the hive.
 	// Version 3 is that of Windows 5.0, for which offreg drops the flags for virtualisation
 	// of keys; so does Save if 3 is set explicitly, but not for 0. Versions up to 1.2
@@ -48,7 +48,7 @@ func (h *Hive) MinorForWindows(major, minor int) (int, error) {
 	return m, err
 }
 
-// Save writes a compacted copy of the hive, in offreg's layout, to a new file: cells level
+// WriteCompactFile writes a compacted copy of the hive, in offreg's layout, to a new file: cells level
 // by level, lists in leaves of 507, no free space between. The file appears complete or not
 // at all. The open hive does not change.
 //
@@ -58,7 +58,7 @@ func (h *Hive) MinorForWindows(major, minor int) (int, error) {
 // In strict mode a fault anywhere in the tree is an error. In the other modes unreadable
 // parts are omitted and listed in Findings, lists are sorted, and of keys with one name the
 // first is kept.
-func (h *Hive) Save(name string, opt *SaveOptions) error {
+func (h *Hive) WriteCompactFile(name string, opt *CompactOptions) error {
 	b, err := h.compact(opt)
 	if err != nil {
 		return err
@@ -66,8 +66,8 @@ func (h *Hive) Save(name string, opt *SaveOptions) error {
 	return h.opError("save", "", -1, writeFile(name, b, opt != nil && opt.Overwrite))
 }
 
-// SaveTo is Save to a writer.
-func (h *Hive) SaveTo(w io.Writer, opt *SaveOptions) error {
+// WriteCompact writes it to a writer.
+func (h *Hive) WriteCompact(w io.Writer, opt *CompactOptions) error {
 	b, err := h.compact(opt)
 	if err != nil {
 		return err
@@ -76,8 +76,8 @@ func (h *Hive) SaveTo(w io.Writer, opt *SaveOptions) error {
 	return h.opError("save", "", -1, err)
 }
 
-// Compact returns the bytes that Save writes.
-func (h *Hive) Compact(opt *SaveOptions) ([]byte, error) { return h.compact(opt) }
+// Compact returns the bytes that WriteCompact writes.
+func (h *Hive) Compact(opt *CompactOptions) ([]byte, error) { return h.compact(opt) }
 
 // pending is a key that is listed and not yet written.
 type pending struct {
@@ -104,15 +104,15 @@ type saver struct {
 	ringN   int      // descriptors that were written before the first key below the root
 }
 
-func (h *Hive) compact(opt *SaveOptions) ([]byte, error) {
+func (h *Hive) compact(opt *CompactOptions) ([]byte, error) {
 	if opt == nil {
-		opt = &SaveOptions{}
+		opt = &CompactOptions{}
 	}
 	b, err := h.compactImage(opt)
 	return b, h.opError("save", "", -1, err)
 }
 
-func (h *Hive) compactImage(opt *SaveOptions) ([]byte, error) {
+func (h *Hive) compactImage(opt *CompactOptions) ([]byte, error) {
 	minor := opt.Minor
 	if minor == 0 {
 		minor = max(int(h.minor), 3)
@@ -212,6 +212,11 @@ func (s *saver) run(root Key) error {
 			// Written keys are removed, so that the queue stays as wide as two levels.
 			s.queue = append(s.queue[:0], s.queue[i:]...)
 			i, end = 0, len(s.queue)
+		}
+		if s.h.repair != nil {
+			if err := s.h.repair.ctx.Err(); err != nil {
+				return err
+			}
 		}
 		p := s.queue[i]
 		nk, err := s.node(p.src, p.parent)

@@ -60,7 +60,7 @@ func TestSaveKeepsOffregLayout(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := h.Compact(&SaveOptions{Tag: true})
+		got, err := h.Compact(&CompactOptions{Tag: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestSaveKeepsOffregLayout(t *testing.T) {
 
 // The same edits as were made through offreg produce the same bytes.
 func TestSaveAsOffregDid(t *testing.T) {
-	compare := func(t *testing.T, h *Hive, opt *SaveOptions, file ...string) {
+	compare := func(t *testing.T, h *Hive, opt *CompactOptions, file ...string) {
 		t.Helper()
 		want, err := os.ReadFile(testenv.Corpus(t, append([]string{"hives"}, file...)...))
 		if err != nil {
@@ -99,7 +99,7 @@ func TestSaveAsOffregDid(t *testing.T) {
 		if err := k.SetValue("UseLogonCredential", RegDword, useLogon(t)); err != nil {
 			t.Fatal(err)
 		}
-		compare(t, h, &SaveOptions{Minor: 5, Tag: true}, "mkorman90_regipy", "SYSTEM")
+		compare(t, h, &CompactOptions{Minor: 5, Tag: true}, "mkorman90_regipy", "SYSTEM")
 	})
 }
 
@@ -146,7 +146,7 @@ func TestEditsGiveTheListsOfOffreg(t *testing.T) {
 		for d, err := range Compare(h, want, CompareOptions{}) {
 			t.Fatalf("%v, %v", d, err)
 		}
-		b, err := h.Compact(&SaveOptions{Minor: minor, Tag: true})
+		b, err := h.Compact(&CompactOptions{Minor: minor, Tag: true})
 		if err != nil {
 			t.Fatal(err)
 		}

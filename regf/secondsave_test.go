@@ -154,7 +154,7 @@ func TestNestedCellsDoNotMultiply(t *testing.T) {
 		if _, err := r.Compact(nil); !errors.Is(err, ErrLimit) {
 			t.Errorf("%v: Compact: %v", mode, err)
 		}
-		if _, err := Merge([]*Hive{r, New(nil)}, nil); !errors.Is(err, ErrLimit) {
+		if _, err := Merge(t.Context(), []*Hive{r, New(nil)}, nil); !errors.Is(err, ErrLimit) {
 			t.Errorf("%v: Merge: %v", mode, err)
 		}
 	}
@@ -225,7 +225,7 @@ func TestMergeOfDuplicateValues(t *testing.T) {
 		{"many in the lower layer", append([]string{"a1", "A2"}, long...), []string{"a-"}, "d1 e1 f1 g1 h1 i1 j1 k1 l1 "},
 		{"many in the upper layer", []string{"a1"}, append([]string{"A2", "a3"}, long...), "A2 d1 e1 f1 g1 h1 i1 j1 k1 l1 "},
 	} {
-		h, err := Merge([]*Hive{layer(5, tc.lower...), layer(6, tc.upper...)}, nil)
+		h, err := Merge(t.Context(), []*Hive{layer(5, tc.lower...), layer(6, tc.upper...)}, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", tc.name, err)
 		}
@@ -233,7 +233,7 @@ func TestMergeOfDuplicateValues(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
 		}
 	}
-	alone, err := Merge([]*Hive{New(nil), layer(6, "a-", "a1", "b1")}, nil)
+	alone, err := Merge(t.Context(), []*Hive{New(nil), layer(6, "a-", "a1", "b1")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,11 +254,11 @@ func TestMergeOfDuplicateValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := Merge([]*Hive{was, d}, nil)
+		h, err := Merge(t.Context(), []*Hive{was, d}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		once, err := Merge([]*Hive{is, New(nil)}, nil)
+		once, err := Merge(t.Context(), []*Hive{is, New(nil)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,7 +319,7 @@ func TestSaveLeavesOutWhatIsTooDeep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fixed, err := r.Repair(&RepairOptions{AllowLoss: true})
+	fixed, err := r.Repair(t.Context(), &RepairOptions{AllowLoss: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +333,7 @@ func TestSaveLeavesOutWhatIsTooDeep(t *testing.T) {
 	if deepest != MaxDepth {
 		t.Errorf("%d levels, want %d", deepest, MaxDepth)
 	}
-	if m, err := Merge([]*Hive{r, New(nil)}, nil); err != nil {
+	if m, err := Merge(t.Context(), []*Hive{r, New(nil)}, nil); err != nil {
 		t.Errorf("merge: %v", err)
 	} else if f := serious(m.Check()); len(f) > 0 {
 		t.Errorf("merge: %v", f)
@@ -345,7 +345,7 @@ func TestSaveKeepsLayers(t *testing.T) {
 	if err := h.SetLayered(true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Compact(&SaveOptions{Minor: 5}); !errors.Is(err, ErrInvalid) {
+	if _, err := h.Compact(&CompactOptions{Minor: 5}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a layered hive saved without layers: %v", err)
 	}
 	if _, err := h.Compact(nil); err != nil {
@@ -361,7 +361,7 @@ func TestRepairOfClusteringFactor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Repair(nil); err != nil {
+	if _, err := h.Repair(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -38,17 +38,17 @@ func New(opt *Options) *Hive {
 
 func len32(s string) uint32 { return uint32(len(s)) }
 
-// StoreOptions are the options for writing the edited image.
-type StoreOptions struct {
+// WriteOptions are the options for writing the edited image.
+type WriteOptions struct {
 	// Overwrite allows replacing an existing file. Without it that is ErrExists.
 	Overwrite bool
 }
 
-// Store writes the edited hive to a file without moving cells. It is the quick way to save
-// a small change; Save compacts. After an edit both sequence numbers are one higher than
+// WriteImageFile writes the edited hive to a file without moving cells. It is the quick way to save
+// a small change; WriteCompactFile compacts. After an edit both sequence numbers are one higher than
 // before. The file appears complete or not at all; storing over the file that was opened is
 // allowed, and the open hive keeps its old contents.
-func (h *Hive) Store(name string, opt *StoreOptions) error {
+func (h *Hive) WriteImageFile(name string, opt *WriteOptions) error {
 	b, err := h.image()
 	if err == nil {
 		err = writeFile(name, b, opt != nil && opt.Overwrite)
@@ -56,8 +56,8 @@ func (h *Hive) Store(name string, opt *StoreOptions) error {
 	return h.opError("store", "", -1, err)
 }
 
-// StoreTo is Store to a writer.
-func (h *Hive) StoreTo(w io.Writer) error {
+// WriteImage writes it to a writer.
+func (h *Hive) WriteImage(w io.Writer) error {
 	b, err := h.image()
 	if err == nil {
 		_, err = w.Write(b)
@@ -65,7 +65,7 @@ func (h *Hive) StoreTo(w io.Writer) error {
 	return h.opError("store", "", -1, err)
 }
 
-// Image returns a copy of the bytes that Store writes.
+// Image returns a copy of the bytes that WriteImage writes.
 func (h *Hive) Image() ([]byte, error) {
 	b, err := h.image()
 	return append([]byte(nil), b...), h.opError("store", "", -1, err)

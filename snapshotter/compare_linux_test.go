@@ -336,7 +336,7 @@ func edit(t *testing.T, path string, fn func(h *regf.Hive) error) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := h.StoreTo(&out); err != nil {
+	if err := h.WriteImage(&out); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.WriteFile(path+".new", out.Bytes(), 0o755), os.Rename(path+".new", path)); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mullion/mullion/internal/hostfs"
 	"github.com/mullion/mullion/internal/layerdir"
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
@@ -22,7 +23,7 @@ import (
 // that what is written again reads the same.
 func FuzzTransportFile(f *testing.F) {
 	for _, v := range transportVectors {
-		f.Add(unhex(f, v.bytes), false)
+		f.Add(testenv.Hex(f, v.bytes), false)
 	}
 	f.Add([]byte(dirStream), true)
 	f.Add([]byte{}, false)

@@ -2,7 +2,6 @@ package wctransport
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -14,21 +13,13 @@ import (
 
 	"github.com/mullion/mullion/internal/hostfs"
 	"github.com/mullion/mullion/internal/layerdir"
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
 )
 
 // unhex turns a spaced vector into bytes.
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.NewReplacer(" ", "", "|", "", "\n", "", "\t", "").Replace(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // The vectors of layers specification appendix A, as transport files.
 var transportVectors = []struct {
 	name    string
@@ -79,7 +70,7 @@ var transportVectors = []struct {
 func TestTransportVectors(t *testing.T) {
 	for _, v := range transportVectors {
 		t.Run(v.name, func(t *testing.T) {
-			want := unhex(t, v.bytes)
+			want := testenv.Hex(t, v.bytes)
 			path := filepath.Join(t.TempDir(), "layer")
 			w, err := Create(path, WithSync(SyncNone))
 			if err != nil {

@@ -2,28 +2,20 @@ package winfs
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"reflect"
 	"strings"
 	"testing"
-)
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.NewReplacer(" ", "", "|", "", "\n", "").Replace(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+	"github.com/mullion/mullion/internal/testenv"
+)
 
 // The vector of section 2.9 of the layers specification.
 const eaVector = `10000000 | 00 03 0300 | 666f6f 00 | 626172 00
 	00000000 | 00 04 0400 | 66697a7a 00 | 62757a7a | 000000`
 
 func TestEAVector(t *testing.T) {
-	raw := unhex(t, strings.ReplaceAll(eaVector, "\t", ""))
+	raw := testenv.Hex(t, strings.ReplaceAll(eaVector, "\t", ""))
 	list := []EA{{Name: "foo", Value: []byte("bar")}, {Name: "fizz", Value: []byte("buzz")}}
 	got, err := EncodeEAs(list)
 	if err != nil || !bytes.Equal(got, raw) {
@@ -67,7 +59,7 @@ func TestEADamage(t *testing.T) {
 		"value past end":      func(b []byte) []byte { b[23] = 0xff; return b },
 		"data after the last": func(b []byte) []byte { return append(b, 0, 0, 0, 0) },
 	} {
-		raw := damage(unhex(t, strings.ReplaceAll(eaVector, "\t", "")))
+		raw := damage(testenv.Hex(t, strings.ReplaceAll(eaVector, "\t", "")))
 		var fe *FormatError
 		if l, err := DecodeEAs(raw); !errors.Is(err, ErrBadEA) || !errors.As(err, &fe) {
 			t.Errorf("%s: %v, %v", name, l, err)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 // A path that passes the door stays inside, in every spelling, and the functions
@@ -53,14 +55,14 @@ func FuzzNames(f *testing.F) {
 
 // Buffers that decode are encoded again with the same content, and targets survive.
 func FuzzBuffers(f *testing.F) {
-	f.Add(unhex(f, strings.ReplaceAll(eaVector, "\t", "")))
+	f.Add(testenv.Hex(f, strings.ReplaceAll(eaVector, "\t", "")))
 	for _, target := range []string{"a", `C:\d`, `\\server\share`, `\\?\Volume{0}\`} {
 		b, _ := EncodeSymlink(target)
 		f.Add(b)
 		b, _ = EncodeMountPoint(target)
 		f.Add(b)
 	}
-	f.Add(unhex(f, "78563412 0300 3412 33221100 5544 7766 8899aabbccddeeff 010203"))
+	f.Add(testenv.Hex(f, "78563412 0300 3412 33221100 5544 7766 8899aabbccddeeff 010203"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if list, err := DecodeEAs(raw); err == nil {
 			b, err := EncodeEAs(list)

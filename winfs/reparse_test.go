@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 func utf16Hex(s string) string {
@@ -33,7 +35,7 @@ func TestReparseVectors(t *testing.T) {
 		{EncodeMountPoint, `C:\d`, "030000a024000000 | 0000100012000800 |" + nt + "0000" + win + "0000",
 			ReparsePoint{Tag: ReparseTagMountPoint, Substitute: `\??\C:\d`, Print: `C:\d`}},
 	} {
-		raw := unhex(t, c.raw)
+		raw := testenv.Hex(t, c.raw)
 		got, err := c.encode(c.target)
 		if err != nil || !bytes.Equal(got, raw) {
 			t.Errorf("%s: % x, %v\nwant % x", c.target, got, err, raw)
@@ -182,7 +184,7 @@ func TestForeignReparse(t *testing.T) {
 		"1d0000a0 0600 0000 02000000 2f78",                              // WSL
 		"030000a0 0800 0000 0000 0000 0000 0000", "0c0000a0 0c00 0000 0000 0000 0000 0000 00000000",
 	} {
-		b := unhex(t, raw)
+		b := testenv.Hex(t, raw)
 		p, err := ParseReparse(b)
 		if err != nil {
 			t.Errorf("%s: %v", raw, err)
@@ -198,7 +200,7 @@ func TestForeignReparse(t *testing.T) {
 			t.Errorf("%s: written again % x, %v", raw, back, err)
 		}
 	}
-	if _, err := ParseReparse(unhex(t, "7856341200000000 33221100")); !errors.Is(err, ErrBadReparse) {
+	if _, err := ParseReparse(testenv.Hex(t, "7856341200000000 33221100")); !errors.Is(err, ErrBadReparse) {
 		t.Errorf("third-party buffer without GUID: %v", err)
 	}
 }

@@ -3,13 +3,15 @@ package winsec
 import (
 	"bytes"
 	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 // Whatever parses is written again byte for byte, composing it anew keeps its
 // meaning, and neither Check nor SDDL ever panics.
 func FuzzParse(f *testing.F) {
 	for _, v := range descriptorVectors {
-		f.Add(unhex(f, v.raw))
+		f.Add(testenv.Hex(f, v.raw))
 	}
 	for _, text := range sddlVectors {
 		d, err := ParseSDDL(text)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 // Descriptors that Windows made of SDDL, as Samba's tests record them (tests/windows
@@ -37,7 +39,7 @@ func TestWindowsBytes(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		want := unhex(t, raw)
+		want := testenv.Hex(t, raw)
 		got, err := d.Bytes()
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s:\ngot  % x, %v\nwant % x", text, got, err, want)

@@ -2,24 +2,15 @@ package winsec
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.NewReplacer(" ", "", "|", "", "\n", "", "\t", "").Replace(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func TestSIDVectors(t *testing.T) {
 	for _, c := range []struct{ text, raw, canonical string }{
@@ -38,7 +29,7 @@ func TestSIDVectors(t *testing.T) {
 		{"S-1-5-1-2-3-4-5-6-7-8-9-10-11-12-13-14-15", "010f 000000000005 01000000 02000000 03000000 04000000 05000000" +
 			"06000000 07000000 08000000 09000000 0a000000 0b000000 0c000000 0d000000 0e000000 0f000000", ""},
 	} {
-		raw := unhex(t, c.raw)
+		raw := testenv.Hex(t, c.raw)
 		if c.canonical == "" {
 			c.canonical = c.text
 		}
@@ -62,10 +53,10 @@ func TestSIDVectors(t *testing.T) {
 			t.Errorf("ParseSID(%q) = %v, %v", bad, s, err)
 		}
 	}
-	if _, err := SIDFromBytes(unhex(t, "0201000000000005 12000000")); !errors.Is(err, ErrRevision) {
+	if _, err := SIDFromBytes(testenv.Hex(t, "0201000000000005 12000000")); !errors.Is(err, ErrRevision) {
 		t.Error(err)
 	}
-	if _, err := SIDFromBytes(append(unhex(t, "0110000000000005"), make([]byte, 64)...)); !errors.Is(err, ErrBadSID) {
+	if _, err := SIDFromBytes(append(testenv.Hex(t, "0110000000000005"), make([]byte, 64)...)); !errors.Is(err, ErrBadSID) {
 		t.Error(err)
 	}
 	if (SID{}).IsValid() || (SID{}).String() != "" {
@@ -159,7 +150,7 @@ var descriptorVectors = []struct {
 func TestDescriptorVectors(t *testing.T) {
 	lengths := map[string]int{"builder file": 124, "builder directory": 216, "registry default": 144, "NULL DACL": 20}
 	for _, v := range descriptorVectors {
-		raw := unhex(t, v.raw)
+		raw := testenv.Hex(t, v.raw)
 		if len(raw) != lengths[v.name] || !bytes.Equal(v.got(), raw) {
 			t.Errorf("%s:\ngot  % x\nwant % x", v.name, v.got(), raw)
 			continue
@@ -246,13 +237,13 @@ func TestParseErrors(t *testing.T) {
 		"object ACE":        {`01 00 0480 00000000 00000000 00000000 14000000 0400 1400 0100 0000 05000c00 00000000 03000000`, ErrBadACE},
 		"second ACE absent": {`01 00 0480 00000000 00000000 00000000 14000000 0200 1c00 0200 0000 00001400 00000000 0101000000000005 00000000`, ErrBadACL},
 	} {
-		_, err := Parse(unhex(t, c.raw))
+		_, err := Parse(testenv.Hex(t, c.raw))
 		var se *Error
 		if !errors.Is(err, c.err) || !errors.As(err, &se) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}
-		if !slices.ContainsFunc(Check(unhex(t, c.raw)), func(p Problem) bool { return p.Fatal }) {
-			t.Errorf("%s: check finds %v", name, Check(unhex(t, c.raw)))
+		if !slices.ContainsFunc(Check(testenv.Hex(t, c.raw)), func(p Problem) bool { return p.Fatal }) {
+			t.Errorf("%s: check finds %v", name, Check(testenv.Hex(t, c.raw)))
 		}
 	}
 }
@@ -270,14 +261,14 @@ func TestCheckRules(t *testing.T) {
 		"unaligned":    {`01 00 0480 15000000 15000000 00000000 00000000 00 0101000000000005 12000000`, []string{"sd-unaligned", "sd-unaligned", "sd-null-dacl"}},
 	} {
 		var got []string
-		for _, p := range Check(unhex(t, c.raw)) {
+		for _, p := range Check(testenv.Hex(t, c.raw)) {
 			got = append(got, p.Rule)
 			if p.Message == "" || p.String() == "" {
 				t.Errorf("%s: %v says nothing", name, p)
 			}
 		}
 		if !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %v", name, Check(unhex(t, c.raw)))
+			t.Errorf("%s: %v", name, Check(testenv.Hex(t, c.raw)))
 		}
 	}
 	for sddl, want := range map[string]string{
@@ -429,7 +420,7 @@ func TestSDDLErrors(t *testing.T) {
 
 // Conditions that MS-DTYP writes out in bytes, section 2.4.4.17.
 func TestConditionVector(t *testing.T) {
-	raw := unhex(t, `61727478 f80a000000 5400690074006c006500 1004000000 50004d00 80
+	raw := testenv.Hex(t, `61727478 f80a000000 5400690074006c006500 1004000000 50004d00 80
 		f912000000 63006c0065006100720061006e0063006500`+`
 		04 0500000000000000 03 02 85 a0`)
 	for len(raw)%4 != 0 {
@@ -459,11 +450,11 @@ func TestConditionVector(t *testing.T) {
 		"61727478 f803000000 610062", "61727478 10ffffffff", "61727478 5105000000 0101000000", "61727478 5007000000 f8020000006100",
 		"61727478 04 0000000000000000 00 02", "61727478 04 0000000000000000 03 04", "61727478 f8020000006100 f8020000006100",
 	} {
-		if c, err := DecodeCondition(unhex(t, bad)); !errors.Is(err, ErrBadCondition) {
+		if c, err := DecodeCondition(testenv.Hex(t, bad)); !errors.Is(err, ErrBadCondition) {
 			t.Errorf("%s: %v, %v", bad, c, err)
 		}
 	}
-	deep := append(unhex(t, "61727478 f8020000006100"), bytes.Repeat([]byte{tokNot}, 65000)...)
+	deep := append(testenv.Hex(t, "61727478 f8020000006100"), bytes.Repeat([]byte{tokNot}, 65000)...)
 	if _, err := DecodeCondition(deep); !errors.Is(err, ErrBadCondition) {
 		t.Errorf("65,000 negations: %v", err)
 	}
@@ -472,7 +463,7 @@ func TestConditionVector(t *testing.T) {
 		"61727478 f80c000000 450078006900730074007300 000000",
 		"61727478 1002000000 2200 00", "61727478 f80a000000 4d0065006d0062006500 a2",
 	} {
-		raw := unhex(t, data)
+		raw := testenv.Hex(t, data)
 		a := ACE{Type: ACEAllowedCallback, SID: Everyone, Data: raw}
 		d, err := ParseSDDL("D:" + a.SDDL())
 		if err != nil {
@@ -488,7 +479,7 @@ func TestConditionVector(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
-	overlap := unhex(t, "30000000 0300 0000 00000000 04000000 30000000 30000000 30000000 30000000 00000000 00000000 00000000 00000000"+
+	overlap := testenv.Hex(t, "30000000 0300 0000 00000000 04000000 30000000 30000000 30000000 30000000 00000000 00000000 00000000 00000000"+
 		strings.Repeat("6100", 20)+"0000")
 	if c, err := DecodeClaim(overlap); !errors.Is(err, ErrBadClaim) {
 		t.Errorf("overlapping values: %v, %v", c, err)

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/mullion/mullion/internal/zeros"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -110,7 +111,7 @@ func (c *checker) end(r io.Reader) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := c.src.Read(buf)
-		if !allZero(buf[:n]) {
+		if !zeros.All(buf[:n]) {
 			c.tell(layer.Warning, RuleAfterEnd, "there is data behind the end of the archive")
 			return
 		}

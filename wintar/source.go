@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/mullion/mullion/internal/zeros"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -120,7 +121,7 @@ func (s *source) recorded() []byte {
 
 // seen records the last block read.
 func (s *source) seen(at int64, b []byte) {
-	s.block, s.blockZero = at, at >= s.dataEnd && b[0] == 0 && allZero(b)
+	s.block, s.blockZero = at, at >= s.dataEnd && b[0] == 0 && zeros.All(b)
 	copy(s.last[:], b)
 }
 
@@ -224,19 +225,6 @@ func (s seekSource) Seek(offset int64, whence int) (int64, error) {
 	s.offset += offset
 	return s.offset, nil
 }
-
-// allZero reports whether all bytes of p are zero.
-func allZero(p []byte) bool {
-	for len(p) >= len(zeros) {
-		if string(p[:len(zeros)]) != string(zeros[:]) {
-			return false
-		}
-		p = p[len(zeros):]
-	}
-	return string(p) == string(zeros[:len(p)])
-}
-
-var zeros [4096]byte
 
 // lastName returns the name in the last block, if that is a header of an entry: errors of
 // archive/tar do not contain the name.

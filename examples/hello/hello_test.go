@@ -55,11 +55,11 @@ func TestRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer found.Close()
-	v, err := found.OSVersion()
+	v, err := found.OSVersion(t.Context())
 	if err != nil || v.String() != "10.0.20348.2700" || v.String() != img.Platform().OSVersion {
 		t.Errorf("version %v, %v", v, err)
 	}
-	h, err := found.Open(hives.Software)
+	h, err := found.Open(t.Context(), hives.Software)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestRegistry(t *testing.T) {
 	if _, err := h.Key(`Hello\Old`); !errors.Is(err, regf.ErrNotFound) {
 		t.Errorf("a deleted key: %v", err)
 	}
-	env, err := found.Environment(img.Config())
+	env, err := found.Environment(t.Context(), img.Config())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@
 //
 // [Open] returns the [Store] in a hive. [Store.Objects] yields the objects that bcdedit
 // /enum lists, [Store.Set] and [Store.Delete] change elements, and the hive is saved with
-// its own Save or Store.
+// its own methods.
 //
 // # Devices
 //

@@ -7,17 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 )
-
-func unhex(t *testing.T, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, ",", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // The bytes are those of genuine stores.
 func TestDevices(t *testing.T) {
@@ -35,7 +27,7 @@ func TestDevices(t *testing.T) {
 		if got := hex.EncodeToString(d.Raw); got != c.stored {
 			t.Errorf("%s is stored as\n%s, want\n%s", c.text, got, c.stored)
 		}
-		back, err := decodeDevice(unhex(t, c.stored))
+		back, err := decodeDevice(testenv.Hex(t, c.stored))
 		if err != nil || !reflect.DeepEqual(back, d) || back.String() != c.text {
 			t.Errorf("%s reads as %v, %v", c.text, back, err)
 		}
@@ -102,7 +94,7 @@ func TestValues(t *testing.T) {
 		{BootMgrTimeout, regSZ, "00"}, {BootMgrTimeout, regBinary, "000000000000000000"}, {Inherit, regSZ, ""},
 		{BootMgrDefaultObject, regSZ, "61000000"}, {OSDevice, regBinary, "00"},
 	} {
-		if v, err := decodeValue(c.t, c.typ, unhex(t, c.data)); !errors.Is(err, ErrBadElement) {
+		if v, err := decodeValue(c.t, c.typ, testenv.Hex(t, c.data)); !errors.Is(err, ErrBadElement) {
 			t.Errorf("element %08x of type %d, %s reads as %v, %v", uint32(c.t), c.typ, c.data, v, err)
 		}
 	}

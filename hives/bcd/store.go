@@ -241,7 +241,7 @@ func (s *Store) Create(id winfs.GUID, t ObjectType) error {
 }
 
 // New makes a hive that is an empty store, as Windows makes one: version 1.3 when it is
-// saved with SaveOptions.Minor 3.
+// saved with CompactOptions.Minor 3.
 func New(opt *regf.Options) (*regf.Hive, *Store, error) {
 	h := regf.New(opt)
 	fail := func(err error) (*regf.Hive, *Store, error) { return nil, nil, errors.Join(err, h.Close()) }

@@ -106,7 +106,7 @@ func TestEdit(t *testing.T) {
 	if err := s.Set(loader, CimFSParentDevice, Value{Format: FormatDevice}); !errors.Is(err, ErrDeviceEncoding) {
 		t.Errorf("%v", err)
 	}
-	b, err := h.Compact(&regf.SaveOptions{Minor: 3})
+	b, err := h.Compact(&regf.CompactOptions{Minor: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

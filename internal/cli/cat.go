@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ with the delta hives of all layers merged in, as "unpack" would make them.
 			if err != nil {
 				return err
 			}
-			return errors.Join(out.write(c, func(w io.Writer) error { return catView(w, view, path, stream) }), done())
+			return errors.Join(out.write(c, func(w io.Writer) error { return catView(cmd.Context(), w, view, path, stream) }), done())
 		},
 	}
 	flags.add(cmd)
@@ -66,15 +67,15 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	h, err := r.Open(n)
+	h, err := r.Open(ctx, n)
 	if err != nil {
 		return registryHint(err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	return out.write(c, h.StoreTo)
+	return out.write(c, h.WriteImage)
 }
 
-func catView(w io.Writer, v *layer.View, path, stream string) error {
+func catView(ctx context.Context, w io.Writer, v *layer.View, path, stream string) error {
 	if _, err := v.Lookup(path); err != nil {
 		return notFound(path, err)
 	}
@@ -87,7 +88,7 @@ func catView(w io.Writer, v *layer.View, path, stream string) error {
 	if err != nil {
 		return err
 	}
-	return copyStream(w, r, e, stream)
+	return copyStream(ctx, w, r, e, stream)
 }
 
 // catLayer finds a file in a single layer. A hard link is followed if the layer can
@@ -131,12 +132,12 @@ func findIn(ctx context.Context, w io.Writer, source layer.Source, path, stream 
 		if e.Kind == layer.Link {
 			return e.Target, nil
 		}
-		return "", copyStream(w, r, e, stream)
+		return "", copyStream(ctx, w, r, e, stream)
 	}
 }
 
 // copyStream copies a stream of the current entry.
-func copyStream(w io.Writer, r layer.Reader, e *layer.Entry, stream string) error {
+func copyStream(ctx context.Context, w io.Writer, r layer.Reader, e *layer.Entry, stream string) error {
 	name := e.Path
 	if stream == "" {
 		switch {
@@ -162,7 +163,7 @@ func copyStream(w io.Writer, r layer.Reader, e *layer.Entry, stream string) erro
 			return err
 		}
 		if winfs.EqualFold(s.Name, stream) {
-			_, err := io.Copy(w, struct{ io.Reader }{r})
+			_, err := io.Copy(w, ctxio.Reader(ctx, r))
 			return err
 		}
 	}

@@ -3,11 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
@@ -144,7 +146,8 @@ func newCIMCatCommand(c *console) *cobra.Command {
 			if err != nil {
 				return about(args[0], err)
 			}
-			return copyContext(cmd.Context(), c.out, s)
+			_, err = io.Copy(c.out, ctxio.Reader(cmd.Context(), s.Reader()))
+			return err
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
@@ -238,23 +239,8 @@ func digest(ctx context.Context, s *cimfs.Stream) (string, error) {
 		return "", nil
 	}
 	h := sha256.New()
-	if err := copyContext(ctx, h, s); err != nil {
+	if _, err := io.Copy(h, ctxio.Reader(ctx, s.Reader())); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// copyContext copies a stream of any size until ctx is done.
-func copyContext(ctx context.Context, w io.Writer, s *cimfs.Stream) error {
-	for r, left := s.Reader(), s.Size(); left > 0; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n, err := io.CopyN(w, r, min(left, 1<<24))
-		if err != nil {
-			return err
-		}
-		left -= n
-	}
-	return nil
 }

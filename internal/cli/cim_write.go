@@ -213,7 +213,7 @@ region files.`,
 			}
 			defer im.Close()
 			dir, name := splitFile(args[1])
-			err = cimfs.RewriteContext(cmd.Context(), dir, name, im, opts)
+			err = cimfs.Rewrite(cmd.Context(), dir, name, im, opts)
 			if errors.Is(err, fs.ErrExist) {
 				err = hintf(err, "an image is never replaced; files are named by the GUID: give --guid or another folder")
 			}

@@ -47,7 +47,7 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 	}
 	var partial [2]bool
 	for i, r := range sides {
-		if partial[i], err = hasOnlyDeltas(r); err != nil {
+		if partial[i], err = hasOnlyDeltas(ctx, r); err != nil {
 			return false, about(refs[i], err)
 		}
 	}
@@ -60,7 +60,7 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 		return false, nil
 	}
 	for _, n := range hives.All() {
-		differs, err := c.diffHive(n, sides, refs, skip, partial[0])
+		differs, err := c.diffHive(ctx, n, sides, refs, skip, partial[0])
 		if err != nil {
 			return found, fmt.Errorf("%s: %w", registryRoots[n], err)
 		}
@@ -70,7 +70,7 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 }
 
 // hasOnlyDeltas tells a layer that is seen without the base of its registry.
-func hasOnlyDeltas(r registry) (bool, error) {
+func hasOnlyDeltas(ctx context.Context, r registry) (bool, error) {
 	for _, n := range hives.All() {
 		d, err := r.OpenHive(n, hives.Delta)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -82,7 +82,7 @@ func hasOnlyDeltas(r registry) (bool, error) {
 		if err != nil {
 			return false, registryHint(err)
 		}
-		h, err := r.Open(n)
+		h, err := r.Open(ctx, n)
 		if errors.Is(err, hives.ErrNoBase) {
 			return true, nil
 		}
@@ -95,10 +95,10 @@ func hasOnlyDeltas(r registry) (bool, error) {
 }
 
 // diffHive compares one hive, merged, or the deltas of it. A side may have none.
-func (c *console) diffHive(n hives.Name, sides [2]registry, refs [2]string, skip layer.Aspect, delta bool) (found bool, err error) {
+func (c *console) diffHive(ctx context.Context, n hives.Name, sides [2]registry, refs [2]string, skip layer.Aspect, delta bool) (found bool, err error) {
 	var open [2]*regf.Hive
 	for i, r := range sides {
-		h, err := r.Open(n)
+		h, err := r.Open(ctx, n)
 		absent := errors.Is(err, hives.ErrNoBase)
 		if delta {
 			h, err = r.OpenHive(n, hives.Delta)

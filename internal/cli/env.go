@@ -56,7 +56,7 @@ COMPUTERNAME is missing: only a running container has one.
 			defer func() { err = errors.Join(err, h.Close()) }()
 			var warnings hiveWarnings
 			h.Warn = warnings.ofImage
-			env, err := h.Environment(img.Config())
+			env, err := h.Environment(cmd.Context(), img.Config())
 			if err != nil {
 				return registryHint(err)
 			}

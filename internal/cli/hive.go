@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -99,7 +100,7 @@ func hiveClock() (func() winfs.Filetime, error) {
 
 // open opens a hive, with the logs that --log names replayed in memory. With
 // several hives in one command the logs belong to the one that is dirty.
-func (f *hiveFlags) open(c *console, path string) (*regf.Hive, error) {
+func (f *hiveFlags) open(ctx context.Context, c *console, path string) (*regf.Hive, error) {
 	opt, err := f.options()
 	if err != nil {
 		return nil, err
@@ -111,7 +112,7 @@ func (f *hiveFlags) open(c *console, path string) (*regf.Hive, error) {
 				return nil, hiveError(path, err)
 			}
 		}
-		image, _, err := f.recover(c, path)
+		image, _, err := f.recover(ctx, c, path)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +133,7 @@ func readRegular(name string) ([]byte, error) {
 }
 
 // recover replays the logs over the file at path.
-func (f *hiveFlags) recover(c *console, path string) ([]byte, *regf.Recovery, error) {
+func (f *hiveFlags) recover(ctx context.Context, c *console, path string) ([]byte, *regf.Recovery, error) {
 	hive, err := readRegular(path)
 	if err != nil {
 		return nil, nil, about(path, plain(err))
@@ -143,7 +144,7 @@ func (f *hiveFlags) recover(c *console, path string) ([]byte, *regf.Recovery, er
 			return nil, nil, about(name, plain(err))
 		}
 	}
-	image, rep, err := regf.Recover(hive, logs...)
+	image, rep, err := regf.Recover(ctx, hive, logs...)
 	for i, l := range rep.Logs {
 		if l.Stop != nil {
 			c.notef("%s: %d of %d entries used, then at %#x: %v", f.logs[i], l.Applied, l.Found, l.Offset, l.Stop)
@@ -292,7 +293,7 @@ func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 }
 
 // edit opens a hive, changes it and writes it back in place, or where -o says.
-func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
+func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
 	if out.path == "" && !out.force {
 		if err := oneName(path); err != nil {
 			return err
@@ -300,7 +301,7 @@ func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(
 	}
 	insisting := *f
 	insisting.editDirty, insisting.pristine = f.allowDirty, true
-	h, err := insisting.open(c, path)
+	h, err := insisting.open(ctx, c, path)
 	if err != nil {
 		return err
 	}
@@ -312,7 +313,7 @@ func (f *hiveFlags) edit(c *console, path string, out *outputFlags, change func(
 		return hiveError(path, err)
 	}
 	if out.path == "-" {
-		return hiveError(path, h.StoreTo(c.out))
+		return hiveError(path, h.WriteImage(c.out))
 	}
 	if out.path != "" {
 		return storeHive(h, out.path, out.force)
@@ -344,7 +345,7 @@ func oneName(path string) error {
 
 // storeHive writes a hive as it stands in memory.
 func storeHive(h *regf.Hive, path string, force bool) error {
-	return writeFile(path, force, func(f io.Writer) error { return hiveError(path, h.StoreTo(f)) })
+	return writeFile(path, force, func(f io.Writer) error { return hiveError(path, h.WriteImage(f)) })
 }
 
 // quote shows a name or path in a message: in quotes, with what is not printable

@@ -49,9 +49,9 @@ image, are shown and never made.`,
 				return usagef("give HIVE alone, --set with OBJECT ELEMENT VALUE, or --delete with OBJECT ELEMENT")
 			}
 			if !set && !remove {
-				return f.read(c, args[:1], func(h *regf.Hive, _ regf.Key, _ string) error { return c.listBCD(args[0], h) })
+				return f.read(cmd.Context(), c, args[:1], func(h *regf.Hive, _ regf.Key, _ string) error { return c.listBCD(args[0], h) })
 			}
-			err := f.edit(c, args[0], &out, func(h *regf.Hive) error { return changeBCD(h, args[1:]) })
+			err := f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error { return changeBCD(h, args[1:]) })
 			if errors.Is(err, bcd.ErrDeviceEncoding) {
 				return hintf(err, "on Windows, bcdedit /store makes such devices")
 			}

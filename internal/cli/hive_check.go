@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/mullion/mullion/regf"
@@ -47,13 +48,13 @@ finds.`,
 				// Strict opening would end at the first fault, and all are wanted.
 				tolerant.mode = regf.Report.String()
 			}
-			return tolerant.checkHive(c, args[0])
+			return tolerant.checkHive(cmd.Context(), c, args[0])
 		},
 	}
 }
 
-func (f *hiveFlags) checkHive(c *console, file string) error {
-	h, err := f.open(c, file)
+func (f *hiveFlags) checkHive(ctx context.Context, c *console, file string) error {
+	h, err := f.open(ctx, c, file)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ them has comes once, without what is below it. Status 1 if anything differs. --j
 prints one object a line.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.pair(c, args, func(a, b *regf.Hive) error {
+			return f.pair(cmd.Context(), c, args, func(a, b *regf.Hive) error {
 				w := bufio.NewWriter(c.out)
 				found := false
 				for d, err := range regf.Compare(a, b, opt) {
@@ -45,13 +46,13 @@ prints one object a line.`,
 }
 
 // pair opens the two hives of a command.
-func (f *hiveFlags) pair(c *console, args []string, fn func(a, b *regf.Hive) error) (err error) {
-	a, err := f.open(c, args[0])
+func (f *hiveFlags) pair(ctx context.Context, c *console, args []string, fn func(a, b *regf.Hive) error) (err error) {
+	a, err := f.open(ctx, c, args[0])
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	b, err := f.open(c, args[1])
+	b, err := f.open(ctx, c, args[1])
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ and all its subkeys are named: a merge takes the descriptor of the lowest layer 
 			if out.path == "" {
 				return usagef("-o DELTA is missing")
 			}
-			return f.pair(c, args, func(a, b *regf.Hive) error {
+			return f.pair(cmd.Context(), c, args, func(a, b *regf.Hive) error {
 				for i, h := range []*regf.Hive{a, b} {
 					if h.Layered() {
 						return about(args[i], hintf(errors.New("this is a delta hive"), "merge it over its base first"))

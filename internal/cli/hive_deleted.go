@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,10 +13,10 @@ import (
 
 // listDeleted prints the keys and values that a hive still holds though they were
 // deleted.
-func (f *hiveFlags) listDeleted(c *console, file string, out *outputFlags) (err error) {
+func (f *hiveFlags) listDeleted(ctx context.Context, c *console, file string, out *outputFlags) (err error) {
 	salvage := *f
 	salvage.mode = regf.Salvage.String()
-	h, _, err := salvage.openCut(c, file)
+	h, _, err := salvage.openCut(ctx, c, file)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 
@@ -36,7 +37,7 @@ differencing hive (merge, tombstone, supersede-local, supersede-tree) and "" in
 others; inherit_class and the tombstone of a value appear only where they are true.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.read(c, args, func(h *regf.Hive, k regf.Key, at string) error {
+			return f.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, at string) error {
 				w := &keyWriter{w: bufio.NewWriterSize(c.out, 1<<18)}
 				path := newPathStack(k, at)
 				for key, err := range k.Walk() {
@@ -55,8 +56,8 @@ others; inherit_class and the tombstone of a value appear only where they are tr
 
 // read opens the hive and finds the key that the arguments name, runs fn with the key
 // and its path, and lists the damage that was met.
-func (f *hiveFlags) read(c *console, args []string, fn func(*regf.Hive, regf.Key, string) error) (err error) {
-	h, err := f.open(c, args[0])
+func (f *hiveFlags) read(ctx context.Context, c *console, args []string, fn func(*regf.Hive, regf.Key, string) error) (err error) {
+	h, err := f.open(ctx, c, args[0])
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ A type may be a number.`,
 			if err != nil && withValue {
 				return err
 			}
-			return f.edit(c, args[0], &out, func(h *regf.Hive) error {
+			return f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error {
 				k, err := makeKey(h, args[1])
 				if err != nil || !withValue {
 					return err
@@ -84,7 +84,7 @@ changed in place, atomically; -o writes the result elsewhere.`,
 			if !withValue && len(regf.SplitPath(args[1])) == 0 {
 				return usagef("the root of a hive cannot be deleted")
 			}
-			return f.edit(c, args[0], &out, func(h *regf.Hive) error {
+			return f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error {
 				k, _, err := hiveKey(h, args[0], args[1])
 				if err != nil {
 					return err
@@ -131,7 +131,7 @@ func newHiveNewCommand(c *console, _ *hiveFlags) *cobra.Command {
 func writeHive(c *console, h *regf.Hive, out *outputFlags) (err error) {
 	defer func() { err = errors.Join(err, h.Close()) }()
 	if out.path == "-" {
-		return hiveError(out.path, h.StoreTo(c.out))
+		return hiveError(out.path, h.WriteImage(c.out))
 	}
 	return storeHive(h, out.path, out.force)
 }

@@ -66,13 +66,13 @@ one after the other.`,
 				}
 			}()
 			for _, name := range args {
-				h, err := f.open(c, name)
+				h, err := f.open(cmd.Context(), c, name)
 				if err != nil {
 					return err
 				}
 				layers = append(layers, h)
 			}
-			h, err := regf.Merge(slices.Clone(layers), &opt)
+			h, err := regf.Merge(cmd.Context(), slices.Clone(layers), &opt)
 			if err != nil {
 				if errors.Is(err, regf.ErrInvalid) && layers[0].Header().Flags&regf.HeaderLayered != 0 && !opt.Fold {
 					err = hintf(err, "give the hive that the delta changes first; --fold makes one delta of several")

@@ -21,7 +21,7 @@ func hiveFile(t *testing.T, name string, layered bool, change func(h *regf.Hive)
 	if err := change(h); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Store(name, nil); err != nil {
+	if err := h.WriteImageFile(name, nil); err != nil {
 		t.Fatal(err)
 	}
 }

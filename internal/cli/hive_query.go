@@ -22,7 +22,7 @@ without KEY. -v shows one value, -s goes through all subkeys. --json prints one
 object a line for each key, in the form of "hive dump".`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.read(c, args, func(h *regf.Hive, k regf.Key, path string) error {
+			return f.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, path string) error {
 				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), one: cmd.Flags().Changed("value"), name: regf.UnescapeName(name), all: all}
 				return errors.Join(q.run(k, path), q.w.Flush())
 			})

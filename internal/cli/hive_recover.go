@@ -52,12 +52,12 @@ one object a line.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if deleted {
-				return f.listDeleted(c, args[0], &out)
+				return f.listDeleted(cmd.Context(), c, args[0], &out)
 			}
 			if out.path == "" {
 				return usagef("-o OUT is missing")
 			}
-			image, rep, err := f.recover(c, args[0])
+			image, rep, err := f.recover(cmd.Context(), c, args[0])
 			if errors.Is(err, regf.ErrNoUsableLog) && len(f.logs) == 0 {
 				return hintf(err, "--log F names a log, repeated: the files X.LOG1 and X.LOG2, or X.LOG, beside the hive X")
 			}

@@ -44,7 +44,7 @@ the exit status is 1.`,
 				}
 				left.tell(c, args[0], fmt.Errorf("%s is left out: %w", what, s.Err))
 			}
-			err := f.read(c, args, func(_ *regf.Hive, k regf.Key, _ string) error {
+			err := f.read(cmd.Context(), c, args, func(_ *regf.Hive, k regf.Key, _ string) error {
 				return out.write(c, func(w io.Writer) error { return hiveError(args[0], regtext.Export(w, k, opt)) })
 			})
 			return left.end(c, args[0], err)
@@ -124,7 +124,7 @@ begin at the root, which is [] itself.`,
 					left.tell(c, args[1], fmt.Errorf("line %d is left out: %w", e.Line, e.Err))
 				}
 			}
-			err := f.edit(c, args[0], &out, func(h *regf.Hive) error {
+			err := f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error {
 				n, err := regtext.Import(h, in, opt)
 				if err == nil && n.Outside > 0 && n.Keys == 0 {
 					return about(args[1], fmt.Errorf("none of its %d keys is %s or below it", n.Outside, opt.Key))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,17 +42,17 @@ brought back: "hive recover --deleted" lists them.`,
 			tolerant := *f
 			tolerant.editDirty = f.allowDirty
 			tolerant.mode = regf.Salvage.String() // reads without a root too
-			h, cut, err := tolerant.openCut(c, args[0])
+			h, cut, err := tolerant.openCut(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, h.Close()) }()
-			r, err := h.Repair(&regf.RepairOptions{AllowLoss: true})
+			r, err := h.Repair(cmd.Context(), &regf.RepairOptions{AllowLoss: true})
 			if err != nil {
 				return hiveError(args[0], err)
 			}
 			defer func() { err = errors.Join(err, r.Hive.Close()) }()
-			if err := out.write(c, func(w io.Writer) error { return hiveError(args[0], r.Hive.StoreTo(w)) }); err != nil {
+			if err := out.write(c, func(w io.Writer) error { return hiveError(args[0], r.Hive.WriteImage(w)) }); err != nil {
 				return err
 			}
 			r.Lost = append(cut, r.Lost...)
@@ -68,8 +69,8 @@ brought back: "hive recover --deleted" lists them.`,
 
 // openCut opens a hive that may be cut short, with its logs replayed over what there
 // is of it, and tells what is missing.
-func (f *hiveFlags) openCut(c *console, path string) (*regf.Hive, []regf.Finding, error) {
-	h, err := f.open(c, path)
+func (f *hiveFlags) openCut(ctx context.Context, c *console, path string) (*regf.Hive, []regf.Finding, error) {
+	h, err := f.open(ctx, c, path)
 	var cut *cutError
 	if !errors.As(err, &cut) {
 		return h, nil, err

@@ -19,7 +19,7 @@ func bulk(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		ts.Check(k.SetValue("v", regf.RegBinary, make([]byte, 100)))
 	}
-	ts.Check(h.Store(ts.MkAbs(args[0]), &regf.StoreOptions{Overwrite: true}))
+	ts.Check(h.WriteImageFile(ts.MkAbs(args[0]), &regf.WriteOptions{Overwrite: true}))
 }
 
 // hivedamage breaks a hive in one of several ways:

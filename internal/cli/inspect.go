@@ -91,7 +91,7 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.readRegistry(img, found)
+	in.readRegistry(ctx, img, found)
 	if err := found.Close(); err != nil {
 		return nil, err
 	}
@@ -109,12 +109,12 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 
 // readRegistry adds what the hives tell. What is wrong with them is a warning: the
 // rest of the image can be inspected all the same.
-func (in *inspection) readRegistry(img *image.Image, found *image.Hives) {
+func (in *inspection) readRegistry(ctx context.Context, img *image.Image, found *image.Hives) {
 	warn := func(format string, a ...any) { in.Warnings = append(in.Warnings, fmt.Sprintf(format, a...)) }
 	var harmless hiveWarnings
 	found.Warn = harmless.ofImage
 	defer func() { in.Warnings = append(in.Warnings, harmless.lines()...) }()
-	v, err := found.OSVersion()
+	v, err := found.OSVersion(ctx)
 	switch claim := img.Platform().OSVersion; {
 	case errors.Is(err, hives.ErrNoBase):
 	case err != nil:
@@ -125,7 +125,7 @@ func (in *inspection) readRegistry(img *image.Image, found *image.Hives) {
 			warn("the configuration claims Windows %s, the hives have %s", claim, in.OSVersion.Version)
 		}
 	}
-	env, err := found.Environment(img.Config())
+	env, err := found.Environment(ctx, img.Config())
 	if err != nil {
 		warn("%v", err)
 		return

@@ -181,7 +181,7 @@ func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, repor
 			err = h.Close()
 		}
 		if err == nil {
-			if h, err = found.Open(n); err == nil {
+			if h, err = found.Open(ctx, n); err == nil {
 				err = h.Close()
 			}
 		}

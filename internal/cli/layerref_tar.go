@@ -106,7 +106,7 @@ func checkTar(ctx context.Context, c *console, name string, o *layerOptions, rep
 		report(layer.Finding{Severity: layer.SevereError, Rule: ruleUnreadable, Layer: name, Offset: -1, Message: err.Error()})
 		return nil
 	}
-	registry.Finish()
+	registry.Finish(ctx)
 	return nil
 }
 

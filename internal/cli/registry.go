@@ -17,7 +17,7 @@ import (
 // registry is what a command reads from the hives of an image or a layer.
 type registry interface {
 	// Open gives a hive with all deltas merged, hives.ErrNoBase if there is no base.
-	Open(n hives.Name) (*regf.Hive, error)
+	Open(ctx context.Context, n hives.Name) (*regf.Hive, error)
 	// OpenHive gives what the topmost layer itself has.
 	hives.Layer
 	Close() error
@@ -93,8 +93,8 @@ func openCIMRegistry(ctx context.Context, c *console, name string) (registry, er
 	return cimRegistry{cimlayer.ImageHives{Image: im, Warn: w.ofCIM}, c, w}, nil
 }
 
-func (r cimRegistry) Open(n hives.Name) (*regf.Hive, error) {
-	return hives.Chain([]hives.Layer{r.ImageHives}, n)
+func (r cimRegistry) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
+	return hives.Chain(ctx, []hives.Layer{r.ImageHives}, n)
 }
 
 func (r cimRegistry) Close() error {
@@ -180,7 +180,7 @@ A layer that is not a base has only changes; --parent names the layers below it.
 				return err
 			}
 			defer func() { err = errors.Join(err, r.Close()) }()
-			h, err := r.Open(hives.Software)
+			h, err := r.Open(cmd.Context(), hives.Software)
 			if _, isLayer := parseLayerRef(args[0]); errors.Is(err, hives.ErrNoBase) && !isLayer {
 				return hintf(err, "mullion inspect shows the build that the configuration claims")
 			}
@@ -213,7 +213,7 @@ func newHiveOSVersionCommand(c *console, f *hiveFlags) *cobra.Command {
 10.0.20348.2700. --json adds product, edition and kind of installation.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := f.open(c, args[0])
+			h, err := f.open(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
@@ -247,7 +247,7 @@ elsewhere. It sets
 ` + text.String(),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.edit(c, args[0], &out, hives.EnableCimBoot)
+			return f.edit(cmd.Context(), c, args[0], &out, hives.EnableCimBoot)
 		},
 	}
 	out.addInPlace(cmd, "the changed hive")

@@ -236,7 +236,7 @@ func bcdstore(ts *testscript.TestScript, _ bool, args []string) {
 	} {
 		ts.Check(s.Set(e.id, e.t, e.v))
 	}
-	ts.Check(h.Save(ts.MkAbs(args[0]), nil))
+	ts.Check(h.WriteCompactFile(ts.MkAbs(args[0]), nil))
 }
 
 func readless(ts *testscript.TestScript, _ bool, args []string) {

@@ -119,7 +119,7 @@ func (f *bootFlags) options(c *console) ([]cimlayer.Option, error) {
 		}
 		defer h.Close()
 		var b bytes.Buffer
-		if err := h.StoreTo(&b); err != nil {
+		if err := h.WriteImage(&b); err != nil {
 			return nil, about(f.template, err)
 		}
 		boot.Template = b.Bytes()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/internal/containerdtest"
+	"github.com/mullion/mullion/internal/testenv"
 )
 
 // importFlags are what every import of a Windows image needs.
@@ -207,7 +208,7 @@ func TestLinuxImages(t *testing.T) {
 func TestRegistry(t *testing.T) {
 	t.Parallel()
 	r := containerdtest.Start(t)
-	host := startRegistry(t)
+	host, _ := testenv.Registry(t)
 	file := archive(t, windowsImage(blob.Gzip, baseLayer(t), windowsLayer(t, file{`Files\a.txt`, "through a registry"})))
 	for _, way := range ways {
 		name := host + "/hello:v1"

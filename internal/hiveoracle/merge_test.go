@@ -171,7 +171,7 @@ func mergeReadByOracles(t *testing.T, built []*oracle, file string, delta *regf.
 		t.Fatal(err)
 	}
 	defer base.Close()
-	merged, err := hives.MergeHives(base, delta)
+	merged, err := hives.MergeHives(t.Context(), base, delta)
 	if base.Header().Flags&regf.HeaderLayered != 0 {
 		// A hive of Windows NT 4 that has the bit by chance: ORMergeHives refuses it too.
 		if !errors.Is(err, regf.ErrInvalid) {
@@ -183,7 +183,7 @@ func mergeReadByOracles(t *testing.T, built []*oracle, file string, delta *regf.
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "merged")
-	if err := errors.Join(merged.Save(out, nil), merged.Close()); err != nil {
+	if err := errors.Join(merged.WriteCompactFile(out, nil), merged.Close()); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]map[string]string{}

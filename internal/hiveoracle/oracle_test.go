@@ -310,12 +310,12 @@ func TestOraclesReadWhatWeWrite(t *testing.T) {
 			}
 			defer h.Close()
 			saved := filepath.Join(dir, fmt.Sprintf("%d-saved", i))
-			if err := h.Save(saved, nil); err != nil {
+			if err := h.WriteCompactFile(saved, nil); err != nil {
 				t.Fatal(err)
 			}
 			edited := filepath.Join(dir, fmt.Sprintf("%d-edited", i))
 			edit(t, h)
-			if err := h.Store(edited, nil); err != nil {
+			if err := h.WriteImageFile(edited, nil); err != nil {
 				t.Fatal(err)
 			}
 			for _, written := range []string{saved, edited} {
@@ -435,7 +435,7 @@ func TestProgramsReadWhatWeWrite(t *testing.T) {
 			}
 			defer h.Close()
 			saved := filepath.Join(dir, fmt.Sprintf("%d-whole", i))
-			if err := h.Save(saved, nil); err != nil {
+			if err := h.WriteCompactFile(saved, nil); err != nil {
 				t.Fatal(err)
 			}
 			for _, p := range programs {

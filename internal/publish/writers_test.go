@@ -224,14 +224,14 @@ func writers() []*writer {
 	}
 	return []*writer{
 		{
-			name: "regf save", result: []string{"h"}, least: 12,
-			run: func(t *testing.T, dir string) error { return hive(t).Save(filepath.Join(dir, "h"), nil) },
+			name: "compacted hive", result: []string{"h"}, least: 12,
+			run: func(t *testing.T, dir string) error { return hive(t).WriteCompactFile(filepath.Join(dir, "h"), nil) },
 		},
 		{
-			name: "regf store over a file", result: []string{"h"}, least: 12, replaces: true,
+			name: "hive over a file", result: []string{"h"}, least: 12, replaces: true,
 			before: old("h", "old"),
 			run: func(t *testing.T, dir string) error {
-				return hive(t).Store(filepath.Join(dir, "h"), &regf.StoreOptions{Overwrite: true})
+				return hive(t).WriteImageFile(filepath.Join(dir, "h"), &regf.WriteOptions{Overwrite: true})
 			},
 		},
 		{
@@ -251,7 +251,7 @@ func writers() []*writer {
 				if _, _, err := h.Root().Create("new"); err != nil {
 					return err
 				}
-				return h.Store(filepath.Join(dir, "h"), &regf.StoreOptions{Overwrite: true})
+				return h.WriteImageFile(filepath.Join(dir, "h"), &regf.WriteOptions{Overwrite: true})
 			},
 		},
 		{

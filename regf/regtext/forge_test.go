@@ -155,7 +155,7 @@ func TestExportNamesNoProgramMakes(t *testing.T) {
 		}
 	}
 	var file bytes.Buffer
-	if err := h.StoreTo(&file); err != nil {
+	if err := h.WriteImage(&file); err != nil {
 		t.Fatal(err)
 	}
 	b := bytes.Replace(file.Bytes(), []byte("Q_Forged"), []byte(`Q\Forged`), 1)
