@@ -81,7 +81,7 @@ func benchImage(dir, layout string) error {
 		if err != nil {
 			return err
 		}
-		blobs = append(blobs, filepath.Join(source, "blobs", "sha256", blob.Digest(l.Descriptor.Digest).Hex()))
+		blobs = append(blobs, filepath.Join(source, "blobs", "sha256", l.Descriptor.Digest.Encoded()))
 		stored, plain = stored+s.Stored, plain+s.Plain
 	}
 	out := filepath.Join(dir, "store")

@@ -13,6 +13,7 @@ import (
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -181,7 +182,7 @@ func (a *archive) close() error { return a.file.Close() }
 type ociArchiveSource struct {
 	*archive
 	tag    string
-	digest blob.Digest
+	digest digest.Digest
 }
 
 func openOCIArchive(ctx context.Context, ref Reference, o *options) (source, error) {
@@ -211,7 +212,7 @@ func (s *ociArchiveSource) roots(context.Context) ([]Descriptor, error) {
 }
 
 // size returns the size of a blob in bytes.
-func (s *ociArchiveSource) size(d blob.Digest) (int64, error) {
+func (s *ociArchiveSource) size(d digest.Digest) (int64, error) {
 	f, ok := s.lookup(blobPath(d))
 	if !ok {
 		return 0, fmt.Errorf("%w: %s", ErrMissingBlob, d)
@@ -220,23 +221,21 @@ func (s *ociArchiveSource) size(d blob.Digest) (int64, error) {
 }
 
 func (s *ociArchiveSource) holds(d Descriptor) bool {
-	digest, err := blob.ParseDigest(string(d.Digest))
-	if err != nil {
+	if err := blob.CheckDigest(d.Digest); err != nil {
 		return false
 	}
-	_, ok := s.lookup(blobPath(digest))
+	_, ok := s.lookup(blobPath(d.Digest))
 	return ok
 }
 
 func (s *ociArchiveSource) open(_ context.Context, d Descriptor) (io.ReadCloser, error) {
-	digest, err := blob.ParseDigest(string(d.Digest))
-	if err != nil {
+	if err := blob.CheckDigest(d.Digest); err != nil {
 		return nil, err
 	}
-	if _, ok := s.lookup(blobPath(digest)); !ok {
+	if _, ok := s.lookup(blobPath(d.Digest)); !ok {
 		return nil, fmt.Errorf("%w: %s", ErrMissingBlob, d.Digest)
 	}
-	r, err := s.archive.open(blobPath(digest))
+	r, err := s.archive.open(blobPath(d.Digest))
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/mullion/mullion/blob"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -22,7 +21,7 @@ type parcel struct {
 
 // Copied says what Copy did.
 type Copied struct {
-	Digest  blob.Digest // of the document that was written
+	Digest  digest.Digest // of the document that was written
 	Images  int
 	Blobs   int
 	Bytes   int64

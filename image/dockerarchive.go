@@ -30,7 +30,7 @@ type savedImage struct {
 type dockerSource struct {
 	*archive
 	name   string
-	digest blob.Digest
+	digest digest.Digest
 
 	once  sync.Once
 	err   error
@@ -107,7 +107,7 @@ func (s *dockerSource) manifest(ctx context.Context, img savedImage) (Descriptor
 	if err != nil {
 		return Descriptor{}, err
 	}
-	config := Descriptor{MediaType: dockerConfig, Digest: digest.Digest(blob.Sum(raw)), Size: int64(len(raw))}
+	config := Descriptor{MediaType: dockerConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
 	parsed, err := parseConfig(config, raw)
 	if err != nil {
 		return Descriptor{}, err
@@ -128,7 +128,7 @@ func (s *dockerSource) manifest(ctx context.Context, img savedImage) (Descriptor
 	if err != nil {
 		return Descriptor{}, err
 	}
-	d := Descriptor{MediaType: dockerManifest, Digest: digest.Digest(blob.Sum(made)), Size: int64(len(made))}
+	d := Descriptor{MediaType: dockerManifest, Digest: digest.FromBytes(made), Size: int64(len(made))}
 	if len(img.RepoTags) > 0 {
 		d.Annotations = map[string]string{ocispec.AnnotationRefName: img.RepoTags[0]}
 	}
@@ -139,7 +139,7 @@ func (s *dockerSource) manifest(ctx context.Context, img savedImage) (Descriptor
 // layer makes the descriptor of a layer file. A plain one is named by its diff ID;
 // a compressed one must be hashed.
 func (s *dockerSource) layer(ctx context.Context, name string, diffID digest.Digest, foreign Descriptor) (Descriptor, error) {
-	if _, err := blob.ParseDigest(string(diffID)); err != nil {
+	if err := blob.CheckDigest(diffID); err != nil {
 		return Descriptor{}, err
 	}
 	r, err := s.archive.open(name)

@@ -39,7 +39,7 @@ func newDocuments(src source) *documents {
 
 // fetch returns a verified document. The caller does not change it.
 func (s *documents) fetch(ctx context.Context, d Descriptor) ([]byte, error) {
-	if _, err := blob.ParseDigest(string(d.Digest)); err != nil {
+	if err := blob.CheckDigest(d.Digest); err != nil {
 		return nil, err
 	}
 	if d.Size < 0 || d.Size > maxDocument {
@@ -74,7 +74,7 @@ func (s *documents) read(ctx context.Context, d Descriptor) ([]byte, error) {
 		return nil, err
 	}
 	defer rc.Close()
-	r, err := blob.NewReader(ctx, rc, blob.WithDigest(blob.Digest(d.Digest), d.Size), blob.Stored())
+	r, err := blob.NewReader(ctx, rc, blob.WithDigest(d.Digest, d.Size), blob.Stored())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.Digest, err)
 	}

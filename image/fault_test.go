@@ -58,7 +58,7 @@ func TestUnpackStoreFaults(t *testing.T) {
 			}
 			return nil
 		}
-		name := img.Digest().Hex()
+		name := img.Digest().Encoded()
 		list, readErr := os.ReadDir(records)
 		if readErr != nil && !errors.Is(readErr, fs.ErrNotExist) {
 			t.Fatal(readErr)

@@ -89,13 +89,13 @@ func (i *Image) load(ctx context.Context) error {
 	if len(ids) != len(m.Layers) {
 		return fmt.Errorf("%w: %s has %d layers and its configuration %d diff IDs", ErrManifest, i.manifest.desc.Digest, len(m.Layers), len(ids))
 	}
-	chain := blob.Digest("")
+	chain := digest.Digest("")
 	for n, d := range m.Layers {
-		id, err := blob.ParseDigest(string(ids[n]))
-		if err != nil {
+		id := ids[n]
+		if err := blob.CheckDigest(id); err != nil {
 			return err
 		}
-		if _, err := blob.ParseDigest(string(d.Digest)); err != nil {
+		if err := blob.CheckDigest(d.Digest); err != nil {
 			return err
 		}
 		// The chain ID names a layer together with those below it (OCI image
@@ -103,7 +103,7 @@ func (i *Image) load(ctx context.Context) error {
 		if chain == "" {
 			chain = id
 		} else {
-			chain = blob.Sum([]byte(string(chain) + " " + string(id)))
+			chain = digest.FromString(string(chain) + " " + string(id))
 		}
 		i.layers = append(i.layers, &Layer{img: i, Index: n, Descriptor: d, DiffID: id, ChainID: chain})
 	}
@@ -124,7 +124,7 @@ func (i *Image) Name() string { return i.name }
 
 // Digest returns the digest of the manifest. For a docker archive, which has none,
 // it is that of the manifest that was made for it.
-func (i *Image) Digest() blob.Digest { return blob.Digest(i.manifest.desc.Digest) }
+func (i *Image) Digest() digest.Digest { return i.manifest.desc.Digest }
 
 // Descriptor returns the descriptor of the manifest.
 func (i *Image) Descriptor() Descriptor { return i.manifest.desc }

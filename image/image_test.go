@@ -209,8 +209,8 @@ func TestOpenVerifies(t *testing.T) {
 	}
 }
 
-func blobFile(dir, digest string) string {
-	return filepath.Join(dir, "blobs", "sha256", blob.Digest(digest).Hex())
+func blobFile(dir, name string) string {
+	return filepath.Join(dir, "blobs", "sha256", digest.Digest(name).Encoded())
 }
 
 func flip(t *testing.T, dir, digest string) {
@@ -267,7 +267,7 @@ func put(t *testing.T, dir string, v any) (digest.Digest, int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := blob.Sum(raw)
+	d := digest.FromBytes(raw)
 	if err := os.WriteFile(blobFile(dir, string(d)), raw, 0o644); err != nil {
 		t.Fatal(err)
 	}

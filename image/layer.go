@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/opencontainers/go-digest"
 )
 
 // Layer is one layer of an image.
@@ -15,8 +17,8 @@ type Layer struct {
 
 	Index      int // 0 is the base
 	Descriptor Descriptor
-	DiffID     blob.Digest // of the plain tar
-	ChainID    blob.Digest // of this layer together with those below it
+	DiffID     digest.Digest // of the plain tar
+	ChainID    digest.Digest // of this layer together with those below it
 }
 
 // Foreign reports whether the layer may not be distributed to other registries.
@@ -30,7 +32,7 @@ func (l *Layer) Stored(ctx context.Context) (*blob.Reader, error) {
 		return nil, err
 	}
 	return l.name(blob.NewReader(ctx, rc, blob.Stored(), blob.WithCloser(rc),
-		blob.WithDigest(blob.Digest(l.Descriptor.Digest), l.Descriptor.Size)))
+		blob.WithDigest(l.Descriptor.Digest, l.Descriptor.Size)))
 }
 
 // Tar opens the layer's tar, decompressed. The reader verifies digest, size and
@@ -44,7 +46,7 @@ func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
 		return nil, err
 	}
 	return l.name(blob.NewReader(ctx, rc, blob.WithLimits(l.img.opts.limits), blob.WithCloser(rc),
-		blob.WithDigest(blob.Digest(l.Descriptor.Digest), l.Descriptor.Size), blob.WithDiffID(l.DiffID)))
+		blob.WithDigest(l.Descriptor.Digest, l.Descriptor.Size), blob.WithDiffID(l.DiffID)))
 }
 
 // verified opens the blob as it is stored, as Stored does. Its reader also decompresses
@@ -105,5 +107,7 @@ func (t *tracked) Close() error {
 
 // String names the layer in errors and findings: "layer 0 (sha256:0123456789ab)".
 func (l *Layer) String() string {
-	return fmt.Sprintf("layer %d (%s:%.12s)", l.Index, l.DiffID.Algorithm(), l.DiffID.Hex())
+	// The layers of an artifact have no diff ID.
+	algorithm, digits, _ := strings.Cut(string(l.DiffID), ":")
+	return fmt.Sprintf("layer %d (%s:%.12s)", l.Index, algorithm, digits)
 }

@@ -72,17 +72,17 @@ func checkLayoutFile(raw []byte) error {
 }
 
 // blobPath returns where a layout keeps a blob. The digest must have been parsed.
-func blobPath(d blob.Digest) string { return "blobs/" + d.Algorithm() + "/" + d.Hex() }
+func blobPath(d digest.Digest) string { return "blobs/" + string(d.Algorithm()) + "/" + d.Encoded() }
 
 // layoutRoot returns the entry of a layout for a digest: one of its index, with what
 // that says of it, or any document that the layout holds. size returns the size of a
 // blob in bytes, an error if there is none.
-func layoutRoot(tagged []Descriptor, tag string, want blob.Digest, size func(blob.Digest) (int64, error)) ([]Descriptor, error) {
+func layoutRoot(tagged []Descriptor, tag string, want digest.Digest, size func(digest.Digest) (int64, error)) ([]Descriptor, error) {
 	if want == "" {
 		return tagged, nil
 	}
 	for _, d := range tagged {
-		if string(d.Digest) == string(want) {
+		if d.Digest == want {
 			return []Descriptor{d}, nil
 		}
 	}
@@ -93,14 +93,14 @@ func layoutRoot(tagged []Descriptor, tag string, want blob.Digest, size func(blo
 	if err != nil {
 		return nil, err
 	}
-	return []Descriptor{{Digest: digest.Digest(want), Size: n}}, nil
+	return []Descriptor{{Digest: want, Size: n}}, nil
 }
 
 // layoutSource is an OCI image layout in a folder.
 type layoutSource struct {
 	root   *os.Root
 	tag    string
-	digest blob.Digest
+	digest digest.Digest
 }
 
 func openLayout(ref Reference) (source, error) {
@@ -144,11 +144,10 @@ func (s *layoutSource) read(name string) ([]byte, error) {
 }
 
 func (s *layoutSource) open(_ context.Context, d Descriptor) (io.ReadCloser, error) {
-	digest, err := blob.ParseDigest(string(d.Digest))
-	if err != nil {
+	if err := blob.CheckDigest(d.Digest); err != nil {
 		return nil, err
 	}
-	f, err := openRegular(s.root, blobPath(digest))
+	f, err := openRegular(s.root, blobPath(d.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", ErrMissingBlob, d.Digest)
 	}
@@ -159,7 +158,7 @@ func (s *layoutSource) open(_ context.Context, d Descriptor) (io.ReadCloser, err
 }
 
 // size returns the size of a blob in bytes.
-func (s *layoutSource) size(d blob.Digest) (int64, error) {
+func (s *layoutSource) size(d digest.Digest) (int64, error) {
 	info, err := s.root.Stat(blobPath(d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("%w: %s", ErrMissingBlob, d)
@@ -171,11 +170,10 @@ func (s *layoutSource) size(d blob.Digest) (int64, error) {
 }
 
 func (s *layoutSource) holds(d Descriptor) bool {
-	digest, err := blob.ParseDigest(string(d.Digest))
-	if err != nil {
+	if err := blob.CheckDigest(d.Digest); err != nil {
 		return false
 	}
-	_, err = s.size(digest)
+	_, err := s.size(d.Digest)
 	return err == nil
 }
 

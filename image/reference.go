@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/mullion/mullion/blob"
+	"github.com/opencontainers/go-digest"
 )
 
 // Transport is the kind of place where an image is kept.
@@ -28,7 +29,7 @@ type Reference struct {
 	// Digest is that of an index or manifest in a layout or archive, "" for none. With
 	// a Name too, the image must have both. References to registries and containerd
 	// have their digest in Path.
-	Digest blob.Digest
+	Digest digest.Digest
 }
 
 // String formats as ParseReference reads.
@@ -62,8 +63,8 @@ func ParseReference(s string) (Reference, error) {
 		}
 		r := Reference{Transport: t}
 		if at := strings.LastIndexByte(rest, '@'); at >= 0 && looksLikeDigest(rest[at+1:]) {
-			d, err := blob.ParseDigest(rest[at+1:])
-			if err != nil {
+			d := digest.Digest(rest[at+1:])
+			if err := blob.CheckDigest(d); err != nil {
 				return Reference{}, fmt.Errorf("%w: %.200q: %w", ErrReference, s, err)
 			}
 			rest, r.Digest = rest[:at], d

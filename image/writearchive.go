@@ -28,7 +28,7 @@ func (d *ociArchiveDestination) write(ctx context.Context, p *parcel) (*Copied, 
 		return nil, err
 	}
 	defer f.Close()
-	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
+	done := &Copied{Digest: p.root.desc.Digest, Images: len(p.images)}
 	tw := tar.NewWriter(f)
 	index, err := json.Marshal(newIndex(&ocispec.Index{}, tagged(p, d.ref.Name)))
 	if err != nil {
@@ -60,18 +60,16 @@ type item struct {
 func (d *ociArchiveDestination) blobs(ctx context.Context, tw *tar.Writer, p *parcel, done *Copied) error {
 	var items []item
 	for _, c := range p.documents() {
-		digest, err := blob.ParseDigest(string(c.desc.Digest))
-		if err != nil {
+		if err := blob.CheckDigest(c.desc.Digest); err != nil {
 			return err
 		}
-		items = append(items, item{path: blobPath(digest), raw: c.raw})
+		items = append(items, item{path: blobPath(c.desc.Digest), raw: c.raw})
 	}
 	for _, l := range p.blobs() {
-		digest, err := blob.ParseDigest(string(l.Descriptor.Digest))
-		if err != nil {
+		if err := blob.CheckDigest(l.Descriptor.Digest); err != nil {
 			return err
 		}
-		items = append(items, item{path: blobPath(digest), layer: l})
+		items = append(items, item{path: blobPath(l.Descriptor.Digest), layer: l})
 	}
 	slices.SortStableFunc(items, func(a, b item) int { return strings.Compare(a.path, b.path) })
 	items = slices.CompactFunc(items, func(a, b item) bool { return a.path == b.path })

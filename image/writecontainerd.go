@@ -14,7 +14,6 @@ import (
 	contentstore "github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/content/proxy"
 	"github.com/containerd/containerd/v2/core/leases"
-	"github.com/mullion/mullion/blob"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -67,7 +66,7 @@ func (d *containerdDestination) write(ctx context.Context, p *parcel) (done *Cop
 
 // content puts layers and documents into the store, what is referred to first.
 func (d *containerdDestination) content(ctx context.Context, store contentstore.Store, p *parcel) (*Copied, error) {
-	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
+	done := &Copied{Digest: p.root.desc.Digest, Images: len(p.images)}
 	for _, l := range p.blobs() {
 		if _, err := store.Info(ctx, l.Descriptor.Digest); err == nil {
 			continue

@@ -40,13 +40,16 @@ func (d *dockerDestination) write(ctx context.Context, p *parcel) (*Copied, erro
 	w := &dockerWriter{f: f}
 	written := map[string]bool{}
 	for _, l := range img.layers {
-		name := l.DiffID.Hex() + ".tar"
+		if err := blob.CheckDigest(l.DiffID); err != nil {
+			return nil, err // the blob of an artifact
+		}
+		name := l.DiffID.Encoded() + ".tar"
 		saved.Layers = append(saved.Layers, name)
 		if l.Foreign() {
 			if saved.LayerSources == nil {
 				saved.LayerSources = map[digest.Digest]Descriptor{}
 			}
-			saved.LayerSources[digest.Digest(l.DiffID)] = l.Descriptor
+			saved.LayerSources[l.DiffID] = l.Descriptor
 		}
 		if written[name] {
 			continue
@@ -85,7 +88,7 @@ func (d *dockerDestination) write(ctx context.Context, p *parcel) (*Copied, erro
 
 // configName is how docker save names a configuration.
 func (i *Image) configName() string {
-	return blob.Digest(i.manifest.manifest.Config.Digest).Hex() + ".json"
+	return i.manifest.manifest.Config.Digest.Encoded() + ".json"
 }
 
 // dockerWriter writes a tar whose files may be of unknown size: the header is

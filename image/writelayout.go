@@ -68,7 +68,7 @@ func (d *layoutDestination) fill(ctx context.Context, root *os.Root, p *parcel, 
 			return nil, err
 		}
 	}
-	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
+	done := &Copied{Digest: p.root.desc.Digest, Images: len(p.images)}
 	for _, l := range p.blobs() {
 		if err := d.layer(ctx, root, p, l, done); err != nil {
 			return nil, err
@@ -108,7 +108,7 @@ var layoutFile = []byte(`{"imageLayoutVersion":"1.0.0"}`)
 
 // layer copies the blob of one layer unless it is there.
 func (d *layoutDestination) layer(ctx context.Context, root *os.Root, p *parcel, l *Layer, done *Copied) error {
-	if _, err := blob.ParseDigest(string(l.Descriptor.Digest)); err != nil {
+	if err := blob.CheckDigest(l.Descriptor.Digest); err != nil {
 		return err
 	}
 	if there, err := intact(ctx, root, l.Descriptor); there || err != nil {
@@ -136,7 +136,7 @@ func intact(ctx context.Context, root *os.Root, d Descriptor) (bool, error) {
 		return false, nil // what is there instead is replaced
 	}
 	defer rc.Close()
-	r, err := blob.NewReader(ctx, rc, blob.Stored(), blob.WithDigest(blob.Digest(d.Digest), d.Size))
+	r, err := blob.NewReader(ctx, rc, blob.Stored(), blob.WithDigest(d.Digest, d.Size))
 	if err != nil {
 		return false, err
 	}
@@ -152,11 +152,10 @@ func intact(ctx context.Context, root *os.Root, d Descriptor) (bool, error) {
 // putFile publishes a blob. r reports an error unless the blob is what the descriptor
 // says.
 func putFile(root *os.Root, d Descriptor, r io.Reader) (err error) {
-	digest, err := blob.ParseDigest(string(d.Digest))
-	if err != nil {
+	if err := blob.CheckDigest(d.Digest); err != nil {
 		return err
 	}
-	name := blobPath(digest)
+	name := blobPath(d.Digest)
 	if err := root.Mkdir(path.Dir(name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/mullion/mullion/blob"
 )
 
 // registryDestination is a name in a registry. Layers are pushed before the
@@ -19,7 +18,7 @@ import (
 type registryDestination struct{ ref name.Reference }
 
 func (d *registryDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
-	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
+	done := &Copied{Digest: p.root.desc.Digest, Images: len(p.images)}
 	opts := append(remoteOptions(d.ref, p.opts), remote.WithContext(ctx))
 	if p.opts.foreign {
 		opts = append(opts, remote.WithNondistributable)

@@ -242,7 +242,7 @@ func TestBuildKitDiffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ra.Close()
-	r, err := blob.NewReader(t.Context(), io.NewSectionReader(ra, 0, ra.Size()), blob.WithDigest(blob.Digest(desc.Digest), desc.Size))
+	r, err := blob.NewReader(t.Context(), io.NewSectionReader(ra, 0, ra.Size()), blob.WithDigest(desc.Digest, desc.Size))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,14 +12,13 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
-
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/wintar"
+	"github.com/opencontainers/go-digest"
 )
 
 // lockedID takes the lock of a snapshot by its number.
@@ -179,7 +178,7 @@ func (s *Service) make(ctx context.Context, parents []string, desc layerBlob, wa
 		defer src.Close()
 		options := append(src.options, blob.WithSums(), blob.WithLimits(s.config.Limits))
 		if want != "" {
-			options = append(options, blob.WithDiffID(blob.Digest(want)))
+			options = append(options, blob.WithDiffID(want))
 		}
 		r, err := s.copyTar(ctx, w, desc.Digest.String(), src, options...)
 		if err == nil {
@@ -291,7 +290,7 @@ func (s *Service) spool(ctx context.Context, id string, desc layerBlob, want dig
 	defer src.Close()
 	options := append(src.options, blob.WithSums(), blob.WithLimits(s.config.Limits))
 	if want != "" {
-		options = append(options, blob.WithDiffID(blob.Digest(want)))
+		options = append(options, blob.WithDiffID(want))
 	}
 	r, err := blob.NewReader(ctx, src, options...)
 	if err != nil {
