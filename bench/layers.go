@@ -247,7 +247,7 @@ func makeSmallFiles(out io.Writer) error {
 }
 
 func countEntries(file string) (int64, error) {
-	r, err := wintar.Open(file)
+	r, err := wintar.Open(context.Background(), file)
 	if err != nil {
 		return 0, err
 	}

@@ -193,7 +193,7 @@ func makeImages(cache string) ([]string, error) {
 
 // baseTar puts the five hives where they stand in the layer at name.
 func baseTar(name string) ([]byte, error) {
-	r, err := wintar.Open(name)
+	r, err := wintar.Open(context.Background(), name)
 	if err != nil {
 		return nil, err
 	}

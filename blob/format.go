@@ -43,8 +43,8 @@ func ParseFormat(s string) (Format, error) {
 	return Plain, fmt.Errorf("%w: %.40q (know gzip, zstd, none)", ErrCompression, s)
 }
 
-// detectLength is how many bytes Detect wants to see.
-const detectLength = 6
+// DetectLength is how many bytes Detect looks at.
+const DetectLength = 6
 
 // Detect tells the compression by the first bytes, of which it wants six. What is
 // not compressed, also nothing at all, is Plain; compressions that image layers

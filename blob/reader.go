@@ -85,7 +85,7 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 	r.stored = newStage(ctx, "blob", src, o.digest, o.size)
 	r.stored.start(algorithmOf(o.digest, o.diffID, o.sum), nil)
 
-	head, err := r.stored.peek(detectLength)
+	head, err := r.stored.peek(DetectLength)
 	if err == nil || err == io.EOF {
 		r.format, err = Detect(head)
 	}

@@ -193,16 +193,15 @@ func (s *Service) make(ctx context.Context, parents []string, desc layerBlob, wa
 
 // copyTar reads a tar to its end, verifies it and writes its entries.
 func (s *Service) copyTar(ctx context.Context, w layer.Writer, name string, src io.Reader, options ...blob.ReaderOption) (*blob.Reader, error) {
-	r, err := blob.NewReader(ctx, src, options...)
+	tar, err := wintar.NewCompressedReader(ctx, src, wintar.WithLimits(s.config.Limits), wintar.Verify(options...), wintar.Label(name))
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	tar := wintar.NewReader(r, wintar.Label(name), wintar.WithLimits(s.config.Limits))
+	defer tar.Close()
 	if _, err := layer.Copy(ctx, w, tar, layer.WithLimits(s.config.Limits)); err != nil {
 		return nil, err
 	}
-	return r, r.Finish()
+	return tar.Blob(), nil
 }
 
 // build puts a layer over a tree into the store. fill writes it, and returns a reader
