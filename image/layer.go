@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image/internal/oci"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -22,7 +23,7 @@ type Layer struct {
 }
 
 // Foreign reports whether the layer may not be distributed to other registries.
-func (l *Layer) Foreign() bool { return isForeign(l.Descriptor.MediaType) }
+func (l *Layer) Foreign() bool { return oci.IsForeign(l.Descriptor.MediaType) }
 
 // Stored opens the blob as it is stored. The reader verifies digest and size and
 // reports io.EOF only if they hold. The caller closes it.
@@ -38,7 +39,7 @@ func (l *Layer) Stored(ctx context.Context) (*blob.Reader, error) {
 // Tar opens the layer's tar, decompressed. The reader verifies digest, size and
 // diff ID and reports io.EOF only if they hold. The caller closes it.
 func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
-	if !isLayer(l.Descriptor.MediaType) {
+	if !oci.IsLayer(l.Descriptor.MediaType) {
 		return nil, fmt.Errorf("%w: layer %d is %.100q", ErrMediaType, l.Index, l.Descriptor.MediaType)
 	}
 	rc, err := l.open(ctx)
@@ -49,12 +50,13 @@ func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
 		blob.WithDigest(l.Descriptor.Digest, l.Descriptor.Size), blob.WithDiffID(l.DiffID)))
 }
 
-// verified opens the blob as it is stored, as Stored does. Its reader also decompresses
+// Verified opens the blob as it is stored, as Stored does. Its reader also decompresses
 // the blob and reports io.EOF only if the diff ID holds, so that a copy is an image that
-// can be unpacked.
-func (l *Layer) verified(ctx context.Context) (io.ReadCloser, error) {
+// can be unpacked. The error is ErrForeign for a layer that is only at its URLs. The caller
+// closes the reader.
+func (l *Layer) Verified(ctx context.Context) (io.ReadCloser, error) {
 	r, err := l.Stored(ctx)
-	if err != nil || l.DiffID == "" || !isLayer(l.Descriptor.MediaType) {
+	if err != nil || l.DiffID == "" || !oci.IsLayer(l.Descriptor.MediaType) {
 		return r, err // the blob of an artifact
 	}
 	return newDiffIDReader(ctx, r, l), nil
@@ -69,10 +71,10 @@ func (l *Layer) name(r *blob.Reader, err error) (*blob.Reader, error) {
 }
 
 func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
-	rc, err := l.img.src.open(ctx, l.Descriptor)
+	rc, err := l.img.src.Open(ctx, l.Descriptor)
 	if errors.Is(err, ErrMissingBlob) && len(l.Descriptor.URLs) > 0 {
 		if l.img.opts.foreign {
-			rc, err = openForeign(ctx, l.Descriptor, l.img.opts)
+			rc, err = l.img.opts.openForeign(ctx, l.Descriptor)
 		} else {
 			err = fmt.Errorf("%w: %w", ErrForeign, err)
 		}

@@ -113,7 +113,7 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	name := i.Digest().Encoded()
-	r := StoredImage{Reference: i.ref.String(), Manifest: i.Digest(), Config: i.manifest.manifest.Config.Digest, Layers: layers}
+	r := StoredImage{Reference: i.ref.String(), Manifest: i.Digest(), Config: i.manifest.Manifest.Config.Digest, Layers: layers}
 	if r.Layers == nil {
 		r.Layers = []StoredLayer{}
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/moby/buildkit/util/winlayers"
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/archive"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wintar"
