@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -35,6 +36,8 @@ type Image struct {
 	layers    []*Layer
 	once      sync.Once
 	closeErr  error
+	mu        sync.Mutex // guards hives
+	hives     []*Hives   // that Hive has taken out
 }
 
 // Open opens the image that a reference names. The package that reads such references must
@@ -110,7 +113,14 @@ func (i *Image) load(ctx context.Context) error {
 
 // Close releases the image. Closing twice is allowed.
 func (i *Image) Close() error {
-	i.once.Do(func() { i.closeErr = i.src.Close() })
+	i.once.Do(func() {
+		i.closeErr = i.src.Close()
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		for _, h := range i.hives {
+			i.closeErr = errors.Join(i.closeErr, h.Close())
+		}
+	})
 	return i.closeErr
 }
 

@@ -23,6 +23,7 @@ type View struct {
 	// byOrdinal tells for each layer which object its entries have become.
 	byOrdinal [][]int32
 	limits    Limits
+	fsys      *ViewFS // made by FS
 }
 
 // object is a file or directory of one layer, under however many names.
