@@ -35,6 +35,7 @@ type options struct {
 	idle      time.Duration
 	keychain  authn.Keychain
 	rt        http.RoundTripper // nil for the transport of this package
+	client    *http.Client      // nil for none; its transport is rt
 }
 
 // Option configures New.
@@ -67,25 +68,22 @@ func WithKeychain(k authn.Keychain) Option { return func(o *options) { o.keychai
 // numbers are checked, and rt decides about those that names resolve to.
 func WithTransport(rt http.RoundTripper) Option { return func(o *options) { o.rt = rt } }
 
-// WithClient makes requests with a client, of which the transport, the cookie jar and the
-// timeout count; its redirect policy does not, because this package follows redirects itself.
-// A client that has only a transport is the same as WithTransport.
+// WithClient makes requests with the transport of a client, as WithTransport does, and with its
+// cookie jar and timeout. Its redirect policy doesn't count, because this package follows
+// redirects itself.
 func WithClient(c *http.Client) Option {
-	return func(o *options) {
-		if c.Jar == nil && c.Timeout == 0 {
-			o.rt = c.Transport
-			return
-		}
-		own := *c
-		own.CheckRedirect = noRedirects
-		o.rt = clientTransport{&own}
-	}
+	return func(o *options) { o.rt, o.client = c.Transport, c }
 }
 
-// clientTransport is a client as a transport.
-type clientTransport struct{ *http.Client }
+// clientTransport returns a transport that makes requests as a client does, over rt.
+func clientTransport(c *http.Client, rt http.RoundTripper) http.RoundTripper {
+	return roundTripper((&http.Client{Transport: rt, CheckRedirect: noRedirects, Jar: c.Jar, Timeout: c.Timeout}).Do)
+}
 
-func (c clientTransport) RoundTrip(req *http.Request) (*http.Response, error) { return c.Do(req) }
+// roundTripper is a function as an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // transport is that of references to registries.
 type transport struct{ options }

@@ -37,9 +37,10 @@ const (
 // A request that gets no bytes for a while ends, and every answer that is not a blob is
 // bounded in size.
 type tripper struct {
-	base    *http.Transport // to hosts that the user has named, and to proxies
-	outside *http.Transport // to all others; its connections are its own
-	home    string          // host and port of the registry, "" for none
+	base    http.RoundTripper // to hosts that the user has named, and to proxies
+	outside http.RoundTripper // to all others; its connections are its own
+	proxy   func(*http.Request) (*url.URL, error)
+	home    string // host and port of the registry, "" for none
 	private bool
 	idle    time.Duration
 }
@@ -51,17 +52,34 @@ func newTripper(o *options, home string) *tripper {
 	if t.idle == 0 {
 		t.idle = defaultIdle
 	}
-	t.base = newBase(nil)
-	t.outside = newBase(t.control)
-	t.outside.Proxy = nil
+	base, ok := o.rt.(*http.Transport)
+	switch {
+	case o.rt == nil:
+		base = newBase()
+		fallthrough
+	case ok:
+		outside := base.Clone()
+		outside.Proxy, outside.DialTLSContext = nil, nil
+		outside.DialTLS = nil //nolint:staticcheck // of callers that set it, it would be used
+		outside.DialContext = newDialer(t.control).DialContext
+		t.base, t.outside, t.proxy = base, outside, base.Proxy
+	default:
+		t.base, t.outside = o.rt, o.rt
+	}
+	if o.client != nil {
+		t.base, t.outside = clientTransport(o.client, t.base), clientTransport(o.client, t.outside)
+	}
 	return t
 }
 
-func newBase(control func(network, address string, c syscall.RawConn) error) *http.Transport {
-	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, Control: control}
+func newDialer(control func(network, address string, c syscall.RawConn) error) *net.Dialer {
+	return &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, Control: control}
+}
+
+func newBase() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
+		DialContext:           newDialer(nil).DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          100,
 		MaxIdleConnsPerHost:   50,
@@ -263,12 +281,14 @@ func (t *tripper) once(req *http.Request, small bool) (*http.Response, error) {
 }
 
 // via returns the connections over which a request goes.
-func (t *tripper) via(req *http.Request) *http.Transport {
+func (t *tripper) via(req *http.Request) http.RoundTripper {
 	if !isUntrusted(req.Context()) {
 		return t.base
 	}
-	if proxy, err := t.base.Proxy(req); err != nil || proxy != nil {
-		return t.base // the proxy resolves the name and decides
+	if t.proxy != nil {
+		if proxy, err := t.proxy(req); err != nil || proxy != nil {
+			return t.base // the proxy resolves the name and decides
+		}
 	}
 	return t.outside
 }

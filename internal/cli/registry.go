@@ -40,9 +40,7 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 			return nil, err
 		}
 		done = img.Close
-		for _, l := range img.Layers() {
-			sources = append(sources, l.Source(ctx))
-		}
+		sources = img.Sources(ctx)
 	} else {
 		sources = []layer.Source{source}
 		if ref, ok := parseLayerRef(text); ok {
