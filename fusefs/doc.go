@@ -34,7 +34,8 @@
 // # Use
 //
 // A [Tree] is what is shown. [CimTree] makes one of a CimFS image, [FSTree] of any
-// io/fs file system. A layer that cannot be read at random, as a compressed tar, is
+// io/fs file system, such as that of a layer.View, the merged layers of an image, which need
+// not be unpacked for it. A layer that cannot be read at random, as a compressed tar, is
 // copied into a [Spool], which is a layer.Writer and a tree. [Mount] serves a tree until
 // it is unmounted:
 //
