@@ -15,7 +15,6 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
-	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 )
 
@@ -49,11 +48,7 @@ func TestRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer img.Close()
-	var layers []layer.Source
-	for _, l := range img.Layers() {
-		layers = append(layers, l.Source(t.Context()))
-	}
-	found, err := image.FindHives(t.Context(), layers)
+	found, err := image.FindHives(t.Context(), img.Sources(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
