@@ -20,7 +20,7 @@ import (
 
 // createCIM turns a tar into an image: a[0] to a[1].
 func createCIM(a []string) error {
-	src, err := wintar.Open(a[0])
+	src, err := wintar.Open(context.Background(), a[0])
 	if err != nil {
 		return err
 	}

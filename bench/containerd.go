@@ -15,6 +15,7 @@ import (
 	"github.com/mullion/mullion/bench/table"
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/all"
 	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/internal/containerdtest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"

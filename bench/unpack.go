@@ -16,6 +16,7 @@ import (
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/all"
 	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
@@ -80,7 +81,7 @@ func benchImage(dir, layout string) error {
 		if err != nil {
 			return err
 		}
-		blobs = append(blobs, filepath.Join(source, "blobs", "sha256", blob.Digest(l.Descriptor.Digest).Hex()))
+		blobs = append(blobs, filepath.Join(source, "blobs", "sha256", l.Descriptor.Digest.Encoded()))
 		stored, plain = stored+s.Stored, plain+s.Plain
 	}
 	out := filepath.Join(dir, "store")
@@ -192,7 +193,7 @@ func makeImages(cache string) ([]string, error) {
 
 // baseTar puts the five hives where they stand in the layer at name.
 func baseTar(name string) ([]byte, error) {
-	r, err := wintar.Open(name)
+	r, err := wintar.Open(context.Background(), name)
 	if err != nil {
 		return nil, err
 	}

@@ -25,34 +25,25 @@ var (
 	ErrCorrupt = errors.New("corrupt compressed data")
 )
 
-// Digest identifies bytes: "sha256:" or "sha512:" and lower-case hex digits.
-type Digest string
-
-// ParseDigest checks the form of a digest.
-func ParseDigest(s string) (Digest, error) {
-	d := Digest(s)
-	algorithm, digits, _ := strings.Cut(s, ":")
+// CheckDigest checks the form of a digest: "sha256:" or "sha512:" and lower-case hex
+// digits. The error for any other form is ErrDigestSyntax.
+//
+// Digests are strings here and in the rest of this package, so that it needs no other
+// module; functions that take one also take the Digest of opencontainers/go-digest.
+func CheckDigest[D ~string](d D) error {
+	algorithm, digits, _ := strings.Cut(string(d), ":")
 	h, ok := newHash(algorithm)
 	if !ok || len(digits) != 2*h.Size() || strings.ToLower(digits) != digits {
-		return "", fmt.Errorf("%w: %.80q", ErrDigestSyntax, s)
+		return fmt.Errorf("%w: %.80q", ErrDigestSyntax, string(d))
 	}
 	if _, err := hex.DecodeString(digits); err != nil {
-		return "", fmt.Errorf("%w: %.80q", ErrDigestSyntax, s)
+		return fmt.Errorf("%w: %.80q", ErrDigestSyntax, string(d))
 	}
-	return d, nil
+	return nil
 }
 
-// Algorithm returns the part before the colon.
-func (d Digest) Algorithm() string { a, _, _ := strings.Cut(string(d), ":"); return a }
-
-// Hex returns the part after the colon.
-func (d Digest) Hex() string { _, h, _ := strings.Cut(string(d), ":"); return h }
-
-// Sum returns the SHA-256 digest of b.
-func Sum(b []byte) Digest {
-	s := sha256.Sum256(b)
-	return Digest("sha256:" + hex.EncodeToString(s[:]))
-}
+// algorithmIn returns the part of a digest before the colon.
+func algorithmIn(d string) string { a, _, _ := strings.Cut(d, ":"); return a }
 
 // newHash returns a hash of an algorithm that the OCI image specification registers.
 func newHash(algorithm string) (hash.Hash, bool) {
@@ -81,4 +72,4 @@ func (e *MismatchError) Error() string {
 func (e *MismatchError) Unwrap() error { return e.Err }
 
 // sumOf returns the digest of a SHA-256 hash.
-func sumOf(h hash.Hash) Digest { return Digest("sha256:" + hex.EncodeToString(h.Sum(nil))) }
+func sumOf(h hash.Hash) string { return "sha256:" + hex.EncodeToString(h.Sum(nil)) }

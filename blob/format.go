@@ -44,7 +44,7 @@ func ParseFormat(s string) (Format, error) {
 }
 
 // detectLength is the number of bytes that Detect needs.
-const detectLength = 6
+const DetectLength = 6
 
 // Detect returns the compression by the first bytes of a blob; it needs six. Uncompressed
 // data, including none at all, is Plain; compressions that image layers never use are

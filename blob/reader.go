@@ -14,7 +14,7 @@ import (
 type ReaderOption func(*readerOptions)
 
 type readerOptions struct {
-	digest, diffID Digest
+	digest, diffID string
 	size           int64
 	limits         layer.Limits
 	sum, stored    bool
@@ -23,12 +23,14 @@ type readerOptions struct {
 
 // WithDigest makes the reader fail unless the stored bytes have this digest and
 // this size in bytes; size -1 is any.
-func WithDigest(d Digest, size int64) ReaderOption {
-	return func(o *readerOptions) { o.digest, o.size = d, size }
+func WithDigest[D ~string](d D, size int64) ReaderOption {
+	return func(o *readerOptions) { o.digest, o.size = string(d), size }
 }
 
 // WithDiffID makes the reader fail unless the decompressed bytes have this digest.
-func WithDiffID(d Digest) ReaderOption { return func(o *readerOptions) { o.diffID = d } }
+func WithDiffID[D ~string](d D) ReaderOption {
+	return func(o *readerOptions) { o.diffID = string(d) }
+}
 
 // WithLimits sets limits; this package uses Ratio.
 func WithLimits(l layer.Limits) ReaderOption { return func(o *readerOptions) { o.limits = l } }
@@ -50,7 +52,7 @@ type Reader struct {
 	stored *stage
 	plain  *stage // the decompressed stream; nil if it is the stored stream
 	cancel context.CancelFunc
-	diffID Digest // expected, if plain is nil
+	diffID string // expected, where plain is nil
 	closer io.Closer
 	err    error
 }
@@ -70,9 +72,9 @@ func NewReader(ctx context.Context, src io.Reader, options ...ReaderOption) (*Re
 }
 
 func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, error) {
-	for _, d := range []Digest{o.digest, o.diffID} {
+	for _, d := range []string{o.digest, o.diffID} {
 		if d != "" {
-			if _, err := ParseDigest(string(d)); err != nil {
+			if err := CheckDigest(d); err != nil {
 				return nil, err
 			}
 		}
@@ -82,7 +84,7 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 	r.stored = newStage(ctx, "blob", src, o.digest, o.size)
 	r.stored.start(algorithmOf(o.digest, o.diffID, o.sum), nil)
 
-	head, err := r.stored.peek(detectLength)
+	head, err := r.stored.peek(DetectLength)
 	if err == nil || err == io.EOF {
 		r.format, err = Detect(head)
 	}
@@ -94,7 +96,7 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 		cancel()
 		return nil, err
 	}
-	if r.format == Plain && (o.diffID == "" || o.diffID.Algorithm() == r.stored.algorithm) {
+	if r.format == Plain && (o.diffID == "" || algorithmIn(o.diffID) == r.stored.algorithm) {
 		return r, nil // the diff ID, if any, is the digest of the first stage
 	}
 	d, err := newDecompressor(r.format, r.stored)
@@ -109,12 +111,12 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 
 // algorithmOf returns the hash algorithm: that of the expected digest, else SHA-256 if a
 // sum is wanted. A plain blob is its own diff ID and is hashed once.
-func algorithmOf(want, other Digest, sum bool) string {
+func algorithmOf(want, other string, sum bool) string {
 	switch {
 	case want != "":
-		return want.Algorithm()
+		return algorithmIn(want)
 	case other != "":
-		return other.Algorithm()
+		return algorithmIn(other)
 	case sum:
 		return "sha256"
 	}
@@ -200,7 +202,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	n, err := s.Read(p)
 	if err == io.EOF && r.plain == nil && r.diffID != "" {
 		if got := r.stored.sum; got != r.diffID {
-			err = &MismatchError{What: "diff ID", Want: string(r.diffID), Got: string(got), Err: ErrDigest}
+			err = &MismatchError{What: "diff ID", Want: r.diffID, Got: got, Err: ErrDigest}
 		}
 	}
 	r.err = err
@@ -231,11 +233,11 @@ func (r *Reader) Format() Format { return r.format }
 
 // Digest returns the digest of the stored bytes, "" if none was computed. It is available
 // after io.EOF.
-func (r *Reader) Digest() Digest { return r.stored.result() }
+func (r *Reader) Digest() string { return r.stored.result() }
 
 // DiffID returns the digest of the decompressed bytes, "" if none was computed. It is
 // available after io.EOF.
-func (r *Reader) DiffID() Digest { return r.last().result() }
+func (r *Reader) DiffID() string { return r.last().result() }
 
 // StoredSize returns the number of bytes read from the source so far.
 func (r *Reader) StoredSize() int64 { return r.stored.n.Load() }

@@ -31,21 +31,21 @@ type stage struct {
 
 	algorithm string // of the hash, "" for none
 
-	want Digest // expected digest, "" for none
+	want string // expected digest, "" for none
 	size int64  // expected size, -1 for none
 
 	full chan *chunk // to the next stage; closed after the last
 	free chan *chunk
 	done chan struct{} // closed when err and sum are final, before full is
-	err  error         // why the stream ended; io.EOF on success
-	sum  Digest
+	err  error         // why the stream ended; io.EOF when all is well
+	sum  string
 	n    atomic.Int64 // bytes read from the source
 
 	cur *chunk // the chunk that the next stage is reading
 	pos int
 }
 
-func newStage(ctx context.Context, what string, src io.Reader, want Digest, size int64) *stage {
+func newStage(ctx context.Context, what string, src io.Reader, want string, size int64) *stage {
 	return &stage{
 		ctx: ctx, what: what, src: src, want: want, size: size,
 		full: make(chan *chunk, chunksAhead), free: make(chan *chunk, chunksAhead),
@@ -81,13 +81,13 @@ func (s *stage) run(check func() error) {
 	err := s.pump(hashing, hashed, check)
 	close(hashing)
 	if hashed {
-		s.sum = Digest(s.algorithm + ":" + <-sum)
+		s.sum = s.algorithm + ":" + <-sum
 	}
 	if err == io.EOF {
 		if n := s.n.Load(); s.size >= 0 && n != s.size {
 			err = s.sizeError(n)
 		} else if s.want != "" && s.sum != s.want {
-			err = &MismatchError{What: s.what, Want: string(s.want), Got: string(s.sum), Err: ErrDigest}
+			err = &MismatchError{What: s.what, Want: s.want, Got: s.sum, Err: ErrDigest}
 		}
 	}
 	s.err = err
@@ -204,7 +204,7 @@ func (s *stage) peek(n int) ([]byte, error) {
 }
 
 // result returns the digest once the stream has ended.
-func (s *stage) result() Digest {
+func (s *stage) result() string {
 	select {
 	case <-s.done:
 		return s.sum

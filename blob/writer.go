@@ -71,13 +71,13 @@ func (w *Writer) Close() error {
 
 // Digest returns the SHA-256 digest of the blob as stored. Digests and sizes are available
 // after Close.
-func (w *Writer) Digest() Digest { return w.blob.sum }
+func (w *Writer) Digest() string { return w.blob.sum }
 
 // StoredSize returns the length of the blob as stored.
 func (w *Writer) StoredSize() int64 { return w.blob.n }
 
 // DiffID returns the SHA-256 digest of the writer's input.
-func (w *Writer) DiffID() Digest { return w.plain.sum }
+func (w *Writer) DiffID() string { return w.plain.sum }
 
 // Size returns the number of bytes written to the writer.
 func (w *Writer) Size() int64 { return w.plain.n }
@@ -94,7 +94,7 @@ type outStage struct {
 	err error
 
 	n   int64
-	sum Digest
+	sum string
 	end bool
 }
 

@@ -1,6 +1,7 @@
 package cimfs_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -61,6 +62,24 @@ func Example() {
 	// 1027 --A--------- "Files\\again.txt"
 	// 1027 --A--------- "Files\\hello.txt"
 	// Hello world!
+}
+
+// Write an image with one file.
+func ExampleCreate() {
+	dir, err := os.MkdirTemp("", "cim")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	w, err := cimfs.Create(dir, "hello.cim", &cimfs.Options{DefaultSecurity: cimfs.NullDACL()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close()
+	err = errors.Join(w.AddDir("Files", nil), w.AddFile(`Files\hello.txt`, nil, 12))
+	_, werr := io.WriteString(w, "Hello world!")
+	fmt.Println(errors.Join(err, werr, w.Commit()))
+	// Output: <nil>
 }
 
 func must(err error) {

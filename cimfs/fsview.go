@@ -1,14 +1,12 @@
 package cimfs
 
 import (
-	"fmt"
 	"io"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -36,68 +34,12 @@ var (
 	_ io.Seeker      = (*fsFile)(nil)
 )
 
-// isEscape reports whether s starts with %u and the number of a surrogate or of
-// the percent sign.
-func isEscape(s string) (uint16, bool) {
-	if len(s) < 6 || s[0] != '%' || s[1] != 'u' {
-		return 0, false
-	}
-	var u uint16
-	for _, c := range []byte(s[2:6]) {
-		switch {
-		case c >= '0' && c <= '9':
-			u = u<<4 | uint16(c-'0')
-		case c >= 'A' && c <= 'F':
-			u = u<<4 | uint16(c-'A'+10)
-		default:
-			return 0, false
-		}
-	}
-	return u, u == '%' || u >= 0xD800 && u <= 0xDFFF
-}
-
-// EscapeFSName spells a WTF-8 name so that it is valid UTF-8.
-func EscapeFSName(name string) string {
-	if utf8.ValidString(name) && !strings.Contains(name, "%u") {
-		return name
-	}
-	var b strings.Builder
-	for len(name) > 0 {
-		if _, ok := isEscape(name); ok {
-			b.WriteString("%u0025")
-			name = name[1:]
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(name)
-		if r == utf8.RuneError && n == 1 && len(name) >= 3 {
-			fmt.Fprintf(&b, "%%u%04X", 0xD000|uint16(name[1]&0x3F)<<6|uint16(name[2]&0x3F))
-			name = name[3:]
-			continue
-		}
-		b.WriteString(name[:n])
-		name = name[n:]
-	}
-	return b.String()
-}
+// EscapeFSName spells a WTF-8 name so that it is valid UTF-8; see winfs.EscapeFSName.
+func EscapeFSName(name string) string { return winfs.EscapeFSName(name) }
 
 // UnescapeFSName is the inverse of [EscapeFSName]. The second result is false for
-// a spelling that EscapeFSName does not return.
-func UnescapeFSName(name string) (string, bool) {
-	if !strings.Contains(name, "%u") {
-		return name, utf8.ValidString(name)
-	}
-	var units []uint16
-	for s := name; s != ""; {
-		if u, ok := isEscape(s); ok {
-			units, s = append(units, u), s[6:]
-			continue
-		}
-		_, n := utf8.DecodeRuneInString(s)
-		units, s = winfs.AppendUTF16(units, s[:n]), s[n:]
-	}
-	out := winfs.DecodeUTF16(units)
-	return out, EscapeFSName(out) == name
-}
+// a spelling that EscapeFSName does not give.
+func UnescapeFSName(name string) (string, bool) { return winfs.UnescapeFSName(name) }
 
 func (v fsView) lookup(op, name string) (*File, error) {
 	if !fs.ValidPath(name) {

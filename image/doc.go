@@ -24,9 +24,15 @@
 //	docker://NAME, or NAME      a registry
 //	containerd:[NAMESPACE/]NAME the content store of a containerd
 //
+// Each kind of place has a package that makes [Open] and [Copy] understand its references
+// when a program imports it: image/layout, image/archive, image/registry and
+// image/containerd. Package image/all imports all of them.
+//
 // [Open] chooses one image from what such a reference names. Documents are verified
 // when they are read, layers while they are read: a [layer.Reader] from this package
 // reports its end only when digest, size and diff ID have held.
+//
+//	import _ "github.com/mullion/mullion/image/archive"
 //
 //	img, err := image.Open(ctx, "oci-archive:hello.tar")
 //	defer img.Close()

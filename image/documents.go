@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image/internal/oci"
 	"github.com/mullion/mullion/layer"
 	"github.com/opencontainers/go-digest"
 )
@@ -14,10 +15,6 @@ import (
 // Bounds of the documents of one source: indexes, manifests and configurations. An
 // index may refer to anything any number of times, so that only totals bound it.
 const (
-	// maxDocument is the size in bytes of the largest document that is read. It is
-	// the size that every registry has to accept for a manifest (OCI distribution
-	// specification, "Pushing Manifests").
-	maxDocument = 4 << 20
 	// maxDocuments is how many documents are read, and maxDocumentBytes how many
 	// bytes of them.
 	maxDocuments     = 8192
@@ -27,22 +24,22 @@ const (
 // documents reads the documents of a source. Each digest is fetched once and held
 // once. It is safe for concurrent use.
 type documents struct {
-	source
+	Source
 	mu    sync.Mutex
 	held  map[digest.Digest][]byte
 	bytes int64
 }
 
-func newDocuments(src source) *documents {
-	return &documents{source: src, held: map[digest.Digest][]byte{}}
+func newDocuments(src Source) *documents {
+	return &documents{Source: src, held: map[digest.Digest][]byte{}}
 }
 
 // fetch returns a verified document. The caller does not change it.
 func (s *documents) fetch(ctx context.Context, d Descriptor) ([]byte, error) {
-	if _, err := blob.ParseDigest(string(d.Digest)); err != nil {
+	if err := blob.CheckDigest(d.Digest); err != nil {
 		return nil, err
 	}
-	if d.Size < 0 || d.Size > maxDocument {
+	if d.Size < 0 || d.Size > oci.MaxDocument {
 		return nil, fmt.Errorf("%w: %.100q %s of %d bytes", ErrManifest, d.MediaType, d.Digest, d.Size)
 	}
 	s.mu.Lock()
@@ -69,12 +66,12 @@ func (s *documents) fetch(ctx context.Context, d Descriptor) ([]byte, error) {
 }
 
 func (s *documents) read(ctx context.Context, d Descriptor) ([]byte, error) {
-	rc, err := s.open(ctx, d)
+	rc, err := s.Open(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer rc.Close()
-	r, err := blob.NewReader(ctx, rc, blob.WithDigest(blob.Digest(d.Digest), d.Size), blob.Stored())
+	r, err := blob.NewReader(ctx, rc, blob.WithDigest(d.Digest, d.Size), blob.Stored())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.Digest, err)
 	}
@@ -93,12 +90,12 @@ func (s *documents) read(ctx context.Context, d Descriptor) ([]byte, error) {
 }
 
 // document reads an index or manifest.
-func (s *documents) document(ctx context.Context, d Descriptor) (*document, error) {
+func (s *documents) document(ctx context.Context, d Descriptor) (*Document, error) {
 	raw, err := s.fetch(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	return parseDocument(d, raw)
+	return ParseDocument(d, raw)
 }
 
 // config reads the configuration that a manifest names.
@@ -107,6 +104,6 @@ func (s *documents) config(ctx context.Context, d Descriptor) ([]byte, *Config, 
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := parseConfig(d, raw)
+	c, err := ParseConfig(d, raw)
 	return raw, c, err
 }

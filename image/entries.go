@@ -2,10 +2,11 @@ package image
 
 import (
 	"context"
-	"io"
+	"errors"
 
-	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -17,7 +18,7 @@ func (l *Layer) Open(ctx context.Context) (layer.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenTar(r, wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)), nil
+	return wintar.NewBlobReader(r, wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)), nil
 }
 
 // Source returns the layer as one that can be read more than once.
@@ -25,41 +26,36 @@ func (l *Layer) Source(ctx context.Context) layer.Source {
 	return layer.SourceFunc(func() (layer.Reader, error) { return l.Open(ctx) })
 }
 
-// Union merges the layers to what a container sees. The caller closes the view
-// before the image.
-func (i *Image) Union(ctx context.Context) (*layer.View, error) {
+// Sources returns the layers as sources that can be read more than once, base first.
+func (i *Image) Sources(ctx context.Context) []layer.Source {
 	sources := make([]layer.Source, len(i.layers))
 	for n, l := range i.layers {
 		sources[n] = l.Source(ctx)
 	}
-	return layer.Union(ctx, sources, layer.WithUnionLimits(i.opts.limits))
+	return sources
 }
 
-// OpenTar reads the entries of a tar in a blob. The reader reports its end only if
-// all that was expected of the blob holds, and closes the blob.
-func OpenTar(b *blob.Reader, opts ...wintar.Option) layer.Reader {
-	return &tarReader{wintar.NewReader(b, opts...), b}
+// Union merges the layers to what a container sees. The caller closes the view
+// before the image.
+func (i *Image) Union(ctx context.Context) (*layer.View, error) {
+	return layer.Union(ctx, i.Sources(ctx), layer.WithUnionLimits(i.opts.limits))
 }
 
-type tarReader struct {
-	*wintar.Reader
-	blob *blob.Reader
-}
-
-func (r *tarReader) Next() (*layer.Entry, error) {
-	e, err := r.Reader.Next()
-	if err == io.EOF {
-		if err := r.blob.Finish(); err != nil {
-			return nil, err
-		}
+// Hive returns a registry hive as a container sees it, the deltas of all layers merged. Every
+// layer is read, the base as far as the hive; FindHives takes several hives in one reading.
+// The error is hives.ErrNoBase if the base layer has no such hive. The caller closes the hive
+// before the image, which until then keeps the hives of the layers in temporary files.
+func (i *Image) Hive(ctx context.Context, n hives.Name) (*regf.Hive, error) {
+	found, err := FindHives(ctx, i.Sources(ctx), n)
+	if err != nil {
+		return nil, err
 	}
-	return e, err
-}
-
-func (r *tarReader) Close() error {
-	err := r.Reader.Close()
-	if berr := r.blob.Close(); err == nil {
-		err = berr
+	h, err := found.Open(ctx, n)
+	if err != nil {
+		return nil, errors.Join(err, found.Close())
 	}
-	return err
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.hives = append(i.hives, found)
+	return h, nil
 }

@@ -28,12 +28,20 @@ var (
 	// ErrForeign says that a layer may only be fetched from the URLs that its manifest
 	// names, and that WithForeign was not given.
 	ErrForeign = errors.New("foreign layer is not stored here")
-	// ErrAddress says that a registry or a manifest refers to an address that is not
-	// public, and that WithPrivateNetwork was not given.
-	ErrAddress = errors.New("address is not public")
 	// ErrPlatform says that a text is not a platform.
 	ErrPlatform = errors.New("malformed platform")
 )
+
+// UnlinkedError reports that the program lacks the package for a kind of reference.
+type UnlinkedError struct {
+	Scheme  string // "docker"
+	Package string // the package to import
+}
+
+// Error names the package to import.
+func (e *UnlinkedError) Error() string {
+	return fmt.Sprintf("this program does not read %s: references; import _ %q", e.Scheme, e.Package)
+}
 
 // AmbiguousError lists the images that match.
 type AmbiguousError struct{ Candidates []Candidate }

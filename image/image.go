@@ -2,11 +2,13 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image/internal/oci"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -27,32 +29,31 @@ type Image struct {
 	ref       Reference
 	src       *documents
 	opts      *options
-	manifest  *document
+	manifest  *Document
 	rawConfig []byte
 	config    *Config
 	name      string
 	layers    []*Layer
 	once      sync.Once
 	closeErr  error
+	mu        sync.Mutex // guards hives
+	hives     []*Hives   // that Hive has taken out
 }
 
-// Open opens the image that a reference names. Of several it takes the one for
+// Open opens the image that a reference names. The package that reads such references must
+// be linked into the program, otherwise the error is an [UnlinkedError]. Of several it takes the one for
 // Windows, or the one that WithPlatform asks for; an AmbiguousError lists them if
 // there is more than one. The caller closes the image after everything that was
 // opened from it.
 func Open(ctx context.Context, reference string, opts ...Option) (*Image, error) {
-	ref, err := ParseReference(reference)
-	if err != nil {
-		return nil, err
-	}
 	o := newOptions(opts)
-	src, err := openSource(ctx, ref, o)
+	ref, src, err := o.openSource(ctx, reference)
 	if err != nil {
 		return nil, err
 	}
 	img, err := open(ctx, ref, src, o)
 	if err != nil {
-		src.close()
+		src.Close()
 		return nil, err
 	}
 	return img, nil
@@ -80,22 +81,22 @@ func open(ctx context.Context, ref Reference, src *documents, o *options) (*Imag
 
 // load reads the configuration and pairs layers with diff IDs.
 func (i *Image) load(ctx context.Context) error {
-	m := i.manifest.manifest
+	m := i.manifest.Manifest
 	var err error
 	if i.rawConfig, i.config, err = i.src.config(ctx, m.Config); err != nil {
 		return err
 	}
 	ids := i.config.RootFS.DiffIDs
 	if len(ids) != len(m.Layers) {
-		return fmt.Errorf("%w: %s has %d layers and its configuration %d diff IDs", ErrManifest, i.manifest.desc.Digest, len(m.Layers), len(ids))
+		return fmt.Errorf("%w: %s has %d layers and its configuration %d diff IDs", ErrManifest, i.manifest.Descriptor.Digest, len(m.Layers), len(ids))
 	}
-	chain := blob.Digest("")
+	chain := digest.Digest("")
 	for n, d := range m.Layers {
-		id, err := blob.ParseDigest(string(ids[n]))
-		if err != nil {
+		id := ids[n]
+		if err := blob.CheckDigest(id); err != nil {
 			return err
 		}
-		if _, err := blob.ParseDigest(string(d.Digest)); err != nil {
+		if err := blob.CheckDigest(d.Digest); err != nil {
 			return err
 		}
 		// The chain ID names a layer together with those below it (OCI image
@@ -103,7 +104,7 @@ func (i *Image) load(ctx context.Context) error {
 		if chain == "" {
 			chain = id
 		} else {
-			chain = blob.Sum([]byte(string(chain) + " " + string(id)))
+			chain = digest.FromString(string(chain) + " " + string(id))
 		}
 		i.layers = append(i.layers, &Layer{img: i, Index: n, Descriptor: d, DiffID: id, ChainID: chain})
 	}
@@ -112,7 +113,14 @@ func (i *Image) load(ctx context.Context) error {
 
 // Close releases the image. Closing twice is allowed.
 func (i *Image) Close() error {
-	i.once.Do(func() { i.closeErr = i.src.close() })
+	i.once.Do(func() {
+		i.closeErr = i.src.Close()
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		for _, h := range i.hives {
+			i.closeErr = errors.Join(i.closeErr, h.Close())
+		}
+	})
 	return i.closeErr
 }
 
@@ -124,15 +132,18 @@ func (i *Image) Name() string { return i.name }
 
 // Digest returns the digest of the manifest. For a docker archive, which has none,
 // it is that of the manifest that was made for it.
-func (i *Image) Digest() blob.Digest { return blob.Digest(i.manifest.desc.Digest) }
+func (i *Image) Digest() digest.Digest { return i.manifest.Descriptor.Digest }
 
 // Descriptor returns the descriptor of the manifest.
-func (i *Image) Descriptor() Descriptor { return i.manifest.desc }
+func (i *Image) Descriptor() Descriptor { return i.manifest.Descriptor }
+
+// Document returns the manifest together with its descriptor and its bytes.
+func (i *Image) Document() *Document { return i.manifest }
 
 // Manifest returns the manifest.
-func (i *Image) Manifest() *ocispec.Manifest { return i.manifest.manifest }
+func (i *Image) Manifest() *ocispec.Manifest { return i.manifest.Manifest }
 
-// Config returns the configuration.
+// Config returns the configuration, nil for an artifact that is copied with WithAll.
 func (i *Image) Config() *Config { return i.config }
 
 // RawConfig returns the configuration as it was stored.
@@ -152,7 +163,7 @@ const (
 
 // candidates returns all images that a source offers, in order.
 func candidates(ctx context.Context, src *documents) ([]Candidate, error) {
-	roots, err := src.roots(ctx)
+	roots, err := src.Roots(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +183,7 @@ func (e *expansion) expand(ctx context.Context, ds []Descriptor, name string, de
 		return fmt.Errorf("%w: indexes nested deeper than %d", ErrManifest, maxIndexDepth)
 	}
 	for _, d := range ds {
-		own := descriptorName(d)
+		own := oci.Name(d)
 		if own == "" || depth > 0 {
 			own = name
 		}
@@ -189,13 +200,13 @@ func (e *expansion) expand(ctx context.Context, ds []Descriptor, name string, de
 }
 
 func (e *expansion) descriptor(ctx context.Context, d Descriptor, name string, depth int) error {
-	if d.MediaType != "" && !isManifest(d.MediaType) && !isIndex(d.MediaType) {
+	if d.MediaType != "" && !oci.IsManifest(d.MediaType) && !oci.IsIndex(d.MediaType) {
 		return nil // an artifact of some other kind
 	}
-	if isManifest(d.MediaType) && d.Platform != nil {
+	if oci.IsManifest(d.MediaType) && d.Platform != nil {
 		absent := false
-		if h, ok := e.src.source.(holder); ok {
-			absent = !h.holds(d)
+		if h, ok := e.src.Source.(Holder); ok {
+			absent = !h.Holds(d)
 		}
 		return e.add(Candidate{d, platformOf(d.Platform), name, absent})
 	}
@@ -203,17 +214,17 @@ func (e *expansion) descriptor(ctx context.Context, d Descriptor, name string, d
 	if err != nil {
 		return err
 	}
-	if doc.index != nil {
-		return e.expand(ctx, doc.index.Manifests, name, depth+1)
+	if doc.Index != nil {
+		return e.expand(ctx, doc.Index.Manifests, name, depth+1)
 	}
-	if !isConfig(doc.manifest.Config.MediaType) {
+	if !oci.IsConfig(doc.Manifest.Config.MediaType) {
 		return nil
 	}
-	_, config, err := e.src.config(ctx, doc.manifest.Config)
+	_, config, err := e.src.config(ctx, doc.Manifest.Config)
 	if err != nil {
 		return err
 	}
-	return e.add(Candidate{doc.desc, platformOf(&config.Platform), name, false})
+	return e.add(Candidate{doc.Descriptor, platformOf(&config.Platform), name, false})
 }
 
 func (e *expansion) add(c Candidate) error {
@@ -251,10 +262,10 @@ func completeVersions(ctx context.Context, src *documents, all []Candidate, want
 		if err != nil {
 			return err
 		}
-		if doc.manifest == nil || !isConfig(doc.manifest.Config.MediaType) {
+		if doc.Manifest == nil || !oci.IsConfig(doc.Manifest.Config.MediaType) {
 			continue
 		}
-		_, config, err := src.config(ctx, doc.manifest.Config)
+		_, config, err := src.config(ctx, doc.Manifest.Config)
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,9 @@ import (
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/all"
 	"github.com/mullion/mullion/image/imagetest"
+	"github.com/mullion/mullion/image/registry"
 	"github.com/mullion/mullion/layer"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -209,8 +211,8 @@ func TestOpenVerifies(t *testing.T) {
 	}
 }
 
-func blobFile(dir, digest string) string {
-	return filepath.Join(dir, "blobs", "sha256", blob.Digest(digest).Hex())
+func blobFile(dir, name string) string {
+	return filepath.Join(dir, "blobs", "sha256", digest.Digest(name).Encoded())
 }
 
 func flip(t *testing.T, dir, digest string) {
@@ -267,7 +269,7 @@ func put(t *testing.T, dir string, v any) (digest.Digest, int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := blob.Sum(raw)
+	d := digest.FromBytes(raw)
 	if err := os.WriteFile(blobFile(dir, string(d)), raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -415,7 +417,7 @@ func TestForeign(t *testing.T) {
 	if _, err := read(t.Context(), img); !errors.Is(err, image.ErrForeign) || !errors.Is(err, image.ErrMissingBlob) || asked > 0 {
 		t.Errorf("without leave: %v, %d requests", err, asked)
 	}
-	leave := []image.Option{image.WithForeign(), image.WithPrivateNetwork()}
+	leave := []image.Option{image.WithForeign(), image.WithTransport(registry.New(registry.WithPrivateNetwork()))}
 	mustRead(t, src, spec, leave...)
 	if asked != 2 {
 		t.Errorf("%d requests, want 2", asked)
@@ -425,7 +427,7 @@ func TestForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer near.Close()
-	if _, err := read(t.Context(), near); !image.PrivateAddress(err) || asked != 2 {
+	if _, err := read(t.Context(), near); !registry.PrivateAddress(err) || asked != 2 {
 		t.Errorf("URL on this machine: %v, %d requests", err, asked)
 	}
 	dst := "oci:" + filepath.Join(t.TempDir(), "out")

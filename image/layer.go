@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image/internal/oci"
+	"github.com/opencontainers/go-digest"
 )
 
 // Layer is one layer of an image.
@@ -15,12 +18,12 @@ type Layer struct {
 
 	Index      int // 0 is the base
 	Descriptor Descriptor
-	DiffID     blob.Digest // of the plain tar
-	ChainID    blob.Digest // of this layer together with those below it
+	DiffID     digest.Digest // of the plain tar
+	ChainID    digest.Digest // of this layer together with those below it
 }
 
 // Foreign reports whether the layer may not be distributed to other registries.
-func (l *Layer) Foreign() bool { return isForeign(l.Descriptor.MediaType) }
+func (l *Layer) Foreign() bool { return oci.IsForeign(l.Descriptor.MediaType) }
 
 // Stored opens the blob as it is stored. The reader verifies digest and size and
 // reports io.EOF only if they hold. The caller closes it.
@@ -30,13 +33,13 @@ func (l *Layer) Stored(ctx context.Context) (*blob.Reader, error) {
 		return nil, err
 	}
 	return l.name(blob.NewReader(ctx, rc, blob.Stored(), blob.WithCloser(rc),
-		blob.WithDigest(blob.Digest(l.Descriptor.Digest), l.Descriptor.Size)))
+		blob.WithDigest(l.Descriptor.Digest, l.Descriptor.Size)))
 }
 
 // Tar opens the layer's tar, decompressed. The reader verifies digest, size and
 // diff ID and reports io.EOF only if they hold. The caller closes it.
 func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
-	if !isLayer(l.Descriptor.MediaType) {
+	if !oci.IsLayer(l.Descriptor.MediaType) {
 		return nil, fmt.Errorf("%w: layer %d is %.100q", ErrMediaType, l.Index, l.Descriptor.MediaType)
 	}
 	rc, err := l.open(ctx)
@@ -44,15 +47,16 @@ func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
 		return nil, err
 	}
 	return l.name(blob.NewReader(ctx, rc, blob.WithLimits(l.img.opts.limits), blob.WithCloser(rc),
-		blob.WithDigest(blob.Digest(l.Descriptor.Digest), l.Descriptor.Size), blob.WithDiffID(l.DiffID)))
+		blob.WithDigest(l.Descriptor.Digest, l.Descriptor.Size), blob.WithDiffID(l.DiffID)))
 }
 
-// verified opens the blob as it is stored, as Stored does. Its reader also decompresses
+// Verified opens the blob as it is stored, as Stored does. Its reader also decompresses
 // the blob and reports io.EOF only if the diff ID holds, so that a copy is an image that
-// can be unpacked.
-func (l *Layer) verified(ctx context.Context) (io.ReadCloser, error) {
+// can be unpacked. The error is ErrForeign for a layer that is only at its URLs. The caller
+// closes the reader.
+func (l *Layer) Verified(ctx context.Context) (io.ReadCloser, error) {
 	r, err := l.Stored(ctx)
-	if err != nil || l.DiffID == "" || !isLayer(l.Descriptor.MediaType) {
+	if err != nil || l.DiffID == "" || !oci.IsLayer(l.Descriptor.MediaType) {
 		return r, err // the blob of an artifact
 	}
 	return newDiffIDReader(ctx, r, l), nil
@@ -67,10 +71,10 @@ func (l *Layer) name(r *blob.Reader, err error) (*blob.Reader, error) {
 }
 
 func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
-	rc, err := l.img.src.open(ctx, l.Descriptor)
+	rc, err := l.img.src.Open(ctx, l.Descriptor)
 	if errors.Is(err, ErrMissingBlob) && len(l.Descriptor.URLs) > 0 {
 		if l.img.opts.foreign {
-			rc, err = openForeign(ctx, l.Descriptor, l.img.opts)
+			rc, err = l.img.opts.openForeign(ctx, l.Descriptor)
 		} else {
 			err = fmt.Errorf("%w: %w", ErrForeign, err)
 		}
@@ -105,5 +109,7 @@ func (t *tracked) Close() error {
 
 // String names the layer in errors and findings: "layer 0 (sha256:0123456789ab)".
 func (l *Layer) String() string {
-	return fmt.Sprintf("layer %d (%s:%.12s)", l.Index, l.DiffID.Algorithm(), l.DiffID.Hex())
+	// The layers of an artifact have no diff ID.
+	algorithm, digits, _ := strings.Cut(string(l.DiffID), ":")
+	return fmt.Sprintf("layer %d (%s:%.12s)", l.Index, algorithm, digits)
 }

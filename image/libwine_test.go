@@ -165,7 +165,7 @@ func libwineBase(t *testing.T) []byte {
 	if err != nil {
 		testenv.Missing(t, fmt.Sprintf("%s: %v", script, err))
 	}
-	r, err := wintar.Open(filepath.Join(testenv.Root(t), strings.TrimSpace(string(out))))
+	r, err := wintar.Open(t.Context(), filepath.Join(testenv.Root(t), strings.TrimSpace(string(out))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestPipes(t *testing.T) {
 		at := filepath.Join(dir, name)
 		switch name {
 		case "manifest":
-			at = filepath.Join(dir, "blobs", "sha256", img.Digest().Hex())
+			at = filepath.Join(dir, "blobs", "sha256", img.Digest().Encoded())
 		case "layer":
 			at = filepath.Join(dir, "blobs", "sha256", img.Layers()[1].Descriptor.Digest.Encoded())
 		}

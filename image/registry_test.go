@@ -13,9 +13,9 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
-	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/internal/testenv"
+	"github.com/opencontainers/go-digest"
 )
 
 // push and pull again through a registry, by tag and by digest, alone and as part
@@ -121,8 +121,8 @@ func TestDockerRegistry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := filepath.Base(filepath.Dir(f)); blob.Sum(b).Hex() != want {
-			t.Errorf("%s holds %s", want, blob.Sum(b))
+		if want := filepath.Base(filepath.Dir(f)); digest.FromBytes(b).Encoded() != want {
+			t.Errorf("%s holds %s", want, digest.FromBytes(b))
 		}
 	}
 }

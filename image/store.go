@@ -11,18 +11,18 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
+	"github.com/opencontainers/go-digest"
 )
 
 // StoredLayer is one layer of an image in a store.
 type StoredLayer struct {
-	ChainID blob.Digest `json:"chainID"`
-	DiffID  blob.Digest `json:"diffID"`
-	Image   string      `json:"image"` // from the store's directory, with slashes
-	Files   string      `json:"files"` // what stands beside it, likewise
+	ChainID digest.Digest `json:"chainID"`
+	DiffID  digest.Digest `json:"diffID"`
+	Image   string        `json:"image"` // from the store's directory, with slashes
+	Files   string        `json:"files"` // what stands beside it, likewise
 
 	Made bool `json:"-"` // by this call; otherwise it was there
 }
@@ -32,8 +32,8 @@ type StoredLayer struct {
 // images/HEX.config.json. A record is written when all its layers are there.
 type StoredImage struct {
 	Reference string        `json:"reference"`
-	Manifest  blob.Digest   `json:"manifest"`
-	Config    blob.Digest   `json:"config"`
+	Manifest  digest.Digest `json:"manifest"`
+	Config    digest.Digest `json:"config"`
 	Layers    []StoredLayer `json:"layers"` // base first
 }
 
@@ -113,8 +113,8 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 	if err := publish.Sweep(dir, publish.Options{}); err != nil {
 		return err
 	}
-	name := i.Digest().Hex()
-	r := StoredImage{Reference: i.ref.String(), Manifest: i.Digest(), Config: blob.Digest(i.manifest.manifest.Config.Digest), Layers: layers}
+	name := i.Digest().Encoded()
+	r := StoredImage{Reference: i.ref.String(), Manifest: i.Digest(), Config: i.manifest.Manifest.Config.Digest, Layers: layers}
 	if r.Layers == nil {
 		r.Layers = []StoredLayer{}
 	}

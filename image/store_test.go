@@ -30,6 +30,7 @@ import (
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/wintar"
+	"github.com/opencontainers/go-digest"
 )
 
 // entry is an entry of a layer to be made.
@@ -179,15 +180,15 @@ func TestUnpackStore(t *testing.T) {
 		}
 		checkStored(t, store, done)
 		var r image.StoredImage
-		raw, err := os.ReadFile(filepath.Join(store.Dir(), "images", img.Digest().Hex()+".json"))
+		raw, err := os.ReadFile(filepath.Join(store.Dir(), "images", img.Digest().Encoded()+".json"))
 		if err == nil {
 			err = json.Unmarshal(raw, &r)
 		}
 		if err != nil || r.Manifest != img.Digest() || len(r.Layers) != 2 || r.Reference != "oci:"+c.dir {
 			t.Errorf("record %+v, %v", r, err)
 		}
-		config, err := os.ReadFile(filepath.Join(store.Dir(), "images", img.Digest().Hex()+".config.json"))
-		if err != nil || !bytes.Equal(config, img.RawConfig()) || blob.Sum(config) != r.Config {
+		config, err := os.ReadFile(filepath.Join(store.Dir(), "images", img.Digest().Encoded()+".config.json"))
+		if err != nil || !bytes.Equal(config, img.RawConfig()) || digest.FromBytes(config) != r.Config {
 			t.Errorf("configuration %q, %v", config, err)
 		}
 	}

@@ -25,7 +25,7 @@ func TestStoreRecordsArePlain(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "images"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		name := filepath.Join(dir, "images", img.Digest().Hex()+suffix)
+		name := filepath.Join(dir, "images", img.Digest().Encoded()+suffix)
 		if err := syscall.Mkfifo(name, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/wintar"
 )
 
 // Summary counts what one layer holds.
@@ -49,7 +50,7 @@ func (l *Layer) summarize(ctx context.Context, take func(*layer.Entry, layer.Rea
 	if err != nil {
 		return nil, err
 	}
-	r := OpenTar(tar)
+	r := wintar.NewBlobReader(tar)
 	defer r.Close()
 	s := &Summary{}
 	for {

@@ -2,350 +2,140 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"net/netip"
-	"net/url"
-	"regexp"
-	"strings"
-	"syscall"
-	"time"
+	"sync"
+
+	"github.com/mullion/mullion/layer"
 )
 
+// The schemes of the transports of this module. Each is registered by a package of its own,
+// so that a program links only the clients that it uses.
 const (
-	// maxRedirects is how many redirects of one request are followed, as many as
-	// net/http follows. The registry client has a policy of its own, which counts none.
-	maxRedirects = 10
-	// defaultIdle is how long a registry may send nothing.
-	defaultIdle = time.Minute
+	Layout        = "oci"
+	OCIArchive    = "oci-archive"
+	DockerArchive = "docker-archive"
+	Registry      = "docker"
+	Containerd    = "containerd"
 )
 
-// transport makes the requests to registries and to the URLs of foreign layers. It
-// follows redirects itself, so that one policy holds for all of them:
-//
-//   - at most maxRedirects, and none from HTTPS to HTTP;
-//   - a redirect to another host may not lead to an address that is not public, however
-//     its name resolves; see addressAllowed;
-//   - credentials stay with the host that they were meant for.
-//
-// A request that gets no bytes for a while ends, and every answer that is not a blob is
-// bounded in size.
-type transport struct {
-	base    *http.Transport // to hosts that the user has named, and to proxies
-	outside *http.Transport // to all others; its connections are its own
-	home    string          // host and port of the registry, "" for none
-	private bool
-	idle    time.Duration
+// packages are those that register the transports of this module.
+var packages = map[string]string{
+	Layout:        "github.com/mullion/mullion/image/layout",
+	OCIArchive:    "github.com/mullion/mullion/image/archive",
+	DockerArchive: "github.com/mullion/mullion/image/archive",
+	Registry:      "github.com/mullion/mullion/image/registry",
+	Containerd:    "github.com/mullion/mullion/image/containerd",
 }
 
-// newTransport returns the transport for the registry at home. Requests to other hosts, a
-// token service among them, go where the registry says and are not trusted.
-func newTransport(o *options, home string) *transport {
-	t := &transport{private: o.private, idle: o.idle, home: home}
-	if t.idle == 0 {
-		t.idle = defaultIdle
+// A Transport reads and writes images at places of one kind. It is safe for concurrent use.
+type Transport interface {
+	// Scheme returns the word with which references begin, without the colon.
+	Scheme() string
+	// ParseReference parses the rest of a reference, after the scheme and the colon.
+	ParseReference(rest string) (Reference, error)
+	// OpenSource opens the place of a reference for reading, within limits for files that
+	// it decompresses.
+	OpenSource(ctx context.Context, ref Reference, limits layer.Limits) (Source, error)
+	// OpenDestination returns the place of a reference for writing; nothing is written yet.
+	OpenDestination(ctx context.Context, ref Reference) (Destination, error)
+}
+
+// A Source holds documents and blobs. It is safe for concurrent use.
+type Source interface {
+	// Roots returns the descriptors of the indexes or manifests that the reference names,
+	// among which the caller chooses if they are more than one.
+	Roots(ctx context.Context) ([]Descriptor, error)
+	// Open opens content by digest without verifying it; the error is ErrMissingBlob if the
+	// source does not hold it, and the caller closes the reader before the source.
+	Open(ctx context.Context, d Descriptor) (io.ReadCloser, error)
+	// Close releases the source.
+	Close() error
+}
+
+// A Holder is a Source that knows without a request which blobs it holds.
+type Holder interface {
+	// Holds reports whether the source holds the content of a descriptor.
+	Holds(d Descriptor) bool
+}
+
+// A Destination takes what Copy copies.
+type Destination interface {
+	// Write writes a parcel so that nothing is visible before all of it is there.
+	Write(ctx context.Context, p *Parcel) (*Copied, error)
+}
+
+// A ForeignOpener is a Transport that also fetches foreign layers. WithForeign uses the one
+// for registries.
+type ForeignOpener interface {
+	// OpenForeign opens a layer at one of the URLs of its descriptor.
+	OpenForeign(ctx context.Context, d Descriptor) (io.ReadCloser, error)
+}
+
+var (
+	registered   = map[string]Transport{}
+	registeredMu sync.RWMutex
+)
+
+// Register makes a transport available to Open, Copy and ParseReference under its scheme.
+// Packages call it in init. It panics if the scheme is taken.
+func Register(t Transport) {
+	registeredMu.Lock()
+	defer registeredMu.Unlock()
+	if _, taken := registered[t.Scheme()]; taken {
+		panic("image: transport " + t.Scheme() + " is registered twice")
 	}
-	t.base = newBase(nil)
-	t.outside = newBase(t.control)
-	t.outside.Proxy = nil
-	return t
+	registered[t.Scheme()] = t
 }
 
-func newBase(control func(network, address string, c syscall.RawConn) error) *http.Transport {
-	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, Control: control}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          100,
-		MaxIdleConnsPerHost:   50,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
+// transport returns the transport for a scheme: one that an option has set, otherwise the
+// one that is registered.
+func (o *options) transport(scheme string) (Transport, error) {
+	if t, ok := o.transports[scheme]; ok {
+		return t, nil
 	}
+	registeredMu.RLock()
+	defer registeredMu.RUnlock()
+	if t, ok := registered[scheme]; ok {
+		return t, nil
+	}
+	if pkg, ok := packages[scheme]; ok {
+		return nil, &UnlinkedError{Scheme: scheme, Package: pkg}
+	}
+	return nil, fmt.Errorf("%w: transport %.40q", ErrReference, scheme)
 }
 
-// noRedirects is the redirect policy of clients over a transport, which has followed
-// what may be followed.
-func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-type untrustedKey struct{}
-
-type foreignKey struct{}
-
-// foreign marks requests for a foreign layer, to a URL that an image has named.
-func foreign(ctx context.Context) context.Context {
-	return untrusted(context.WithValue(ctx, foreignKey{}, true))
+// has reports whether references can begin with a scheme.
+func (o *options) has(scheme string) bool {
+	_, known := packages[scheme]
+	if _, err := o.transport(scheme); err == nil {
+		known = true
+	}
+	return known
 }
 
-// untrusted marks requests to an address that an image or a registry has named.
-func untrusted(ctx context.Context) context.Context {
-	return context.WithValue(ctx, untrustedKey{}, true)
-}
-
-func isUntrusted(ctx context.Context) bool { return ctx.Value(untrustedKey{}) != nil }
-
-// control is called with the address that a name has resolved to, before a connection
-// to it is made.
-func (t *transport) control(_, address string, _ syscall.RawConn) error {
-	host, _, err := net.SplitHostPort(address)
+// openSource opens the place that a reference names for reading.
+func (o *options) openSource(ctx context.Context, reference string) (Reference, *documents, error) {
+	ref, t, err := o.parse(reference)
 	if err != nil {
-		return err
+		return ref, nil, err
 	}
-	ip, err := netip.ParseAddr(host)
+	src, err := t.OpenSource(ctx, ref, o.limits)
 	if err != nil {
-		return err
+		return ref, nil, err
 	}
-	return t.addressAllowed(ip)
+	return ref, newDocuments(src), nil
 }
 
-// notPublic are the ranges that IsPrivate and its siblings leave out: "this network"
-// (RFC 791), shared address space (RFC 6598), benchmarks (RFC 2544), reserved
-// (RFC 1112), NAT64 (RFC 6052), which leads to IPv4 addresses of any kind, 6to4
-// (RFC 3056) and Teredo (RFC 4380), which do too.
-var notPublic = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/32"),
-}
-
-// addressAllowed decides about an address that was not given by the user.
-func (t *transport) addressAllowed(ip netip.Addr) error {
-	ip = ip.Unmap().WithZone("")
-	if ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() {
-		return fmt.Errorf("%w: %s", ErrAddress, ip)
-	}
-	private := ip.IsPrivate() || ip.IsLoopback()
-	for _, p := range notPublic {
-		private = private || p.Contains(ip)
-	}
-	if private && !t.private {
-		return &privateError{ip.String()}
-	}
-	return nil
-}
-
-// privateError is an ErrAddress that WithPrivateNetwork would have avoided.
-type privateError struct{ address string }
-
-func (e *privateError) Error() string { return ErrAddress.Error() + ": " + e.address }
-func (e *privateError) Unwrap() error { return ErrAddress }
-
-// PrivateAddress reports whether an error says that a registry or an image refers to a
-// loopback or private address, which WithPrivateNetwork allows.
-func PrivateAddress(err error) bool {
-	var p *privateError
-	return errors.As(err, &p)
-}
-
-// RoundTrip makes a request and follows its redirects.
-func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.home != "" && !strings.EqualFold(req.URL.Host, t.home) && !isUntrusted(req.Context()) {
-		req = req.Clone(untrusted(req.Context()))
-	}
-	first := req
-	for hops := 0; ; hops++ {
-		if err := t.literalAllowed(req); err != nil {
-			closeBody(req)
-			return nil, err
-		}
-		resp, err := t.once(req, bounded(first))
-		if err != nil || !redirects(req, resp) {
-			return resp, err
-		}
-		location := resp.Header.Get("Location")
-		resp.Body.Close()
-		if hops == maxRedirects {
-			return nil, fmt.Errorf("stopped after %d redirects", maxRedirects)
-		}
-		if req, err = redirected(req, first, location); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// literalAllowed applies the address policy where no connection would: to an address
-// behind a proxy. A name is up to the proxy.
-func (t *transport) literalAllowed(req *http.Request) error {
-	if !isUntrusted(req.Context()) {
-		return nil
-	}
-	ip, err := netip.ParseAddr(strings.Trim(req.URL.Hostname(), "[]"))
+// openForeign opens a layer at one of its URLs.
+func (o *options) openForeign(ctx context.Context, d Descriptor) (io.ReadCloser, error) {
+	t, err := o.transport(Registry)
 	if err != nil {
-		return nil
-	}
-	return t.addressAllowed(ip)
-}
-
-// redirects reports whether a response sends its request elsewhere. Redirects of
-// uploads are left to the client, which does not follow them.
-func redirects(req *http.Request, resp *http.Response) bool {
-	if req.Method != http.MethodGet && req.Method != http.MethodHead || resp.Header.Get("Location") == "" {
-		return false
-	}
-	switch resp.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
-		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return true
-	}
-	return false
-}
-
-// redirected returns the request that a redirect asks for instead of req. first is the
-// request that the client has made.
-func redirected(req, first *http.Request, location string) (*http.Request, error) {
-	to, err := req.URL.Parse(location)
-	if err != nil || to.Scheme != "http" && to.Scheme != "https" || to.Host == "" {
-		return nil, fmt.Errorf("redirect to %.200q", location)
-	}
-	if req.URL.Scheme == "https" && to.Scheme == "http" {
-		return nil, fmt.Errorf("redirect from HTTPS to %.200q", "http://"+to.Host)
-	}
-	ctx := first.Context()
-	// Whoever has sent the request elsewhere decides about all that follows, also
-	// about the way back.
-	if !sameOrigin(req.URL, to) || isUntrusted(req.Context()) {
-		ctx = untrusted(ctx)
-	}
-	next := req.Clone(ctx)
-	next.URL, next.Host, next.Response = to, "", nil
-	next.Header.Del("Referer")
-	if !sameOrigin(first.URL, to) || isUntrusted(req.Context()) {
-		next.Header.Del("Authorization")
-		next.Header.Del("Cookie")
-	}
-	return next, nil
-}
-
-// sameOrigin compares the hosts of two URLs with their ports.
-func sameOrigin(a, b *url.URL) bool { return strings.EqualFold(a.Host, b.Host) && a.Scheme == b.Scheme }
-
-// registryBlob is the path of a blob in a registry (OCI distribution specification, "Pulling
-// blobs"). The name of a repository can have the word in it too.
-var registryBlob = regexp.MustCompile(`^/v2/.+/blobs/[a-z0-9+._-]+:[0-9a-fA-F]+$`)
-
-// bounded reports whether the answer to a request of the client is small: all but blobs
-// and foreign layers are.
-func bounded(req *http.Request) bool {
-	return req.Context().Value(foreignKey{}) == nil && !registryBlob.MatchString(req.URL.Path)
-}
-
-// once makes one request. It ends when nothing has come for t.idle: uploads are left
-// alone, as the other side may take its time to look at what it got.
-func (t *transport) once(req *http.Request, small bool) (*http.Response, error) {
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		return t.base.RoundTrip(req)
-	}
-	ctx, cancel := context.WithCancelCause(req.Context())
-	timer := t.watch(func() { cancel(&idleError{req.URL.Host, t.idle}) })
-	resp, err := t.via(req).RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		timer.stop()
-		cancel(nil)
 		return nil, err
 	}
-	timer.stop()
-	body := &responseBody{rc: resp.Body, ctx: ctx, cancel: cancel, timer: timer, left: -1}
-	if small {
-		body.left = maxDocument
+	f, ok := t.(ForeignOpener)
+	if !ok {
+		return nil, fmt.Errorf("%w: transport %q fetches no foreign layers", ErrForeign, Registry)
 	}
-	resp.Body, resp.Request = body, req
-	return resp, nil
-}
-
-// via returns the connections over which a request goes.
-func (t *transport) via(req *http.Request) *http.Transport {
-	if !isUntrusted(req.Context()) {
-		return t.base
-	}
-	if proxy, err := t.base.Proxy(req); err != nil || proxy != nil {
-		return t.base // the proxy resolves the name and decides
-	}
-	return t.outside
-}
-
-// watchdog calls a function when too much time passes between start and stop. A nil
-// *watchdog has all the time in the world.
-type watchdog struct {
-	timer *time.Timer
-	after time.Duration
-}
-
-// watch starts a watchdog.
-func (t *transport) watch(f func()) *watchdog {
-	if t.idle < 0 {
-		return nil
-	}
-	return &watchdog{time.AfterFunc(t.idle, f), t.idle}
-}
-
-func (w *watchdog) start() {
-	if w != nil {
-		w.timer.Reset(w.after)
-	}
-}
-
-func (w *watchdog) stop() {
-	if w != nil {
-		w.timer.Stop()
-	}
-}
-
-// idleError says that a server has sent nothing for too long.
-type idleError struct {
-	host string
-	idle time.Duration
-}
-
-func (e *idleError) Error() string { return fmt.Sprintf("%s has sent nothing for %v", e.host, e.idle) }
-
-// Timeout makes the error a net.Error. Temporary is false: a server that stalls stalls
-// again, and asking it three times only takes three times as long.
-func (e *idleError) Timeout() bool   { return true }
-func (e *idleError) Temporary() bool { return false }
-
-// responseBody is the body of an answer.
-type responseBody struct {
-	rc     io.ReadCloser
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	timer  *watchdog
-	left   int64 // bytes that may still come, -1 for any number
-}
-
-func (b *responseBody) Read(p []byte) (int, error) {
-	b.timer.start()
-	n, err := b.rc.Read(p)
-	b.timer.stop() // the caller may take its time
-	if b.left >= 0 {
-		if int64(n) > b.left {
-			return 0, fmt.Errorf("%w: answer of more than %d bytes", ErrManifest, maxDocument)
-		}
-		b.left -= int64(n)
-	}
-	if err != nil && err != io.EOF {
-		if cause := context.Cause(b.ctx); cause != nil {
-			err = cause
-		}
-	}
-	return n, err
-}
-
-func (b *responseBody) Close() error {
-	b.timer.stop()
-	err := b.rc.Close()
-	b.cancel(nil)
-	return err
-}
-
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		req.Body.Close()
-	}
+	return f.OpenForeign(ctx, d)
 }

@@ -8,10 +8,10 @@ import (
 	"os"
 	"slices"
 
-	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
+	"github.com/opencontainers/go-digest"
 )
 
 // CreateFunc begins to write one layer, name in the open directory root. Parents are
@@ -21,10 +21,10 @@ type CreateFunc func(root *os.Root, name string, parents []string) (layer.Writer
 
 // UnpackedLayer is an entry of layers.json, which Unpack leaves beside the layers.
 type UnpackedLayer struct {
-	Name    string      `json:"name"`    // in the folder
-	Parents []string    `json:"parents"` // immediate parent first, as in layerchain.json of Docker
-	DiffID  blob.Digest `json:"diffID"`
-	ChainID blob.Digest `json:"chainID"`
+	Name    string        `json:"name"`    // in the folder
+	Parents []string      `json:"parents"` // immediate parent first
+	DiffID  digest.Digest `json:"diffID"`
+	ChainID digest.Digest `json:"chainID"`
 }
 
 // LayersFile and ConfigFile stand beside the layers in a folder that Unpack made.
@@ -36,7 +36,7 @@ const (
 // FolderName is the name of the layer in an unpacked image: its number and the begin
 // of its chain ID. Windows derives the identity of a layer from the last part of its
 // path, so layers of different content must not share it.
-func (l *Layer) FolderName() string { return fmt.Sprintf("%02d-%.12s", l.Index, l.ChainID.Hex()) }
+func (l *Layer) FolderName() string { return fmt.Sprintf("%02d-%.12s", l.Index, l.ChainID.Encoded()) }
 
 // Unpack writes every layer into the folder dir, which must not exist or be empty,
 // base first, and layers.json and the configuration beside them. Nothing stands at

@@ -27,6 +27,7 @@ import (
 	"github.com/moby/buildkit/util/winlayers"
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/archive"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wintar"
@@ -242,7 +243,7 @@ func TestBuildKitDiffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ra.Close()
-	r, err := blob.NewReader(t.Context(), io.NewSectionReader(ra, 0, ra.Size()), blob.WithDigest(blob.Digest(desc.Digest), desc.Size))
+	r, err := blob.NewReader(t.Context(), io.NewSectionReader(ra, 0, ra.Size()), blob.WithDigest(desc.Digest, desc.Size))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"log"
 
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/archive"
 	"github.com/mullion/mullion/inventory"
 )
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
-	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 )
 
@@ -94,11 +93,7 @@ func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err e
 	if c := img.Config(); c.Created != nil {
 		s.Created = c.Created.UTC()
 	}
-	var layers []layer.Source
-	for _, l := range img.Layers() {
-		layers = append(layers, l.Source(ctx))
-	}
-	found, err := image.FindHives(ctx, layers, hives.Software)
+	found, err := image.FindHives(ctx, img.Sources(ctx), hives.Software)
 	if err != nil {
 		return nil, s, err
 	}

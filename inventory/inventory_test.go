@@ -9,12 +9,12 @@ import (
 	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
-	spdxjson "github.com/spdx/tools-golang/json"
-
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/archive"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/regf"
+	spdxjson "github.com/spdx/tools-golang/json"
 )
 
 // software makes a SOFTWARE hive: a key a line, then its values, NAME=text or

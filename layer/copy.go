@@ -72,6 +72,16 @@ func Copy(ctx context.Context, dst Writer, src Reader, opts ...CopyOption) (Stat
 	return c.stats, err
 }
 
+// Convert copies a layer to its end, commits it, and closes both src and dst. If src
+// verifies something at its end, such as a digest, nothing is published unless that holds.
+func Convert(ctx context.Context, dst Writer, src Reader, opts ...CopyOption) (Stats, error) {
+	stats, err := Copy(ctx, dst, src, opts...)
+	if err == nil {
+		err = dst.Commit()
+	}
+	return stats, errors.Join(err, dst.Close(), src.Close())
+}
+
 type copier struct {
 	ctx         context.Context
 	dst         Writer

@@ -22,6 +22,7 @@ type View struct {
 	// byOrdinal has for each layer the objects of its entries.
 	byOrdinal [][]int32
 	limits    Limits
+	fsys      *ViewFS // made by FS
 }
 
 // object is a file or directory of one layer, with any number of names.

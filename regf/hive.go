@@ -429,6 +429,15 @@ func (h *Hive) Key(path string) (Key, error) {
 	return h.Root().Open(path)
 }
 
+// Value finds a value by the path of its key and its name; see [Hive.Key] and [Key.Value].
+func (h *Hive) Value(path, name string) (Value, error) {
+	k, err := h.Key(path)
+	if err != nil {
+		return Value{}, err
+	}
+	return k.Value(name)
+}
+
 // KeyAt returns the key whose cell is at an offset, as returned by Key.Offset. Its level is
 // the number of its parents up to the root.
 func (h *Hive) KeyAt(off uint32) (Key, error) {

@@ -12,14 +12,13 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
-
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/wintar"
+	"github.com/opencontainers/go-digest"
 )
 
 // lockedID takes the lock of a snapshot by its number.
@@ -179,7 +178,7 @@ func (s *Service) make(ctx context.Context, parents []string, desc layerBlob, wa
 		defer src.Close()
 		options := append(src.options, blob.WithSums(), blob.WithLimits(s.config.Limits))
 		if want != "" {
-			options = append(options, blob.WithDiffID(blob.Digest(want)))
+			options = append(options, blob.WithDiffID(want))
 		}
 		r, err := s.copyTar(ctx, w, desc.Digest.String(), src, options...)
 		if err == nil {
@@ -194,16 +193,15 @@ func (s *Service) make(ctx context.Context, parents []string, desc layerBlob, wa
 
 // copyTar reads a tar to its end, verifies it and writes its entries.
 func (s *Service) copyTar(ctx context.Context, w layer.Writer, name string, src io.Reader, options ...blob.ReaderOption) (*blob.Reader, error) {
-	r, err := blob.NewReader(ctx, src, options...)
+	tar, err := wintar.NewCompressedReader(ctx, src, wintar.WithLimits(s.config.Limits), wintar.Verify(options...), wintar.Label(name))
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	tar := wintar.NewReader(r, wintar.Label(name), wintar.WithLimits(s.config.Limits))
+	defer tar.Close()
 	if _, err := layer.Copy(ctx, w, tar, layer.WithLimits(s.config.Limits)); err != nil {
 		return nil, err
 	}
-	return r, r.Finish()
+	return tar.Blob(), nil
 }
 
 // build puts a layer over a tree into the store. fill writes it, and returns a reader
@@ -291,7 +289,7 @@ func (s *Service) spool(ctx context.Context, id string, desc layerBlob, want dig
 	defer src.Close()
 	options := append(src.options, blob.WithSums(), blob.WithLimits(s.config.Limits))
 	if want != "" {
-		options = append(options, blob.WithDiffID(blob.Digest(want)))
+		options = append(options, blob.WithDiffID(want))
 	}
 	r, err := blob.NewReader(ctx, src, options...)
 	if err != nil {

@@ -10,11 +10,10 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
-
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/layer"
+	"github.com/opencontainers/go-digest"
 )
 
 // Commit makes a committed snapshot of an active one: of the layer that was applied to
@@ -170,7 +169,7 @@ func (s *Service) fromSpool(ctx context.Context, parents []string, file string, 
 	}
 	defer f.Close()
 	return s.build(ctx, parents, diffID, "", func(w layer.Writer) (*blob.Reader, error) {
-		return s.copyTar(ctx, w, diffID.String(), f, blob.WithDiffID(blob.Digest(diffID)), blob.WithLimits(layer.Limits{Ratio: -1}))
+		return s.copyTar(ctx, w, diffID.String(), f, blob.WithDiffID(diffID), blob.WithLimits(layer.Limits{Ratio: -1}))
 	})
 }
 

@@ -19,10 +19,6 @@ import (
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/pkg/labels"
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
-
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/hives"
@@ -32,6 +28,9 @@ import (
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/wintar"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 )
 
 // newMounted is a fixture whose views are real.
@@ -164,7 +163,7 @@ func (f *fixture) read(desc ocispec.Descriptor) []byte {
 	if err != nil {
 		f.Fatal(err)
 	}
-	r, err := blob.NewReader(f.ctx, bytes.NewReader(b), blob.WithDigest(blob.Digest(desc.Digest), desc.Size))
+	r, err := blob.NewReader(f.ctx, bytes.NewReader(b), blob.WithDigest(desc.Digest, desc.Size))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -20,9 +20,6 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
@@ -31,6 +28,8 @@ import (
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/wintar"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // countingStore is a content store that counts how often blobs are opened.
@@ -388,7 +387,7 @@ type fakeUpper struct {
 func (u *fakeUpper) file() string { return filepath.Join(u.dir, "changes.tar") }
 func (u *fakeUpper) Empty() bool  { _, err := os.Stat(u.file()); return err != nil }
 func (u *fakeUpper) Changes() (layer.Reader, error) {
-	return wintar.Open(u.file())
+	return wintar.Open(context.Background(), u.file())
 }
 func (u *fakeUpper) Close() error { return nil }
 

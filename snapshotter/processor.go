@@ -9,9 +9,8 @@ import (
 
 	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/typeurl/v2"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/mullion/mullion/blob"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Processor is a program that turns layers of one media type into another, as containerd's
@@ -70,7 +69,7 @@ func (s *Service) openStream(ctx, cctx context.Context, b layerBlob) (*blobStrea
 	if err != nil {
 		return nil, err
 	}
-	verify := blob.WithDigest(blob.Digest(b.Digest), b.Size)
+	verify := blob.WithDigest(b.Digest, b.Size)
 	if len(b.through) == 0 {
 		return &blobStream{Reader: src, closer: closer, options: []blob.ReaderOption{verify}}, nil
 	}

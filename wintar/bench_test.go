@@ -198,7 +198,7 @@ func TestMemory(t *testing.T) {
 	if err := errors.Join(writeSmallFiles(f, int(dirs)), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	src := layer.SourceFunc(func() (layer.Reader, error) { return wintar.Open(path) })
+	src := layer.SourceFunc(func() (layer.Reader, error) { return wintar.Open(t.Context(), path) })
 	for _, c := range []struct {
 		name    string
 		entries int64

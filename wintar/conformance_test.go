@@ -29,7 +29,7 @@ func TestConformanceOfFiles(t *testing.T) {
 			if err != nil {
 				tb.Fatal(err)
 			}
-			return w, func() (layer.Reader, error) { return wintar.Open(path) }
+			return w, func() (layer.Reader, error) { return wintar.Open(tb.Context(), path) }
 		},
 	})
 }

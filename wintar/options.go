@@ -3,6 +3,7 @@ package wintar
 import (
 	"io"
 
+	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -17,6 +18,7 @@ type options struct {
 	label         string
 	limits        layer.Limits
 	each          func(e *layer.Entry, data io.Reader)
+	blob          []blob.ReaderOption
 }
 
 func gather(opts []Option) options {
@@ -54,6 +56,12 @@ func Each(f func(e *layer.Entry, data io.Reader)) Option { return func(o *option
 // files that it returns for each byte that its source has stored. Holes that a writer keeps
 // as such are skipped with NextExtent and do not count.
 func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
+
+// Verify has Open and NewCompressedReader pass options to the reader of the blob, such as
+// the digest and the diff ID that it must have.
+func Verify(opts ...blob.ReaderOption) Option {
+	return func(o *options) { o.blob = append(o.blob, opts...) }
+}
 
 // Label names the layer in errors and findings.
 func Label(name string) Option { return func(o *options) { o.label = name } }

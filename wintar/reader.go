@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -20,6 +21,8 @@ type Reader struct {
 	dec   decoder
 	raw   io.Reader
 	label string
+
+	closer io.Closer // or nil
 
 	index   int64 // of the current entry among entries, from 1
 	entry   layer.Entry
@@ -46,9 +49,11 @@ const (
 // NewReader returns a reader of the archive. It reads to the end of r: bytes after the
 // archive are skipped, so that a digest over r covers everything. If r can seek, data that
 // is not read is skipped by seeking.
-func NewReader(r io.Reader, opts ...Option) *Reader {
-	o := gather(opts)
-	t := &Reader{src: newSource(r), raw: r, label: o.label}
+func NewReader(r io.Reader, opts ...Option) *Reader { return newReader(r, nil, gather(opts)) }
+
+// newReader returns a reader that closes closer, if that is not nil.
+func newReader(r io.Reader, closer io.Closer, o options) *Reader {
+	t := &Reader{src: newSource(r), raw: r, closer: closer, label: o.label}
 	t.dec.options = o
 	t.ratio = o.limits.WithDefaults().Ratio
 	t.tr = newArchive(t.src)
@@ -322,10 +327,18 @@ func (r *Reader) Close() error {
 		r.err = layer.ErrClosed
 	}
 	r.state = streamsDone
-	if c, ok := r.raw.(ownedFile); ok {
-		return c.close()
+	if r.closer != nil {
+		return r.closer.Close()
 	}
 	return nil
+}
+
+// Blob returns the blob that the archive is read from, and nil if it is read from anything
+// else. It is there for the sizes and digests, which are known after the reader has
+// reported its end.
+func (r *Reader) Blob() *blob.Reader {
+	b, _ := r.raw.(*blob.Reader)
+	return b
 }
 
 var (

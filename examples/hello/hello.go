@@ -18,6 +18,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -25,7 +26,9 @@ import (
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/archive"
 	"github.com/mullion/mullion/image/imagetest"
+	_ "github.com/mullion/mullion/image/layout"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/winsec"
@@ -69,6 +72,44 @@ func Write(ctx context.Context, archive string) error {
 		_, err = image.Copy(ctx, "oci:"+layout, "oci-archive:"+archive+":hello", image.WithForce())
 	}
 	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// WriteParts writes parts of the image in an archive to the directory dir, as examples of
+// other packages read them: base.tar.gz, the blob of the base layer, and a hive with its
+// delta, SOFTWARE and Software_Delta.
+func WriteParts(ctx context.Context, archive, dir string) (err error) {
+	img, err := image.Open(ctx, "oci-archive:"+archive)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, img.Close()) }()
+	blob, err := img.Layers()[0].Stored(ctx)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	raw, err := io.ReadAll(blob)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "base.tar.gz"), raw, 0o644); err != nil {
+		return err
+	}
+	for i, form := range []hives.Form{hives.Config, hives.Delta} {
+		view, err := layer.Union(ctx, img.Sources(ctx)[:i+1])
+		if err != nil {
+			return err
+		}
+		name := strings.ReplaceAll(hives.Software.Path(form), `\`, "/")
+		hive, err := view.FS().ReadFile(name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, path.Base(name)), hive, 0o644)
+		}
+		if err := errors.Join(err, view.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tarOf returns the tar of a layer.

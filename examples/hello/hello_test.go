@@ -15,26 +15,28 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
-	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 )
 
-// The archive in the repository is what the generator writes, byte for byte.
+// The files in the repository are what the generator writes, byte for byte.
 func TestReproducible(t *testing.T) {
-	out := filepath.Join(t.TempDir(), "hello.tar")
-	if err := Write(t.Context(), out); err != nil {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "hello.tar")
+	if err := errors.Join(Write(t.Context(), out), WriteParts(t.Context(), out, dir)); err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := os.ReadFile("hello.tar")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("hello.tar is not what the generator writes; run go generate ./examples/hello")
+	for _, name := range []string{"hello.tar", "base.tar.gz", "SOFTWARE", "Software_Delta"} {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the generator writes; run go generate ./examples/hello", name)
+		}
 	}
 }
 
@@ -46,11 +48,7 @@ func TestRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer img.Close()
-	var layers []layer.Source
-	for _, l := range img.Layers() {
-		layers = append(layers, l.Source(t.Context()))
-	}
-	found, err := image.FindHives(t.Context(), layers)
+	found, err := image.FindHives(t.Context(), img.Sources(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,12 +63,12 @@ func (l layout) file(name string, raw []byte) error {
 
 // put stores a blob and returns its descriptor.
 func (l layout) put(mediaType string, raw []byte, absent bool) (ocispec.Descriptor, error) {
-	d := blob.Sum(raw)
+	d := digest.FromBytes(raw)
 	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.Digest(d), Size: int64(len(raw))}
 	if absent {
 		return desc, nil
 	}
-	return desc, l.file("blobs/sha256/"+d.Hex(), raw)
+	return desc, l.file("blobs/sha256/"+d.Encoded(), raw)
 }
 
 func (l layout) image(img Image) (ocispec.Descriptor, error) {
@@ -81,7 +81,7 @@ func (l layout) image(img Image) (ocispec.Descriptor, error) {
 			return d, err
 		}
 		m.Layers = append(m.Layers, d)
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.Digest(blob.Sum(spec.Tar)))
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(spec.Tar))
 	}
 	raw, err := json.Marshal(config)
 	if err != nil {

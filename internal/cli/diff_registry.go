@@ -38,7 +38,7 @@ type changedData struct {
 // diffRegistry compares the registries of two images or layers, hive by hive, prints
 // what differs and reports whether anything does.
 func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]string, skip layer.Aspect) (found bool, err error) {
-	var sides [2]registry
+	var sides [2]imageRegistry
 	for i, ref := range refs {
 		if sides[i], err = f.openRegistry(ctx, c, ref); err != nil {
 			return false, about(ref, err)
@@ -70,7 +70,7 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 }
 
 // hasOnlyDeltas tells a layer that is seen without the base of its registry.
-func hasOnlyDeltas(ctx context.Context, r registry) (bool, error) {
+func hasOnlyDeltas(ctx context.Context, r imageRegistry) (bool, error) {
 	for _, n := range hives.All() {
 		d, err := r.OpenHive(n, hives.Delta)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +95,7 @@ func hasOnlyDeltas(ctx context.Context, r registry) (bool, error) {
 }
 
 // diffHive compares one hive, merged, or the deltas of it. A side may have none.
-func (c *console) diffHive(ctx context.Context, n hives.Name, sides [2]registry, refs [2]string, skip layer.Aspect, delta bool) (found bool, err error) {
+func (c *console) diffHive(ctx context.Context, n hives.Name, sides [2]imageRegistry, refs [2]string, skip layer.Aspect, delta bool) (found bool, err error) {
 	var open [2]*regf.Hive
 	for i, r := range sides {
 		h, err := r.Open(ctx, n)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
-	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
 
@@ -45,11 +44,7 @@ COMPUTERNAME is missing: only a running container has one.
 				return err
 			}
 			defer func() { err = errors.Join(err, img.Close()) }()
-			var layers []layer.Source
-			for _, l := range img.Layers() {
-				layers = append(layers, l.Source(cmd.Context()))
-			}
-			h, err := image.FindHives(cmd.Context(), layers, hives.System, hives.Software, hives.Default)
+			h, err := image.FindHives(cmd.Context(), img.Sources(cmd.Context()), hives.System, hives.Software, hives.Default)
 			if err != nil {
 				return imageHint(err)
 			}

@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/all"
+	"github.com/mullion/mullion/image/containerd"
+	"github.com/mullion/mullion/image/registry"
 	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
@@ -49,7 +52,7 @@ func (f *imageFlags) given() string {
 
 // options turns the flags into those of package image.
 func (f *imageFlags) options(c *console) ([]image.Option, error) {
-	opts := []image.Option{image.WithLimits(c.limits), image.WithContainerd(f.containerd)}
+	opts := []image.Option{image.WithLimits(c.limits), image.WithTransport(containerd.New(containerd.WithAddress(f.containerd)))}
 	if f.platform != "" {
 		p, err := image.ParsePlatform(f.platform)
 		if err != nil {
@@ -57,16 +60,17 @@ func (f *imageFlags) options(c *console) ([]image.Option, error) {
 		}
 		opts = append(opts, image.WithPlatform(p))
 	}
-	if f.plainHTTP {
-		opts = append(opts, image.WithPlainHTTP())
-	}
 	if f.foreign {
 		opts = append(opts, image.WithForeign())
 	}
-	if f.private {
-		opts = append(opts, image.WithPrivateNetwork())
+	var remote []registry.Option
+	if f.plainHTTP {
+		remote = append(remote, registry.WithPlainHTTP())
 	}
-	return opts, nil
+	if f.private {
+		remote = append(remote, registry.WithPrivateNetwork())
+	}
+	return append(opts, image.WithTransport(registry.New(remote...))), nil
 }
 
 // layerProgress counts what is read of layers and draws a bar for each.
@@ -130,7 +134,7 @@ func imageHint(err error) error {
 		return hintf(err, "see mullion --help for the forms of a reference")
 	case errors.Is(err, image.ErrForeign):
 		return hintf(err, "--foreign fetches it from the URLs in the manifest")
-	case image.PrivateAddress(err):
+	case registry.PrivateAddress(err):
 		return hintf(err, "--private-network allows private addresses")
 	}
 	return err

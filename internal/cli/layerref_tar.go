@@ -45,7 +45,7 @@ func openTar(ctx context.Context, c *console, name string, o *layerOptions) (lay
 	if err != nil {
 		return nil, err
 	}
-	return &archiveWarning{image.OpenTar(b, wintar.Label(name), wintar.WithLimits(o.limits)), c, name}, nil
+	return &archiveWarning{wintar.NewBlobReader(b, wintar.Label(name), wintar.WithLimits(o.limits)), c, name}, nil
 }
 
 // archiveWarning says so when what is read as a layer is an image with its layers

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// registry is what a command reads from the hives of an image or a layer.
-type registry interface {
+// imageRegistry is what a command reads from the hives of an image or a layer.
+type imageRegistry interface {
 	// Open gives a hive with all deltas merged, hives.ErrNoBase if there is no base.
 	Open(ctx context.Context, n hives.Name) (*regf.Hive, error)
 	// OpenHive gives what the topmost layer itself has.
@@ -25,7 +25,7 @@ type registry interface {
 
 // openRegistry takes the named hives out of an image, or out of a layer with those
 // that --parent names below it.
-func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string, names ...hives.Name) (registry, error) {
+func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string, names ...hives.Name) (imageRegistry, error) {
 	if ref, ok := parseLayerRef(text); ok && ref.format == cimFormat {
 		return openCIMRegistry(ctx, c, ref.text)
 	}
@@ -40,9 +40,7 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 			return nil, err
 		}
 		done = img.Close
-		for _, l := range img.Layers() {
-			sources = append(sources, l.Source(ctx))
-		}
+		sources = img.Sources(ctx)
 	} else {
 		sources = []layer.Source{source}
 		if ref, ok := parseLayerRef(text); ok {
@@ -84,7 +82,7 @@ type cimRegistry struct {
 	warnings *hiveWarnings
 }
 
-func openCIMRegistry(ctx context.Context, c *console, name string) (registry, error) {
+func openCIMRegistry(ctx context.Context, c *console, name string) (imageRegistry, error) {
 	im, err := openCIM(ctx, name, nil)
 	if err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/containerd"
 	"github.com/mullion/mullion/snapshotter"
 	"github.com/mullion/mullion/snapshotter/serve"
 	"github.com/spf13/cobra"
@@ -89,7 +89,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 
 // addContainerd adds --containerd, with the environment variable of ctr.
 func addContainerd(cmd *cobra.Command, p *string) {
-	cmd.Flags().StringVar(p, "containerd", image.ContainerdAddress(), "`SOCKET` of containerd; default from CONTAINERD_ADDRESS")
+	cmd.Flags().StringVar(p, "containerd", containerd.Address(), "`SOCKET` of containerd; default from CONTAINERD_ADDRESS")
 }
 
 // config turns the flags into a configuration.

@@ -11,6 +11,7 @@ import (
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/all"
 	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"

@@ -8,6 +8,8 @@ import (
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/all"
+	"github.com/mullion/mullion/image/containerd"
 	"github.com/mullion/mullion/internal/containerdtest"
 )
 
@@ -16,7 +18,7 @@ import (
 func TestReferences(t *testing.T) {
 	t.Parallel()
 	r := containerdtest.Start(t)
-	in := image.WithContainerd(r.Containerd.Socket)
+	in := image.WithTransport(containerd.New(containerd.WithAddress(r.Containerd.Socket)))
 	file := archive(t, windowsImage(blob.Gzip, baseLayer(t, file{`Files\hello.txt`, "hello"}), windowsLayer(t, numbered("more", 20)...)))
 	want, err := image.Open(t.Context(), "oci-archive:"+file)
 	if err != nil {
@@ -83,7 +85,7 @@ func TestReferences(t *testing.T) {
 	if _, err := gone.Layers()[1].Tar(t.Context()); !errors.Is(err, image.ErrMissingBlob) {
 		t.Errorf("a layer without its blob: %v", err)
 	}
-	if _, err := image.Open(t.Context(), "containerd:"+name, image.WithContainerd(filepath.Join(t.TempDir(), "no.sock"))); err == nil || !strings.Contains(err.Error(), "no.sock") {
+	if _, err := image.Open(t.Context(), "containerd:"+name, image.WithTransport(containerd.New(containerd.WithAddress(filepath.Join(t.TempDir(), "no.sock"))))); err == nil || !strings.Contains(err.Error(), "no.sock") {
 		t.Errorf("without containerd: %v", err)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/mullion/mullion/cimlayer"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/all"
 	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/internal/cli"
 	"github.com/mullion/mullion/internal/plaindir"
@@ -330,12 +331,12 @@ func writers() []*writer {
 					t.Fatal(err)
 				}
 			},
-			run: func(_ *testing.T, dir string) error {
+			run: func(t *testing.T, dir string) error {
 				im, err := cimfs.Open(filepath.Join(dir, "from"), "a.cim")
 				if err != nil {
 					return err
 				}
-				return errors.Join(cimfs.Rewrite(dir, "b.cim", im, nil), im.Close())
+				return errors.Join(cimfs.Rewrite(t.Context(), dir, "b.cim", im, nil), im.Close())
 			},
 		},
 		{

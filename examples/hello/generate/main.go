@@ -1,4 +1,4 @@
-// Command generate writes hello.tar into the current folder; go generate runs it.
+// Command generate writes hello.tar and parts of it into the current folder; go generate runs it.
 package main
 
 import (
@@ -10,7 +10,11 @@ import (
 )
 
 func main() {
-	if err := hello.Write(context.Background(), "hello.tar"); err != nil {
+	err := hello.Write(context.Background(), "hello.tar")
+	if err == nil {
+		err = hello.WriteParts(context.Background(), "hello.tar", ".")
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}

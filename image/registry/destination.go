@@ -1,4 +1,4 @@
-package image
+package registry
 
 import (
 	"bytes"
@@ -11,31 +11,34 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image"
 )
 
-// registryDestination is a name in a registry. Layers are pushed before the
+// destination is a name in a registry. Layers are pushed before the
 // manifest, so that the name never stands for an incomplete image.
-type registryDestination struct{ ref name.Reference }
+type destination struct {
+	*transport
+	ref name.Reference
+}
 
-func (d *registryDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
-	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
-	opts := append(remoteOptions(d.ref, p.opts), remote.WithContext(ctx))
-	if p.opts.foreign {
+func (d *destination) Write(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
+	done := &image.Copied{Digest: p.Root.Descriptor.Digest, Images: len(p.Images)}
+	opts := append(d.remote(d.ref), remote.WithContext(ctx))
+	if p.Foreign {
 		opts = append(opts, remote.WithNondistributable)
 	}
-	for _, l := range p.blobs() {
-		if l.Foreign() && !p.opts.foreign {
+	for _, l := range p.Layers() {
+		if l.Foreign() && !p.Foreign {
 			done.Omitted = append(done.Omitted, l.Descriptor)
 			continue
 		}
 		done.Blobs++
 		done.Bytes += l.Descriptor.Size
 	}
-	if p.root.index != nil {
-		return done, remote.WriteIndex(d.ref, &pushIndex{ctx, p, p.root}, opts...)
+	if p.Root.Index != nil {
+		return done, remote.WriteIndex(d.ref, &pushIndex{ctx, p, p.Root}, opts...)
 	}
-	img, err := pushImage(ctx, p, p.images[0])
+	img, err := pushImage(ctx, p, p.Images[0])
 	if err != nil {
 		return nil, err
 	}
@@ -43,38 +46,38 @@ func (d *registryDestination) write(ctx context.Context, p *parcel) (*Copied, er
 }
 
 // pushImage shows an image to the registry client.
-func pushImage(ctx context.Context, p *parcel, img *Image) (v1.Image, error) {
+func pushImage(ctx context.Context, p *image.Parcel, img *image.Image) (v1.Image, error) {
 	return partial.CompressedToImage(&imageCore{ctx, p, img})
 }
 
 type imageCore struct {
 	ctx context.Context
-	p   *parcel
-	img *Image
+	p   *image.Parcel
+	img *image.Image
 }
 
-func (c *imageCore) RawConfigFile() ([]byte, error) { return c.img.rawConfig, nil }
-func (c *imageCore) RawManifest() ([]byte, error)   { return c.img.manifest.raw, nil }
+func (c *imageCore) RawConfigFile() ([]byte, error) { return c.img.RawConfig(), nil }
+func (c *imageCore) RawManifest() ([]byte, error)   { return c.img.Document().Raw, nil }
 func (c *imageCore) MediaType() (types.MediaType, error) {
-	return types.MediaType(c.img.manifest.desc.MediaType), nil
+	return types.MediaType(c.img.Descriptor().MediaType), nil
 }
 
 func (c *imageCore) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
-	for _, l := range c.img.layers {
+	for _, l := range c.img.Layers() {
 		if string(l.Descriptor.Digest) == h.String() {
 			return &pushLayer{c.ctx, c.p, l, h}, nil
 		}
 	}
-	if m := c.img.manifest.manifest; string(m.Config.Digest) == h.String() {
+	if m := c.img.Manifest(); string(m.Config.Digest) == h.String() {
 		return partial.ConfigLayer(c)
 	}
-	return nil, fmt.Errorf("%w: %v", ErrMissingBlob, h)
+	return nil, fmt.Errorf("%w: %v", image.ErrMissingBlob, h)
 }
 
 type pushLayer struct {
 	ctx  context.Context
-	p    *parcel
-	l    *Layer
+	p    *image.Parcel
+	l    *image.Layer
 	hash v1.Hash
 }
 
@@ -85,40 +88,40 @@ func (l *pushLayer) MediaType() (types.MediaType, error) {
 }
 
 func (l *pushLayer) Compressed() (io.ReadCloser, error) {
-	return l.l.verified(l.ctx)
+	return l.l.Verified(l.ctx)
 }
 
 // pushIndex shows an index to the registry client.
 type pushIndex struct {
 	ctx context.Context
-	p   *parcel
-	doc *document
+	p   *image.Parcel
+	doc *image.Document
 }
 
 func (i *pushIndex) MediaType() (types.MediaType, error) {
-	return types.MediaType(i.doc.desc.MediaType), nil
+	return types.MediaType(i.doc.Descriptor.MediaType), nil
 }
-func (i *pushIndex) Digest() (v1.Hash, error)     { return v1.NewHash(string(i.doc.desc.Digest)) }
-func (i *pushIndex) Size() (int64, error)         { return int64(len(i.doc.raw)), nil }
-func (i *pushIndex) RawManifest() ([]byte, error) { return i.doc.raw, nil }
+func (i *pushIndex) Digest() (v1.Hash, error)     { return v1.NewHash(string(i.doc.Descriptor.Digest)) }
+func (i *pushIndex) Size() (int64, error)         { return int64(len(i.doc.Raw)), nil }
+func (i *pushIndex) RawManifest() ([]byte, error) { return i.doc.Raw, nil }
 func (i *pushIndex) IndexManifest() (*v1.IndexManifest, error) {
-	return v1.ParseIndexManifest(bytes.NewReader(i.doc.raw))
+	return v1.ParseIndexManifest(bytes.NewReader(i.doc.Raw))
 }
 
 func (i *pushIndex) Image(h v1.Hash) (v1.Image, error) {
-	for _, img := range i.p.images {
+	for _, img := range i.p.Images {
 		if string(img.Digest()) == h.String() {
 			return pushImage(i.ctx, i.p, img)
 		}
 	}
-	return nil, fmt.Errorf("%w: %v", ErrMissingBlob, h)
+	return nil, fmt.Errorf("%w: %v", image.ErrMissingBlob, h)
 }
 
 func (i *pushIndex) ImageIndex(h v1.Hash) (v1.ImageIndex, error) {
-	for _, c := range i.p.children {
-		if c.index != nil && string(c.desc.Digest) == h.String() {
+	for _, c := range i.p.Children {
+		if c.Index != nil && string(c.Descriptor.Digest) == h.String() {
 			return &pushIndex{i.ctx, i.p, c}, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: %v", ErrMissingBlob, h)
+	return nil, fmt.Errorf("%w: %v", image.ErrMissingBlob, h)
 }

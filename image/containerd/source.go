@@ -1,7 +1,10 @@
-package image
+// Package containerd reads images from the content store of a containerd and writes them
+// into it. Importing it makes package image understand containerd:[NAMESPACE/]NAME.
+package containerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,24 +14,61 @@ import (
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/mullion/mullion/internal/containerd"
+	"github.com/mullion/mullion/image"
+	dial "github.com/mullion/mullion/internal/containerd"
+	"github.com/mullion/mullion/layer"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
-// ContainerdAddress returns the socket of containerd that is used without
-// WithContainerd: CONTAINERD_ADDRESS, as for ctr, or containerd's own default.
-func ContainerdAddress() string {
+// Address returns the socket of containerd that is used without WithAddress:
+// CONTAINERD_ADDRESS, as for ctr, or containerd's own default.
+func Address() string {
 	if a := os.Getenv("CONTAINERD_ADDRESS"); a != "" {
 		return a
 	}
-	return containerd.DefaultAddress
+	return dial.DefaultAddress
 }
 
-// WithContainerd says at which socket the containerd listens whose images are meant.
-func WithContainerd(address string) Option { return func(o *options) { o.containerd = address } }
+// Option configures New.
+type Option func(*transport)
+
+// WithAddress sets the socket of the containerd; the default, also for "", is [Address].
+func WithAddress(address string) Option { return func(t *transport) { t.address = address } }
+
+// transport is that of containerd: references.
+type transport struct{ address string }
+
+func init() { image.Register(New()) }
+
+// New returns the transport of images in containerd. Importing the package registers one
+// without options.
+func New(opts ...Option) image.Transport {
+	t := &transport{}
+	for _, f := range opts {
+		f(t)
+	}
+	return t
+}
+
+func (*transport) Scheme() string { return image.Containerd }
+
+func (*transport) ParseReference(rest string) (r image.Reference, err error) {
+	if r.Name, r.Path = cutNamespace(rest); r.Path == "" {
+		return r, errors.New("it has no name")
+	}
+	return r, nil
+}
+
+func (t *transport) OpenSource(ctx context.Context, ref image.Reference, _ layer.Limits) (image.Source, error) {
+	return t.connect(ctx, ref)
+}
+
+func (t *transport) OpenDestination(_ context.Context, ref image.Reference) (image.Destination, error) {
+	return &destination{t, ref}, nil
+}
 
 // defaultNamespace is that of names without one: CONTAINERD_NAMESPACE, as for ctr.
 func defaultNamespace() string {
@@ -58,53 +98,53 @@ func cutNamespace(s string) (namespace, name string) {
 
 func isHost(s string) bool { return strings.ContainsAny(s, ".:") || s == "localhost" }
 
-// containerdSource is an image in a containerd.
-type containerdSource struct {
+// source is an image in a containerd.
+type source struct {
 	namespace, name string
 	conn            *grpc.ClientConn
 }
 
-// openContainerd connects to the containerd of an image. Calls are made in the
+// connect connects to the containerd of an image. Calls are made in the
 // namespace of the reference.
-func openContainerd(ctx context.Context, ref Reference, o *options) (*containerdSource, error) {
-	address := o.containerd
+func (t *transport) connect(ctx context.Context, ref image.Reference) (*source, error) {
+	address := t.address
 	if address == "" {
-		address = ContainerdAddress()
+		address = Address()
 	}
 	// gRPC does not tell why it could not connect.
-	if err := containerd.Reachable(ctx, address); err != nil {
+	if err := dial.Reachable(ctx, address); err != nil {
 		return nil, err
 	}
-	conn, err := containerd.Dial(address)
+	conn, err := dial.Dial(address)
 	if err != nil {
 		return nil, err
 	}
-	s := &containerdSource{namespace: ref.Name, name: ref.Path, conn: conn}
+	s := &source{namespace: ref.Name, name: ref.Path, conn: conn}
 	if s.namespace == "" {
 		s.namespace = defaultNamespace()
 	}
 	return s, nil
 }
 
-func (s *containerdSource) in(ctx context.Context) context.Context {
+func (s *source) in(ctx context.Context) context.Context {
 	return namespaces.WithNamespace(ctx, s.namespace)
 }
 
-func (s *containerdSource) roots(ctx context.Context) ([]Descriptor, error) {
+func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {
 	images := imagesapi.NewImagesClient(s.conn)
 	resp, err := images.Get(s.in(ctx), &imagesapi.GetImageRequest{Name: s.name})
 	if status.Code(err) == codes.NotFound {
-		return nil, fmt.Errorf("%w: no %.200q in namespace %s%s", ErrNotFound, s.name, s.namespace, s.others(ctx))
+		return nil, fmt.Errorf("%w: no %.200q in namespace %s%s", image.ErrNotFound, s.name, s.namespace, s.others(ctx))
 	}
 	if err != nil {
 		return nil, s.explain(err)
 	}
 	t := resp.GetImage().GetTarget()
-	return []Descriptor{{MediaType: t.GetMediaType(), Digest: digest.Digest(t.GetDigest()), Size: t.GetSize(), Annotations: t.GetAnnotations()}}, nil
+	return []image.Descriptor{{MediaType: t.GetMediaType(), Digest: digest.Digest(t.GetDigest()), Size: t.GetSize(), Annotations: t.GetAnnotations()}}, nil
 }
 
 // others lists what there is instead.
-func (s *containerdSource) others(ctx context.Context) string {
+func (s *source) others(ctx context.Context) string {
 	resp, err := imagesapi.NewImagesClient(s.conn).List(s.in(ctx), &imagesapi.ListImagesRequest{})
 	if err != nil || len(resp.GetImages()) == 0 {
 		return ""
@@ -121,17 +161,17 @@ func (s *containerdSource) others(ctx context.Context) string {
 }
 
 // explain gives an error of gRPC the text that containerd sent, without its number.
-func (s *containerdSource) explain(err error) error {
+func (s *source) explain(err error) error {
 	if status.Code(err) == codes.Canceled {
 		return context.Canceled
 	}
 	return fmt.Errorf("containerd: %s", status.Convert(err).Message())
 }
 
-func (s *containerdSource) open(ctx context.Context, d Descriptor) (io.ReadCloser, error) {
+func (s *source) Open(ctx context.Context, d image.Descriptor) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(s.in(ctx))
 	stream, err := contentapi.NewContentClient(s.conn).Read(ctx, &contentapi.ReadContentRequest{Digest: string(d.Digest)})
-	r := &containerdReader{s: s, stream: stream, cancel: cancel}
+	r := &reader{s: s, stream: stream, cancel: cancel}
 	if err == nil {
 		// The first piece, because only with it comes the answer that there is none.
 		err = r.fill()
@@ -141,23 +181,23 @@ func (s *containerdSource) open(ctx context.Context, d Descriptor) (io.ReadClose
 	}
 	cancel()
 	if status.Code(err) == codes.NotFound {
-		return nil, fmt.Errorf("%w: %s is not in containerd's content store", ErrMissingBlob, d.Digest)
+		return nil, fmt.Errorf("%w: %s is not in containerd's content store", image.ErrMissingBlob, d.Digest)
 	}
 	return nil, s.explain(err)
 }
 
-func (s *containerdSource) close() error { return s.conn.Close() }
+func (s *source) Close() error { return s.conn.Close() }
 
-// containerdReader reads a blob in the pieces in which containerd sends it.
-type containerdReader struct {
-	s      *containerdSource
+// reader reads a blob in the pieces in which containerd sends it.
+type reader struct {
+	s      *source
 	stream contentapi.Content_ReadClient
 	cancel context.CancelFunc
 	piece  []byte
 	ended  bool
 }
 
-func (r *containerdReader) fill() error {
+func (r *reader) fill() error {
 	resp, err := r.stream.Recv()
 	if err != nil {
 		r.ended = err == io.EOF
@@ -167,7 +207,7 @@ func (r *containerdReader) fill() error {
 	return nil
 }
 
-func (r *containerdReader) Read(p []byte) (int, error) {
+func (r *reader) Read(p []byte) (int, error) {
 	for len(r.piece) == 0 {
 		if r.ended {
 			return 0, io.EOF
@@ -183,7 +223,7 @@ func (r *containerdReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (r *containerdReader) Close() error {
+func (r *reader) Close() error {
 	r.cancel()
 	return nil
 }

@@ -1,4 +1,4 @@
-package image
+package layout
 
 import (
 	"bytes"
@@ -8,23 +8,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/internal/ocilayout"
 	"github.com/mullion/mullion/internal/publish"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// layoutDestination is an OCI image layout in a folder: a new one, or one that
+// destination is an OCI image layout in a folder: a new one, or one that
 // exists, to which the image is added.
-type layoutDestination struct{ ref Reference }
+type destination struct{ ref image.Reference }
 
-func (d *layoutDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
+func (d *destination) Write(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
 	if _, err := os.Stat(filepath.Join(d.ref.Path, ocispec.ImageLayoutFile)); err == nil {
 		return d.add(ctx, p)
 	}
@@ -42,7 +42,7 @@ func (d *layoutDestination) write(ctx context.Context, p *parcel) (*Copied, erro
 
 // add puts the image into a layout that exists. Blobs that are there stay; the
 // index is replaced last, and that only one process writes it locks the whole.
-func (d *layoutDestination) add(ctx context.Context, p *parcel) (*Copied, error) {
+func (d *destination) add(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
 	root, err := os.OpenRoot(d.ref.Path)
 	if err != nil {
 		return nil, err
@@ -66,34 +66,34 @@ func (d *layoutDestination) add(ctx context.Context, p *parcel) (*Copied, error)
 
 // fill writes blobs and index. With index set, the layout exists and this is its
 // new index.
-func (d *layoutDestination) fill(ctx context.Context, root *os.Root, p *parcel, index io.Writer) (*Copied, error) {
+func (d *destination) fill(ctx context.Context, root *os.Root, p *image.Parcel, index io.Writer) (*image.Copied, error) {
 	for _, dir := range []string{"blobs", "blobs/sha256"} {
 		if err := root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 	}
-	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
-	for _, l := range p.blobs() {
+	done := &image.Copied{Digest: p.Root.Descriptor.Digest, Images: len(p.Images)}
+	for _, l := range p.Layers() {
 		if err := d.layer(ctx, root, p, l, done); err != nil {
 			return nil, err
 		}
 	}
-	for _, c := range p.documents() {
-		if err := putFile(root, c.desc, bytes.NewReader(c.raw)); err != nil {
+	for _, c := range p.Documents() {
+		if err := putFile(root, c.Descriptor, bytes.NewReader(c.Raw)); err != nil {
 			return nil, err
 		}
 	}
 	old := &ocispec.Index{}
 	if index != nil {
-		raw, err := (&layoutSource{root: root}).read(ocispec.ImageIndexFile)
+		raw, err := (&source{root: root}).read(ocispec.ImageIndexFile)
 		if err == nil {
 			err = json.Unmarshal(raw, old)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: index.json: %v", ErrManifest, err)
+			return nil, fmt.Errorf("%w: index.json: %v", image.ErrManifest, err)
 		}
 	}
-	raw, err := json.Marshal(newIndex(old, tagged(p, d.ref.Name)))
+	raw, err := json.Marshal(ocilayout.AddEntry(old, ocilayout.Entry(p, d.ref.Name)))
 	if err != nil {
 		return nil, err
 	}
@@ -104,27 +104,24 @@ func (d *layoutDestination) fill(ctx context.Context, root *os.Root, p *parcel, 
 	if err := writePart(root, ocispec.ImageIndexFile, raw); err != nil {
 		return nil, err
 	}
-	return done, writePart(root, ocispec.ImageLayoutFile, layoutFile)
+	return done, writePart(root, ocispec.ImageLayoutFile, ocilayout.File)
 }
 
-// layoutFile is the content of oci-layout.
-var layoutFile = []byte(`{"imageLayoutVersion":"1.0.0"}`)
-
 // layer copies the blob of one layer unless it is there.
-func (d *layoutDestination) layer(ctx context.Context, root *os.Root, p *parcel, l *Layer, done *Copied) error {
-	if _, err := blob.ParseDigest(string(l.Descriptor.Digest)); err != nil {
+func (d *destination) layer(ctx context.Context, root *os.Root, p *image.Parcel, l *image.Layer, done *image.Copied) error {
+	if err := blob.CheckDigest(l.Descriptor.Digest); err != nil {
 		return err
 	}
 	if there, err := intact(ctx, root, l.Descriptor); there || err != nil {
 		return err
 	}
-	r, err := p.present(ctx, l)
-	if err != nil {
-		return err
-	}
-	if r == nil {
+	r, err := l.Verified(ctx)
+	if errors.Is(err, image.ErrForeign) { // stays at its URLs
 		done.Omitted = append(done.Omitted, l.Descriptor)
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	defer r.Close()
 	done.Blobs++
@@ -134,13 +131,13 @@ func (d *layoutDestination) layer(ctx context.Context, root *os.Root, p *parcel,
 
 // intact reports whether a layout holds a blob. A file of the right name is read before it
 // is believed: one that was damaged is written again.
-func intact(ctx context.Context, root *os.Root, d Descriptor) (bool, error) {
-	rc, err := (&layoutSource{root: root}).open(ctx, d)
+func intact(ctx context.Context, root *os.Root, d image.Descriptor) (bool, error) {
+	rc, err := (&source{root: root}).Open(ctx, d)
 	if err != nil {
 		return false, nil // what is there instead is replaced
 	}
 	defer rc.Close()
-	r, err := blob.NewReader(ctx, rc, blob.Stored(), blob.WithDigest(blob.Digest(d.Digest), d.Size))
+	r, err := blob.NewReader(ctx, rc, blob.Stored(), blob.WithDigest(d.Digest, d.Size))
 	if err != nil {
 		return false, err
 	}
@@ -155,12 +152,11 @@ func intact(ctx context.Context, root *os.Root, d Descriptor) (bool, error) {
 
 // putFile publishes a blob. r reports an error unless the blob is what the descriptor
 // says.
-func putFile(root *os.Root, d Descriptor, r io.Reader) (err error) {
-	digest, err := blob.ParseDigest(string(d.Digest))
-	if err != nil {
+func putFile(root *os.Root, d image.Descriptor, r io.Reader) (err error) {
+	if err := blob.CheckDigest(d.Digest); err != nil {
 		return err
 	}
-	name := blobPath(digest)
+	name := ocilayout.BlobPath(d.Digest)
 	if err := root.Mkdir(path.Dir(name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -187,36 +183,10 @@ func putFile(root *os.Root, d Descriptor, r io.Reader) (err error) {
 	return f.Commit()
 }
 
-// tagged returns the descriptor under which a layout lists the parcel.
-func tagged(p *parcel, tag string) Descriptor {
-	d := Descriptor{MediaType: p.root.desc.MediaType, Digest: p.root.desc.Digest, Size: int64(len(p.root.raw))}
-	if p.root.manifest != nil && len(p.images) == 1 && p.images[0].config != nil {
-		platform := p.images[0].config.Platform
-		d.Platform = &platform
-	}
-	if tag != "" {
-		d.Annotations = map[string]string{ocispec.AnnotationRefName: tag}
-	}
-	return d
-}
-
-// newIndex adds an entry to an index. An entry that had the tag loses it; the same
-// image under the same tag is not listed twice.
-func newIndex(old *ocispec.Index, d Descriptor) *ocispec.Index {
-	idx := &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
-		ArtifactType: old.ArtifactType, Subject: old.Subject, Annotations: old.Annotations, Manifests: []Descriptor{}}
-	tag := d.Annotations[ocispec.AnnotationRefName]
-	for _, e := range old.Manifests {
-		theirs := e.Annotations[ocispec.AnnotationRefName]
-		if e.Digest == d.Digest && theirs == tag {
-			continue
-		}
-		if tag != "" && theirs == tag {
-			e.Annotations = maps.Clone(e.Annotations)
-			delete(e.Annotations, ocispec.AnnotationRefName)
-		}
-		idx.Manifests = append(idx.Manifests, e)
-	}
-	idx.Manifests = append(idx.Manifests, d)
-	return idx
+// writePart writes a durable file in a directory that is not published yet.
+func writePart(root *os.Root, name string, raw []byte) error {
+	return publish.WritePart(root, name, 0o644, func(w io.Writer) error {
+		_, err := w.Write(raw)
+		return err
+	})
 }

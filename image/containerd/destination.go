@@ -1,4 +1,4 @@
-package image
+package containerd
 
 import (
 	"bytes"
@@ -14,18 +14,18 @@ import (
 	contentstore "github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/content/proxy"
 	"github.com/containerd/containerd/v2/core/leases"
-	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 )
 
-// containerdDestination is a name in a containerd. The image is put into its content
+// destination is a name in a containerd. The image is put into its content
 // store and not unpacked.
-type containerdDestination struct {
-	ref  Reference
-	opts *options
+type destination struct {
+	*transport
+	ref image.Reference
 }
 
 // Labels that containerd's garbage collector looks at (docs/garbage-collection.md):
@@ -39,12 +39,12 @@ const (
 // dies.
 const leaseTime = 24 * time.Hour
 
-func (d *containerdDestination) write(ctx context.Context, p *parcel) (done *Copied, err error) {
-	s, err := openContainerd(ctx, d.ref, d.opts)
+func (d *destination) Write(ctx context.Context, p *image.Parcel) (done *image.Copied, err error) {
+	s, err := d.connect(ctx, d.ref)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	ctx = s.in(ctx)
 	leaseClient := leasesapi.NewLeasesClient(s.conn)
 	lease, err := leaseClient.Create(ctx, &leasesapi.CreateRequest{
@@ -62,23 +62,23 @@ func (d *containerdDestination) write(ctx context.Context, p *parcel) (done *Cop
 	if done, err = d.content(leases.WithLease(ctx, id), proxy.NewContentStore(s.conn), p); err != nil {
 		return nil, err
 	}
-	return done, s.publish(ctx, p.root.desc, int64(len(p.root.raw)))
+	return done, s.publish(ctx, p.Root.Descriptor, int64(len(p.Root.Raw)))
 }
 
 // content puts layers and documents into the store, what is referred to first.
-func (d *containerdDestination) content(ctx context.Context, store contentstore.Store, p *parcel) (*Copied, error) {
-	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
-	for _, l := range p.blobs() {
+func (d *destination) content(ctx context.Context, store contentstore.Store, p *image.Parcel) (*image.Copied, error) {
+	done := &image.Copied{Digest: p.Root.Descriptor.Digest, Images: len(p.Images)}
+	for _, l := range p.Layers() {
 		if _, err := store.Info(ctx, l.Descriptor.Digest); err == nil {
 			continue
 		}
-		r, err := p.present(ctx, l)
-		if err != nil {
-			return nil, err
-		}
-		if r == nil {
+		r, err := l.Verified(ctx)
+		if errors.Is(err, image.ErrForeign) { // stays at its URLs
 			done.Omitted = append(done.Omitted, l.Descriptor)
 			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		done.Blobs++
 		done.Bytes += l.Descriptor.Size
@@ -86,16 +86,16 @@ func (d *containerdDestination) content(ctx context.Context, store contentstore.
 			return nil, fmt.Errorf("layer %d: %w", l.Index, err)
 		}
 	}
-	for _, img := range p.images {
-		if err := put(ctx, store, img.manifest.manifest.Config, bytes.NewReader(img.rawConfig), nil); err != nil {
+	for _, img := range p.Images {
+		if err := put(ctx, store, img.Manifest().Config, bytes.NewReader(img.RawConfig()), nil); err != nil {
 			return nil, err
 		}
-		if err := putDocument(ctx, store, img.manifest); err != nil {
+		if err := putDocument(ctx, store, img.Document()); err != nil {
 			return nil, err
 		}
 	}
-	for _, c := range append(p.children, p.root) {
-		if c.index == nil {
+	for _, c := range append(p.Children, p.Root) {
+		if c.Index == nil {
 			continue
 		}
 		if err := putDocument(ctx, store, c); err != nil {
@@ -107,25 +107,25 @@ func (d *containerdDestination) content(ctx context.Context, store contentstore.
 
 // putDocument stores an index or manifest, labelled with what it refers to so that
 // containerd keeps it.
-func putDocument(ctx context.Context, store contentstore.Store, doc *document) error {
+func putDocument(ctx context.Context, store contentstore.Store, doc *image.Document) error {
 	refs := map[string]string{}
-	if m := doc.manifest; m != nil {
+	if m := doc.Manifest; m != nil {
 		refs[labelContent+"config"] = string(m.Config.Digest)
 		for i, l := range m.Layers {
 			refs[fmt.Sprintf(labelContent+"l.%d", i)] = string(l.Digest)
 		}
 	} else {
-		for i, m := range doc.index.Manifests {
+		for i, m := range doc.Index.Manifests {
 			refs[fmt.Sprintf(labelContent+"m.%d", i)] = string(m.Digest)
 		}
 	}
-	desc := doc.desc
-	desc.Size = int64(len(doc.raw))
-	return put(ctx, store, desc, bytes.NewReader(doc.raw), refs)
+	desc := doc.Descriptor
+	desc.Size = int64(len(doc.Raw))
+	return put(ctx, store, desc, bytes.NewReader(doc.Raw), refs)
 }
 
 // put stores a blob. One that is there gets the labels.
-func put(ctx context.Context, store contentstore.Store, d Descriptor, r io.Reader, labels map[string]string) error {
+func put(ctx context.Context, store contentstore.Store, d image.Descriptor, r io.Reader, labels map[string]string) error {
 	ref := "mullion-" + string(d.Digest)
 	var opts []contentstore.Opt
 	if len(labels) > 0 {
@@ -149,7 +149,7 @@ func put(ctx context.Context, store contentstore.Store, d Descriptor, r io.Reade
 }
 
 // publish gives the image its name, which from then on keeps the content.
-func (s *containerdSource) publish(ctx context.Context, d Descriptor, size int64) error {
+func (s *source) publish(ctx context.Context, d image.Descriptor, size int64) error {
 	img := &imagesapi.Image{Name: s.name, Target: &types.Descriptor{MediaType: d.MediaType, Digest: string(d.Digest), Size: size}}
 	client := imagesapi.NewImagesClient(s.conn)
 	_, err := client.Create(ctx, &imagesapi.CreateImageRequest{Image: img})

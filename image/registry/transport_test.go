@@ -1,4 +1,4 @@
-package image
+package registry
 
 import (
 	"errors"
@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/internal/oci"
 )
 
 func TestAddressPolicy(t *testing.T) {
@@ -39,10 +40,10 @@ func TestAddressPolicy(t *testing.T) {
 		{"224.0.0.1", false, false},
 	} {
 		ip := netip.MustParseAddr(c.address)
-		if err := newTransport(&options{}, "").addressAllowed(ip); (err == nil) != c.public || err != nil && !errors.Is(err, ErrAddress) {
+		if err := newTripper(&options{}, "").addressAllowed(ip); (err == nil) != c.public || err != nil && !errors.Is(err, ErrAddress) {
 			t.Errorf("%s: %v", c.address, err)
 		}
-		if err := newTransport(&options{private: true}, "").addressAllowed(ip); (err == nil) != c.private {
+		if err := newTripper(&options{private: true}, "").addressAllowed(ip); (err == nil) != c.private {
 			t.Errorf("%s in a private network: %v", c.address, err)
 		}
 	}
@@ -56,7 +57,7 @@ func get(t *testing.T, o *options, url string, header http.Header) (*http.Respon
 		t.Fatal(err)
 	}
 	req.Header = header
-	resp, err := (&http.Client{Transport: newTransport(o, ""), CheckRedirect: noRedirects}).Do(req)
+	resp, err := (&http.Client{Transport: newTripper(o, ""), CheckRedirect: noRedirects}).Do(req)
 	if err == nil {
 		t.Cleanup(func() { resp.Body.Close() })
 	}
@@ -184,12 +185,12 @@ func TestIdle(t *testing.T) {
 func TestBoundedAnswer(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b := make([]byte, 1<<20)
-		for range maxDocument>>20 + 1 {
+		for range oci.MaxDocument>>20 + 1 {
 			w.Write(b)
 		}
 	}))
 	defer server.Close()
-	for path, want := range map[string]error{"/v2/x/manifests/y": ErrManifest, "/token": ErrManifest, "/v2/a/blobs/b/manifests/1": ErrManifest, "/v2/x/blobs/sha256:00": nil} {
+	for path, want := range map[string]error{"/v2/x/manifests/y": image.ErrManifest, "/token": image.ErrManifest, "/v2/a/blobs/b/manifests/1": image.ErrManifest, "/v2/x/blobs/sha256:00": nil} {
 		resp, err := get(t, &options{}, server.URL+path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -200,29 +201,6 @@ func TestBoundedAnswer(t *testing.T) {
 		}
 		if want != nil && !errors.Is(err, want) || want == nil && err.Error() != "EOF" {
 			t.Errorf("%s: %v", path, err)
-		}
-	}
-}
-
-func TestElements(t *testing.T) {
-	for text, want := range map[string]int{
-		`null`: 1, `[]`: 1, `["a,]b\",",{"c":[1,2]}]`: 2, `[[1,2],[3,4],{}]`: 3,
-	} {
-		var n elements
-		if err := n.UnmarshalJSON([]byte(text)); err != nil || int(n) != want {
-			t.Errorf("%s: %d, %v", text, n, err)
-		}
-	}
-	long := "[" + strings.Repeat("{},", maxElements) + "{}]"
-	var limit *layer.LimitError
-	for _, text := range []string{`{"manifests":` + long + `}`, `{"layers":` + long + `}`, `{"layers":[],"Layers":` + long + `}`} {
-		if _, err := parseDocument(Descriptor{}, []byte(text)); !errors.As(err, &limit) {
-			t.Errorf("%.20s: %v", text, err)
-		}
-	}
-	for _, text := range []string{`{"history":` + long + `}`, `{"rootfs":{"diff_ids":` + long + `}}`} {
-		if _, err := parseConfig(Descriptor{}, []byte(text)); !errors.As(err, &limit) {
-			t.Errorf("%.20s: %v", text, err)
 		}
 	}
 }
@@ -249,13 +227,13 @@ func TestTokenService(t *testing.T) {
 	}))
 	defer server.Close()
 	name := strings.TrimPrefix(server.URL, "http://") + "/app:1"
-	if _, err := Open(t.Context(), name); !errors.Is(err, ErrAddress) || !PrivateAddress(err) {
+	if _, err := image.Open(t.Context(), name); !errors.Is(err, ErrAddress) || !PrivateAddress(err) {
 		t.Errorf("%v", err)
 	}
 	if asked.Load() != 0 || told.Load() != "" {
 		t.Errorf("%d requests, the registry was told %q", asked.Load(), told.Load())
 	}
-	if _, err := Open(t.Context(), name, WithPrivateNetwork()); err == nil || asked.Load() == 0 {
+	if _, err := image.Open(t.Context(), name, image.WithTransport(New(WithPrivateNetwork()))); err == nil || asked.Load() == 0 {
 		t.Errorf("in a private network: %v, %d requests", err, asked.Load())
 	}
 }

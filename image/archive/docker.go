@@ -1,4 +1,4 @@
-package image
+package archive
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/internal/oci"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,7 +24,7 @@ type savedImage struct {
 	RepoTags []string `json:"RepoTags"`
 	Layers   []string `json:"Layers"`
 	// LayerSources holds, by diff ID, the descriptors of foreign layers.
-	LayerSources map[digest.Digest]Descriptor `json:"LayerSources,omitempty"`
+	LayerSources map[digest.Digest]image.Descriptor `json:"LayerSources,omitempty"`
 }
 
 // dockerSource is what docker save writes. It has no manifests; one is made for
@@ -30,25 +32,21 @@ type savedImage struct {
 type dockerSource struct {
 	*archive
 	name   string
-	digest blob.Digest
+	digest digest.Digest
 
 	once  sync.Once
 	err   error
-	heads []Descriptor
+	heads []image.Descriptor
 	docs  map[digest.Digest][]byte // manifests that were made, and configurations
 	blobs map[digest.Digest]string // layers, by file name
 }
 
-func openDockerArchive(ctx context.Context, ref Reference, o *options) (source, error) {
-	a, err := openArchive(ctx, ref.Path, o.limits)
-	if err != nil {
-		return nil, err
-	}
+func newDockerSource(a *archive, ref image.Reference) *dockerSource {
 	return &dockerSource{archive: a, name: ref.Name, digest: ref.Digest,
-		docs: map[digest.Digest][]byte{}, blobs: map[digest.Digest]string{}}, nil
+		docs: map[digest.Digest][]byte{}, blobs: map[digest.Digest]string{}}
 }
 
-func (s *dockerSource) roots(ctx context.Context) ([]Descriptor, error) {
+func (s *dockerSource) Roots(ctx context.Context) ([]image.Descriptor, error) {
 	s.once.Do(func() { s.err = s.load(ctx) })
 	return s.heads, s.err
 }
@@ -58,13 +56,13 @@ func (s *dockerSource) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var n elements
+	var n oci.Elements
 	if err := json.Unmarshal(raw, &n); err != nil {
-		return fmt.Errorf("%w: manifest.json: %w", ErrManifest, err)
+		return fmt.Errorf("%w: manifest.json: %w", image.ErrManifest, err)
 	}
 	var images []savedImage
 	if err := json.Unmarshal(raw, &images); err != nil {
-		return fmt.Errorf("%w: manifest.json: %v", ErrManifest, err)
+		return fmt.Errorf("%w: manifest.json: %v", image.ErrManifest, err)
 	}
 	var names []string
 	for _, img := range images {
@@ -82,10 +80,10 @@ func (s *dockerSource) load(ctx context.Context) error {
 		s.heads = append(s.heads, d)
 	}
 	if len(s.heads) == 0 && s.digest != "" {
-		return fmt.Errorf("%w: no image %s", ErrNotFound, s.digest)
+		return fmt.Errorf("%w: no image %s", image.ErrNotFound, s.digest)
 	}
 	if len(s.heads) == 0 {
-		return fmt.Errorf("%w: no image %.200q, there is: %s", ErrNotFound, s.name, strings.Join(names[:min(len(names), 20)], ", "))
+		return fmt.Errorf("%w: no image %.200q, there is: %s", image.ErrNotFound, s.name, strings.Join(names[:min(len(names), 20)], ", "))
 	}
 	return nil
 }
@@ -102,33 +100,33 @@ func sameName(saved, asked string) bool {
 }
 
 // manifest makes the manifest of one saved image.
-func (s *dockerSource) manifest(ctx context.Context, img savedImage) (Descriptor, error) {
+func (s *dockerSource) manifest(ctx context.Context, img savedImage) (image.Descriptor, error) {
 	raw, err := s.read(img.Config)
 	if err != nil {
-		return Descriptor{}, err
+		return image.Descriptor{}, err
 	}
-	config := Descriptor{MediaType: dockerConfig, Digest: digest.Digest(blob.Sum(raw)), Size: int64(len(raw))}
-	parsed, err := parseConfig(config, raw)
+	config := image.Descriptor{MediaType: oci.DockerConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	parsed, err := image.ParseConfig(config, raw)
 	if err != nil {
-		return Descriptor{}, err
+		return image.Descriptor{}, err
 	}
 	diffIDs := parsed.RootFS.DiffIDs
 	if len(diffIDs) != len(img.Layers) {
-		return Descriptor{}, fmt.Errorf("%w: %d layers and %d diff IDs", ErrManifest, len(img.Layers), len(diffIDs))
+		return image.Descriptor{}, fmt.Errorf("%w: %d layers and %d diff IDs", image.ErrManifest, len(img.Layers), len(diffIDs))
 	}
-	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: dockerManifest, Config: config, Layers: []Descriptor{}}
+	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.DockerManifest, Config: config, Layers: []image.Descriptor{}}
 	for i, name := range img.Layers {
 		d, err := s.layer(ctx, name, diffIDs[i], img.LayerSources[diffIDs[i]])
 		if err != nil {
-			return Descriptor{}, err
+			return image.Descriptor{}, err
 		}
 		m.Layers = append(m.Layers, d)
 	}
 	made, err := json.Marshal(m)
 	if err != nil {
-		return Descriptor{}, err
+		return image.Descriptor{}, err
 	}
-	d := Descriptor{MediaType: dockerManifest, Digest: digest.Digest(blob.Sum(made)), Size: int64(len(made))}
+	d := image.Descriptor{MediaType: oci.DockerManifest, Digest: digest.FromBytes(made), Size: int64(len(made))}
 	if len(img.RepoTags) > 0 {
 		d.Annotations = map[string]string{ocispec.AnnotationRefName: img.RepoTags[0]}
 	}
@@ -138,60 +136,60 @@ func (s *dockerSource) manifest(ctx context.Context, img savedImage) (Descriptor
 
 // layer makes the descriptor of a layer file. A plain one is named by its diff ID;
 // a compressed one must be hashed.
-func (s *dockerSource) layer(ctx context.Context, name string, diffID digest.Digest, foreign Descriptor) (Descriptor, error) {
-	if _, err := blob.ParseDigest(string(diffID)); err != nil {
-		return Descriptor{}, err
+func (s *dockerSource) layer(ctx context.Context, name string, diffID digest.Digest, foreign image.Descriptor) (image.Descriptor, error) {
+	if err := blob.CheckDigest(diffID); err != nil {
+		return image.Descriptor{}, err
 	}
 	r, err := s.archive.open(name)
 	if err != nil {
 		if len(foreign.URLs) > 0 {
 			return foreign, nil
 		}
-		return Descriptor{}, err
+		return image.Descriptor{}, err
 	}
 	head := make([]byte, 6)
 	n, err := r.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
-		return Descriptor{}, err
+		return image.Descriptor{}, err
 	}
 	format, err := blob.Detect(head[:n])
 	if err != nil {
-		return Descriptor{}, err
+		return image.Descriptor{}, err
 	}
-	d := Descriptor{MediaType: dockerLayer, Digest: diffID, Size: r.Size()}
+	d := image.Descriptor{MediaType: oci.DockerLayer, Digest: diffID, Size: r.Size()}
 	if format != blob.Plain {
 		b, err := blob.NewReader(ctx, r, blob.Stored(), blob.WithSums())
 		if err != nil {
-			return Descriptor{}, err
+			return image.Descriptor{}, err
 		}
 		defer b.Close()
 		if err := b.Finish(); err != nil {
-			return Descriptor{}, err
+			return image.Descriptor{}, err
 		}
 		d.Digest = digest.Digest(b.Digest())
-		d.MediaType = dockerLayerGzip
+		d.MediaType = oci.DockerLayerGzip
 		if format == blob.Zstd {
-			d.MediaType = dockerLayerZstd
+			d.MediaType = oci.DockerLayerZstd
 		}
 	}
 	if len(foreign.URLs) > 0 {
 		d.URLs = foreign.URLs
-		d.MediaType = dockerForeign
+		d.MediaType = oci.DockerForeign
 		if format != blob.Plain {
-			d.MediaType = dockerForeignGzip
+			d.MediaType = oci.DockerForeignGzip
 		}
 	}
 	s.blobs[d.Digest] = name
 	return d, nil
 }
 
-func (s *dockerSource) open(_ context.Context, d Descriptor) (io.ReadCloser, error) {
+func (s *dockerSource) Open(_ context.Context, d image.Descriptor) (io.ReadCloser, error) {
 	if raw, ok := s.docs[d.Digest]; ok {
 		return io.NopCloser(bytes.NewReader(raw)), nil
 	}
 	name, ok := s.blobs[d.Digest]
 	if !ok {
-		return nil, fmt.Errorf("%w: %s", ErrMissingBlob, d.Digest)
+		return nil, fmt.Errorf("%w: %s", image.ErrMissingBlob, d.Digest)
 	}
 	r, err := s.archive.open(name)
 	if err != nil {
@@ -199,3 +197,5 @@ func (s *dockerSource) open(_ context.Context, d Descriptor) (io.ReadCloser, err
 	}
 	return io.NopCloser(r), nil
 }
+
+func (s *dockerSource) Close() error { return s.close() }

@@ -1,4 +1,4 @@
-package image
+package archive
 
 import (
 	"archive/tar"
@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/opencontainers/go-digest"
 )
@@ -18,42 +19,44 @@ import (
 // dockerDestination is a new tar file as docker load reads it: configuration, plain
 // layers named by their diff IDs, and manifest.json.
 type dockerDestination struct {
-	ref   Reference
-	force bool
+	ref image.Reference
 }
 
-func (d *dockerDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
-	if p.root.index != nil {
-		return nil, fmt.Errorf("%w: a docker archive holds one image and no index", ErrMediaType)
+func (d *dockerDestination) Write(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
+	if p.Root.Index != nil {
+		return nil, fmt.Errorf("%w: a docker archive holds one image and no index", image.ErrMediaType)
 	}
-	f, err := publish.Create(d.ref.Path, publish.Options{Replace: d.force})
+	f, err := publish.Create(d.ref.Path, publish.Options{Replace: p.Replace})
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	img := p.images[0]
-	done := &Copied{Digest: img.Digest(), Images: 1}
-	saved := savedImage{Config: img.configName(), Layers: []string{}, RepoTags: []string{}}
+	img := p.Images[0]
+	done := &image.Copied{Digest: img.Digest(), Images: 1}
+	saved := savedImage{Config: configName(img), Layers: []string{}, RepoTags: []string{}}
 	if d.ref.Name != "" {
 		saved.RepoTags = append(saved.RepoTags, d.ref.Name)
 	}
 	w := &dockerWriter{f: f}
 	written := map[string]bool{}
-	for _, l := range img.layers {
-		name := l.DiffID.Hex() + ".tar"
+	for _, l := range img.Layers() {
+		if err := blob.CheckDigest(l.DiffID); err != nil {
+			return nil, err // the blob of an artifact
+		}
+		name := l.DiffID.Encoded() + ".tar"
 		saved.Layers = append(saved.Layers, name)
 		if l.Foreign() {
 			if saved.LayerSources == nil {
-				saved.LayerSources = map[digest.Digest]Descriptor{}
+				saved.LayerSources = map[digest.Digest]image.Descriptor{}
 			}
-			saved.LayerSources[digest.Digest(l.DiffID)] = l.Descriptor
+			saved.LayerSources[l.DiffID] = l.Descriptor
 		}
 		if written[name] {
 			continue
 		}
 		written[name] = true
 		r, err := l.Tar(ctx)
-		if errors.Is(err, ErrMissingBlob) && l.Foreign() {
+		if errors.Is(err, image.ErrMissingBlob) && l.Foreign() {
 			done.Omitted = append(done.Omitted, l.Descriptor)
 			continue
 		}
@@ -71,7 +74,7 @@ func (d *dockerDestination) write(ctx context.Context, p *parcel) (*Copied, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := w.small(saved.Config, img.rawConfig); err != nil {
+	if err := w.small(saved.Config, img.RawConfig()); err != nil {
 		return nil, err
 	}
 	if err := w.small("manifest.json", manifest); err != nil {
@@ -84,8 +87,8 @@ func (d *dockerDestination) write(ctx context.Context, p *parcel) (*Copied, erro
 }
 
 // configName is how docker save names a configuration.
-func (i *Image) configName() string {
-	return blob.Digest(i.manifest.manifest.Config.Digest).Hex() + ".json"
+func configName(img *image.Image) string {
+	return img.Manifest().Config.Digest.Encoded() + ".json"
 }
 
 // dockerWriter writes a tar whose files may be of unknown size: the header is

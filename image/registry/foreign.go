@@ -1,4 +1,4 @@
-package image
+package registry
 
 import (
 	"context"
@@ -7,18 +7,20 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+
+	"github.com/mullion/mullion/image"
 )
 
-// openForeign opens a foreign layer where its publisher keeps it: at the first of the
+// OpenForeign opens a foreign layer where its publisher keeps it: at the first of the
 // URLs in its descriptor that answers. The URLs come from the image, so that they are
 // subject to the address policy of the registry client even before any redirect, and
 // no answer is repeated in an error: it would tell whoever made the image which
 // services this machine reaches.
-func openForeign(ctx context.Context, d Descriptor, o *options) (io.ReadCloser, error) {
-	client := &http.Client{Transport: newTransport(o, ""), CheckRedirect: noRedirects}
+func (t *transport) OpenForeign(ctx context.Context, d image.Descriptor) (io.ReadCloser, error) {
+	client := &http.Client{Transport: newTripper(&t.options, ""), CheckRedirect: noRedirects}
 	const maxURLs = 16
 	if len(d.URLs) > maxURLs {
-		return nil, fmt.Errorf("%w: %s has %d URLs", ErrManifest, d.Digest, len(d.URLs))
+		return nil, fmt.Errorf("%w: %s has %d URLs", image.ErrManifest, d.Digest, len(d.URLs))
 	}
 	var refused error
 	for _, u := range d.URLs {
@@ -29,14 +31,14 @@ func openForeign(ctx context.Context, d Descriptor, o *options) (io.ReadCloser, 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if refused == nil && (errors.Is(err, ErrAddress) || errors.Is(err, ErrMediaType)) {
+		if refused == nil && (errors.Is(err, ErrAddress) || errors.Is(err, image.ErrMediaType)) {
 			refused = err
 		}
 	}
 	if refused != nil {
 		return nil, refused
 	}
-	return nil, fmt.Errorf("%w: %s is at none of its %d URLs", ErrMissingBlob, d.Digest, len(d.URLs))
+	return nil, fmt.Errorf("%w: %s is at none of its %d URLs", image.ErrMissingBlob, d.Digest, len(d.URLs))
 }
 
 // errURL says that a URL did not give a layer.
@@ -45,7 +47,7 @@ var errURL = errors.New("not served")
 func openURL(ctx context.Context, client *http.Client, u string) (io.ReadCloser, error) {
 	parsed, err := url.Parse(u)
 	if err != nil || parsed.Scheme != "https" && parsed.Scheme != "http" {
-		return nil, fmt.Errorf("%w: foreign layer at %.200q", ErrMediaType, u)
+		return nil, fmt.Errorf("%w: foreign layer at %.200q", image.ErrMediaType, u)
 	}
 	req, err := http.NewRequestWithContext(foreign(ctx), http.MethodGet, u, nil)
 	if err != nil {

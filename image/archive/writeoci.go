@@ -1,40 +1,42 @@
-package image
+package archive
 
 import (
 	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/internal/ocilayout"
 	"github.com/mullion/mullion/internal/publish"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ociArchiveDestination is a new tar file with an OCI image layout in it. The order
+// ociDestination is a new tar file with an OCI image layout in it. The order
 // is fixed and times and owners are zero: the same image gives the same bytes.
-type ociArchiveDestination struct {
-	ref   Reference
-	force bool
+type ociDestination struct {
+	ref image.Reference
 }
 
-func (d *ociArchiveDestination) write(ctx context.Context, p *parcel) (*Copied, error) {
-	f, err := publish.Create(d.ref.Path, publish.Options{Replace: d.force})
+func (d *ociDestination) Write(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
+	f, err := publish.Create(d.ref.Path, publish.Options{Replace: p.Replace})
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	done := &Copied{Digest: blob.Digest(p.root.desc.Digest), Images: len(p.images)}
+	done := &image.Copied{Digest: p.Root.Descriptor.Digest, Images: len(p.Images)}
 	tw := tar.NewWriter(f)
-	index, err := json.Marshal(newIndex(&ocispec.Index{}, tagged(p, d.ref.Name)))
+	index, err := json.Marshal(ocilayout.AddEntry(&ocispec.Index{}, ocilayout.Entry(p, d.ref.Name)))
 	if err != nil {
 		return nil, err
 	}
-	if err := putEntry(tw, ocispec.ImageLayoutFile, int64(len(layoutFile)), bytes.NewReader(layoutFile)); err != nil {
+	if err := putEntry(tw, ocispec.ImageLayoutFile, int64(len(ocilayout.File)), bytes.NewReader(ocilayout.File)); err != nil {
 		return nil, err
 	}
 	if err := putEntry(tw, ocispec.ImageIndexFile, int64(len(index)), bytes.NewReader(index)); err != nil {
@@ -53,25 +55,23 @@ func (d *ociArchiveDestination) write(ctx context.Context, p *parcel) (*Copied, 
 type item struct {
 	path  string
 	raw   []byte
-	layer *Layer
+	layer *image.Layer
 }
 
 // blobs writes everything that is named by digest, in the order of the names.
-func (d *ociArchiveDestination) blobs(ctx context.Context, tw *tar.Writer, p *parcel, done *Copied) error {
+func (d *ociDestination) blobs(ctx context.Context, tw *tar.Writer, p *image.Parcel, done *image.Copied) error {
 	var items []item
-	for _, c := range p.documents() {
-		digest, err := blob.ParseDigest(string(c.desc.Digest))
-		if err != nil {
+	for _, c := range p.Documents() {
+		if err := blob.CheckDigest(c.Descriptor.Digest); err != nil {
 			return err
 		}
-		items = append(items, item{path: blobPath(digest), raw: c.raw})
+		items = append(items, item{path: ocilayout.BlobPath(c.Descriptor.Digest), raw: c.Raw})
 	}
-	for _, l := range p.blobs() {
-		digest, err := blob.ParseDigest(string(l.Descriptor.Digest))
-		if err != nil {
+	for _, l := range p.Layers() {
+		if err := blob.CheckDigest(l.Descriptor.Digest); err != nil {
 			return err
 		}
-		items = append(items, item{path: blobPath(digest), layer: l})
+		items = append(items, item{path: ocilayout.BlobPath(l.Descriptor.Digest), layer: l})
 	}
 	slices.SortStableFunc(items, func(a, b item) int { return strings.Compare(a.path, b.path) })
 	items = slices.CompactFunc(items, func(a, b item) bool { return a.path == b.path })
@@ -99,15 +99,15 @@ func (d *ociArchiveDestination) blobs(ctx context.Context, tw *tar.Writer, p *pa
 	return nil
 }
 
-func (d *ociArchiveDestination) layer(ctx context.Context, tw *tar.Writer, p *parcel, it item, done *Copied) error {
-	r, err := p.present(ctx, it.layer)
-	if err != nil {
-		return err
-	}
+func (d *ociDestination) layer(ctx context.Context, tw *tar.Writer, p *image.Parcel, it item, done *image.Copied) error {
 	desc := it.layer.Descriptor
-	if r == nil {
+	r, err := it.layer.Verified(ctx)
+	if errors.Is(err, image.ErrForeign) { // stays at its URLs
 		done.Omitted = append(done.Omitted, desc)
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	defer r.Close()
 	done.Blobs++

@@ -1,4 +1,4 @@
-package image
+package archive
 
 import (
 	"archive/tar"
@@ -11,9 +11,10 @@ import (
 	"path"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/internal/oci"
 	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // maxArchiveFiles bounds the table of contents of an archive.
@@ -45,7 +46,7 @@ type archiveFile struct {
 // openArchive reads the table of contents of a tar file. A compressed one is
 // decompressed to a temporary file first.
 func openArchive(ctx context.Context, name string, limits layer.Limits) (*archive, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	f, err := os.OpenFile(name, os.O_RDONLY|oci.NonBlock, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (a *archive) decompress(ctx context.Context, limits layer.Limits) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: not a regular file", ErrArchive)
+		return fmt.Errorf("%w: not a regular file", image.ErrArchive)
 	}
 	head := make([]byte, 6)
 	n, err := a.file.ReadAt(head, 0)
@@ -109,7 +110,7 @@ func (a *archive) index(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %v", ErrArchive, err)
+			return fmt.Errorf("%w: %v", image.ErrArchive, err)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -122,10 +123,10 @@ func (a *archive) index(ctx context.Context) error {
 				return err
 			}
 			if f.size > info.Size()-f.offset {
-				return fmt.Errorf("%w: %.200q is cut off", ErrArchive, name)
+				return fmt.Errorf("%w: %.200q is cut off", image.ErrArchive, name)
 			}
 		case tar.TypeGNUSparse:
-			return fmt.Errorf("%w: %.200q is sparse", ErrArchive, name)
+			return fmt.Errorf("%w: %.200q is sparse", image.ErrArchive, name)
 		case tar.TypeSymlink: // docker save wrote a layer that it had written before so
 			f.link = path.Join(path.Dir(name), h.Linkname)
 		case tar.TypeLink:
@@ -134,7 +135,7 @@ func (a *archive) index(ctx context.Context) error {
 			continue
 		}
 		if _, twice := a.files[name]; twice {
-			return fmt.Errorf("%w: %.200q is there twice", ErrArchive, name)
+			return fmt.Errorf("%w: %.200q is there twice", image.ErrArchive, name)
 		}
 		if len(a.files) >= maxArchiveFiles {
 			return &layer.LimitError{Limit: "archive files", Max: maxArchiveFiles}
@@ -158,7 +159,7 @@ func (a *archive) lookup(name string) (archiveFile, bool) {
 func (a *archive) open(name string) (*io.SectionReader, error) {
 	f, ok := a.lookup(path.Clean(name))
 	if !ok {
-		return nil, fmt.Errorf("%w: no file %.200q", ErrArchive, name)
+		return nil, fmt.Errorf("%w: no file %.200q", image.ErrArchive, name)
 	}
 	return io.NewSectionReader(a.file, f.offset, f.size), nil
 }
@@ -169,76 +170,10 @@ func (a *archive) read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Size() > maxDocument {
-		return nil, fmt.Errorf("%w: %.200q is larger than %d bytes", ErrManifest, name, maxDocument)
+	if r.Size() > oci.MaxDocument {
+		return nil, fmt.Errorf("%w: %.200q is larger than %d bytes", image.ErrManifest, name, oci.MaxDocument)
 	}
 	return io.ReadAll(r)
 }
 
 func (a *archive) close() error { return a.file.Close() }
-
-// ociArchiveSource is an OCI image layout in a tar file.
-type ociArchiveSource struct {
-	*archive
-	tag    string
-	digest blob.Digest
-}
-
-func openOCIArchive(ctx context.Context, ref Reference, o *options) (source, error) {
-	a, err := openArchive(ctx, ref.Path, o.limits)
-	if err != nil {
-		return nil, err
-	}
-	return &ociArchiveSource{a, ref.Name, ref.Digest}, nil
-}
-
-func (s *ociArchiveSource) roots(context.Context) ([]Descriptor, error) {
-	raw, err := s.read(ocispec.ImageLayoutFile)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkLayoutFile(raw); err != nil {
-		return nil, err
-	}
-	if raw, err = s.read(ocispec.ImageIndexFile); err != nil {
-		return nil, err
-	}
-	tagged, err := layoutRoots(raw, s.tag)
-	if err != nil {
-		return nil, err
-	}
-	return layoutRoot(tagged, s.tag, s.digest, s.size)
-}
-
-// size returns the size of a blob in bytes.
-func (s *ociArchiveSource) size(d blob.Digest) (int64, error) {
-	f, ok := s.lookup(blobPath(d))
-	if !ok {
-		return 0, fmt.Errorf("%w: %s", ErrMissingBlob, d)
-	}
-	return f.size, nil
-}
-
-func (s *ociArchiveSource) holds(d Descriptor) bool {
-	digest, err := blob.ParseDigest(string(d.Digest))
-	if err != nil {
-		return false
-	}
-	_, ok := s.lookup(blobPath(digest))
-	return ok
-}
-
-func (s *ociArchiveSource) open(_ context.Context, d Descriptor) (io.ReadCloser, error) {
-	digest, err := blob.ParseDigest(string(d.Digest))
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := s.lookup(blobPath(digest)); !ok {
-		return nil, fmt.Errorf("%w: %s", ErrMissingBlob, d.Digest)
-	}
-	r, err := s.archive.open(blobPath(digest))
-	if err != nil {
-		return nil, err
-	}
-	return io.NopCloser(r), nil
-}

@@ -1,0 +1,140 @@
+// Package layout reads and writes images in folders that are OCI image layouts. Importing it
+// makes package image understand oci:DIR[:TAG][@DIGEST].
+package layout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/internal/oci"
+	"github.com/mullion/mullion/image/internal/ocilayout"
+	"github.com/mullion/mullion/layer"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// transport is that of oci: references.
+type transport struct{}
+
+func init() { image.Register(New()) }
+
+// New returns the transport of OCI image layouts in folders, which importing the package
+// registers.
+func New() image.Transport { return transport{} }
+
+func (transport) Scheme() string { return image.Layout }
+
+func (transport) ParseReference(rest string) (image.Reference, error) {
+	return ocilayout.ParseReference(rest)
+}
+
+func (transport) OpenSource(_ context.Context, ref image.Reference, _ layer.Limits) (image.Source, error) {
+	root, err := os.OpenRoot(ref.Path)
+	if err != nil {
+		return nil, err
+	}
+	return &source{root, ref.Name, ref.Digest}, nil
+}
+
+func (transport) OpenDestination(_ context.Context, ref image.Reference) (image.Destination, error) {
+	return &destination{ref}, nil
+}
+
+// source is an OCI image layout in a folder.
+type source struct {
+	root   *os.Root
+	tag    string
+	digest digest.Digest
+}
+
+func (s *source) Roots(context.Context) ([]image.Descriptor, error) {
+	raw, err := s.read(ocispec.ImageLayoutFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := ocilayout.CheckFile(raw); err != nil {
+		return nil, err
+	}
+	if raw, err = s.read(ocispec.ImageIndexFile); err != nil {
+		return nil, err
+	}
+	tagged, err := ocilayout.Tagged(raw, s.tag)
+	if err != nil {
+		return nil, err
+	}
+	return ocilayout.Root(tagged, s.tag, s.digest, s.size)
+}
+
+// read reads a small file of the layout.
+func (s *source) read(name string) ([]byte, error) {
+	f, err := openRegular(s.root, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, oci.MaxDocument+1))
+	if err == nil && len(raw) > oci.MaxDocument {
+		err = fmt.Errorf("%w: %s is larger than %d bytes", image.ErrManifest, name, oci.MaxDocument)
+	}
+	return raw, err
+}
+
+func (s *source) Open(_ context.Context, d image.Descriptor) (io.ReadCloser, error) {
+	if err := blob.CheckDigest(d.Digest); err != nil {
+		return nil, err
+	}
+	f, err := openRegular(s.root, ocilayout.BlobPath(d.Digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", image.ErrMissingBlob, d.Digest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// size returns the size of a blob in bytes.
+func (s *source) size(d digest.Digest) (int64, error) {
+	info, err := s.root.Stat(ocilayout.BlobPath(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("%w: %s", image.ErrMissingBlob, d)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (s *source) Holds(d image.Descriptor) bool {
+	if err := blob.CheckDigest(d.Digest); err != nil {
+		return false
+	}
+	_, err := s.size(d.Digest)
+	return err == nil
+}
+
+func (s *source) Close() error { return s.root.Close() }
+
+// openRegular opens a regular file of a layout for reading. A pipe in its place, which
+// could keep a reader waiting for ever, is refused and not waited for.
+func openRegular(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|oci.NonBlock, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s is not a regular file", image.ErrManifest, name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
