@@ -9,10 +9,10 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
-	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -92,7 +92,7 @@ type options struct {
 	lossy   func(path, what string)
 	hook    func(op, name string) error // fails operations on the host in tests
 
-	hiveWarn func(path string, x regf.Finding)
+	hiveWarn func(finding.Finding)
 }
 
 // step is called before every operation on what stands beside the image.
@@ -114,8 +114,8 @@ func WithImageOptions(o cimfs.Options) Option { return func(opt *options) { opt.
 func WithMissingHives(m MissingHives) Option { return func(opt *options) { opt.missing = m } }
 
 // WithHiveWarnings has f called with each fault of a hive that cannot change the result
-// of merging it, see [regf.Harmless]. The path is that in the layer or in one below.
-func WithHiveWarnings(f func(path string, x regf.Finding)) Option {
+// of merging it, see regf.Harmless, with the path of the hive in the layer, or in one below, as Layer.
+func WithHiveWarnings(f func(finding.Finding)) Option {
 	return func(opt *options) { opt.hiveWarn = f }
 }
 

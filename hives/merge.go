@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/regf"
 )
 
@@ -27,9 +28,9 @@ var ErrNoBase = errors.New("no layer has the base hive")
 // tells of them.
 func Merge(out, base string, deltas ...string) error { return MergeWarn(nil, out, base, deltas...) }
 
-// MergeWarn is [Merge], and calls warn with each harmless fault in the file that is
-// named.
-func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas ...string) (err error) {
+// MergeWarn is [Merge], and calls warn with each harmless fault. Layer of the finding is
+// the name of the file.
+func MergeWarn(warn func(finding.Finding), out, base string, deltas ...string) (err error) {
 	if _, err := os.Lstat(out); err == nil {
 		return &regf.Error{Op: "merge", Hive: out, Offset: -1, Err: regf.ErrExists}
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +45,7 @@ func MergeWarn(warn func(file string, f regf.Finding), out, base string, deltas 
 	for _, name := range append([]string{base}, deltas...) {
 		opt := &regf.Options{AllowHarmless: true}
 		if warn != nil {
-			opt.Warn = func(f regf.Finding) { warn(name, f) }
+			opt.Warn = func(f finding.Finding) { warn(f.In(name)) }
 		}
 		h, err := regf.Open(name, opt)
 		if err != nil {

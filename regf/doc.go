@@ -43,7 +43,7 @@
 // that point into it; they cost nothing to copy and are never closed. Iterators
 // allocate nothing per item. [Options] choose how damage is treated: [Strict]
 // makes the first fault an error, [Report] goes on and lists faults as
-// [Finding]s, [Salvage] also brings back deleted keys and values from free cells.
+// [finding.Finding]s, [Salvage] also brings back deleted keys and values from free cells.
 // [Hive.Check] verifies everything, [Hive.Repair] makes a sound copy with all
 // that can be reached. [Options.AllowHarmless] lets strict reading go past what
 // cannot change an answer.

@@ -18,6 +18,6 @@ var harmless = map[string]bool{
 	"sk-refs": true, "sk-ring": true,
 }
 
-// Harmless reports whether the breach of a rule, as [Finding.Rule] names it, cannot
+// Harmless reports whether the breach of a rule, as [finding.Finding.Rule] names it, cannot
 // change what is read from a hive.
 func Harmless(rule string) bool { return harmless[rule] }

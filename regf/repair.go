@@ -1,8 +1,11 @@
 package regf
 
 import (
+	"context"
 	"errors"
 	"fmt"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // ErrUnrepairable says that a repair would lose what cannot be read, or that the
@@ -22,12 +25,12 @@ type Repair struct {
 	// above in it. It is nil where the repair gave an error.
 	Hive *Hive
 	// Before is what Check found.
-	Before []Finding
+	Before []finding.Finding
 	// Mended are the findings of Before that are gone without loss, and what was done
 	// beyond them: keys that were found again, and those that have a new name.
-	Mended []Finding
+	Mended []finding.Finding
 	// Lost is what had to be left out or cut. It was not readable before either.
-	Lost []Finding
+	Lost []finding.Finding
 }
 
 // Repair makes a sound copy of a damaged hive: everything that can be reached is
@@ -59,7 +62,11 @@ func (h *Hive) repaired(lossy bool) (*Repair, error) {
 	if h.dirty && !h.editDirty {
 		return nil, ErrDirty
 	}
-	out := &Repair{Before: h.Check()}
+	before, err := h.check(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	out := &Repair{Before: before}
 	reachable := h.reachable()
 	r := newRepairer(h)
 	if err := r.findRoot(); err != nil {
@@ -82,8 +89,12 @@ func (h *Hive) repaired(lossy bool) (*Repair, error) {
 	if err != nil {
 		return out, errors.Join(ErrUnrepairable, err)
 	}
-	for _, f := range fixed.Check() {
-		if f.Severity >= Warning {
+	after, err := fixed.check(context.Background())
+	if err != nil {
+		return out, err
+	}
+	for _, f := range after {
+		if f.Severity >= finding.Warning {
 			return out, fmt.Errorf("%w: the result has a fault: %v", ErrUnrepairable, f)
 		}
 	}
@@ -110,7 +121,7 @@ func (h *Hive) reachable() []uint64 {
 // settle writes down what became of each finding.
 func (r *repairer) settle(h *Hive, out *Repair) {
 	for _, f := range h.Findings() {
-		if f.Rule == "truncated" || f.Rule == "base-block" { // known when the hive was opened, and to nobody since
+		if f.Rule == RuleTruncated.ID || f.Rule == ruleBaseBlock.ID { // known when the hive was opened, and to nobody since
 			r.lost = append(r.lost, f)
 		}
 	}
@@ -135,8 +146,8 @@ func (r *repairer) settle(h *Hive, out *Repair) {
 	for _, f := range out.Before {
 		p := place{f.Rule, f.Offset}
 		switch {
-		case said[p] || f.Rule == "dirty" || f.Rule == "read":
-		case f.Rule == "layer-tombstone" && lostRules[f.Rule]:
+		case said[p] || f.Rule == ruleDirty.ID || f.Rule == ruleRead.ID:
+		case f.Rule == ruleLayerTombstone.ID && lostRules[f.Rule]:
 			out.Lost = append(out.Lost, f)
 		default:
 			out.Mended = append(out.Mended, f)
@@ -159,8 +170,8 @@ type repairer struct {
 
 	keyNames, valueNames map[uint32]storedName // what is not named as it was
 	supersede            map[uint32]struct{}   // keys that supersede their tree though they do not say so
-	rootFault            []Finding
-	mended, lost         []Finding
+	rootFault            []finding.Finding
+	mended, lost         []finding.Finding
 }
 
 type storedName struct {
@@ -194,7 +205,7 @@ func newRepairer(h *Hive) *repairer {
 // attempt has found the descriptors in another order.
 func (r *repairer) begin() {
 	r.keyNames, r.supersede = map[uint32]storedName{}, map[uint32]struct{}{}
-	r.mended, r.lost = append([]Finding(nil), r.rootFault...), nil
+	r.mended, r.lost = append([]finding.Finding(nil), r.rootFault...), nil
 	// No sound hive has more entries in its lists than it has room for keys.
 	r.room = len(r.v.bins)/4 + 4096
 	v := r.v
@@ -219,13 +230,13 @@ func (r *repairer) begin() {
 func (r *repairer) lose(err error, k Key, format string, args ...any) {
 	f, ok := err.(*fault)
 	if !ok {
-		f = faultf("read", k.off, "%v", err)
+		f = faultf(ruleRead, k.off, "%v", err)
 	}
-	r.lost = append(r.lost, Finding{Severity: SevereError, Rule: f.rule, Offset: f.off, Path: k.Path(), Message: f.msg + ": " + fmt.Sprintf(format, args...)})
+	r.lost = append(r.lost, f.rule.At(k.Path(), f.off, "%s: %s", f.msg, fmt.Sprintf(format, args...)))
 }
 
-func (r *repairer) mend(rule string, off uint32, k Key, format string, args ...any) {
-	r.mended = append(r.mended, Finding{Severity: Warning, Rule: rule, Offset: int64(off), Path: k.Path(), Message: fmt.Sprintf(format, args...)})
+func (r *repairer) mend(rule *finding.Rule, off uint32, k Key, format string, args ...any) {
+	r.mended = append(r.mended, rule.At(k.Path(), int64(off), format, args...))
 }
 
 // revive gives a size to a cell that something points at but that is free, or whose
@@ -302,7 +313,7 @@ func (r *repairer) buried(k Key, b []byte) bool {
 		return false
 	}
 	if u32(b[nkSubkeys:]) != 0 || k.ValueCount() != 0 || u16(b[nkClassLen:]) != 0 {
-		r.lose(faultf("layer-tombstone", k.off, "tombstone has subkeys, values or a class"), k, "they have no meaning and are left out")
+		r.lose(faultf(ruleLayerTombstone, k.off, "tombstone has subkeys, values or a class"), k, "they have no meaning and are left out")
 	}
 	return true
 }
@@ -312,7 +323,7 @@ func (r *repairer) unsecured(k Key) {
 	off := k.SecurityCell()
 	sd, err := r.v.sk(off)
 	if err == nil {
-		err = faultf("sk-descriptor", off, "descriptor of %d bytes is not self-relative", len(sd))
+		err = faultf(ruleSkDescriptor, off, "descriptor of %d bytes is not self-relative", len(sd))
 	}
 	r.lose(err, k, "the key has the descriptor of the key above")
 }
@@ -326,7 +337,7 @@ func (r *repairer) classRead(k Key, b []byte, err error) {
 	case err != nil:
 		r.lose(err, k, "the class is left out")
 	case u16(b[nkClassLen:]) != 0 && u32(b[nkClass:]) == nilCell:
-		r.lose(faultf("class-size", k.off, "class of %d bytes has no cell", u16(b[nkClassLen:])), k, "the class is left out")
+		r.lose(faultf(ruleClassSize, k.off, "class of %d bytes has no cell", u16(b[nkClassLen:])), k, "the class is left out")
 	}
 }
 
@@ -334,7 +345,7 @@ func (r *repairer) classRead(k Key, b []byte, err error) {
 func (r *repairer) dataCut(v Value, data []byte, err error) {
 	var f *fault
 	if !errors.As(err, &f) {
-		f = faultf("data-size", v.off, "data cannot be read")
+		f = faultf(ruleDataSize, v.off, "data cannot be read")
 	}
 	r.lose(f, Key{h: r.v, off: v.key}, "value %q keeps %d of %d bytes", v.Name(), len(data), v.Size())
 }
@@ -342,6 +353,6 @@ func (r *repairer) dataCut(v Value, data []byte, err error) {
 // nameRead notes a name that goes past its cell.
 func (r *repairer) nameRead(k, at Key, b []byte) {
 	if n := int(u16(b[nkNameLen:])); n > len(b)-nkSize {
-		r.lose(faultf("nk-name", k.off, "name of %d bytes goes past the cell", n), at, "%d bytes of the name are kept", len(b)-nkSize)
+		r.lose(faultf(ruleNkName, k.off, "name of %d bytes goes past the cell", n), at, "%d bytes of the name are kept", len(b)-nkSize)
 	}
 }

@@ -1,78 +1,60 @@
 package wclayer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"strings"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
 
-// The rules of Check that are about directories; those about the tree and the
-// metadata of any layer are of layer.Audit.
-const (
-	RuleNotLayer      = "not-a-layer-directory"
-	RuleTombstones    = "bad-tombstones"           // tombstones.txt cannot be read
-	RuleNoParentDir   = "tombstone-without-parent" // upstream readers never return it
-	RuleMetaFile      = "missing-metadata-file"    // a directory without its .$wcidirs$
-	RuleOrphan        = "orphan-metadata-file"     // a .$wcidirs$ without its directory
-	RuleTransportFile = "bad-transport-file"       // attributes or backup stream are damaged
-	RuleNoDelta       = "system-delta-missing"     // the export has no times for Files and Hives
-	RuleUtilityVM     = "utility-vm-in-transport"  // it belongs into the final directory
-	RuleHostFile      = "host-file"                // a link, device, socket or pipe of the host
-	RuleNoRecord      = "metadata-record-missing"  // an entry lost what the host cannot hold
-	RuleDamagedRecord = "metadata-record-damaged"  // index, record or data contradict the files
-	RuleLostEntry     = "entry-missing"            // recorded, but not there
-	RuleHostName      = "host-name-invalid"        // a file whose name no Windows file can have
-	RuleHive          = "base-hive-missing"        // a base layer lacks one of the five hives
-	RuleHiveSignature = "base-hive-invalid"        // and one that is no hive
-	RuleHiveLink      = "base-hive-not-processed"  // Hives\*_BASE is not there
-	RuleLayout        = "layout-missing"           // a base layer has no layout file
-	RuleUnreadable    = "unreadable"               // the host does not let it be read
-	hiveSignature     = "regf"
-)
+const hiveSignature = "regf"
 
-// Check looks at the layer in a directory of either shape and yields what is wrong
-// with it. It goes on after whatever concerns one entry alone. It writes nothing.
-// The contents of main streams are not read, there is nothing to compare them
-// with; everything else is.
-func Check(path string, opts ...Option) iter.Seq[layer.Finding] {
-	return func(yield func(layer.Finding) bool) {
-		c := &checker{path: path, yield: yield}
-		c.run(newOptions(opts))
+// Check yields the faults of the layer in a directory of either shape: those of the
+// directory and those of the layer's tree and metadata (layer.Audit), with the limits that
+// WithLimits sets. It goes on after faults that concern one entry alone. It writes nothing
+// and reads all streams.
+//
+// The error is that of ctx, or of a directory that cannot be opened. Files that the host
+// does not let it read are findings of the rule layer.RuleUnreadable.
+func Check(ctx context.Context, path string, opts ...Option) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		c := &checker{ctx: ctx, path: path, yield: yield}
+		if err := c.run(newOptions(opts)); err != nil && !c.done {
+			yield(finding.Finding{}, err)
+		}
 	}
 }
 
 type checker struct {
+	ctx   context.Context
 	path  string
-	yield func(layer.Finding) bool
+	yield func(finding.Finding, error) bool
 	done  bool
-	entry func() string // the entry that an error is about
+	// Without an index the hives say whether the layer is a base layer.
+	sam, delta bool
+	buf        []byte
+	entry      func() string // the entry that an error is about
 }
 
-func (c *checker) report(f layer.Finding) {
-	if c.done {
-		return
-	}
-	f.Layer = c.path
-	if f.Offset == 0 {
-		f.Offset = -1
-	}
-	c.done = !c.yield(f)
+func (c *checker) report(f finding.Finding) {
+	c.done = c.done || !c.yield(f.In(c.path), nil)
 }
 
-func (c *checker) tell(s layer.Severity, rule, path, format string, args ...any) {
-	c.report(layer.Finding{Severity: s, Rule: rule, Path: path, Offset: -1, Message: fmt.Sprintf(format, args...)})
+func (c *checker) tell(rule *finding.Rule, path, format string, args ...any) {
+	c.report(rule.At(path, -1, format, args...))
 }
 
 // ruleOf names the rule that an error of a reader breaks.
-func ruleOf(err error) string {
+func ruleOf(err error) *finding.Rule {
 	for _, r := range []struct {
 		err  error
-		rule string
+		rule *finding.Rule
 	}{
 		{ErrNotLayer, RuleNotLayer},
 		{ErrTombstones, RuleTombstones},
@@ -83,13 +65,14 @@ func ruleOf(err error) string {
 		{ErrMetadata, RuleDamagedRecord},
 		{errLost, RuleLostEntry},
 		{winfs.ErrInvalidName, RuleHostName},
+		{io.ErrUnexpectedEOF, RuleDamagedRecord},
 		{layer.ErrCorrupt, RuleTransportFile},
 	} {
 		if errors.Is(err, r.err) {
 			return r.rule
 		}
 	}
-	return RuleUnreadable
+	return layer.RuleUnreadable
 }
 
 func (c *checker) failed(err error) {
@@ -100,27 +83,29 @@ func (c *checker) failed(err error) {
 	} else if c.entry != nil {
 		path = c.entry()
 	}
-	c.tell(layer.SevereError, ruleOf(err), path, "%v", err)
+	c.tell(ruleOf(err), path, "%v", err)
 }
 
-func (c *checker) run(o options) {
+func (c *checker) run(o options) error {
 	o.tolerate = func(err error) bool {
 		c.failed(err)
 		return !c.done
 	}
 	r, err := open(c.path, o)
 	if err != nil {
+		if ruleOf(err) == layer.RuleUnreadable {
+			return err
+		}
 		c.failed(err)
-		return
+		return nil
 	}
 	defer r.Close()
-	audit := layer.Audit{Report: c.report}
+	audit := layer.Audit{Report: c.report, Limits: o.limits, Base: o.base, HasParents: o.parents}
 	var tombs *tombstones
-	base := false
 	switch r := r.(type) {
 	case *Reader:
 		if r.index != nil {
-			base = r.index.flags&indexBase != 0
+			base := r.index.flags&indexBase != 0
 			audit.Base, audit.HasParents = base, !base
 		}
 		c.entry = func() string { return r.entry.Path }
@@ -129,46 +114,61 @@ func (c *checker) run(o options) {
 		tombs = r.tombs
 		c.entry = func() string { return r.entry.Path }
 		if r.delta == nil {
-			c.tell(layer.Warning, RuleNoDelta, hivesName+`\`+deltaName, "Files and Hives take their times from it, and it is not there")
+			c.tell(RuleNoDelta, hivesName+`\`+deltaName, "Files and Hives take their times from it, and it is not there")
 		}
 	}
-	c.entries(r, &audit, tombs)
-	if base && !c.done {
+	if err := c.entries(r, &audit, tombs); err != nil {
+		return err
+	}
+	if !c.done && tombs == nil && (audit.Base || !audit.HasParents && c.sam && !c.delta) {
 		c.base()
 	}
+	return nil
 }
 
-func (c *checker) entries(r layer.Reader, audit *layer.Audit, tombs *tombstones) {
+func (c *checker) entries(r layer.Reader, audit *layer.Audit, tombs *tombstones) error {
 	seen := false
-	for n := int64(1); !c.done; n++ {
+	for n := int64(1); !c.done && !audit.Exceeded(); n++ {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 		e, err := r.Next()
 		if err == io.EOF {
 			audit.Finish()
-			return
+			return nil
 		}
 		if err != nil {
 			c.failed(err)
-			return
+			return nil
 		}
 		audit.Entry(e, n, -1)
+		c.sam = c.sam || winfs.EqualFold(e.Path, hiveDirectory+`\SAM`)
+		c.delta = c.delta || winfs.Under(e.Path, hivesName) && strings.HasSuffix(winfs.Fold(e.Path), winfs.Fold("_Delta"))
 		if tombs != nil {
 			if inUtility(e.Path) && !seen {
 				seen = true
-				c.tell(layer.Warning, RuleUtilityVM, e.Path, "the utility VM is not carried by transport directories")
+				c.tell(RuleUtilityVM, e.Path, "the utility VM is not carried by transport directories")
 			}
 			if w := r.(*TransportReader); e.Kind == layer.Whiteout && len(w.frames) == 0 {
-				c.tell(layer.Warning, RuleNoParentDir, e.Path, "its directory is not in the layer; upstream readers lose the deletion")
+				c.tell(RuleNoParentDir, e.Path, "its directory is not in the layer; upstream readers lose the deletion")
 			}
 		}
-		if err := c.streams(r, e); err != nil {
+		if err := c.streams(r, e, audit); err != nil {
+			if c.ctx.Err() != nil {
+				return err
+			}
 			c.failed(err)
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
-// streams reads the alternate streams, whose checksums are known.
-func (c *checker) streams(r layer.Reader, e *layer.Entry) error {
+// streams reads the streams. Those of alternate streams have checksums.
+func (c *checker) streams(r layer.Reader, e *layer.Entry, audit *layer.Audit) error {
+	if c.buf == nil {
+		c.buf = make([]byte, 256<<10)
+	}
 	for {
 		s, err := r.NextStream()
 		if err == io.EOF {
@@ -177,10 +177,15 @@ func (c *checker) streams(r layer.Reader, e *layer.Entry) error {
 		if err != nil {
 			return err
 		}
-		if s.Name == "" {
-			continue
+		if !audit.Stream(e, s.Size) {
+			return nil
 		}
-		if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err != nil {
+		for err == nil {
+			if err = c.ctx.Err(); err == nil {
+				_, err = r.Read(c.buf)
+			}
+		}
+		if err != io.EOF {
 			return err
 		}
 	}
@@ -195,7 +200,7 @@ func (c *checker) base() {
 	}
 	defer root.close()
 	if _, err := root.stat(layoutName); err != nil {
-		c.tell(layer.Warning, RuleLayout, layoutName, "a base layer has a file of that name: %v", err)
+		c.tell(RuleLayout, layoutName, "a base layer has a file of that name: %v", err)
 	}
 	p := &parent{path: c.path}
 	o := newOptions(nil)
@@ -204,14 +209,14 @@ func (c *checker) base() {
 		source := hiveDirectory + `\` + h.source
 		found, err := p.find(source, &o)
 		if err != nil || found.dir == nil {
-			c.tell(layer.SevereError, RuleHive, source, "a base layer must have this registry hive")
+			c.tell(layer.RuleHiveMissing, source, "a base layer must have this registry hive")
 			continue
 		}
 		if err := signature(found.dir, found.name); err != nil {
-			c.tell(layer.SevereError, RuleHiveSignature, source, "%v", err)
+			c.tell(RuleHiveSignature, source, "%v", err)
 		}
 		if made, err := p.find(hivesName+`\`+h.base, &o); err != nil || made.dir == nil {
-			c.tell(layer.Warning, RuleHiveLink, hivesName+`\`+h.base, "base layer processing makes it of %s", source)
+			c.tell(RuleHiveLink, hivesName+`\`+h.base, "base layer processing makes it of %s", source)
 		}
 	}
 }

@@ -1,17 +1,23 @@
 package wclayer
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 )
 
-func findings(path string) map[string]layer.Finding {
-	found := map[string]layer.Finding{}
-	for f := range Check(path) {
+func findings(path string) map[string]finding.Finding {
+	found := map[string]finding.Finding{}
+	for f, err := range Check(context.Background(), path) {
+		if err != nil {
+			found["error"] = finding.Finding{Message: err.Error()}
+			break
+		}
 		found[f.Rule] = f
 	}
 	return found
@@ -30,26 +36,26 @@ func TestCheckTransport(t *testing.T) {
 		rule, path string
 		change     func(t *testing.T, dir string)
 	}{
-		{RuleTombstones, "", func(t *testing.T, dir string) { put(t, dir, map[string]string{"tombstones.txt": "Version 1.0\n"}) }},
-		{RuleNoParentDir, `Files\absent\x`, func(t *testing.T, dir string) {
+		{RuleTombstones.ID, "", func(t *testing.T, dir string) { put(t, dir, map[string]string{"tombstones.txt": "Version 1.0\n"}) }},
+		{RuleNoParentDir.ID, `Files\absent\x`, func(t *testing.T, dir string) {
 			put(t, dir, map[string]string{"tombstones.txt": tombstoneHeader + "\n\\absent\\x\n"})
 		}},
-		{RuleMetaFile, `Files\d`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Files", "d.$wcidirs$"))) }},
-		{RuleOrphan, `Files`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/no.$wcidirs$": dirStream}) }},
-		{RuleTransportFile, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": fileStream + "x"}) }},
-		{RuleTransportFile, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": "\x20"}) }},
-		{RuleNoDelta, `Hives\System_Delta`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Hives", "System_Delta"))) }},
-		{RuleUtilityVM, `UtilityVM`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"UtilityVM/Files/": ""}) }},
-		{RuleHostFile, `Files\d\l`, func(t *testing.T, dir string) { must(t, os.Symlink("f", filepath.Join(dir, "Files", "d", "l"))) }},
-		{RuleHostName, `Files\d\a:b`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/a:b": fileStream}) }},
-		{layer.RuleCaseConflict, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/F": fileStream}) }},
+		{RuleMetaFile.ID, `Files\d`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Files", "d.$wcidirs$"))) }},
+		{RuleOrphan.ID, `Files`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/no.$wcidirs$": dirStream}) }},
+		{RuleTransportFile.ID, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": fileStream + "x"}) }},
+		{RuleTransportFile.ID, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": "\x20"}) }},
+		{RuleNoDelta.ID, `Hives\System_Delta`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Hives", "System_Delta"))) }},
+		{RuleUtilityVM.ID, `UtilityVM`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"UtilityVM/Files/": ""}) }},
+		{RuleHostFile.ID, `Files\d\l`, func(t *testing.T, dir string) { must(t, os.Symlink("f", filepath.Join(dir, "Files", "d", "l"))) }},
+		{RuleHostName.ID, `Files\d\a:b`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/a:b": fileStream}) }},
+		{layer.RuleCaseConflict.ID, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/F": fileStream}) }},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			dir := put(t, t.TempDir(), good)
 			c.change(t, dir)
 			if f, ok := findings(dir)[c.rule]; !ok {
 				t.Errorf("not found, but %v", findings(dir))
-			} else if f.Path != c.path && c.rule != RuleOrphan && c.rule != RuleHostName {
+			} else if f.Path != c.path && c.rule != RuleOrphan.ID && c.rule != RuleHostName.ID {
 				t.Errorf("found at %q, want %q", f.Path, c.path)
 			}
 		})
@@ -74,7 +80,7 @@ func TestCheckFinal(t *testing.T) {
 		must(t, w.Commit())
 		return path
 	}
-	ours := []string{RuleHive, RuleHiveSignature, RuleHiveLink, RuleLayout, RuleLostEntry, RuleNoRecord, RuleDamagedRecord, RuleHostFile, RuleUnreadable}
+	ours := []string{layer.RuleHiveMissing.ID, RuleHiveSignature.ID, RuleHiveLink.ID, RuleLayout.ID, RuleLostEntry.ID, RuleNoRecord.ID, RuleDamagedRecord.ID, RuleHostFile.ID, layer.RuleUnreadable.ID}
 	for rule := range findings(make(t)) {
 		if slices.Contains(ours, rule) {
 			t.Errorf("nothing is wrong, but %s", rule)
@@ -85,22 +91,22 @@ func TestCheckFinal(t *testing.T) {
 		rule   string
 		change func(dir string) error
 	}{
-		{RuleHive, func(dir string) error { return os.Remove(filepath.Join(dir, config, "SAM")) }},
-		{RuleHiveSignature, func(dir string) error { return os.WriteFile(filepath.Join(dir, config, "SAM"), []byte("no"), 0o666) }},
-		{RuleHiveLink, func(dir string) error { return os.Remove(filepath.Join(dir, "Hives", "SAM_BASE")) }},
-		{RuleLayout, func(dir string) error { return os.Remove(filepath.Join(dir, "layout")) }},
-		{RuleLostEntry, func(dir string) error { return os.Remove(filepath.Join(dir, "Files", "x")) }},
-		{RuleNoRecord, func(dir string) error { return os.WriteFile(filepath.Join(dir, "Files", "y"), nil, 0o666) }},
-		{RuleHostFile, func(dir string) error { return os.Symlink("x", filepath.Join(dir, "Files", "y")) }},
-		{RuleDamagedRecord, func(dir string) error { return flip(filepath.Join(dir, storeName, indexName), 40) }},
-		{RuleDamagedRecord, func(dir string) error { return flip(filepath.Join(dir, storeName, dataName), 3) }},
-		{RuleDamagedRecord, func(dir string) error { return os.Truncate(filepath.Join(dir, storeName, dataName), 1) }},
-		{RuleUnreadable, func(dir string) error { return os.Truncate(filepath.Join(dir, storeName, indexName), 60) }},
-		{RuleNotLayer, func(dir string) error { return os.RemoveAll(dir + "/Files") }},
+		{layer.RuleHiveMissing.ID, func(dir string) error { return os.Remove(filepath.Join(dir, config, "SAM")) }},
+		{RuleHiveSignature.ID, func(dir string) error { return os.WriteFile(filepath.Join(dir, config, "SAM"), []byte("no"), 0o666) }},
+		{RuleHiveLink.ID, func(dir string) error { return os.Remove(filepath.Join(dir, "Hives", "SAM_BASE")) }},
+		{RuleLayout.ID, func(dir string) error { return os.Remove(filepath.Join(dir, "layout")) }},
+		{RuleLostEntry.ID, func(dir string) error { return os.Remove(filepath.Join(dir, "Files", "x")) }},
+		{RuleNoRecord.ID, func(dir string) error { return os.WriteFile(filepath.Join(dir, "Files", "y"), nil, 0o666) }},
+		{RuleHostFile.ID, func(dir string) error { return os.Symlink("x", filepath.Join(dir, "Files", "y")) }},
+		{RuleDamagedRecord.ID, func(dir string) error { return flip(filepath.Join(dir, storeName, indexName), 40) }},
+		{RuleDamagedRecord.ID, func(dir string) error { return flip(filepath.Join(dir, storeName, dataName), 3) }},
+		{RuleDamagedRecord.ID, func(dir string) error { return os.Truncate(filepath.Join(dir, storeName, dataName), 1) }},
+		{RuleDamagedRecord.ID, func(dir string) error { return os.Truncate(filepath.Join(dir, storeName, indexName), 60) }},
+		{RuleNotLayer.ID, func(dir string) error { return os.RemoveAll(dir + "/Files") }},
 	} {
 		dir := make(t)
 		must(t, c.change(dir))
-		if c.rule == RuleNotLayer {
+		if c.rule == RuleNotLayer.ID {
 			must(t, os.RemoveAll(filepath.Join(dir, storeName)))
 		}
 		if _, ok := findings(dir)[c.rule]; !ok {

@@ -44,11 +44,19 @@ type options struct {
 	sync     SyncMode
 	limits   layer.Limits
 	bare     bool
-	finish   func(root *os.Root) error
-	wrap     func(directory) directory   // fault injection in tests
-	step     func(op, name string) error // the same, for what package publish does
-	tolerate func(error) bool            // for Check: told of an error, says whether to go on
+	// for Check: the layer is known to have no parents, or to have some
+	base, parents bool
+	finish        func(root *os.Root) error
+	wrap          func(directory) directory   // fault injection in tests
+	step          func(op, name string) error // the same, for what package publish does
+	tolerate      func(error) bool            // for Check: told of an error, says whether to go on
 }
+
+// AsBase tells [Check] that the layer has no parents.
+func AsBase() Option { return func(o *options) { o.base = true } }
+
+// HasParents tells [Check] that the layer has parents.
+func HasParents() Option { return func(o *options) { o.parents = true } }
 
 // Option changes how a reader or writer works. The zero set is right for most.
 type Option func(*options)

@@ -60,7 +60,7 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 	}
 	c.stopProgress()
 	r := &layersRegistry{Hives: h, c: c}
-	h.Warn = r.warnings.ofImage
+	h.Warn = r.warnings.add
 	return r, nil
 }
 
@@ -90,7 +90,7 @@ func openCIMRegistry(ctx context.Context, c *console, name string) (registry, er
 		return nil, err
 	}
 	w := &hiveWarnings{}
-	return cimRegistry{cimlayer.ImageHives{Image: im, Warn: w.ofCIM}, c, w}, nil
+	return cimRegistry{cimlayer.ImageHives{Image: im, Warn: w.add}, c, w}, nil
 }
 
 func (r cimRegistry) Open(n hives.Name) (*regf.Hive, error) {
