@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"strings"
 
@@ -13,7 +14,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-const hiveSignature = "regf"
+const (
+	hiveSignature = "regf"
+	completes     = "mullion makebase completes the layer"
+)
 
 // Check yields the faults of the layer in a directory of either shape: those of the
 // directory and those of the layer's tree and metadata (layer.Audit), with the limits that
@@ -200,7 +204,11 @@ func (c *checker) base() {
 	}
 	defer root.close()
 	if _, err := root.stat(layoutName); err != nil {
-		c.tell(RuleLayout, layoutName, "a base layer has a file of that name: %v", err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			c.failed(err)
+		} else {
+			c.report(RuleLayout.At(layoutName, -1, "a base layer must have a file of this name").WithHint(completes))
+		}
 	}
 	p := &parent{path: c.path}
 	o := newOptions(nil)
@@ -216,7 +224,7 @@ func (c *checker) base() {
 			c.tell(RuleHiveSignature, source, "%v", err)
 		}
 		if made, err := p.find(hivesName+`\`+h.base, &o); err != nil || made.dir == nil {
-			c.tell(RuleHiveLink, hivesName+`\`+h.base, "base layer processing makes it of %s", source)
+			c.report(RuleHiveLink.At(hivesName+`\`+h.base, -1, "base layer processing makes it of %s", source).WithHint(completes))
 		}
 	}
 }
