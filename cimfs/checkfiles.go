@@ -213,7 +213,7 @@ func (c *checker) directory(path string, units int, f *File) error {
 		}
 		c.name = raw
 		if isOdd(raw) {
-			if err := c.unusual(ruleOddName, t.at+RegionOffset(t.offsetAt(i)), "no path leads to the name %q in %q", decodeName(raw), path); err != nil {
+			if err := c.unusual(ruleOddName, t.at+RegionOffset(t.offsetAt(i)), "no path leads to the name"); err != nil {
 				return err
 			}
 		}

@@ -204,9 +204,9 @@ func (a *Audit) roots() {
 	if first != proper && len(a.oddRoots) < 64 && !a.oddRoots[first] {
 		a.oddRoots[strings.Clone(first)] = true
 		if proper == "" {
-			a.report(RuleUnknownRoot, "importers know Files, Hives and UtilityVM at the root of a layer, not %q", first)
+			a.report(RuleUnknownRoot, "importers know Files, Hives and UtilityVM at the root of a layer and nothing else")
 		} else {
-			a.report(RuleRootCase, "importers compare the names at the root with regard to case: %q is not %s", first, proper)
+			a.report(RuleRootCase, "importers compare the names at the root with regard to case, and this is not %s", proper)
 		}
 	}
 	if rest == "" && proper != "" && (a.e.Kind == File || a.e.Kind == Link || a.e.IsReparsePoint()) {

@@ -62,7 +62,14 @@ func (c *checker) tell(rule *finding.Rule, message string) {
 
 func (c *checker) run(r io.Reader) error {
 	c.audit = layer.Audit{Report: c.report, Base: c.dec.base, HasParents: c.dec.parents, Limits: c.dec.limits}
-	c.dec.note = func(rule *finding.Rule, _ error, message string) { c.tell(rule, message) }
+	c.dec.note = func(rule *finding.Rule, err error, message string) {
+		// The finding has the name as its path.
+		var name *winfs.NameError
+		if errors.As(err, &name) {
+			message = strings.Replace(message, name.Error(), name.Err.Error(), 1)
+		}
+		c.tell(rule, message)
+	}
 	a := newArchive(c.src)
 	a.plain = true // there is no hurry, and the findings are about archive/tar's view
 	for !c.stopped {

@@ -21,16 +21,19 @@ import (
 	"github.com/mullion/mullion/wintar"
 )
 
-// ruleUse is the text of the Go files of one directory, as far as it is about rules.
+// ruleVar is a variable of a package, or of an unknown one as x.Name has it.
+type ruleVar struct{ dir, name string }
+
+// ruleUse is the text of Go files as far as it is about rules.
 type ruleUse struct {
-	declared map[string]bool // variables that hold a rule
-	used     map[string]int  // identifiers, by how often they occur
-	literals []string        // places that make a finding without a rule
+	declared map[ruleVar]bool // variables that hold a rule
+	used     map[ruleVar]int  // identifiers, by how often they occur
+	literals []string         // places that make a finding without a rule
 }
 
 func usesOf(t *testing.T, files map[string]any) *ruleUse {
 	t.Helper()
-	u := &ruleUse{declared: map[string]bool{}, used: map[string]int{}}
+	u := &ruleUse{declared: map[ruleVar]bool{}, used: map[ruleVar]int{}}
 	set := token.NewFileSet()
 	for name, src := range files {
 		f, err := parser.ParseFile(set, name, src, 0)
@@ -42,15 +45,17 @@ func usesOf(t *testing.T, files map[string]any) *ruleUse {
 			case *ast.ValueSpec:
 				for i, v := range n.Values {
 					if call, ok := v.(*ast.CallExpr); ok && isSelector(call.Fun, "rules", "Add") {
-						u.declared[n.Names[i].Name] = true
+						u.declared[ruleVar{filepath.Dir(name), n.Names[i].Name}] = true
 					}
 				}
 			case *ast.CompositeLit:
 				if isSelector(n.Type, "finding", "Finding") && len(n.Elts) > 0 {
 					u.literals = append(u.literals, set.Position(n.Pos()).String())
 				}
+			case *ast.SelectorExpr:
+				u.used[ruleVar{"", n.Sel.Name}]++
 			case *ast.Ident:
-				u.used[n.Name]++
+				u.used[ruleVar{filepath.Dir(name), n.Name}]++
 			}
 			return true
 		})
@@ -91,9 +96,9 @@ func TestRules(t *testing.T) {
 	for _, place := range u.literals {
 		t.Errorf("%s makes a finding that belongs to no declared rule; use Rule.At", place)
 	}
-	for name := range u.declared {
-		if u.used[name] < 2 {
-			t.Errorf("nothing reports the rule %s", name)
+	for v := range u.declared {
+		if u.used[v] < 2 && (!ast.IsExported(v.name) || u.used[ruleVar{"", v.name}] == 0) {
+			t.Errorf("%s: nothing reports the rule %s", v.dir, v.name)
 		}
 	}
 	if n := len(catalogues()); len(u.declared) != n {
@@ -108,7 +113,8 @@ var a, b = rules.Add(1), rules.Add(2)
 var f = finding.Finding{Rule: "x"}
 var g = a.At()
 var h = finding.Finding{}`})
-	if len(u.literals) != 1 || !u.declared["a"] || !u.declared["b"] || u.used["a"] != 2 || u.used["b"] != 1 {
+	a, b := ruleVar{".", "a"}, ruleVar{".", "b"}
+	if len(u.literals) != 1 || !u.declared[a] || !u.declared[b] || u.used[a] != 2 || u.used[b] != 1 {
 		t.Errorf("%+v", u)
 	}
 }
