@@ -3,6 +3,7 @@ package regf
 import (
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/mullion/mullion/finding"
@@ -103,5 +104,22 @@ func TestSaveCorpus(t *testing.T) {
 				t.Errorf("second save differs at %#x", firstDifference(first, second))
 			}
 		})
+	}
+}
+
+// TestCheckCancelled: a cancelled check ends with the error of its context and without
+// findings, which would be those of a part of the hive.
+func TestCheckCancelled(t *testing.T) {
+	h := New(nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found, err := finding.Collect(h.Check(ctx)); !errors.Is(err, context.Canceled) || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := finding.Collect(h.Check(t.Context())); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
 	}
 }

@@ -69,8 +69,8 @@ func ruleOf(err error) *finding.Rule {
 		{ErrMetadata, RuleDamagedRecord},
 		{errLost, RuleLostEntry},
 		{winfs.ErrInvalidName, RuleHostName},
-		{io.ErrUnexpectedEOF, RuleDamagedRecord},
 		{layer.ErrCorrupt, RuleTransportFile},
+		{io.ErrUnexpectedEOF, RuleDamagedRecord}, // the index of the records
 	} {
 		if errors.Is(err, r.err) {
 			return r.rule

@@ -2,6 +2,8 @@ package wclayer
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,4 +124,25 @@ func flip(path string, at int) error {
 	}
 	b[at] ^= 1
 	return os.WriteFile(path, b, 0o666)
+}
+
+// TestCheckErrors: a directory that does not exist and a cancelled check are no findings.
+func TestCheckErrors(t *testing.T) {
+	if found, err := finding.Collect(Check(t.Context(), filepath.Join(t.TempDir(), "absent"))); !errors.Is(err, fs.ErrNotExist) || len(found) > 0 {
+		t.Errorf("absent: %v, %v", found, err)
+	}
+	dir := put(t, t.TempDir(), map[string]string{"Files/a": "a", "Files/b": "b"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found, err := finding.Collect(Check(ctx, dir)); !errors.Is(err, context.Canceled) || len(found) > 0 {
+		t.Errorf("cancelled: %v, %v", found, err)
+	}
+	n := 0
+	for range Check(t.Context(), dir) {
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("%d findings", n)
+	}
 }
