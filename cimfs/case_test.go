@@ -1,9 +1,12 @@
 package cimfs
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // TestForkOtherCase: a name of the parent image takes in what a layer spells in
@@ -64,7 +67,7 @@ func TestForkOtherCase(t *testing.T) {
 	if got := names("fILES"); !slices.Equal(got, []string{"new", "old", "Sub"}) {
 		t.Errorf("Files has %q", got)
 	}
-	if list, err := Check(dir, "b.cim", CheckOptions{}); err != nil || len(list) > 0 {
+	if list, err := finding.Collect(Check(context.Background(), dir, "b.cim", CheckOptions{})); err != nil || len(list) > 0 {
 		t.Errorf("%v %v", list, err)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"sync"
@@ -14,99 +14,77 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Severity orders findings, see [finding.Severity]. An Error is also what stops the
-// driver, or worse; an Info is what Microsoft's library does and no other should.
-type Severity = finding.Severity
-
-// The severities that Check uses.
-const (
-	Info        = finding.Info
-	Warning     = finding.Warning
-	SevereError = finding.SevereError
-)
-
-// Finding is one thing that Check has to say.
-type Finding struct {
-	Severity Severity
-	Rule     string // stable identifier, kebab-case: "name-order"
-	Path     string // inside the image, if known
-	File     string // file of the set, if known
-	Offset   int64  // byte offset in File, -1 if unknown
-	Message  string // one sentence
-}
-
-// String formats the finding as one line.
-func (f Finding) String() string {
-	s := f.Severity.String() + " " + f.Rule
-	if f.Path != "" {
-		s += fmt.Sprintf(" %q", f.Path)
-	}
-	if f.File != "" {
-		s += " " + f.File
-		if f.Offset >= 0 {
-			s += fmt.Sprintf(" at %#x", f.Offset)
-		}
-	}
-	return s + ": " + f.Message
-}
-
-// CheckOptions tell how much Check does.
+// CheckOptions bound what a check does.
 type CheckOptions struct {
 	// SkipContent leaves out what needs the bytes of files: digests and padding in
 	// the data regions.
 	SkipContent bool
 	// changes leaves out, in a fork, the records and tables that are the parent's.
 	changes bool
-	// Severity is the least that a finding must have to be given; 0 means all.
-	Severity Severity
-	// MaxFindings ends the check after so many; 0 means 1,000.
+	// Severity is the least severity that is reported; 0 means all.
+	Severity finding.Severity
+	// MaxFindings ends the check after that many findings; 0 means 1,000.
 	MaxFindings int
 }
 
-// Check opens an image and checks it. An image too broken to be opened gives one
-// finding with the rule "open".
-func Check(dir, name string, opts CheckOptions) ([]Finding, error) {
-	im, err := Open(dir, name)
-	return checkOpened(context.Background(), im, err, opts)
+// Check opens an image and checks it as [Image.Check] does. An image that is too
+// broken to be opened has one finding, of the rule "open".
+func Check(ctx context.Context, dir, name string, opts CheckOptions) iter.Seq2[finding.Finding, error] {
+	return checkOpened(ctx, func() (*Image, error) { return Open(dir, name) }, opts)
 }
 
-// CheckFiles is [Check] of an image that is not files of one directory, or whose
-// files the caller wants to see read. It ends with the error of ctx when that is done.
-func CheckFiles(ctx context.Context, o Opener, name string, opts CheckOptions) ([]Finding, error) {
-	im, err := OpenFiles(o, name, Limits{})
-	return checkOpened(ctx, im, err, opts)
+// CheckFiles is [Check] of an image whose files an Opener opens, within the limits.
+func CheckFiles(ctx context.Context, o Opener, name string, limits Limits, opts CheckOptions) iter.Seq2[finding.Finding, error] {
+	return checkOpened(ctx, func() (*Image, error) { return OpenFiles(o, name, limits) }, opts)
 }
 
-func checkOpened(ctx context.Context, im *Image, err error, opts CheckOptions) ([]Finding, error) {
-	if err != nil {
-		if f, ok := findingOf("open", "", err); ok {
-			return []Finding{f}, nil
+func checkOpened(ctx context.Context, open func() (*Image, error), opts CheckOptions) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		im, err := open()
+		if err != nil {
+			f, ok := findingOf(ruleOpen, "", err)
+			if ok {
+				err = nil
+			}
+			yield(f, err)
+			return
 		}
-		return nil, err
+		defer im.Close()
+		im.Check(ctx, opts)(yield)
 	}
-	defer im.Close()
-	return im.CheckContext(ctx, opts)
 }
 
 // Check verifies everything that is known about the format: the bounds that the
 // driver insists on, for a read past a region stops the whole Windows kernel, and
-// what all genuine images have in common. Objects that nothing refers to, such as
-// the content of a file that was replaced, are not mentioned, nor are records that
-// have no name: genuine images have both. Such records are checked all the same,
-// for a file can be opened by its number.
+// the properties that all genuine images have in common. Objects that nothing refers
+// to, such as the content of a file that was replaced, are not mentioned, nor are
+// records that have no name: genuine images have both. Such records are checked all the
+// same, for a file can be opened by its number.
 //
-// The regions of parents are checked as far as this image refers to them; the rest
-// is the business of a check of the parent. Memory is about 48 bytes for each
-// object and 9 for each file, bounded by the limits given to Open.
+// The regions of parents are checked as far as this image refers to them; a check of
+// the parent verifies the rest. Memory is about 48 bytes for each object and 9 for each
+// file, bounded by the limits given to Open.
 //
-// The error is for what kept the check from going on, such as a failing disk.
-// Wrong content gives findings, ordered by file and offset.
-func (im *Image) Check(opts CheckOptions) ([]Finding, error) {
-	return im.CheckContext(context.Background(), opts)
+// Layer is the file of the set in which Offset counts, Path is inside the image. The
+// findings come after the whole image was read, ordered by file and offset. Infos are
+// peculiarities of Microsoft's own library that no other writer should have. The error
+// is the reason why the check could not go on, such as a failing disk or the end of ctx;
+// the findings until then come before it.
+func (im *Image) Check(ctx context.Context, opts CheckOptions) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		found, err := im.check(ctx, opts)
+		for _, f := range found {
+			if !yield(f, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(finding.Finding{}, im.fail("check", "", err))
+		}
+	}
 }
 
-// CheckContext is [Image.Check] that ends with the error of ctx when that is done.
-func (im *Image) CheckContext(ctx context.Context, opts CheckOptions) ([]Finding, error) {
+func (im *Image) check(ctx context.Context, opts CheckOptions) ([]finding.Finding, error) {
 	if opts.MaxFindings <= 0 {
 		opts.MaxFindings = 1000
 	}
@@ -118,35 +96,32 @@ func (im *Image) CheckContext(ctx context.Context, opts CheckOptions) ([]Finding
 	defer own.Close()
 	c := &checker{ctx: ctx, im: own, raw: im, opts: opts, cache: &blockCache{im: own}, checked: make(map[reference]bool), total: new(atomic.Int64)}
 	err = c.run()
-	slices.SortStableFunc(c.findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
+	slices.SortStableFunc(c.findings, func(a, b finding.Finding) int {
+		return cmp.Or(cmp.Compare(a.Layer, b.Layer), cmp.Compare(a.Offset, b.Offset))
 	})
 	if err == errEnough {
 		err = nil
 	}
-	if err != nil {
-		return c.findings, im.fail("check", "", err)
-	}
-	return c.findings, nil
+	return c.findings, err
 }
 
 // errEnough ends a check that has found MaxFindings.
 var errEnough = errors.New("enough findings")
 
 // findingOf turns an error that blames the image into a finding.
-func findingOf(rule, path string, err error) (Finding, bool) {
+func findingOf(rule *finding.Rule, path string, err error) (finding.Finding, bool) {
 	switch {
 	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrUnsupportedImage), errors.Is(err, ErrNotImage),
 		errors.Is(err, ErrVersion), errors.Is(err, errNotExist), errors.Is(err, ErrMetadata):
 	default:
-		return Finding{}, false
+		return finding.Finding{}, false
 	}
-	f := Finding{Severity: SevereError, Rule: rule, Path: path, Offset: -1, Message: err.Error()}
+	f := rule.At(path, -1, "%v", err)
 	if e := (*Error)(nil); errors.As(err, &e) {
-		f.File, f.Offset, f.Message = e.File, e.Offset, e.Err.Error()
+		f.Layer, f.Offset, f.Message = e.File, e.Offset, e.Err.Error()
 	}
 	if p := (*place)(nil); errors.As(err, &p) {
-		f.File, f.Offset = p.file, p.offset
+		f.Layer, f.Offset = p.file, p.offset
 		if err == error(p) {
 			f.Message = p.err.Error()
 		}
@@ -159,7 +134,7 @@ type checker struct {
 	im       *Image
 	raw      *Image // the same, for several goroutines
 	opts     CheckOptions
-	findings []Finding
+	findings []finding.Finding
 	cache    *blockCache
 	objects  [][]object    // of each own region, by offset
 	total    *atomic.Int64 // objects
@@ -186,7 +161,7 @@ type checker struct {
 }
 
 // add keeps a finding.
-func (c *checker) add(f Finding) error {
+func (c *checker) add(f finding.Finding) error {
 	if len(c.findings) >= c.opts.MaxFindings {
 		return errEnough
 	}
@@ -209,7 +184,7 @@ func (c *checker) path() string {
 
 // blame makes a finding of an error; an error that does not blame the image is
 // returned.
-func (c *checker) blame(rule string, err error) error {
+func (c *checker) blame(rule *finding.Rule, err error) error {
 	if err == nil || err == errEnough {
 		return err
 	}
@@ -221,28 +196,28 @@ func (c *checker) blame(rule string, err error) error {
 }
 
 // wrong makes a finding about the bytes at o.
-func (c *checker) wrong(rule string, o RegionOffset, format string, args ...any) error {
+func (c *checker) wrong(rule *finding.Rule, o RegionOffset, format string, args ...any) error {
 	return c.blame(rule, c.im.where(o, corrupt(format, args...)))
 }
 
 // unusual makes a finding that is no error about the bytes at o.
-func (c *checker) unusual(sev Severity, rule string, o RegionOffset, format string, args ...any) error {
-	f := Finding{sev, rule, c.path(), "", o.Offset(), fmt.Sprintf(format, args...)}
+func (c *checker) unusual(rule *finding.Rule, o RegionOffset, format string, args ...any) error {
+	f := rule.At(c.path(), o.Offset(), format, args...)
 	if i := o.Region(); i < len(c.im.regions) {
-		f.File = c.im.regions[i].name()
+		f.Layer = c.im.regions[i].name()
 	}
 	return c.add(f)
 }
 
 // inFile makes a finding about a file of the set.
-func (c *checker) inFile(sev Severity, rule, file string, off int64, format string, args ...any) error {
-	return c.add(Finding{sev, rule, "", file, off, fmt.Sprintf(format, args...)})
+func (c *checker) inFile(rule *finding.Rule, file string, off int64, format string, args ...any) error {
+	return c.add(rule.At("", off, format, args...).In(file))
 }
 
 func (c *checker) run() error {
 	im := c.im
 	if im.own.Count == 0 && len(im.parents) == 0 {
-		if err := c.inFile(SevereError, "no-regions", im.name, imageRegionsAt, "the image has no region of its own"); err != nil {
+		if err := c.inFile(ruleNoRegions, im.name, imageRegionsAt, "the image has no region of its own"); err != nil {
 			return err
 		}
 	}
@@ -328,13 +303,13 @@ func (c *checker) objectTables() error {
 func (c *checker) region(i int) error {
 	r, err := c.im.region(i)
 	if err != nil {
-		return c.blame("region-open", err)
+		return c.blame(ruleRegionOpen, err)
 	}
 	if i < c.im.ownBase() {
 		return nil
 	}
 	if r.major != uint32(c.im.version) {
-		if err := c.inFile(SevereError, "region-version", r.name(), headerMajorAt, "version is %d, that of the image %d", r.major, c.im.version); err != nil {
+		if err := c.inFile(ruleRegionVersion, r.name(), headerMajorAt, "version is %d, that of the image %d", r.major, c.im.version); err != nil {
 			return err
 		}
 	}
@@ -343,17 +318,17 @@ func (c *checker) region(i int) error {
 		return err
 	}
 	if n := le.Uint32(b[headerLengthAt:]); n != regionHeaderSize {
-		if err := c.inFile(SevereError, "header-length", r.name(), headerLengthAt, "header length is %#x", n); err != nil {
+		if err := c.inFile(ruleHeaderLength, r.name(), headerLengthAt, "header length is %#x", n); err != nil {
 			return err
 		}
 	}
 	if le.Uint32(b[headerMinorAt:]) != 0 {
-		if err := c.inFile(SevereError, "region-version", r.name(), headerMinorAt, "minor version is not 0"); err != nil {
+		if err := c.inFile(ruleRegionVersion, r.name(), headerMinorAt, "minor version is not 0"); err != nil {
 			return err
 		}
 	}
 	if r.src.Size()%r.typ.align() != 0 {
-		return c.inFile(SevereError, "region-size", r.name(), r.src.Size(), "size is not a multiple of %d", r.typ.align())
+		return c.inFile(ruleRegionSize, r.name(), r.src.Size(), "size is not a multiple of %d", r.typ.align())
 	}
 	return nil
 }
@@ -376,9 +351,9 @@ func (c *checker) objectTable(n int) error {
 	i := int64(0)
 	err = c.im.objects(index, func(o object) bool {
 		at := objectHeaderSize + i*objectEntrySize
-		say := func(rule, format string, args ...any) {
+		say := func(rule *finding.Rule, format string, args ...any) {
 			if stop == nil {
-				stop = c.inFile(SevereError, rule, name, at, format, args...)
+				stop = c.inFile(rule, name, at, format, args...)
 			}
 		}
 		if c.total.Add(1) > c.im.limits.Objects {
@@ -388,9 +363,9 @@ func (c *checker) objectTable(n int) error {
 		if i > 0 {
 			switch k := last.compare(&o); {
 			case k > 0:
-				say("object-order", "entry %d is not in the order of length and digest", i)
+				say(ruleObjectOrder, "entry %d is not in the order of length and digest", i)
 			case k == 0:
-				say("object-duplicate", "entry %d has the length and digest of the one before", i)
+				say(ruleObjectDuplicate, "entry %d has the length and digest of the one before", i)
 			}
 		}
 		last = o
@@ -398,19 +373,19 @@ func (c *checker) objectTable(n int) error {
 		off := o.at.Offset()
 		switch {
 		case o.at>>48 != RegionOffset(index) || off < r.typ.start() || off%r.typ.align() != 0:
-			say("object-offset", "an object at %#x", off)
+			say(ruleObjectOffset, "an object at %#x", off)
 			return stop == nil
 		case o.length == 0 || o.length > uint64(r.src.Size()) || off > r.src.Size()-int64(o.length):
-			say("object-bounds", "an object of %d bytes at %#x in a region of %d", o.length, off, r.src.Size())
+			say(ruleObjectBounds, "an object of %d bytes at %#x in a region of %d", o.length, off, r.src.Size())
 			return stop == nil
 		case o.length <= digestSize && o.digest != zeroTail(o.digest, o.length):
-			say("object-digest", "a short object's digest has bytes after the object")
+			say(ruleObjectDigest, "a short object's digest has bytes after the object")
 		}
 		list = append(list, o)
 		return stop == nil
 	})
 	if err != nil {
-		return c.blame("object-table", err)
+		return c.blame(ruleObjectTable, err)
 	}
 	if stop != nil {
 		return stop
@@ -420,7 +395,7 @@ func (c *checker) objectTable(n int) error {
 	end := r.typ.start()
 	for i := range list {
 		if o := &list[i]; o.at.Offset() < end {
-			if err := c.inFile(SevereError, "object-overlap", r.name(), o.at.Offset(), "two objects overlap"); err != nil {
+			if err := c.inFile(ruleObjectOverlap, r.name(), o.at.Offset(), "two objects overlap"); err != nil {
 				return err
 			}
 		}
@@ -440,7 +415,7 @@ func zeroTail(d digest, n uint64) digest {
 func (c *checker) objectHeader(name string, r *region) (int64, error) {
 	src, err := c.im.opener.OpenFile(name)
 	if err != nil {
-		return 0, c.blame("object-table-missing", &place{name, -1, err})
+		return 0, c.blame(ruleObjectTableMissing, &place{name, -1, err})
 	}
 	defer src.Close()
 	var b [objectHeaderSize]byte
@@ -465,13 +440,13 @@ func (c *checker) objectHeader(name string, r *region) (int64, error) {
 		{objectCountAt, uint64(src.Size()), uint64(objectHeaderSize + count*objectEntrySize), "file size"},
 	} {
 		if f.at == objectIndexAt && f.got == uint64(r.n) && f.got != f.want {
-			if err := c.inFile(Info, "object-header", name, f.at, "%s is %d, which counts the regions of this image alone", f.what, f.got); err != nil {
+			if err := c.inFile(ruleObjectHeader.Lesser(), name, f.at, "%s is %d, which counts the regions of this image alone", f.what, f.got); err != nil {
 				return 0, err
 			}
 			continue
 		}
 		if f.got != f.want {
-			if err := c.inFile(SevereError, "object-header", name, f.at, "%s is %#x, want %#x", f.what, f.got, f.want); err != nil {
+			if err := c.inFile(ruleObjectHeader, name, f.at, "%s is %#x, want %#x", f.what, f.got, f.want); err != nil {
 				return 0, err
 			}
 		}
@@ -481,7 +456,7 @@ func (c *checker) objectHeader(name string, r *region) (int64, error) {
 
 // isObject checks that a reference is to exactly one object of the table. In the
 // region of a parent only the bounds are checked.
-func (c *checker) isObject(rule string, o RegionOffset, length int64, data bool) error {
+func (c *checker) isObject(rule *finding.Rule, o RegionOffset, length int64, data bool) error {
 	r, err := c.im.span(o, length)
 	if err != nil {
 		return c.blame(rule, err)
@@ -514,7 +489,7 @@ func (c *checker) isObject(rule string, o RegionOffset, length int64, data bool)
 
 // reference is what a record or a table says of an object.
 type reference struct {
-	rule   string // what kind of object it is taken for
+	rule   *finding.Rule // what kind of object it is taken for
 	at     RegionOffset
 	length int64
 }
@@ -522,7 +497,7 @@ type reference struct {
 // once reports whether a reference is looked at for the first time. Many files may
 // share one object, and a hostile image makes it a large one. The memory of it is
 // bounded: what is forgotten is looked at again.
-func (c *checker) once(rule string, at RegionOffset, length int64) bool {
+func (c *checker) once(rule *finding.Rule, at RegionOffset, length int64) bool {
 	key := reference{rule, at, length}
 	if c.checked[key] {
 		return false
@@ -537,21 +512,21 @@ func (c *checker) once(rule string, at RegionOffset, length int64) bool {
 // fileSystem checks the objects at the top.
 func (c *checker) fileSystem() error {
 	im := c.im
-	if err := c.isObject("file-system", im.fileSystem, fileSystemSize, false); err != nil {
+	if err := c.isObject(ruleFileSystem, im.fileSystem, fileSystemSize, false); err != nil {
 		return err
 	}
 	// A fork that changes nothing has no region, and the top of its parent.
 	if im.fileSystem.Region() < im.ownBase() && im.own.Count > 0 {
-		if err := c.wrong("file-system", im.fileSystem, "file system object is in a parent's region"); err != nil {
+		if err := c.wrong(ruleFileSystem, im.fileSystem, "file system object is in a parent's region"); err != nil {
 			return err
 		}
 	}
-	if err := c.isObject("upcase", im.upcaseAt, winfs.UpcaseTableSize, false); err != nil {
+	if err := c.isObject(ruleUpcase, im.upcaseAt, winfs.UpcaseTableSize, false); err != nil {
 		return err
 	}
 	raw := make([]byte, winfs.UpcaseTableSize)
 	if err := im.read(im.upcaseAt, raw); err != nil {
-		return c.blame("upcase", err)
+		return c.blame(ruleUpcase, err)
 	}
 	c.upcase = make([]uint16, 65536)
 	standard := true
@@ -560,11 +535,11 @@ func (c *checker) fileSystem() error {
 		standard = standard && c.upcase[u] == winfs.Upcase(uint16(u))
 	}
 	if !standard {
-		if err := c.unusual(Warning, "upcase", im.upcaseAt, "table differs from that of all genuine images"); err != nil {
+		if err := c.unusual(ruleUpcase.Lesser(), im.upcaseAt, "table differs from that of all genuine images"); err != nil {
 			return err
 		}
 	}
-	if err := c.isObject("file-tables", im.tablesAt, int64(im.tableCount)*tableEntrySize, false); err != nil {
+	if err := c.isObject(ruleFileTables, im.tablesAt, int64(im.tableCount)*tableEntrySize, false); err != nil {
 		return err
 	}
 	for n := range im.tableCount {
@@ -574,7 +549,7 @@ func (c *checker) fileSystem() error {
 		at := im.tablesAt + RegionOffset(n)*tableEntrySize
 		t, err := im.fileTable(n)
 		if err != nil {
-			if err := c.blame("file-table", err); err != nil {
+			if err := c.blame(ruleFileTable, err); err != nil {
 				return err
 			}
 			continue
@@ -582,11 +557,11 @@ func (c *checker) fileSystem() error {
 		if inherited := t.offset.Region() < im.ownBase(); inherited && c.base == FileID(n)*tableFiles {
 			c.base += tableFiles
 		} else if inherited {
-			if err := c.wrong("file-table", at, "table %d is a parent's and stands behind one of the image's own", n); err != nil {
+			if err := c.wrong(ruleFileTable, at, "table %d is a parent's and stands behind one of the image's own", n); err != nil {
 				return err
 			}
 		}
-		if err := c.isObject("file-table", t.offset, int64(t.count*recordSize(im.version)), false); err != nil {
+		if err := c.isObject(ruleFileTable, t.offset, int64(t.count*recordSize(im.version)), false); err != nil {
 			return err
 		}
 		var b [tableEntrySize]byte
@@ -594,7 +569,7 @@ func (c *checker) fileSystem() error {
 			return err
 		}
 		if le.Uint32(b[12:]) != 0 {
-			if err := c.wrong("reserved", at+12, "reserved field of a file-table entry is not 0"); err != nil {
+			if err := c.wrong(ruleReserved, at+12, "reserved field of a file-table entry is not 0"); err != nil {
 				return err
 			}
 		}

@@ -1,17 +1,19 @@
 package cimfs
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 )
 
 func wantClean(t testing.TB, dir, name string) {
 	t.Helper()
-	found, err := Check(dir, name, CheckOptions{})
+	found, err := finding.Collect(Check(context.Background(), dir, name, CheckOptions{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,7 @@ func TestCheckOfSharedObjects(t *testing.T) {
 		}
 		defer im.Close()
 		before := allocated()
-		if _, err := im.Check(CheckOptions{SkipContent: true, MaxFindings: 10 * files}); err != nil {
+		if _, err := finding.Collect(im.Check(context.Background(), CheckOptions{SkipContent: true, MaxFindings: 10 * files})); err != nil {
 			t.Fatal(err)
 		}
 		return allocated() - before

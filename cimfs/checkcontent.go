@@ -78,7 +78,7 @@ func (c *checker) padding(r *region, list []object) error {
 
 func (c *checker) gap(g *gapReader, from, to int64, wide bool) error {
 	if wide {
-		if err := c.inFile(Warning, "gap", g.r.name(), from, "%d bytes belong to no object", to-from); err != nil {
+		if err := c.inFile(ruleGap, g.r.name(), from, "%d bytes belong to no object", to-from); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (c *checker) gap(g *gapReader, from, to int64, wide bool) error {
 		}
 		for i, v := range b {
 			if v != 0 {
-				return c.inFile(SevereError, "padding", g.r.name(), off+int64(i), "padding is not zero")
+				return c.inFile(rulePadding, g.r.name(), off+int64(i), "padding is not zero")
 			}
 		}
 		off += int64(len(b))
@@ -137,7 +137,7 @@ func (c *checker) digests(r *region, list []object) error {
 	wg.Wait()
 	slices.Sort(bad)
 	for _, off := range bad {
-		if err := c.inFile(SevereError, "digest", r.name(), off, "object does not have the digest of the object table"); err != nil {
+		if err := c.inFile(ruleDigest, r.name(), off, "object does not have the digest of the object table"); err != nil {
 			return err
 		}
 	}

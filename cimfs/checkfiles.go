@@ -18,7 +18,7 @@ func (c *checker) files() error {
 	}
 	root, err := im.File(im.rootID)
 	if err != nil {
-		return c.blame("root", err)
+		return c.blame(ruleRoot, err)
 	}
 	if c.opts.changes && root.id <= c.base {
 		return nil // nothing has changed
@@ -28,12 +28,12 @@ func (c *checker) files() error {
 		return err
 	}
 	if !root.IsDir() {
-		if err := c.unusual(Warning, "root", c.recordAt(root.id), "the root is a file, so that no path leads to anything"); err != nil {
+		if err := c.unusual(ruleRoot.Lesser(), c.recordAt(root.id), "the root is a file, so that no path leads to anything"); err != nil {
 			return err
 		}
 	}
 	if im.version >= V2 && root.rec.parent != root.id {
-		if err := c.wrong("root-parent", im.fileSystem, "the root's parent is file %d", root.rec.parent); err != nil {
+		if err := c.wrong(ruleRootParent, im.fileSystem, "the root's parent is file %d", root.rec.parent); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (c *checker) files() error {
 			continue
 		}
 		if im.version >= V2 && !c.parentOK.has(id) {
-			if err := c.wrong("parent", c.recordAt(id), "file %d names a parent that does not have it", id); err != nil {
+			if err := c.wrong(ruleParent, c.recordAt(id), "file %d names a parent that does not have it", id); err != nil {
 				return err
 			}
 		}
@@ -88,7 +88,7 @@ func (c *checker) files() error {
 // numbers. Equal tables are one object, and a hostile image has thousands of them.
 func (c *checker) seenTable(id FileID) bool {
 	t, err := c.cache.fileTable(uint32(id-1) / tableFiles)
-	return err == nil && !c.once("file-table", t.offset, int64(t.count))
+	return err == nil && !c.once(ruleFileTable, t.offset, int64(t.count))
 }
 
 // nameless checks a record that no directory names: a file that was deleted or, in a
@@ -103,14 +103,14 @@ func (c *checker) nameless(id FileID) error {
 	}
 	f := &File{im: c.im, id: id}
 	if err := c.im.readRecord(id, &f.rec, c.cache); err != nil {
-		return c.blame("record", err)
+		return c.blame(ruleRecord, err)
 	}
 	if err := c.file(f); err != nil || !f.IsDir() {
 		return err
 	}
 	// What such a directory names has its own records, which are checked as this one is.
 	dir, err := c.table(f)
-	if dir == nil || err != nil || !c.once("link-table", dir.at, 0) {
+	if dir == nil || err != nil || !c.once(ruleLinkTable, dir.at, 0) {
 		return err
 	}
 	if c.entries += int64(dir.count); c.entries > c.im.limits.Entries {
@@ -125,7 +125,7 @@ func (c *checker) nameless(id FileID) error {
 		}
 		raw, err := cur.name(i)
 		if err != nil {
-			return c.blame("link-table", err)
+			return c.blame(ruleLinkTable, err)
 		}
 		if err := order.check(cur, i, raw); err != nil {
 			return err
@@ -153,19 +153,19 @@ func (c *checker) recordAt(id FileID) RegionOffset {
 func (c *checker) table(f *File) (*linkTable, error) {
 	t, err := c.im.directory(&f.rec)
 	if err != nil {
-		return nil, c.blame("link-table", err)
+		return nil, c.blame(ruleLinkTable, err)
 	}
 	if t == nil {
 		if f.rec.data.packed != uint64(TableStream)<<streamTypeShift {
-			return nil, c.wrong("empty-directory", c.recordAt(f.id), "stream word of an empty directory is %#x", f.rec.data.packed)
+			return nil, c.wrong(ruleEmptyDirectory, c.recordAt(f.id), "stream word of an empty directory is %#x", f.rec.data.packed)
 		}
 		return nil, nil
 	}
-	if err := c.isObject("link-table", t.at, t.length, false); err != nil {
+	if err := c.isObject(ruleLinkTable, t.at, t.length, false); err != nil {
 		return nil, err
 	}
 	if t.count == 0 {
-		return nil, c.wrong("link-table", t.at, "an empty directory has a table")
+		return nil, c.wrong(ruleLinkTable, t.at, "an empty directory has a table")
 	}
 	return t, nil
 }
@@ -192,18 +192,18 @@ func (c *checker) directory(path string, units int, f *File) error {
 		c.dir, c.name = path, nil
 		v, err := cur.value(i)
 		if err != nil {
-			return c.blame("link-table", err)
+			return c.blame(ruleLinkTable, err)
 		}
 		id := FileID(le.Uint32(v))
 		raw, err := cur.name(i)
 		if err != nil {
-			return c.blame("link-table", err)
+			return c.blame(ruleLinkTable, err)
 		}
 		if err := order.check(cur, i, raw); err != nil {
 			return err
 		}
 		if err := checkComponent(raw); err != nil {
-			if err := c.blame("name", c.im.where(t.at, err)); err != nil {
+			if err := c.blame(ruleName, c.im.where(t.at, err)); err != nil {
 				return err
 			}
 		}
@@ -213,19 +213,19 @@ func (c *checker) directory(path string, units int, f *File) error {
 		}
 		c.name = raw
 		if isOdd(raw) {
-			if err := c.unusual(Info, "odd-name", t.at+RegionOffset(t.offsetAt(i)), "no path leads to the name %q in %q", decodeName(raw), path); err != nil {
+			if err := c.unusual(ruleOddName, t.at+RegionOffset(t.offsetAt(i)), "no path leads to the name"); err != nil {
 				return err
 			}
 		}
 		if n > maxPath {
-			return c.wrong("path-length", t.at, "a path is longer than %d units", maxPath)
+			return c.wrong(rulePathLength, t.at, "a path is longer than %d units", maxPath)
 		}
 		if c.opts.changes && id <= c.base && id != 0 {
 			continue
 		}
 		child.id = id
 		if err := c.im.readRecord(id, &child.rec, c.cache); err != nil {
-			if err := c.blame("record", c.im.where(t.at, because(ErrCorrupt, "%v", err))); err != nil {
+			if err := c.blame(ruleRecord, c.im.where(t.at, because(ErrCorrupt, "%v", err))); err != nil {
 				return err
 			}
 			continue
@@ -246,7 +246,7 @@ func (c *checker) directory(path string, units int, f *File) error {
 		}
 		if child.IsDir() {
 			if c.dirs.has(id) {
-				if err := c.wrong("directory-twice", t.at, "directory %d is reached twice", id); err != nil {
+				if err := c.wrong(ruleDirectoryTwice, t.at, "directory %d is reached twice", id); err != nil {
 					return err
 				}
 				continue
@@ -295,10 +295,10 @@ func (c *checker) fold(dst []uint16, raw []byte) []uint16 {
 func (o *nameOrder) packed(cur *linkCursor, i int, raw []byte) error {
 	off, err := cur.nameOffset(i)
 	if err != nil {
-		return o.c.blame("link-table", err)
+		return o.c.blame(ruleLinkTable, err)
 	}
 	if off != o.next {
-		if err := o.c.wrong("name-offset", o.t.at+RegionOffset(o.t.offsetAt(i)), "name %d is at %#x, want %#x", i, off, o.next); err != nil {
+		if err := o.c.wrong(ruleNameOffset, o.t.at+RegionOffset(o.t.offsetAt(i)), "name %d is at %#x, want %#x", i, off, o.next); err != nil {
 			return err
 		}
 	}
@@ -312,7 +312,7 @@ func (o *nameOrder) check(cur *linkCursor, i int, raw []byte) error {
 		return err
 	}
 	if i > 0 && compareUnits(o.last, folded) >= 0 {
-		if err := o.c.wrong("name-order", o.t.at+RegionOffset(o.t.offsetAt(i)), "name %d is not behind the one before it", i); err != nil {
+		if err := o.c.wrong(ruleNameOrder, o.t.at+RegionOffset(o.t.offsetAt(i)), "name %d is not behind the one before it", i); err != nil {
 			return err
 		}
 	}
@@ -322,7 +322,7 @@ func (o *nameOrder) check(cur *linkCursor, i int, raw []byte) error {
 
 func (o *nameOrder) end() error {
 	if o.next != o.t.length {
-		return o.c.wrong("link-table-length", o.t.at, "table has %d bytes, its names end at %d", o.t.length, o.next)
+		return o.c.wrong(ruleLinkTableLength, o.t.at, "table has %d bytes, its names end at %d", o.t.length, o.next)
 	}
 	return nil
 }
@@ -341,12 +341,12 @@ func compareUnits(a, b []uint16) int {
 func (c *checker) file(f *File) error {
 	r := &f.rec
 	if r.flags&^flagsKnown != 0 {
-		if err := c.unusual(Warning, "attributes", c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
+		if err := c.unusual(ruleAttributes, c.recordAt(f.id), "unknown attribute bits %#x", r.flags); err != nil {
 			return err
 		}
 	}
 	if r.reserved != 0 {
-		if err := c.wrong("reserved", c.recordAt(f.id), "reserved field of the record is not 0"); err != nil {
+		if err := c.wrong(ruleReserved, c.recordAt(f.id), "reserved field of the record is not 0"); err != nil {
 			return err
 		}
 	}
@@ -358,7 +358,7 @@ func (c *checker) file(f *File) error {
 	if err := c.metadata(f); err != nil {
 		return err
 	}
-	if r.streams != 0 && c.once("stream-table", RegionOffset(r.streams), 0) {
+	if r.streams != 0 && c.once(ruleStreamTable, RegionOffset(r.streams), 0) {
 		return c.streams(RegionOffset(r.streams))
 	}
 	return nil
@@ -372,53 +372,53 @@ func (c *checker) stream(s stream, from RegionOffset) error {
 	inNoRegion := o.Offset() == nowhere && (o.Region() < len(c.im.regions) || o.Region() == 0)
 	if s.sparse() {
 		if !inNoRegion && o != 0 || s.kind() != PlainStream || s.length() == 0 {
-			return c.wrong("sparse", from, "sparse stream of type %d with offset %v", s.kind(), o)
+			return c.wrong(ruleSparse, from, "sparse stream of type %d with offset %v", s.kind(), o)
 		}
 		return nil
 	}
 	if s.length() == 0 {
 		if inNoRegion && s.packed == 0 {
-			return c.unusual(Info, "empty-stream", from, "empty stream with offset %v, as of a length of 2^48 bytes", o)
+			return c.unusual(ruleEmptyStream.Lesser(), from, "empty stream with offset %v, as of a length of 2^48 bytes", o)
 		}
 		if s != (stream{}) {
-			return c.wrong("empty-stream", from, "empty stream with offset %v and word %#x", RegionOffset(s.offset), s.packed)
+			return c.wrong(ruleEmptyStream, from, "empty stream with offset %v and word %#x", RegionOffset(s.offset), s.packed)
 		}
 		return nil
 	}
 	if s.kind() == PlainStream {
-		return c.isObject("stream", o, s.length(), true)
+		return c.isObject(ruleStream, o, s.length(), true)
 	}
 	if o == 0 {
-		return c.wrong("stream", from, "PE image has no descriptor")
+		return c.wrong(ruleStream, from, "PE image has no descriptor")
 	}
-	if !c.once("pe-image", o, s.length()) {
+	if !c.once(rulePeImage, o, s.length()) {
 		return nil
 	}
 	pe, err := c.im.readPE(o, s.length())
 	if err != nil {
-		return c.blame("pe-image", err)
+		return c.blame(rulePeImage, err)
 	}
-	if err := c.isObject("pe-descriptor", o, peHeaderSize+int64(len(pe.mappings))*peMappingSize, false); err != nil {
+	if err := c.isObject(rulePeDescriptor, o, peHeaderSize+int64(len(pe.mappings))*peMappingSize, false); err != nil {
 		return err
 	}
 	if pe.flags&^peValidImage != 0 {
-		if err := c.wrong("pe-flags", o, "flags of the PE descriptor are %#x", pe.flags); err != nil {
+		if err := c.wrong(rulePeFlags, o, "flags of the PE descriptor are %#x", pe.flags); err != nil {
 			return err
 		}
 	}
 	for _, m := range pe.mappings {
 		if int64(m.offset) >= s.length() {
-			return c.wrong("pe-mapping", o, "mapping at %#x is not inside the file of %d bytes", m.offset, s.length())
+			return c.wrong(rulePeMapping, o, "mapping at %#x is not inside the file of %d bytes", m.offset, s.length())
 		}
 		if (int64(m.offset)+int64(m.delta))%pageSize != 0 {
-			return c.wrong("pe-mapping", o, "what is mapped at %#x does not stand on a page", m.offset)
+			return c.wrong(rulePeMapping, o, "what is mapped at %#x does not stand on a page", m.offset)
 		}
 	}
-	if err := c.isObject("pe-data", pe.data, pe.length, true); err != nil {
+	if err := c.isObject(rulePeData, pe.data, pe.length, true); err != nil {
 		return err
 	}
 	if g, err := c.im.region(pe.data.Region()); err == nil && g.typ != DataRegion {
-		return c.wrong("pe-data", pe.data, "PE image stands in a %v region", g.typ)
+		return c.wrong(rulePeData, pe.data, "PE image stands in a %v region", g.typ)
 	}
 	return nil
 }
@@ -426,27 +426,27 @@ func (c *checker) stream(s stream, from RegionOffset) error {
 // metadata checks descriptor, extended attributes and reparse data.
 func (c *checker) metadata(f *File) error {
 	r, at := &f.rec, c.recordAt(f.id)
-	if r.security != 0 && c.once("security", RegionOffset(r.security), 0) {
+	if r.security != 0 && c.once(ruleSecurity, RegionOffset(r.security), 0) {
 		b, err := c.im.counted(r.security)
 		if err == nil {
-			if err := c.isObject("security", RegionOffset(r.security), int64(len(b))+2, false); err != nil {
+			if err := c.isObject(ruleSecurity, RegionOffset(r.security), int64(len(b))+2, false); err != nil {
 				return err
 			}
 			if odd := checkSecurity(b); odd != nil {
-				err = c.unusual(Warning, "security", RegionOffset(r.security), "%s", words(odd))
+				err = c.unusual(ruleSecurity.Lesser(), RegionOffset(r.security), "%s", words(odd))
 			}
 		}
-		if err := c.blame("security", err); err != nil {
+		if err := c.blame(ruleSecurity, err); err != nil {
 			return err
 		}
 	}
 	switch {
 	case (r.ea == 0) != (r.eaLength == 0):
-		if err := c.wrong("extended-attributes", at, "extended attributes of %d bytes at %v", r.eaLength, RegionOffset(r.ea)); err != nil {
+		if err := c.wrong(ruleExtendedAttributes, at, "extended attributes of %d bytes at %v", r.eaLength, RegionOffset(r.ea)); err != nil {
 			return err
 		}
-	case r.ea != 0 && c.once("extended-attributes", RegionOffset(r.ea), int64(r.eaLength)):
-		if err := c.isObject("extended-attributes", RegionOffset(r.ea), int64(r.eaLength), false); err != nil {
+	case r.ea != 0 && c.once(ruleExtendedAttributes, RegionOffset(r.ea), int64(r.eaLength)):
+		if err := c.isObject(ruleExtendedAttributes, RegionOffset(r.ea), int64(r.eaLength), false); err != nil {
 			return err
 		}
 		b := make([]byte, r.eaLength)
@@ -456,27 +456,27 @@ func (c *checker) metadata(f *File) error {
 				err = c.im.where(RegionOffset(r.ea), err)
 			}
 		}
-		if err := c.blame("extended-attributes", err); err != nil {
+		if err := c.blame(ruleExtendedAttributes, err); err != nil {
 			return err
 		}
 	}
 	switch {
 	case (r.reparse == 0) != (r.reparseTag == 0):
-		return c.wrong("reparse", at, "reparse tag %#x with data at %v", r.reparseTag, RegionOffset(r.reparse))
-	case r.reparse != 0 && c.once("reparse", RegionOffset(r.reparse), int64(r.reparseTag)):
+		return c.wrong(ruleReparse, at, "reparse tag %#x with data at %v", r.reparseTag, RegionOffset(r.reparse))
+	case r.reparse != 0 && c.once(ruleReparse, RegionOffset(r.reparse), int64(r.reparseTag)):
 		b, err := c.im.counted(r.reparse)
 		if err == nil {
-			if err := c.isObject("reparse", RegionOffset(r.reparse), int64(len(b))+2, false); err != nil {
+			if err := c.isObject(ruleReparse, RegionOffset(r.reparse), int64(len(b))+2, false); err != nil {
 				return err
 			}
 			switch odd := checkReparse(b); {
 			case len(b) < 8 || le.Uint32(b) != r.reparseTag:
-				err = c.wrong("reparse", RegionOffset(r.reparse), "%d bytes with another tag than that of the record, %#x", len(b), r.reparseTag)
+				err = c.wrong(ruleReparse, RegionOffset(r.reparse), "%d bytes with another tag than that of the record, %#x", len(b), r.reparseTag)
 			case odd != nil: // no writer looks at what is inside
-				err = c.unusual(Info, "reparse", RegionOffset(r.reparse), "%s", words(odd))
+				err = c.unusual(ruleReparse.Lesser(), RegionOffset(r.reparse), "%s", words(odd))
 			}
 		}
-		return c.blame("reparse", err)
+		return c.blame(ruleReparse, err)
 	}
 	return nil
 }
@@ -485,13 +485,13 @@ func (c *checker) metadata(f *File) error {
 func (c *checker) streams(o RegionOffset) error {
 	t, err := c.im.linkTable(o, -1, streamSize)
 	if err != nil {
-		return c.blame("stream-table", err)
+		return c.blame(ruleStreamTable, err)
 	}
-	if err := c.isObject("stream-table", o, t.length, false); err != nil {
+	if err := c.isObject(ruleStreamTable, o, t.length, false); err != nil {
 		return err
 	}
 	if t.count == 0 || t.count > maxListed {
-		return c.wrong("stream-table", o, "table of %d alternate streams", t.count)
+		return c.wrong(ruleStreamTable, o, "table of %d alternate streams", t.count)
 	}
 	var order nameOrder
 	order.reset(c, t)
@@ -499,20 +499,20 @@ func (c *checker) streams(o RegionOffset) error {
 	for i := range t.count {
 		v, err := cur.value(i)
 		if err != nil {
-			return c.blame("stream-table", err)
+			return c.blame(ruleStreamTable, err)
 		}
 		s := decodeStream(v)
 		raw, err := cur.name(i)
 		if err != nil {
-			return c.blame("stream-table", err)
+			return c.blame(ruleStreamTable, err)
 		}
 		if len(raw) == 0 {
-			if err := c.unusual(Info, "stream-name", o, "an alternate stream has no name"); err != nil {
+			if err := c.unusual(ruleStreamName.Lesser(), o, "an alternate stream has no name"); err != nil {
 				return err
 			}
 		}
 		if bytes.Contains(raw, []byte{':', 0}) && strings.Contains(winfs.DecodeUTF16LE(raw), ":") {
-			if err := c.wrong("stream-name", o, "name of an alternate stream has a colon"); err != nil {
+			if err := c.wrong(ruleStreamName, o, "name of an alternate stream has a colon"); err != nil {
 				return err
 			}
 		}
@@ -520,7 +520,7 @@ func (c *checker) streams(o RegionOffset) error {
 			return err
 		}
 		if s.kind() > ImageStream || s.kind() == TableStream || s.packed&streamReserved != 0 {
-			if err := c.wrong("stream-table", o+RegionOffset(t.valueAt(i)), "stream word %#x", s.packed); err != nil {
+			if err := c.wrong(ruleStreamTable, o+RegionOffset(t.valueAt(i)), "stream word %#x", s.packed); err != nil {
 				return err
 			}
 			continue
@@ -535,14 +535,14 @@ func (c *checker) streams(o RegionOffset) error {
 // parentLinks opens the parent links of a file for checking, until it is called again.
 func (c *checker) parentLinks(f *File) (*linkTable, error) {
 	if f.rec.links == 0 {
-		return nil, c.wrong("parent-links", c.recordAt(f.id), "file %d has no parent links", f.id)
+		return nil, c.wrong(ruleParentLinks, c.recordAt(f.id), "file %d has no parent links", f.id)
 	}
 	t := &c.links
 	if err := t.open(c.im, RegionOffset(f.rec.links), -1, idValueSize); err != nil {
-		return nil, c.blame("parent-links", err)
+		return nil, c.blame(ruleParentLinks, err)
 	}
 	if t.count == 0 || t.count > maxListed {
-		return nil, c.wrong("parent-links", t.at, "%d parent links", t.count)
+		return nil, c.wrong(ruleParentLinks, t.at, "%d parent links", t.count)
 	}
 	return t, nil
 }
@@ -553,15 +553,15 @@ func (c *checker) rootLinks(root *File) error {
 	if t == nil || err != nil {
 		return err
 	}
-	if err := c.isObject("parent-links", t.at, t.length, false); err != nil {
+	if err := c.isObject(ruleParentLinks, t.at, t.length, false); err != nil {
 		return err
 	}
 	list, err := root.readLinks()
 	if err != nil {
-		return c.blame("parent-links", err)
+		return c.blame(ruleParentLinks, err)
 	}
 	if len(list) != 1 || list[0] != (Link{root.id, "."}) {
-		return c.wrong("parent-links", t.at, "links of the root are %v, want itself as \".\"", list)
+		return c.wrong(ruleParentLinks, t.at, "links of the root are %v, want itself as \".\"", list)
 	}
 	return nil
 }
@@ -582,7 +582,7 @@ func (c *checker) hasLink(f *File, dir FileID, name []byte) error {
 	cur.reset(t, smallWindow)
 	if c.names[f.id] == 1 {
 		c.listed[f.id] = uint32(t.count)
-		if t.count == 1 || c.once("parent-links", t.at, 0) {
+		if t.count == 1 || c.once(ruleParentLinks, t.at, 0) {
 			if err := c.checkLinkOrder(t, cur); err != nil {
 				return err
 			}
@@ -596,7 +596,7 @@ func (c *checker) hasLink(f *File, dir FileID, name []byte) error {
 			want = 0 // the first of that name
 		}
 		if lo, err = c.searchLink(cur, want, name); err != nil {
-			return c.blame("parent-links", err)
+			return c.blame(ruleParentLinks, err)
 		}
 		if !older {
 			hi = min(t.count, lo+1)
@@ -605,25 +605,25 @@ func (c *checker) hasLink(f *File, dir FileID, name []byte) error {
 	for i := lo; i < hi; i++ {
 		v, err := cur.value(i)
 		if err != nil {
-			return c.blame("parent-links", err)
+			return c.blame(ruleParentLinks, err)
 		}
 		if id := FileID(le.Uint32(v)); id != dir && !(older && c.isOlder(id)) {
 			continue
 		}
 		raw, err := cur.name(i)
 		if err != nil {
-			return c.blame("parent-links", err)
+			return c.blame(ruleParentLinks, err)
 		}
 		if bytes.Equal(raw, name) {
 			return nil
 		}
 	}
-	return c.wrong("parent-links", t.at, "parent links of file %d lack this name in directory %d", f.id, dir)
+	return c.wrong(ruleParentLinks, t.at, "parent links of file %d lack this name in directory %d", f.id, dir)
 }
 
 // checkLinkOrder checks a table of parent links by itself.
 func (c *checker) checkLinkOrder(t *linkTable, cur *linkCursor) error {
-	if err := c.isObject("parent-links", t.at, t.length, false); err != nil {
+	if err := c.isObject(ruleParentLinks, t.at, t.length, false); err != nil {
 		return err
 	}
 	order := &c.linkOrder
@@ -632,12 +632,12 @@ func (c *checker) checkLinkOrder(t *linkTable, cur *linkCursor) error {
 	for i := range t.count {
 		v, err := cur.value(i)
 		if err != nil {
-			return c.blame("parent-links", err)
+			return c.blame(ruleParentLinks, err)
 		}
 		id := FileID(le.Uint32(v))
 		raw, err := cur.name(i)
 		if err != nil {
-			return c.blame("parent-links", err)
+			return c.blame(ruleParentLinks, err)
 		}
 		folded := order.fold(raw)
 		if err := order.packed(cur, i, raw); err != nil {
@@ -645,7 +645,7 @@ func (c *checker) checkLinkOrder(t *linkTable, cur *linkCursor) error {
 		}
 		if i > 0 {
 			if k := compareUnits(order.last, folded); k > 0 || k == 0 && lastID >= id {
-				if err := c.wrong("parent-link-order", t.at, "link %d is not behind the one before it", i); err != nil {
+				if err := c.wrong(ruleParentLinkOrder, t.at, "link %d is not behind the one before it", i); err != nil {
 					return err
 				}
 			}
@@ -691,7 +691,7 @@ func (c *checker) linkCount(id FileID) error {
 	}
 	f := &File{im: c.im, id: id}
 	if err := c.im.readRecord(id, &f.rec, c.cache); err != nil {
-		return c.blame("record", err)
+		return c.blame(ruleRecord, err)
 	}
 	if f.rec.links == 0 {
 		return nil // reported before
@@ -700,5 +700,5 @@ func (c *checker) linkCount(id FileID) error {
 	if err == nil && uint32(t.count) != c.names[id] && !(id <= c.base && uint32(t.count) > c.names[id]) {
 		err = c.im.where(t.at, corrupt("file %d has %d names and %d parent links", id, c.names[id], t.count))
 	}
-	return c.blame("parent-links", err)
+	return c.blame(ruleParentLinks, err)
 }

@@ -2,12 +2,14 @@ package cimfs
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/nametree"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/winfs"
@@ -244,14 +246,11 @@ func (w *Writer) checkStaged(g winfs.GUID, set []*regionOut) error {
 		return because(ErrCheck, "%v", err)
 	}
 	defer im.Close()
-	found, err := im.Check(CheckOptions{SkipContent: true, Severity: SevereError, MaxFindings: 10, changes: true})
-	if err != nil {
-		return because(ErrCheck, "%v", err)
-	}
-	for _, f := range found {
-		if f.Severity == SevereError {
-			return because(ErrCheck, "%v", f)
+	for f, err := range im.Check(context.Background(), CheckOptions{SkipContent: true, Severity: finding.Error, MaxFindings: 10, changes: true}) {
+		if err != nil {
+			return because(ErrCheck, "%v", err)
 		}
+		return because(ErrCheck, "%v", f)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cimfs
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -39,7 +41,7 @@ func outcome(set memOpener) (model, error) {
 	}
 	defer im.Close()
 	m, err := dump(im)
-	found, checkErr := im.Check(CheckOptions{})
+	found, checkErr := finding.Collect(im.Check(context.Background(), CheckOptions{}))
 	if len(found) > 0 {
 		checkErr = errors.New(found[0].String())
 	}

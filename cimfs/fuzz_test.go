@@ -2,9 +2,12 @@ package cimfs
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // splice puts fuzzed bytes over a file of a good image: the first byte picks the
@@ -79,7 +82,7 @@ func FuzzCheck(f *testing.F) {
 			return
 		}
 		defer im.Close()
-		found, err := im.Check(CheckOptions{MaxFindings: 20})
+		found, err := finding.Collect(im.Check(context.Background(), CheckOptions{MaxFindings: 20}))
 		if len(found) == 0 && err == nil {
 			if _, err := dump(im); err != nil {
 				t.Errorf("nothing found, but: %v", err)

@@ -2,9 +2,11 @@ package cimfs_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"github.com/mullion/mullion/cimfs/internal/plaincim"
+	"github.com/mullion/mullion/finding"
 	"io"
 	"maps"
 	"os"
@@ -225,7 +227,7 @@ func TestGoldenCheck(t *testing.T) {
 		}
 		for _, image := range imageNames(c) {
 			id := name + "/" + image
-			found, err := cimfs.Check(dir, image, cimfs.CheckOptions{})
+			found, err := finding.Collect(cimfs.Check(context.Background(), dir, image, cimfs.CheckOptions{}))
 			if err != nil {
 				t.Errorf("%s: %v", id, err)
 			}

@@ -1,10 +1,13 @@
 package cimfs
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // TestParentCycle: an image that names itself among its parents, or one of them
@@ -37,7 +40,7 @@ func TestParentCycle(t *testing.T) {
 				im.Close()
 			}
 		}
-		if list, err := Check(dir, "c.cim", CheckOptions{}); err != nil || len(list) == 0 {
+		if list, err := finding.Collect(Check(context.Background(), dir, "c.cim", CheckOptions{})); err != nil || len(list) == 0 {
 			t.Errorf("%s as a parent, check: %v %v", what, list, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -190,10 +191,10 @@ func TestContextEndsRewriteAndCheck(t *testing.T) {
 		t.Errorf("rewrite: %v", err)
 	}
 	onlyFiles(t, out, 0)
-	if _, err := im.CheckContext(ctx, CheckOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := finding.Collect(im.Check(ctx, CheckOptions{})); !errors.Is(err, context.Canceled) {
 		t.Errorf("check: %v", err)
 	}
-	if _, err := CheckFiles(ctx, memOpener(readSet(t, dir)), "a.cim", CheckOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := finding.Collect(CheckFiles(ctx, memOpener(readSet(t, dir)), "a.cim", Limits{}, CheckOptions{})); !errors.Is(err, context.Canceled) {
 		t.Errorf("check: %v", err)
 	}
 }

@@ -2,10 +2,12 @@ package cimfs
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -108,12 +110,12 @@ func TestRules(t *testing.T) {
 			t.Errorf("%s: %v", c.rule, err)
 			continue
 		}
-		found, err := im.Check(CheckOptions{})
+		found, err := finding.Collect(im.Check(context.Background(), CheckOptions{}))
 		im.Close()
 		if err != nil {
 			t.Errorf("%s: %v", c.rule, err)
 		}
-		if !slices.ContainsFunc(found, func(f Finding) bool { return f.Rule == c.rule && f.File != "" && f.Offset >= 0 }) {
+		if !slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Rule == c.rule && f.Layer != "" && f.Offset >= 0 }) {
 			t.Errorf("%s: found %v", c.rule, found)
 		}
 	}

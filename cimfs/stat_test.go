@@ -1,9 +1,12 @@
 package cimfs
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"testing"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // A fork knows what is the parent's, and can name a file of the parent that it has
@@ -75,7 +78,7 @@ func TestForkStat(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer im.Close()
-	if found, err := im.Check(CheckOptions{}); err != nil || len(found) > 0 {
+	if found, err := finding.Collect(im.Check(context.Background(), CheckOptions{})); err != nil || len(found) > 0 {
 		t.Errorf("%v, %v", found, err)
 	}
 	ids := map[FileID]bool{}

@@ -2,6 +2,7 @@ package cimfs_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimfs/internal/plaincim"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -371,7 +373,7 @@ func clean(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	want := map[string]bool{}
 	for _, name := range names {
-		found, err := cimfs.Check(dir, name, cimfs.CheckOptions{})
+		found, err := finding.Collect(cimfs.Check(context.Background(), dir, name, cimfs.CheckOptions{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/regf"
 )
@@ -19,7 +20,7 @@ type ImageHives struct {
 	Image *cimfs.Image
 	// Warn receives the faults of hives that cannot change the result, see
 	// [regf.Harmless]. It must not call the hive.
-	Warn func(n hives.Name, f hives.Form, x regf.Finding)
+	Warn func(finding.Finding)
 }
 
 var _ hives.Layer = ImageHives{}
@@ -40,7 +41,7 @@ func (h ImageHives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	}
 	opt := &regf.Options{AllowHarmless: true}
 	if h.Warn != nil {
-		opt.Warn = func(x regf.Finding) { h.Warn(n, f, x) }
+		opt.Warn = func(x finding.Finding) { h.Warn(x.In(path)) }
 	}
 	hive, err := regf.OpenReaderAt(s, s.Size(), opt)
 	if err != nil {

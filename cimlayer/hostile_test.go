@@ -11,6 +11,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/winfs"
@@ -69,7 +70,7 @@ func TestHostile(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if found, err := im.Check(cimfs.CheckOptions{}); err != nil || len(found) > 0 {
+					if found, err := finding.Collect(im.Check(context.Background(), cimfs.CheckOptions{})); err != nil || len(found) > 0 {
 						t.Errorf("base %v: %v, %v", base, found, err)
 					}
 					im.Close()

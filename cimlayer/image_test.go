@@ -12,6 +12,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
@@ -100,7 +101,7 @@ func build(t *testing.T, folder, name, parent string, opts cimfs.Options, items 
 		t.Error(closed)
 	}
 	if err == nil {
-		found, checkErr := cimfs.Check(folder, name, cimfs.CheckOptions{})
+		found, checkErr := finding.Collect(cimfs.Check(context.Background(), folder, name, cimfs.CheckOptions{}))
 		for _, f := range found {
 			t.Error(f)
 		}

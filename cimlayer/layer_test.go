@@ -2,6 +2,7 @@ package cimlayer_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
@@ -77,7 +79,7 @@ func (p place) mustWrite(name string, parents []string, items []item, opts ...ci
 	if err := p.write(name, parents, items, opts...); err != nil {
 		p.t.Fatalf("%s: %v", name, err)
 	}
-	f, err := cimfs.Check(p.at(name).Images, name+".cim", cimfs.CheckOptions{})
+	f, err := finding.Collect(cimfs.Check(context.Background(), p.at(name).Images, name+".cim", cimfs.CheckOptions{}))
 	if err != nil || len(f) > 0 {
 		p.t.Fatalf("%s: %v %v", name, f, err)
 	}

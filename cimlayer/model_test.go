@@ -13,6 +13,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
@@ -104,7 +105,7 @@ func forkChain(t *testing.T, chain []layer.Source) (map[string]described, error)
 		parent = name
 	}
 	defer im.Close()
-	if found, err := im.Check(cimfs.CheckOptions{}); err != nil || len(found) > 0 {
+	if found, err := finding.Collect(im.Check(context.Background(), cimfs.CheckOptions{})); err != nil || len(found) > 0 {
 		t.Errorf("check: %v, %v", found, err)
 	}
 	return describeTree(t, cimlayer.NewImageReader(im)), nil

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
@@ -135,7 +136,7 @@ func (w *Writer) merge(n hives.Name) error {
 		name := filepath.Base(f.Name())
 		opt := &regf.Options{AllowHarmless: true}
 		if warn := w.opt.hiveWarn; warn != nil {
-			opt.Warn = func(f regf.Finding) { warn(hives.HivesDir+`\`+name, f) }
+			opt.Warn = func(f finding.Finding) { warn(f.In(hives.HivesDir + `\` + name)) }
 		}
 		h, err := regf.OpenReaderAt(f, st.Size(), opt)
 		if err != nil {

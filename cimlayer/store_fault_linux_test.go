@@ -1,6 +1,7 @@
 package cimlayer_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/faulttest"
 	"github.com/mullion/mullion/layer"
 )
@@ -97,7 +99,7 @@ func TestStoreFaults(t *testing.T) {
 						t.Errorf("after %s: %v", what, err)
 					}
 				}
-				findings, err := cimfs.Check(filepath.Join(mount, "cim-layers"), strings.TrimPrefix(id(1), "sha256:")+".cim", cimfs.CheckOptions{})
+				findings, err := finding.Collect(cimfs.Check(context.Background(), filepath.Join(mount, "cim-layers"), strings.TrimPrefix(id(1), "sha256:")+".cim", cimfs.CheckOptions{}))
 				if err != nil || len(findings) > 0 {
 					t.Errorf("after %s: %v, %v", what, findings, err)
 				}

@@ -10,10 +10,10 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
-	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -92,7 +92,7 @@ type options struct {
 	cimBoot *CimBoot
 	lossy   func(path, what string)
 
-	hiveWarn func(path string, x regf.Finding)
+	hiveWarn func(finding.Finding)
 }
 
 // Option changes how a layer is written.
@@ -106,8 +106,8 @@ func WithImageOptions(o cimfs.Options) Option { return func(opt *options) { opt.
 func WithMissingHives(m MissingHives) Option { return func(opt *options) { opt.missing = m } }
 
 // WithHiveWarnings has f called with each fault of a hive that cannot change the result
-// of merging it, see [regf.Harmless]. The path is that in the layer or in one below.
-func WithHiveWarnings(f func(path string, x regf.Finding)) Option {
+// of merging it, see regf.Harmless, with the path of the hive in the layer, or in one below, as Layer.
+func WithHiveWarnings(f func(finding.Finding)) Option {
 	return func(opt *options) { opt.hiveWarn = f }
 }
 

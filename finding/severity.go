@@ -1,19 +1,21 @@
-// Package finding holds the one word that the checks of all formats share: how much
-// a finding matters. What a finding says beside that, and where it points, is each
-// format's own: a cell of a hive, an offset in a region, an entry of a layer.
 package finding
 
-// Severity orders findings.
+import "fmt"
+
+// Severity orders findings by how much they matter.
 type Severity uint8
 
-// The severities. An Error is something that Windows or another reader refuses or
-// that loses data; a Warning breaks a rule or is known to cause trouble, without
-// losing anything; Info is worth knowing.
+// The severities. An Error makes Windows or another reader refuse the subject, or
+// loses data. A Warning breaks a rule or is known to cause trouble, and loses nothing.
+// An Info is a peculiarity that needs no action.
 const (
 	Info Severity = iota + 1
 	Warning
-	SevereError
+	Error
 )
+
+// Severities returns the severities, the least first.
+func Severities() []Severity { return []Severity{Info, Warning, Error} }
 
 // String returns info, warning or error.
 func (s Severity) String() string {
@@ -22,8 +24,16 @@ func (s Severity) String() string {
 		return "info"
 	case Warning:
 		return "warning"
-	case SevereError:
+	case Error:
 		return "error"
 	}
 	return "invalid severity"
+}
+
+// MarshalText implements encoding.TextMarshaler with the result of String.
+func (s Severity) MarshalText() ([]byte, error) {
+	if s < Info || s > Error {
+		return nil, fmt.Errorf("severity %d is not valid", uint8(s))
+	}
+	return []byte(s.String()), nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/regf"
 )
 
@@ -17,13 +18,13 @@ var ErrNoBase = errors.New("no layer has the base hive")
 type MergeOption func(*mergeOptions)
 
 type mergeOptions struct {
-	warn func(file string, f regf.Finding)
+	warn func(finding.Finding)
 }
 
 // WithWarnings calls f with each fault that cannot change the result, see
-// [regf.Harmless], and the name of the file that has it. Without it such faults are
-// ignored.
-func WithWarnings(f func(file string, f regf.Finding)) MergeOption {
+// [regf.Harmless]. Layer of the finding is the name of the file. Without the option such
+// faults are ignored.
+func WithWarnings(f func(finding.Finding)) MergeOption {
 	return func(o *mergeOptions) { o.warn = f }
 }
 
@@ -58,7 +59,7 @@ func Merge(ctx context.Context, out string, files []string, opts ...MergeOption)
 	for _, name := range files {
 		opt := &regf.Options{AllowHarmless: true}
 		if o.warn != nil {
-			opt.Warn = func(f regf.Finding) { o.warn(name, f) }
+			opt.Warn = func(f finding.Finding) { o.warn(f.In(name)) }
 		}
 		h, err := regf.Open(name, opt)
 		if err != nil {

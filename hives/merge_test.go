@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
@@ -322,7 +323,7 @@ func TestMergeCancelled(t *testing.T) {
 	if _, err := Chain(ctx, chain, System); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := Merge(t.Context(), out, []string{base, delta}, WithWarnings(func(file string, f regf.Finding) { t.Error(file, f) })); err != nil {
+	if err := Merge(t.Context(), out, []string{base, delta}, WithWarnings(func(f finding.Finding) { t.Error(f) })); err != nil {
 		t.Error(err)
 	}
 }

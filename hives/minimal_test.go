@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/regf"
 )
@@ -29,8 +30,8 @@ func TestMinimal(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		if f := h.Check(); len(f) > 0 {
-			t.Errorf("%v: %v", n, f)
+		if f, err := finding.Collect(h.Check(t.Context())); err != nil || len(f) > 0 {
+			t.Errorf("%v: %v, %v", n, f, err)
 		}
 		switch n {
 		case System:

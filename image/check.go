@@ -3,93 +3,137 @@ package image
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"iter"
 	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wintar"
 )
 
-// The rules of Check, besides those of wintar.Check and layer.Audit.
-const (
-	RuleOSVersion      = "os-version-missing"   // hosts cannot tell whether they can run the image
-	RuleMediaType      = "media-type"           // a layer is not what its media type says
-	RuleBlob           = "blob-mismatch"        // digest, size or diff ID do not hold
-	RuleBlobMissing    = "blob-missing"         // the blob is not there
-	RuleBlobUnreadable = "blob-unreadable"      // it cannot be decompressed
-	RuleNoLayers       = "no-layers"            //
-	RuleForeign        = "foreign-without-urls" // a foreign layer that cannot be fetched anywhere
-)
+// errStopped ends a check whose caller has broken out of its loop.
+var errStopped = errors.New("the caller stopped the check")
 
-// Check reads the whole image and reports what is wrong with it: with its documents,
-// its blobs, the layers in them, and the registry that they make, as UnpackStore would
-// refuse it. An error means that the check itself could not go on.
-func (i *Image) Check(ctx context.Context, report func(layer.Finding)) (err error) {
-	tell := func(severity layer.Severity, rule, where, format string, a ...any) {
-		report(layer.Finding{Severity: severity, Rule: rule, Layer: where, Offset: -1, Message: fmt.Sprintf(format, a...)})
+// Check reads the whole image and yields its faults: those of its documents, its blobs,
+// the layers in them, and the registry that they make, as UnpackStore would refuse it.
+// The error is the reason why the check could not go on.
+func (i *Image) Check(ctx context.Context, opts ...CheckOption) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		c := imageCheck{ctx: ctx, yield: yield}
+		for _, o := range opts {
+			o(&c)
+		}
+		if err := c.image(i); err != nil && !c.stopped {
+			yield(finding.Finding{}, err)
+		}
 	}
+}
+
+// CheckOption changes how [Image.Check] works.
+type CheckOption func(*imageCheck)
+
+// CheckLimits bounds each layer of the image.
+func CheckLimits(l layer.Limits) CheckOption { return func(c *imageCheck) { c.limits = l } }
+
+type imageCheck struct {
+	ctx     context.Context
+	yield   func(finding.Finding, error) bool
+	limits  layer.Limits
+	stopped bool
+}
+
+func (c *imageCheck) report(f finding.Finding) {
+	c.stopped = c.stopped || !c.yield(f, nil)
+}
+
+func (c *imageCheck) tell(rule *finding.Rule, where, format string, a ...any) {
+	c.report(rule.At("", -1, format, a...).In(where))
+}
+
+func (c *imageCheck) image(i *Image) (err error) {
 	if p := i.Platform(); p.OS == "windows" && p.OSVersion == "" {
-		tell(layer.Warning, RuleOSVersion, "", "the configuration has no os.version, by which hosts choose")
+		c.tell(RuleOSVersion, "", "the configuration has no os.version, by which hosts choose")
 	}
 	if len(i.layers) == 0 {
-		tell(layer.SevereError, RuleNoLayers, "", "Windows cannot run an image without a base layer")
+		c.tell(RuleNoLayers, "", "the image has no layer")
 	}
-	registry := NewHiveChecker(report)
+	registry := NewHiveChecker(c.report)
 	defer func() { err = errors.Join(err, registry.Close()) }()
 	whole := true
 	for _, l := range i.layers {
 		if l.Foreign() && len(l.Descriptor.URLs) == 0 {
-			tell(layer.Warning, RuleForeign, l.String(), "the layer may not be distributed and names no URL to get it from")
+			c.tell(RuleForeign, l.String(), "the layer may not be distributed and names no URL to get it from")
 		}
-		ok, err := l.check(ctx, report, tell, registry)
+		ok, err := c.layer(l, registry)
 		if err != nil {
 			return err
+		}
+		if c.stopped {
+			return errStopped
 		}
 		whole = whole && ok
 	}
 	if whole {
-		registry.Finish(ctx)
+		registry.Finish(c.ctx)
 	}
 	return nil
 }
 
-// check checks one layer and reports whether its blob could be read to the end.
-func (l *Layer) check(ctx context.Context, report func(layer.Finding), tell func(layer.Severity, string, string, string, ...any), registry *HiveChecker) (whole bool, err error) {
+// layer checks one layer and reports whether its blob could be read to the end.
+func (c *imageCheck) layer(l *Layer, registry *HiveChecker) (whole bool, err error) {
 	registry.Layer(l.String(), l.Index == 0)
-	r, err := l.Tar(ctx)
+	r, err := l.Tar(c.ctx)
 	if err == nil {
 		defer r.Close()
 		if said := l.Descriptor.MediaType; !strings.HasSuffix(said, r.Format().String()) && (r.Format() != blob.Plain || !strings.HasSuffix(said, "tar")) {
-			tell(layer.Warning, RuleMediaType, l.String(), "the media type is %s, the content is %v", said, compressionName(r.Format()))
+			c.tell(RuleMediaType.Lesser(), l.String(), "the media type is %s, the content is %v", said, compressionName(r.Format()))
 		}
 		place := wintar.HasParents()
 		if l.Index == 0 {
 			place = wintar.Base()
 		}
-		// A blob that fails in the middle is told of below, with its reason.
-		for f := range wintar.Check(r, place, wintar.Each(registry.Entry), wintar.Label(l.String())) {
-			report(f)
+		for f, cerr := range wintar.Check(c.ctx, r, place, wintar.Each(registry.Entry), wintar.Label(l.String()), wintar.WithLimits(c.limits)) {
+			if cerr != nil {
+				// The blob failed in the middle; Finish has the reason.
+				err = cerr
+				break
+			}
+			if c.report(f); c.stopped {
+				return false, errStopped
+			}
 		}
-		err = r.Finish()
+		if ferr := r.Finish(); ferr != nil {
+			err = ferr
+		}
 	}
-	var mismatch *blob.MismatchError
-	switch {
-	case err == nil:
+	if err == nil {
 		return true, nil
-	case errors.As(err, &mismatch):
-		tell(layer.SevereError, RuleBlob, l.String(), "%v", mismatch)
-	case errors.Is(err, ErrMissingBlob):
-		tell(layer.SevereError, RuleBlobMissing, l.String(), "%v", err)
-	case errors.Is(err, ErrMediaType):
-		tell(layer.SevereError, RuleMediaType, l.String(), "%v", err)
-	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, blob.ErrCompression), errors.Is(err, layer.ErrLimit), errors.Is(err, io.ErrUnexpectedEOF):
-		tell(layer.SevereError, RuleBlobUnreadable, l.String(), "%v", err)
-	default:
+	}
+	f, ok := BlobFinding(err)
+	if !ok {
 		return false, err
 	}
+	c.report(f.In(l.String()))
 	return false, nil
+}
+
+// BlobFinding makes a finding of an error of reading a layer's blob. ok is false if the
+// error is not the blob's fault.
+func BlobFinding(err error) (f finding.Finding, ok bool) {
+	var mismatch *blob.MismatchError
+	switch {
+	case errors.As(err, &mismatch):
+		return RuleBlob.At("", -1, "%v", mismatch), true
+	case errors.Is(err, ErrMissingBlob):
+		return RuleBlobMissing.At("", -1, "%v", err), true
+	case errors.Is(err, ErrMediaType):
+		return RuleMediaType.At("", -1, "%v", err), true
+	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, blob.ErrCompression), errors.Is(err, layer.ErrLimit), errors.Is(err, io.ErrUnexpectedEOF):
+		return RuleBlobUnreadable.At("", -1, "%v", err), true
+	}
+	return f, false
 }
 
 func compressionName(f blob.Format) string {

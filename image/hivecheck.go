@@ -6,23 +6,17 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
-)
-
-// The rules of HiveChecker.
-const (
-	RuleHivePlace   = "registry-hive-place" // a file that would change the registry where no layer may
-	RuleHive        = "registry-hive"       // a hive that cannot be opened or merged
-	RuleHiveMissing = "base-hive-missing"   // a base layer lacks one of the five hives
 )
 
 // HiveChecker finds what is wrong with the registry of layers while they are read for
 // another purpose: what unpacking them refuses (hives.Place, hives.Valid, hives.Merge).
 // It is told of the layers base first. Close it.
 type HiveChecker struct {
-	report func(layer.Finding)
+	report func(finding.Finding)
 	hives  *Hives
 	labels []string
 	base   bool // the lowest layer is known to have no parents
@@ -30,7 +24,7 @@ type HiveChecker struct {
 }
 
 // NewHiveChecker makes a checker that tells of its findings through report.
-func NewHiveChecker(report func(layer.Finding)) *HiveChecker {
+func NewHiveChecker(report func(finding.Finding)) *HiveChecker {
 	return &HiveChecker{report: report, hives: newHives(nil)}
 }
 
@@ -44,8 +38,8 @@ func (c *HiveChecker) Layer(label string, base bool) {
 	c.hives.layers = append(c.hives.layers, hiveLayer{})
 }
 
-func (c *HiveChecker) tell(index int, rule, path string, err error) {
-	c.report(layer.Finding{Severity: layer.SevereError, Rule: rule, Layer: c.labels[index], Path: path, Offset: -1, Message: err.Error()})
+func (c *HiveChecker) tell(index int, rule *finding.Rule, path string, err error) {
+	c.report(rule.At(path, -1, "%v", err).In(c.labels[index]))
 }
 
 // Entry looks at an entry of the layer that was begun last, and reads data, its main
@@ -115,7 +109,7 @@ func (c *HiveChecker) merge(ctx context.Context, n hives.Name) {
 	case errors.As(err, &where):
 		c.tell(where.Layer, RuleHive, n.Path(where.Form), where.Err)
 	case errors.Is(err, hives.ErrNoBase):
-		c.tell(0, RuleHiveMissing, n.Path(hives.Config), errors.New("a base layer must have this registry hive"))
+		c.tell(0, layer.RuleHiveMissing, n.Path(hives.Config), errors.New("a base layer must have this registry hive"))
 	default:
 		c.tell(0, RuleHive, n.Path(hives.Config), err)
 	}

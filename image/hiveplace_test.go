@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
@@ -31,10 +32,10 @@ func TestLayerMayNotReplaceRegistry(t *testing.T) {
 		want   error
 		rule   string
 	}{
-		"file":            {[][]entry{base, {files, dir, {kind: layer.File, path: `Hives\SOFTWARE_BASE`, data: software}}}, layer.ErrDuplicate, image.RuleHivePlace},
-		"other case":      {[][]entry{base, {files, dir, {kind: layer.File, path: `hives\Software_Base`, data: software}}}, layer.ErrDuplicate, image.RuleHivePlace},
-		"in the base":     {[][]entry{slices.Concat([]entry{dir, {kind: layer.File, path: `Hives\SOFTWARE_BASE`, data: software}}, base)}, layer.ErrDuplicate, image.RuleHivePlace},
-		"delta in a base": {[][]entry{slices.Concat([]entry{dir, {kind: layer.File, path: `Hives\Software_Delta`, data: software}}, base)}, hives.ErrBaseDelta, image.RuleHivePlace},
+		"file":            {[][]entry{base, {files, dir, {kind: layer.File, path: `Hives\SOFTWARE_BASE`, data: software}}}, layer.ErrDuplicate, image.RuleHivePlace.ID},
+		"other case":      {[][]entry{base, {files, dir, {kind: layer.File, path: `hives\Software_Base`, data: software}}}, layer.ErrDuplicate, image.RuleHivePlace.ID},
+		"in the base":     {[][]entry{slices.Concat([]entry{dir, {kind: layer.File, path: `Hives\SOFTWARE_BASE`, data: software}}, base)}, layer.ErrDuplicate, image.RuleHivePlace.ID},
+		"delta in a base": {[][]entry{slices.Concat([]entry{dir, {kind: layer.File, path: `Hives\Software_Delta`, data: software}}, base)}, hives.ErrBaseDelta, image.RuleHivePlace.ID},
 	} {
 		t.Run(name, func(t *testing.T) {
 			img := openLayout(t, layout(t, gzipped(c.layers...)(t)))
@@ -81,9 +82,9 @@ func TestLayerMayNotReplaceRegistry(t *testing.T) {
 			if _, err := img.Unpack(t.Context(), filepath.Join(t.TempDir(), "out"), create); !errors.Is(err, c.want) {
 				t.Errorf("unpack to folders: %v", err)
 			}
-			var rules []string
-			if err := img.Check(t.Context(), func(f layer.Finding) { rules = append(rules, f.Rule) }); err != nil || !slices.Contains(rules, c.rule) {
-				t.Errorf("check: %q, %v", rules, err)
+			reported, err := finding.Collect(img.Check(t.Context()))
+			if err != nil || !slices.ContainsFunc(reported, func(f finding.Finding) bool { return f.Rule == c.rule }) {
+				t.Errorf("check: %q, %v", reported, err)
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/internal/tempfile"
@@ -24,25 +25,14 @@ type Hives struct {
 	// Entries is how many entries of layers were looked at to find them.
 	Entries int64
 	// Warn gets the faults of hives that cannot change what is read, when they are met;
-	// see [regf.Harmless]. It is set before a hive is opened and must not call one.
-	Warn func(HiveFinding)
+	// see [regf.Harmless]. Layer is "layer N: PATH", the number of the layer from 0 for
+	// the base and the path of the hive in it. Warn is set before a hive is opened and
+	// must not call one.
+	Warn func(finding.Finding)
 
 	names  []hives.Name
 	layers []hiveLayer          // base first
 	bad    map[hives.Name]error // why the layers make no such hive
-}
-
-// HiveFinding is a fault of a hive in a layer.
-type HiveFinding struct {
-	Layer int // base is 0
-	Name  hives.Name
-	Form  hives.Form
-	regf.Finding
-}
-
-// String formats the finding as one line.
-func (f HiveFinding) String() string {
-	return fmt.Sprintf("layer %d: %s: %v", f.Layer, f.Name.Path(f.Form), f.Finding)
 }
 
 // hiveLayer is the part of one layer.
@@ -52,7 +42,7 @@ type hiveLayer map[hives.Form]map[hives.Name]hiveFile
 type warned struct {
 	hiveLayer
 	index int
-	warn  func(HiveFinding)
+	warn  func(finding.Finding)
 }
 
 // hiveFile is a hive in a temporary file.
@@ -69,7 +59,7 @@ func (l warned) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	}
 	opt := &regf.Options{AllowHarmless: true}
 	if l.warn != nil {
-		opt.Warn = func(x regf.Finding) { l.warn(HiveFinding{l.index, n, f, x}) }
+		opt.Warn = func(x finding.Finding) { l.warn(x.In(fmt.Sprintf("layer %d: %s", l.index, n.Path(f)))) }
 	}
 	return regf.OpenReaderAt(h.file, h.size, opt)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/imagetest"
@@ -133,7 +134,7 @@ func checkStored(t *testing.T, store *cimlayer.Store, layers []image.StoredLayer
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f, err := cimfs.Check(loc.Images, loc.Name, cimfs.CheckOptions{}); err != nil || len(f) > 0 {
+		if f, err := finding.Collect(cimfs.Check(context.Background(), loc.Images, loc.Name, cimfs.CheckOptions{})); err != nil || len(f) > 0 {
 			t.Errorf("%v: %v %v", loc, f, err)
 		}
 		if want := filepath.Join(store.Dir(), filepath.FromSlash(l.Image)); want != loc.String() {
@@ -291,13 +292,9 @@ func TestUnpackStoreRefuses(t *testing.T) {
 			}
 			wantLayers(t, store, want)
 			// Checking says that unpacking will not do, and why.
-			severe := 0
-			if err := img.Check(t.Context(), func(f layer.Finding) {
-				if f.Severity == layer.SevereError {
-					severe++
-				}
-			}); err != nil || severe == 0 {
-				t.Errorf("check finds nothing severe, %v", err)
+			found, err := finding.Collect(img.Check(t.Context()))
+			if err != nil || !slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Severity == finding.Error }) {
+				t.Errorf("check finds nothing severe but %v, %v", found, err)
 			}
 		})
 	}
@@ -343,7 +340,7 @@ func wantLayers(t *testing.T, store *cimlayer.Store, n int) {
 	for _, e := range images {
 		if name := e.Name(); strings.HasSuffix(name, ".cim") {
 			found++
-			if f, err := cimfs.Check(filepath.Join(store.Dir(), "cim-layers"), name, cimfs.CheckOptions{}); err != nil || len(f) > 0 {
+			if f, err := finding.Collect(cimfs.Check(context.Background(), filepath.Join(store.Dir(), "cim-layers"), name, cimfs.CheckOptions{})); err != nil || len(f) > 0 {
 				t.Errorf("%s: %v %v", name, f, err)
 			}
 		} else if name[0] == '.' {
@@ -411,7 +408,7 @@ func TestUnpackStoreKilled(t *testing.T) {
 			whole = whole*2/3 + 1 // the machine has become faster since
 		}
 		for _, name := range globImages(t, store) {
-			if f, err := cimfs.Check(filepath.Join(store, "cim-layers"), name, cimfs.CheckOptions{}); err != nil || len(f) > 0 {
+			if f, err := finding.Collect(cimfs.Check(context.Background(), filepath.Join(store, "cim-layers"), name, cimfs.CheckOptions{})); err != nil || len(f) > 0 {
 				t.Fatalf("after kill %d: %s: %v %v", i, name, f, err)
 			}
 		}

@@ -29,7 +29,6 @@ import (
 	"github.com/mullion/mullion/image"
 	_ "github.com/mullion/mullion/image/archive"
 	"github.com/mullion/mullion/internal/testenv"
-	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wintar"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -82,7 +81,10 @@ func userTar(t *testing.T, items []item) []byte {
 func rules(t *testing.T, r io.Reader) map[string]int {
 	t.Helper()
 	found := map[string]int{}
-	for f := range wintar.Check(r, wintar.HasParents()) {
+	for f, err := range wintar.Check(t.Context(), r, wintar.HasParents()) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		found[f.Rule]++
 		t.Log(f)
 	}
@@ -140,8 +142,11 @@ func TestGoContainerRegistryAppend(t *testing.T) {
 	}
 	defer ours.Close()
 	found := map[string]int{}
-	if err := ours.Check(t.Context(), func(f layer.Finding) { found[f.Rule]++ }); err != nil {
-		t.Fatal(err)
+	for f, err := range ours.Check(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[f.Rule]++
 	}
 	if found["link-target-outside-files"] == 0 || found["descriptor-without-dacl"] == 0 {
 		t.Errorf("through a docker archive: %v", found)

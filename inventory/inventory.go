@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/regf"
@@ -50,7 +51,7 @@ type Inventory struct {
 	// Components are sorted by kind, name, version and key.
 	Components []Component `json:"components"`
 	// Warnings are faults of the hives that cannot change the list, see [regf.Harmless].
-	Warnings []image.HiveFinding `json:"-"`
+	Warnings []finding.Finding `json:"-"`
 }
 
 // Subject is the image that an inventory is about.
@@ -98,8 +99,8 @@ func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err e
 		return nil, s, err
 	}
 	defer func() { err = errors.Join(err, found.Close()) }()
-	var warnings []image.HiveFinding
-	found.Warn = func(f image.HiveFinding) { warnings = append(warnings, f) }
+	var warnings []finding.Finding
+	found.Warn = func(f finding.Finding) { warnings = append(warnings, f) }
 	h, err := found.Open(ctx, hives.Software)
 	if err != nil {
 		return nil, s, err

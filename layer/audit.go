@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -22,6 +23,7 @@ const (
 	RootFiles     = "Files"
 	RootHives     = "Hives"
 	RootUtilityVM = "UtilityVM"
+	RootLayout    = "layout" // a file, of a layer that was unpacked
 )
 
 // treeKey is a hash of a folded path. With 128 bits of keyed hash, an accidental collision
@@ -33,14 +35,21 @@ type treeKey [2]uint64
 // they make and of their metadata, for all formats: it is the common part of the checks of
 // tar, directory and CIM layers. It keeps some 60 bytes per entry, no names.
 //
-// The rules are listed at their constants. Each finding carries the path and the
-// offset of the entry at which it was seen.
+// [Rules] lists the rules. Each finding carries the path and the offset of the entry at
+// which the fault was seen.
 type Audit struct {
 	// Report takes the findings. It must be set.
-	Report func(Finding)
+	Report func(finding.Finding)
 	// Base is set if the layer has no parents, HasParents if it has some. With both false
 	// the audit does not know, and skips the rules that depend on it.
 	Base, HasParents bool
+	// Merged says that the layer shows the whole tree of a chain, with its registry
+	// merged, as the image of a layer in a store does. It then has the file layout, and
+	// in Hives links to the hives in Files, neither with descriptors of their own.
+	Merged bool
+	// Limits bound the layer. A layer that exceeds one has a finding, and the entries
+	// behind it are not looked at.
+	Limits Limits
 
 	seeds    [2]maphash.Seed
 	nodes    map[treeKey]auditNode
@@ -53,43 +62,12 @@ type Audit struct {
 	e      *Entry
 	index  int64
 	offset int64
-	sds    map[uint64][]sdProblem
-}
+	sds    map[uint64][]finding.Finding
 
-// The rules of an Audit.
-const (
-	RuleDuplicate        = "duplicate-entry"      // two entries for one path
-	RuleCaseConflict     = "case-conflict"        // two entries whose paths differ in case
-	RuleMissingParent    = "missing-parent"       // no entry for the directory before those in it
-	RuleTypeChange       = "type-change"          // an ancestor is not a directory, or changes its kind
-	RuleThroughReparse   = "link-through-reparse" // a path leads through a symbolic link or junction
-	RuleRootNotDirectory = "root-not-directory"   // Files, Hives or UtilityVM is something else
-	RuleRootCase         = "root-name-case"       // files instead of Files
-	RuleUnknownRoot      = "unknown-root"         // another name at the root
-	RuleMissingRoot      = "missing-hives-or-files-root"
-	RuleLinkOutside      = "link-target-outside-files"
-	RuleLinkForward      = "forward-link"      // the target comes later
-	RuleLinkToLink       = "link-to-link"      // the target is itself a link
-	RuleLinkToDirectory  = "link-to-directory" // the target is a directory
-	RuleLinkToItself     = "link-to-itself"
-	RuleLinkMissing      = "link-target-missing"
-	RuleWhiteoutSame     = "whiteout-same-layer" // a whiteout of a path that the layer itself adds
-	RuleWhiteoutOutside  = "whiteout-outside-files"
-	RuleWhiteoutInBase   = "whiteout-in-base"
-	RuleOpaque           = "opaque-whiteout" // upstream importers ignore it
-	RuleReserved         = "reserved-device-name"
-	RuleTrailing         = "trailing-dot-or-space"
-	RuleLoneSurrogate    = "lone-surrogate"
-	RuleSymlinkPrefix    = "symlink-target-with-files-prefix"
-	RuleBadReparse       = "bad-reparse"
-	RuleLinkNowhere      = "link-leads-nowhere"      // a symbolic link or junction without a usable target
-	RuleReparseTag       = "unsupported-reparse-tag" // upstream exporters fail on it
-	RuleGoZeroTime       = "go-zero-time"
-	RuleBadEAs           = "bad-eas"
-	RuleNoDescriptor     = "descriptor-missing"
-	RuleNoDACL           = "descriptor-without-dacl"
-	RuleBadDescriptor    = "descriptor-invalid"
-)
+	total    int64 // bytes of streams
+	streams  int64 // of the current entry
+	exceeded bool  // a limit, which has been reported
+}
 
 type auditNode struct {
 	exact uint64 // hash of the path as it is spelled
@@ -120,10 +98,17 @@ func (a *Audit) Entry(e *Entry, index, offset int64) {
 		a.nodes = map[treeKey]auditNode{}
 		a.waiting = map[treeKey]waitingLink{}
 		a.oddRoots = map[string]bool{}
-		a.sds = map[uint64][]sdProblem{}
+		a.sds = map[uint64][]finding.Finding{}
 		a.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+		a.Limits = a.Limits.WithDefaults()
 	}
-	a.e, a.index, a.offset = e, index, offset
+	if a.exceeded {
+		return
+	}
+	a.e, a.index, a.offset, a.streams = e, index, offset, 0
+	if !a.within() {
+		return
+	}
 	a.names()
 	a.roots()
 	switch e.Kind {
@@ -136,8 +121,55 @@ func (a *Audit) Entry(e *Entry, index, offset int64) {
 	a.e = nil
 }
 
-func (a *Audit) tell(s Severity, rule, format string, args ...any) {
-	a.Report(Finding{Severity: s, Rule: rule, Path: a.e.Path, Offset: a.offset, Message: fmt.Sprintf(format, args...)})
+// within reports whether the entry keeps the limits that hold for entries.
+func (a *Audit) within() bool {
+	err := a.Limits.CheckDepth(a.e.Path)
+	switch {
+	case a.index > a.Limits.Entries:
+		err = &LimitError{Limit: "Entries", Max: a.Limits.Entries}
+	case a.e.MetadataSize() > a.Limits.MetadataLen:
+		err = &LimitError{Limit: "MetadataLen", Max: a.Limits.MetadataLen}
+	}
+	return a.keeps(err)
+}
+
+func (a *Audit) keeps(err error) bool {
+	if err != nil {
+		a.exceeded = true
+		a.report(RuleLimitExceeded, "%v", err)
+	}
+	return err == nil
+}
+
+// Stream counts a stream of the entry that e is, the one that Entry had last, and
+// reports whether it keeps the limits. Size is in bytes.
+func (a *Audit) Stream(e *Entry, size int64) bool {
+	if a.exceeded {
+		return false
+	}
+	a.e = e
+	a.streams++
+	var err error
+	switch {
+	case a.streams > a.Limits.Streams:
+		err = &LimitError{Limit: "Streams", Max: a.Limits.Streams}
+	case size > a.Limits.FileSize:
+		err = &LimitError{Limit: "FileSize", Max: a.Limits.FileSize}
+	case size > a.Limits.TotalSize-a.total:
+		err = &LimitError{Limit: "TotalSize", Max: a.Limits.TotalSize}
+	default:
+		a.total += size
+	}
+	ok := a.keeps(err)
+	a.e = nil
+	return ok
+}
+
+// Exceeded reports whether the layer has exceeded a limit.
+func (a *Audit) Exceeded() bool { return a.exceeded }
+
+func (a *Audit) report(rule *finding.Rule, format string, args ...any) {
+	a.Report(rule.At(a.e.Path, a.offset, format, args...))
 }
 
 func (a *Audit) keyOf(folded string) treeKey {
@@ -148,7 +180,7 @@ func (a *Audit) names() {
 	a.reachable("path", a.e.Path)
 	a.reachable("target", a.e.Target)
 	if !utf8.ValidString(a.e.Path) {
-		a.tell(Info, RuleLoneSurrogate, "the name holds half of a surrogate pair and is not valid UTF-8")
+		a.report(RuleLoneSurrogate, "the name holds half of a surrogate pair and is not valid UTF-8")
 	}
 }
 
@@ -156,9 +188,9 @@ func (a *Audit) names() {
 func (a *Audit) reachable(what, path string) {
 	switch err := winfs.CheckPath(path); {
 	case errors.Is(err, winfs.ErrNameReserved):
-		a.tell(Warning, RuleReserved, "programs take a component of the %s for a device: all before Windows 11, and where the name has no extension later ones too", what)
+		a.report(RuleReserved, "programs take a component of the %s for a device: all before Windows 11, and where the name has no extension later ones too", what)
 	case err != nil:
-		a.tell(Warning, RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips, so that programs do not find it", what)
+		a.report(RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips, so that programs do not find it", what)
 	}
 }
 
@@ -170,16 +202,19 @@ func (a *Audit) roots() {
 			proper = r
 		}
 	}
+	if a.Merged && a.e.Kind == File && winfs.EqualFold(a.e.Path, RootLayout) {
+		return
+	}
 	if first != proper && len(a.oddRoots) < 64 && !a.oddRoots[first] {
 		a.oddRoots[strings.Clone(first)] = true
 		if proper == "" {
-			a.tell(Warning, RuleUnknownRoot, "importers know Files, Hives and UtilityVM at the root of a layer, not %q", first)
+			a.report(RuleUnknownRoot, "importers know Files, Hives and UtilityVM at the root of a layer and nothing else")
 		} else {
-			a.tell(SevereError, RuleRootCase, "importers compare the names at the root with regard to case: %q is not %s", first, proper)
+			a.report(RuleRootCase, "importers compare the names at the root with regard to case, and this is not %s", proper)
 		}
 	}
 	if rest == "" && proper != "" && (a.e.Kind == File || a.e.Kind == Link || a.e.IsReparsePoint()) {
-		a.tell(SevereError, RuleRootNotDirectory, "%s must be a directory, this is a %s", proper, a.e.Kind)
+		a.report(RuleRootNotDirectory, "%s must be a directory, this is a %s", proper, a.e.Kind)
 	}
 	switch proper {
 	case RootFiles:
@@ -195,13 +230,13 @@ func (a *Audit) roots() {
 func (a *Audit) whiteout() {
 	e := a.e
 	if e.Kind == Opaque {
-		a.tell(Info, RuleOpaque, "upstream importers do not know opaque whiteouts and ignore this one")
+		a.report(RuleOpaque, "upstream importers do not know opaque whiteouts and ignore this one")
 	}
 	if a.Base {
-		a.tell(SevereError, RuleWhiteoutInBase, "a base layer has nothing below it to hide")
+		a.report(RuleWhiteoutInBase, "a base layer has nothing below it to hide")
 	}
 	if CheckPlace(e) != nil {
-		a.tell(SevereError, RuleWhiteoutOutside, "whiteouts may stand under Files and UtilityVM\\Files only")
+		a.report(RuleWhiteoutOutside, "whiteouts may stand under Files and UtilityVM\\Files only")
 	}
 	k := a.keyOf(winfs.Fold(e.Path))
 	n, ok := a.nodes[k]
@@ -213,7 +248,7 @@ func (a *Audit) whiteout() {
 		bit = auditOpaque
 	}
 	if n.flags&bit != 0 {
-		a.tell(Warning, RuleDuplicate, "the same %s stands in the layer twice", e.Kind)
+		a.report(RuleDuplicate.Lesser(), "the same %s stands in the layer twice", e.Kind)
 	}
 	n.flags |= bit
 	a.sameLayer(&n)
@@ -224,7 +259,7 @@ func (a *Audit) whiteout() {
 func (a *Audit) sameLayer(n *auditNode) {
 	if n.flags&auditWhiteout != 0 && n.flags&auditToldWhiteout == 0 && n.kind != 0 && n.flags&auditImplied == 0 {
 		n.flags |= auditToldWhiteout
-		a.tell(Warning, RuleWhiteoutSame, "the layer has a whiteout and an entry for this path; upstream importers delete the entry")
+		a.report(RuleWhiteoutSame, "the layer has a whiteout and an entry for this path; upstream importers delete the entry")
 	}
 }
 
@@ -247,14 +282,14 @@ func (a *Audit) place() {
 	case !ok || n.kind == 0:
 	case n.flags&auditImplied != 0:
 		if e.Kind != Dir {
-			a.tell(SevereError, RuleTypeChange, "entries before this one are inside of it, but it is a %s", e.Kind)
+			a.report(RuleTypeChange, "entries before this one are inside of it, but it is a %s", e.Kind)
 		}
 	case n.exact != exact:
-		a.tell(SevereError, RuleCaseConflict, "the path differs from that of entry %d only in case", n.index)
+		a.report(RuleCaseConflict, "the path differs from that of entry %d only in case", n.index)
 	case n.kind != e.Kind:
-		a.tell(SevereError, RuleTypeChange, "entry %d has the same path and is a %s, this is a %s", n.index, n.kind, e.Kind)
+		a.report(RuleTypeChange, "entry %d has the same path and is a %s, this is a %s", n.index, n.kind, e.Kind)
 	default:
-		a.tell(SevereError, RuleDuplicate, "entry %d has the same path", n.index)
+		a.report(RuleDuplicate, "entry %d has the same path", n.index)
 	}
 	n.exact, n.index, n.kind = exact, a.number(), e.Kind
 	n.flags &^= auditImplied | auditSurrogate
@@ -265,7 +300,7 @@ func (a *Audit) place() {
 	a.nodes[k] = n
 	if w, ok := a.waiting[k]; ok {
 		delete(a.waiting, k)
-		a.tell(SevereError, RuleLinkForward, "entry %d, %q, is a hard link to this one and comes before it", w.index, w.path)
+		a.report(RuleLinkForward, "entry %d, %q, is a hard link to this one and comes before it", w.index, w.path)
 	}
 	if e.Kind == Link {
 		a.link(k)
@@ -281,33 +316,33 @@ func (a *Audit) parent(folded string) {
 	n, ok := a.nodes[k]
 	switch {
 	case !ok || n.kind == 0:
-		a.tell(SevereError, RuleMissingParent, "no entry for the directory comes before what is in it")
+		a.report(RuleMissingParent, "no entry for the directory comes before what is in it")
 		n.kind, n.index = Dir, a.number()
 		n.flags |= auditImplied
 		a.nodes[k] = n
 	case n.flags&auditSurrogate != 0:
-		a.tell(SevereError, RuleThroughReparse, "the path leads through entry %d, which is a symbolic link or junction", n.index)
+		a.report(RuleThroughReparse, "the path leads through entry %d, which is a symbolic link or junction", n.index)
 	case n.kind != Dir:
-		a.tell(SevereError, RuleTypeChange, "the ancestor, entry %d, is a %s", n.index, n.kind)
+		a.report(RuleTypeChange, "the ancestor, entry %d, is a %s", n.index, n.kind)
 	}
 }
 
 func (a *Audit) link(self treeKey) {
 	target := a.e.Target
-	if CheckPlace(a.e) != nil {
-		a.tell(SevereError, RuleLinkOutside, "the hard link or its target %s is not under Files or UtilityVM\\Files", shorten(target))
+	if CheckPlace(a.e) != nil && !a.hiveLink() {
+		a.report(RuleLinkOutside, "the hard link or its target %s is not under Files or UtilityVM\\Files", shorten(target))
 	}
 	folded := winfs.Fold(target)
 	k := a.keyOf(folded)
 	if k == self {
-		a.tell(SevereError, RuleLinkToItself, "the hard link is its own target")
+		a.report(RuleLinkToItself, "the hard link is its own target")
 		return
 	}
 	if dir, _ := winfs.SplitPath(folded); dir != "" {
 		if p, ok := a.nodes[a.keyOf(dir)]; ok && p.flags&auditSurrogate != 0 {
-			a.tell(SevereError, RuleThroughReparse, "the target of the hard link leads through entry %d, which is a symbolic link or junction", p.index)
+			a.report(RuleThroughReparse, "the target of the hard link leads through entry %d, which is a symbolic link or junction", p.index)
 		} else if ok && p.kind != Dir && p.kind != 0 {
-			a.tell(SevereError, RuleTypeChange, "the target of the hard link is below entry %d, which is a %s", p.index, p.kind)
+			a.report(RuleTypeChange, "the target of the hard link is below entry %d, which is a %s", p.index, p.kind)
 		}
 	}
 	t, ok := a.nodes[k]
@@ -317,10 +352,18 @@ func (a *Audit) link(self treeKey) {
 			a.waiting[k] = waitingLink{path: strings.Clone(clip(a.e.Path)), index: a.number()}
 		}
 	case t.kind == Dir:
-		a.tell(SevereError, RuleLinkToDirectory, "the target, entry %d, is a directory", t.index)
+		a.report(RuleLinkToDirectory, "the target, entry %d, is a directory", t.index)
 	case t.kind == Link:
-		a.tell(Warning, RuleLinkToLink, "the target, entry %d, is itself a hard link", t.index)
+		a.report(RuleLinkToLink, "the target, entry %d, is itself a hard link", t.index)
 	}
+}
+
+// hiveLink reports whether the hard link is one from Hives to a hive in the config
+// directory, which merging makes.
+func (a *Audit) hiveLink() bool {
+	dir, _ := winfs.SplitPath(a.e.Path)
+	from, _ := winfs.SplitPath(a.e.Target)
+	return a.Merged && winfs.EqualFold(dir, RootHives) && winfs.EqualFold(from, RootFiles+`\Windows\System32\config`)
 }
 
 // clip bounds a path that is kept or shown.
@@ -336,13 +379,16 @@ func shorten(s string) string { return fmt.Sprintf("%q", clip(s)) }
 
 // Finish reports the faults that only the end of the layer reveals.
 func (a *Audit) Finish() {
+	if a.exceeded {
+		return
+	}
 	a.e, a.offset = &Entry{}, -1
 	defer func() { a.e = nil }()
 	switch {
 	case !a.hasFiles:
-		a.tell(SevereError, RuleMissingRoot, "the layer has no entry for the directory Files")
+		a.report(RuleMissingRoot, "the layer has no entry for the directory Files")
 	case !a.hasHives && (a.HasParents || !a.Base && !a.hasSAM):
-		a.tell(SevereError, RuleMissingRoot, "the layer has no entry for the directory Hives")
+		a.report(RuleMissingRoot, "the layer has no entry for the directory Hives")
 	}
 	if a.Base {
 		first := waitingLink{index: math.MaxUint32}
@@ -353,7 +399,7 @@ func (a *Audit) Finish() {
 		}
 		if len(a.waiting) > 0 {
 			a.e = &Entry{Path: first.path}
-			a.tell(SevereError, RuleLinkMissing, "the targets of %d hard links are not in the layer, and a base layer has no other", len(a.waiting))
+			a.report(RuleLinkMissing, "the targets of %d hard links are not in the layer, and a base layer has no other", len(a.waiting))
 		}
 	}
 }

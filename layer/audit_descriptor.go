@@ -1,17 +1,14 @@
 package layer
 
 import (
+	"context"
+	"fmt"
 	"hash/maphash"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/winsec"
 )
-
-type sdProblem struct {
-	severity Severity
-	rule     string
-	message  string
-}
 
 // descriptor looks at the security descriptor. Layers repeat a few descriptors
 // many thousand times, so verdicts are remembered.
@@ -19,35 +16,44 @@ func (a *Audit) descriptor() {
 	sd := a.e.Security
 	if sd == nil {
 		if winfs.Under(a.e.Path, RootFiles) || winfs.Under(a.e.Path, RootUtilityVM) {
-			a.tell(Warning, RuleNoDescriptor, "there is no security descriptor: the file inherits one, or has none where layers are images")
+			a.report(RuleNoDescriptor, "there is no security descriptor: the file inherits one, or has none where layers are images")
 		}
 		return
 	}
+	if a.Merged && (winfs.EqualFold(a.e.Path, RootLayout) || winfs.EqualFold(a.e.Path, RootHives) || winfs.Under(a.e.Path, RootHives)) {
+		return // the writer of the image has made it up for an entry that has none
+	}
 	key := maphash.Bytes(a.seeds[0], sd)
-	problems, ok := a.sds[key]
+	found, ok := a.sds[key]
 	if !ok {
-		problems = judgeDescriptor(sd)
+		found = judgeDescriptor(sd)
 		if len(a.sds) < 4096 {
-			a.sds[key] = problems
+			a.sds[key] = found
 		}
 	}
-	for _, p := range problems {
-		a.tell(p.severity, p.rule, "%s", p.message)
+	for _, f := range found {
+		f.Path, f.Offset = a.e.Path, a.offset
+		a.Report(f)
 	}
 }
 
-// judgeDescriptor summarises the findings of winsec: faults because of which Windows
-// refuses the descriptor, and descriptors that leave the file open to everyone.
-func judgeDescriptor(sd []byte) []sdProblem {
-	var out []sdProblem
-	for _, p := range winsec.Check(sd) {
+// judgeDescriptor selects from the findings of winsec.Check: the faults for which
+// Windows refuses a descriptor, and those that open the file to everyone.
+func judgeDescriptor(sd []byte) []finding.Finding {
+	var out []finding.Finding
+	// A descriptor has 64 KiB at most, so that there is nothing to interrupt.
+	for f, err := range winsec.Check(context.Background(), sd) {
+		if err != nil {
+			return out
+		}
+		detail := fmt.Sprintf("%s (%s at %#x of the descriptor)", f.Message, f.Rule, f.Offset)
 		switch {
-		case p.Fatal:
-			return []sdProblem{{SevereError, RuleBadDescriptor, p.String()}}
-		case p.Rule == "sd-no-dacl" || p.Rule == "sd-null-dacl":
-			out = append(out, sdProblem{SevereError, RuleNoDACL, "the descriptor has no DACL, which grants everything to everyone"})
-		case p.Rule == "acl-order" || p.Rule == "sd-no-owner":
-			out = append(out, sdProblem{Warning, RuleBadDescriptor, p.String()})
+		case f.Severity == finding.Error:
+			return []finding.Finding{RuleBadDescriptor.At("", -1, "%s", detail)}
+		case f.Rule == "sd-no-dacl" || f.Rule == "sd-null-dacl":
+			out = append(out, RuleNoDACL.At("", -1, "the descriptor has no DACL, which grants everything to everyone"))
+		case f.Rule == "acl-order" || f.Rule == "sd-no-owner":
+			out = append(out, RuleBadDescriptor.Lesser().At("", -1, "%s", detail))
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
@@ -12,7 +13,7 @@ import (
 
 func audit(l *layertest.Layer, a layer.Audit) []string {
 	var out []string
-	a.Report = func(f layer.Finding) { out = append(out, f.Rule+" "+f.Path) }
+	a.Report = func(f finding.Finding) { out = append(out, f.Rule+" "+f.Path) }
 	for i := range l.Items {
 		a.Entry(&l.Items[i].Entry, int64(i+1), -1)
 	}
@@ -65,7 +66,7 @@ func TestAuditAcceptsRandom(t *testing.T) {
 	for seed := range uint64(20) {
 		l := layertest.Random(seed, layertest.Shape{Entries: 200, Without: layertest.LoneSurrogates | layertest.RawReparse | layertest.Opaques})
 		for _, f := range audit(l, layer.Audit{HasParents: true}) {
-			if !slices.ContainsFunc([]string{layer.RuleNoDescriptor, layer.RuleNoDACL, layer.RuleLinkToLink}, func(r string) bool { return len(f) > len(r) && f[:len(r)] == r }) {
+			if !slices.ContainsFunc([]string{layer.RuleNoDescriptor.ID, layer.RuleNoDACL.ID, layer.RuleLinkToLink.ID}, func(r string) bool { return len(f) > len(r) && f[:len(r)] == r }) {
 				t.Errorf("seed %d: %s", seed, f)
 			}
 		}

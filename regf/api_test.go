@@ -218,7 +218,7 @@ func TestOffregResults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := h.Findings(); len(f) == 0 || f[0].Rule != "truncated" || f[0].Offset != -1 {
+	if f := h.Findings(); len(f) == 0 || f[0].Rule != "hive-truncated" || f[0].Offset != -1 {
 		t.Errorf("truncated, reported: %v", f)
 	}
 }

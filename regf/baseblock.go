@@ -45,6 +45,6 @@ func (h *Hive) rebuildBase() (bool, error) {
 	put32(b[hdrSecondary:], u32(b[hdrPrimary:]))
 	// The checksum remains wrong: the hive is dirty.
 	put32(b[hdrChecksum:], HeaderChecksum(b)^0x80)
-	h.note(faultf("base-block", nilCell, "base block is not that of a hive; its version, 1.%d, and its flags are guessed", u32(b[hdrMinor:])), nil)
+	h.note(faultf(ruleBaseBlock, nilCell, "base block is not that of a hive; its version, 1.%d, and its flags are guessed", u32(b[hdrMinor:])), nil)
 	return true, nil
 }

@@ -75,7 +75,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	defer h.Close()
 	for b.Loop() {
-		h.Check()
+		checked(h)
 	}
 }
 

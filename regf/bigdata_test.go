@@ -3,6 +3,8 @@ package regf
 import (
 	"bytes"
 	"testing"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // segmentCells returns the room of each segment of a value's data.
@@ -143,7 +145,7 @@ func TestShortSegment(t *testing.T) {
 	if h, err = OpenBytes(short, nil); err != nil {
 		t.Fatal(err)
 	}
-	if f := serious(h.Check()); len(f) != 1 || f[0].Rule != "db-short" || f[0].Severity != SevereError || f[0].Offset != int64(last) {
+	if f := serious(checked(h)); len(f) != 1 || f[0].Rule != "db-short" || f[0].Severity != finding.Error || f[0].Offset != int64(last) {
 		t.Fatalf("findings %v", f)
 	}
 	r, err := h.Repair(t.Context(), nil)

@@ -36,11 +36,11 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 	}
 	switch {
 	case off == nilCell:
-		return nil, faultf("cell-none", off, "a cell is required here")
+		return nil, faultf(ruleCellNone, off, "a cell is required here")
 	case off&7 != 0:
-		return nil, faultf("cell-align", off, "offset is not a multiple of 8")
+		return nil, faultf(ruleCellAlign, off, "offset is not a multiple of 8")
 	case uint64(off)+8 > uint64(len(b)) || off < binHeader:
-		return nil, faultf("cell-range", off, "offset is outside the bins")
+		return nil, faultf(ruleCellRange, off, "offset is outside the bins")
 	}
 	if err := h.load(baseSize+int(off), 8); err != nil {
 		return nil, err
@@ -55,14 +55,14 @@ func (h *Hive) touch(off uint32) ([]byte, error) {
 		if h.edit != nil { // no reachable cell was free when edits began: it was in use
 			return nil, ErrDeleted
 		}
-		return nil, faultf("cell-free", off, "cell is free but in use")
+		return nil, faultf(ruleCellFree, off, "cell is free but in use")
 	}
 	n := uint32(-size)
 	if n < 8 || n&7 != 0 {
-		return nil, faultf("cell-size", off, "size %d is not a multiple of 8", size)
+		return nil, faultf(ruleCellSize, off, "size %d is not a multiple of 8", size)
 	}
 	if uint64(off)+uint64(n) > uint64(len(b)) {
-		return nil, faultf("cell-size", off, "cell of %d bytes goes past the bins", n)
+		return nil, faultf(ruleCellSize, off, "cell of %d bytes goes past the bins", n)
 	}
 	if h.edit != nil {
 		if err := h.edit.proper(h, off); err != nil {
@@ -139,13 +139,13 @@ func (h *Hive) checkBin(off, n uint32) error {
 		if h.lazy != nil {
 			return nil // the header is in a page that is not loaded
 		}
-		return faultf("bin-header", off&^(pageSize-1), "no bin header covers this page")
+		return faultf(ruleBinHeader, off&^(pageSize-1), "no bin header covers this page")
 	}
 	if off < bin+binHeader {
-		return faultf("cell-range", off, "cell lies in a bin header")
+		return faultf(ruleCellRange, off, "cell lies in a bin header")
 	}
 	if off+n > bin+size {
-		return faultf("cell-size", off, "cell of %d bytes crosses the end of its bin", n)
+		return faultf(ruleCellSize, off, "cell of %d bytes crosses the end of its bin", n)
 	}
 	return nil
 }
@@ -157,11 +157,11 @@ func (h *Hive) nk(off uint32) (b, name []byte, err error) {
 		return nil, nil, err
 	}
 	if len(b) < nkSize || u16(b) != sigNK {
-		return nil, nil, faultf("nk", off, "cell is not a key")
+		return nil, nil, faultf(ruleNk, off, "cell is not a key")
 	}
 	n := int(u16(b[nkNameLen:]))
 	if n > len(b)-nkSize {
-		if err := h.tolerate(faultf("nk-name", off, "name of %d bytes goes past the cell", n), nil); err != nil {
+		if err := h.tolerate(faultf(ruleNkName, off, "name of %d bytes goes past the cell", n), nil); err != nil {
 			return nil, nil, err
 		}
 		n = len(b) - nkSize
@@ -176,11 +176,11 @@ func (h *Hive) vk(off uint32) (b, name []byte, err error) {
 		return nil, nil, err
 	}
 	if len(b) < vkSize || u16(b) != sigVK {
-		return nil, nil, faultf("vk", off, "cell is not a value")
+		return nil, nil, faultf(ruleVk, off, "cell is not a value")
 	}
 	n := int(u16(b[vkNameLen:]))
 	if n > len(b)-vkSize {
-		if err := h.tolerate(faultf("vk-name", off, "name of %d bytes goes past the cell", n), nil); err != nil {
+		if err := h.tolerate(faultf(ruleVkName, off, "name of %d bytes goes past the cell", n), nil); err != nil {
 			return nil, nil, err
 		}
 		n = len(b) - vkSize

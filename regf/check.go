@@ -1,37 +1,65 @@
 package regf
 
 import (
-	"fmt"
+	"context"
+	"iter"
 	"sort"
 	"strings"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // Check verifies the whole hive: base block, bins, every cell, the tree, lists,
 // hashes, counts, longest-something fields, descriptors and their ring, what is
 // reachable and what is leaked, and the rules of layered hives. It never changes
-// the hive and never fails; what it finds comes in the order of offsets within
-// each kind. A hive without findings of severity Warning or above keeps every
-// invariant that this package knows.
-func (h *Hive) Check() []Finding {
+// the hive. Findings come after the whole hive was read, errors first, then warnings,
+// those of one severity in the order of discovery; there are 10,000 at most. Path is
+// that of a key below the root, Offset that of a cell from the end of the base block.
+//
+// A hive without findings of severity Warning or above keeps every invariant that this
+// package knows. The error is ErrClosed, that of a file that cannot be read, or that of
+// ctx.
+func (h *Hive) Check(ctx context.Context) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		found, err := h.check(ctx)
+		if err != nil {
+			yield(finding.Finding{}, h.opError("check", "", -1, err))
+			return
+		}
+		for _, f := range found {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *Hive) check(ctx context.Context) ([]finding.Finding, error) {
 	if h.bins == nil {
-		return []Finding{{Severity: SevereError, Rule: "closed", Offset: -1, Message: ErrClosed.Error()}}
+		return nil, ErrClosed
 	}
 	if err := h.loadAll(); err != nil {
-		return []Finding{{Severity: SevereError, Rule: "read", Offset: -1, Message: err.Error()}}
+		return nil, err
 	}
 	c := newChecker(h)
-	c.base()
-	c.cells()
-	c.tree()
-	c.ring()
-	c.leaks()
+	c.ctx = ctx
+	for _, part := range []func(){c.base, c.cells, c.tree, c.ring, c.leaks} {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		part()
+	}
+	if err := ctx.Err(); err != nil { // the part that it ended is not complete
+		return nil, err
+	}
 	found := c.v.Findings()
 	sort.SliceStable(found, func(i, j int) bool { return found[i].Severity > found[j].Severity })
-	return found
+	return found, nil
 }
 
 // checker verifies a view of the hive that has its own list of findings.
 type checker struct {
+	ctx   context.Context // of Check, nil in a repair
 	h     *Hive
 	v     *Hive
 	alloc []uint64 // cells in use
@@ -55,13 +83,16 @@ func newChecker(h *Hive) *checker {
 	}
 }
 
-func (c *checker) find(s Severity, rule string, off int64, path, format string, args ...any) {
-	c.v.report(Finding{Severity: s, Rule: rule, Offset: off, Path: path, Message: fmt.Sprintf(format, args...)})
+func (c *checker) find(rule *finding.Rule, off int64, path, format string, args ...any) {
+	c.v.report(rule.At(path, off, format, args...))
 }
 
-func (c *checker) bad(rule string, off uint32, k Key, format string, args ...any) {
-	c.find(SevereError, rule, int64(off), k.Path(), format, args...)
+func (c *checker) bad(rule *finding.Rule, off uint32, k Key, format string, args ...any) {
+	c.find(rule, int64(off), k.Path(), format, args...)
 }
+
+// done reports whether a check was cancelled.
+func (c *checker) done() bool { return c.ctx != nil && c.ctx.Err() != nil }
 
 func setBit(b []uint64, off uint32)      { b[off>>9] |= 1 << (off >> 3 & 63) }
 func hasBit(b []uint64, off uint32) bool { return b[off>>9]>>(off>>3&63)&1 != 0 }
@@ -70,32 +101,32 @@ func hasBit(b []uint64, off uint32) bool { return b[off>>9]>>(off>>3&63)&1 != 0 
 func (c *checker) base() {
 	hdr, err := ParseHeader(c.v.data)
 	if err != nil {
-		c.find(SevereError, "base-block", -1, "", "base block is not readable")
+		c.find(ruleBaseBlock, -1, "", "base block is not readable")
 		return
 	}
 	edited := c.h.edit != nil && c.h.edit.changed // image completes the base block
 	if !edited {
 		if !hdr.ChecksumOK {
-			c.find(SevereError, "checksum", -1, "", "checksum is %#x, should be %#x", hdr.Checksum, HeaderChecksum(c.v.data))
+			c.find(ruleChecksum, -1, "", "checksum is %#x, should be %#x", hdr.Checksum, HeaderChecksum(c.v.data))
 		}
 		if hdr.Primary != hdr.Secondary {
-			c.find(SevereError, "dirty", -1, "", "sequence numbers %d and %d differ: the logs were not replayed", hdr.Primary, hdr.Secondary)
+			c.find(ruleDirty, -1, "", "sequence numbers %d and %d differ: the logs were not replayed", hdr.Primary, hdr.Secondary)
 		}
 		if int(hdr.BinsSize) != len(c.v.bins) {
-			c.find(SevereError, "bins-size", -1, "", "base block declares %#x bytes of bins, the file has %#x", hdr.BinsSize, len(c.v.bins))
+			c.find(ruleBinsSize, -1, "", "base block declares %#x bytes of bins, the file has %#x", hdr.BinsSize, len(c.v.bins))
 		}
 		if extra := len(c.v.data) - baseSize - len(c.v.bins); extra > 0 {
-			c.find(Info, "tail", -1, "", "%d bytes follow the bins", extra)
+			c.find(ruleTail, -1, "", "%d bytes follow the bins", extra)
 		}
 	}
 	if u32(c.v.data[hdrFormat:]) != 1 {
-		c.find(SevereError, "format", -1, "", "format is %d, not 1", u32(c.v.data[hdrFormat:]))
+		c.find(ruleFormat, -1, "", "format is %d, not 1", u32(c.v.data[hdrFormat:]))
 	}
 	if hdr.Clustering != 1 {
-		c.find(Warning, "clustering", -1, "", "clustering factor is %d, not 1", hdr.Clustering)
+		c.find(ruleClustering, -1, "", "clustering factor is %d, not 1", hdr.Clustering)
 	}
 	if hdr.Minor == 6 && hdr.Flags&^(HeaderKtmLocked|HeaderLayered) != 0 {
-		c.find(Warning, "header-flags", -1, "", "unknown flags %#x", hdr.Flags)
+		c.find(ruleHeaderFlags, -1, "", "unknown flags %#x", hdr.Flags)
 	}
 }
 
@@ -103,10 +134,10 @@ func (c *checker) base() {
 func (c *checker) cells() {
 	b := c.v.bins
 	end := uint32(len(b))
-	for bin := uint32(0); bin < end; {
+	for bin := uint32(0); bin < end && !c.done(); {
 		size := u32(b[bin+8:])
 		if string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin || size == 0 || size%pageSize != 0 || uint64(bin)+uint64(size) > uint64(end) {
-			c.find(SevereError, "bin-header", int64(bin), "", "bin header is damaged")
+			c.find(ruleBinHeader, int64(bin), "", "bin header is damaged")
 			bin += pageSize
 			for bin < end && (string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin) {
 				bin += pageSize
@@ -122,11 +153,11 @@ func (c *checker) cells() {
 				size = uint32(-n)
 			}
 			if size < 8 || size%8 != 0 || uint64(off)+uint64(size) > uint64(binEnd) {
-				c.find(SevereError, "cell-size", int64(off), "", "cell size %d does not fit in the bin", n)
+				c.find(ruleCellSize, int64(off), "", "cell size %d does not fit in the bin", n)
 				break
 			}
 			if free && lastFree {
-				c.find(Warning, "free-unmerged", int64(off), "", "free cell follows a free cell")
+				c.find(ruleFreeUnmerged, int64(off), "", "free cell follows a free cell")
 			}
 			if !free {
 				setBit(c.alloc, off)
@@ -149,11 +180,11 @@ func (c *checker) cells() {
 // own claims a cell for its one owner.
 func (c *checker) own(off uint32, k Key, what string) bool {
 	if off&7 != 0 || uint64(off)+8 > uint64(len(c.v.bins)) {
-		c.bad("cell-range", off, k, "%s lies outside the bins", what)
+		c.bad(ruleCellRange, off, k, "%s lies outside the bins", what)
 		return false
 	}
 	if hasBit(c.owned, off) {
-		c.bad("cell-shared", off, k, "%s is used twice", what)
+		c.bad(ruleCellShared, off, k, "%s is used twice", what)
 		return false
 	}
 	setBit(c.owned, off)
@@ -175,7 +206,7 @@ func (c *checker) fault(err error, off uint32, k Key, what string) {
 		c.bad(f.rule, off, k, "%s: %s", what, f.msg)
 		return
 	}
-	c.bad("read", off, k, "%s: %v", what, err)
+	c.bad(ruleRead, off, k, "%s: %v", what, err)
 }
 
 type checkFrame struct {
@@ -193,12 +224,12 @@ func (c *checker) tree() {
 	c.own(root.off, root, "root key")
 	stack := []checkFrame{{key: root}}
 	var kids []uint32
-	for len(stack) > 0 {
+	for len(stack) > 0 && !c.done() {
 		f := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		kids = c.key(f, kids[:0])
 		if f.key.level >= MaxDepth && len(kids) > 0 {
-			c.bad("depth", f.key.off, f.key, "more than %d levels", MaxDepth)
+			c.bad(ruleDepth, f.key.off, f.key, "more than %d levels", MaxDepth)
 			continue
 		}
 		for i := len(kids) - 1; i >= 0; i-- {
@@ -217,13 +248,13 @@ func (c *checker) key(f checkFrame, kids []uint32) []uint32 {
 	latin := c.v.latinKey(b)
 	c.name(k, name, latin, "key")
 	if k.off != c.v.root && strings.Contains(nameString(name, latin), `\`) {
-		c.bad("nk-name", k.off, k, "name holds a backslash")
+		c.bad(ruleNkName, k.off, k, "name holds a backslash")
 	}
 	if len(name) == 0 {
-		c.bad("nk-name", k.off, k, "name is empty")
+		c.bad(ruleNkName, k.off, k, "name is empty")
 	}
 	if k.off != c.v.root && unitsOf(name, latin) > MaxKeyName {
-		c.find(Warning, "nk-name", int64(k.off), k.Path(), "name has more than %d units", MaxKeyName)
+		c.find(ruleNkName.Lesser(), int64(k.off), k.Path(), "name has more than %d units", MaxKeyName)
 	}
 	c.class(k, b)
 	c.security(k, b)
@@ -237,7 +268,7 @@ func (c *checker) name(k Key, name []byte, latin bool, what string) {
 		return
 	}
 	if len(name)%2 != 0 {
-		c.bad("name-odd", k.off, k, "%s name has an odd number of bytes", what)
+		c.bad(ruleNameOdd, k.off, k, "%s name has an odd number of bytes", what)
 	}
 }
 
@@ -245,7 +276,7 @@ func (c *checker) class(k Key, b []byte) {
 	n, off := int(u16(b[nkClassLen:])), u32(b[nkClass:])
 	if n == 0 || off == nilCell {
 		if n != 0 {
-			c.bad("class-size", k.off, k, "class of %d bytes has no cell", n)
+			c.bad(ruleClassSize, k.off, k, "class of %d bytes has no cell", n)
 		}
 		// ORMergeHives leaves the root a cell for a class of no length.
 		if n == 0 && off&7 == 0 && uint64(off) < uint64(len(c.v.bins)) && hasBit(c.alloc, off) {
@@ -256,7 +287,7 @@ func (c *checker) class(k Key, b []byte) {
 	if cell := c.cell(off, k, "class"); cell != nil {
 		c.own(off, k, "class")
 		if n > len(cell) {
-			c.bad("class-size", off, k, "class of %d bytes goes past its cell", n)
+			c.bad(ruleClassSize, off, k, "class of %d bytes goes past its cell", n)
 		}
 	}
 }
@@ -278,20 +309,20 @@ func (c *checker) layers(f checkFrame, b []byte) {
 	k := f.key
 	l := k.Layer()
 	if l == LayerTombstone && (u32(b[nkSubkeys:]) != 0 || u32(b[nkValues:]) != 0 || u16(b[nkClassLen:]) != 0) {
-		c.bad("layer-tombstone", k.off, k, "tombstone has subkeys, values or a class")
+		c.bad(ruleLayerTombstone, k.off, k, "tombstone has subkeys, values or a class")
 	}
 	if k.off == c.v.root {
 		if l == LayerTombstone {
-			c.bad("layer-tombstone", k.off, k, "root is a tombstone")
+			c.bad(ruleLayerTombstone, k.off, k, "root is a tombstone")
 		}
 		return
 	}
 	if f.layer == LayerSupersedeTree && l != LayerSupersedeTree && l != LayerTombstone {
 		// offreg itself makes such keys, and merging takes them so.
-		c.find(Info, "layer-tree", int64(k.off), k.Path(), "%v below a supersede-tree key counts as supersede-tree", l)
+		c.find(ruleLayerTree, int64(k.off), k.Path(), "%v below a supersede-tree key counts as supersede-tree", l)
 	}
 	if f.layer == LayerTombstone {
-		c.bad("layer-tombstone", k.off, k, "key below a tombstone")
+		c.bad(ruleLayerTombstone, k.off, k, "key below a tombstone")
 	}
 }
 
@@ -317,7 +348,7 @@ func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
 	var longName, longClass uint32
 	leaf := func(off uint32, e []byte, sig uint16) {
 		if len(e) == 0 {
-			c.bad("list-empty", off, k, "leaf has no entries")
+			c.bad(ruleListEmpty, off, k, "leaf has no entries")
 		}
 		for step := int(leafStep(sig)); len(e) >= step; e = e[step:] {
 			kid := u32(e)
@@ -332,25 +363,25 @@ func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
 			latin := c.v.latinKey(nb)
 			sub := Key{h: c.v, off: kid}
 			if p := u32(nb[nkParent:]); p != k.off {
-				c.find(SevereError, "nk-parent", int64(kid), k.Path(), "parent is %#x, not %#x", p, k.off)
+				c.find(ruleNkParent, int64(kid), k.Path(), "parent is %#x, not %#x", p, k.off)
 			}
 			if order.prev != nil {
 				switch cmp := compareStored(order.prev, order.latin, name, latin); {
 				case cmp == 0:
-					c.bad("nk-duplicate", kid, sub, "key has the name of its neighbour")
+					c.bad(ruleNkDuplicate, kid, sub, "key has the name of its neighbour")
 				case cmp > 0:
-					c.bad("list-order", kid, sub, "subkeys are not in ascending order")
+					c.bad(ruleListOrder, kid, sub, "subkeys are not in ascending order")
 				}
 			}
 			order.prev, order.latin = name, latin
 			switch sig {
 			case sigLH:
 				if h := hashStored(name, latin); u32(e[4:]) != h {
-					c.bad("list-hash", kid, sub, "hash is %#x, should be %#x", u32(e[4:]), h)
+					c.bad(ruleListHash, kid, sub, "hash is %#x, should be %#x", u32(e[4:]), h)
 				}
 			case sigLF:
 				if h := hintStored(name, latin); u32(e[4:]) != h && !looseHint(u32(e[4:]), h) {
-					c.bad("list-hint", kid, sub, "hint is %#x, should be %#x", u32(e[4:]), h)
+					c.bad(ruleListHint, kid, sub, "hint is %#x, should be %#x", u32(e[4:]), h)
 				}
 			}
 			longName = max(longName, uint32(2*unitsOf(name, latin)))
@@ -360,7 +391,7 @@ func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
 	}
 	if sig == sigRI {
 		if len(entries) == 0 {
-			c.bad("list-empty", list, k, "list of lists has no entries")
+			c.bad(ruleListEmpty, list, k, "list of lists has no entries")
 		}
 		for ; len(entries) >= 4; entries = entries[4:] {
 			off := u32(entries)
@@ -374,7 +405,7 @@ func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
 				continue
 			}
 			if lsig == sigRI {
-				c.bad("list-nested", off, k, "list of lists inside a list of lists")
+				c.bad(ruleListNested, off, k, "list of lists inside a list of lists")
 				continue
 			}
 			leaf(off, e, lsig)
@@ -383,15 +414,15 @@ func (c *checker) subkeys(k Key, b []byte, kids []uint32) []uint32 {
 		leaf(list, entries, sig)
 	}
 	if uint32(len(kids)) != want {
-		c.bad("subkey-count", k.off, k, "key declares %d subkeys, its list has %d that can be read", want, len(kids))
+		c.bad(ruleSubkeyCount, k.off, k, "key declares %d subkeys, its list has %d that can be read", want, len(kids))
 	}
 	// A predefined handle or a volatile subkey can have left larger numbers behind;
 	// only one that is too small makes buffers too small.
 	if n := uint32(u16(b[nkMaxName:])); n < min(longName, 0xFFFF) {
-		c.find(Warning, "longest-subkey", int64(k.off), k.Path(), "longest subkey name is %d bytes, field says %d", longName, n)
+		c.find(ruleLongestSubkey, int64(k.off), k.Path(), "longest subkey name is %d bytes, field says %d", longName, n)
 	}
 	if n := u32(b[nkMaxClass:]); n < longClass {
-		c.find(Warning, "longest-class", int64(k.off), k.Path(), "longest subkey class is %d bytes, field says %d", longClass, n)
+		c.find(ruleLongestClass, int64(k.off), k.Path(), "longest subkey class is %d bytes, field says %d", longClass, n)
 	}
 	return kids
 }
@@ -425,7 +456,7 @@ func (c *checker) values(k Key, b []byte) {
 		return
 	}
 	if uint64(n)*4 > uint64(len(cell)) {
-		c.bad("value-count", k.off, k, "%d values do not fit in their list at %#x", n, list)
+		c.bad(ruleValueCount, k.off, k, "%d values do not fit in their list at %#x", n, list)
 		n = uint32(len(cell) / 4)
 	}
 	var longName, longData uint32
@@ -444,22 +475,22 @@ func (c *checker) values(k Key, b []byte) {
 		c.name(Key{h: c.v, off: k.off}, name, latin, "value")
 		folded := foldStored(name, latin)
 		if _, ok := names[folded]; ok {
-			c.bad("vk-duplicate", off, k, "two values have the name %q", nameString(name, latin))
+			c.bad(ruleVkDuplicate, off, k, "two values have the name %q", nameString(name, latin))
 		}
 		names[folded] = struct{}{}
 		size := u32(v[vkDataSize:])
 		c.data(k, off, v)
 		if c.v.layered && u16(v[vkFlags:])&vkTombstone != 0 && (size != 0 || u32(v[vkType:]) != 0) {
-			c.bad("layer-value", off, k, "tombstone value has a type or data")
+			c.bad(ruleLayerValue, off, k, "tombstone value has a type or data")
 		}
 		longName = max(longName, uint32(2*unitsOf(name, latin)))
 		longData = max(longData, size&^inlineBit)
 	}
 	if m := u32(b[nkMaxValName:]); m < longName {
-		c.find(Warning, "longest-value-name", int64(k.off), k.Path(), "longest value name is %d bytes, field says %d", longName, m)
+		c.find(ruleLongestValueName, int64(k.off), k.Path(), "longest value name is %d bytes, field says %d", longName, m)
 	}
 	if m := u32(b[nkMaxValData:]); m < longData {
-		c.find(Warning, "longest-value-data", int64(k.off), k.Path(), "longest value data is %d bytes, field says %d", longData, m)
+		c.find(ruleLongestValueData, int64(k.off), k.Path(), "longest value data is %d bytes, field says %d", longData, m)
 	}
 }
 
@@ -468,7 +499,7 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 	size, off := u32(v[vkDataSize:]), u32(v[vkData:])
 	if size&inlineBit != 0 {
 		if size&^inlineBit > 4 {
-			c.bad("data-inline", vk, k, "%d bytes stand in a field of 4", size&^inlineBit)
+			c.bad(ruleDataInline, vk, k, "%d bytes stand in a field of 4", size&^inlineBit)
 		}
 		return
 	}
@@ -485,7 +516,7 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 	}
 	if !c.v.bigData(size) {
 		if uint64(size) > uint64(len(cell)) {
-			c.bad("data-size", off, k, "%d bytes of data go past their cell", size)
+			c.bad(ruleDataSize, off, k, "%d bytes of data go past their cell", size)
 		}
 		return
 	}
@@ -500,14 +531,14 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 	}
 	need := int((size + segmentSize - 1) / segmentSize)
 	if n != need {
-		c.bad("db-count", off, k, "%d segments where %d bytes need %d", n, size, need)
+		c.bad(ruleDbCount, off, k, "%d segments where %d bytes need %d", n, size, need)
 	}
 	lc := c.cell(list, k, "segment list")
 	if lc == nil || !c.own(list, k, "segment list") {
 		return
 	}
 	if 4*n > len(lc) {
-		c.bad("db-count", list, k, "%d segments do not fit in their list", n)
+		c.bad(ruleDbCount, list, k, "%d segments do not fit in their list", n)
 		n = len(lc) / 4
 	}
 	left := size
@@ -520,9 +551,9 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 			continue
 		}
 		if int(want) > len(sc) {
-			c.bad("db-segment", s, k, "segment is shorter than %d bytes", want)
+			c.bad(ruleDbSegment, s, k, "segment is shorter than %d bytes", want)
 		} else if shortSegment(sc) {
-			c.bad("db-short", s, k, "segment has room for %d bytes instead of %d: Windows drops the value in silence", len(sc), segmentSize)
+			c.bad(ruleDbShort, s, k, "segment has room for %d bytes instead of %d: Windows drops the value in silence", len(sc), segmentSize)
 		}
 	}
 }
@@ -558,10 +589,10 @@ func (c *checker) ring() {
 			continue
 		}
 		if n := u32(b[skRefs:]); n != c.refs[off] {
-			c.find(Warning, "sk-refs", int64(off), "", "reference count is %d, %d keys use it", n, c.refs[off])
+			c.find(ruleSkRefs, int64(off), "", "reference count is %d, %d keys use it", n, c.refs[off])
 		}
 		if sd, err := c.v.sk(off); err != nil || !plausibleDescriptor(sd) {
-			c.find(Warning, "sk-descriptor", int64(off), "", "not a self-relative security descriptor")
+			c.find(ruleSkDescriptor.Lesser(), int64(off), "", "not a self-relative security descriptor")
 		}
 	}
 	var outside []uint32
@@ -572,7 +603,7 @@ func (c *checker) ring() {
 	}
 	sort.Slice(outside, func(i, j int) bool { return outside[i] < outside[j] })
 	for _, off := range outside {
-		c.find(SevereError, "sk-ring", int64(off), "", "descriptor of %d keys is not in the ring", c.refs[off])
+		c.find(ruleSkRing, int64(off), "", "descriptor of %d keys is not in the ring", c.refs[off])
 	}
 }
 
@@ -584,7 +615,7 @@ func (c *checker) leaks() {
 	for i, w := range c.alloc {
 		for w &^= c.owned[i]; w != 0; w &= w - 1 {
 			off := uint32(i*64+trailing(w)) * 8
-			c.find(Warning, "cell-leak", int64(off), "", "cell of %d bytes is in use and nothing points at it", -int32(u32(c.v.bins[off:])))
+			c.find(ruleCellLeak, int64(off), "", "cell of %d bytes is in use and nothing points at it", -int32(u32(c.v.bins[off:])))
 		}
 	}
 	c.overlaps()
@@ -599,7 +630,7 @@ func (c *checker) overlaps() {
 			off := uint32(i*64+trailing(w)) * 8
 			page := off / pageSize
 			if c.cut[page/64]>>(page%64)&1 != 0 && int32(u32(c.v.bins[off:])) < 0 {
-				c.find(SevereError, "cell-overlap", int64(off), "", "cell begins inside another cell")
+				c.find(ruleCellOverlap, int64(off), "", "cell begins inside another cell")
 			}
 		}
 	}

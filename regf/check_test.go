@@ -2,13 +2,26 @@ package regf
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"testing"
+
+	"github.com/mullion/mullion/finding"
 )
 
-func serious(found []Finding) []Finding {
-	var out []Finding
+// checked returns the findings of a whole check, which nothing may stop.
+func checked(h *Hive) []finding.Finding {
+	found, err := finding.Collect(h.Check(context.Background()))
+	if err != nil {
+		panic(err)
+	}
+	return found
+}
+
+func serious(found []finding.Finding) []finding.Finding {
+	var out []finding.Finding
 	for _, f := range found {
-		if f.Severity >= Warning {
+		if f.Severity >= finding.Warning {
 			out = append(out, f)
 		}
 	}
@@ -17,7 +30,7 @@ func serious(found []Finding) []Finding {
 
 func requireClean(t testing.TB, h *Hive) {
 	t.Helper()
-	if f := serious(h.Check()); len(f) > 0 {
+	if f := serious(checked(h)); len(f) > 0 {
 		t.Fatalf("%d findings, first: %v", len(f), f[:min(5, len(f))])
 	}
 }
@@ -39,7 +52,7 @@ func TestCheckCorpus(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer h.Close()
-			found := serious(h.Check())
+			found := serious(checked(h))
 			if rule := imperfect[g.name]; rule != "" {
 				for _, f := range found {
 					if f.Rule != rule {
@@ -91,5 +104,22 @@ func TestSaveCorpus(t *testing.T) {
 				t.Errorf("second save differs at %#x", firstDifference(first, second))
 			}
 		})
+	}
+}
+
+// TestCheckCancelled: a cancelled check ends with the error of its context and without
+// findings, which would be those of a part of the hive.
+func TestCheckCancelled(t *testing.T) {
+	h := New(nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found, err := finding.Collect(h.Check(ctx)); !errors.Is(err, context.Canceled) || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := finding.Collect(h.Check(t.Context())); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
 	}
 }

@@ -89,7 +89,7 @@ func TestRepairCutHive(t *testing.T) {
 	}
 	found := false
 	for _, f := range r.Lost {
-		found = found || f.Rule == "truncated"
+		found = found || f.Rule == "hive-truncated"
 	}
 	if !found {
 		t.Errorf("the cut is not said: %v", r.Lost[:min(3, len(r.Lost))])

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 )
@@ -60,7 +61,7 @@ func exercise(t testing.TB, b []byte, what string) {
 		if keys > len(b)/76 {
 			t.Fatalf("%s: %d keys in %d bytes", what, keys, len(b))
 		}
-		h.Check()
+		checked(h)
 		for d, err := range Compare(h, h, CompareOptions{Times: true}) {
 			if err == nil {
 				t.Fatalf("%s: %v: hive differs from itself: %v %q %v %q", what, mode, d.Kind, d.Path, d.Field, d.Name)
@@ -80,7 +81,7 @@ func exercise(t testing.TB, b []byte, what string) {
 		}
 		if mode == Report {
 			if r, err := h.Repair(t.Context(), &RepairOptions{AllowLoss: true}); err == nil {
-				if f := serious(r.Hive.Check()); len(f) > 0 {
+				if f := serious(checked(r.Hive)); len(f) > 0 {
 					t.Fatalf("%s: repaired hive has findings: %v", what, f)
 				}
 				if again, err := r.Hive.Compact(nil); err != nil || !bytes.Equal(again, r.Hive.data) {
@@ -252,7 +253,7 @@ func TestFlatBigData(t *testing.T) {
 		if got, err := read(r); !bytes.Equal(got, data) || err == nil {
 			t.Errorf("%s: report: %d bytes, %v", first, len(got), err)
 		}
-		for name, f := range map[string][]Finding{"findings": r.Findings(), "check": s.Check()} {
+		for name, f := range map[string][]finding.Finding{"findings": r.Findings(), "check": checked(s)} {
 			if len(f) != 1 || f[0].Rule != "db-flat" || f[0].Path != `some\key` {
 				t.Errorf("%s: %s: %v", first, name, f)
 			}
@@ -618,11 +619,11 @@ func TestRepair(t *testing.T) {
 				t.Fatal(err)
 			}
 			found := false
-			for _, f := range d.Check() {
+			for _, f := range checked(d) {
 				found = found || f.Rule == rule
 			}
 			if !found {
-				t.Fatalf("check finds %v", d.Check())
+				t.Fatalf("check finds %v", checked(d))
 			}
 			r, err := d.Repair(t.Context(), nil)
 			if err != nil {

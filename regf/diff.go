@@ -44,7 +44,7 @@ func Diff(base, other *Hive, opt *DiffOptions) (*Hive, error) {
 			return fail(err)
 		}
 		if !h.Root().Valid() {
-			return fail(faultf("root", h.root, "hive has no root key"))
+			return fail(faultf(ruleRootKey, h.root, "hive has no root key"))
 		}
 	}
 	d := &differ{treeWriter: newTreeWriter(6, true, 1<<16, len(base.bins)+len(other.bins)), opt: *opt}

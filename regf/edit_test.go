@@ -649,7 +649,7 @@ func TestEditOfValuesThatKeepACell(t *testing.T) {
 			{`c\x`, `c\x`, `c\y`, `a\b\x`},       // an empty one points at data
 		} {
 			h := made(empty...)
-			leaks := len(h.Check())
+			leaks := len(checked(h))
 			edit(h)
 			for _, v := range []string{"x", "y", "z"} {
 				c, err := h.Key(`c`)
@@ -662,7 +662,7 @@ func TestEditOfValuesThatKeepACell(t *testing.T) {
 					t.Errorf("%s, %v: %s is %q, %v", name, empty, v.Name(), d, err)
 				}
 			}
-			if f := h.Check(); len(f) > leaks {
+			if f := checked(h); len(f) > leaks {
 				t.Errorf("%s, %v: %v", name, empty, f)
 			}
 		}

@@ -236,7 +236,7 @@ func (k Key) newSubkey(raw []byte, latin bool, t *target, now winfs.Filetime, sd
 }
 
 func unorderedList(key uint32) error {
-	return needsRepair(faultf("list-order", key, "subkeys are not in order"))
+	return needsRepair(faultf(ruleListOrder, key, "subkeys are not in order"))
 }
 
 // stamp sets the time of last write.
@@ -308,7 +308,7 @@ func (k Key) remove() error {
 	}
 	parent, ok := k.Parent()
 	if !ok {
-		return faultf("nk-parent", k.off, "key has no parent")
+		return faultf(ruleNkParent, k.off, "key has no parent")
 	}
 	if err := h.countRefs(); err != nil {
 		return err
@@ -444,7 +444,7 @@ func (k Key) rename(name string) (Key, error) {
 	if to == k.off {
 		end := uint32(-h.rawSize(to))
 		if end < 4+nkNameAt+uint32(len(raw)) {
-			return Key{}, faultf("cell-shared", to, "key has changed while it was edited: its cell is another's too")
+			return Key{}, faultf(ruleCellShared, to, "key has changed while it was edited: its cell is another's too")
 		}
 		clear(h.bins[to+4+nkNameAt+uint32(len(raw)) : to+end])
 		h.shrink(to, round8(uint32(nkSize+len(raw)+4)))

@@ -16,7 +16,7 @@ func (h *Hive) leafOf(off uint32) (b []byte, sig uint16, n, step int, err error)
 		return
 	}
 	if len(b) < 4 {
-		return nil, 0, 0, 0, faultf("list", off, "cell is too small for a list")
+		return nil, 0, 0, 0, faultf(ruleList, off, "cell is too small for a list")
 	}
 	sig, n = u16(b), int(u16(b[2:]))
 	switch sig {
@@ -25,10 +25,10 @@ func (h *Hive) leafOf(off uint32) (b []byte, sig uint16, n, step int, err error)
 	case sigLI, sigRI:
 		step = 4
 	default:
-		return nil, 0, 0, 0, faultf("list", off, "cell is not a list of subkeys")
+		return nil, 0, 0, 0, faultf(ruleList, off, "cell is not a list of subkeys")
 	}
 	if 4+n*step > len(b) {
-		return nil, 0, 0, 0, faultf("list-count", off, "%d entries do not fit in the cell", n)
+		return nil, 0, 0, 0, faultf(ruleListCount, off, "%d entries do not fit in the cell", n)
 	}
 	return
 }
@@ -105,7 +105,7 @@ func (h *Hive) locate(list uint32, t *target) (place, error) {
 				return p, err
 			}
 			if lsig == sigRI || ln == 0 {
-				return p, faultf("list", u32(b[4+4*mid:]), "leaf is empty or a list of lists")
+				return p, faultf(ruleList, u32(b[4+4*mid:]), "leaf is empty or a list of lists")
 			}
 			c, err := compareAt(lb, 0, lstep)
 			if err != nil {
@@ -118,7 +118,7 @@ func (h *Hive) locate(list uint32, t *target) (place, error) {
 			}
 		}
 		if n == 0 {
-			return p, faultf("list", list, "list of lists is empty")
+			return p, faultf(ruleList, list, "list of lists is empty")
 		}
 		p.slot, p.leaf = lo, u32(b[4+4*lo:])
 	}
@@ -127,7 +127,7 @@ func (h *Hive) locate(list uint32, t *target) (place, error) {
 		return p, err
 	}
 	if sig == sigRI {
-		return p, faultf("list-nested", p.leaf, "list of lists inside a list of lists")
+		return p, faultf(ruleListNested, p.leaf, "list of lists inside a list of lists")
 	}
 	lo, hi := 0, n
 	for lo < hi {
@@ -197,7 +197,7 @@ func (k Key) link(key uint32, raw []byte, latin bool, t *target) error {
 		}
 	}
 	if p.index > n || 4+(n+1)*step > len(lb) {
-		return faultf("list-shared", p.leaf, "list has changed while it was edited: its cell is another's too")
+		return faultf(ruleListShared, p.leaf, "list has changed while it was edited: its cell is another's too")
 	}
 	at := 4 + p.index*step
 	copy(lb[at+step:4+(n+1)*step], lb[at:4+n*step])
@@ -244,7 +244,7 @@ func (k Key) repoint(p place, to uint32) error {
 		return err
 	}
 	if p.slot >= n {
-		return faultf("list", p.root, "list has changed")
+		return faultf(ruleList, p.root, "list has changed")
 	}
 	put32(b[4+4*p.slot:], to)
 	return nil
@@ -315,7 +315,7 @@ func (k Key) split(p place) (place, error) {
 		return p, err
 	}
 	if now != n || rsig != sigRI || p.slot >= leaves || 4+4*(leaves+1) > len(rb) {
-		return p, faultf("list-shared", p.leaf, "list has changed while it was edited: its cell is another's too")
+		return p, faultf(ruleListShared, p.leaf, "list has changed while it was edited: its cell is another's too")
 	}
 	copy(h.bins[newLeaf+4+4:], b[4+keep*step:4+n*step])
 	clear(b[4+keep*step : 4+n*step])
@@ -369,7 +369,7 @@ func (k Key) unlink(key uint32) error {
 	if root == nilCell {
 		ok, err := try(0, list)
 		if err == nil && !ok {
-			err = faultf("list", list, "key is not in the list of its parent")
+			err = faultf(ruleList, list, "key is not in the list of its parent")
 		}
 		return err
 	}
@@ -379,7 +379,7 @@ func (k Key) unlink(key uint32) error {
 			return err
 		}
 	}
-	return faultf("list", list, "key is not in the list of its parent")
+	return faultf(ruleList, list, "key is not in the list of its parent")
 }
 
 // dropped tidies up after an entry was removed from a leaf that has n left.
@@ -406,7 +406,7 @@ func (k Key) dropped(root uint32, slot int, leaf uint32, n, step int) error {
 		return err
 	}
 	if slot >= leaves {
-		return faultf("list-shared", root, "list has changed while it was edited: its cell is another's too")
+		return faultf(ruleListShared, root, "list has changed while it was edited: its cell is another's too")
 	}
 	copy(rb[4+4*slot:], rb[4+4*(slot+1):4+4*leaves])
 	clear(rb[4+4*(leaves-1) : 4+4*leaves])

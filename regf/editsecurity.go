@@ -189,8 +189,8 @@ func (h *Hive) ringCells() ([]uint32, error) {
 	var ring []uint32
 	for off, prev := first, uint32(nilCell); ; {
 		c, err := h.cell(off)
-		if errors.Is(err, ErrDeleted) { // no key uses it, so that prove has not recorded it
-			err = faultf("sk-ring", off, "ring leads to a free cell")
+		if errors.Is(err, ErrDeleted) { // no key uses it, so that prove does not know it
+			err = faultf(ruleSkRing, off, "ring leads to a free cell")
 		}
 		if err != nil {
 			return ring, err
@@ -199,17 +199,17 @@ func (h *Hive) ringCells() ([]uint32, error) {
 			return ring, err
 		}
 		if prev != nilCell && u32(c[skBlink:]) != prev {
-			return ring, faultf("sk-ring", off, "backward link does not lead to %#x", prev)
+			return ring, faultf(ruleSkRing, off, "backward link does not lead to %#x", prev)
 		}
 		if _, ok := seen[off]; ok {
-			return ring, faultf("sk-ring", off, "ring does not close at the root's descriptor")
+			return ring, faultf(ruleSkRing, off, "ring does not close at the root's descriptor")
 		}
 		seen[off] = struct{}{}
 		ring = append(ring, off)
 		prev, off = off, u32(c[skFlink:])
 		if off == first {
 			if c, err := h.cell(first); err != nil || u32(c[skBlink:]) != prev {
-				return ring, faultf("sk-ring", first, "backward link does not lead to %#x", prev)
+				return ring, faultf(ruleSkRing, first, "backward link does not lead to %#x", prev)
 			}
 			return ring, nil
 		}
@@ -288,7 +288,7 @@ func (h *Hive) countRefs() error {
 		}
 		off := k.SecurityCell()
 		if _, ok := refs[off]; !ok {
-			return needsRepair(faultf("sk-ring", off, "descriptor of a key is not in the ring"))
+			return needsRepair(faultf(ruleSkRing, off, "descriptor of a key is not in the ring"))
 		}
 		refs[off]++
 	}

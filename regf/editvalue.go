@@ -253,7 +253,7 @@ func (k Key) addValue(off uint32) error {
 			return err
 		}
 		if n > len(c)/4 {
-			return faultf("value-count", k.off, "%d values do not fit in their list", n)
+			return faultf(ruleValueCount, k.off, "%d values do not fit in their list", n)
 		}
 		if 4*(n+1) > len(c) {
 			if list, err = h.resize(list, 4*(n+1+n/4)); err != nil {
@@ -299,7 +299,7 @@ func (k Key) removeValue(i int) error {
 		return err
 	}
 	if i >= n || n > len(c)/4 {
-		return faultf("value-count", k.off, "%d values do not fit in their list", n)
+		return faultf(ruleValueCount, k.off, "%d values do not fit in their list", n)
 	}
 	off := u32(c[4*i:])
 	if _, _, err := h.vk(off); err != nil {

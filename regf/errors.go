@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // Errno is a Windows error code. errors.Is(err, ErrorFileNotFound) holds where
@@ -119,7 +121,7 @@ type Error struct {
 	Hive   string // file name, if known
 	Path   string // key path below the root, if known
 	Offset int64  // cell offset from the end of the base block, -1 if unknown
-	Rule   string // for corruption, the violated rule, as in Finding.Rule
+	Rule   string // for corruption, the rule that is broken, as in finding.Finding.Rule
 	Err    error
 }
 
@@ -147,15 +149,15 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // fault is one violation of the format, found while reading.
 type fault struct {
-	rule string
+	rule *finding.Rule
 	off  int64
 	msg  string
 }
 
-func (f *fault) Error() string        { return "corrupt hive: " + f.rule + ": " + f.msg }
+func (f *fault) Error() string        { return "corrupt hive: " + f.rule.ID + ": " + f.msg }
 func (f *fault) Is(target error) bool { return target == ErrCorrupt || target == ErrorBadDB }
 
-func faultf(rule string, off uint32, format string, args ...any) *fault {
+func faultf(rule *finding.Rule, off uint32, format string, args ...any) *fault {
 	f := &fault{rule: rule, off: int64(off), msg: fmt.Sprintf(format, args...)}
 	if off == nilCell {
 		f.off = -1 // the base block, or the hive as a whole
@@ -178,7 +180,7 @@ func (h *Hive) opError(op, path string, off int64, err error) error {
 	}
 	var f *fault
 	if errors.As(err, &f) {
-		e.Rule = f.rule
+		e.Rule = f.rule.ID
 		e.Offset = f.off
 	}
 	return e

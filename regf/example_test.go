@@ -1,6 +1,7 @@
 package regf_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"os"
@@ -51,8 +52,12 @@ func Example() {
 			fmt.Println(k.Path(), v.Name(), v.Type(), s)
 		}
 	}
-	fmt.Println(len(o.Check()), "findings")
+	for f, err := range o.Check(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(f)
+	}
 	// Output:
 	// Microsoft\Windows NT\CurrentVersion CurrentBuild REG_SZ 20348
-	// 0 findings
 }

@@ -1,41 +1,6 @@
 package regf
 
-import (
-	"fmt"
-
-	"github.com/mullion/mullion/finding"
-)
-
-// Severity orders findings, see [finding.Severity].
-type Severity = finding.Severity
-
-// The severities.
-const (
-	Info        = finding.Info
-	Warning     = finding.Warning
-	SevereError = finding.SevereError
-)
-
-// Finding is one fault of a hive.
-type Finding struct {
-	Severity Severity
-	Rule     string // stable identifier, kebab-case: "cell-free"
-	Offset   int64  // cell offset from the end of the base block; -1 for the base block and the hive as a whole
-	Path     string // key path below the root, if known
-	Message  string // one sentence
-}
-
-// String formats the finding as one line.
-func (f Finding) String() string {
-	s := f.Severity.String() + " " + f.Rule
-	if f.Path != "" {
-		s += fmt.Sprintf(" %q", f.Path)
-	}
-	if f.Offset >= 0 {
-		s += fmt.Sprintf(" at cell %#x", f.Offset)
-	}
-	return s + ": " + f.Message
-}
+import "github.com/mullion/mullion/finding"
 
 // maxFindings bounds the list, which a hostile hive can grow.
 const maxFindings = 10000
@@ -54,7 +19,7 @@ func (h *Hive) isNew(k findingKey) bool {
 }
 
 // report records a finding once.
-func (h *Hive) report(f Finding) {
+func (h *Hive) report(f finding.Finding) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := findingKey{f.Rule, f.Offset}
@@ -88,7 +53,7 @@ func (h *Hive) tolerate(f error, k *Key) error {
 // passes reports whether strict reading tolerates a fault.
 func (h *Hive) passes(f error) bool {
 	ft, ok := f.(*fault)
-	return ok && h.allowHarmless && harmless[ft.rule]
+	return ok && h.allowHarmless && harmless[ft.rule.ID]
 }
 
 func (h *Hive) note(f error, k *Key) {
@@ -96,13 +61,14 @@ func (h *Hive) note(f error, k *Key) {
 	if !ok {
 		return
 	}
-	if !h.isNew(findingKey{ft.rule, ft.off}) {
+	if !h.isNew(findingKey{ft.rule.ID, ft.off}) {
 		return
 	}
-	fi := Finding{Severity: SevereError, Rule: ft.rule, Offset: ft.off, Message: ft.msg}
-	if harmless[ft.rule] {
-		fi.Severity = Warning
+	rule := ft.rule
+	if harmless[rule.ID] {
+		rule = rule.Lesser()
 	}
+	fi := rule.At("", ft.off, "%s", ft.msg)
 	if k != nil {
 		fi.Path = k.Path()
 	}
@@ -112,8 +78,8 @@ func (h *Hive) note(f error, k *Key) {
 // Findings returns the faults found so far in [Report] and [Salvage] modes, and with
 // [Options.AllowHarmless], in the order of discovery, each fault once and 10,000 at most.
 // Cells are examined on first use: for a verdict on the whole file use [Hive.Check].
-func (h *Hive) Findings() []Finding {
+func (h *Hive) Findings() []finding.Finding {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]Finding(nil), h.findings...)
+	return append([]finding.Finding(nil), h.findings...)
 }

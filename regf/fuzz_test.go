@@ -91,7 +91,7 @@ func FuzzEditCheck(f *testing.F) {
 		if err != nil {
 			return
 		}
-		sound := len(serious(h.Check())) == 0
+		sound := len(serious(checked(h))) == 0
 		r := rand.New(rand.NewPCG(seed, seed))
 		for range 40 {
 			if err := blindStep(r, h); err != nil && sound && !expected(err) {
@@ -101,7 +101,7 @@ func FuzzEditCheck(f *testing.F) {
 		if sound {
 			requireClean(t, h)
 		} else {
-			h.Check()
+			checked(h)
 		}
 		// A dirty hive that no edit changed is still refused.
 		if _, err := h.Image(); err != nil && (h.edit != nil || !errors.Is(err, ErrDirty)) {

@@ -412,7 +412,7 @@ func TestGoldenEdits(t *testing.T) {
 					t.Fatal(err)
 				}
 				var rules []string
-				for _, f := range serious(h.Check()) {
+				for _, f := range serious(checked(h)) {
 					rules = append(rules, f.Rule)
 				}
 				if got := strings.Join(rules, " "); got != goldenUnclean[d.Name()] {

@@ -294,7 +294,7 @@ func TestGoldenMerges(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, h := range []*Hive{h, out, theirs} {
-				for _, f := range h.Check() {
+				for _, f := range checked(h) {
 					t.Errorf("check: %v", f)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -61,8 +62,8 @@ func TestHarmlessFaults(t *testing.T) {
 	for _, minor := range []int{3, 5} {
 		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
 			b := disordered(t, minor)
-			var told []Finding
-			h, err := OpenBytes(b, &Options{AllowHarmless: true, Warn: func(f Finding) { told = append(told, f) }})
+			var told []finding.Finding
+			h, err := OpenBytes(b, &Options{AllowHarmless: true, Warn: func(f finding.Finding) { told = append(told, f) }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +94,7 @@ func TestHarmlessFaults(t *testing.T) {
 			}
 			rules := map[string]bool{}
 			for _, f := range told {
-				if rules[f.Rule] = true; f.Severity != Warning || !Harmless(f.Rule) {
+				if rules[f.Rule] = true; f.Severity != finding.Warning || !Harmless(f.Rule) {
 					t.Errorf("%v", f)
 				}
 			}

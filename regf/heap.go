@@ -85,13 +85,13 @@ func (h *Hive) begin() error {
 func (e *editor) proper(h *Hive, off uint32) error {
 	bin, _, ok := h.bin(off / pageSize)
 	if !ok {
-		return faultf("bin-header", off&^(pageSize-1), "no bin header covers this page")
+		return faultf(ruleBinHeader, off&^(pageSize-1), "no bin header covers this page")
 	}
 	if _, _, err := e.read(h, bin); err != nil {
 		return err
 	}
 	if !e.begins(off) {
-		return faultf("cell-overlap", off, "cell begins inside another cell")
+		return faultf(ruleCellOverlap, off, "cell begins inside another cell")
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (e *editor) read(h *Hive, bin uint32) (binEnd, largest uint32, err error) {
 			n = -n
 		}
 		if n < 8 || n%8 != 0 || uint64(off)+uint64(n) > uint64(binEnd) {
-			return 0, 0, faultf("cell-size", off, "size %d does not fit in its bin", h.rawSize(off))
+			return 0, 0, faultf(ruleCellSize, off, "size %d does not fit in its bin", h.rawSize(off))
 		}
 		off += uint32(n)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/winfs"
 )
@@ -52,7 +53,7 @@ type Options struct {
 	AllowHarmless bool
 	// Warn is called with each finding when it is recorded, from the goroutine that met the
 	// fault and with the hive's list of findings locked: it must not call the hive.
-	Warn func(Finding)
+	Warn func(finding.Finding)
 	// InMemory reads the file instead of mapping it. A mapped file that another program
 	// truncates while it is open ends the process; set InMemory where that can happen.
 	InMemory bool
@@ -97,10 +98,10 @@ type Hive struct {
 	grown        bool      // the bins have moved out of the mapping
 
 	allowHarmless bool
-	warn          func(Finding)
+	warn          func(finding.Finding)
 
 	mu         sync.Mutex
-	findings   []Finding
+	findings   []finding.Finding
 	findingSet map[findingKey]struct{}
 	sorted     map[uint32]struct{} // keys whose subkey list was found in order
 }
@@ -263,7 +264,7 @@ func (h *Hive) start(opt *Options) error {
 	avail := uint32(min(len(h.data)-baseSize, maxBins)) &^ (pageSize - 1)
 	size := hdr.BinsSize
 	if size%pageSize != 0 || size == 0 || size > maxBins {
-		if err := h.tolerate(faultf("bins-size", nilCell, "bins of %#x bytes are not a multiple of 4,096 below 2 GiB", size), nil); err != nil {
+		if err := h.tolerate(faultf(ruleBinsSize, nilCell, "bins of %#x bytes are not a multiple of 4,096 below 2 GiB", size), nil); err != nil {
 			return fail(err)
 		}
 		size = avail
@@ -272,7 +273,7 @@ func (h *Hive) start(opt *Options) error {
 		if h.mode == Strict {
 			return fail(ErrTruncated)
 		}
-		h.note(faultf("truncated", nilCell, "the file has %#x bytes of bins, the hive %#x", avail, size), nil)
+		h.note(faultf(RuleTruncated, nilCell, "the file has %#x bytes of bins, the hive %#x", avail, size), nil)
 		size = avail
 	}
 	if !hdr.ChecksumOK && h.mode != Strict {
@@ -283,12 +284,12 @@ func (h *Hive) start(opt *Options) error {
 			return fail(err)
 		}
 		if whole > size {
-			h.note(faultf("bins-size", nilCell, "the broken base block declares %#x bytes of bins, there are %#x", size, whole), nil)
+			h.note(faultf(ruleBinsSize, nilCell, "the broken base block declares %#x bytes of bins, there are %#x", size, whole), nil)
 			size = whole
 		}
 	}
 	if u32(h.data[hdrFormat:]) != 1 {
-		if err := h.tolerate(faultf("format", nilCell, "format field is not 1"), nil); err != nil {
+		if err := h.tolerate(faultf(ruleFormat, nilCell, "format field is not 1"), nil); err != nil {
 			return fail(err)
 		}
 	}

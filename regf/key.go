@@ -260,7 +260,7 @@ func (k Key) ClassBytes() ([]byte, error) {
 		return nil, k.err("read class", err)
 	}
 	if n > len(c) {
-		err := faultf("class-size", off, "class of %d bytes goes past its cell", n)
+		err := faultf(ruleClassSize, off, "class of %d bytes goes past its cell", n)
 		k.note(err)
 		return c, k.err("read class", err)
 	}
@@ -299,7 +299,7 @@ func (h *Hive) sk(off uint32) ([]byte, error) {
 	}
 	n := u32(c[skLen:])
 	if uint64(n) > uint64(len(c)-skSize) {
-		return nil, faultf("sk-size", off, "descriptor of %d bytes goes past its cell", n)
+		return nil, faultf(ruleSkSize, off, "descriptor of %d bytes goes past its cell", n)
 	}
 	return c[skBytes : skBytes+n : skBytes+n], nil
 }
@@ -308,7 +308,7 @@ func (h *Hive) sk(off uint32) ([]byte, error) {
 func (h *Hive) skCell(off uint32) ([]byte, error) {
 	c, err := h.cell(off)
 	if err == nil && (len(c) < skSize || u16(c) != sigSK) {
-		err = faultf("sk", off, "cell is not a security descriptor")
+		err = faultf(ruleSk, off, "cell is not a security descriptor")
 	}
 	return c, err
 }
@@ -355,7 +355,7 @@ func (k Key) subkeys(yield func(Key, error) bool) {
 		return
 	}
 	if k.level >= MaxDepth {
-		if err := k.h.tolerate(faultf("depth", k.off, "more than %d levels", MaxDepth), &k); err != nil {
+		if err := k.h.tolerate(faultf(ruleDepth, k.off, "more than %d levels", MaxDepth), &k); err != nil {
 			yield(Key{}, k.err("list subkeys", err))
 		}
 		return

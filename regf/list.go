@@ -25,7 +25,7 @@ func (it *subIter) start(h *Hive, w *walk, off uint32, b []byte) {
 	list := u32(b[nkList:])
 	if it.want == 0 || list == nilCell {
 		if it.want != 0 {
-			it.fault(faultf("list-none", off, "key declares %d subkeys and has no list", it.want))
+			it.fault(faultf(ruleListNone, off, "key declares %d subkeys and has no list", it.want))
 		}
 		it.done = true
 		return
@@ -76,7 +76,7 @@ func (it *subIter) open(off uint32) ([]byte, uint16, error) {
 		return nil, 0, err
 	}
 	if it.w != nil && !it.w.claim(off) {
-		return nil, 0, faultf("list-shared", off, "list is reached twice")
+		return nil, 0, faultf(ruleListShared, off, "list is reached twice")
 	}
 	return listEntries(it.h, off, b)
 }
@@ -84,7 +84,7 @@ func (it *subIter) open(off uint32) ([]byte, uint16, error) {
 // listEntries checks a list's signature and cuts its entries out of the cell.
 func listEntries(h *Hive, off uint32, b []byte) ([]byte, uint16, error) {
 	if len(b) < 4 {
-		return nil, 0, faultf("list", off, "cell is too small for a list")
+		return nil, 0, faultf(ruleList, off, "cell is too small for a list")
 	}
 	sig, n := u16(b), int(u16(b[2:]))
 	step := 4
@@ -93,10 +93,10 @@ func listEntries(h *Hive, off uint32, b []byte) ([]byte, uint16, error) {
 		step = 8
 	case sigLI, sigRI:
 	default:
-		return nil, 0, faultf("list", off, "cell is not a list of subkeys")
+		return nil, 0, faultf(ruleList, off, "cell is not a list of subkeys")
 	}
 	if n*step > len(b)-4 {
-		if err := h.tolerate(faultf("list-count", off, "%d entries do not fit in the cell", n), nil); err != nil {
+		if err := h.tolerate(faultf(ruleListCount, off, "%d entries do not fit in the cell", n), nil); err != nil {
 			return nil, 0, err
 		}
 		n = (len(b) - 4) / step
@@ -111,7 +111,7 @@ func (it *subIter) next() (uint32, bool) {
 			off := u32(it.leaf)
 			it.leaf = it.leaf[it.step:]
 			if it.left == 0 {
-				it.fault(faultf("list-long", it.owner, "list has more entries than the hive has room for keys"))
+				it.fault(faultf(ruleListLong, it.owner, "list has more entries than the hive has room for keys"))
 				it.leaf, it.ri = nil, nil
 				it.done = true
 				return 0, false
@@ -126,7 +126,7 @@ func (it *subIter) next() (uint32, bool) {
 		if len(it.ri) < 4 {
 			it.done = true
 			if it.count != it.want {
-				it.fault(faultf("subkey-count", it.owner, "key declares %d subkeys, its list has %d", it.want, it.count))
+				it.fault(faultf(ruleSubkeyCount, it.owner, "key declares %d subkeys, its list has %d", it.want, it.count))
 			}
 			return 0, false
 		}
@@ -134,7 +134,7 @@ func (it *subIter) next() (uint32, bool) {
 		it.ri = it.ri[4:]
 		c, sig, err := it.open(off)
 		if err == nil && sig == sigRI {
-			err = faultf("list-nested", off, "list of lists inside a list of lists")
+			err = faultf(ruleListNested, off, "list of lists inside a list of lists")
 		}
 		if err != nil {
 			it.fault(err)
@@ -150,17 +150,17 @@ func (it *subIter) next() (uint32, bool) {
 // child checks that a list entry is a key that belongs here.
 func (it *subIter) child(off uint32) error {
 	if off == it.h.root {
-		return faultf("nk-cycle", off, "root is listed as a subkey")
+		return faultf(ruleNkCycle, off, "root is listed as a subkey")
 	}
 	b, _, err := it.h.nk(off)
 	if err != nil {
 		return err
 	}
 	if it.w != nil && !it.w.claim(off) {
-		return faultf("nk-twice", off, "key is reached twice")
+		return faultf(ruleNkTwice, off, "key is reached twice")
 	}
 	if u32(b[nkParent:]) != it.owner {
-		return it.h.tolerate(faultf("nk-parent", off, "parent is %#x, not %#x", u32(b[nkParent:]), it.owner), nil)
+		return it.h.tolerate(faultf(ruleNkParent, off, "parent is %#x, not %#x", u32(b[nkParent:]), it.owner), nil)
 	}
 	return nil
 }

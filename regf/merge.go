@@ -163,7 +163,7 @@ func mergeable(ctx context.Context, layers []*Hive, fold bool) error {
 			return fmt.Errorf("the base is a differencing hive: %w", ErrInvalid)
 		}
 		if !h.Root().Valid() {
-			return faultf("root", h.root, "hive has no root key")
+			return faultf(ruleRootKey, h.root, "hive has no root key")
 		}
 	}
 	return nil
@@ -608,7 +608,7 @@ func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
 		}
 		if n := len(list); ordered && n > from && list[n-1].CompareName(sub) >= 0 {
 			ordered = false
-			if err := k.h.tolerate(faultf("list-order", sub.off, "subkeys are not in ascending order"), &k); err != nil {
+			if err := k.h.tolerate(faultf(ruleListOrder, sub.off, "subkeys are not in ascending order"), &k); err != nil {
 				return list, k.err("list subkeys", err)
 			}
 		}
@@ -620,7 +620,7 @@ func (k Key) sortedSubkeys(list []Key) ([]Key, error) {
 		for _, sub := range list[from+1:] {
 			if kept[len(kept)-1].CompareName(sub) == 0 {
 				// Unlike in a list out of order, it is unknown which of the two counts.
-				if err := k.h.tolerate(faultf("nk-duplicate", sub.off, "another subkey has this name"), &k); err != nil {
+				if err := k.h.tolerate(faultf(ruleNkDuplicate, sub.off, "another subkey has this name"), &k); err != nil {
 					return list, k.err("list subkeys", err)
 				}
 				continue

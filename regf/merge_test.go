@@ -7,6 +7,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 )
 
@@ -82,8 +83,8 @@ func (m *model) loosen(r *rand.Rand) {
 // of descriptors and longest-name fields survive a compacting save unchanged.
 func sound(t testing.TB, h *Hive) {
 	t.Helper()
-	for _, f := range h.Check() {
-		if f.Severity != Info {
+	for _, f := range checked(h) {
+		if f.Severity != finding.Info {
 			t.Fatal(f)
 		}
 	}

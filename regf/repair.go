@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // ErrUnrepairable reports that a repair would lose unreadable parts, or that the result
@@ -23,13 +25,13 @@ type Repair struct {
 	// above in it. It is nil if the repair returned an error.
 	Hive *Hive
 	// Before are the findings of Check before the repair.
-	Before []Finding
+	Before []finding.Finding
 	// Mended are the findings of Before that were repaired without loss, and further
 	// repairs: keys that were found again, and those that have a new name.
-	Mended []Finding
+	Mended []finding.Finding
 	// Lost are the parts that had to be omitted or truncated. They were not readable before
 	// either.
-	Lost []Finding
+	Lost []finding.Finding
 }
 
 // Repair makes a sound copy of a damaged hive: everything that can be reached is written
@@ -61,10 +63,11 @@ func (h *Hive) repaired(ctx context.Context, lossy bool) (*Repair, error) {
 	if h.dirty && !h.editDirty {
 		return nil, ErrDirty
 	}
-	out := &Repair{Before: h.Check()}
-	if err := ctx.Err(); err != nil {
+	before, err := h.check(ctx)
+	if err != nil {
 		return nil, err
 	}
+	out := &Repair{Before: before}
 	reachable, err := h.reachable(ctx)
 	if err != nil {
 		return nil, err
@@ -92,8 +95,12 @@ func (h *Hive) repaired(ctx context.Context, lossy bool) (*Repair, error) {
 	if err != nil {
 		return out, errors.Join(ErrUnrepairable, err)
 	}
-	for _, f := range fixed.Check() {
-		if f.Severity >= Warning {
+	after, err := fixed.check(ctx)
+	if err != nil {
+		return out, err
+	}
+	for _, f := range after {
+		if f.Severity >= finding.Warning {
 			return out, fmt.Errorf("%w: the result has a fault: %v", ErrUnrepairable, f)
 		}
 	}
@@ -123,7 +130,7 @@ func (h *Hive) reachable(ctx context.Context) ([]uint64, error) {
 // settle records the outcome of each finding.
 func (r *repairer) settle(h *Hive, out *Repair) {
 	for _, f := range h.Findings() {
-		if f.Rule == "truncated" || f.Rule == "base-block" { // recorded only when the hive was opened
+		if f.Rule == RuleTruncated.ID || f.Rule == ruleBaseBlock.ID { // known when the hive was opened, and to nobody since
 			r.lost = append(r.lost, f)
 		}
 	}
@@ -148,8 +155,8 @@ func (r *repairer) settle(h *Hive, out *Repair) {
 	for _, f := range out.Before {
 		p := place{f.Rule, f.Offset}
 		switch {
-		case said[p] || f.Rule == "dirty" || f.Rule == "read":
-		case f.Rule == "layer-tombstone" && lostRules[f.Rule]:
+		case said[p] || f.Rule == ruleDirty.ID || f.Rule == ruleRead.ID:
+		case f.Rule == ruleLayerTombstone.ID && lostRules[f.Rule]:
 			out.Lost = append(out.Lost, f)
 		default:
 			out.Mended = append(out.Mended, f)
@@ -171,10 +178,10 @@ type repairer struct {
 	orphans []orphan // all keys in use, by parent; nil until needed
 	walk    *walk    // of the last save
 
-	keyNames, valueNames map[uint32]storedName // new names of keys and values
-	supersede            map[uint32]struct{}   // keys that supersede their tree although they are not marked so
-	rootFault            []Finding
-	mended, lost         []Finding
+	keyNames, valueNames map[uint32]storedName // what is not named as it was
+	supersede            map[uint32]struct{}   // keys that supersede their tree though they do not say so
+	rootFault            []finding.Finding
+	mended, lost         []finding.Finding
 }
 
 type storedName struct {
@@ -208,7 +215,7 @@ func newRepairer(h *Hive) *repairer {
 // descriptors in another order.
 func (r *repairer) begin() {
 	r.keyNames, r.supersede = map[uint32]storedName{}, map[uint32]struct{}{}
-	r.mended, r.lost = append([]Finding(nil), r.rootFault...), nil
+	r.mended, r.lost = append([]finding.Finding(nil), r.rootFault...), nil
 	// No sound hive has more entries in its lists than it has room for keys.
 	r.room = len(r.v.bins)/4 + 4096
 	v := r.v
@@ -233,13 +240,13 @@ func (r *repairer) begin() {
 func (r *repairer) lose(err error, k Key, format string, args ...any) {
 	f, ok := err.(*fault)
 	if !ok {
-		f = faultf("read", k.off, "%v", err)
+		f = faultf(ruleRead, k.off, "%v", err)
 	}
-	r.lost = append(r.lost, Finding{Severity: SevereError, Rule: f.rule, Offset: f.off, Path: k.Path(), Message: f.msg + ": " + fmt.Sprintf(format, args...)})
+	r.lost = append(r.lost, f.rule.At(k.Path(), f.off, "%s: %s", f.msg, fmt.Sprintf(format, args...)))
 }
 
-func (r *repairer) mend(rule string, off uint32, k Key, format string, args ...any) {
-	r.mended = append(r.mended, Finding{Severity: Warning, Rule: rule, Offset: int64(off), Path: k.Path(), Message: fmt.Sprintf(format, args...)})
+func (r *repairer) mend(rule *finding.Rule, off uint32, k Key, format string, args ...any) {
+	r.mended = append(r.mended, rule.At(k.Path(), int64(off), format, args...))
 }
 
 // revive returns a size for a cell that is pointed at but is free or has an impossible
@@ -316,7 +323,7 @@ func (r *repairer) buried(k Key, b []byte) bool {
 		return false
 	}
 	if u32(b[nkSubkeys:]) != 0 || k.ValueCount() != 0 || u16(b[nkClassLen:]) != 0 {
-		r.lose(faultf("layer-tombstone", k.off, "tombstone has subkeys, values or a class"), k, "they have no meaning and are left out")
+		r.lose(faultf(ruleLayerTombstone, k.off, "tombstone has subkeys, values or a class"), k, "they have no meaning and are left out")
 	}
 	return true
 }
@@ -326,7 +333,7 @@ func (r *repairer) unsecured(k Key) {
 	off := k.SecurityCell()
 	sd, err := r.v.sk(off)
 	if err == nil {
-		err = faultf("sk-descriptor", off, "descriptor of %d bytes is not self-relative", len(sd))
+		err = faultf(ruleSkDescriptor, off, "descriptor of %d bytes is not self-relative", len(sd))
 	}
 	r.lose(err, k, "the key has the descriptor of the key above")
 }
@@ -340,7 +347,7 @@ func (r *repairer) classRead(k Key, b []byte, err error) {
 	case err != nil:
 		r.lose(err, k, "the class is left out")
 	case u16(b[nkClassLen:]) != 0 && u32(b[nkClass:]) == nilCell:
-		r.lose(faultf("class-size", k.off, "class of %d bytes has no cell", u16(b[nkClassLen:])), k, "the class is left out")
+		r.lose(faultf(ruleClassSize, k.off, "class of %d bytes has no cell", u16(b[nkClassLen:])), k, "the class is left out")
 	}
 }
 
@@ -348,7 +355,7 @@ func (r *repairer) classRead(k Key, b []byte, err error) {
 func (r *repairer) dataCut(v Value, data []byte, err error) {
 	var f *fault
 	if !errors.As(err, &f) {
-		f = faultf("data-size", v.off, "data cannot be read")
+		f = faultf(ruleDataSize, v.off, "data cannot be read")
 	}
 	r.lose(f, Key{h: r.v, off: v.key}, "value %q keeps %d of %d bytes", v.Name(), len(data), v.Size())
 }
@@ -356,6 +363,6 @@ func (r *repairer) dataCut(v Value, data []byte, err error) {
 // nameRead records a name that extends past its cell.
 func (r *repairer) nameRead(k, at Key, b []byte) {
 	if n := int(u16(b[nkNameLen:])); n > len(b)-nkSize {
-		r.lose(faultf("nk-name", k.off, "name of %d bytes goes past the cell", n), at, "%d bytes of the name are kept", len(b)-nkSize)
+		r.lose(faultf(ruleNkName, k.off, "name of %d bytes goes past the cell", n), at, "%d bytes of the name are kept", len(b)-nkSize)
 	}
 }

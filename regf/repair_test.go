@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+
+	"github.com/mullion/mullion/finding"
 )
 
 // contents is everything in a hive, without names and places.
@@ -92,7 +94,7 @@ func repairAnything(t testing.TB, b []byte, what string) *Repair {
 		}
 		return nil
 	}
-	if f := serious(r.Hive.Check()); len(f) > 0 {
+	if f := serious(checked(r.Hive)); len(f) > 0 {
 		t.Fatalf("%s: the repaired hive has findings: %v", what, f)
 	}
 	lenient, err := OpenBytes(b, opt)
@@ -100,7 +102,7 @@ func repairAnything(t testing.TB, b []byte, what string) *Repair {
 		t.Fatal(err)
 	}
 	renamed := 0
-	for _, f := range append(append([]Finding{}, r.Mended...), r.Lost...) {
+	for _, f := range append(append([]finding.Finding{}, r.Mended...), r.Lost...) {
 		switch f.Rule {
 		case "nk-name", "nk-duplicate", "name-odd":
 			renamed++
@@ -260,7 +262,7 @@ func TestRepairLosesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(serious(d.Check())) == 0 {
+			if len(serious(checked(d))) == 0 {
 				t.Fatal("no damage")
 			}
 			r, err := d.Repair(t.Context(), nil)

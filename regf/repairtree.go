@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -22,7 +23,7 @@ func (r *repairer) findRoot() error {
 	if v.root == nilCell {
 		v.root = r.likelyRoot()
 		if v.root == nilCell {
-			return faultf("root", nilCell, "hive has no root key")
+			return faultf(ruleRootKey, nilCell, "hive has no root key")
 		}
 	}
 	for range MaxDepth {
@@ -38,7 +39,7 @@ func (r *repairer) findRoot() error {
 		v.root = up
 	}
 	if v.root != was {
-		r.rootFault = []Finding{{Severity: Warning, Rule: "root", Offset: int64(v.root), Message: fmt.Sprintf("the base block leads to %#x, the root is here", was)}}
+		r.rootFault = []finding.Finding{ruleRootKey.At("", int64(v.root), "the base block leads to %#x, the root is here", was)}
 	}
 	return nil
 }
@@ -135,7 +136,7 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 	entries := 0 // entries for a key of their own
 	bad := 0     // of these, those that lead to no key
 	if owner := r.ownerOf(list); owner != nilCell && owner != k.off {
-		faults = append(faults, faultf("list-shared", list, "list belongs to another key"))
+		faults = append(faults, faultf(ruleListShared, list, "list belongs to another key"))
 		bad++
 	} else {
 		var it subIter
@@ -151,7 +152,7 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 			}
 			nb, name, err := v.nk(off)
 			if err == nil && off == v.root {
-				err = faultf("nk-cycle", off, "root is listed as a subkey")
+				err = faultf(ruleNkCycle, off, "root is listed as a subkey")
 			}
 			if f, ok := err.(*fault); ok {
 				faults = append(faults, f)
@@ -176,7 +177,7 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 	}
 	unread := false // the list itself could not be read to its end
 	for _, f := range faults {
-		unread = unread || f.rule != "subkey-count" && f.rule != "list-count"
+		unread = unread || f.rule != ruleSubkeyCount && f.rule != ruleListCount
 	}
 	if unread || len(kids) != int(want) {
 		for _, o := range r.below(k.off) {
@@ -184,7 +185,7 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 				continue
 			}
 			kids = append(kids, o.off)
-			r.mend("nk-lost", o.off, k, "subkey %q is in no list that can be read, and found by its pointer upwards", Key{h: v, off: o.off}.Name())
+			r.mend(ruleNkLost, o.off, k, "subkey %q is in no list that can be read, and found by its pointer upwards", Key{h: v, off: o.off}.Name())
 		}
 	}
 	if uint64(want) > uint64(len(v.bins)/nkSize) {
@@ -192,11 +193,11 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 	}
 	if got := len(kids); got != int(want) && got < max(int(want), entries) && (bad > 0 || unread) {
 		for _, f := range faults {
-			if f.rule != "subkey-count" {
+			if f.rule != ruleSubkeyCount {
 				r.lose(f, k, "a subkey cannot be found")
 			}
 		}
-		r.lose(faultf("subkey-count", k.off, "%d subkeys", max(int(want), entries)), k, "%d can be found", got)
+		r.lose(faultf(ruleSubkeyCount, k.off, "%d subkeys", max(int(want), entries)), k, "%d can be found", got)
 	}
 	return r.named(k, kids)
 }
@@ -235,7 +236,7 @@ func (r *repairer) forgotten(w *walk, k Key, b []byte, kids []uint32) ([]uint32,
 		}
 	}
 	if len(claimed) > 0 {
-		r.mend("subkey-count", k.off, k, "key declares no subkeys, its list has %d", len(claimed))
+		r.mend(ruleSubkeyCount, k.off, k, "key declares no subkeys, its list has %d", len(claimed))
 	}
 	return r.named(k, claimed)
 }
@@ -306,7 +307,7 @@ func (r *repairer) named(k Key, kids []uint32) ([]uint32, error) {
 			r.supersede[off] = struct{}{}
 		}
 		latin := v.latinKey(b)
-		if good, rule := possibleName(name, latin); rule != "" {
+		if good, rule := possibleName(name, latin); rule != nil {
 			r.keyNames[off] = r.encode(good)
 			r.mend(rule, off, k, "subkey %q cannot have this name and is called %q", nameString(name, latin), good)
 		}
@@ -326,7 +327,7 @@ func (r *repairer) named(k Key, kids []uint32) ([]uint32, error) {
 		for first < len(kids) && compareStored(a, la, b, lb) == 0 {
 			name := another(nameString(b, lb), MaxKeyName, taken, next)
 			r.keyNames[kids[first]] = r.encode(name)
-			r.mend("nk-duplicate", kids[first], k, "another subkey %q, with the name of the first, is called %q", nameString(b, lb), name)
+			r.mend(ruleNkDuplicate, kids[first], k, "another subkey %q, with the name of the first, is called %q", nameString(b, lb), name)
 			if first++; first < len(kids) {
 				b, lb = r.nameOf(kids[first])
 			}
@@ -394,25 +395,25 @@ func (r *repairer) encode(name string) storedName {
 
 // possibleName returns a replacement for a key name that violates a rule, and that rule; ""
 // if it violates none.
-func possibleName(name []byte, latin bool) (good, rule string) {
+func possibleName(name []byte, latin bool) (good string, rule *finding.Rule) {
 	odd := !latin && len(name)%2 != 0
 	long := unitsOf(name, latin) > MaxKeyName
 	slash := bytes.IndexByte(name, '\\') >= 0 // or a unit with that byte
 	if !odd && !long && !slash && len(name) > 0 {
-		return "", ""
+		return "", nil
 	}
 	s := nameString(name, latin)
 	if odd {
-		rule = "name-odd"
+		rule = ruleNameOdd
 	}
 	if strings.Contains(s, `\`) {
-		s, rule = strings.ReplaceAll(s, `\`, "_"), "nk-name"
+		s, rule = strings.ReplaceAll(s, `\`, "_"), ruleNkName
 	}
 	if long {
-		s, rule = shortened(s, MaxKeyName), "nk-name"
+		s, rule = shortened(s, MaxKeyName), ruleNkName
 	}
 	if s == "" {
-		s, rule = "unnamed", "nk-name"
+		s, rule = "unnamed", ruleNkName
 	}
 	return s, rule
 }
@@ -485,17 +486,17 @@ func (r *repairer) values(k Key, out []uint32) []uint32 {
 		}
 		seen[off] = struct{}{}
 		if v.layered && u16(vb[vkFlags:])&vkTombstone != 0 && (u32(vb[vkDataSize:]) != 0 || u32(vb[vkType:]) != 0) {
-			r.lose(faultf("layer-value", off, "tombstone value has a type or data"), k, "Windows takes no notice of it, and it is left out")
+			r.lose(faultf(ruleLayerValue, off, "tombstone value has a type or data"), k, "Windows takes no notice of it, and it is left out")
 			continue
 		}
 		if m := int(u16(vb[vkNameLen:])); m > len(vb)-vkSize {
-			r.lose(faultf("vk-name", off, "name of %d bytes goes past the cell", m), k, "%d bytes of the name are kept", len(vb)-vkSize)
+			r.lose(faultf(ruleVkName, off, "name of %d bytes goes past the cell", m), k, "%d bytes of the name are kept", len(vb)-vkSize)
 		}
 		latin := v.latinValue(vb)
 		if !latin && len(name)%2 != 0 {
 			r.valueNames[off] = r.encode(nameString(name, latin))
 			name, latin = r.valueName(off, name, latin)
-			r.mend("name-odd", off, k, "the odd last byte of the name of value %q is left out", nameString(name, latin))
+			r.mend(ruleNameOdd, off, k, "the odd last byte of the name of value %q is left out", nameString(name, latin))
 		}
 		fold := foldStored(name, latin)
 		if _, ok := taken[fold]; !ok {
@@ -536,7 +537,7 @@ func (r *repairer) renameValues(k Key, list []uint32, taken map[string]int) []ui
 		}
 		name := nameString(raw, latin)
 		if same, err := sameData(v, Value{h: r.v, off: list[first], key: k.off}); same && err == nil {
-			r.mend("vk-duplicate", off, k, "value %q is there twice, and kept once", name)
+			r.mend(ruleVkDuplicate, off, k, "value %q is there twice, and kept once", name)
 			continue
 		}
 		if names == nil {
@@ -547,7 +548,7 @@ func (r *repairer) renameValues(k Key, list []uint32, taken map[string]int) []ui
 		}
 		s := another(name, MaxValueName, names, next)
 		r.valueNames[off] = r.encode(s)
-		r.mend("vk-duplicate", off, k, "another value %q, with the name of the first, is called %q", name, s)
+		r.mend(ruleVkDuplicate, off, k, "another value %q, with the name of the first, is called %q", name, s)
 		kept = append(kept, off)
 	}
 	return kept

@@ -78,7 +78,7 @@ func TestPagesThatAreGivenBack(t *testing.T) {
 	if canRelease {
 		// Check reads bins before it reads keys, and releases memory both times.
 		mapped.resident.read.Store(residentMax - 1)
-		if f := mapped.Check(); len(f) > 0 {
+		if f := checked(mapped); len(f) > 0 {
 			t.Error(f)
 		}
 		if mapped.resident.read.Load() >= residentMax-1 {

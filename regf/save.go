@@ -134,7 +134,7 @@ func (h *Hive) compactImage(opt *CompactOptions) ([]byte, error) {
 	}
 	root := h.Root()
 	if !root.Valid() {
-		return nil, faultf("root", h.root, "hive has no root key")
+		return nil, faultf(ruleRootKey, h.root, "hive has no root key")
 	}
 	s, err := h.layOut(root, minor, opt.Minor == 3, nil)
 	if err != nil {
@@ -370,7 +370,7 @@ func (s *saver) descriptor(off uint32) (int, error) {
 	}
 	sd, err := s.h.sk(off)
 	if err == nil && s.h.repair != nil && !plausibleDescriptor(sd) {
-		err = faultf("sk-descriptor", off, "not a self-relative security descriptor")
+		err = faultf(ruleSkDescriptor, off, "not a self-relative security descriptor")
 	}
 	if err != nil {
 		s.skAt[off] = -1
@@ -463,7 +463,7 @@ func (s *saver) rest(nk, src uint32) error {
 		return nil
 	}
 	if s.level >= MaxDepth {
-		deep := faultf("depth", src, "more than %d levels", MaxDepth)
+		deep := faultf(ruleDepth, src, "more than %d levels", MaxDepth)
 		if h.repair != nil && u32(b[nkSubkeys:]) != 0 {
 			h.repair.lose(deep, k, "the keys below are left out")
 		}
@@ -515,7 +515,7 @@ func (s *saver) subkeys(k Key, b []byte) error {
 		latin := h.latinKey(nb)
 		if prev != nil && ordered && compareStored(prev, prevLatin, name, latin) >= 0 {
 			ordered = false
-			it.fault(faultf("list-order", off, "subkeys are not in ascending order"))
+			it.fault(faultf(ruleListOrder, off, "subkeys are not in ascending order"))
 		}
 		prev, prevLatin = name, latin
 		s.kids = append(s.kids, off)
@@ -528,7 +528,7 @@ func (s *saver) subkeys(k Key, b []byte) error {
 	kept := s.kids[:1]
 	for _, off := range s.kids[1:] {
 		if key(kept[len(kept)-1]).CompareName(key(off)) == 0 {
-			h.note(faultf("nk-duplicate", off, "key has the name of its neighbour"), &k)
+			h.note(faultf(ruleNkDuplicate, off, "key has the name of its neighbour"), &k)
 			continue
 		}
 		kept = append(kept, off)

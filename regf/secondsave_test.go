@@ -335,7 +335,7 @@ func TestSaveLeavesOutWhatIsTooDeep(t *testing.T) {
 	}
 	if m, err := Merge(t.Context(), []*Hive{r, New(nil)}, nil); err != nil {
 		t.Errorf("merge: %v", err)
-	} else if f := serious(m.Check()); len(f) > 0 {
+	} else if f := serious(checked(m)); len(f) > 0 {
 		t.Errorf("merge: %v", f)
 	}
 }

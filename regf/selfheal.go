@@ -1,5 +1,7 @@
 package regf
 
+import "github.com/mullion/mullion/finding"
+
 // hdrBootType is the field of the base block in which Windows records how a hive was
 // loaded.
 const (
@@ -18,18 +20,18 @@ const (
 //     SymbolicLinkValue, of type REG_LINK and an even size of 6 bytes or more;
 //   - a subkey whose name does not sort after that of the one before, with all below it;
 //   - in a layered hive a tombstone value with a type or data.
-func (h *Hive) SelfHeal() ([]Finding, error) {
+func (h *Hive) SelfHeal() ([]finding.Finding, error) {
 	found, err := h.selfHeal()
 	return found, h.opError("self-heal", "", -1, err)
 }
 
-func (h *Hive) selfHeal() ([]Finding, error) {
+func (h *Hive) selfHeal() ([]finding.Finding, error) {
 	if !h.Root().Valid() {
 		return nil, ErrNotFound
 	}
-	var found []Finding
-	note := func(rule string, k Key, off uint32, message string) {
-		found = append(found, Finding{Severity: SevereError, Rule: rule, Path: k.Path(), Offset: int64(off), Message: message})
+	var found []finding.Finding
+	note := func(rule *finding.Rule, k Key, off uint32, message string) {
+		found = append(found, rule.At(k.Path(), int64(off), "%s", message))
 	}
 	type valueOf struct {
 		key   Key
@@ -54,9 +56,9 @@ func (h *Hive) selfHeal() ([]Finding, error) {
 			}
 			switch {
 			case !sound:
-				note("symlink-value", k, v.off, "value of a symbolic link is not its target alone")
+				note(ruleSymlinkValue, k, v.off, "value of a symbolic link is not its target alone")
 			case v.Tombstone() && (v.Type() != 0 || v.Size() != 0):
-				note("layer-value", k, v.off, "tombstone value has a type or data")
+				note(ruleLayerValue, k, v.off, "tombstone value has a type or data")
 			default:
 				continue
 			}
@@ -71,7 +73,7 @@ func (h *Hive) selfHeal() ([]Finding, error) {
 				last = sub
 				continue
 			}
-			note("list-order", sub, sub.off, "key does not come after the one before")
+			note(ruleListOrder, sub, sub.off, "key does not come after the one before")
 			keys = append(keys, sub)
 		}
 	}

@@ -69,7 +69,7 @@ func (p *prover) cells() error {
 				setBit(p.alloc, off)
 			}
 			if size < 8 || size%8 != 0 || size > end-off {
-				return faultf("cell-size", off, "size %d does not fit in its bin", n)
+				return faultf(ruleCellSize, off, "size %d does not fit in its bin", n)
 			}
 			off += size
 		}
@@ -83,7 +83,7 @@ func (h *Hive) binEnd(bin uint32) (uint32, error) {
 	b := h.bins
 	size := u32(b[bin+8:])
 	if string(b[bin:bin+4]) != "hbin" || u32(b[bin+4:]) != bin || size == 0 || size%pageSize != 0 || uint64(bin)+uint64(size) > uint64(len(b)) {
-		return 0, faultf("bin-header", bin, "bin header is damaged")
+		return 0, faultf(ruleBinHeader, bin, "bin header is damaged")
 	}
 	return bin + size, nil
 }
@@ -92,7 +92,7 @@ func (h *Hive) binEnd(bin uint32) (uint32, error) {
 func (p *prover) take(off uint32, what string) ([]byte, error) {
 	b := p.h.bins
 	if off&7 != 0 || off < binHeader || uint64(off)+8 > uint64(len(b)) {
-		return nil, faultf("cell-range", off, "%s lies outside the bins", what)
+		return nil, faultf(ruleCellRange, off, "%s lies outside the bins", what)
 	}
 	if !hasBit(p.alloc, off) {
 		return nil, p.notOwned(off, what)
@@ -106,7 +106,7 @@ func (p *prover) notOwned(off uint32, what string) error {
 	b := p.h.bins
 	bin, _, ok := p.h.bin(off / pageSize)
 	if !ok {
-		return faultf("bin-header", off&^(pageSize-1), "no bin header covers this page")
+		return faultf(ruleBinHeader, off&^(pageSize-1), "no bin header covers this page")
 	}
 	at := bin + binHeader
 	for at < off {
@@ -115,11 +115,11 @@ func (p *prover) notOwned(off uint32, what string) error {
 	}
 	switch {
 	case at != off:
-		return faultf("cell-overlap", off, "%s begins inside another cell", what)
+		return faultf(ruleCellOverlap, off, "%s begins inside another cell", what)
 	case int32(u32(b[off:])) > 0:
-		return faultf("cell-free", off, "%s is a free cell", what)
+		return faultf(ruleCellFree, off, "%s is a free cell", what)
 	}
-	return faultf("cell-shared", off, "%s is used twice", what)
+	return faultf(ruleCellShared, off, "%s is used twice", what)
 }
 
 // tree claims everything that is reached from the root.
@@ -142,13 +142,13 @@ func (p *prover) key(k provenKey) error {
 	}
 	switch {
 	case len(b) < nkSize || u16(b) != sigNK:
-		return faultf("nk", k.off, "cell is not a key")
+		return faultf(ruleNk, k.off, "cell is not a key")
 	case int(u16(b[nkNameLen:])) > len(b)-nkSize:
-		return faultf("nk-name", k.off, "name of %d bytes goes past the cell", u16(b[nkNameLen:]))
+		return faultf(ruleNkName, k.off, "name of %d bytes goes past the cell", u16(b[nkNameLen:]))
 	case k.parent != nilCell && u32(b[nkParent:]) != k.parent:
-		return faultf("nk-parent", k.off, "parent is %#x, not %#x", u32(b[nkParent:]), k.parent)
+		return faultf(ruleNkParent, k.off, "parent is %#x, not %#x", u32(b[nkParent:]), k.parent)
 	case k.level > MaxDepth:
-		return faultf("depth", k.off, "more than %d levels", MaxDepth)
+		return faultf(ruleDepth, k.off, "more than %d levels", MaxDepth)
 	}
 	sk := u32(b[nkSecurity:])
 	if p.refs[sk] == 0 {
@@ -157,7 +157,7 @@ func (p *prover) key(k provenKey) error {
 			return err
 		}
 		if len(c) < skSize || u16(c) != sigSK {
-			return faultf("sk", sk, "cell is not a security descriptor")
+			return faultf(ruleSk, sk, "cell is not a security descriptor")
 		}
 	}
 	p.refs[sk]++
@@ -191,13 +191,13 @@ func (p *prover) subkeys(k provenKey, b []byte) error {
 				return err
 			}
 			if lsig == sigRI {
-				return faultf("list-nested", u32(entries), "list of lists inside a list of lists")
+				return faultf(ruleListNested, u32(entries), "list of lists inside a list of lists")
 			}
 			p.push(k, leaf, lsig)
 		}
 	}
 	if n := len(p.stack) - first; uint32(n) != want {
-		return faultf("subkey-count", k.off, "key declares %d subkeys, its list has %d", want, n)
+		return faultf(ruleSubkeyCount, k.off, "key declares %d subkeys, its list has %d", want, n)
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (p *prover) list(off uint32) ([]byte, uint16, error) {
 		return nil, 0, err
 	}
 	if len(b) < 4 {
-		return nil, 0, faultf("list", off, "cell is too small for a list")
+		return nil, 0, faultf(ruleList, off, "cell is too small for a list")
 	}
 	sig, n, step := u16(b), int(u16(b[2:])), 4
 	switch sig {
@@ -224,10 +224,10 @@ func (p *prover) list(off uint32) ([]byte, uint16, error) {
 		step = 8
 	case sigLI, sigRI:
 	default:
-		return nil, 0, faultf("list", off, "cell is not a list of subkeys")
+		return nil, 0, faultf(ruleList, off, "cell is not a list of subkeys")
 	}
 	if n*step > len(b)-4 {
-		return nil, 0, faultf("list-count", off, "%d entries do not fit in the cell", n)
+		return nil, 0, faultf(ruleListCount, off, "%d entries do not fit in the cell", n)
 	}
 	return b[4 : 4+n*step], sig, nil
 }
@@ -242,7 +242,7 @@ func (p *prover) values(key uint32, b []byte) error {
 		return err
 	}
 	if uint64(n)*4 > uint64(len(c)) {
-		return faultf("value-count", key, "%d values do not fit in their list at %#x", n, list)
+		return faultf(ruleValueCount, key, "%d values do not fit in their list at %#x", n, list)
 	}
 	for c = c[:4*n]; len(c) >= 4; c = c[4:] {
 		off := u32(c)
@@ -251,9 +251,9 @@ func (p *prover) values(key uint32, b []byte) error {
 		case err != nil:
 			return err
 		case len(v) < vkSize || u16(v) != sigVK:
-			return faultf("vk", off, "cell is not a value")
+			return faultf(ruleVk, off, "cell is not a value")
 		case int(u16(v[vkNameLen:])) > len(v)-vkSize:
-			return faultf("vk-name", off, "name of %d bytes goes past the cell", u16(v[vkNameLen:]))
+			return faultf(ruleVkName, off, "name of %d bytes goes past the cell", u16(v[vkNameLen:]))
 		}
 		if err := p.data(v); err != nil {
 			return err
@@ -280,7 +280,7 @@ func (p *prover) data(v []byte) error {
 		return err
 	}
 	if len(c) < 8 || u16(c) != sigDB {
-		return faultf("db", off, "cell is not the head of big data")
+		return faultf(ruleDb, off, "cell is not the head of big data")
 	}
 	list, n := u32(c[4:]), int(u16(c[2:]))
 	l, err := p.take(list, "list of segments")
@@ -288,7 +288,7 @@ func (p *prover) data(v []byte) error {
 		return err
 	}
 	if need := int((size + segmentSize - 1) / segmentSize); n != need || 4*n > len(l) {
-		return faultf("db-count", off, "%d segments where %d bytes need %d", n, size, need)
+		return faultf(ruleDbCount, off, "%d segments where %d bytes need %d", n, size, need)
 	}
 	for i := range n {
 		if _, err := p.take(u32(l[4*i:]), "data segment"); err != nil {

@@ -88,13 +88,13 @@ func (k Key) valueList() ([]byte, error) {
 		return nil, err
 	}
 	if uint64(n)*4 > uint64(len(c)) {
-		if err := k.h.tolerate(faultf("value-count", k.off, "%d values do not fit in their list at %#x", n, off), &k); err != nil {
+		if err := k.h.tolerate(faultf(ruleValueCount, k.off, "%d values do not fit in their list at %#x", n, off), &k); err != nil {
 			return nil, err
 		}
 		n = uint32(len(c) / 4)
 	}
 	if k.w != nil && !k.w.claim(off) {
-		return nil, faultf("value-list-shared", off, "list of values is reached twice")
+		return nil, faultf(ruleValueListShared, off, "list of values is reached twice")
 	}
 	return c[:n*4], nil
 }
@@ -102,14 +102,14 @@ func (k Key) valueList() ([]byte, error) {
 // claimValue marks a value and the cells of its data.
 func (w *walk) claimValue(h *Hive, off uint32, b []byte) error {
 	if !w.claim(off) {
-		return faultf("vk-twice", off, "value is reached twice")
+		return faultf(ruleVkTwice, off, "value is reached twice")
 	}
 	size, data := u32(b[vkDataSize:]), u32(b[vkData:])
 	if size&inlineBit != 0 || size == 0 || data&7 != 0 || uint64(data) >= uint64(len(h.bins)) {
 		return nil
 	}
 	if !w.claim(data) {
-		return faultf("data-shared", data, "data of a value is reached twice")
+		return faultf(ruleDataShared, data, "data of a value is reached twice")
 	}
 	if !h.bigData(size) || h.isFlat(data, size) {
 		return nil
@@ -119,7 +119,7 @@ func (w *walk) claimValue(h *Hive, off uint32, b []byte) error {
 		return nil // reading the data returns the error
 	}
 	if !w.claim(list) {
-		return faultf("data-shared", list, "list of data segments is reached twice")
+		return faultf(ruleDataShared, list, "list of data segments is reached twice")
 	}
 	c, err := h.cell(list)
 	if err != nil {
@@ -127,7 +127,7 @@ func (w *walk) claimValue(h *Hive, off uint32, b []byte) error {
 	}
 	for i := 0; i < n && 4*i+4 <= len(c); i++ {
 		if s := u32(c[4*i:]); s&7 == 0 && uint64(s) < uint64(len(h.bins)) && !w.claim(s) {
-			return faultf("data-shared", s, "data segment is reached twice")
+			return faultf(ruleDataShared, s, "data segment is reached twice")
 		}
 	}
 	return nil
@@ -297,7 +297,7 @@ func (v Value) Data() ([]byte, error) {
 	if size&inlineBit != 0 {
 		n := size &^ inlineBit
 		if n > 4 {
-			err = faultf("data-inline", v.off, "%d bytes stand in a field of 4", n)
+			err = faultf(ruleDataInline, v.off, "%d bytes stand in a field of 4", n)
 			n = 4
 		}
 		return b[vkData : vkData+n : vkData+n], v.fault(err)
@@ -314,7 +314,7 @@ func (v Value) Data() ([]byte, error) {
 		return nil, v.fault(err)
 	}
 	if uint64(size) > uint64(len(c)) {
-		return c, v.fault(faultf("data-size", off, "%d bytes of data go past their cell", size))
+		return c, v.fault(faultf(ruleDataSize, off, "%d bytes of data go past their cell", size))
 	}
 	return c[:size:size], nil
 }
@@ -356,7 +356,7 @@ func (h *Hive) segments(off uint32) (list uint32, n int, err error) {
 		return 0, 0, err
 	}
 	if len(c) < 8 || u16(c) != sigDB {
-		return 0, 0, faultf("db", off, "cell is not the head of big data")
+		return 0, 0, faultf(ruleDb, off, "cell is not the head of big data")
 	}
 	return u32(c[4:]), int(u16(c[2:])), nil
 }
@@ -375,7 +375,7 @@ func (h *Hive) isFlat(off, size uint32) bool {
 func shortSegment(cell []byte) bool { return len(cell) < segmentSize }
 
 func flatData(off, size uint32) error {
-	return faultf("db-flat", off, "%d bytes of data are in one cell, where this version has segments", size)
+	return faultf(ruleDbFlat, off, "%d bytes of data stand in one cell, where this version has segments", size)
 }
 
 func (v Value) appendBig(dst []byte, off, size uint32) ([]byte, error) {
@@ -396,7 +396,7 @@ func (v Value) appendBig(dst []byte, off, size uint32) ([]byte, error) {
 		return dst, v.fault(err)
 	}
 	if n != need || 4*n > len(c) {
-		err = faultf("db-count", off, "%d segments where %d bytes need %d", n, size, need)
+		err = faultf(ruleDbCount, off, "%d segments where %d bytes need %d", n, size, need)
 		if h.mode == Strict {
 			return dst, v.fault(err)
 		}
@@ -414,7 +414,7 @@ func (v Value) appendBig(dst []byte, off, size uint32) ([]byte, error) {
 		}
 		want := min(left, segmentSize)
 		if uint64(want) > uint64(len(s)) {
-			return append(dst, s...), v.fault(faultf("db-segment", at, "segment is shorter than %d bytes", want))
+			return append(dst, s...), v.fault(faultf(ruleDbSegment, at, "segment is shorter than %d bytes", want))
 		}
 		dst = append(dst, s[:want]...)
 		left -= want

@@ -87,7 +87,7 @@ func (k Key) walk(yield func(Key, error) bool) {
 			continue
 		}
 		if int(child.level) >= MaxDepth {
-			it.fault(faultf("depth", off, "more than %d levels", MaxDepth))
+			it.fault(faultf(ruleDepth, off, "more than %d levels", MaxDepth))
 			continue
 		}
 		stack = append(stack, subIter{})

@@ -14,9 +14,9 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
-	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/wintar"
 	"github.com/opencontainers/go-digest"
 )
@@ -219,8 +219,8 @@ func (s *Service) build(ctx context.Context, parents []string, want, blobDigest 
 		}
 	}()
 	options := []cimlayer.Option{cimlayer.WithMissingHives(s.config.MissingHives),
-		cimlayer.WithHiveWarnings(func(path string, f regf.Finding) {
-			s.log.Warn("a fault in a hive that changes nothing", "hive", path, "fault", f)
+		cimlayer.WithHiveWarnings(func(f finding.Finding) {
+			s.log.Warn("a fault in a hive that changes nothing", "hive", f.Layer, "fault", f)
 		})}
 	fillOnce := func(w layer.Writer) (string, error) {
 		if s.hook != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/layer"
@@ -282,10 +283,13 @@ func TestCompare(t *testing.T) {
 			if n := len(e.want) + 2; len(got) != n {
 				t.Errorf("the layer has %d entries, not %d: %q", len(got), n, got)
 			}
-			for f := range wintar.Check(bytes.NewReader(tar), wintar.HasParents()) {
+			for f, err := range wintar.Check(t.Context(), bytes.NewReader(tar), wintar.HasParents()) {
+				if err != nil {
+					t.Fatal(err)
+				}
 				// The base of the test has no descriptors, for which an image has one without
 				// a DACL.
-				if f.Severity == layer.SevereError && f.Rule != layer.RuleNoDACL {
+				if f.Severity == finding.Error && f.Rule != layer.RuleNoDACL.ID {
 					t.Error(f)
 				}
 			}
@@ -413,7 +417,10 @@ func TestCompareHives(t *testing.T) {
 				"directory Hives", `file Hives\` + form}) {
 			t.Errorf("round %d: %q", round, got)
 		}
-		for c := range wintar.Check(bytes.NewReader(tar), wintar.HasParents()) {
+		for c, err := range wintar.Check(t.Context(), bytes.NewReader(tar), wintar.HasParents()) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if winfs.Under(c.Path+`\`, layer.RootHives) { // the directories of this image have no descriptors
 				t.Errorf("round %d: %v", round, c)
 			}

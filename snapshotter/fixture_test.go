@@ -23,6 +23,7 @@ import (
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/fusefs"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
@@ -352,7 +353,7 @@ func (f *fixture) agree() {
 		if err != nil {
 			f.Fatal(err)
 		}
-		if found, err := cimfs.Check(loc.Images, loc.Name, cimfs.CheckOptions{}); err != nil || len(found) > 0 {
+		if found, err := finding.Collect(cimfs.Check(context.Background(), loc.Images, loc.Name, cimfs.CheckOptions{})); err != nil || len(found) > 0 {
 			f.Errorf("layer %s: %v, %v", l, found, err)
 		}
 		delete(needed, l)

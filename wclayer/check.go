@@ -1,61 +1,76 @@
 package wclayer
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"strings"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/hostfs"
 	"github.com/mullion/mullion/internal/layerdir"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wctransport"
+	"github.com/mullion/mullion/winfs"
 )
 
-// The rules of Check about base layers.
 const (
-	RuleHive          = "base-hive-missing"       // a base layer lacks one of the five hives
-	RuleHiveSignature = "base-hive-invalid"       // and one that is no hive
-	RuleHiveLink      = "base-hive-not-processed" // Hives\*_BASE is not there
-	RuleLayout        = "layout-missing"          // a base layer has no layout file
-	hiveSignature     = "regf"
+	hiveSignature = "regf"
+	completes     = "mullion makebase completes the layer"
 )
 
-// Check yields the faults of the layer in a directory of either kind; for a transport
-// directory it is [wctransport.Check]. A fault of one entry does not end the check. Check
-// writes nothing, and does not read the contents of main streams, for which no checksum
-// exists.
-func Check(path string, opts ...Option) iter.Seq[layer.Finding] {
-	return func(yield func(layer.Finding) bool) {
+// Check yields the faults of the layer in a directory of either kind: those of the
+// directory and those of the layer's tree and metadata (layer.Audit), with the limits that
+// WithLimits sets. For a transport directory it is [wctransport.Check]. A fault of one entry
+// does not end the check. Check writes nothing and reads all streams.
+//
+// The error is that of ctx, or of a directory that cannot be opened. Files that the host
+// does not allow to be read are findings of the rule layer.RuleUnreadable.
+func Check(ctx context.Context, path string, opts ...Option) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
 		if s, err := layerdir.ShapeAt(path); err == nil && s == layerdir.Transport {
-			wctransport.Check(path, opts...)(yield)
+			wctransport.Check(ctx, path, opts...)(yield)
 			return
 		}
-		c := &layerdir.Checker{Path: path, Yield: yield}
+		c := &layerdir.Checker{Ctx: ctx, Path: path, Yield: yield}
 		check(c, layerdir.NewOptions(opts))
 	}
 }
+
+// AsBase makes [Check] treat the layer as one without parents.
+func AsBase() Option { return func(o *layerdir.Options) { o.AsBase = true } }
+
+// HasParents makes [Check] treat the layer as one with parents.
+func HasParents() Option { return func(o *layerdir.Options) { o.HasParents = true } }
 
 func check(c *layerdir.Checker, o layerdir.Options) {
 	o.Tolerate = c.Tolerate
 	public, err := open(c.Path, o)
 	if err != nil {
-		c.Failed(err)
+		c.Unopened(err)
 		return
 	}
 	defer public.Close()
 	r := &public.r
-	audit := layer.Audit{Report: c.Report}
-	base := false
+	audit := layer.Audit{Report: c.Report, Limits: o.Limits, Base: o.AsBase, HasParents: o.HasParents}
 	if r.Index != nil {
-		base = r.Index.Flags&layerdir.IndexBase != 0
+		base := r.Index.Flags&layerdir.IndexBase != 0
 		audit.Base, audit.HasParents = base, !base
 	}
 	c.Entry = func() string { return r.Entry.Path }
-	c.Entries(public, &audit, nil)
-	if base && !c.Done {
+	// Without an index the hives decide whether the layer is a base layer.
+	sam, delta := false, false
+	err = c.Entries(public, &audit, func(e *layer.Entry) {
+		sam = sam || winfs.EqualFold(e.Path, hiveDirectory+`\SAM`)
+		delta = delta || winfs.Under(e.Path, layerdir.HivesName) && strings.HasSuffix(winfs.Fold(e.Path), winfs.Fold("_Delta"))
+	})
+	if err == nil && !c.Done && (audit.Base || !audit.HasParents && sam && !delta) {
 		checkBase(c)
 	}
+	c.End(err)
 }
 
 // checkBase checks the results of base layer processing.
@@ -67,7 +82,11 @@ func checkBase(c *layerdir.Checker) {
 	}
 	defer root.Close()
 	if _, err := root.Stat(layerdir.LayoutName); err != nil {
-		c.Tell(layer.Warning, RuleLayout, layerdir.LayoutName, "a base layer has a file of that name: %v", err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			c.Failed(err)
+		} else {
+			c.Report(RuleLayout.At(layerdir.LayoutName, -1, "a base layer must have a file of this name").WithHint(completes))
+		}
 	}
 	p := &parent{path: c.Path}
 	o := layerdir.NewOptions(nil)
@@ -76,14 +95,14 @@ func checkBase(c *layerdir.Checker) {
 		source := hiveDirectory + `\` + h.source
 		found, err := p.find(source, &o)
 		if err != nil || found.Dir == nil {
-			c.Tell(layer.SevereError, RuleHive, source, "a base layer must have this registry hive")
+			c.Add(layer.RuleHiveMissing, source, "a base layer must have this registry hive")
 			continue
 		}
 		if err := signature(found.Dir, found.Name); err != nil {
-			c.Tell(layer.SevereError, RuleHiveSignature, source, "%v", err)
+			c.Add(RuleHiveSignature, source, "%v", err)
 		}
 		if made, err := p.find(layerdir.HivesName+`\`+h.base, &o); err != nil || made.Dir == nil {
-			c.Tell(layer.Warning, RuleHiveLink, layerdir.HivesName+`\`+h.base, "base layer processing makes it of %s", source)
+			c.Report(RuleHiveLink.At(layerdir.HivesName+`\`+h.base, -1, "base layer processing makes it of %s", source).WithHint(completes))
 		}
 	}
 }
@@ -96,7 +115,7 @@ func signature(d hostfs.Directory, name string) error {
 	defer f.Close()
 	var b [4]byte
 	if _, err := io.ReadFull(f, b[:]); err != nil || string(b[:]) != hiveSignature {
-		return fmt.Errorf("it begins with %q and not with %q", strings.TrimRight(string(b[:]), "\x00"), hiveSignature)
+		return fmt.Errorf("it starts with %q and not with %q", strings.TrimRight(string(b[:]), "\x00"), hiveSignature)
 	}
 	return nil
 }

@@ -1,18 +1,26 @@
 package wclayer
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/layerdir"
 	"github.com/mullion/mullion/layer"
 )
 
-func findings(path string) map[string]layer.Finding {
-	found := map[string]layer.Finding{}
-	for f := range Check(path) {
+func findings(path string) map[string]finding.Finding {
+	found := map[string]finding.Finding{}
+	for f, err := range Check(context.Background(), path) {
+		if err != nil {
+			found["error"] = finding.Finding{Message: err.Error()}
+			break
+		}
 		found[f.Rule] = f
 	}
 	return found
@@ -36,7 +44,7 @@ func TestCheckFinal(t *testing.T) {
 		must(t, w.Commit())
 		return path
 	}
-	ours := []string{RuleHive, RuleHiveSignature, RuleHiveLink, RuleLayout, RuleLostEntry, RuleNoRecord, RuleDamagedRecord, RuleHostFile, RuleUnreadable}
+	ours := []string{layer.RuleHiveMissing.ID, RuleHiveSignature.ID, RuleHiveLink.ID, RuleLayout.ID, RuleLostEntry.ID, RuleNoRecord.ID, RuleDamagedRecord.ID, RuleHostFile.ID, layer.RuleUnreadable.ID}
 	for rule := range findings(make(t)) {
 		if slices.Contains(ours, rule) {
 			t.Errorf("nothing is wrong, but %s", rule)
@@ -47,26 +55,26 @@ func TestCheckFinal(t *testing.T) {
 		rule   string
 		change func(dir string) error
 	}{
-		{RuleHive, func(dir string) error { return os.Remove(filepath.Join(dir, config, "SAM")) }},
-		{RuleHiveSignature, func(dir string) error { return os.WriteFile(filepath.Join(dir, config, "SAM"), []byte("no"), 0o666) }},
-		{RuleHiveLink, func(dir string) error { return os.Remove(filepath.Join(dir, "Hives", "SAM_BASE")) }},
-		{RuleLayout, func(dir string) error { return os.Remove(filepath.Join(dir, "layout")) }},
-		{RuleLostEntry, func(dir string) error { return os.Remove(filepath.Join(dir, "Files", "x")) }},
-		{RuleNoRecord, func(dir string) error { return os.WriteFile(filepath.Join(dir, "Files", "y"), nil, 0o666) }},
-		{RuleHostFile, func(dir string) error { return os.Symlink("x", filepath.Join(dir, "Files", "y")) }},
-		{RuleDamagedRecord, func(dir string) error { return flip(filepath.Join(dir, layerdir.StoreName, layerdir.IndexName), 40) }},
-		{RuleDamagedRecord, func(dir string) error { return flip(filepath.Join(dir, layerdir.StoreName, layerdir.DataName), 3) }},
-		{RuleDamagedRecord, func(dir string) error {
+		{layer.RuleHiveMissing.ID, func(dir string) error { return os.Remove(filepath.Join(dir, config, "SAM")) }},
+		{RuleHiveSignature.ID, func(dir string) error { return os.WriteFile(filepath.Join(dir, config, "SAM"), []byte("no"), 0o666) }},
+		{RuleHiveLink.ID, func(dir string) error { return os.Remove(filepath.Join(dir, "Hives", "SAM_BASE")) }},
+		{RuleLayout.ID, func(dir string) error { return os.Remove(filepath.Join(dir, "layout")) }},
+		{RuleLostEntry.ID, func(dir string) error { return os.Remove(filepath.Join(dir, "Files", "x")) }},
+		{RuleNoRecord.ID, func(dir string) error { return os.WriteFile(filepath.Join(dir, "Files", "y"), nil, 0o666) }},
+		{RuleHostFile.ID, func(dir string) error { return os.Symlink("x", filepath.Join(dir, "Files", "y")) }},
+		{RuleDamagedRecord.ID, func(dir string) error { return flip(filepath.Join(dir, layerdir.StoreName, layerdir.IndexName), 40) }},
+		{RuleDamagedRecord.ID, func(dir string) error { return flip(filepath.Join(dir, layerdir.StoreName, layerdir.DataName), 3) }},
+		{RuleDamagedRecord.ID, func(dir string) error {
 			return os.Truncate(filepath.Join(dir, layerdir.StoreName, layerdir.DataName), 1)
 		}},
-		{RuleUnreadable, func(dir string) error {
+		{RuleDamagedRecord.ID, func(dir string) error {
 			return os.Truncate(filepath.Join(dir, layerdir.StoreName, layerdir.IndexName), 60)
 		}},
-		{RuleNotLayer, func(dir string) error { return os.RemoveAll(dir + "/Files") }},
+		{RuleNotLayer.ID, func(dir string) error { return os.RemoveAll(dir + "/Files") }},
 	} {
 		dir := make(t)
 		must(t, c.change(dir))
-		if c.rule == RuleNotLayer {
+		if c.rule == RuleNotLayer.ID {
 			must(t, os.RemoveAll(filepath.Join(dir, layerdir.StoreName)))
 		}
 		if _, ok := findings(dir)[c.rule]; !ok {
@@ -82,4 +90,25 @@ func flip(path string, at int) error {
 	}
 	b[at] ^= 1
 	return os.WriteFile(path, b, 0o666)
+}
+
+// TestCheckErrors: a directory that does not exist and a cancelled check are no findings.
+func TestCheckErrors(t *testing.T) {
+	if found, err := finding.Collect(Check(t.Context(), filepath.Join(t.TempDir(), "absent"))); !errors.Is(err, fs.ErrNotExist) || len(found) > 0 {
+		t.Errorf("absent: %v, %v", found, err)
+	}
+	dir := put(t, t.TempDir(), map[string]string{"Files/a": "a", "Files/b": "b"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found, err := finding.Collect(Check(ctx, dir)); !errors.Is(err, context.Canceled) || len(found) > 0 {
+		t.Errorf("cancelled: %v, %v", found, err)
+	}
+	n := 0
+	for range Check(t.Context(), dir) {
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("%d findings", n)
+	}
 }

@@ -1,16 +1,22 @@
 package wctransport
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 )
 
-func findings(path string) map[string]layer.Finding {
-	found := map[string]layer.Finding{}
-	for f := range Check(path) {
+func findings(path string) map[string]finding.Finding {
+	found := map[string]finding.Finding{}
+	for f, err := range Check(context.Background(), path) {
+		if err != nil {
+			found["error"] = finding.Finding{Message: err.Error()}
+			break
+		}
 		found[f.Rule] = f
 	}
 	return found
@@ -29,26 +35,26 @@ func TestCheckTransport(t *testing.T) {
 		rule, path string
 		change     func(t *testing.T, dir string)
 	}{
-		{RuleTombstones, "", func(t *testing.T, dir string) { put(t, dir, map[string]string{"tombstones.txt": "Version 1.0\n"}) }},
-		{RuleNoParentDir, `Files\absent\x`, func(t *testing.T, dir string) {
+		{RuleTombstones.ID, "", func(t *testing.T, dir string) { put(t, dir, map[string]string{"tombstones.txt": "Version 1.0\n"}) }},
+		{RuleNoParentDir.ID, `Files\absent\x`, func(t *testing.T, dir string) {
 			put(t, dir, map[string]string{"tombstones.txt": tombstoneHeader + "\n\\absent\\x\n"})
 		}},
-		{RuleMetaFile, `Files\d`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Files", "d.$wcidirs$"))) }},
-		{RuleOrphan, `Files`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/no.$wcidirs$": dirStream}) }},
-		{RuleTransportFile, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": fileStream + "x"}) }},
-		{RuleTransportFile, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": "\x20"}) }},
-		{RuleNoDelta, `Hives\System_Delta`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Hives", "System_Delta"))) }},
-		{RuleUtilityVM, `UtilityVM`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"UtilityVM/Files/": ""}) }},
-		{RuleHostFile, `Files\d\l`, func(t *testing.T, dir string) { must(t, os.Symlink("f", filepath.Join(dir, "Files", "d", "l"))) }},
-		{RuleHostName, `Files\d\a:b`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/a:b": fileStream}) }},
-		{layer.RuleCaseConflict, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/F": fileStream}) }},
+		{RuleMetaFile.ID, `Files\d`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Files", "d.$wcidirs$"))) }},
+		{RuleOrphan.ID, `Files`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/no.$wcidirs$": dirStream}) }},
+		{RuleTransportFile.ID, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": fileStream + "x"}) }},
+		{RuleTransportFile.ID, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/f": "\x20"}) }},
+		{RuleNoDelta.ID, `Hives\System_Delta`, func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "Hives", "System_Delta"))) }},
+		{RuleUtilityVM.ID, `UtilityVM`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"UtilityVM/Files/": ""}) }},
+		{RuleHostFile.ID, `Files\d\l`, func(t *testing.T, dir string) { must(t, os.Symlink("f", filepath.Join(dir, "Files", "d", "l"))) }},
+		{RuleHostName.ID, `Files\d\a:b`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/a:b": fileStream}) }},
+		{layer.RuleCaseConflict.ID, `Files\d\f`, func(t *testing.T, dir string) { put(t, dir, map[string]string{"Files/d/F": fileStream}) }},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			dir := put(t, t.TempDir(), good)
 			c.change(t, dir)
 			if f, ok := findings(dir)[c.rule]; !ok {
 				t.Errorf("not found, but %v", findings(dir))
-			} else if f.Path != c.path && c.rule != RuleOrphan && c.rule != RuleHostName {
+			} else if f.Path != c.path && c.rule != RuleOrphan.ID && c.rule != RuleHostName.ID {
 				t.Errorf("found at %q, want %q", f.Path, c.path)
 			}
 		})

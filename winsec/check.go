@@ -1,52 +1,44 @@
 package winsec
 
 import (
+	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"iter"
 	"slices"
+
+	"github.com/mullion/mullion/finding"
 )
 
-// Problem is one thing that [Check] has to say about a descriptor.
-type Problem struct {
-	// Offset is where in the descriptor it is, in bytes.
-	Offset int
-	// Rule names the kind of problem: "sd-no-owner". Rules are stable.
-	Rule string
-	// Fatal problems are those that Windows refuses the descriptor for.
-	Fatal   bool
-	Message string // one sentence
-}
-
-// String formats as "error sd-offset at 0x4: message".
-func (p Problem) String() string {
-	severity := "warning"
-	if p.Fatal {
-		severity = "error"
+// Check yields the faults and peculiarities of a self-relative descriptor, in order of
+// their offsets in b. Errors are the ones for which Windows refuses the descriptor; one
+// without findings is accepted by Windows and says who owns the object and who may use
+// it. The only error is that of ctx.
+func Check(ctx context.Context, b []byte) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		for _, f := range check(b) {
+			if err := ctx.Err(); err != nil {
+				yield(finding.Finding{}, err)
+				return
+			}
+			if !yield(f, nil) {
+				return
+			}
+		}
 	}
-	return fmt.Sprintf("%s %s at %#x: %s", severity, p.Rule, p.Offset, p.Message)
 }
 
-// Check returns all that is wrong with, or remarkable about, a self-relative
-// descriptor, in order of offset. It never fails; an empty result means that
-// Windows takes the descriptor and that it says who owns the object and who may
-// use it.
-//
-// Fatal rules: sd-truncated, sd-revision, sd-not-self-relative, sd-offset, sid,
-// acl, ace. Others: sd-no-owner, sd-no-group, sd-no-dacl, sd-null-dacl,
-// sd-unaligned, sd-overlap, sd-gap, sd-unused-offset, acl-revision, acl-slack,
-// acl-order, ace-unknown-type, ace-wrong-list, ace-unaligned, ace-trailing-data,
-// ace-condition, ace-claim.
-func Check(b []byte) []Problem {
+func check(b []byte) []finding.Finding {
 	c := checker{b: b}
 	c.descriptor()
-	slices.SortStableFunc(c.problems, func(x, y Problem) int { return x.Offset - y.Offset })
-	return c.problems
+	slices.SortStableFunc(c.findings, func(x, y finding.Finding) int { return cmp.Compare(x.Offset, y.Offset) })
+	return c.findings
 }
 
 type checker struct {
 	b        []byte
-	problems []Problem
+	findings []finding.Finding
 	spans    []span
 }
 
@@ -56,23 +48,23 @@ type span struct {
 	part       Part
 }
 
-func (c *checker) add(at int, rule string, fatal bool, format string, args ...any) {
-	c.problems = append(c.problems, Problem{at, rule, fatal, fmt.Sprintf(format, args...)})
+func (c *checker) add(at int, rule *finding.Rule, format string, args ...any) {
+	c.findings = append(c.findings, rule.At("", int64(at), format, args...))
 }
 
 func (c *checker) descriptor() {
 	b := c.b
 	if len(b) < sdHeader {
-		c.add(0, "sd-truncated", true, "%d bytes are less than the header of a descriptor.", len(b))
+		c.add(0, ruleSdTruncated, "%d bytes are less than the header of a descriptor", len(b))
 		return
 	}
 	if b[sdRevisionAt] != sdRevision {
-		c.add(sdRevisionAt, "sd-revision", true, "Revision is %d, not %d.", b[sdRevisionAt], sdRevision)
+		c.add(sdRevisionAt, ruleSdRevision, "revision is %d, not %d", b[sdRevisionAt], sdRevision)
 		return
 	}
 	control := Control(binary.LittleEndian.Uint16(b[sdControlAt:]))
 	if control&SelfRelative == 0 {
-		c.add(sdControlAt, "sd-not-self-relative", true, "Control %#x has no SE_SELF_RELATIVE.", uint16(control))
+		c.add(sdControlAt, ruleSdNotSelfRelative, "control %#x has no SE_SELF_RELATIVE", uint16(control))
 		return
 	}
 	for part, field := range partFields {
@@ -93,34 +85,34 @@ func (c *checker) part(part Part, field int, control Control) {
 	switch {
 	case present != 0 && control&present == 0:
 		if off != 0 {
-			c.add(field, "sd-unused-offset", false, "The %s has an offset, but control %#x says that there is none.", part, uint16(control))
+			c.add(field, ruleSdUnusedOffset, "the %s has an offset, but control %#x says that there is none", part, uint16(control))
 		}
 		if part == PartDACL {
-			c.add(sdControlAt, "sd-no-dacl", false, "There is no DACL, so the system's default decides on access.")
+			c.add(sdControlAt, ruleSdNoDacl, "there is no DACL, so the system's default decides on access")
 		}
 		return
 	case off == 0:
 		switch part {
 		case PartOwner:
-			c.add(field, "sd-no-owner", false, "There is no owner.")
+			c.add(field, ruleSdNoOwner, "there is no owner")
 		case PartGroup:
-			c.add(field, "sd-no-group", false, "There is no group.")
+			c.add(field, ruleSdNoGroup, "there is no group")
 		case PartDACL:
-			c.add(sdDACLAt, "sd-null-dacl", false, "The DACL is NULL, which grants everything to everyone.")
+			c.add(sdDACLAt, ruleSdNullDacl, "the DACL is NULL, which grants everything to everyone")
 		}
 		return
 	case off < sdHeader || uint64(off) >= uint64(len(c.b)):
-		c.add(field, "sd-offset", true, "The %s would be at %#x of %#x bytes.", part, off, len(c.b))
+		c.add(field, ruleSdOffset, "the %s would be at %#x of %#x bytes", part, off, len(c.b))
 		return
 	}
 	at := int(off)
 	if at%4 != 0 {
-		c.add(field, "sd-unaligned", false, "The %s is at %#x, which is no multiple of four.", part, at)
+		c.add(field, ruleSdUnaligned, "the %s is at %#x, which is no multiple of four", part, at)
 	}
 	if part == PartOwner || part == PartGroup {
 		sid, err := readSID(c.b[at:])
 		if err != nil {
-			c.add(at, "sid", true, "The %s is not a SID: %v.", part, err)
+			c.add(at, ruleSid, "the %s is not a SID: %v", part, err)
 			return
 		}
 		c.spans = append(c.spans, span{at, at + sid.Len(), part})
@@ -128,11 +120,11 @@ func (c *checker) part(part Part, field int, control Control) {
 	}
 	l, where, err := readACL(c.b[at:])
 	if err != nil {
-		rule := "acl"
+		rule := ruleAcl
 		if errors.Is(err, ErrBadACE) {
-			rule = "ace"
+			rule = ruleAce
 		}
-		c.add(at+where, rule, true, "The %s is malformed: %v.", part, err)
+		c.add(at+where, rule, "the %s is malformed: %v", part, err)
 		return
 	}
 	c.acl(part, at, l)
@@ -145,7 +137,7 @@ func (c *checker) acl(part Part, start int, l *ACL) {
 		a := &l.ACEs[i]
 		c.ace(part, at, a)
 		if a.Type.hasObject() && l.Revision < aclRevisionDS {
-			c.add(start, "acl-revision", false, "The %s has revision %d, but entry %d is an object entry, which needs 4.", part, l.Revision, i+1)
+			c.add(start, ruleAclRevision, "the %s has revision %d, but entry %d is an object entry, which needs 4", part, l.Revision, i+1)
 		}
 		if part == PartDACL && !a.Type.isRaw() {
 			denies := a.Type == ACEDenied || a.Type == ACEDeniedObject || a.Type == ACEDeniedCallback || a.Type == ACEDeniedCallbackObject
@@ -153,9 +145,9 @@ func (c *checker) acl(part Part, start int, l *ACL) {
 			case a.Flags&Inherited != 0:
 				inherited = true
 			case inherited:
-				c.add(at, "acl-order", false, "Entry %d is explicit but stands after an inherited one.", i+1)
+				c.add(at, ruleAclOrder, "entry %d is explicit but stands after an inherited one", i+1)
 			case denies && allowed:
-				c.add(at, "acl-order", false, "Entry %d denies but stands after one that allows.", i+1)
+				c.add(at, ruleAclOrder, "entry %d denies but stands after one that allows", i+1)
 			default:
 				allowed = allowed || !denies
 			}
@@ -163,17 +155,17 @@ func (c *checker) acl(part Part, start int, l *ACL) {
 		at += a.size()
 	}
 	if len(l.Slack) > 0 {
-		c.add(at, "acl-slack", false, "The %s has %d unused bytes after its last entry.", part, len(l.Slack))
+		c.add(at, ruleAclSlack, "the %s has %d unused bytes after its last entry", part, len(l.Slack))
 	}
 	c.spans = append(c.spans, span{start, at + len(l.Slack), part})
 }
 
 func (c *checker) ace(part Part, at int, a *ACE) {
 	if a.size()%4 != 0 {
-		c.add(at+aceSizeAt, "ace-unaligned", false, "The entry has %d bytes, which is no multiple of four.", a.size())
+		c.add(at+aceSizeAt, ruleAceUnaligned, "the entry has %d bytes, which is no multiple of four", a.size())
 	}
 	if a.Type.isRaw() {
-		c.add(at, "ace-unknown-type", false, "The entry has the unknown type %#x.", byte(a.Type))
+		c.add(at, ruleAceUnknownType, "the entry has the unknown type %#x", byte(a.Type))
 		return
 	}
 	forSACL := true
@@ -183,22 +175,22 @@ func (c *checker) ace(part Part, at int, a *ACE) {
 		forSACL = false
 	}
 	if forSACL != (part == PartSACL) {
-		c.add(at, "ace-wrong-list", false, "An entry of type %#x has no effect in a %s.", byte(a.Type), part)
+		c.add(at, ruleAceWrongList, "an entry of type %#x has no effect in a %s", byte(a.Type), part)
 	}
 	var err error
 	switch {
 	case a.Type == ACEResourceAttribute:
 		if _, err = DecodeClaim(a.Data); err != nil {
-			c.add(at, "ace-claim", false, "The resource attribute is malformed: %v.", err)
+			c.add(at, ruleAceClaim, "the resource attribute is malformed: %v", err)
 		}
 	case a.Type.isCallback():
 		if IsCondition(a.Data) {
 			if _, err = DecodeCondition(a.Data); err != nil {
-				c.add(at, "ace-condition", false, "The condition is malformed: %v.", err)
+				c.add(at, ruleAceCondition, "the condition is malformed: %v", err)
 			}
 		}
 	case len(a.Data) > 0:
-		c.add(at, "ace-trailing-data", false, "The entry has %d bytes after its SID.", len(a.Data))
+		c.add(at, ruleAceTrailingData, "the entry has %d bytes after its SID", len(a.Data))
 	}
 }
 
@@ -211,18 +203,18 @@ func (c *checker) layout() {
 		switch {
 		case shared: // owner and group may be one SID
 		case s.start < end:
-			c.add(s.start, "sd-overlap", false, "The %s begins inside the %s.", s.part, c.spans[max(i-1, 0)].part)
+			c.add(s.start, ruleSdOverlap, "the %s begins inside the %s", s.part, c.spans[max(i-1, 0)].part)
 		case s.start-end >= 4:
-			c.add(end, "sd-gap", false, "%d bytes belong to nothing.", s.start-end)
+			c.add(end, ruleSdGap, "%d bytes belong to nothing", s.start-end)
 		}
 		end = max(end, s.end)
 	}
-	for _, p := range c.problems {
-		if p.Fatal {
+	for _, f := range c.findings {
+		if f.Severity == finding.Error {
 			return // what follows may belong to the part that could not be read
 		}
 	}
 	if len(c.b)-end >= 4 {
-		c.add(end, "sd-gap", false, "%d bytes belong to nothing.", len(c.b)-end)
+		c.add(end, ruleSdGap, "%d bytes belong to nothing", len(c.b)-end)
 	}
 }

@@ -93,8 +93,8 @@ func TestGenuineHives(t *testing.T) {
 			if again, err := back.Bytes(); err != nil || !bytes.Equal(again, got) {
 				t.Errorf("%s: %s\nfrom text % x\nwas       % x, %v", e.Name(), text, again, got, err)
 			}
-			for _, p := range Check(raw) {
-				if p.Fatal {
+			for _, p := range check(raw) {
+				if fatal(p) {
 					t.Errorf("%s: %s: %v", e.Name(), text, p)
 				}
 			}

@@ -1,6 +1,7 @@
 package winsec_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/mullion/mullion/winsec"
@@ -22,16 +23,18 @@ func Example() {
 	for _, ace := range d.DACL.ACEs {
 		fmt.Printf("%s %s\n", ace.SDDL(), ace.SID.Name())
 	}
-	fmt.Println(len(raw), "bytes,", len(winsec.Check(raw)), "problems")
-	for _, p := range winsec.Check(winsec.NullDACL()) {
-		fmt.Println(p)
+	fmt.Println(len(raw), "bytes")
+	for _, sd := range [][]byte{raw, winsec.NullDACL()} {
+		for f, err := range winsec.Check(context.Background(), sd) {
+			fmt.Println(f, err)
+		}
 	}
 	// Output:
 	// (A;OICI;FA;;;SY) NT AUTHORITY\SYSTEM
 	// (A;OICI;0x1200a9;;;BU) BUILTIN\Users
 	// (A;OICI;GR;;;S-1-5-83-0) NT VIRTUAL MACHINE\Virtual Machines
-	// 124 bytes, 0 problems
-	// warning sd-no-owner at 0x4: There is no owner.
-	// warning sd-no-group at 0x8: There is no group.
-	// warning sd-null-dacl at 0x10: The DACL is NULL, which grants everything to everyone.
+	// 124 bytes
+	// warning sd-no-owner at 0x4: there is no owner <nil>
+	// warning sd-no-group at 0x8: there is no group <nil>
+	// warning sd-null-dacl at 0x10: the DACL is NULL, which grants everything to everyone <nil>
 }

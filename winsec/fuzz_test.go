@@ -25,11 +25,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		problems := Check(raw)
+		problems := check(raw)
 		d, err := Parse(raw)
 		if err != nil {
 			for _, p := range problems {
-				if p.Fatal {
+				if fatal(p) {
 					return
 				}
 			}

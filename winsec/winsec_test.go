@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 )
@@ -172,12 +173,12 @@ func TestDescriptorVectors(t *testing.T) {
 			if _, err := Parse(raw[:n]); err == nil {
 				t.Errorf("%s cut to %d bytes parses", v.name, n)
 			}
-			if !slices.ContainsFunc(Check(raw[:n]), func(p Problem) bool { return p.Fatal }) {
-				t.Errorf("%s cut to %d bytes: %v", v.name, n, Check(raw[:n]))
+			if !slices.ContainsFunc(check(raw[:n]), fatal) {
+				t.Errorf("%s cut to %d bytes: %v", v.name, n, check(raw[:n]))
 			}
 		}
-		if v.name != "NULL DACL" && len(Check(raw)) != 0 {
-			t.Errorf("%s: %v", v.name, Check(raw))
+		if v.name != "NULL DACL" && len(check(raw)) != 0 {
+			t.Errorf("%s: %v", v.name, check(raw))
 		}
 	}
 }
@@ -242,11 +243,13 @@ func TestParseErrors(t *testing.T) {
 		if !errors.Is(err, c.err) || !errors.As(err, &se) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}
-		if !slices.ContainsFunc(Check(testenv.Hex(t, c.raw)), func(p Problem) bool { return p.Fatal }) {
-			t.Errorf("%s: check finds %v", name, Check(testenv.Hex(t, c.raw)))
+		if !slices.ContainsFunc(check(testenv.Hex(t, c.raw)), fatal) {
+			t.Errorf("%s: check finds %v", name, check(testenv.Hex(t, c.raw)))
 		}
 	}
 }
+
+func fatal(f finding.Finding) bool { return f.Severity == finding.Error }
 
 func TestCheckRules(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -261,14 +264,14 @@ func TestCheckRules(t *testing.T) {
 		"unaligned":    {`01 00 0480 15000000 15000000 00000000 00000000 00 0101000000000005 12000000`, []string{"sd-unaligned", "sd-unaligned", "sd-null-dacl"}},
 	} {
 		var got []string
-		for _, p := range Check(testenv.Hex(t, c.raw)) {
+		for _, p := range check(testenv.Hex(t, c.raw)) {
 			got = append(got, p.Rule)
 			if p.Message == "" || p.String() == "" {
 				t.Errorf("%s: %v says nothing", name, p)
 			}
 		}
 		if !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %v", name, Check(testenv.Hex(t, c.raw)))
+			t.Errorf("%s: %v", name, check(testenv.Hex(t, c.raw)))
 		}
 	}
 	for sddl, want := range map[string]string{
@@ -288,7 +291,7 @@ func TestCheckRules(t *testing.T) {
 			continue
 		}
 		b, _ := d.Bytes()
-		if got := Check(b); !slices.ContainsFunc(got, func(p Problem) bool { return p.Rule == want }) {
+		if got := check(b); !slices.ContainsFunc(got, func(p finding.Finding) bool { return p.Rule == want }) {
 			t.Errorf("%s: %v, want %s", sddl, got, want)
 		}
 	}
@@ -299,9 +302,9 @@ func TestCheckRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Check(b)
+	got := check(b)
 	for _, want := range []string{"acl-revision", "acl-slack"} {
-		if !slices.ContainsFunc(got, func(p Problem) bool { return p.Rule == want }) {
+		if !slices.ContainsFunc(got, func(p finding.Finding) bool { return p.Rule == want }) {
 			t.Errorf("%v, want %s", got, want)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
@@ -126,8 +127,11 @@ func BenchmarkCopyLarge(b *testing.B) {
 func BenchmarkCheckSmall(b *testing.B) {
 	data := smallFiles()
 	benchmark(b, data, smallEntries, func() error {
-		for f := range wintar.Check(once(data)) {
-			if f.Severity == layer.SevereError && f.Rule != layer.RuleMissingRoot {
+		for f, err := range wintar.Check(context.Background(), once(data)) {
+			if err != nil {
+				return err
+			}
+			if f.Severity == finding.Error && f.Rule != layer.RuleMissingRoot.ID {
 				return fmt.Errorf("%v", f)
 			}
 		}
@@ -220,7 +224,7 @@ func TestMemory(t *testing.T) {
 				return err
 			}
 			defer f.Close()
-			for range wintar.Check(f) {
+			for range wintar.Check(context.Background(), f) {
 			}
 			return nil
 		}},

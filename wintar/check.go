@@ -2,35 +2,42 @@ package wintar
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"strings"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/zeros"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
 
-// Check reads a layer tar to its end and yields what is wrong with it, in the
-// order of the archive: what breaks the rules of the format, which stops a
-// Reader; what the tree of the layer does not allow (layer.Audit); and what is
-// known to cause trouble elsewhere. It goes on after everything but the loss of
-// the archive's framing. It keeps some 60 bytes an entry.
+// Check reads a layer tar to its end and yields its faults, in the order of the
+// archive: breaches of the format, at the errors among which a Reader stops; those of
+// the layer's tree and metadata (layer.Audit), with the limits that WithLimits sets; and
+// properties that are known to cause trouble elsewhere. It goes on after everything but
+// the loss of the archive's framing; after a limit that was exceeded with the format alone.
+// It keeps some 60 bytes an entry.
 //
-// The options Base and HasParents tell it what the tar itself does not say.
-func Check(r io.Reader, opts ...Option) iter.Seq[layer.Finding] {
-	return func(yield func(layer.Finding) bool) {
-		c := &checker{yield: yield}
+// The options Base and HasParents say what a tar itself does not. The error is that of r
+// or of ctx.
+func Check(ctx context.Context, r io.Reader, opts ...Option) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		c := &checker{ctx: ctx, yield: yield}
 		c.dec.options = gather(opts)
 		c.src = newSource(r)
-		c.run(r)
+		if err := c.run(r); err != nil && !c.stopped {
+			yield(finding.Finding{}, err)
+		}
 	}
 }
 
 type checker struct {
-	yield   func(layer.Finding) bool
+	ctx     context.Context
+	yield   func(finding.Finding, error) bool
 	stopped bool
 	dec     decoder
 	src     *source
@@ -43,44 +50,54 @@ type checker struct {
 	index   int64
 }
 
-func (c *checker) report(f layer.Finding) {
+func (c *checker) report(f finding.Finding) {
 	if c.stopped {
 		return
 	}
-	f.Layer = c.dec.label
-	c.stopped = !c.yield(f)
+	c.stopped = !c.yield(f.In(c.dec.label), nil)
 }
 
-func (c *checker) tell(severity layer.Severity, rule, message string) {
-	c.report(layer.Finding{Severity: severity, Rule: rule, Path: c.path, Offset: c.src.block, Message: message})
+func (c *checker) tell(rule *finding.Rule, message string) {
+	c.report(rule.At(c.path, c.src.block, "%s", message))
 }
 
-func (c *checker) run(r io.Reader) {
-	c.audit = layer.Audit{Report: c.report, Base: c.dec.base, HasParents: c.dec.parents}
-	c.dec.note = func(severity layer.Severity, rule string, _ error, message string) { c.tell(severity, rule, message) }
+func (c *checker) run(r io.Reader) error {
+	c.audit = layer.Audit{Report: c.report, Base: c.dec.base, HasParents: c.dec.parents, Limits: c.dec.limits}
+	c.dec.note = func(rule *finding.Rule, err error, message string) {
+		// The finding has the name as its path.
+		var name *winfs.NameError
+		if errors.As(err, &name) {
+			message = strings.Replace(message, name.Error(), name.Err.Error(), 1)
+		}
+		c.tell(rule, message)
+	}
 	a := newArchive(c.src)
-	a.plain = true // there is no hurry, and what is told of is archive/tar's view
+	a.plain = true // there is no hurry, and the findings are about archive/tar's view
 	for !c.stopped {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 		h, err := a.next()
 		if err == io.EOF {
 			c.path = ""
-			c.end(r)
+			if err := c.end(r); err != nil {
+				return err
+			}
 			c.audit.Finish()
-			return
+			return nil
 		}
 		if err != nil {
-			c.path = ""
-			c.broken(err)
-			return
+			return c.broken(err)
 		}
 		if c.header(h) && c.dec.each != nil {
 			c.dec.each(&c.entry, a)
 		}
 	}
+	return nil
 }
 
-// broken reports what ends the reading.
-func (c *checker) broken(err error) {
+// broken reports the damage that ends the reading, and returns other errors.
+func (c *checker) broken(err error) error {
 	c.path = ""
 	after := ""
 	if c.index > 0 {
@@ -88,38 +105,42 @@ func (c *checker) broken(err error) {
 	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		c.tell(layer.SevereError, RuleTruncated, "the archive ends in the middle"+after)
+		c.tell(RuleTruncated, "the archive ends in the middle"+after)
 	case errors.Is(err, tar.ErrHeader):
-		c.tell(layer.SevereError, RuleBadHeader, "there is no valid tar header"+after)
+		c.tell(RuleBadHeader, "there is no valid tar header"+after)
 	case errors.Is(err, tar.ErrFieldTooLong):
-		c.tell(layer.SevereError, RuleBadHeader, "the records of an entry are larger than 1 MiB"+after)
+		c.tell(RuleBadHeader, "the records of an entry are larger than 1 MiB"+after)
 	default:
-		c.tell(layer.SevereError, RuleTruncated, "the archive cannot be read: "+err.Error()+after)
+		return fmt.Errorf("the archive cannot be read%s: %w", after, err)
 	}
+	return nil
 }
 
 // end looks at how the archive ends.
-func (c *checker) end(r io.Reader) {
+func (c *checker) end(r io.Reader) error {
 	if c.src.ended && !c.src.blockZero {
-		severity := layer.SevereError
+		rule := RuleMissingTrailer
 		if c.dec.noTrailer {
-			severity = layer.Warning
+			rule = rule.Lesser()
 		}
-		c.tell(severity, RuleMissingTrailer, "the archive has no trailer: it may have been cut between two entries")
-		return
+		c.tell(rule, "the archive has no trailer: it may have been cut between two entries")
+		return nil
 	}
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := c.src.Read(buf)
 		if !zeros.All(buf[:n]) {
-			c.tell(layer.Warning, RuleAfterEnd, "there is data behind the end of the archive")
-			return
+			c.tell(RuleAfterEnd, "there is data behind the end of the archive")
+			return nil
+		}
+		if err == nil {
+			err = c.ctx.Err()
+		}
+		if err == io.EOF {
+			return nil
 		}
 		if err != nil {
-			if err != io.EOF {
-				c.broken(err)
-			}
-			return
+			return c.broken(err)
 		}
 	}
 }
@@ -132,7 +153,7 @@ func (c *checker) header(h *header) bool {
 	switch {
 	case c.dec.role == roleStream:
 		if usable {
-			c.stream()
+			c.stream(h.size)
 		}
 	case c.dec.role == roleSkip:
 	case !usable:
@@ -146,19 +167,22 @@ func (c *checker) header(h *header) bool {
 			c.owner = c.entry.Path
 		}
 		c.audit.Entry(&c.entry, c.index, c.src.block)
+		if c.entry.Kind == layer.File {
+			c.audit.Stream(&c.entry, h.size)
+		}
 		return true
 	}
 	return false
 }
 
-func (c *checker) stream() {
+func (c *checker) stream(size int64) {
 	if c.owner == "" || c.dec.owner != c.owner {
-		c.tell(layer.SevereError, RuleStreamPlace, "an alternate stream must stand right behind its file")
+		c.tell(RuleStreamPlace, "an alternate stream must stand right behind its file")
 		return
 	}
 	folded := winfs.Fold(c.dec.stream)
 	if c.streams[folded] {
-		c.tell(layer.SevereError, RuleStreamTwice, "the file has a stream of this name already")
+		c.tell(RuleStreamTwice, "the file has a stream of this name already")
 		return
 	}
 	if len(c.streams) >= maxStreams {
@@ -168,4 +192,5 @@ func (c *checker) stream() {
 		c.streams = map[string]bool{}
 	}
 	c.streams[folded] = true
+	c.audit.Stream(&c.entry, size)
 }

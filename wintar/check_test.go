@@ -3,46 +3,20 @@ package wintar_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/wintar"
 )
-
-// ruleConstants returns the values of the constants Rule... of a source file.
-func ruleConstants(t *testing.T, file string) []string {
-	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	ast.Inspect(f, func(n ast.Node) bool {
-		v, ok := n.(*ast.ValueSpec)
-		if ok && len(v.Values) == 1 && strings.HasPrefix(v.Names[0].Name, "Rule") {
-			if lit, ok := v.Values[0].(*ast.BasicLit); ok {
-				s, _ := strconv.Unquote(lit.Value)
-				out = append(out, s)
-			}
-		}
-		return true
-	})
-	if len(out) == 0 {
-		t.Fatalf("no rules in %s", file)
-	}
-	return out
-}
 
 // headers makes an archive of headers without data.
 func headers(t testing.TB, list ...tar.Header) []byte {
@@ -66,7 +40,10 @@ func headers(t testing.TB, list ...tar.Header) []byte {
 
 func rulesOf(b []byte, opts ...wintar.Option) []string {
 	var out []string
-	for f := range wintar.Check(bytes.NewReader(b), opts...) {
+	for f, err := range wintar.Check(context.Background(), bytes.NewReader(b), opts...) {
+		if err != nil {
+			panic(err) // memory does not fail
+		}
 		out = append(out, f.Rule)
 	}
 	slices.Sort(out)
@@ -93,20 +70,20 @@ func TestCheckFindings(t *testing.T) {
 		opts []wintar.Option
 		list []tar.Header
 	}{
-		{layer.RuleNoDescriptor, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir}}},
-		{wintar.RuleNoAttributes, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir}}},
-		{layer.RuleGoZeroTime, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, AccessTime: layer.GoZeroTime.Time()}}},
-		{wintar.RuleWrappedTime, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("LIBARCHIVE.creationtime", "6802270473.709551616")}}},
-		{wintar.RuleCreationTime, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, ModTime: mtime, PAXRecords: records("LIBARCHIVE.creationtime", "1591142400.12340000")}}},
-		{wintar.RuleCreationTime, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("LIBARCHIVE.creationtime", "1591142400.0")}}},
-		{wintar.RuleLooseReparse, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("MSWINDOWS.fileattr", "1040")}}},
-		{layer.RuleReparseTag, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir, PAXRecords: records("MSWINDOWS.fileattr", "1040", "MULLION.reparse", base64.StdEncoding.EncodeToString(wci))}}},
-		{wintar.RuleStaleRecord, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir, PAXRecords: records("MULLION.reparse", base64.StdEncoding.EncodeToString(wci))}}},
-		{layer.RuleWhiteoutInBase, []wintar.Option{wintar.Base()}, []tar.Header{{Name: "Files/.wh.x"}}},
-		{layer.RuleLinkMissing, []wintar.Option{wintar.Base()}, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeLink, Linkname: "Files/y"}}},
-		{layer.RuleMissingRoot, []wintar.Option{wintar.HasParents()}, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir}, {Name: "Files/Windows/System32/config/SAM"}}},
-		{layer.RuleSymlinkPrefix, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeSymlink, Linkname: "Files/y"}}},
-		{layer.RuleSymlinkPrefix, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeSymlink, Linkname: `\files\y`}}},
+		{layer.RuleNoDescriptor.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir}}},
+		{wintar.RuleNoAttributes.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir}}},
+		{layer.RuleGoZeroTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, AccessTime: layer.GoZeroTime.Time()}}},
+		{wintar.RuleWrappedTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("LIBARCHIVE.creationtime", "6802270473.709551616")}}},
+		{wintar.RuleCreationTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, ModTime: mtime, PAXRecords: records("LIBARCHIVE.creationtime", "1591142400.12340000")}}},
+		{wintar.RuleCreationTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("LIBARCHIVE.creationtime", "1591142400.0")}}},
+		{wintar.RuleLooseReparse.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("MSWINDOWS.fileattr", "1040")}}},
+		{layer.RuleReparseTag.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir, PAXRecords: records("MSWINDOWS.fileattr", "1040", "MULLION.reparse", base64.StdEncoding.EncodeToString(wci))}}},
+		{wintar.RuleStaleRecord.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir, PAXRecords: records("MULLION.reparse", base64.StdEncoding.EncodeToString(wci))}}},
+		{layer.RuleWhiteoutInBase.ID, []wintar.Option{wintar.Base()}, []tar.Header{{Name: "Files/.wh.x"}}},
+		{layer.RuleLinkMissing.ID, []wintar.Option{wintar.Base()}, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeLink, Linkname: "Files/y"}}},
+		{layer.RuleMissingRoot.ID, []wintar.Option{wintar.HasParents()}, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir}, {Name: "Files/Windows/System32/config/SAM"}}},
+		{layer.RuleSymlinkPrefix.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeSymlink, Linkname: "Files/y"}}},
+		{layer.RuleSymlinkPrefix.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeSymlink, Linkname: `\files\y`}}},
 	} {
 		if got := rulesOf(headers(t, c.list...), c.opts...); !slices.Contains(got, c.rule) {
 			t.Errorf("%s is not found, but %q", c.rule, got)
@@ -150,20 +127,20 @@ func TestEveryRuleIsFound(t *testing.T) {
 	}
 	elsewhere := []string{
 		// TestCheckFindings
-		layer.RuleNoDescriptor, wintar.RuleNoAttributes, layer.RuleGoZeroTime, wintar.RuleWrappedTime, wintar.RuleCreationTime,
-		wintar.RuleLooseReparse, layer.RuleReparseTag, layer.RuleWhiteoutInBase, layer.RuleLinkMissing,
+		layer.RuleNoDescriptor.ID, wintar.RuleNoAttributes.ID, layer.RuleGoZeroTime.ID, wintar.RuleWrappedTime.ID, wintar.RuleCreationTime.ID,
+		wintar.RuleLooseReparse.ID, layer.RuleReparseTag.ID, layer.RuleWhiteoutInBase.ID, layer.RuleLinkMissing.ID,
 		// A tar cannot bring these to the audit, because its records do not decode;
 		// TestAudit in package layer does.
-		layer.RuleBadReparse, layer.RuleBadEAs,
+		layer.RuleBadReparse.ID, layer.RuleBadEAs.ID,
+		// TestCheck in package layer, TestCheckLimits, TestCheckFinal in package wclayer
+		layer.RuleUnreadable.ID, layer.RuleLimitExceeded.ID, layer.RuleHiveMissing.ID,
 	}
 	for _, r := range elsewhere {
 		found[r] = true
 	}
-	for _, file := range []string{"decode.go", "../layer/audit.go"} {
-		for _, r := range ruleConstants(t, file) {
-			if !found[r] {
-				t.Errorf("%s: nothing brings about %s", file, r)
-			}
+	for _, r := range append(wintar.Rules(), layer.Rules()...) {
+		if !found[r.ID] {
+			t.Errorf("%s: nothing brings about %s", r.Where, r.ID)
 		}
 	}
 }
@@ -174,15 +151,15 @@ func TestCheckGoesOn(t *testing.T) {
 		tar.Header{Name: "../evil"}, tar.Header{Name: "Files/x", PAXRecords: map[string]string{"MSWINDOWS.fileattr": "no"}},
 		tar.Header{Name: "Files/pipe", Typeflag: tar.TypeFifo}, tar.Header{Name: "Files/y"}, tar.Header{Name: "Files/Y"})
 	got := rulesOf(b[:len(b)-1024])
-	for _, want := range []string{wintar.RuleNameEscapes, wintar.RuleBadRecord, wintar.RuleUnsupported, layer.RuleCaseConflict, wintar.RuleMissingTrailer} {
+	for _, want := range []string{wintar.RuleNameEscapes.ID, wintar.RuleBadRecord.ID, wintar.RuleUnsupported.ID, layer.RuleCaseConflict.ID, wintar.RuleMissingTrailer.ID} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not found, but %q", want, got)
 		}
 	}
 	// The findings carry path and offset, and stop when the caller does.
 	n := 0
-	for f := range wintar.Check(bytes.NewReader(b), wintar.Label("layer.tar")) {
-		if n++; f.Path != "../evil" || f.Offset != 0 || f.Layer != "layer.tar" {
+	for f, err := range wintar.Check(t.Context(), bytes.NewReader(b), wintar.Label("layer.tar")) {
+		if n++; err != nil || f.Path != "../evil" || f.Offset != 0 || f.Layer != "layer.tar" {
 			t.Errorf("%+v", f)
 		}
 		break
@@ -190,12 +167,42 @@ func TestCheckGoesOn(t *testing.T) {
 	if n != 1 {
 		t.Errorf("%d findings", n)
 	}
-	for f := range wintar.Check(brokenReader{}) {
-		if !strings.Contains(f.Message, errBroken.Error()) && f.Rule != layer.RuleMissingRoot {
-			t.Errorf("%v", f)
-		}
+	if found, err := finding.Collect(wintar.Check(t.Context(), brokenReader{})); !errors.Is(err, errBroken) || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
 	}
 	if err := drain(wintar.NewReader(brokenReader{})); !errors.Is(err, errBroken) {
 		t.Error(err)
+	}
+}
+
+// TestCheckLimits: a layer that exceeds a limit has one finding, and no entry behind it
+// enters the tree.
+func TestCheckLimits(t *testing.T) {
+	b := headers(t,
+		tar.Header{Name: "Files", Typeflag: tar.TypeDir}, tar.Header{Name: "Files/a/b/c"}, tar.Header{Name: "unknown"})
+	for limit, l := range map[string]layer.Limits{"Depth": {Depth: 3}, "Entries": {Entries: 1}, "MetadataLen": {MetadataLen: 10}} {
+		var found []finding.Finding
+		for f, err := range wintar.Check(t.Context(), bytes.NewReader(b), wintar.WithLimits(l)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Rule == layer.RuleLimitExceeded.ID {
+				found = append(found, f)
+			} else if f.Rule == layer.RuleUnknownRoot.ID {
+				t.Errorf("%s: %v behind the limit", limit, f)
+			}
+		}
+		if len(found) != 1 || found[0].Path != `Files\a\b\c` || !strings.Contains(found[0].Message, limit) {
+			t.Errorf("%s: %v", limit, found)
+		}
+	}
+}
+
+// TestCheckCancelled: a check that is cancelled ends with the error of its context.
+func TestCheckCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found, err := finding.Collect(wintar.Check(ctx, bytes.NewReader(headers(t)))); !errors.Is(err, context.Canceled) || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
 	}
 }

@@ -10,41 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
-)
-
-// The rules of Check beyond those of layer.Audit. Those marked with a star are errors of
-// the Reader too.
-const (
-	RuleNameEscapes    = "name-escapes"     // *
-	RuleAbsoluteName   = "absolute-name"    // *
-	RuleColon          = "colon-misplaced"  // *
-	RuleInvalidName    = "invalid-name"     // *
-	RuleBadRecord      = "bad-record"       // *
-	RuleBadLinkTarget  = "bad-link-target"  // * of a symbolic link or junction
-	RuleUnsupported    = "unsupported-type" // * device, FIFO, unknown typeflag
-	RuleTypeMismatch   = "type-mismatch"    // * typeflag and attributes contradict each other
-	RuleBadWhiteout    = "bad-whiteout"     // *
-	RuleOddWhiteout    = "odd-whiteout"     // a link, a directory, or with content
-	RuleStreamPlace    = "stream-misplaced" // * not directly after its file
-	RuleStreamTwice    = "duplicate-stream" // *
-	RuleRootEntry      = "root-entry"       // ./ as an entry; an error if it is not a directory
-	RuleBadHeader      = "bad-header"       // * no tar header at its place
-	RuleTruncated      = "truncated"        // *
-	RuleMissingTrailer = "missing-trailer"  // * unless allowed
-	RuleAfterEnd       = "data-after-end"   //
-	RuleUnknownRecord  = "unknown-record"   //
-	RuleStaleRecord    = "stale-record"     // one of ours contradicts a standard field
-	RuleNoAttributes   = "missing-fileattr" //
-	RuleCreationTime   = "creation-time-unpadded"
-	RuleWrappedTime    = "wrapped-time"
-	RuleSparse         = "sparse-entry"
-	RuleMachineAlias   = "machine-alias" // an alias in SDDL that only the machine can resolve
-	RuleGlobalHeader   = "global-header"
-	RuleTrailingSlash  = "trailing-slash-on-file"
-	RuleSizeOnLink     = "size-without-data"
-	RuleLooseReparse   = "reparse-attribute-without-data"
 )
 
 // role is the meaning of a tar header for a layer.
@@ -62,7 +30,7 @@ type decoder struct {
 	options
 	// note is called with each fault of a header. A nil err is not an error to the Reader.
 	// note may be nil.
-	note func(severity layer.Severity, rule string, err error, message string)
+	note func(rule *finding.Rule, err error, message string)
 	err  error // the first error of the header
 	flaw error // the first fault in its metadata
 
@@ -80,38 +48,38 @@ type decoder struct {
 }
 
 // bad reports an error.
-func (d *decoder) bad(rule string, err error) {
+func (d *decoder) bad(rule *finding.Rule, err error) {
 	if d.err == nil {
 		d.err = err
 	}
 	if d.note != nil {
-		d.note(layer.SevereError, rule, err, err.Error())
+		d.note(rule, err, err.Error())
 	}
 }
 
-func (d *decoder) badf(rule string, cause error, format string, args ...any) {
+func (d *decoder) badf(rule *finding.Rule, cause error, format string, args ...any) {
 	d.bad(rule, fmt.Errorf("%w: %s", cause, fmt.Sprintf(format, args...)))
 }
 
 // badMeta reports invalid metadata. The Reader continues and sets the entry's Defect, since
 // names and content do not depend on it.
-func (d *decoder) badMeta(rule string, err error) {
+func (d *decoder) badMeta(rule *finding.Rule, err error) {
 	if d.flaw == nil {
 		d.flaw = err
 	}
 	if d.note != nil {
-		d.note(layer.SevereError, rule, err, err.Error())
+		d.note(rule, err, err.Error())
 	}
 }
 
-func (d *decoder) badMetaf(rule string, cause error, format string, args ...any) {
+func (d *decoder) badMetaf(rule *finding.Rule, cause error, format string, args ...any) {
 	d.badMeta(rule, fmt.Errorf("%w: %s", cause, fmt.Sprintf(format, args...)))
 }
 
 // tell reports a fault that is not an error.
-func (d *decoder) tell(severity layer.Severity, rule, message string) {
+func (d *decoder) tell(rule *finding.Rule, message string) {
 	if d.note != nil {
-		d.note(severity, rule, nil, message)
+		d.note(rule, nil, message)
 	}
 }
 
@@ -153,20 +121,20 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 			d.badf(RuleRootEntry, layer.ErrCorrupt, "the root of the layer must be a directory")
 			return false
 		}
-		d.tell(layer.Info, RuleRootEntry, "the root is no part of a layer, its metadata is ignored")
+		d.tell(RuleRootEntry.Lesser(), "the root is no part of a layer, its metadata is ignored")
 		return true
 	}
 	e.Path = p
 	if regular && strings.HasSuffix(h.name, "/") {
-		d.tell(layer.Warning, RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
+		d.tell(RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
 	}
 	if h.announced != 0 && !regular {
-		d.tell(layer.Warning, RuleSizeOnLink, "an entry without data has a size; readers may disagree on where the next one begins")
+		d.tell(RuleSizeOnLink, "an entry without data has a size; readers may disagree on where the next one begins")
 	}
 	if regular {
 		d.sparse = isSparse(h)
 		if d.sparse {
-			d.tell(layer.Warning, RuleSparse, "sparse entries should not be used in layers; some importers make them empty")
+			d.tell(RuleSparse, "sparse entries should not be used in layers; some importers make them empty")
 		}
 	}
 	switch h.typeflag {
@@ -200,11 +168,11 @@ func (d *decoder) globalHeader(h *header) {
 	d.role = roleSkip
 	for _, r := range h.records {
 		if r.key != "comment" {
-			d.tell(layer.Warning, RuleGlobalHeader, "the record "+shorten(r.key)+" of a global PAX header is not applied, as by Windows importers; other programs may")
+			d.tell(RuleGlobalHeader, "the record "+shorten(r.key)+" of a global PAX header is not applied, as by Windows importers; other programs may")
 			return
 		}
 	}
-	d.tell(layer.Info, RuleGlobalHeader, "a global PAX header says nothing about a Windows layer and is skipped")
+	d.tell(RuleGlobalHeader.Lesser(), "a global PAX header says nothing about a Windows layer and is skipped")
 }
 
 // findStream recognises an alternate stream. It returns false if the last component of the
@@ -275,7 +243,7 @@ func (d *decoder) whiteout(h *header, e *layer.Entry, slashDir, base string) boo
 		}
 	}
 	if h.typeflag != tar.TypeReg || h.size != 0 {
-		d.tell(layer.Warning, RuleOddWhiteout, "a whiteout is an empty file by the image specification; importers look at its name alone")
+		d.tell(RuleOddWhiteout, "a whiteout is an empty file by the image specification; importers look at its name alone")
 	}
 	if base == whiteoutOpaque {
 		e.Kind, e.Path = layer.Opaque, dir
@@ -329,7 +297,7 @@ func (d *decoder) times(h *header, e *layer.Entry) {
 		d.creationText(h, text)
 	}
 	if d.note != nil && (isWrapped(t.Creation) || isWrapped(t.LastAccess) || isWrapped(t.LastWrite) || isWrapped(t.Change)) {
-		d.tell(layer.Warning, RuleWrappedTime, "a time is 2185-07-21T23:34:33.7095516Z, which is an unset FILETIME, wrapped")
+		d.tell(RuleWrappedTime, "a time is 2185-07-21T23:34:33.7095516Z, which is an unset FILETIME, wrapped")
 	}
 }
 
@@ -374,7 +342,7 @@ func (d *decoder) creationText(h *header, text string) {
 	sameSecond := sec == strconv.FormatInt(h.mtime.Unix(), 10)
 	nanos := strconv.Itoa(h.mtime.Nanosecond())
 	if frac == "0" || sameSecond && frac == nanos && len(nanos) < 9 {
-		d.tell(layer.Warning, RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
+		d.tell(RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
 	}
 }
 
@@ -388,7 +356,7 @@ func (d *decoder) records(h *header, e *layer.Entry) {
 		case strings.HasPrefix(r.key, recVendor):
 			d.badMetaf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(r.key))
 		case d.note != nil:
-			d.tell(layer.Info, RuleUnknownRecord, "the record "+shorten(r.key)+" means nothing to a Windows layer and is ignored")
+			d.tell(RuleUnknownRecord.Lesser(), "the record "+shorten(r.key)+" means nothing to a Windows layer and is ignored")
 		}
 	}
 	d.security(h, e)
@@ -435,7 +403,7 @@ func (d *decoder) security(h *header, e *layer.Entry) {
 	case err != nil:
 		d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recSDDL, err)
 	case foreign:
-		d.tell(layer.Warning, RuleMachineAlias, recSDDL+" names an account of the machine that wrote the layer, such as LA; it is kept as an account of "+noMachine.String()+", which is no machine's")
+		d.tell(RuleMachineAlias, recSDDL+" names an account of the machine that wrote the layer, such as LA; it is kept as an account of "+noMachine.String()+", which is no machine's")
 	}
 }
 
@@ -486,7 +454,7 @@ func (d *decoder) eas(h *header, e *layer.Entry, xattrs []record) {
 		return a.Name == b.Name && string(a.Value) == string(b.Value)
 	})
 	if !same {
-		d.tell(layer.Warning, RuleStaleRecord, recEAs+" contradicts the standard records, which are believed")
+		d.tell(RuleStaleRecord, recEAs+" contradicts the standard records, which are believed")
 		return
 	}
 	e.EAs = full
@@ -501,7 +469,7 @@ func (d *decoder) attributes(h *header, e *layer.Entry) {
 	text, ok := h.records.get(recAttributes), h.records.has(recAttributes)
 	if !ok {
 		if e.Kind != layer.Link {
-			d.tell(layer.Warning, RuleNoAttributes, "there is no "+recAttributes+" record, which the image specification demands")
+			d.tell(RuleNoAttributes, "there is no "+recAttributes+" record, which the image specification demands")
 		}
 	} else {
 		n, err := strconv.ParseUint(text, 10, 32)
@@ -513,7 +481,7 @@ func (d *decoder) attributes(h *header, e *layer.Entry) {
 	switch h.typeflag {
 	case tar.TypeDir:
 		if ok && e.Attributes&winfs.AttrDirectory == 0 {
-			d.tell(layer.SevereError, RuleTypeMismatch, "the header is that of a directory, the attributes are not")
+			d.tell(RuleTypeMismatch, "the header is that of a directory, the attributes are not")
 		}
 		e.Attributes |= winfs.AttrDirectory
 	case tar.TypeReg, tar.TypeGNUSparse:
@@ -538,7 +506,7 @@ func (d *decoder) reparse(h *header, e *layer.Entry) {
 	}
 	raw := d.ownReparse(h)
 	if raw != nil && !isLink && e.Attributes&winfs.AttrReparsePoint == 0 {
-		d.tell(layer.Warning, RuleStaleRecord, recReparse+" contradicts the attributes, which are believed")
+		d.tell(RuleStaleRecord, recReparse+" contradicts the attributes, which are believed")
 		raw = nil
 	}
 	switch {
@@ -546,7 +514,7 @@ func (d *decoder) reparse(h *header, e *layer.Entry) {
 		e.Reparse = raw
 	case isLink:
 		if raw != nil {
-			d.tell(layer.Warning, RuleStaleRecord, recReparse+" contradicts the link, which is believed")
+			d.tell(RuleStaleRecord, recReparse+" contradicts the link, which is believed")
 		}
 		tag := uint32(winfs.ReparseTagSymlink)
 		if isMount {
@@ -560,7 +528,7 @@ func (d *decoder) reparse(h *header, e *layer.Entry) {
 		}
 		e.Reparse = buf
 	case e.Attributes&winfs.AttrReparsePoint != 0:
-		d.tell(layer.Warning, RuleLooseReparse, "the attributes say reparse point, but there is no reparse data")
+		d.tell(RuleLooseReparse, "the attributes say reparse point, but there is no reparse data")
 		e.Attributes &^= winfs.AttrReparsePoint
 		return
 	default:

@@ -3,8 +3,10 @@ package wintar_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"log"
 
 	"github.com/mullion/mullion/wintar"
 )
@@ -61,7 +63,10 @@ func ExampleCheck() {
 	tw.WriteHeader(&tar.Header{Name: "Hives", Typeflag: tar.TypeDir, PAXRecords: map[string]string{"MSWINDOWS.fileattr": "16"}})
 	tw.WriteHeader(&tar.Header{Name: "Files/link", Typeflag: tar.TypeLink, Linkname: "target"})
 	tw.Close()
-	for f := range wintar.Check(&b) {
+	for f, err := range wintar.Check(context.Background(), &b) {
+		if err != nil {
+			log.Fatal(err)
+		}
 		fmt.Println(f.Severity, f.Rule, f.Path)
 	}
 	// Output:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/layer/layertest"
@@ -93,11 +94,14 @@ func FuzzCheck(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		severe := false
-		for f := range wintar.Check(bytes.NewReader(data)) {
+		for f, err := range wintar.Check(t.Context(), bytes.NewReader(data)) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if f.Rule == "" || f.Message == "" || f.Severity == 0 {
 				t.Fatalf("%+v", f)
 			}
-			severe = severe || f.Severity == layer.SevereError
+			severe = severe || f.Severity == finding.Error
 		}
 		r := wintar.NewReader(bytes.NewReader(data))
 		for {

@@ -172,9 +172,12 @@ func TestIdentity(t *testing.T) {
 		if !bytes.Equal(first, second.Bytes()) {
 			t.Fatalf("seed %d: %d bytes became %d others", seed, len(first), second.Len())
 		}
-		for f := range wintar.Check(bytes.NewReader(first)) {
+		for f, err := range wintar.Check(t.Context(), bytes.NewReader(first)) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			switch f.Rule {
-			case wintar.RuleBadRecord, wintar.RuleInvalidName, wintar.RuleBadHeader, wintar.RuleStaleRecord, wintar.RuleUnknownRecord, layer.RuleDuplicate, layer.RuleMissingParent:
+			case wintar.RuleBadRecord.ID, wintar.RuleInvalidName.ID, wintar.RuleBadHeader.ID, wintar.RuleStaleRecord.ID, wintar.RuleUnknownRecord.ID, layer.RuleDuplicate.ID, layer.RuleMissingParent.ID:
 				t.Errorf("seed %d: the check does not like what the writer writes: %v", seed, f)
 			}
 		}
@@ -400,19 +403,19 @@ func TestOddEntries(t *testing.T) {
 		h    tar.Header
 		want want
 	}{
-		{tar.Header{Name: "Files/app/aux.js"}, want{`Files\app\aux.js`, layer.RuleReserved, "", layer.File, ""}},
-		{tar.Header{Name: "Files/NUL", Typeflag: tar.TypeDir}, want{`Files\NUL`, layer.RuleReserved, "", layer.Dir, ""}},
-		{tar.Header{Name: "Files/a. "}, want{`Files\a. `, layer.RuleTrailing, "", layer.File, ""}},
-		{tar.Header{Name: "Files/l", Typeflag: tar.TypeLink, Linkname: "Files/con.txt"}, want{`Files\l`, layer.RuleReserved, "", layer.Link, ""}},
+		{tar.Header{Name: "Files/app/aux.js"}, want{`Files\app\aux.js`, layer.RuleReserved.ID, "", layer.File, ""}},
+		{tar.Header{Name: "Files/NUL", Typeflag: tar.TypeDir}, want{`Files\NUL`, layer.RuleReserved.ID, "", layer.Dir, ""}},
+		{tar.Header{Name: "Files/a. "}, want{`Files\a. `, layer.RuleTrailing.ID, "", layer.File, ""}},
+		{tar.Header{Name: "Files/l", Typeflag: tar.TypeLink, Linkname: "Files/con.txt"}, want{`Files\l`, layer.RuleReserved.ID, "", layer.Link, ""}},
 		// PowerShell leaves the print name of a junction empty, and exporters look at nothing else.
-		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, PAXRecords: junction}, want{`Files\j`, layer.RuleLinkNowhere, "", layer.Dir, ""}},
-		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "foo", PAXRecords: junction}, want{`Files\j`, layer.RuleLinkNowhere, "foo", layer.Dir, ""}},
-		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "C:foo"}, want{`Files\j`, layer.RuleLinkNowhere, "C:foo", layer.File, ""}},
-		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "a\nb"}, want{`Files\j`, layer.RuleLinkNowhere, "a\nb", layer.File, ""}},
-		{tar.Header{Name: "Files/.wh.x", Typeflag: tar.TypeLink, Linkname: "Files/y"}, want{`Files\x`, wintar.RuleOddWhiteout, "", layer.Whiteout, ""}},
-		{tar.Header{Name: "Files/.wh.x", Typeflag: tar.TypeFifo}, want{`Files\x`, wintar.RuleOddWhiteout, "", layer.Whiteout, ""}},
+		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, PAXRecords: junction}, want{`Files\j`, layer.RuleLinkNowhere.ID, "", layer.Dir, ""}},
+		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "foo", PAXRecords: junction}, want{`Files\j`, layer.RuleLinkNowhere.ID, "foo", layer.Dir, ""}},
+		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "C:foo"}, want{`Files\j`, layer.RuleLinkNowhere.ID, "C:foo", layer.File, ""}},
+		{tar.Header{Name: "Files/j", Typeflag: tar.TypeSymlink, Linkname: "a\nb"}, want{`Files\j`, layer.RuleLinkNowhere.ID, "a\nb", layer.File, ""}},
+		{tar.Header{Name: "Files/.wh.x", Typeflag: tar.TypeLink, Linkname: "Files/y"}, want{`Files\x`, wintar.RuleOddWhiteout.ID, "", layer.Whiteout, ""}},
+		{tar.Header{Name: "Files/.wh.x", Typeflag: tar.TypeFifo}, want{`Files\x`, wintar.RuleOddWhiteout.ID, "", layer.Whiteout, ""}},
 		{tar.Header{Name: "Files/p", PAXRecords: map[string]string{"MSWINDOWS.sd": "O:LAG:DUD:(A;;FA;;;BA)"}},
-			want{`Files\p`, wintar.RuleMachineAlias, "", layer.File, "O:S-1-5-21-0-0-0-500G:S-1-5-21-0-0-0-513D:(A;;FA;;;BA)"}},
+			want{`Files\p`, wintar.RuleMachineAlias.ID, "", layer.File, "O:S-1-5-21-0-0-0-500G:S-1-5-21-0-0-0-513D:(A;;FA;;;BA)"}},
 	} {
 		b := headers(t, c.h)
 		for range 2 {
@@ -454,7 +457,7 @@ func TestOddEntries(t *testing.T) {
 				t.Fatal(err)
 			}
 			b = again.Bytes()
-			if c.want.rule == wintar.RuleOddWhiteout || c.want.rule == wintar.RuleMachineAlias {
+			if c.want.rule == wintar.RuleOddWhiteout.ID || c.want.rule == wintar.RuleMachineAlias.ID {
 				c.want.rule = "" // it is an orderly one now
 			}
 		}

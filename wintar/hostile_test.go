@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/wintar"
@@ -84,7 +85,7 @@ func TestHostileReader(t *testing.T) {
 // isDefect reports whether a rule is about metadata, after which the reader goes on.
 func isDefect(rule string) bool {
 	switch rule {
-	case wintar.RuleBadRecord, wintar.RuleBadLinkTarget, wintar.RuleTypeMismatch, wintar.RuleUnknownRecord:
+	case wintar.RuleBadRecord.ID, wintar.RuleBadLinkTarget.ID, wintar.RuleTypeMismatch.ID, wintar.RuleUnknownRecord.ID:
 		return true
 	}
 	return false
@@ -103,10 +104,13 @@ func TestHostileCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			found := false
-			var severe []layer.Finding
-			for f := range wintar.Check(strings.NewReader(string(b))) {
+			var severe []finding.Finding
+			for f, err := range wintar.Check(t.Context(), strings.NewReader(string(b))) {
+				if err != nil {
+					t.Fatal(err)
+				}
 				found = found || f.Rule == c.Rule
-				if f.Severity == layer.SevereError && len(severe) < 10 {
+				if f.Severity == finding.Error && len(severe) < 10 {
 					severe = append(severe, f)
 				}
 			}

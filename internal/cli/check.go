@@ -2,96 +2,123 @@ package cli
 
 import (
 	"fmt"
+	"iter"
 
-	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/finding"
+	"github.com/mullion/mullion/image"
 	"github.com/spf13/cobra"
 )
 
-// found is a finding as --json prints it.
-type found struct {
-	Severity string `json:"severity"`
-	Rule     string `json:"rule"`
-	Layer    string `json:"layer,omitempty"`
-	Path     wtf8   `json:"path,omitempty"`
-	Offset   *int64 `json:"offset,omitempty"`
-	Message  string `json:"message"`
+// checkFlags are the flags that all checks share.
+type checkFlags struct {
+	severity string
 }
 
-// printLayerFinding prints one finding on one line.
-func (c *console) printLayerFinding(f layer.Finding) error {
-	if !c.json {
-		return c.printf("%v\n", f)
+func (f *checkFlags) add(cmd *cobra.Command) {
+	f.severity = finding.Warning.String()
+	cmd.Flags().StringVar(&f.severity, "severity", f.severity, "report from this `SEVERITY` on: info, warning or error")
+}
+
+const severityHelp = `An error makes Windows or another reader refuse the subject, or loses data; a warning is
+known to cause trouble; info is a peculiarity, which --severity info reports too. The
+status is 1 if anything was reported.`
+
+// run prints the findings of a check from the severity of the flag on, and fails with
+// errFound if there are any.
+func (f *checkFlags) run(c *console, check iter.Seq2[finding.Finding, error]) error {
+	least, err := parseSeverity(f.severity)
+	if err != nil {
+		return err
 	}
-	out := found{Severity: f.Severity.String(), Rule: f.Rule, Layer: f.Layer, Path: wtf8(f.Path), Message: f.Message}
-	if f.Offset >= 0 {
-		out.Offset = &f.Offset
+	found := false
+	for x, err := range check {
+		if err != nil {
+			return err
+		}
+		if x.Severity < least {
+			continue
+		}
+		found = true
+		if err := c.printFinding(x); err != nil {
+			return err
+		}
 	}
-	return c.printJSONLine(out)
+	if found {
+		return errFound
+	}
+	return nil
+}
+
+// printFinding prints one finding on one line.
+func (c *console) printFinding(f finding.Finding) error {
+	if c.json {
+		return c.printJSONLine(f)
+	}
+	return c.printf("%v\n", f)
+}
+
+func parseSeverity(s string) (finding.Severity, error) {
+	for _, v := range finding.Severities() {
+		if v.String() == s {
+			return v, nil
+		}
+	}
+	return 0, usagef("--severity %s: %s", s, fmt.Sprintf("know %v, %v and %v", finding.Info, finding.Warning, finding.Error))
 }
 
 func newCheckCommand(c *console) *cobra.Command {
 	flags := contentFlags{layer: -1}
-	severity := "info"
+	var check checkFlags
+	var rules bool
 	cmd := &cobra.Command{
 		Use:   "check IMAGE|LAYER",
-		Short: "Report what is wrong with an image or a layer",
-		Long: `Read all of an image or a layer and report what is wrong with it, one finding a line:
-severity, rule, layer, path, offset, explanation. An error is what Windows or another
-reader refuses, or what loses data; a warning is what is known to cause trouble; info is
-worth knowing. The status is 1 if anything was found.
+		Short: "Report the faults of an image or a layer",
+		Long: `Read all of an image or a layer, verify the rules of its format, of its tree, its metadata
+and its registry, and report the faults, one a line: severity, rule, layer, path, offset,
+explanation.
 
---parent tells the layers below a layer: hard links into them are then looked up.
+` + severityHelp + `
+
+--rules prints the rules instead: format, severity, what a breach means on Windows, and
+how to mend it.
+
+--parent names the layers below a layer: hard links into them are then looked up. The
+image of a layer in a store, which "unpack" writes, is recognised: it holds the layers
+below it and a merged registry.
 
 ` + referenceHelp,
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if rules {
+				return cobra.NoArgs(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			least, err := parseSeverity(severity)
-			if err != nil {
+			if rules {
+				return c.printRules()
+			}
+			if _, err := parseSeverity(check.severity); err != nil {
 				return err
 			}
 			if err := flags.check(args[0]); err != nil {
 				return err
 			}
 			flags.options.limits = c.limits
-			findings, printErr := 0, error(nil)
-			report := func(f layer.Finding) {
-				// What cannot be read any more after an interruption is no finding.
-				if f.Severity >= least && printErr == nil && cmd.Context().Err() == nil {
-					findings++
-					printErr = c.printLayerFinding(f)
-				}
-			}
 			if ref, ok := parseLayerRef(args[0]); ok {
-				err = ref.check(cmd.Context(), c, &flags.options, report)
-			} else {
-				img, oerr := flags.image.open(cmd.Context(), c, args[0])
-				if oerr != nil {
-					return oerr
-				}
-				defer img.Close()
-				err = img.Check(cmd.Context(), report)
+				return check.run(c, ref.check(cmd.Context(), c, &flags.options))
 			}
-			if err == nil {
-				err = printErr
+			img, err := flags.image.open(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
 			}
-			if err == nil && findings > 0 {
-				err = errFound
-			}
-			return err
+			defer img.Close()
+			return check.run(c, img.Check(cmd.Context(), image.CheckLimits(c.limits)))
 		},
 	}
 	flags.image.add(cmd)
 	flags.options.addParents(cmd)
 	cmd.Flags().BoolVar(&flags.options.base, "base", false, "the layer has none below it")
-	cmd.Flags().StringVar(&severity, "severity", severity, "report from this `SEVERITY` on: info, warning or error")
+	cmd.Flags().BoolVar(&rules, "rules", false, "print the rules of all checks")
+	check.add(cmd)
 	return cmd
-}
-
-func parseSeverity(s string) (layer.Severity, error) {
-	for _, v := range []layer.Severity{layer.Info, layer.Warning, layer.SevereError} {
-		if v.String() == s {
-			return v, nil
-		}
-	}
-	return 0, usagef("--severity %s: %s", s, fmt.Sprintf("know %v, %v and %v", layer.Info, layer.Warning, layer.SevereError))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/internal/ctxio"
+	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
@@ -200,30 +201,27 @@ func mainStream(f *cimfs.File, path string) (*cimfs.Stream, error) {
 	return nil, fmt.Errorf("%s is a link to %q", path, target)
 }
 
-// cimFinding is a finding of "cim check" as JSON.
-type cimFinding struct {
-	Severity string `json:"severity"`
-	Rule     string `json:"rule"`
-	Path     wtf8   `json:"path,omitempty"`
-	File     string `json:"file,omitempty"`
-	Offset   *int64 `json:"offset,omitempty"`
-	Message  string `json:"message"`
-}
-
 func newCIMCheckCommand(c *console) *cobra.Command {
 	var opts cimfs.CheckOptions
-	severity := "warning"
+	var check checkFlags
 	cmd := &cobra.Command{
 		Use:   "check IMAGE.cim",
-		Short: "Verify everything that is known about the format",
-		Long: `Verifies what the driver checks and what all genuine images show. Every finding is
-a line; the exit status is 1 if there is one. Findings of the severity info are
-peculiarities of Microsoft's own library, and are left out unless --severity info
-asks for them.`,
+		Short: "Verify every rule of the format",
+		Long: `Verify the conditions of the driver and the properties of all genuine images, and
+report the faults, one a line: severity, rule, file, path, offset, explanation. "check
+cim:IMAGE.cim" verifies the layer in the image too. Of --limit, entries bounds the files
+and names of the image.
+
+` + severityHelp + ` Infos are peculiarities of Microsoft's own library.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
-			if opts.Severity, err = parseSeverity(severity); err != nil {
+			least, err := parseSeverity(check.severity)
+			if err != nil {
+				return err
+			}
+			opts.Severity = least
+			limits, err := cimLimits(c.limits)
+			if err != nil {
 				return err
 			}
 			dir, name := splitFile(args[0])
@@ -232,33 +230,27 @@ asks for them.`,
 			}
 			bar := c.progress("read", 0)
 			defer bar.done()
-			found, err := cimfs.CheckFiles(cmd.Context(), &cimFiles{cmd.Context(), dir, bar}, name, opts)
-			if err != nil {
-				return about(args[0], err)
-			}
-			for _, f := range found {
-				if err := c.printFinding(f); err != nil {
-					return err
-				}
-			}
-			if len(found) > 0 {
-				return errFound
-			}
-			return nil
+			return about(args[0], check.run(c, cimfs.CheckFiles(cmd.Context(), &cimFiles{cmd.Context(), dir, bar}, name, limits, opts)))
 		},
 	}
 	cmd.Flags().BoolVar(&opts.SkipContent, "skip-content", false, "do not read the bytes of files")
-	cmd.Flags().StringVar(&severity, "severity", severity, "report from this `SEVERITY` on: info, warning or error")
+	check.add(cmd)
 	return cmd
 }
 
-func (c *console) printFinding(f cimfs.Finding) error {
-	if !c.json {
-		return c.printf("%s\n", f)
+// cimLimits returns the limits of an image alone.
+func cimLimits(l layer.Limits) (cimfs.Limits, error) {
+	if (l != layer.Limits{Entries: l.Entries}) {
+		return cimfs.Limits{}, usagef("--limit: of an image, entries is bounded alone")
 	}
-	j := cimFinding{Severity: f.Severity.String(), Rule: f.Rule, Path: wtf8(f.Path), File: f.File, Message: f.Message}
-	if f.Offset >= 0 {
-		j.Offset = &f.Offset
+	return imageLimits(l), nil
+}
+
+// imageLimits returns the part of the limits that is about images.
+func imageLimits(l layer.Limits) cimfs.Limits {
+	if l.Entries == 0 {
+		return cimfs.Limits{} // its defaults
 	}
-	return c.printJSONLine(j)
+	n := l.WithDefaults().Entries
+	return cimfs.Limits{Files: n, Entries: n}
 }

@@ -50,7 +50,7 @@ COMPUTERNAME is missing: only a running container has one.
 			}
 			defer func() { err = errors.Join(err, h.Close()) }()
 			var warnings hiveWarnings
-			h.Warn = warnings.ofImage
+			h.Warn = warnings.add
 			env, err := h.Environment(cmd.Context(), img.Config())
 			if err != nil {
 				return registryHint(err)

@@ -29,7 +29,8 @@ mullion copy --all docker://registry/app:1 oci-archive:app.tar
 mullion copy oci:layout:v1 docker://localhost:5000/app:v1`,
 	"check": `mullion check oci-archive:hello.tar
 mullion check --severity error docker://registry/app:1
-mullion check --parent tar:base.tar tar:app.tar`,
+mullion check --parent tar:base.tar tar:app.tar
+mullion check --rules`,
 	"osversion": `mullion osversion oci-archive:hello.tar
 mullion osversion -v tar:base.tar.gz
 mullion osversion --parent tar:base.tar tar:app.tar`,

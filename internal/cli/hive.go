@@ -226,7 +226,7 @@ func hiveError(path string, err error) error {
 func (c *console) findings(file string, h *regf.Hive) error {
 	var err error
 	for _, f := range h.Findings() {
-		fmt.Fprintf(c.err, "%s: %s %s: %s\n", visible(file), f.Severity, f.Rule, visible(findingText(f)))
+		fmt.Fprintf(c.err, "%s: %s\n", visible(file), visible(f.String()))
 		if !regf.Harmless(f.Rule) {
 			err = errFound
 		}

@@ -1,78 +1,78 @@
 package cli
 
 import (
-	"context"
-	"fmt"
+	"errors"
+	"iter"
+	"os"
 
+	"github.com/mullion/mullion/finding"
+	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 	"github.com/spf13/cobra"
 )
 
-// hiveFinding is a finding in JSON.
-type hiveFinding struct {
-	Severity string `json:"severity"`
-	Rule     string `json:"rule"`
-	Path     wtf8   `json:"path"`
-	Offset   int64  `json:"offset"` // cell, -1 for the base block and the hive as a whole
-	Message  string `json:"message"`
-}
-
-func newHiveFinding(x regf.Finding) hiveFinding {
-	return hiveFinding{x.Severity.String(), x.Rule, wtf8(x.Path), x.Offset, x.Message}
-}
-
-// findingText tells where and what, without severity and rule.
-func findingText(x regf.Finding) string {
-	where := ""
-	if x.Path != "" {
-		where = fmt.Sprintf("%s: ", hiveHeading(x.Path))
-	}
-	if x.Offset >= 0 {
-		where += fmt.Sprintf("cell %#x: ", x.Offset)
-	}
-	return where + escapeControl(x.Message)
-}
-
 func newHiveCheckCommand(c *console, f *hiveFlags) *cobra.Command {
-	return &cobra.Command{
+	var check checkFlags
+	cmd := &cobra.Command{
 		Use:   "check HIVE",
 		Short: "Verify every rule of the format",
-		Long: `Verifies every cell of a hive against every rule of the format and prints what is
-wrong, one finding a line: severity, rule, key, cell offset, explanation. Status 1 if
-anything is wrong; findings of severity info do not count. "hive repair" mends what it
-finds.`,
+		Long: `Verify every cell of a hive and report the faults, one a line: severity, rule, key, cell
+offset, explanation. "hive repair" mends them. Of --limit, file-size bounds the hive.
+
+` + severityHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := parseSeverity(check.severity); err != nil {
+				return err
+			}
+			if (c.limits != layer.Limits{FileSize: c.limits.FileSize}) {
+				return usagef("--limit: of a hive, file-size is bounded alone")
+			}
 			tolerant := *f
 			if f.mode == regf.Strict.String() {
 				// Strict opening would end at the first fault, and all are wanted.
 				tolerant.mode = regf.Report.String()
 			}
-			return tolerant.checkHive(cmd.Context(), c, args[0])
+			large, err := exceeds(args[0], c.limits)
+			if err != nil {
+				return err
+			}
+			if large != nil {
+				return check.run(c, func(yield func(finding.Finding, error) bool) {
+					yield(layer.RuleLimitExceeded.At("", -1, "%v", large), nil)
+				})
+			}
+			h, err := tolerant.open(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, h.Close()) }()
+			return check.run(c, hiveErrors(args[0], h.Check(cmd.Context())))
 		},
 	}
+	check.add(cmd)
+	return cmd
 }
 
-func (f *hiveFlags) checkHive(ctx context.Context, c *console, file string) error {
-	h, err := f.open(ctx, c, file)
+// exceeds returns the limit that the size of a file exceeds, or nil.
+func exceeds(path string, limits layer.Limits) (*layer.LimitError, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return nil, hiveError(path, err)
 	}
-	defer h.Close()
-	bad := false
-	for _, x := range h.Check() {
-		bad = bad || x.Severity != regf.Info
-		if c.json {
-			err = c.printJSONLine(newHiveFinding(x))
-		} else {
-			err = c.printf("%s %s: %s\n", x.Severity, x.Rule, findingText(x))
+	if most := limits.WithDefaults().FileSize; info.Size() > most {
+		return &layer.LimitError{Limit: "FileSize", Max: most}, nil
+	}
+	return nil, nil
+}
+
+// hiveErrors places the error that ends a check.
+func hiveErrors(path string, check iter.Seq2[finding.Finding, error]) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		for f, err := range check {
+			if !yield(f, hiveError(path, err)) {
+				return
+			}
 		}
-		if err != nil {
-			return err
-		}
 	}
-	if bad {
-		return errFound
-	}
-	return nil
 }

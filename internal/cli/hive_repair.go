@@ -2,19 +2,15 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/regf"
 	"github.com/spf13/cobra"
 )
-
-// mendedFinding is a line of "hive repair --json".
-type mendedFinding struct {
-	Outcome string `json:"outcome"` // mended or lost
-	hiveFinding
-}
 
 func newHiveRepairCommand(c *console, f *hiveFlags) *cobra.Command {
 	var out outputFlags
@@ -67,9 +63,24 @@ brought back: "hive recover --deleted" lists them.`,
 	return cmd
 }
 
+// outcome is a finding and what a repair did about it: "mended" or "lost".
+type outcome struct {
+	outcome string
+	finding finding.Finding
+}
+
+// MarshalJSON returns the object of the finding with the field outcome before the others.
+func (o outcome) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal(o.finding)
+	if err != nil {
+		return nil, err
+	}
+	return append(fmt.Appendf(nil, `{"outcome":%q,`, o.outcome), b[1:]...), nil
+}
+
 // openCut opens a hive that may be cut short, with its logs replayed over what there
 // is of it, and tells what is missing.
-func (f *hiveFlags) openCut(ctx context.Context, c *console, path string) (*regf.Hive, []regf.Finding, error) {
+func (f *hiveFlags) openCut(ctx context.Context, c *console, path string) (*regf.Hive, []finding.Finding, error) {
 	h, err := f.open(ctx, c, path)
 	var cut *cutError
 	if !errors.As(err, &cut) {
@@ -80,10 +91,9 @@ func (f *hiveFlags) openCut(ctx context.Context, c *console, path string) (*regf
 		return nil, nil, err
 	}
 	h, err = regf.OpenBytes(cut.image, opt)
-	var lost []regf.Finding
+	var lost []finding.Finding
 	for _, m := range cut.missing {
-		lost = append(lost, regf.Finding{Severity: regf.SevereError, Rule: "truncated", Offset: m.Offset,
-			Message: fmt.Sprintf("the file ends before these %d bytes, and no log has them", m.Size)})
+		lost = append(lost, regf.RuleTruncated.At("", m.Offset, "the file ends before these %d bytes, and no log has them", m.Size))
 	}
 	return h, lost, hiveError(path, err)
 }
@@ -91,14 +101,14 @@ func (f *hiveFlags) openCut(ctx context.Context, c *console, path string) (*regf
 func (c *console) printRepair(r *regf.Repair) error {
 	for _, part := range []struct {
 		outcome string
-		list    []regf.Finding
+		list    []finding.Finding
 	}{{"mended", r.Mended}, {"lost", r.Lost}} {
 		for _, x := range part.list {
 			var err error
 			if c.json {
-				err = c.printJSONLine(mendedFinding{part.outcome, newHiveFinding(x)})
+				err = c.printJSONLine(outcome{part.outcome, x})
 			} else {
-				err = c.printf("%s %s: %s\n", part.outcome, x.Rule, findingText(x))
+				err = c.printf("%s %s\n", part.outcome, x.Unrated())
 			}
 			if err != nil {
 				return err

@@ -142,7 +142,7 @@ func TestHiveDamage(t *testing.T) {
 		t.Errorf("check: status %d, %s", status, out)
 	}
 	status, out, _ = run1("hive", "check", file, "--json")
-	var f hiveFinding
+	var f struct{ Rule string }
 	line, _, _ := strings.Cut(out, "\n")
 	if err := json.Unmarshal([]byte(line), &f); status != 1 || err != nil || f.Rule == "" {
 		t.Errorf("check --json: status %d, %v, %s", status, err, line)

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/regf"
 )
 
@@ -20,11 +19,14 @@ type hiveWarnings struct {
 
 type hiveWarning struct {
 	where string
-	first regf.Finding
-	all   map[regf.Finding]struct{} // a hive that is read twice has each fault once
+	first finding.Finding
+	all   map[finding.Finding]struct{} // a hive that is read twice has each fault once
 }
 
-func (w *hiveWarnings) add(where string, f regf.Finding) {
+// add takes a finding, the Layer of which names the hive.
+func (w *hiveWarnings) add(f finding.Finding) {
+	where := f.Layer
+	f.Layer = ""
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.where[where]
@@ -32,20 +34,12 @@ func (w *hiveWarnings) add(where string, f regf.Finding) {
 		if w.where == nil {
 			w.where = map[string]*hiveWarning{}
 		}
-		x = &hiveWarning{where: where, first: f, all: map[regf.Finding]struct{}{}}
+		x = &hiveWarning{where: where, first: f, all: map[finding.Finding]struct{}{}}
 		w.where[where] = x
 		w.list = append(w.list, x)
 	}
 	x.all[f] = struct{}{}
 }
-
-// ofImage takes a finding in a layer of an image.
-func (w *hiveWarnings) ofImage(f image.HiveFinding) {
-	w.add(fmt.Sprintf("layer %d: %s", f.Layer, f.Name.Path(f.Form)), f.Finding)
-}
-
-// ofCIM takes a finding in an image that has its hives merged.
-func (w *hiveWarnings) ofCIM(n hives.Name, form hives.Form, f regf.Finding) { w.add(n.Path(form), f) }
 
 // lines are one for each hive.
 func (w *hiveWarnings) lines() []string {
@@ -53,7 +47,7 @@ func (w *hiveWarnings) lines() []string {
 	defer w.mu.Unlock()
 	var lines []string
 	for _, x := range w.list {
-		s := fmt.Sprintf("%s: %s: %s", x.where, x.first.Rule, findingText(x.first))
+		s := fmt.Sprintf("%s: %s", x.where, x.first.Unrated())
 		if more := len(x.all) - 1; more > 0 {
 			s += fmt.Sprintf(", and %d more such faults", more)
 		}

@@ -112,7 +112,7 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 func (in *inspection) readRegistry(ctx context.Context, img *image.Image, found *image.Hives) {
 	warn := func(format string, a ...any) { in.Warnings = append(in.Warnings, fmt.Sprintf(format, a...)) }
 	var harmless hiveWarnings
-	found.Warn = harmless.ofImage
+	found.Warn = harmless.add
 	defer func() { in.Warnings = append(in.Warnings, harmless.lines()...) }()
 	v, err := found.OSVersion(ctx)
 	switch claim := img.Platform().OSVersion; {

@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
+	"iter"
 	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
@@ -28,8 +28,8 @@ type layerFormat struct {
 	open func(ctx context.Context, c *console, name string, o *layerOptions) (layer.Reader, error)
 	// create begins to write it. Nothing is visible before Commit.
 	create func(ctx context.Context, c *console, name string, o *layerOptions) (layer.Writer, error)
-	// check reports what is wrong with it, and fails only if that cannot be told.
-	check func(ctx context.Context, c *console, name string, o *layerOptions, report func(layer.Finding)) error
+	// check yields its faults, by itself.
+	check func(ctx context.Context, c *console, name string, o *layerOptions) iter.Seq2[finding.Finding, error]
 }
 
 // layerFormats are the forms that layer references know.
@@ -138,40 +138,51 @@ func (r layerRef) chain(ctx context.Context, c *console, o *layerOptions) ([]lay
 	return append(sources, r.source(ctx, c, o)), nil
 }
 
-// check reports what is wrong with the layer, by itself and, if that is nothing severe,
-// with those below it.
-func (r layerRef) check(ctx context.Context, c *console, o *layerOptions, report func(layer.Finding)) error {
-	chain, err := r.chain(ctx, c, o)
-	if err != nil {
-		return err
+// check yields the faults of the layer, those of its format first, and, if none of them
+// is an error, those that only show together with the layers below it.
+func (r layerRef) check(ctx context.Context, c *console, o *layerOptions) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		chain, err := r.chain(ctx, c, o)
+		if err != nil {
+			yield(finding.Finding{}, err)
+			return
+		}
+		severe := false
+		for f, err := range r.format.check(ctx, c, r.name, o) {
+			if err == nil && ctx.Err() != nil {
+				err = ctx.Err() // the fault may be that nothing can be read any more
+			}
+			if !yield(f, err) || err != nil {
+				return
+			}
+			severe = severe || f.Severity == finding.Error
+		}
+		if severe || len(chain) == 1 || !r.reopens() {
+			return
+		}
+		view, err := layer.Union(ctx, chain, layer.WithUnionLimits(o.limits))
+		var where *layer.Error
+		if errors.Is(err, layer.ErrLinkTarget) && errors.As(err, &where) {
+			yield(layer.RuleLinkMissing.At(where.Entry, -1, "%v", where.Err).In(r.name), nil)
+			return
+		}
+		if err != nil {
+			yield(finding.Finding{}, err)
+			return
+		}
+		defer view.Close()
+		r.checkRegistry(ctx, chain, yield)
 	}
-	severe := false
-	err = r.checkAlone(ctx, c, o, func(f layer.Finding) {
-		severe = severe || f.Severity == layer.SevereError
-		report(f)
-	})
-	if err != nil || severe || len(chain) == 1 || !r.reopens() {
-		return err
-	}
-	view, err := layer.Union(ctx, chain, layer.WithUnionLimits(o.limits))
-	var where *layer.Error
-	if errors.Is(err, layer.ErrLinkTarget) && errors.As(err, &where) {
-		report(layer.Finding{Severity: layer.SevereError, Rule: layer.RuleLinkMissing, Layer: r.name, Path: where.Entry, Offset: -1, Message: fmt.Sprint(where.Err)})
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(r.checkRegistry(ctx, chain, report), view.Close())
 }
 
-// checkRegistry reports which hives of a layer cannot be merged with those below it.
-func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, report func(layer.Finding)) (err error) {
+// checkRegistry reports the hives of a layer that cannot be merged with those below it.
+func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, yield func(finding.Finding, error) bool) {
 	found, err := image.FindHives(ctx, chain)
 	if err != nil {
-		return err
+		yield(finding.Finding{}, err)
+		return
 	}
-	defer func() { err = errors.Join(err, found.Close()) }()
+	defer found.Close()
 	for _, n := range hives.All() {
 		h, err := found.OpenHive(n, hives.Delta)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -185,73 +196,8 @@ func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, repor
 				err = h.Close()
 			}
 		}
-		if err != nil {
-			report(layer.Finding{Severity: layer.SevereError, Rule: image.RuleHive, Layer: r.name, Path: n.Path(hives.Delta), Offset: -1, Message: err.Error()})
-		}
-	}
-	return nil
-}
-
-func (r layerRef) checkAlone(ctx context.Context, c *console, o *layerOptions, report func(layer.Finding)) error {
-	if r.format.check != nil {
-		return r.format.check(ctx, c, r.name, o, report)
-	}
-	reader, err := r.open(ctx, c, o)
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	return auditReader(ctx, reader, r.name, o, report)
-}
-
-// ruleUnreadable is the finding where a reader gives up.
-const ruleUnreadable = "unreadable"
-
-// auditReader reads a layer to its end and reports what is wrong with its tree.
-func auditReader(ctx context.Context, r layer.Reader, label string, o *layerOptions, report func(layer.Finding)) error {
-	audit := layer.Audit{Base: o.base, HasParents: len(o.parents) > 0, Report: func(f layer.Finding) {
-		f.Layer = label
-		report(f)
-	}}
-	for index := int64(1); ; index++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		e, err := r.Next()
-		if err == nil {
-			audit.Entry(e, index, -1)
-			err = readStreams(r)
-		}
-		if err == io.EOF {
-			audit.Finish()
-			return nil
-		}
-		if err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			f := layer.Finding{Severity: layer.SevereError, Rule: ruleUnreadable, Layer: label, Offset: -1, Message: err.Error()}
-			var where *layer.Error
-			if errors.As(err, &where) {
-				f.Path, f.Offset, f.Message = where.Entry, where.Offset, fmt.Sprint(where.Err)
-			}
-			report(f)
-			return nil
-		}
-	}
-}
-
-// readStreams reads all streams of an entry and throws them away.
-func readStreams(r layer.Reader) error {
-	for {
-		if _, err := r.NextStream(); err != nil {
-			if err == io.EOF {
-				return nil
-			}
-			return err
-		}
-		if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err != nil {
-			return err
+		if err != nil && !yield(image.RuleHive.At(n.Path(hives.Delta), -1, "%v", err).In(r.name), nil) {
+			return
 		}
 	}
 }

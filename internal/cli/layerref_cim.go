@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"iter"
+	"os"
+	"path/filepath"
 
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -17,6 +21,19 @@ var cimFormat = &layerFormat{
 			return nil, err
 		}
 		return &cimReader{cimlayer.NewImageReader(im), im}, nil
+	},
+	check: func(ctx context.Context, c *console, path string, o *layerOptions) iter.Seq2[finding.Finding, error] {
+		return func(yield func(finding.Finding, error) bool) {
+			dir, name := splitFile(path)
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				yield(finding.Finding{}, err) // that is no finding
+				return
+			}
+			bar := c.progress("read", 0)
+			defer bar.done()
+			opts := cimlayer.CheckOptions{Label: path, Base: o.base, HasParents: len(o.parents) > 0, Limits: imageLimits(o.limits), Layer: o.limits}
+			cimlayer.Check(ctx, &cimFiles{ctx, dir, bar}, name, opts)(yield)
+		}
 	},
 	create: func(_ context.Context, c *console, name string, o *layerOptions) (layer.Writer, error) {
 		opts, err := o.cim.options()

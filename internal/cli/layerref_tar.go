@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/internal/publish"
@@ -80,7 +82,17 @@ func (r *archiveWarning) NextExtent() (layer.Extent, error) {
 // StoredSize implements layer.Metered as the reader of tars does.
 func (r *archiveWarning) StoredSize() int64 { return r.Reader.(layer.Metered).StoredSize() }
 
-func checkTar(ctx context.Context, c *console, name string, o *layerOptions, report func(layer.Finding)) (err error) {
+func checkTar(ctx context.Context, c *console, name string, o *layerOptions) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		stopped := false
+		report := func(f finding.Finding) { stopped = stopped || !yield(f, nil) }
+		if err := checkTarTo(ctx, c, name, o, report, &stopped); err != nil && !stopped {
+			yield(finding.Finding{}, err)
+		}
+	}
+}
+
+func checkTarTo(ctx context.Context, c *console, name string, o *layerOptions, report func(finding.Finding), stopped *bool) (err error) {
 	b, err := openTarBlob(ctx, c, name, o)
 	if err != nil {
 		return err
@@ -89,24 +101,35 @@ func checkTar(ctx context.Context, c *console, name string, o *layerOptions, rep
 	registry := image.NewHiveChecker(report)
 	defer func() { err = errors.Join(err, registry.Close()) }()
 	registry.Layer(name, o.base)
-	opts := []wintar.Option{wintar.Label(name), wintar.Each(registry.Entry)}
+	opts := []wintar.Option{wintar.Label(name), wintar.Each(registry.Entry), wintar.WithLimits(o.limits)}
 	switch {
 	case o.base:
 		opts = append(opts, wintar.Base())
 	case len(o.parents) > 0:
 		opts = append(opts, wintar.HasParents())
 	}
-	for f := range wintar.Check(b, opts...) {
-		report(f)
-	}
-	if err := b.Finish(); err != nil {
-		if ctx.Err() != nil {
-			return err
+	for f, cerr := range wintar.Check(ctx, b, opts...) {
+		if cerr != nil {
+			// The blob failed in the middle; Finish has the reason.
+			err = cerr
+			break
 		}
-		report(layer.Finding{Severity: layer.SevereError, Rule: ruleUnreadable, Layer: name, Offset: -1, Message: err.Error()})
+		if report(f); *stopped {
+			return nil
+		}
+	}
+	if ferr := b.Finish(); ferr != nil {
+		err = ferr
+	}
+	if err == nil {
+		registry.Finish(ctx)
 		return nil
 	}
-	registry.Finish(ctx)
+	f, ok := image.BlobFinding(err)
+	if !ok || ctx.Err() != nil {
+		return err
+	}
+	report(f.In(name))
 	return nil
 }
 

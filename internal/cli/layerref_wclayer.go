@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"iter"
 	"slices"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wclayer"
 	"github.com/mullion/mullion/wctransport"
@@ -15,6 +17,16 @@ var wclayerFormat = &layerFormat{
 	flags:  []string{"transport"},
 	open: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Reader, error) {
 		return wclayer.Open(name, wclayer.WithLimits(o.limits))
+	},
+	check: func(ctx context.Context, _ *console, name string, o *layerOptions) iter.Seq2[finding.Finding, error] {
+		opts := []wclayer.Option{wclayer.WithLimits(o.limits)}
+		switch {
+		case o.base:
+			opts = append(opts, wclayer.AsBase())
+		case len(o.parents) > 0:
+			opts = append(opts, wclayer.HasParents())
+		}
+		return wclayer.Check(ctx, name, opts...)
 	},
 	create: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Writer, error) {
 		if o.transport {

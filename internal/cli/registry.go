@@ -58,7 +58,7 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 	}
 	c.stopProgress()
 	r := &layersRegistry{Hives: h, c: c}
-	h.Warn = r.warnings.ofImage
+	h.Warn = r.warnings.add
 	return r, nil
 }
 
@@ -88,7 +88,7 @@ func openCIMRegistry(ctx context.Context, c *console, name string) (imageRegistr
 		return nil, err
 	}
 	w := &hiveWarnings{}
-	return cimRegistry{cimlayer.ImageHives{Image: im, Warn: w.ofCIM}, c, w}, nil
+	return cimRegistry{cimlayer.ImageHives{Image: im, Warn: w.add}, c, w}, nil
 }
 
 func (r cimRegistry) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {

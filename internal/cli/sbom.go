@@ -62,7 +62,7 @@ the image.
 			c.stopProgress()
 			var warnings hiveWarnings
 			for _, f := range inv.Warnings {
-				warnings.ofImage(f)
+				warnings.add(f)
 			}
 			warnings.print(c)
 			return out.write(c, func(w io.Writer) error { return sbomFormats[at].write(&jsonText{w: w}, inv, subject) })

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 //	mktar SPEC OUT.tar       make a tar of lines: dir NAME, file NAME [TEXT],
 //	                         symlink NAME TARGET, hardlink NAME TARGET
 //	damage FILE              flip a bit in the first gzip stream in a file
+//	flip FILE OFFSET         flip the lowest bit of a byte
 //	status N mullion ...     run and compare the exit status
 //	empty DIR                nothing is in DIR
 //	stores DIR               set $CIM0, $CIM1, … to the images of the one image in a store
@@ -58,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mktar": mktar, "damage": damage, "status": status, "empty": empty, "layers": layers,
+			"mktar": mktar, "damage": damage, "flip": flip, "status": status, "empty": empty, "layers": layers,
 			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore, "indexes": indexes, "vmimage": vmimage,
 			"hivedamage": hivedamage, "bulk": bulk, "layered": layered,
 		},
@@ -96,6 +98,15 @@ func mktar(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(w.Close())
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b.Bytes(), 0o644))
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b[at] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
 }
 
 func damage(ts *testscript.TestScript, _ bool, args []string) {

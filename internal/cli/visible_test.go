@@ -36,7 +36,7 @@ func TestVisible(t *testing.T) {
 		}
 		var out, errs bytes.Buffer
 		c := &console{out: &out, err: &errs, verbose: true}
-		f := layer.Finding{Severity: layer.Warning, Rule: "x", Message: s}
+		f := layer.RuleUnreadable.At("", -1, "%s", s)
 		if err := c.printf("%s %v %-9s %q\n", s, f, errors.New(s), s); err != nil {
 			t.Fatal(err)
 		}

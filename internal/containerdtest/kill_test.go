@@ -22,6 +22,7 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots/proxy"
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/containerd"
 	"github.com/mullion/mullion/internal/containerdtest"
 )
@@ -242,7 +243,7 @@ func (k *killer) agree(ctx context.Context) {
 	images, err := filepath.Glob(filepath.Join(dir, "*.cim"))
 	k.check(err)
 	for _, name := range images {
-		findings, err := cimfs.Check(dir, filepath.Base(name), cimfs.CheckOptions{})
+		findings, err := finding.Collect(cimfs.Check(context.Background(), dir, filepath.Base(name), cimfs.CheckOptions{}))
 		if _, gone := os.Stat(name); errors.Is(gone, fs.ErrNotExist) {
 			continue // the collector has taken it meanwhile
 		}

@@ -120,7 +120,10 @@ func TestSnapshots(t *testing.T) {
 			t.Errorf("%s is %q, want %q", path, got[path], want)
 		}
 	}
-	for f := range wintar.Check(bytes.NewReader(tar), wintar.HasParents()) {
+	for f, err := range wintar.Check(t.Context(), bytes.NewReader(tar), wintar.HasParents()) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		t.Errorf("the layer: %v", f)
 	}
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/regf"
 )
@@ -323,9 +324,9 @@ func TestOraclesReadWhatWeWrite(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, f := range w.Check() {
-					if f.Severity == regf.SevereError {
-						t.Error(f)
+				for f, err := range w.Check(t.Context()) {
+					if err != nil || f.Severity == finding.Error {
+						t.Error(f, err)
 					}
 				}
 				if err := w.Close(); err != nil {

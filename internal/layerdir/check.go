@@ -1,55 +1,54 @@
 package layerdir
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/hostfs"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
 
-// The rules of every layer directory. Those about the tree and the metadata of any layer are of layer.Audit.
-const (
-	RuleNotLayer      = "not-a-layer-directory"
-	RuleTransportFile = "bad-transport-file"      // attributes or backup stream are damaged
-	RuleHostFile      = "host-file"               // a link, device, socket or pipe of the host
-	RuleNoRecord      = "metadata-record-missing" // the metadata that the host cannot hold is lost
-	RuleDamagedRecord = "metadata-record-damaged" // index, record or data contradict the files
-	RuleLostEntry     = "entry-missing"           // recorded, but not there
-	RuleHostName      = "host-name-invalid"       // a file whose name no Windows file can have
-	RuleUnreadable    = "unreadable"              // the host does not let it be read
-)
-
 // Checker reports the faults of one layer directory.
 type Checker struct {
+	Ctx   context.Context
 	Path  string
-	Yield func(layer.Finding) bool
-	Done  bool
-	Entry func() string // the entry that an error is about; nil before the layer is open
+	Yield func(finding.Finding, error) bool
+	Done  bool          // the caller takes no more findings
+	Entry func() string // path of the entry that an error concerns; nil before the layer is open
 	Rules []RuleError   // of the form, before those of every layer directory
+
+	buf []byte
+}
+
+// RuleError names the rule that an error of a reader breaks.
+type RuleError struct {
+	Err  error
+	Rule *finding.Rule
 }
 
 // Report yields a finding.
-func (c *Checker) Report(f layer.Finding) {
-	if c.Done {
-		return
-	}
-	f.Layer = c.Path
-	if f.Offset == 0 {
-		f.Offset = -1
-	}
-	c.Done = !c.Yield(f)
+func (c *Checker) Report(f finding.Finding) {
+	c.Done = c.Done || !c.Yield(f.In(c.Path), nil)
 }
 
-// Tell yields a finding with a formatted message.
-func (c *Checker) Tell(s layer.Severity, rule, path, format string, args ...any) {
-	c.Report(layer.Finding{Severity: s, Rule: rule, Path: path, Offset: -1, Message: fmt.Sprintf(format, args...)})
+// Add yields a finding with a formatted message.
+func (c *Checker) Add(rule *finding.Rule, path, format string, args ...any) {
+	c.Report(rule.At(path, -1, format, args...))
 }
 
-// ruleOf names the rule that an error of a reader breaks.
-func (c *Checker) ruleOf(err error) string {
+// End yields the error that ends the check, if there is one.
+func (c *Checker) End(err error) {
+	if err != nil && !c.Done {
+		c.Done = true
+		c.Yield(finding.Finding{}, err)
+	}
+}
+
+// ruleOf returns the rule that an error of a reader breaks.
+func (c *Checker) ruleOf(err error) *finding.Rule {
 	for _, list := range [][]RuleError{c.Rules, {
 		{ErrNotLayer, RuleNotLayer},
 		{hostfs.ErrHostFile, RuleHostFile},
@@ -58,6 +57,7 @@ func (c *Checker) ruleOf(err error) string {
 		{ErrLost, RuleLostEntry},
 		{winfs.ErrInvalidName, RuleHostName},
 		{layer.ErrCorrupt, RuleTransportFile},
+		{io.ErrUnexpectedEOF, RuleDamagedRecord}, // the index of the records
 	}} {
 		for _, r := range list {
 			if errors.Is(err, r.Err) {
@@ -65,10 +65,10 @@ func (c *Checker) ruleOf(err error) string {
 			}
 		}
 	}
-	return RuleUnreadable
+	return layer.RuleUnreadable
 }
 
-// Failed yields the error of a reader.
+// Failed yields a finding for the error of a reader.
 func (c *Checker) Failed(err error) {
 	path := ""
 	var placed *layer.Error
@@ -77,41 +77,61 @@ func (c *Checker) Failed(err error) {
 	} else if c.Entry != nil {
 		path = c.Entry()
 	}
-	c.Tell(layer.SevereError, c.ruleOf(err), path, "%v", err)
+	c.Add(c.ruleOf(err), path, "%v", err)
 }
 
-// Tolerate reports an error about one entry and says whether to go on.
+// Unopened handles the error of opening the directory: a fault of the layer is a finding,
+// and any other error ends the check.
+func (c *Checker) Unopened(err error) {
+	if c.ruleOf(err) == layer.RuleUnreadable {
+		c.End(err)
+		return
+	}
+	c.Failed(err)
+}
+
+// Tolerate reports an error of one entry and reports whether the check continues.
 func (c *Checker) Tolerate(err error) bool {
 	c.Failed(err)
 	return !c.Done
 }
 
-// Entries audits the entries of a reader, and calls each, unless it is nil, with every
-// entry.
-func (c *Checker) Entries(r layer.Reader, audit *layer.Audit, each func(e *layer.Entry)) {
-	for n := int64(1); !c.Done; n++ {
+// Entries audits the entries of a reader and reads their streams. It calls each, unless
+// that is nil, with every entry. The error is that of the context.
+func (c *Checker) Entries(r layer.Reader, audit *layer.Audit, each func(e *layer.Entry)) error {
+	for n := int64(1); !c.Done && !audit.Exceeded(); n++ {
+		if err := c.Ctx.Err(); err != nil {
+			return err
+		}
 		e, err := r.Next()
 		if err == io.EOF {
 			audit.Finish()
-			return
+			return nil
 		}
 		if err != nil {
 			c.Failed(err)
-			return
+			return nil
 		}
 		audit.Entry(e, n, -1)
 		if each != nil {
 			each(e)
 		}
-		if err := c.streams(r); err != nil {
+		if err := c.streams(r, e, audit); err != nil {
+			if c.Ctx.Err() != nil {
+				return err
+			}
 			c.Failed(err)
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
-// streams reads the alternate streams, whose checksums are known.
-func (c *Checker) streams(r layer.Reader) error {
+// streams reads the streams of an entry. Alternate streams have checksums.
+func (c *Checker) streams(r layer.Reader, e *layer.Entry, audit *layer.Audit) error {
+	if c.buf == nil {
+		c.buf = make([]byte, 256<<10)
+	}
 	for {
 		s, err := r.NextStream()
 		if err == io.EOF {
@@ -120,17 +140,16 @@ func (c *Checker) streams(r layer.Reader) error {
 		if err != nil {
 			return err
 		}
-		if s.Name == "" {
-			continue
+		if !audit.Stream(e, s.Size) {
+			return nil
 		}
-		if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err != nil {
+		for err == nil {
+			if err = c.Ctx.Err(); err == nil {
+				_, err = r.Read(c.buf)
+			}
+		}
+		if err != io.EOF {
 			return err
 		}
 	}
-}
-
-// RuleError names the rule that an error of a reader breaks.
-type RuleError struct {
-	Err  error
-	Rule string
 }

@@ -48,8 +48,10 @@ type Options struct {
 	Limits   layer.Limits
 	Bare     bool
 	Finish   func(root *os.Root) error
-	Wrap     func(hostfs.Directory) hostfs.Directory // fault injection in tests
-	Tolerate func(error) bool                        // for Check: receives an error, reports whether to go on
+	// For Check: the layer is known to have no parents, or to have parents.
+	AsBase, HasParents bool
+	Wrap               func(hostfs.Directory) hostfs.Directory // fault injection in tests
+	Tolerate           func(error) bool                        // for Check: receives an error, reports whether to go on
 }
 
 // Option changes how a reader or writer works. The zero set is right for most.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/regf/regtext"
@@ -45,9 +46,9 @@ func TestImportExport(t *testing.T) {
 						t.Fatalf("%v %v %q %q", d.Kind, d.Field, d.Path, d.Name)
 					}
 				}
-				for _, f := range h.Check() {
-					if f.Severity == regf.SevereError {
-						t.Fatal(f)
+				for f, err := range h.Check(t.Context()) {
+					if err != nil || f.Severity == finding.Error {
+						t.Fatal(f, err)
 					}
 				}
 				if err := regtext.Export(&again, h.Root(), opt); err != nil {
@@ -204,9 +205,9 @@ func FuzzReg(f *testing.F) {
 		if first == nil && (past == nil) != (err == nil) || first != nil && (err == nil || le.Line != first.Line) {
 			t.Fatalf("%v, but %v and %v where lines are skipped", err, past, first)
 		}
-		for _, finding := range h.Check() {
-			if finding.Severity == regf.SevereError {
-				t.Fatal(finding)
+		for f, err := range h.Check(t.Context()) {
+			if err != nil || f.Severity == finding.Error {
+				t.Fatal(f, err)
 			}
 		}
 		for _, opt := range []regtext.Options{{}, {Encoding: regtext.UTF8}, {Version: 4}} {
