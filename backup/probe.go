@@ -71,10 +71,10 @@ type Extent struct {
 	Source int64 // where the bytes are in the source, from its beginning
 }
 
-// Probe reads a backup stream from the current position of src to its end and
-// returns what it says, with offsets from the beginning of src. Data is seeked
-// over. The size of a stream is that of its header or, where sparse blocks follow,
-// the end of the last one (layers specification 1.5).
+// Probe reads a backup stream from the current position of src to its end and returns
+// what it says, with offsets from the beginning of src. Data is seeked over. The size
+// of a stream is that of its header or, where sparse blocks follow, the end of the last
+// one (docs/spec/layers.md, "Sparse streams").
 //
 // A second main stream, metadata stream of a kind or alternate stream of a name
 // is [ErrDuplicate]; what exceeds lim is [ErrLimit]. src is left at its end, after

@@ -21,8 +21,8 @@ var utilityVMFiles = []string{
 	`UtilityVM\Files\EFI\Microsoft\Boot\bootmgfw.efi`,
 }
 
-// standard tells whether a path is that of a standard file, one that stands beside
-// the image as well as in it (layer specification, 5.2), and spells it as it is
+// standard tells whether a path is that of a standard file, one that stands beside the
+// image as well as in it (docs/spec/layers.md, "CIM layers"), and spells it as it is
 // spelled there. Case does not matter.
 func standard(path string) (name string, ok bool) {
 	if n, form, ok := hives.Match(path); ok && form != hives.Base {

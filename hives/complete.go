@@ -13,9 +13,9 @@ var ErrNotBase = errors.New("not a base layer")
 
 // Complete returns a writer that adds to a base layer what its entries lack of one: the
 // config directory with the directories above it, and a minimal hive of version v for
-// each of the five that is missing (layers specification, 4.3). They are added by Commit,
-// before that of w. A layer with a delta hive or a whiteout has parents and is
-// ErrNotBase.
+// each of the five that is missing (docs/spec/layers.md, "Base layers"). They are added
+// by Commit, before that of w. A layer with a delta hive or a whiteout has parents and
+// is ErrNotBase.
 //
 // Close closes w. Hives that the layer has are passed on as they are.
 func Complete(w layer.Writer, v OSVersion) layer.Writer {

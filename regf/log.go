@@ -99,10 +99,10 @@ const growthSlack = 16 << 20
 // LOG2 (or the one log of old systems); nil or empty ones are allowed. Nothing
 // that is given is changed.
 //
-// Which log is used, and how far, follows the registry specification, section
-// 1.13. Entries of a new-format log are applied up to the first one that is
-// damaged, and the [Recovery] says where that was: that is what Windows does, and
-// the state it leaves was a consistent one. A clean hive is returned as it is.
+// Which log is used, and how far, follows docs/spec/registry.md, "Transaction logs".
+// Entries of a new-format log are applied up to the first one that is damaged, and the
+// [Recovery] says where that was: that is what Windows does, and the state it leaves
+// was a consistent one. A clean hive is returned as it is.
 //
 // A dirty hive to which no log fits gives [ErrNoUsableLog]; the Recovery that is
 // returned with it says why each log was turned down. A hive that was cut short, and

@@ -12,10 +12,10 @@ const (
 	marvinSeedHigh = 0x82EF4D88
 )
 
-// marvin32 returns the hash that entries of new-format transaction logs carry
-// twice (registry specification, 1.13). The two words of the state are stored
-// low word first, so that the result written little-endian gives the eight bytes
-// of the log.
+// marvin32 returns the hash that entries of new-format transaction logs carry twice
+// (docs/spec/registry.md, "Transaction logs"). The two words of the state are stored
+// low word first, so that the result written little-endian gives the eight bytes of the
+// log.
 func marvin32(b []byte) uint64 {
 	lo, hi := uint32(marvinSeedLow), uint32(marvinSeedHigh)
 	for len(b) >= 4 {

@@ -11,7 +11,8 @@ const (
 // of a hive that went through SelfHeal give what that library gives. What it deletes is
 // lost: none of this package's functions needs it, and nothing calls it.
 //
-// Left out are (golden corpus, edit/open-symlink-2, open-dups, section 2):
+// Left out are (docs/spec/registry.md, "Merging"; golden corpus, edit/open-symlink-2
+// and open-dups):
 //
 //   - the values of a symbolic link, except for a single one that is spelled exactly
 //     SymbolicLinkValue, of type REG_LINK and an even size of 6 bytes or more;

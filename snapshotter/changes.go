@@ -19,16 +19,17 @@ import (
 // changes makes a layer of what was written to a view. A layer does not carry what
 // unpacking makes, so three things are different from the files of the view:
 //
-//   - A registry hive that was changed over a parent, Hives\SYSTEM_BASE for one, becomes
-//     the delta hive that changes the parent's to it. Over a base layer the file in the
-//     config directory is the same hive (layer specification, 4.4).
+//   - A registry hive that was changed over a parent, Hives\SYSTEM_BASE for one,
+//     becomes the delta hive that changes the parent's to it. Over a base layer the
+//     file in the config directory is the same hive (docs/spec/layers.md, "Hives of a
+//     layer").
 //   - Without a parent the hives are those in the config directory, and their other names
 //     in Hives are left out.
 //   - The directories Files and Hives are there when the parent has them: Windows takes
 //     no layer without.
-//   - Hives has no descriptor where it has the one without a DACL, which unpacking gives
-//     to what has none, and delta hives never have one: Windows reads them without (layer
-//     specification, 1.5 and 2.8).
+//   - Hives has no descriptor where it has the one without a DACL, which unpacking
+//     gives to what has none, and delta hives never have one: Windows reads them
+//     without (docs/spec/layers.md, "Security descriptors").
 type changes struct {
 	src    layer.Reader
 	parent *cimfs.Image // nil without one

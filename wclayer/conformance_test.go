@@ -66,7 +66,7 @@ func TestConformanceTransport(t *testing.T) {
 				Unordered: true,
 				Lacks:     layertest.Opaques,
 				Normalize: func(it *layertest.Item) {
-					// The time rules of section 1.9, tested on their own.
+					// The rules of docs/spec/layers.md, "Times", tested on their own.
 					if it.Path == filesName || it.Path == hivesName || winfs.Under(it.Path, hivesName) {
 						it.Times = winfs.Times{}
 					}

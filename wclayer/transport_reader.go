@@ -15,17 +15,17 @@ import (
 // TransportReader reads a transport directory. It implements layer.Reader and
 // layer.ExtentReader.
 //
-// Entries come in the order of layers specification 1.5: a walk that sorts the
-// names of each directory by their bytes; after a directory the tombstones in it.
-// Tombstones in directories that are not there come at the end. The directory
-// Files\$Recycle.Bin is left out.
+// Entries come in the order of docs/spec/layers.md, "Order of a transport directory": a
+// walk that sorts the names of each directory by their bytes; after a directory the
+// tombstones in it. Tombstones in directories that are not there come at the end. The
+// directory Files\$Recycle.Bin is left out.
 //
 // A utility VM is read where it is kept as [TransportWriter] keeps it; Windows has
 // none in such a directory.
 //
-// Times follow the rules of section 1.9, which make exports reproducible: Files
-// and Hives have those of Hives\System_Delta, if it is there, and they and all
-// files in Hives were created and accessed when they were last written.
+// Times follow the rules of docs/spec/layers.md, "Times", which make exports
+// reproducible: Files and Hives have those of Hives\System_Delta, if it is there, and
+// they and all files in Hives were created and accessed when they were last written.
 type TransportReader struct {
 	walker
 	tombs *tombstones

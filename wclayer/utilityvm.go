@@ -10,11 +10,11 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// bootFiles are the files of a utility VM that base processing on Windows
-// rewrites for each layer. They are copied where everything else is linked:
-// upstream compared paths relative to the layer with names relative to
-// UtilityVM\Files, linked them after all, and so changed the parent's boot
-// configuration with the child's (layers specification 1.8).
+// bootFiles are the files of a utility VM that base processing on Windows rewrites for
+// each layer. They are copied where everything else is linked: upstream compared paths
+// relative to the layer with names relative to UtilityVM\Files, linked them after all,
+// and so changed the parent's boot configuration with the child's (docs/spec/layers.md,
+// "Utility VM").
 var bootFiles = []string{"BCD", "BCD.LOG", "BCD.LOG1", "BCD.LOG2"}
 
 const bootDirectory = utilityFiles + `\EFI\Microsoft\Boot`
@@ -232,9 +232,9 @@ func (w *Writer) removeHiddenBelow(id nodeID, all bool) error {
 	return failed
 }
 
-// backupBCD copies the boot configuration that this layer brings to the root of
-// the layer, before anything rewrites it: bcd.bak, bcd.log.bak and so on (layers
-// specification 1.3).
+// backupBCD copies the boot configuration that this layer brings to the root of the
+// layer, before anything rewrites it: bcd.bak, bcd.log.bak and so on
+// (docs/spec/layers.md, "Transport directory").
 func (w *Writer) backupBCD() error {
 	for _, b := range bootFiles {
 		id, ok := w.tree.findPath(winfs.JoinPath(bootDirectory, b))

@@ -28,7 +28,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// The vectors of layers specification appendix A, as transport files.
+// The vectors of docs/spec/layers.md, "Vectors", as transport files.
 var transportVectors = []struct {
 	name    string
 	bytes   string
@@ -234,7 +234,7 @@ func TestTransportOrder(t *testing.T) {
 	}
 }
 
-// TestTombstones holds the rules of section 1.4.
+// TestTombstones holds the rules of docs/spec/layers.md, "Transport directory".
 func TestTombstones(t *testing.T) {
 	const head = "\xef\xbb\xbfVersion 1.0"
 	for _, c := range []struct {
@@ -293,8 +293,8 @@ func TestManyTombstones(t *testing.T) {
 	t.Log(time.Since(start))
 }
 
-// TestWalkThrough is appendix B: a layer with a new file, a deletion, a hard link
-// to the parent's file, and a delta hive.
+// TestWalkThrough takes one layer through all of its stages: a layer with a new file, a
+// deletion, a hard link to the parent's file, and a delta hive.
 func TestWalkThrough(t *testing.T) {
 	dir := t.TempDir()
 	base := filepath.Join(dir, "base")

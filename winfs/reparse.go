@@ -241,9 +241,9 @@ func CheckLinkTarget(tag uint32, target string) error {
 	return nil
 }
 
-// EncodeLink returns the reparse buffer that Windows tools make of the target of a
-// link in a tar archive, whatever that target is: the rules of [EncodeSymlink]
-// without its demands on the target (layers specification 2.10). tag is
+// EncodeLink returns the reparse buffer that Windows tools make of the target of a link
+// in a tar archive, whatever that target is: the rules of [EncodeSymlink] without its
+// demands on the target (docs/spec/layers.md, "Reparse points"). tag is
 // ReparseTagSymlink or ReparseTagMountPoint. The error is a [FormatError] around
 // [ErrLinkTarget] for text that is not UTF-8, or around [ErrReparseTooLarge].
 func EncodeLink(tag uint32, target string) ([]byte, error) {

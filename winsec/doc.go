@@ -27,10 +27,10 @@
 //
 // # Proven, inferred, unknown
 //
-//   - Proven by the vectors of the layers and registry specifications and by two
-//     thousand descriptors from genuine hives: descriptors, lists, basic entries,
-//     mandatory labels, the default descriptors, and the order in which Windows
-//     puts the parts, see [ACLFirst].
+//   - Proven by the descriptors of docs/spec/layers.md, "Security descriptors", and
+//     docs/spec/registry.md, "Security", and by two thousand descriptors from genuine
+//     hives: descriptors, lists, basic entries, mandatory labels, the default
+//     descriptors, and the order in which Windows puts the parts, see [ACLFirst].
 //   - Proven by bytes that Windows made of SDDL, as Samba's tests record them:
 //     conditions, claims of strings and how they are packed, and which lower case,
 //     spaces, hexadecimal numbers and parentheses Windows takes.

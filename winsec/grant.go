@@ -31,9 +31,10 @@ func (d *Descriptor) Grant(sid SID, mask uint32, inherit ACEFlags) bool {
 	return true
 }
 
-// GrantVMGroup returns the descriptor with read access for the group of all
-// virtual machines, as a base layer and its disks need it (layers specification
-// 4.2): inherited by everything below if the descriptor is that of a directory.
+// GrantVMGroup returns the descriptor with read access for the group of all virtual
+// machines, as a base layer and its disks need it (docs/spec/layers.md, "Security
+// descriptors"): inherited by everything below if the descriptor is that of a
+// directory.
 //
 // hcsshim asks for GENERIC_READ. Windows maps the generic rights of a list that is
 // set on a file or directory, so that none is stored; so does GrantVMGroup.

@@ -29,11 +29,12 @@ var (
 )
 
 // Inherit returns the descriptor of a new container in a container, a key below a key,
-// as CreatePrivateObjectSecurityWithMultipleInheritance is documented to make it without
-// a token and with the flags 0x1078, those of the Offline Registry Library (golden corpus,
-// section 3; MS-DTYP 2.5.3.4): owner and group of the creator, else of the parent; each
-// list of the creator where it has one, else the entries of the parent's that containers
-// inherit. Nothing is marked as inherited. The parts stand in the order ACLFirst.
+// as CreatePrivateObjectSecurityWithMultipleInheritance is documented to make it
+// without a token and with the flags 0x1078, those of the Offline Registry Library
+// (docs/spec/registry.md, "Security"; MS-DTYP 2.5.3.4): owner and group of the creator,
+// else of the parent; each list of the creator where it has one, else the entries of
+// the parent's that containers inherit. Nothing is marked as inherited. The parts stand
+// in the order ACLFirst.
 //
 // parent and creator are self-relative descriptors; creator may be nil. Generic rights of
 // entries that take effect become those of rights.

@@ -333,8 +333,8 @@ func (d *decoder) times(h *header, e *layer.Entry) {
 	}
 }
 
-// isWrapped finds FILETIME 0 after a trip through nanoseconds since 1970 in 64
-// bits (3.1): 2^64 ns after 1601.
+// isWrapped finds FILETIME 0 after a trip through nanoseconds since 1970 in 64 bits
+// (docs/spec/layers.md, "Times"): 2^64 ns after 1601.
 func isWrapped(t winfs.Filetime) bool { return t == 184467440737095516 }
 
 func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing winfs.Filetime) winfs.Filetime {
@@ -364,8 +364,9 @@ func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing w
 	return t
 }
 
-// creationText looks for the mark of a builder that writes seconds, a dot, and
-// the nanoseconds without leading zeros: .000000001 s reads as .1 s (3.9).
+// creationText looks for the mark of a builder that writes seconds, a dot, and the
+// nanoseconds without leading zeros: .000000001 s reads as .1 s (docs/spec/layers.md,
+// "Times").
 func (d *decoder) creationText(h *header, text string) {
 	sec, frac, ok := strings.Cut(text, ".")
 	if !ok {

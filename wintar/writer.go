@@ -16,10 +16,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Writer writes an uncompressed layer tar, with the header fields that the
-// Windows exporter gives (layers specification 3.2). It implements layer.Writer
-// and layer.ExtentWriter; holes become zeros, because sparse entries have no
-// place in layers. The same entries give the same bytes.
+// Writer writes an uncompressed layer tar, with the header fields that the Windows
+// exporter gives (docs/spec/layers.md, "Headers of a layer tar"). It implements
+// layer.Writer and layer.ExtentWriter; holes become zeros, because sparse entries have
+// no place in layers. The same entries give the same bytes.
 type Writer struct {
 	bw    *bufio.Writer
 	tw    *tar.Writer
@@ -173,7 +173,7 @@ func (w *Writer) checkPath(what, p string) error {
 }
 
 // whiteout writes a plain header: no PAX records, so USTAR where the name fits
-// (3.2).
+// (docs/spec/layers.md, "Headers of a layer tar").
 func (w *Writer) whiteout(path string) error {
 	w.state = writerIdle
 	return w.tw.WriteHeader(&tar.Header{Name: winfs.ToSlash(path), Typeflag: tar.TypeReg, ModTime: time.Unix(0, 0)})
