@@ -4,7 +4,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build test test-wine race lint fuzz bench interop containerd kill-test man ci
+.PHONY: all build test test-wine race lint fuzz bench interop containerd kill-test release test-release man ci
 
 all: build test
 
@@ -41,6 +41,12 @@ containerd: ## the containerd that the tests of the plugin run with
 
 kill-test: ## plugin and containerd killed 200 times
 	scripts/kill-test
+
+release: ## everything of a release, in dist/, from any commit
+	scripts/release -snapshot -o dist
+
+test-release: ## the same, and everything in it used
+	scripts/test-release
 
 man: build
 	bin/mullion man out/man1

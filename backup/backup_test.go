@@ -15,7 +15,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// The vectors of appendix A of the layers specification.
+// The vectors of docs/spec/layers.md, "Vectors".
 const (
 	helloVector  = `01000000 00000000 0500000000000000 00000000 | 68656c6c6f`
 	streamVector = `04000000 00000000 0200000000000000 10000000 | 3a0073003a00240044004100540041 00 | 6869`
@@ -441,7 +441,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// The cases of section 2.5 of the layers specification.
+// The cases of docs/spec/layers.md, "Sparse streams".
 func TestProbeSparseForms(t *testing.T) {
 	sparse := Header{ID: Data, Attributes: AttrSparse}
 	block := func(off int64, data string) part {

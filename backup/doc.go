@@ -25,8 +25,8 @@
 //
 // # Proven, inferred, unknown
 //
-//   - Proven by documents (MS-BKUP) and by the vectors of appendix A of the layers
-//     specification: header, names, sparse blocks, all stream IDs.
+//   - Proven by documents (MS-BKUP) and by docs/spec/layers.md, "Vectors": header,
+//     names, sparse blocks, all stream IDs.
 //   - Inferred from other readers: a terminator may follow a main stream that was
 //     written in full, and one of size 0.
 //   - Unknown: in which cases each build of Windows writes a terminator. Both forms

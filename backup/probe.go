@@ -71,9 +71,9 @@ type Extent struct {
 }
 
 // Probe reads a backup stream from the current position of src to its end and returns its
-// contents, with offsets from the start of src. It seeks over data. The size of a stream is
-// that of its header or, where sparse blocks follow, the end of the last one (layers
-// specification 1.5).
+// contents, with offsets from the start of src. It seeks over data. The size of a stream
+// is that of its header or, where sparse blocks follow, the end of the last one
+// (docs/spec/layers.md, "Sparse streams").
 //
 // A second main stream, a second metadata stream of one kind and a second alternate stream
 // of one name are [ErrDuplicate]; exceeding lim is [ErrLimit]. src is left at its end;

@@ -91,9 +91,9 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// checkPlan holds the invariants of a plan and that moving bytes apart and reading
-// them back gives the file, by the rules of the specification taken one byte at a
-// time.
+// checkPlan holds the invariants of a plan and that moving bytes apart and reading them
+// back gives the file, by the rules of docs/spec/cimfs.md, "Executables", taken one
+// byte at a time.
 func checkPlan(t *testing.T, file []byte) {
 	head := file[:min(len(file), peHeadLimit)]
 	p := planPE(head, int64(len(file)))

@@ -18,9 +18,9 @@ import (
 // page rounds up to the next 4 KiB.
 func page(n uint64) uint64 { return (n + 4095) &^ 4095 }
 
-// expected lays an executable out by the rule of section 1.12, written down a
-// second time: every run of raw data, in file order, and the overlay begin on a
-// page; only a change of the distance is noted.
+// expected lays an executable out by the rules of docs/spec/cimfs.md, "Executables",
+// written down a second time: every run of raw data, in file order, and the overlay
+// begin on a page; only a change of the distance is noted.
 func expected(p pePlan) (maps []plaincim.Mapping, length uint64) {
 	var runs []uint64
 	end := uint64(0)

@@ -92,7 +92,7 @@ func TestPEPlan(t *testing.T) {
 	}
 }
 
-// The mappings of a real program, putty.exe, as the specification gives them.
+// The mappings of a real program, putty.exe, from docs/spec/cimfs.md, "Executables".
 func TestPEPlanPutty(t *testing.T) {
 	sizes := []int{0x8CE00, 0x27A00, 0x200, 0x200, 0xA200, 0x1000}
 	b := buildPE(0x1000, sizes, 0)

@@ -18,7 +18,8 @@ import (
 )
 
 // CimBoot has a base layer made ready for a utility VM that boots from its image, as
-// hcsshim did for containerd until 2024 (layers specification, 4.6).
+// hcsshim did for containerd until 2024 (docs/spec/layers.md, "Booting a utility VM
+// from its image").
 type CimBoot struct {
 	// Template is a boot configuration store that bcdedit has prepared, from which the
 	// devices come whose encoding is not public; nil leaves them to the machine that

@@ -16,10 +16,11 @@ import (
 )
 
 // ConvertToBaseLayer completes a plain directory, with the tree of a system in Files,
-// to a base layer in place (layers specification, 4.3): the config directory is made if
-// it is missing, and in it minimal hives for those of the five that are missing, with
-// the version v; Hives gets the five under their base names, as hard links or, where
-// the host has none, copies; layout is written. Names are found without regard to case.
+// to a base layer in place (docs/spec/layers.md, "Base layers"): the config directory
+// is made if it is missing, and in it minimal hives for those of the five that are
+// missing, with the version v; Hives gets the five under their base names, as hard
+// links or, where the host has none, copies; layout is written. Names are found without
+// regard to case.
 //
 // An existing hive is kept, but must be valid (ErrHive): hcsshim tries to create it
 // again, so it can only convert directories without hives. A utility VM needs its

@@ -22,8 +22,8 @@ var utilityVMFiles = []string{
 }
 
 // standard reports whether a path is that of a standard file, which is stored next to the
-// image as well as in it (layer specification, 5.2), and returns its usual spelling. Case
-// does not matter.
+// image as well as in it (docs/spec/layers.md, "CIM layers"), and returns its usual
+// spelling. Case does not matter.
 func standard(path string) (name string, ok bool) {
 	if n, form, ok := hives.Match(path); ok && form != hives.Base {
 		return n.Path(form), true

@@ -91,8 +91,8 @@ func (w *Writer) createHive(n hives.Name) error {
 	return w.addMade(n.Path(hives.Config), host)
 }
 
-// mergeOrder is the order in which hcsshim merges hives, and in which the merged ones join
-// an image (layers specification, 5.2).
+// mergeOrder is the order in which hcsshim merges hives, and in which the merged ones
+// join an image (docs/spec/layers.md, "CIM layers").
 var mergeOrder = []hives.Name{hives.System, hives.Software, hives.SAM, hives.Security, hives.Default}
 
 // processFork merges each delta hive with the nearest base hive below.

@@ -149,8 +149,8 @@ func (r *Reader) yield(c change) error {
 }
 
 // undescribe removes the descriptor without a DACL from Hives and the entries in it: the
-// writer added it, since layers of Windows have none there (layer specification, 1.5 and
-// 2.8).
+// writer added it, since layers of Windows have none there (docs/spec/layers.md,
+// "Security descriptors").
 func undescribe(e *layer.Entry) {
 	hive := winfs.EqualFold(e.Path, hives.HivesDir) || winfs.Under(e.Path, hives.HivesDir)
 	if hive && bytes.Equal(e.Security, cimfs.NullDACL()) {

@@ -17,9 +17,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Writer makes one layer: an image and the files beside it. It takes the entries
-// of the layer as a tar has them and adds what unpacking adds on Windows (layer
-// specification, 5.2).
+// Writer makes one layer: an image and the files beside it. It takes the entries of the
+// layer as a tar has them and adds what unpacking adds on Windows (docs/spec/layers.md,
+// "CIM layers").
 //
 // The five hives and the start files of a utility VM are kept beside the image and
 // in it, in the order in which they came, behind everything else. A base layer then

@@ -7,9 +7,9 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// BootContainerGUID is the identity of the device from which a utility VM boots
-// CimFS. hcsshim wrote the same into the boot configuration and the SYSTEM hive
-// (layer specification, 4.6).
+// BootContainerGUID is the identity of the device from which a utility VM boots CimFS.
+// hcsshim wrote the same into the boot configuration and the SYSTEM hive
+// (docs/spec/layers.md, "Booting a utility VM from its image").
 const BootContainerGUID = "{b890454c-80de-4e98-a7ab-56b74b4fbd0c}"
 
 // Setting is one registry value that EnableCimBoot sets.

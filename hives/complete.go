@@ -12,9 +12,10 @@ import (
 var ErrNotBase = errors.New("not a base layer")
 
 // Complete returns a writer that adds the missing parts to a base layer: the config
-// directory with the directories above it, and a minimal hive of version v for each missing
-// one of the five (layers specification, 4.3). Commit adds them before calling that of w. A
-// layer with a delta hive or a whiteout has parents and is ErrNotBase.
+// directory with the directories above it, and a minimal hive of version v for each
+// missing one of the five (docs/spec/layers.md, "Base layers"). Commit adds them before
+// calling that of w. A layer with a delta hive or a whiteout has parents and is
+// ErrNotBase.
 //
 // Close closes w. Hives of the layer are passed on unchanged.
 func Complete(w layer.Writer, v OSVersion) layer.Writer {

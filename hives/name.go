@@ -52,8 +52,8 @@ const (
 	HivesDir  = `Hives`
 )
 
-// spellings holds the spelling of each name in each form (layer specification, 4.4). The
-// deltas are spelled as Windows exports them, in mixed case.
+// spellings holds the spelling of each name in each form (docs/spec/layers.md, "Hives of
+// a layer"). The deltas are spelled as Windows exports them, in mixed case.
 var spellings = map[Name][3]string{
 	Default:  {"DEFAULT", "DEFAULTUSER_BASE", "DefaultUser_Delta"},
 	SAM:      {"SAM", "SAM_BASE", "Sam_Delta"},

@@ -12,10 +12,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// GoZeroTime is what the zero value of Go's time.Time becomes when it is counted
-// in nanoseconds since 1970, which wraps: 1754-08-30T22:43:41.1286549Z. Layers
-// that were imported and exported again by such a tool carry it as access and
-// change time (layers specification 3.1).
+// GoZeroTime is what the zero value of Go's time.Time becomes when it is counted in
+// nanoseconds since 1970, which wraps: 1754-08-30T22:43:41.1286549Z. Layers that were
+// imported and exported again by such a tool carry it as access and change time
+// (docs/spec/layers.md, "Times").
 const GoZeroTime winfs.Filetime = 48491090211286549
 
 // Roots are the names allowed at the root of a layer.

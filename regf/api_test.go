@@ -17,7 +17,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Vectors of the specification, section 1.6.
+// Vectors of docs/spec/registry.md, "Subkey lists".
 func TestNameHash(t *testing.T) {
 	for name, want := range map[string]uint32{
 		"Microsoft": 0x7f00cd26, "Windows": 0x2f7de68b, "CurrentVersion": 0x7e25f69d, "Café": 0x352f57, "": 0,
@@ -57,7 +57,7 @@ func is(t *testing.T, what string, err error, targets ...error) {
 	}
 }
 
-// The results of offreg, specification section 1.15.
+// The results of offreg, docs/spec/registry.md, "Edits".
 func TestOffregResults(t *testing.T) {
 	h := New(nil)
 	root := h.Root()

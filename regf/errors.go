@@ -14,7 +14,7 @@ import (
 type Errno uint32
 
 // The codes that the Offline Registry Library returns (MS Learn "Offline Registry
-// Library", and the registry specification, section 1.15).
+// Library", and docs/spec/registry.md, "Edits").
 const (
 	ErrorFileNotFound     Errno = 2
 	ErrorAccessDenied     Errno = 5

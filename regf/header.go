@@ -4,7 +4,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Header is the base block (registry specification, section 1.1).
+// Header is the base block (docs/spec/registry.md, "Base block").
 type Header struct {
 	Primary, Secondary uint32 // sequence numbers, equal in a clean hive
 	LastWritten        winfs.Filetime

@@ -401,10 +401,10 @@ func (h *Hive) Mode() Mode { return h.mode }
 // Dirty reports whether the hive was dirty when it was opened.
 func (h *Hive) Dirty() bool { return h.dirty }
 
-// Layered reports whether layer semantics have a meaning in this hive: minor version 6 and
-// the flag in the base block. In other hives the byte that holds them may be anything
-// (registry specification, section 1.4), and in hives of Windows NT 4 so may the flag.
-// Merge uses the flag alone, as offreg does.
+// Layered reports whether layer semantics have a meaning in this hive: minor version 6
+// and the flag in the base block. In other hives the byte that holds them may be anything
+// (docs/spec/registry.md, "Keys"), and in hives of Windows NT 4 so may the flag. Merge
+// uses the flag alone, as offreg does.
 func (h *Hive) Layered() bool { return h.layered }
 
 // Root returns the root key. In Salvage mode it may be invalid; see Key.Valid.

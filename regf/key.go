@@ -18,7 +18,7 @@ type Key struct {
 	level uint16
 }
 
-// KeyFlags are the flags of a key node (registry specification, section 1.4).
+// KeyFlags are the flags of a key node (docs/spec/registry.md, "Keys").
 type KeyFlags uint16
 
 // The flags of a key.
@@ -38,7 +38,7 @@ const (
 // Layer is the effect of a key of a differencing hive on the layers below.
 type Layer uint8
 
-// The layer semantics (registry specification, section 1.12).
+// The layer semantics (docs/spec/registry.md, "Layered keys").
 const (
 	LayerMerge          Layer = 0 // values and subkeys are united with those below
 	LayerTombstone      Layer = 1 // the key does not exist

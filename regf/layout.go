@@ -2,7 +2,7 @@ package regf
 
 import "encoding/binary"
 
-// Sizes of the format (registry specification, sections 1.1 to 1.9).
+// Sizes of the format: docs/spec/registry.md.
 const (
 	baseSize    = 4096       // base block
 	pageSize    = 4096       // bins are multiples of this
@@ -101,7 +101,7 @@ const (
 	sigRI = 'r' | 'i'<<8
 )
 
-// Limits (section 1.11).
+// Limits (docs/spec/registry.md, "Limits").
 const (
 	// MaxDepth is the number of levels that are followed, including the root. Windows stops
 	// at 512.

@@ -100,10 +100,10 @@ const growthSlack = 16 << 20
 // entry, checksum right. The logs are passed in the order LOG1, LOG2 (or the one log of old
 // systems); nil or empty ones are allowed. The arguments are not changed.
 //
-// The choice of a log, and of the entries applied, follows the registry specification,
-// section 1.13. Entries of a new-format log are applied up to the first damaged one, and
-// the [Recovery] records its position: Windows does the same, and the resulting state was a
-// consistent one. A clean hive is returned unchanged.
+// The choice of a log, and of the entries applied, follows docs/spec/registry.md,
+// "Transaction logs". Entries of a new-format log are applied up to the first damaged
+// one, and the [Recovery] records its position: Windows does the same, and the resulting
+// state was a consistent one. A clean hive is returned unchanged.
 //
 // If no log fits a dirty hive, the error is [ErrNoUsableLog], and the Recovery returned
 // with it has the reason for each log. If the hive was truncated, and its logs do not hold

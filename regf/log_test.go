@@ -20,8 +20,8 @@ func mustRead(t testing.TB, elem ...string) []byte {
 	return b
 }
 
-// naiveCount counts keys and values below a key by the specification alone,
-// without the reader that it checks.
+// naiveCount counts keys and values below a key by docs/spec/registry.md, "Keys",
+// alone, without the reader that it checks.
 func naiveCount(b []byte, nk uint32, keys, values *int) {
 	u32 := func(cell uint32, off int) uint32 {
 		return binary.LittleEndian.Uint32(b[4096+4+int(cell)+off:])
@@ -59,7 +59,8 @@ func countHive(b []byte) (keys, values int) {
 	return keys, values
 }
 
-// The counts are those of an independent recovery tool (specification, section 4).
+// The counts are those of an independent recovery tool (docs/spec/registry.md,
+// "Transaction logs").
 func TestRecoverGenuine(t *testing.T) {
 	for _, c := range []struct {
 		dir, hive                            string

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// File types of logs, and the unit in which logs are laid out: a log starts with a copy of
-// the first sector of the base block (registry specification, 1.13).
+// File types of logs, and the unit in which logs are laid out: a log starts with a copy
+// of the first sector of the base block (docs/spec/registry.md, "Transaction logs").
 const (
 	logTypeOld   = 1
 	logTypeOldNT = 2

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// The tests write logs themselves, straight from the specification, because
-// nothing that writes them can be installed.
+// The tests write logs themselves, straight from docs/spec/registry.md, "Transaction
+// logs", because nothing that writes them can be installed.
 
 // setBase changes the sequences and type of a base block and completes it.
 func setBase(b []byte, seq1, seq2, typ uint32) {

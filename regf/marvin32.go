@@ -13,8 +13,8 @@ const (
 )
 
 // marvin32 returns the hash that entries of new-format transaction logs contain twice
-// (registry specification, 1.13). The two words of the state are stored low word first, so
-// that the little-endian result is the eight bytes of the log.
+// (docs/spec/registry.md, "Transaction logs"). The two words of the state are stored low
+// word first, so that the little-endian result is the eight bytes of the log.
 func marvin32(b []byte) uint64 {
 	lo, hi := uint32(marvinSeedLow), uint32(marvinSeedHigh)
 	for len(b) >= 4 {

@@ -79,8 +79,8 @@ func modelSD(n byte) []byte {
 	return append(append(sd, sid...), sid...)
 }
 
-// hive writes the model as a hive, straight from the specification: all cells in
-// one bin in the order in which they are made.
+// hive writes the model as a hive, straight from docs/spec/registry.md, "Bins and
+// cells": all cells in one bin in the order in which they are made.
 func (m *model) hive(minor int, layered bool) []byte {
 	bins := make([]byte, 32)
 	cell := func(b []byte) uint32 {

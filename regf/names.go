@@ -145,7 +145,8 @@ func compareStored(a []byte, latinA bool, b []byte, latinB bool) int {
 	return 0
 }
 
-// NameHash computes the hash of a name in lh lists (registry specification, section 1.6).
+// NameHash computes the hash of a name in lh lists (docs/spec/registry.md, "Subkey
+// lists").
 func NameHash(name string) uint32 {
 	var t target
 	t.set(name)

@@ -19,16 +19,17 @@ import (
 // changes makes a layer of the writes to a view. A layer does not contain the files that
 // unpacking creates, so the layer differs from the view in four ways:
 //
-//   - A registry hive that was changed over a parent, Hives\SYSTEM_BASE for one, becomes
-//     the delta hive that changes the parent's to it. Over a base layer the file in the
-//     config directory is the same hive (layer specification, 4.4).
+//   - A registry hive that was changed over a parent, Hives\SYSTEM_BASE for one,
+//     becomes the delta hive that changes the parent's to it. Over a base layer the
+//     file in the config directory is the same hive (docs/spec/layers.md, "Hives of a
+//     layer").
 //   - Without a parent the hives are those in the config directory, and their other names
 //     in Hives are left out.
 //   - The directories Files and Hives exist if the parent has them: Windows refuses a
 //     layer without them.
 //   - Hives has no descriptor if its descriptor has no DACL, since unpacking adds that one
 //     to a directory without a descriptor. Delta hives never have one: Windows reads them
-//     without (layer specification, 1.5 and 2.8).
+//     without (docs/spec/layers.md, "Security descriptors").
 type changes struct {
 	src    layer.Reader
 	parent *cimfs.Image // nil without one

@@ -11,7 +11,7 @@ import (
 )
 
 // The forms of a mount, and the options of the CimFS form, which are those of the
-// snapshotter on Windows (layer specification, 6.3).
+// snapshotter on Windows (docs/spec/layers.md, "Mounts of containerd").
 const (
 	cimMount      = "CimFS"
 	bindMount     = "bind"

@@ -9,8 +9,8 @@ import (
 )
 
 // The labels with which a client of the snapshotters on Windows asks for the size of a
-// container's disk (layers specification, 6.1): in bytes, and in GiB, which is deprecated
-// and does not count beside the other.
+// container's disk (docs/spec/layers.md, "Scratch disks"): in bytes, and in GiB, which
+// is deprecated and does not count beside the other.
 const (
 	LabelScratchBytes = "containerd.io/snapshot/windows/rootfs.sizebytes"
 	LabelScratchGiB   = "containerd.io/snapshot/io.microsoft.container.storage.rootfs.size-gb"

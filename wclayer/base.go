@@ -9,8 +9,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// baseHive is one of the five registry hives of a base layer: where the layer has
-// it and under which name the system looks for it (layers specification 4.4).
+// baseHive is one of the five registry hives of a base layer: where the layer has it
+// and under which name the system looks for it (docs/spec/layers.md, "Hives of a
+// layer").
 type baseHive struct{ source, base string }
 
 var baseHives = []baseHive{

@@ -25,9 +25,9 @@ func link(path, target string) *layer.Entry {
 	return &layer.Entry{Path: path, Kind: layer.Link, Target: target}
 }
 
-// TestUtilityVM holds section 1.8: the utility VM is cloned from the nearest
-// parent that has one, files are shared, the boot files are not, and what the
-// layer changes does not reach the parent.
+// TestUtilityVM holds docs/spec/layers.md, "Utility VM": the utility VM is cloned from
+// the nearest parent that has one, files are shared, the boot files are not, and what
+// the layer changes does not reach the parent.
 func TestUtilityVM(t *testing.T) {
 	dir := t.TempDir()
 	base, middle, top := filepath.Join(dir, "base"), filepath.Join(dir, "middle"), filepath.Join(dir, "top")

@@ -11,11 +11,11 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// bootFiles are the files of a utility VM that base processing on Windows
-// rewrites for each layer. They are copied where everything else is linked:
-// upstream compared paths relative to the layer with names relative to
-// UtilityVM\Files, linked them after all, and so changed the parent's boot
-// configuration with the child's (layers specification 1.8).
+// bootFiles are the files of a utility VM that base processing on Windows rewrites for
+// each layer. They are copied where everything else is linked: upstream compared paths
+// relative to the layer with names relative to UtilityVM\Files, linked them after all,
+// and so changed the parent's boot configuration with the child's (docs/spec/layers.md,
+// "Utility VM").
 var bootFiles = []string{"BCD", "BCD.LOG", "BCD.LOG1", "BCD.LOG2"}
 
 const bootDirectory = layerdir.UtilityFiles + `\EFI\Microsoft\Boot`
@@ -209,9 +209,9 @@ func (w *writer) removeHiddenBelow(id layerdir.NodeID, all bool) error {
 	return failed
 }
 
-// backupBCD copies the boot configuration that this layer brings to the root of
-// the layer, before anything rewrites it: bcd.bak, bcd.log.bak and so on (layers
-// specification 1.3).
+// backupBCD copies the boot configuration that this layer brings to the root of the
+// layer, before anything rewrites it: bcd.bak, bcd.log.bak and so on
+// (docs/spec/layers.md, "Transport directory").
 func (w *writer) backupBCD() error {
 	for _, b := range bootFiles {
 		id, ok := w.Tree.FindPath(winfs.JoinPath(bootDirectory, b))

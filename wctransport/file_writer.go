@@ -164,7 +164,7 @@ func (o *fileWriter) endRun() error {
 	if o.run == 0 {
 		return nil
 	}
-	const sizeAt, offsetSize = 8, 8 // in WIN32_STREAM_ID; Size counts the offset (layers specification 2.4)
+	const sizeAt, offsetSize = 8, 8 // in WIN32_STREAM_ID; Size counts the offset (docs/spec/layers.md, "Sparse streams")
 	var size [8]byte
 	binary.LittleEndian.PutUint64(size[:], uint64(o.run+offsetSize))
 	o.run = 0

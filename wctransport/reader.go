@@ -17,10 +17,10 @@ import (
 // Reader reads a transport directory. It implements layer.Reader and
 // layer.ExtentReader.
 //
-// Entries come in the order of layers specification 1.5: a walk that sorts the
-// names of each directory by their bytes; after a directory the tombstones in it.
-// Tombstones in directories that are not there come at the end. The directory
-// Files\$Recycle.Bin is left out.
+// Entries come in the order of docs/spec/layers.md, "Order of a transport directory": a
+// walk that sorts the names of each directory by their bytes; after a directory the
+// tombstones in it. Tombstones in directories that are not there come at the end. The
+// directory Files\$Recycle.Bin is left out.
 //
 // A utility VM is read where it is kept as [TransportWriter] keeps it; Windows has
 // none in such a directory.

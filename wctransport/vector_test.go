@@ -20,7 +20,7 @@ import (
 )
 
 // unhex turns a spaced vector into bytes.
-// The vectors of layers specification appendix A, as transport files.
+// The vectors of docs/spec/layers.md, "Vectors", as transport files.
 var transportVectors = []struct {
 	name    string
 	bytes   string
@@ -171,7 +171,7 @@ func TestTransportOrder(t *testing.T) {
 	}
 }
 
-// TestTombstones holds the rules of section 1.4.
+// TestTombstones holds the rules of docs/spec/layers.md, "Transport directory".
 func TestTombstones(t *testing.T) {
 	const head = "\xef\xbb\xbfVersion 1.0"
 	for _, c := range []struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/mullion/mullion/internal/testenv"
 )
 
-// The vector of section 2.9 of the layers specification.
+// The vector of docs/spec/layers.md, "Vectors".
 const eaVector = `10000000 | 00 03 0300 | 666f6f 00 | 626172 00
 	00000000 | 00 04 0400 | 66697a7a 00 | 62757a7a | 000000`
 

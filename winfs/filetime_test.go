@@ -14,9 +14,10 @@ var filetimeVectors = []struct {
 	pax string
 	utc string
 }{
-	// Appendix A of the layers specification.
+	// docs/spec/layers.md, "Vectors".
 	{132356160001234567, "1591142400.1234567", "2020-06-03T00:00:00.1234567Z"},
-	// Where int64 nanoseconds since 1970 end (section 3.1); true values here.
+	// Where int64 nanoseconds since 1970 end (docs/spec/layers.md, "Times"); true
+	// values here.
 	{24211015631452242, "-9223372036.8547758", "1677-09-21T00:12:43.1452242Z"},
 	{24211015631452241, "-9223372036.8547759", "1677-09-21T00:12:43.1452241Z"},
 	{208678456368547758, "9223372036.8547758", "2262-04-11T23:47:16.8547758Z"},

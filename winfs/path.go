@@ -18,8 +18,8 @@ const (
 // NTFS holds but Win32 treats in a special way, such as NUL, are valid here;
 // [CheckPath] finds those.
 //
-// The error is a [NameError]. Rules: layers specification 1.10 and 10; Windows
-// "Naming Files, Paths, and Namespaces".
+// The error is a [NameError]. Rules: docs/spec/layers.md, "Names"; Windows "Naming
+// Files, Paths, and Namespaces".
 func ValidatePath(p string) error {
 	if p == "" {
 		return nil

@@ -241,10 +241,10 @@ func CheckLinkTarget(tag uint32, target string) error {
 }
 
 // EncodeLink returns the reparse buffer that Windows tools write for any link target in a
-// tar archive: the rules of [EncodeSymlink] without its requirements on the target (layers
-// specification 2.10). tag is ReparseTagSymlink or ReparseTagMountPoint. The error is a
-// [FormatError] around [ErrLinkTarget] for text that is not UTF-8, or around
-// [ErrReparseTooLarge].
+// tar archive: the rules of [EncodeSymlink] without its requirements on the target
+// (docs/spec/layers.md, "Reparse points"). tag is ReparseTagSymlink or
+// ReparseTagMountPoint. The error is a [FormatError] around [ErrLinkTarget] for text that
+// is not UTF-8, or around [ErrReparseTooLarge].
 func EncodeLink(tag uint32, target string) ([]byte, error) {
 	if !ValidWTF8(target) {
 		return nil, &FormatError{"encode link", 0, quoteShort(target) + " is not valid UTF-8", ErrLinkTarget}

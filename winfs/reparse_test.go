@@ -19,7 +19,7 @@ func utf16Hex(s string) string {
 	return string(out)
 }
 
-// The vectors of appendix A of the layers specification.
+// The vectors of docs/spec/layers.md, "Vectors", and others.
 func TestReparseVectors(t *testing.T) {
 	nt, win := utf16Hex(`\??\C:\d`), utf16Hex(`C:\d`)
 	for _, c := range []struct {

@@ -5,13 +5,12 @@ import (
 	"strings"
 )
 
-// upcaseRanges lists the 973 units that the table changes, as
-// start-end/step+delta, start+delta, in hexadecimal with a decimal delta that is
-// added modulo 65536. They are the NTFS $UpCase table of Windows Vista and
-// later, which follows from Unicode data: a unit maps to its simple upper case
-// exactly when both were assigned by Unicode 5.1 and the upper case maps back
-// (cimfs specification, section 4). TestUpcaseTableDigest pins the result to the
-// SHA-256 of the table in genuine images.
+// upcaseRanges lists the 973 units that the table changes, as start-end/step+delta,
+// start+delta, in hexadecimal with a decimal delta that is added modulo 65536. They are
+// the NTFS $UpCase table of Windows Vista and later, which follows from Unicode data: a
+// unit maps to its simple upper case exactly when both were assigned by Unicode 5.1 and
+// the upper case maps back (docs/spec/cimfs.md, "Upcase table"). TestUpcaseTableDigest
+// pins the result to the SHA-256 of the table in genuine images.
 const upcaseRanges = `
 0061-007a/1-32 00e0-00f6/1-32 00f8-00fe/1-32 00ff+121 0101-012f/2-1 0133-0137/2-1 013a-0148/2-1 014b-0177/2-1 017a-017e/2-1 0180+195 0183-0185/2-1
 0188-1 018c-1 0192-1 0195+97 0199-1 019a+163 019e+130 01a1-01a5/2-1 01a8-1 01ad-1 01b0-1 01b4-01b6/2-1 01b9-1 01bd-1 01bf+56 01c6-2 01c9-2 01cc-2

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The digest of the table in three genuine CimFS images (cimfs specification,
-// section 4).
+// The digest of the table in three genuine CimFS images (docs/spec/cimfs.md, "Upcase
+// table").
 func TestUpcaseTableDigest(t *testing.T) {
 	b := AppendUpcaseTable(nil)
 	sum := sha256.Sum256(b)

@@ -32,8 +32,8 @@ func (d *Descriptor) Grant(sid SID, mask uint32, inherit ACEFlags) bool {
 }
 
 // GrantVMGroup returns the descriptor with read access for the group of all virtual
-// machines, which a base layer and its disks need (layers specification 4.2). For a
-// directory, everything below inherits the access.
+// machines, which a base layer and its disks need (docs/spec/layers.md, "Security
+// descriptors"). For a directory, everything below inherits the access.
 //
 // hcsshim asks for GENERIC_READ. Windows maps the generic rights of a list that is set on a
 // file or directory, so that no generic right is stored; GrantVMGroup does the same.

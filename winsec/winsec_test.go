@@ -110,8 +110,8 @@ func TestAliases(t *testing.T) {
 	}
 }
 
-// The descriptors of appendix A of the layers specification and of section 1.9 of
-// the registry specification, written out.
+// The descriptors of docs/spec/layers.md, "Security descriptors", and of
+// docs/spec/registry.md, "Security", written out.
 var descriptorVectors = []struct {
 	name, sddl, raw string
 	got             func() []byte

@@ -302,7 +302,7 @@ func (d *decoder) times(h *header, e *layer.Entry) {
 }
 
 // isWrapped recognises FILETIME 0 after a conversion to 64-bit nanoseconds since 1970 and
-// back (3.1): 2^64 ns after 1601.
+// back (docs/spec/layers.md, "Times"): 2^64 ns after 1601.
 func isWrapped(t winfs.Filetime) bool { return t == 184467440737095516 }
 
 func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing winfs.Filetime) winfs.Filetime {
@@ -333,7 +333,8 @@ func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing w
 }
 
 // creationText recognises the output of a builder that writes seconds, a dot, and the
-// nanoseconds without leading zeros: .000000001 s reads as .1 s (3.9).
+// nanoseconds without leading zeros: .000000001 s reads as .1 s (docs/spec/layers.md,
+// "Times").
 func (d *decoder) creationText(h *header, text string) {
 	sec, frac, ok := strings.Cut(text, ".")
 	if !ok {

@@ -22,7 +22,7 @@ import (
 	"github.com/mullion/mullion/wintar"
 )
 
-// when is the vector of appendix A: 2020-06-03T00:00:00.1234567Z.
+// when is the time of docs/spec/layers.md, "Vectors": 2020-06-03T00:00:00.1234567Z.
 const when winfs.Filetime = 132356160001234567
 
 var allTimes = winfs.Times{Creation: when, LastAccess: when + 1, LastWrite: when + 2, Change: when + 3}
@@ -36,7 +36,8 @@ func reparse(t testing.TB, encode func(string) ([]byte, error), target string) [
 	return b
 }
 
-// TestHeaders holds the writer against the table of section 3.2.
+// TestHeaders holds the writer against the table of docs/spec/layers.md, "Headers of a
+// layer tar".
 func TestHeaders(t *testing.T) {
 	sd := []byte{1, 0, 4, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	raw := base64.StdEncoding.EncodeToString(sd)

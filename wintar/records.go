@@ -1,6 +1,6 @@
 package wintar
 
-// Keys of PAX records (layers specification 3.1).
+// Keys of PAX records (docs/spec/layers.md, "Records of a layer tar").
 const (
 	recAttributes = "MSWINDOWS.fileattr"
 	recRawSD      = "MSWINDOWS.rawsd"
@@ -30,7 +30,8 @@ const (
 	recOwnCtime = "MULLION.ctime"
 )
 
-// Bits of the mode field. Permission bits are never set (3.2).
+// Bits of the mode field. Permission bits are never set (docs/spec/layers.md, "Headers
+// of a layer tar").
 const (
 	modeDir     = 0o040000
 	modeRegular = 0o100000
@@ -39,7 +40,7 @@ const (
 	modeFormat  = 0o170000
 )
 
-// Whiteouts (OCI image specification, layer.md).
+// Whiteouts (OCI image specification, "Whiteouts").
 const (
 	whiteoutPrefix = ".wh."
 	whiteoutOpaque = ".wh..wh..opq"

@@ -17,9 +17,9 @@ import (
 )
 
 // Writer writes an uncompressed layer tar, with the header fields of the Windows exporter
-// (layers specification 3.2). It implements layer.Writer and layer.ExtentWriter; holes
-// become zeros, because layers have no sparse entries. The same entries produce the same
-// bytes.
+// (docs/spec/layers.md, "Headers of a layer tar"). It implements layer.Writer and
+// layer.ExtentWriter; holes become zeros, because layers have no sparse entries. The same
+// entries produce the same bytes.
 type Writer struct {
 	bw    *bufio.Writer
 	tw    *tar.Writer
@@ -172,7 +172,8 @@ func (w *Writer) checkPath(what, p string) error {
 	return nil
 }
 
-// whiteout writes a plain header: no PAX records, so USTAR if the name fits (3.2).
+// whiteout writes a plain header: no PAX records, so USTAR if the name fits
+// (docs/spec/layers.md, "Headers of a layer tar").
 func (w *Writer) whiteout(path string) error {
 	w.state = writerIdle
 	return w.tw.WriteHeader(&tar.Header{Name: winfs.ToSlash(path), Typeflag: tar.TypeReg, ModTime: time.Unix(0, 0)})

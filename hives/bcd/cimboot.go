@@ -8,10 +8,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// The objects and devices of a utility VM that boots from a CimFS image (layers
-// specification, 4.6): device options for the image, device options that combine the
-// scratch disk and the image, the device of the image, and the share in which the host
-// offers its images.
+// The objects and devices of a utility VM that boots from a CimFS image
+// (docs/spec/layers.md, "Booting a utility VM from its image"): device options for the
+// image, device options that combine the scratch disk and the image, the device of the
+// image, and the share in which the host offers its images.
 var (
 	CimFSOptions     = mustGUID("763e9fea-502d-434f-aad9-5fabe9c91a7b")
 	CompositeOptions = mustGUID("e1787220-d17f-49e7-977a-d8fe4c8537e2")

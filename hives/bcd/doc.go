@@ -6,9 +6,9 @@
 // A BCD store is a registry hive. Its key Objects contains one key for each object, named
 // by a GUID in braces: the boot manager, a boot loader, a set of settings that others
 // inherit, the options of a device. An object has a type, in Description, and elements:
-// keys named by an element type as eight hexadecimal digits, each with one value, Element,
-// whose registry type follows from the element's format. The root's own Description marks
-// the hive as a store (registry specification, section 1.14).
+// keys named by an element type as eight hexadecimal digits, each with one value,
+// Element, whose registry type follows from the element's format. The root's own
+// Description marks the hive as a store (docs/spec/registry.md, "Boot configuration").
 //
 // [Open] returns the [Store] in a hive. [Store.Objects] yields the objects that bcdedit
 // /enum lists, [Store.Set] and [Store.Delete] change elements, and the hive is saved with

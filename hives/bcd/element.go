@@ -56,7 +56,7 @@ const (
 	Description       ElementType = 0x12000004
 	PreferredLocale   ElementType = 0x12000005
 	Inherit           ElementType = 0x14000006
-	RestartOnFailure  ElementType = 0x16000053 // as written by bcdedit for boot applications (layer specification, 4.6)
+	RestartOnFailure  ElementType = 0x16000053 // as written by bcdedit for boot applications (docs/spec/layers.md, "Booting a utility VM from its image")
 
 	BootMgrDisplayOrder  ElementType = 0x24000001
 	BootMgrBootSequence  ElementType = 0x24000002
@@ -282,8 +282,8 @@ var memtestNames = map[ElementType]string{
 }
 
 // deviceNames are the elements of device options (MS Learn,
-// "BcdDeviceObjectElementTypes"; the CimFS ones from the layer specification 4.6
-// and the CimFS specification 2).
+// "BcdDeviceObjectElementTypes"; the CimFS ones from docs/spec/cimfs.md, "Devices that
+// boot from an image").
 var deviceNames = map[ElementType]string{
 	0x35000001: "ramdiskimageoffset",
 	0x35000002: "ramdisktftpclientport",

@@ -21,9 +21,9 @@ const module = "github.com/mullion/mullion"
 // those on lower lines, and those that have a path in common with it: regf/regtext
 // is part of regf and has its floor. The longest path counts.
 var floors = [][]string{
-	{"winfs", "internal/filelock", "internal/tempfile", "internal/testenv", "internal/wtf8"},
+	{"winfs", "internal/filelock", "internal/openfile", "internal/tempfile", "internal/testenv", "internal/ctxio", "internal/zeros", "internal/wtf8"},
 	{"finding"},
-	{"winsec", "backup", "internal/publish"},
+	{"winsec", "backup", "internal/nametree", "internal/publish"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
 	{"hives", "blob", "internal/containerd"},

@@ -133,6 +133,10 @@ var modules = map[string]struct{ linux, windows string }{
 		linux:   "golang.org/x/sys",
 		windows: "github.com/Microsoft/go-winio golang.org/x/sys",
 	},
+	"wctransport": {
+		linux:   "golang.org/x/sys",
+		windows: "github.com/Microsoft/go-winio golang.org/x/sys",
+	},
 	"winfs":  {linux: ""},
 	"winsec": {linux: ""},
 	"wintar": {linux: decompressor},

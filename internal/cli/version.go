@@ -7,14 +7,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker in releases; otherwise what the Go tool knows of
-// the build is said.
-var version = ""
+// version and revision are set by the linker in releases (release/build.go). Without
+// them the build information of the go command decides: it has the version of a module
+// that was installed by version, and the commit of a checkout.
+var version, revision string
 
-// versionInfo is what `mullion version` says.
+// versionInfo is printed by mullion version --json.
 type versionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
+	Modified bool   `json:"modified,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
@@ -25,33 +27,43 @@ func newVersionCommand(c *console) *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := buildVersion()
+			info, _ := debug.ReadBuildInfo()
+			v := buildVersion(version, revision, info)
 			if c.json {
 				return c.printJSON(v)
 			}
 			if v.Revision != "" {
-				v.Version += " (" + v.Revision + ")"
+				v.Version += " (" + v.Revision
+				if v.Modified {
+					v.Version += ", modified"
+				}
+				v.Version += ")"
 			}
 			return c.printf("mullion %s %s %s\n", v.Version, v.Go, v.Platform)
 		},
 	}
 }
 
-func buildVersion() versionInfo {
-	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
+// buildVersion describes a program by the strings that the linker has set, if any, and its
+// build information, which may be nil.
+func buildVersion(version, revision string, info *debug.BuildInfo) versionInfo {
+	v := versionInfo{Version: version, Revision: revision, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if v.Version == "" {
 		v.Version = "(devel)"
-		if ok && info.Main.Version != "" {
+		if info != nil && info.Main.Version != "" {
 			v.Version = info.Main.Version
 		}
 	}
-	if ok {
+	if info != nil && v.Revision == "" {
 		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				v.Revision = s.Value[:min(12, len(s.Value))]
+			switch s.Key {
+			case "vcs.revision":
+				v.Revision = s.Value
+			case "vcs.modified":
+				v.Modified = s.Value == "true"
 			}
 		}
 	}
+	v.Revision = v.Revision[:min(12, len(v.Revision))]
 	return v
 }

@@ -53,7 +53,7 @@ func naiveOf(t *testing.T, h *regf.Hive) *naiveKey {
 }
 
 // naiveMerge puts a key of the delta over that of the base; either may be nil. These
-// are the rules of the registry specification, 1.12, one after the other.
+// are the rules of docs/spec/registry.md, "Merging", one after the other.
 func naiveMerge(base, delta *naiveKey) *naiveKey {
 	if delta == nil {
 		return base
