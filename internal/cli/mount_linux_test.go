@@ -22,6 +22,7 @@ func TestMountScripts(t *testing.T) {
 		testenv.Missing(t, fmt.Sprintf("this machine has no usable FUSE: %v", err))
 	}
 	f.Close()
+	testenv.Program(t, "getfattr", "attr")
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "fuse"),
 		Setup: func(e *testscript.Env) error {
