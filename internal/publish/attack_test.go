@@ -504,3 +504,43 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// Another process may rename entries of the directory. It puts a directory of this user
+// where the private folder has just been made: nothing in it is removed.
+func TestDirectoryMovedToPrivateFolder(t *testing.T) {
+	for _, leave := range []bool{false, true} { // whether the caller fails afterwards
+		dir := t.TempDir()
+		precious := filepath.Join(dir, "precious")
+		if err := errors.Join(os.MkdirAll(filepath.Join(precious, "sub"), 0o700), os.WriteFile(filepath.Join(precious, "data"), []byte("precious"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		moved := ""
+		step := func(op, name string) error {
+			if op == "open" && moved == "" && strings.HasPrefix(name, ".N.") {
+				moved = filepath.Join(dir, name)
+				return errors.Join(os.Rename(moved, filepath.Join(dir, "away")), os.Rename(precious, moved))
+			}
+			return nil
+		}
+		f, err := Create(filepath.Join(dir, "N"), Options{Step: step})
+		if err == nil {
+			if !leave {
+				err = f.Commit()
+			}
+			err = errors.Join(err, f.Close())
+		}
+		if moved == "" {
+			t.Fatal("nothing was moved")
+		}
+		if !errors.Is(err, ErrForeign) {
+			t.Errorf("leave %v: error %v", leave, err)
+		}
+		list, lerr := os.ReadDir(moved)
+		if lerr != nil || len(list) != 2 {
+			t.Errorf("leave %v: the directory has %v, %v", leave, list, lerr)
+		}
+		if b, err := os.ReadFile(filepath.Join(moved, "data")); string(b) != "precious" {
+			t.Errorf("leave %v: data %q, %v", leave, b, err)
+		}
+	}
+}
