@@ -544,3 +544,44 @@ func TestDirectoryMovedToPrivateFolder(t *testing.T) {
 		}
 	}
 }
+
+// A file that another process puts under the name while a file is written is replaced, and
+// does not decide who can read the result.
+func TestFileOfAnotherPutThere(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("permissions are access lists there")
+	}
+	for _, before := range []bool{false, true} { // whether there was a file
+		name := filepath.Join(t.TempDir(), "N")
+		if before {
+			if err := os.WriteFile(name, []byte("old"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, err := Create(name, Options{Replace: true, Private: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs := name + ".theirs"
+		err = errors.Join(os.WriteFile(theirs, []byte("theirs"), 0o600), os.Chmod(theirs, 0o666), os.Rename(theirs, name))
+		if os.Getuid() == 0 {
+			err = errors.Join(err, os.Chown(name, 65534, 65534))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte("mine")); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Commit(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Lstat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 || owner(info) != uint32(os.Getuid()) {
+			t.Errorf("a file before %v: mode %v, owner %d", before, info.Mode(), owner(info))
+		}
+	}
+}

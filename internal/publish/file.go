@@ -13,7 +13,8 @@ import (
 type File struct {
 	*os.File
 	s    *staging
-	own  bool // the parent is closed with the file
+	old  fs.FileInfo // the file to replace as it was in the beginning, nil for none
+	own  bool        // the parent is closed with the file
 	done bool
 	err  error // of a write
 }
@@ -52,7 +53,7 @@ func CreateIn(root *os.Root, name string, o Options) (*File, error) {
 	if old != nil || o.Private {
 		mode = 0o600
 	}
-	f := &File{s: s}
+	f := &File{s: s, old: old}
 	if err = o.step("create", fileName); err == nil {
 		f.File, err = s.dir.OpenFile(fileName, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, mode)
 	}
@@ -112,7 +113,7 @@ func (f *File) Commit() error {
 	if err != nil {
 		return err
 	}
-	if old != nil {
+	if old = f.permissionsOf(old); old != nil {
 		if err := s.o.step("chmod", s.target); err != nil {
 			return err
 		}
@@ -147,6 +148,19 @@ func (f *File) Commit() error {
 	_ = s.discard()
 	f.s = nil
 	return errors.Join(err, f.release(s))
+}
+
+// permissionsOf returns the file whose owner and permissions the new one takes over, nil
+// for none. now is the file that is replaced. A file that another user has put there since
+// the beginning does not decide who can read the new one.
+func (f *File) permissionsOf(now fs.FileInfo) fs.FileInfo {
+	switch {
+	case now == nil || f.old == nil:
+		return nil
+	case os.SameFile(now, f.old) && owner(now) == owner(f.old):
+		return now
+	}
+	return f.old
 }
 
 // removeSame removes a file unless another one has its name by now.
