@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/internal/oci"
+	"github.com/mullion/mullion/layer"
 )
 
 const (
@@ -126,11 +129,14 @@ func (t *tripper) control(_, address string, _ syscall.RawConn) error {
 // notPublic are the ranges that IsPrivate and its siblings leave out: "this network"
 // (RFC 791), shared address space (RFC 6598), benchmarks (RFC 2544), reserved
 // (RFC 1112), NAT64 (RFC 6052), which leads to IPv4 addresses of any kind, 6to4
-// (RFC 3056) and Teredo (RFC 4380), which do too.
+// (RFC 3056), Teredo (RFC 4380) and IPv4-compatible addresses (RFC 4291), which do too,
+// site-local addresses (RFC 3879) and protocol assignments (RFC 6890), where some clouds
+// serve the credentials of a machine.
 var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("198.18.0.0/15"),
 	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
 	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/32"),
+	netip.MustParsePrefix("::/96"), netip.MustParsePrefix("fec0::/10"), netip.MustParsePrefix("192.0.0.0/24"),
 }
 
 // addressAllowed decides about an address that was not given by the user.
@@ -277,7 +283,40 @@ func (t *tripper) once(req *http.Request, small bool) (*http.Response, error) {
 		body.left = oci.MaxDocument
 	}
 	resp.Body, resp.Request = body, req
+	if small && resp.StatusCode == http.StatusOK && req.Method == http.MethodGet {
+		if err := elementsBounded(resp); err != nil {
+			resp.Body.Close()
+			return nil, err
+		}
+	}
 	return resp, nil
+}
+
+// elementsBounded reads the document in a response and refuses one with too many layers.
+// The registry client decodes every manifest to find its type, and a descriptor of three
+// bytes takes hundreds in memory.
+func elementsBounded(resp *http.Response) error {
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	var shape struct {
+		Layers oci.Elements `json:"layers"`
+	}
+	// The client decodes the first value and ignores the rest, as Decode does. A document
+	// with any other fault is refused when it is parsed.
+	var limit *layer.LimitError
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&shape); errors.As(err, &limit) {
+		return fmt.Errorf("%w: %w", image.ErrManifest, err)
+	}
+	resp.Body = &readBody{bytes.NewReader(raw), resp.Body}
+	return nil
+}
+
+// readBody is the body of an answer that has been read.
+type readBody struct {
+	io.Reader
+	io.Closer
 }
 
 // via returns the connections over which a request goes.

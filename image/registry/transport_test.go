@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/internal/oci"
+	"github.com/mullion/mullion/layer"
 )
 
 func TestAddressPolicy(t *testing.T) {
@@ -31,6 +33,9 @@ func TestAddressPolicy(t *testing.T) {
 		{"100.64.0.1", false, true},
 		{"64:ff9b::7f00:1", false, true},
 		{"2002:7f00:1::", false, true},
+		{"::127.0.0.1", false, true},
+		{"fec0::1", false, true},
+		{"192.0.0.192", false, true},
 		{"169.254.169.254", false, false},
 		{"::ffff:169.254.169.254", false, false},
 		{"fe80::1", false, false},
@@ -192,9 +197,6 @@ func TestBoundedAnswer(t *testing.T) {
 	defer server.Close()
 	for path, want := range map[string]error{"/v2/x/manifests/y": image.ErrManifest, "/token": image.ErrManifest, "/v2/a/blobs/b/manifests/1": image.ErrManifest, "/v2/x/blobs/sha256:00": nil} {
 		resp, err := get(t, &options{}, server.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
 		b := make([]byte, 1<<20)
 		for err == nil {
 			_, err = resp.Body.Read(b)
@@ -235,5 +237,36 @@ func TestTokenService(t *testing.T) {
 	}
 	if _, err := image.Open(t.Context(), name, image.WithTransport(New(WithPrivateNetwork()))); err == nil || asked.Load() == 0 {
 		t.Errorf("in a private network: %v, %d requests", err, asked.Load())
+	}
+}
+
+// A manifest of four million bytes with more than a million descriptors is refused before
+// the registry client decodes it.
+func TestElementsOfAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		body string
+		ok   bool
+	}{
+		"few":              {`{"layers":[{},{}]}`, true},
+		"many":             {`{"layers":[` + strings.Repeat("{},", oci.MaxElements) + `{}]}`, false},
+		"in capitals":      {`{"LAYERS":[` + strings.Repeat("{},", oci.MaxElements) + `{}]}`, false},
+		"more follows":     {`{"layers":[` + strings.Repeat("{},", oci.MaxElements) + `{}]} more`, false},
+		"twice":            {`{"layers":[` + strings.Repeat("{},", oci.MaxElements) + `{}],"layers":[]}`, false},
+		"no JSON, to pass": {`more`, true},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, c.body)
+		}))
+		resp, err := get(t, &options{private: true}, server.URL+"/v2/app/manifests/t", nil)
+		if c.ok {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if b, err := io.ReadAll(resp.Body); string(b) != c.body || err != nil {
+				t.Errorf("%s: body %.40q, %v", name, b, err)
+			}
+		} else if limit := (*layer.LimitError)(nil); !errors.As(err, &limit) || !errors.Is(err, image.ErrManifest) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		server.Close()
 	}
 }

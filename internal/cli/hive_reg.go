@@ -68,13 +68,13 @@ func (l *leftOut) tell(c *console, file string, err error) {
 		return
 	}
 	l.told++
-	fmt.Fprintf(c.err, "%s: %s\n", file, escapeControl(err.Error()))
+	fmt.Fprintf(c.err, "%s: %s\n", visible(file), visible(err.Error()))
 }
 
 // end returns err, or errFound where something that counts was left out.
 func (l *leftOut) end(c *console, file string, err error) error {
 	if l.more > 0 {
-		fmt.Fprintf(c.err, "%s: %d more\n", file, l.more)
+		fmt.Fprintf(c.err, "%s: %d more\n", visible(file), l.more)
 	}
 	if err == nil && l.told+l.more > l.harmless {
 		return errFound

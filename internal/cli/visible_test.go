@@ -43,11 +43,17 @@ func TestVisible(t *testing.T) {
 		c.notef("%s", s)
 		c.warnf("%s", s)
 		c.printWarning(errors.New(s))
+		left := leftOut{told: maxLeftOut - 1}
+		left.tell(c, s, errors.New(s))
+		left.tell(c, s, errors.New(s)) // only counted
+		if err := left.end(c, s, nil); err == nil {
+			t.Error("something was left out, and the command succeeds")
+		}
 		c.printError(t.Context(), newRoot(c), errors.Join(errors.New(s), errors.New("two")))
 		if b := out.Bytes(); !harmless(t, b) || bytes.Count(b, []byte("\n")) != 1 {
 			t.Errorf("%q prints %q", s, b)
 		}
-		if b := errs.Bytes(); !harmless(t, b) || bytes.Count(b, []byte("\n")) != 4 {
+		if b := errs.Bytes(); !harmless(t, b) || bytes.Count(b, []byte("\n")) != 6 {
 			t.Errorf("%q prints %q on standard error", s, b)
 		}
 	}

@@ -444,3 +444,85 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// Another process may rename entries of the directory. It puts a directory of this user
+// where the private folder has just been made: nothing in it is removed.
+func TestDirectoryMovedToPrivateFolder(t *testing.T) {
+	for _, leave := range []bool{false, true} { // whether the caller fails afterwards
+		dir := t.TempDir()
+		precious := filepath.Join(dir, "precious")
+		if err := errors.Join(os.MkdirAll(filepath.Join(precious, "sub"), 0o700), os.WriteFile(filepath.Join(precious, "data"), []byte("precious"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		moved := ""
+		step := func(op, name string) error {
+			if op == "open" && moved == "" && strings.HasPrefix(name, ".N.") {
+				moved = filepath.Join(dir, name)
+				return errors.Join(os.Rename(moved, filepath.Join(dir, "away")), os.Rename(precious, moved))
+			}
+			return nil
+		}
+		Inject(t, step)
+		f, err := Create(filepath.Join(dir, "N"), Options{})
+		if err == nil {
+			if !leave {
+				err = f.Commit()
+			}
+			err = errors.Join(err, f.Close())
+		}
+		if moved == "" {
+			t.Fatal("nothing was moved")
+		}
+		if !errors.Is(err, ErrForeign) {
+			t.Errorf("leave %v: error %v", leave, err)
+		}
+		list, lerr := os.ReadDir(moved)
+		if lerr != nil || len(list) != 2 {
+			t.Errorf("leave %v: the directory has %v, %v", leave, list, lerr)
+		}
+		if b, err := os.ReadFile(filepath.Join(moved, "data")); string(b) != "precious" {
+			t.Errorf("leave %v: data %q, %v", leave, b, err)
+		}
+	}
+}
+
+// A file that another process puts under the name while a file is written is replaced, and
+// does not decide who can read the result.
+func TestFileOfAnotherPutThere(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("permissions are access lists there")
+	}
+	for _, before := range []bool{false, true} { // whether there was a file
+		name := filepath.Join(t.TempDir(), "N")
+		if before {
+			if err := os.WriteFile(name, []byte("old"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, err := Create(name, Options{Replace: true, Private: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs := name + ".theirs"
+		err = errors.Join(os.WriteFile(theirs, []byte("theirs"), 0o600), os.Chmod(theirs, 0o666), os.Rename(theirs, name))
+		if os.Getuid() == 0 {
+			err = errors.Join(err, os.Chown(name, 65534, 65534))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte("mine")); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Commit(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Lstat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 || owner(info) != uint32(os.Getuid()) {
+			t.Errorf("a file before %v: mode %v, owner %d", before, info.Mode(), owner(info))
+		}
+	}
+}

@@ -13,7 +13,8 @@ import (
 type File struct {
 	*Part
 	s    *staging
-	own  bool // the parent is closed with the file
+	old  fs.FileInfo // the file to replace as it was in the beginning, nil for none
+	own  bool        // the parent is closed with the file
 	done bool
 }
 
@@ -55,7 +56,7 @@ func CreateIn(root *os.Root, name string, o Options) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.discard())
 	}
-	return &File{Part: p, s: s}, nil
+	return &File{Part: p, s: s, old: old}, nil
 }
 
 // target returns the file to replace, nil if there is none. Anything but a regular file
@@ -94,7 +95,7 @@ func (f *File) Commit() error {
 	if err != nil {
 		return err
 	}
-	if old != nil {
+	if old = f.permissionsOf(old); old != nil {
 		if err := step("chmod", s.target); err != nil {
 			return err
 		}
@@ -123,6 +124,19 @@ func (f *File) Commit() error {
 	_ = s.discard()
 	f.s = nil
 	return errors.Join(err, f.release(s))
+}
+
+// permissionsOf returns the file whose owner and permissions the new one takes over, nil
+// for none. now is the file that is replaced. A file that another user has put there since
+// the beginning does not decide who can read the new one.
+func (f *File) permissionsOf(now fs.FileInfo) fs.FileInfo {
+	switch {
+	case now == nil || f.old == nil:
+		return nil
+	case os.SameFile(now, f.old) && owner(now) == owner(f.old):
+		return now
+	}
+	return f.old
 }
 
 // removeSame removes a file unless another one has its name by now.

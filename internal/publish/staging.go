@@ -148,10 +148,15 @@ func (s *staging) begin() (err error) {
 			if s.dir != nil {
 				s.dir.Close()
 			}
+		case errors.Is(err, ErrForeign):
+			s.disown()
 		default:
 			err = errors.Join(err, s.discard())
 		}
 	}()
+	if err := step("open", s.name); err != nil {
+		return err
+	}
 	s.dir, err = OpenFolder(s.parent, s.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errCleared
@@ -189,7 +194,36 @@ func (s *staging) begin() (err error) {
 	if err == nil && !locked || !same(s.dir, lock, lockName) {
 		return errCleared
 	}
+	// A process that may rename entries of parent can move another directory of this user
+	// to the name between Mkdir and OpenFolder. The folder just made is empty.
+	list, err := names(s.dir)
+	if err != nil {
+		return err
+	}
+	if len(list) != 1 || list[0] != lockName {
+		return &fs.PathError{Op: "create", Path: s.name, Err: ErrForeign}
+	}
 	return nil
+}
+
+// disown releases a folder that replaced the private one, without its lock and with
+// everything else that it holds.
+func (s *staging) disown() {
+	if s.lock != nil {
+		_ = removeLocked(s.dir, s.lock, lockName)
+		s.lock.Close()
+		s.lock = nil
+	}
+	if s.dir == nil {
+		return
+	}
+	if mine, err := s.dir.Stat("."); err == nil {
+		if there, err := s.parent.Lstat(s.name); err == nil && os.SameFile(mine, there) {
+			_ = s.parent.Remove(s.name) // fails if it holds anything
+		}
+	}
+	s.dir.Close()
+	s.dir = nil
 }
 
 // same reports whether an open file still has its name.
