@@ -54,7 +54,7 @@ func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
 		c.hives.bad[n] = err
 		c.tell(index, RuleHivePlace, e.Path, err)
 		return
-	case form == hives.Config && (index > 0 || !c.base):
+	case form == hives.Config && index > 0:
 		return
 	}
 	found := c.hives.layers[index]
@@ -98,6 +98,9 @@ func (c *HiveChecker) Finish(ctx context.Context) {
 	}
 }
 
+// hasDeltas reports whether a layer has a delta hive, as only a layer with parents does.
+func (c *HiveChecker) hasDeltas(index int) bool { return len(c.hives.layers[index][hives.Delta]) > 0 }
+
 func (c *HiveChecker) merge(ctx context.Context, n hives.Name) {
 	h, err := c.hives.Open(ctx, n)
 	if err == nil {
@@ -117,7 +120,11 @@ func (c *HiveChecker) merge(ctx context.Context, n hives.Name) {
 
 func (c *HiveChecker) open(n hives.Name) {
 	for i, l := range c.hives.layers {
-		h, err := warned{l, i, nil}.OpenHive(n, hives.Delta)
+		form := hives.Delta
+		if i == 0 && !c.hasDeltas(0) {
+			form = hives.Config // the hives of a base layer; elsewhere they are ordinary files
+		}
+		h, err := warned{l, i, nil}.OpenHive(n, form)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -125,7 +132,7 @@ func (c *HiveChecker) open(n hives.Name) {
 			err = h.Close()
 		}
 		if err != nil {
-			c.tell(i, RuleHive, n.Path(hives.Delta), err)
+			c.tell(i, RuleHive, n.Path(form), err)
 		}
 	}
 }

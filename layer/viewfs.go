@@ -190,11 +190,20 @@ func (f *ViewFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, nil
 }
 
-// ReadFile returns the main stream of a file.
+// ErrIsLink reports a symbolic link where a file is needed. [ViewFS.ReadLink]
+// returns its target.
+var ErrIsLink = errors.New("is a symbolic link")
+
+// ReadFile returns the main stream of a file. It does not follow links, because the target
+// of a Windows link is a path on the volume of the container: for a link the error is
+// ErrIsLink.
 func (f *ViewFS) ReadFile(name string) ([]byte, error) {
 	file, err := f.Open(name)
 	if err != nil {
 		return nil, err
+	}
+	if v, ok := file.(*viewFile); ok && v.info.Mode().Type() == fs.ModeSymlink {
+		return nil, pathError("readfile", name, ErrIsLink)
 	}
 	defer file.Close()
 	return io.ReadAll(file)

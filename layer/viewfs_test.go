@@ -46,6 +46,9 @@ func TestViewFSOfWindows(t *testing.T) {
 		if info, err := fs.Lstat(fsys, name); err != nil || info.Mode().Type() != fs.ModeSymlink {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
+		if b, err := fs.ReadFile(fsys, name); !errors.Is(err, layer.ErrIsLink) && name == "Files/hello/latest.txt" {
+			t.Errorf("%s reads as %q, %v", name, b, err)
+		}
 	}
 	if _, err := fsys.ReadLink("Files/hello/hello.txt"); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("read link of a file: %v", err)

@@ -30,8 +30,8 @@ offset, explanation. "hive repair" mends them. Of --limit, file-size bounds the 
 			}
 			tolerant := *f
 			if f.mode == regf.Strict.String() {
-				// Strict opening would end at the first fault, and all are wanted.
-				tolerant.mode = regf.Report.String()
+				// Strict opening would end at the first fault, and Report needs a root key.
+				tolerant.mode = regf.Salvage.String()
 			}
 			large, err := exceeds(args[0], c.limits)
 			if err != nil {

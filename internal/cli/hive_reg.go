@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/regf/regtext"
@@ -106,7 +107,7 @@ begin at the root, which is [] itself.`,
   mullion hive import SYSTEM both.reg --key 'HKEY_LOCAL_MACHINE\SYSTEM'`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := c.in
+			in := ctxio.Detach(cmd.Context(), c.in)
 			if args[1] != "-" {
 				file, err := openfile.Stream(cmd.Context(), args[1])
 				if err != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"iter"
 	"slices"
@@ -157,7 +158,13 @@ func (r layerRef) check(ctx context.Context, c *console, o *layerOptions) iter.S
 			}
 			severe = severe || f.Severity == finding.Error
 		}
-		if severe || len(chain) == 1 || !r.reopens() {
+		if len(chain) == 1 {
+			if r.format != tarFormat { // whose check has read the hives
+				r.checkHives(ctx, c, o, severe, yield)
+			}
+			return
+		}
+		if severe || !r.reopens() {
 			return
 		}
 		view, err := layer.Union(ctx, chain, layer.WithUnionLimits(o.limits))
@@ -172,6 +179,65 @@ func (r layerRef) check(ctx context.Context, c *console, o *layerOptions) iter.S
 		}
 		defer view.Close()
 		r.checkRegistry(ctx, chain, yield)
+	}
+}
+
+// checkHives reports the hives of a layer that cannot be loaded, without those below it.
+// damaged is set if the layer has errors, because of which reading it again may fail.
+func (r layerRef) checkHives(ctx context.Context, c *console, o *layerOptions, damaged bool, yield func(finding.Finding, error) bool) {
+	stopped := false
+	registry := image.NewHiveChecker(func(f finding.Finding) { stopped = stopped || !yield(f, nil) })
+	registry.Layer(r.name, o.base)
+	err := r.eachFile(ctx, c, o, func(e *layer.Entry, data io.Reader) bool {
+		// The merged hives of an unpacked layer are not entries of the layer; package
+		// cimlayer checks those in an image.
+		if _, form, ok := hives.Match(e.Path); ok && form != hives.Base {
+			registry.Entry(e, data)
+		}
+		return !stopped
+	})
+	if err == nil && !stopped {
+		registry.Finish(ctx)
+	}
+	if damaged && ctx.Err() == nil {
+		err = nil
+	}
+	if err = errors.Join(err, registry.Close()); err != nil && !stopped {
+		yield(finding.Finding{}, err)
+	}
+}
+
+// eachFile calls f with each file of a layer and its main stream until f returns false.
+func (r layerRef) eachFile(ctx context.Context, c *console, o *layerOptions, f func(*layer.Entry, io.Reader) bool) (err error) {
+	in, err := r.open(ctx, c, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		e, err := in.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if e.Kind != layer.File {
+			continue
+		}
+		s, err := in.NextStream()
+		if err == io.EOF || err == nil && s.Name != "" {
+			continue // an empty file
+		}
+		if err != nil {
+			return err
+		}
+		if !f(e, in) {
+			return nil
+		}
 	}
 }
 

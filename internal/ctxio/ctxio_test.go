@@ -33,3 +33,19 @@ func TestReader(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 }
+
+// A read that waits for ever ends with the context, and a stream arrives whole.
+func TestDetach(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	d := Detach(ctx, r)
+	cancel()
+	if _, err := d.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("a waiting read ends with %v", err)
+	}
+	want := bytes.Repeat([]byte("0123456789"), 10_000)
+	if b, err := io.ReadAll(Detach(t.Context(), bytes.NewReader(want))); err != nil || !bytes.Equal(b, want) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
