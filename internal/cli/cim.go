@@ -20,12 +20,12 @@ func newCIMCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cim",
 		Short: "Read, write, fork, check and rewrite CimFS images",
-		Long: `CimFS images are the composite images in which Windows keeps container layers.
-IMAGE.cim is the small file that names the rest; region_* and objectid_* files, and
-those of the images that it was forked from, lie beside it.
+		Long: `A CimFS image is the composite image in which Windows stores a container layer.
+IMAGE.cim is the small file that names the others: its region_* and objectid_*
+files, and those of the images it was forked from, are in the same directory.
 
-Images of format 1, 2 and 3 are read; 3 (default) and 1 are written. Block,
-verified and merged images are refused: their encoding is not public.`,
+Formats 1, 2 and 3 are read; formats 3 (default) and 1 are written. Block,
+verified and merged images are rejected because their encoding is not public.`,
 	}
 	cmd.AddCommand(newCIMInfoCommand(c), newCIMListCommand(c), newCIMCatCommand(c), newCIMCheckCommand(c),
 		newCIMCreateCommand(c), newCIMExtractCommand(c), newCIMForkCommand(c), newCIMRewriteCommand(c))
@@ -135,7 +135,7 @@ func (c *console) printCIM(info *cimInfo) error {
 func newCIMCatCommand(c *console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "cat IMAGE.cim PATH[:STREAM]",
-		Short: "Print a file or an alternate stream",
+		Short: "Print a file or an alternate data stream",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(cmd.Context(), args[0], nil)
@@ -206,13 +206,15 @@ func newCIMCheckCommand(c *console) *cobra.Command {
 	var check checkFlags
 	cmd := &cobra.Command{
 		Use:   "check IMAGE.cim",
-		Short: "Verify every rule of the format",
-		Long: `Verify the conditions of the driver and the properties of all genuine images, and
-report the faults, one a line: severity, rule, file, path, offset, explanation. "check
-cim:IMAGE.cim" verifies the layer in the image too. Of --limit, entries bounds the files
-and names of the image.
+		Short: "Verify an image against every rule of the format",
+		Long: `Verify the conditions that the CimFS driver checks and the properties that all
+genuine images share. Each fault is printed on one line: severity, rule, file,
+path, offset, explanation. "check cim:IMAGE.cim" also verifies the layer in the
+image. --limit accepts only entries, which bounds the files and names.
 
-` + severityHelp + ` Infos are peculiarities of Microsoft's own library.`,
+` + severityHelp + `
+
+Infos report peculiarities of images that Microsoft's own library writes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			least, err := parseSeverity(check.severity)
@@ -233,7 +235,7 @@ and names of the image.
 			return about(args[0], check.run(c, cimfs.CheckFiles(cmd.Context(), &cimFiles{cmd.Context(), dir, bar}, name, limits, opts)))
 		},
 	}
-	cmd.Flags().BoolVar(&opts.SkipContent, "skip-content", false, "do not read the bytes of files")
+	cmd.Flags().BoolVar(&opts.SkipContent, "skip-content", false, "do not read the content of files")
 	check.add(cmd)
 	return cmd
 }
@@ -241,7 +243,7 @@ and names of the image.
 // cimLimits returns the limits of an image alone.
 func cimLimits(l layer.Limits) (cimfs.Limits, error) {
 	if (l != layer.Limits{Entries: l.Entries}) {
-		return cimfs.Limits{}, usagef("--limit: of an image, entries is bounded alone")
+		return cimfs.Limits{}, usagef("--limit: only entries applies to a CimFS image")
 	}
 	return imageLimits(l), nil
 }

@@ -55,9 +55,9 @@ func newCIMListCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls IMAGE.cim [PATH]",
 		Short: "List the tree of an image",
-		Long: `Lists every name in the image, or below PATH. -l shows attributes, last-write time
-and size. --json prints one object a line with everything that the image holds of
-the name, SHA-256 of every stream included: the manifest for verify-cim.ps1.`,
+		Long: `List every name in the image, or in the tree at PATH. -l adds attributes, last
+write time and size. --json prints one object per line with all metadata and
+the SHA-256 of every stream; verify-cim.ps1 reads this manifest.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(cmd.Context(), args[0], nil)
@@ -75,7 +75,7 @@ the name, SHA-256 of every stream included: the manifest for verify-cim.ps1.`,
 			return about(args[0], l.list(cmd.Context()))
 		},
 	}
-	cmd.Flags().BoolVarP(&long, "long", "l", false, "attributes, last-write time and size too")
+	cmd.Flags().BoolVarP(&long, "long", "l", false, "print attributes, last write time and size")
 	return cmd
 }
 

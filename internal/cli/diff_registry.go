@@ -56,7 +56,7 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 		if partial[1] {
 			part = refs[1]
 		}
-		c.warnf("the registry is not compared: %s has only changes of one; compare the images instead", part)
+		c.warnf("the registry is not compared: %s has only delta hives; compare the images instead", part)
 		return false, nil
 	}
 	for _, n := range hives.All() {

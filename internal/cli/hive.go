@@ -21,20 +21,23 @@ func newHiveCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hive",
 		Short: "Read, change, merge and repair registry hives",
-		Long: `Works on registry hives: SYSTEM, SOFTWARE, NTUSER.DAT, the BCD store and the delta
-hives of container layers.
+		Long: `The hive commands work on registry hives: SYSTEM, SOFTWARE, NTUSER.DAT, the BCD
+store, and the delta hives of container layers.
 
-KEY is a path below the root of the hive, without the root's name, separated by
-backslashes: 'ControlSet001\Services'. Case does not matter. What cannot be typed, and
-a backslash in a name, is written as \\uXXXX, two backslashes, the letter u and the
-four hexadecimal digits of a UTF-16 unit, in KEY and in the NAME of -v; names are
-printed so that they can be pasted back. Put them in single quotes.
+KEY is the path of a key below the root of the hive, without the root's name,
+separated by backslashes: 'ControlSet001\Services'. Case is ignored. In KEY,
+and in the NAME of -v, characters that cannot be typed and backslashes that are
+part of a name are written as \\uXXXX: two backslashes, the letter u and four
+hexadecimal digits, one UTF-16 code unit. Names are printed in the same form,
+so that they can be copied. Put them in single quotes.
 
-A hive that was not closed is dirty: its last changes are in its logs. Such a hive
-is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
+A hive that was not closed is dirty: its last changes are in its transaction
+logs. Dirty hives are rejected unless --log replays the logs in memory, or
+--allow-dirty accepts the hive without its last changes.
 
-A key that is made and the key above it get the time of day, or the time that the
-environment variable SOURCE_DATE_EPOCH gives. No other edit changes the time of a key.`,
+Creating a key sets its time and that of its parent key to the current time, or
+to the value of the environment variable SOURCE_DATE_EPOCH. Other edits keep
+the times of keys.`,
 	}
 	f := &hiveFlags{}
 	f.add(cmd)
@@ -60,9 +63,9 @@ type hiveFlags struct {
 
 func (f *hiveFlags) add(cmd *cobra.Command) {
 	p := cmd.PersistentFlags()
-	p.BoolVar(&f.allowDirty, "allow-dirty", false, "take a dirty hive as it is, without its last changes")
-	p.StringArrayVar(&f.logs, "log", nil, "replay the transaction log `F` first, repeated")
-	p.StringVar(&f.mode, "mode", "strict", "`MODE` at damage that could hide something: strict stops, report goes on and lists it, salvage also reads without a root")
+	p.BoolVar(&f.allowDirty, "allow-dirty", false, "accept a dirty hive without its last changes")
+	p.StringArrayVar(&f.logs, "log", nil, "replay the transaction log `F` first; may be repeated")
+	p.StringVar(&f.mode, "mode", "strict", "`MODE` for damage that could hide data: strict stops, report continues and lists it, salvage also reads a hive without a root key")
 }
 
 func (f *hiveFlags) options() (*regf.Options, error) {
@@ -190,7 +193,7 @@ func plain(err error) error {
 func hiveError(path string, err error) error {
 	var cut *cutError
 	if errors.As(err, &cut) { // with the error of the package stripped it would lose what it carries
-		return about(path, hintf(cut, "mullion hive repair saves what is there"))
+		return about(path, hintf(cut, "mullion hive repair saves the remaining data"))
 	}
 	var re *regf.Error
 	if errors.As(err, &re) {
@@ -211,11 +214,11 @@ func hiveError(path string, err error) error {
 	case errors.Is(err, regf.ErrDirty):
 		err = hintf(err, "--log F replays its logs, --allow-dirty reads it without its last changes")
 	case errors.Is(err, regf.ErrNeedsRepair):
-		err = hintf(err, "mullion hive repair IN -o OUT makes a sound copy, mullion hive check lists what is wrong")
+		err = hintf(err, "mullion hive repair IN -o OUT writes a sound copy, mullion hive check lists the faults")
 	case errors.Is(err, regf.ErrTruncated):
-		err = hintf(err, "mullion hive repair saves what is there")
+		err = hintf(err, "mullion hive repair saves the remaining data")
 	case errors.Is(err, regf.ErrCorrupt):
-		err = hintf(err, "mullion hive check lists what is wrong, --mode report reads past it, mullion hive repair mends it")
+		err = hintf(err, "mullion hive check lists the faults, --mode report skips them, mullion hive repair mends them")
 	}
 	return about(path, err)
 }
@@ -268,9 +271,9 @@ func keyHint(path, deepest string, err error) error {
 	root, _, _ := strings.Cut(strings.ToUpper(path), `\`)
 	switch {
 	case deepest == "" && (strings.HasPrefix(root, "HKEY_") || root == "HKLM" || root == "HKU" || root == "HKCU" || root == "HKCR"):
-		return hintf(err, `KEY begins below the root of the hive, without %s\...\`, root)
+		return hintf(err, `KEY starts below the root of the hive, without %s\...\`, root)
 	case strings.Contains(path, "/"):
-		return hintf(err, "KEY is separated by backslashes")
+		return hintf(err, "the names in KEY are separated by backslashes")
 	}
 	return err
 }
@@ -307,7 +310,7 @@ func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outp
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	if h.Dirty() {
-		fmt.Fprintf(c.err, "%s: the changes in its logs are given up\n", visible(path))
+		fmt.Fprintf(c.err, "%s: the changes in its logs are discarded\n", visible(path))
 	}
 	if err := change(h); err != nil {
 		return hiveError(path, err)

@@ -15,9 +15,10 @@ func newHiveCheckCommand(c *console, f *hiveFlags) *cobra.Command {
 	var check checkFlags
 	cmd := &cobra.Command{
 		Use:   "check HIVE",
-		Short: "Verify every rule of the format",
-		Long: `Verify every cell of a hive and report the faults, one a line: severity, rule, key, cell
-offset, explanation. "hive repair" mends them. Of --limit, file-size bounds the hive.
+		Short: "Verify a hive against every rule of the format",
+		Long: `Verify every cell of a hive. Each fault is printed on one line: severity, rule,
+key, cell offset, explanation. "hive repair" mends them. --limit accepts only
+file-size, which bounds the size of the hive.
 
 ` + severityHelp,
 		Args: cobra.ExactArgs(1),
@@ -26,7 +27,7 @@ offset, explanation. "hive repair" mends them. Of --limit, file-size bounds the 
 				return err
 			}
 			if (c.limits != layer.Limits{FileSize: c.limits.FileSize}) {
-				return usagef("--limit: of a hive, file-size is bounded alone")
+				return usagef("--limit: only file-size applies to a hive")
 			}
 			tolerant := *f
 			if f.mode == regf.Strict.String() {

@@ -29,12 +29,13 @@ import (
 func newHiveDumpCommand(c *console, f *hiveFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "dump HIVE [KEY]",
-		Short: "Print every key as one JSON object a line",
-		Long: `Prints one JSON object a line for every key, the root first, then depth first in
-stored order: path, class, modified, sd, layer, values. The descriptor (sd) and data
-are in hexadecimal, types are numbers. layer is the semantics of the node in a
-differencing hive (merge, tombstone, supersede-local, supersede-tree) and "" in
-others; inherit_class and the tombstone of a value appear only where they are true.`,
+		Short: "Print every key as one JSON object per line",
+		Long: `Print every key as one JSON object per line, the root first, then depth first
+in stored order. The fields are path, class, modified, sd, layer and values.
+The security descriptor (sd) and the data of values are hexadecimal; types are
+numbers. layer is the meaning of the key in a differencing hive (merge,
+tombstone, supersede-local, supersede-tree) and "" in other hives.
+inherit_class, and the tombstone of a value, are present only if true.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, at string) error {

@@ -66,7 +66,7 @@ func (w *hiveWarnings) print(c *console) {
 // damagedHint adds advice to errors about hives of layers that cannot be read.
 func damagedHint(err error) error {
 	if errors.Is(err, regf.ErrCorrupt) || errors.Is(err, regf.ErrTruncated) {
-		return hintf(err, "a hive is damaged: mullion cat takes the file out of its layer, mullion hive check lists what is wrong, mullion hive repair mends it")
+		return hintf(err, "a hive is damaged: mullion cat extracts it from its layer, mullion hive check lists the faults, mullion hive repair mends them")
 	}
 	return err
 }

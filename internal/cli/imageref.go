@@ -28,10 +28,10 @@ type imageFlags struct {
 }
 
 func (f *imageFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index what this `PLATFORM` runs, as in windows(10.0.20348)/amd64")
-	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "speak HTTP with registries")
-	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "get foreign layers from the URLs that the manifest names")
-	cmd.Flags().BoolVar(&f.private, "private-network", false, "follow redirects and foreign URLs to private addresses")
+	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index the image for `PLATFORM`, for example windows(10.0.20348)/amd64")
+	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "use HTTP instead of HTTPS for registries")
+	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "download foreign layers from the URLs in the manifest")
+	cmd.Flags().BoolVar(&f.private, "private-network", false, "allow redirects and foreign URLs to private addresses")
 	addContainerd(cmd, &f.containerd)
 }
 

@@ -48,11 +48,12 @@ func newInspectCommand(c *console) *cobra.Command {
 	var flags imageFlags
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE",
-		Short: "Print platform, configuration and layers of an image",
-		Long: `Print platform, configuration, the Windows build and the environment that the registry
-hives give, and one row a layer: digest, diff ID, sizes in bytes, files, directories,
-whiteouts, hard links and hives. Where the configuration claims another build than the
-hives have, there is a warning. All layers are read to their end, which verifies them.
+		Short: "Print the platform, configuration and layers of an image",
+		Long: `Print the platform and configuration of an image, the Windows build and the
+environment from its registry hives, and one row per layer: digest, diff ID,
+sizes in bytes, and the number of files, directories, whiteouts, hard links and
+hives. A warning is printed if the configuration names a different build than
+the hives. All layers are read to the end, which verifies them.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),

@@ -52,7 +52,7 @@ type layerOptions struct {
 
 // addParents defines --parent.
 func (o *layerOptions) addParents(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&o.parents, "parent", nil, "layer below it, `REF`; repeated, immediate parent first, base last")
+	cmd.Flags().StringArrayVar(&o.parents, "parent", nil, "parent layer `REF`; repeat for more, immediate parent first, base last")
 }
 
 // format returns the compression that --compress asks for.
@@ -69,7 +69,7 @@ func (f *layerFormat) usesFlags(cmd *cobra.Command) error {
 	for _, other := range layerFormats {
 		for _, name := range other.flags {
 			if cmd.Flags().Changed(name) && !slices.Contains(f.flags, name) {
-				return usagef("--%s says nothing about how a %s: is written", name, f.scheme)
+				return usagef("--%s has no effect on writing a %s: layer", name, f.scheme)
 			}
 		}
 	}

@@ -22,7 +22,7 @@ type contentFlags struct {
 
 func (f *contentFlags) add(cmd *cobra.Command) {
 	f.image.add(cmd)
-	cmd.Flags().IntVar(&f.layer, "layer", -1, "look at layer `N` of an image alone, 0 is the base; -1 is all of it")
+	cmd.Flags().IntVar(&f.layer, "layer", -1, "use only layer `N` of an image, counted from 0 for the base; -1 uses all layers")
 }
 
 // check refuses flags that say nothing about any of the references.
@@ -95,11 +95,11 @@ func newLsCommand(c *console) *cobra.Command {
 	l := lister{c: c}
 	cmd := &cobra.Command{
 		Use:   "ls IMAGE|LAYER [PATH]",
-		Short: "List files of an image or a layer",
-		Long: `List what is in a directory of an image, as a container would see it, or of a single
-layer with its whiteouts. -l adds attributes, kind, size, creation and write time, and
-owner; --json says everything, one object a line. The kinds are f file, d directory, h
-hard link, w whiteout, o opaque whiteout.
+		Short: "List the files of an image or a layer",
+		Long: `List a directory of an image as a container sees it, or of a single layer with
+its whiteouts. -l adds attributes, kind, size, creation and write time, and
+owner; --json prints all metadata, one object per line. The kinds are f (file),
+d (directory), h (hard link), w (whiteout) and o (opaque whiteout).
 
 ` + referenceHelp,
 		Args: cobra.RangeArgs(1, 2),
@@ -124,8 +124,8 @@ hard link, w whiteout, o opaque whiteout.
 			return errors.Join(l.view(view), done())
 		},
 	}
-	cmd.Flags().BoolVarP(&l.long, "long", "l", false, "print attributes, size, times and owner")
-	cmd.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list what is below, too")
+	cmd.Flags().BoolVarP(&l.long, "long", "l", false, "print attributes, kind, size, times and owner")
+	cmd.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list subdirectories recursively")
 	flags.add(cmd)
 	return cmd
 }

@@ -26,34 +26,39 @@ func newMountCommand(c *console) *cobra.Command {
 	var allowOther bool
 	cmd := &cobra.Command{
 		Use:   "mount IMAGE|LAYER DIR",
-		Short: "Show an image or a layer as a read-only file system",
-		Long: `Show an image as a container would see it, or a single layer, at the directory DIR,
-until Ctrl-C or until somebody unmounts it. Needs FUSE: Linux, or macOS with macFUSE.
+		Short: "Mount an image or a layer as a read-only file system",
+		Long: `Mount an image as a container sees it, or a single layer, read-only at the
+directory DIR. The command runs until Ctrl-C or until DIR is unmounted. It
+needs FUSE: Linux, or macOS with macFUSE.
 
-An image is unpacked to a store of CimFS images first, its registry hives merged into
-Hives. The store is a temporary one, or with --store DIR one that stays, as "unpack"
-makes it: then a second mount begins at once. A cim: is served from where it is. A tar:
-or wclayer: is copied to a temporary file. A layer that is not a base shows what it adds,
-without whiteouts; --parent names the layers below it, and the merged tree is shown.
+An image is first unpacked to a store of CimFS images with its registry hives
+merged into Hives. The store is temporary unless --store DIR names a permanent
+one, as "unpack" writes it; a second mount from it starts at once. A cim: layer
+is served in place. A tar: or wclayer: layer is copied to a temporary file. A
+layer that is not a base shows the files it adds, without whiteouts; with
+--parent, which names the layers below it, the merged tree is shown.
 
-What is seen:
-  names               found in any case, listed as they are spelled
-  symbolic links      and junctions lead where they lead in the container, never out
-  system.ntfs_acl     security descriptor, and as further extended attributes of the
-                      names that ntfs-3g uses: system.ntfs_attrib, system.ntfs_times,
-                      system.ntfs_crtime, system.ntfs_reparse_data, system.ntfs_ea
-  user.NAME           alternate streams, up to 64 KiB
-  stat                size, last write, access and change time, number of names, and
-                      the same inode number under each name
-  modes               what everyone may do by the security descriptor; registry hives are
-                      their owner's alone
+The file system maps Windows metadata as follows:
+  names               case-insensitive, case-preserving
+  links               symbolic links and junctions resolve as in the container
+                      and never lead outside the mount
+  system.ntfs_acl     security descriptor; further extended attributes have the
+                      names that ntfs-3g uses: system.ntfs_attrib,
+                      system.ntfs_times, system.ntfs_crtime,
+                      system.ntfs_reparse_data, system.ntfs_ea
+  user.NAME           alternate data stream, up to 64 KiB
+  stat                size, last write, access and change time, link count; all
+                      names of a file have the same inode number
+  mode                the access that the security descriptor grants everyone;
+                      registry hives are accessible by their owner only
 
-Only the user who mounts sees the files, unless --allow-other lets others see what the
-modes allow. Where that user is not root, /etc/fuse.conf must have user_allow_other.
+Only the user who mounts can access the files. --allow-other lets other users
+access them as the modes allow; unless that user is root, /etc/fuse.conf must
+contain user_allow_other.
 
 ` + referenceHelp,
 		Example: `  mullion mount oci-archive:hello.tar /mnt
-  mullion mount --store layers mcr.microsoft.com/windows/nanoserver:ltsc2022 /mnt
+  mullion mount --store layers docker://registry/app:1 /mnt
   mullion mount --parent tar:base.tar.gz tar:app.tar.gz /mnt
   getfattr -e hex -n system.ntfs_acl /mnt/Files/Windows`,
 		Args: cobra.ExactArgs(2),
@@ -73,15 +78,15 @@ modes allow. Where that user is not root, /etc/fuse.conf must have user_allow_ot
 	}
 	flags.add(cmd)
 	flags.options.addParents(cmd)
-	cmd.Flags().BoolVar(&allowOther, "allow-other", false, "let other users see the files that their modes allow them")
-	cmd.Flags().StringVar(&store, "store", "", "keep the layers of an image in the store `DIR`")
+	cmd.Flags().BoolVar(&allowOther, "allow-other", false, "let other users access files as the modes allow")
+	cmd.Flags().StringVar(&store, "store", "", "keep the unpacked layers of an image in the store `DIR`")
 	return cmd
 }
 
 // checkMountPoint fails before anything has been unpacked.
 func checkMountPoint(dir string) error {
 	if !fusefs.Supported {
-		return hintf(fusefs.ErrUnsupported, "unpack makes files of an image, ls and cat read it where it is")
+		return hintf(fusefs.ErrUnsupported, "use unpack to write the files of an image, or ls and cat to read them")
 	}
 	st, err := os.Stat(dir)
 	switch {

@@ -17,15 +17,16 @@ type outputFlags struct {
 }
 
 // add defines the flags on a command.
-func (o *outputFlags) add(cmd *cobra.Command, what string) {
-	cmd.Flags().StringVarP(&o.path, "output", "o", "", "write "+what+" to this new `FILE`")
+func (o *outputFlags) add(cmd *cobra.Command, content string) {
+	cmd.Flags().StringVarP(&o.path, "output", "o", "", "write "+content+" to the new `FILE`")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace FILE if it exists")
 }
 
 // addInPlace defines the flags on a command that without -o changes the hive it reads.
-func (o *outputFlags) addInPlace(cmd *cobra.Command, what string) {
-	o.add(cmd, what)
-	cmd.Flags().Lookup("force").Usage = "replace FILE if it exists; without -o, change a hive that has several hard links under one of its names"
+func (o *outputFlags) addInPlace(cmd *cobra.Command, content string) {
+	o.add(cmd, content)
+	cmd.Flags().Lookup("output").Usage = "write " + content + " to the new `FILE` instead of in place"
+	cmd.Flags().Lookup("force").Usage = "replace FILE if it exists; without -o, edit a hive under this name only even if it has other hard links"
 }
 
 // write calls fill with a temporary file beside FILE and publishes it under its

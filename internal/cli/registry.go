@@ -104,9 +104,9 @@ func (r cimRegistry) Close() error {
 func registryHint(err error) error {
 	switch {
 	case errors.Is(err, hives.ErrNoBase):
-		return hintf(err, "give the image, or the layers below with --parent")
+		return hintf(err, "name the image, or the layers below with --parent")
 	case errors.Is(err, regf.ErrDirty):
-		return hintf(err, "the hive was not closed: take it out with mullion cat, replay its logs with mullion hive recover")
+		return hintf(err, "the hive was not closed: extract it with mullion cat, replay its logs with mullion hive recover")
 	}
 	return damagedHint(err)
 }
@@ -160,12 +160,13 @@ func newOSVersionCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "osversion IMAGE|LAYER",
 		Short: "Print the Windows build that an image contains",
-		Long: `Print the version from the SOFTWARE hive, with the delta hives of all layers merged:
-what is in the image, whatever its configuration claims. A base layer is read up to
-the hive and no further; -v says how many bytes that were. --json adds product,
-edition and kind of installation.
+		Long: `Print the Windows version from the SOFTWARE hive, with the delta hives of all
+layers merged in. The version that the image configuration claims is ignored. A
+base layer is read only up to the hive; -v prints the number of bytes read.
+--json adds the product, edition and installation type.
 
-A layer that is not a base has only changes; --parent names the layers below it.
+A layer that is not a base has only delta hives; --parent names the layers
+below it.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
@@ -206,9 +207,10 @@ A layer that is not a base has only changes; --parent names the layers below it.
 func newHiveOSVersionCommand(c *console, f *hiveFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "os-version HIVE",
-		Short: "Print the Windows build that a SOFTWARE hive names",
-		Long: `Print the version that a SOFTWARE hive names, as image configurations write it:
-10.0.20348.2700. --json adds product, edition and kind of installation.`,
+		Short: "Print the Windows build recorded in a SOFTWARE hive",
+		Long: `Print the Windows version recorded in a SOFTWARE hive in the form that image
+configurations use: 10.0.20348.2700. --json adds the product, edition and
+installation type.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := f.open(cmd.Context(), c, args[0])
@@ -217,7 +219,7 @@ func newHiveOSVersionCommand(c *console, f *hiveFlags) *cobra.Command {
 			}
 			v, err := versionOf(h)
 			if errors.Is(err, hives.ErrNoVersion) {
-				err = hintf(err, "the version stands in SOFTWARE, in Windows\\System32\\config")
+				err = hintf(err, "the version is in the SOFTWARE hive, in Windows\\System32\\config")
 			}
 			if err != nil {
 				return about(args[0], err)
@@ -234,14 +236,14 @@ func newHiveEnableCimBootCommand(c *console, f *hiveFlags) *cobra.Command {
 	var out outputFlags
 	var text strings.Builder
 	for _, s := range hives.CimBootSettings() {
-		fmt.Fprintf(&text, "\n  %s  %s = %s", s.Key, s.Value, valueText(s.Type, s.Data))
+		fmt.Fprintf(&text, "\n  %s\n    %s = %s", s.Key, s.Value, valueText(s.Type, s.Data))
 	}
 	cmd := &cobra.Command{
 		Use:   "enable-cim-boot HIVE",
 		Short: "Make a utility VM's SYSTEM hive boot from CimFS",
-		Long: `Set in a SYSTEM hive what a utility VM needs to boot from a CimFS image. Keys that are
-missing are made. The hive is changed in place, atomically; -o writes the result
-elsewhere. It sets
+		Long: `Add the settings to a SYSTEM hive that a utility VM needs to boot from a CimFS
+image. Missing keys are created. The hive is changed in place, atomically,
+unless -o names another file. The settings are
 ` + text.String(),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -90,10 +90,10 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	f := root.PersistentFlags()
-	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress, no notes, only results and errors")
-	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object a line for listings")
+	f.BoolVarP(&c.quiet, "quiet", "q", false, "print only results and errors, no progress and no notes")
+	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object per line for listings")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, verboseUsage)
-	f.Var(limitFlag{&c.limits}, "limit", "bound what is copied of a layer, repeated: entries, depth, file-size, total-size, streams, metadata, ratio; sizes in bytes, -1 is no limit")
+	f.Var(limitFlag{&c.limits}, "limit", "limit the layers that are read: NAME is entries, depth, file-size, total-size, streams, metadata or ratio, sizes are in bytes, -1 is unlimited; may be repeated")
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))
@@ -101,13 +101,46 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	explain(root)
 	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
+	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", "Flags.FlagUsagesWrapped 80 "))
 	groups(root)
 	markRunning(c, root)
 	return root
 }
 
-const verboseUsage = "say on standard error what is being done"
+const verboseUsage = "print details on standard error"
+
+// newHelpCommand returns a help command that rejects unknown topics. The one of cobra
+// prints the help of the nearest known command and succeeds.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]...",
+		Short: "Print help about any command",
+		Long:  "Print the help of a command, or of mullion itself.",
+		Example: `  mullion help unpack
+  mullion help hive query`,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			if topic, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, sub := range topic.Commands() {
+					if sub.IsAvailableCommand() {
+						names = append(names, sub.Name()+"\t"+sub.Short)
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return hintf(usagef("unknown help topic %q", strings.Join(args, " ")), "mullion --help lists the commands")
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		},
+	}
+}
 
 // ownShorthand lets commands have a flag -v of their own, as hive query has in the
 // image of reg query: there --verbose has no short form.
