@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newCIMCommand is "mullion cim": CimFS images by themselves.
+// newCIMCommand returns "mullion cim", the group of commands for CimFS images.
 func newCIMCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cim",
@@ -32,11 +32,11 @@ verified and merged images are rejected because their encoding is not public.`,
 	return cmd
 }
 
-// insidePath turns what a user types for a path inside an image or layer into the
-// layer's form: either slash, with or without one at the ends.
+// insidePath converts a path inside an image or layer to the form of layer entries:
+// backslashes as separators and none at the ends.
 func insidePath(arg string) string { return strings.Trim(strings.ReplaceAll(arg, "/", `\`), `\`) }
 
-// cimInfo is what "cim info" says.
+// cimInfo is the output of "cim info --json".
 type cimInfo struct {
 	Name    string       `json:"name"`
 	Version int          `json:"version"`
@@ -153,7 +153,7 @@ func newCIMCatCommand(c *console) *cobra.Command {
 	}
 }
 
-// findStream finds what PATH or PATH:STREAM names.
+// findStream returns the stream named by PATH or PATH:STREAM.
 func findStream(im *cimfs.Image, arg string) (*cimfs.Stream, error) {
 	path, name, alternate := winfs.CutStream(insidePath(arg))
 	f, err := im.Lookup(path)
@@ -181,7 +181,8 @@ func findStream(im *cimfs.Image, arg string) (*cimfs.Stream, error) {
 	return nil, err
 }
 
-// mainStream is the content of a file; what has none says what it is.
+// mainStream returns the content of a file. For directories and reparse points the error
+// names the kind.
 func mainStream(f *cimfs.File, path string) (*cimfs.Stream, error) {
 	if f.IsDir() {
 		return nil, fmt.Errorf("%s is a directory", path)
@@ -228,7 +229,7 @@ Infos report peculiarities of images that Microsoft's own library writes.`,
 			}
 			dir, name := splitFile(args[0])
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-				return plain(err) // that is no finding
+				return plain(err) // a missing file is an error, not a finding
 			}
 			bar := c.progress("read", 0)
 			defer bar.done()
@@ -240,7 +241,8 @@ Infos report peculiarities of images that Microsoft's own library writes.`,
 	return cmd
 }
 
-// cimLimits returns the limits of an image alone.
+// cimLimits converts l for commands that read an image only, and rejects all limits but
+// Entries.
 func cimLimits(l layer.Limits) (cimfs.Limits, error) {
 	if (l != layer.Limits{Entries: l.Entries}) {
 		return cimfs.Limits{}, usagef("--limit: only entries applies to a CimFS image")
@@ -248,7 +250,7 @@ func cimLimits(l layer.Limits) (cimfs.Limits, error) {
 	return imageLimits(l), nil
 }
 
-// imageLimits returns the part of the limits that is about images.
+// imageLimits returns the limits of l that apply to images.
 func imageLimits(l layer.Limits) cimfs.Limits {
 	if l.Entries == 0 {
 		return cimfs.Limits{} // its defaults

@@ -13,7 +13,8 @@ import (
 )
 
 // cimEntry is one name in the manifest that "cim ls --json" prints. The script
-// contrib/windows/verify-cim.ps1 compares it with what Windows shows.
+// contrib/windows/verify-cim.ps1 compares it with the files on a Windows mount of the
+// image.
 type cimEntry struct {
 	Path       wtf8        `json:"path"`
 	ID         uint32      `json:"id"`
@@ -30,10 +31,10 @@ type cimEntry struct {
 	Target     wtf8        `json:"target,omitempty"`
 	Size       *int64      `json:"size,omitempty"` // of files
 	Sparse     bool        `json:"sparse,omitempty"`
-	Stored     string      `json:"stored,omitempty"` // image: sections moved apart
-	SHA256     string      `json:"sha256,omitempty"` // not of a sparse stream, which is all zeros
+	Stored     string      `json:"stored,omitempty"` // "image" for an executable stored with aligned sections
+	SHA256     string      `json:"sha256,omitempty"` // empty for a sparse stream, which is all zeros
 	Streams    []cimStream `json:"streams,omitempty"`
-	Links      []wtf8      `json:"links,omitempty"` // all names, of a file with several
+	Links      []wtf8      `json:"links,omitempty"` // all names of a file with hard links
 	Parent     uint32      `json:"parent,omitempty"`
 }
 
@@ -232,8 +233,8 @@ func fillStreams(ctx context.Context, e *cimEntry, f *cimfs.File) error {
 	return err
 }
 
-// digest returns the SHA-256 of a stream, "" for a sparse one: it may be larger than
-// anybody could wait for.
+// digest returns the SHA-256 of a stream in hex, or "" for a sparse stream, which may be
+// too large to hash.
 func digest(ctx context.Context, s *cimfs.Stream) (string, error) {
 	if s.Sparse() {
 		return "", nil

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// cimFlags are what the commands that write images have in common.
+// cimFlags are the flags shared by the commands that write images.
 type cimFlags struct {
 	version int
 	guid    string
@@ -27,13 +27,13 @@ func (f *cimFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.noPE, "no-pe", false, "store executables unchanged, without aligning their sections to pages")
 }
 
-// addNames adds those that "cim rewrite" has too.
+// addNames adds the flags that "cim rewrite" has too.
 func (f *cimFlags) addNames(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.version, "cim-version", 0, "`FORMAT` to write: 3, or 1 for Windows 10 (default 3)")
 	cmd.Flags().StringVar(&f.guid, "guid", "", "`GUID` of the region files (default derived from the content)")
 }
 
-// options converts the flags, which are wrong usage where they make no sense.
+// options converts the flags to options. Invalid values are usage errors.
 func (f *cimFlags) options() (*cimfs.Options, error) {
 	o := &cimfs.Options{ProvenOnly: f.proven, PlainExecutables: f.noPE}
 	switch f.version {
@@ -126,7 +126,7 @@ func sameDir(a, b string) bool {
 	return err == nil && err2 == nil && x == y
 }
 
-// writeCIM copies a layer into a new image, a fork if parent names one.
+// writeCIM copies a layer into a new image, which is a fork if parent is not empty.
 func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent string, opts *cimfs.Options) error {
 	dst, err := c.createCIM(out, parent, opts)
 	if err != nil {
@@ -166,7 +166,7 @@ func (w *cimWriter) Close() error {
 	return err
 }
 
-// createCIM begins the image at path out.
+// createCIM creates the image at path out, as a fork if parent is not empty.
 func (c *console) createCIM(out, parent string, opts *cimfs.Options) (*cimWriter, error) {
 	dir, name := splitFile(out)
 	var up *cimfs.Image

@@ -89,7 +89,7 @@ registry hives. "makebase" does the same for a directory.
 	return cmd
 }
 
-// parentHint adds advice to errors about a layer that changes what is below it.
+// parentHint adds advice to errors about whiteouts and links that need the layers below.
 func (o *layerOptions) parentHint(err error) error {
 	switch {
 	case !errors.Is(err, layer.ErrWhiteout) && !errors.Is(err, layer.ErrLinkTarget) || len(o.parents) > 0:

@@ -71,7 +71,7 @@ URL that leads to a private address is rejected without --private-network.
 	return cmd
 }
 
-// copied is what `mullion copy --json` says.
+// copied is the output of "mullion copy --json".
 type copied struct {
 	Digest  string `json:"digest"`
 	Images  int    `json:"images"`

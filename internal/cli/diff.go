@@ -94,7 +94,7 @@ subkeys. Key timestamps are ignored.
 	return cmd
 }
 
-// diffFiles prints what differs between the files and reports whether anything does.
+// diffFiles prints the differences between the files and reports whether there are any.
 func (f *contentFlags) diffFiles(ctx context.Context, c *console, args []string, skip layer.Aspect) (bool, error) {
 	a, closeA, err := f.side(ctx, c, args[0])
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// variable is one line of the environment.
+// variable is one variable of the environment, as printed by --json.
 type variable struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`

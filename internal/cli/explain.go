@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// examples are what --help shows of each command that says nothing itself, by path. A
-// test holds them to the flags and arguments that the commands take.
+// examples are the examples in the help of commands that do not set their own, by
+// command path. A test parses them with the flags and arguments of the commands.
 var examples = map[string]string{
 	"inspect": `mullion inspect oci-archive:hello.tar
 mullion inspect mcr.microsoft.com/windows/nanoserver:ltsc2022
@@ -86,8 +86,8 @@ mullion cim extract base.cim tar:base.tar`,
 	"cim rewrite": `mullion cim rewrite old.cim new/old.cim --cim-version 3`,
 }
 
-// explain gives every command its examples and has it say what it takes when it is
-// given something else.
+// explain sets the examples of every command and makes errors about the number of
+// arguments name the expected ones.
 func explain(cmd *cobra.Command) {
 	path := strings.TrimPrefix(cmd.CommandPath(), "mullion ")
 	if text := examples[path]; text != "" && cmd.Example == "" {
@@ -110,13 +110,14 @@ func explain(cmd *cobra.Command) {
 	}
 }
 
-// count says how many.
-func count(n int, what string) string {
+// count returns n and noun as the start of a passive clause: "no argument was", "1
+// argument was", "2 arguments were".
+func count(n int, noun string) string {
 	switch n {
 	case 0:
-		return "no " + what + " was"
+		return "no " + noun + " was"
 	case 1:
-		return "1 " + what + " was"
+		return "1 " + noun + " was"
 	}
-	return fmt.Sprintf("%d %ss were", n, what)
+	return fmt.Sprintf("%d %ss were", n, noun)
 }

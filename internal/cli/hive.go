@@ -52,13 +52,13 @@ the times of keys.`,
 	return cmd
 }
 
-// hiveFlags say how hives are opened, for every command of the group.
+// hiveFlags are the flags for opening hives, shared by all hive commands.
 type hiveFlags struct {
 	allowDirty bool
 	editDirty  bool
 	logs       []string
 	mode       string
-	pristine   bool // the hive is to be edited: faults that cannot change an answer count too
+	pristine   bool // open for editing: harmless faults are errors too
 }
 
 func (f *hiveFlags) add(cmd *cobra.Command) {
@@ -80,11 +80,11 @@ func (f *hiveFlags) options() (*regf.Options, error) {
 			return opt, nil
 		}
 	}
-	return nil, usagef("--mode is strict, report or salvage")
+	return nil, usagef("--mode must be strict, report or salvage")
 }
 
-// hiveClock gives the times that edits write: the time of day, or the fixed one that
-// SOURCE_DATE_EPOCH asks for, so that the same edits can give the same bytes.
+// hiveClock returns the clock for edits: nil for the current time, or the fixed time
+// from SOURCE_DATE_EPOCH, with which the same edits produce the same bytes.
 func hiveClock() (func() winfs.Filetime, error) {
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
@@ -101,8 +101,8 @@ func hiveClock() (func() winfs.Filetime, error) {
 	return func() winfs.Filetime { return t }, nil
 }
 
-// open opens a hive, with the logs that --log names replayed in memory. With
-// several hives in one command the logs belong to the one that is dirty.
+// open opens a hive and replays the logs named by --log in memory. If a command opens
+// several hives, the logs belong to the dirty one.
 func (f *hiveFlags) open(ctx context.Context, c *console, path string) (*regf.Hive, error) {
 	opt, err := f.options()
 	if err != nil {
@@ -125,7 +125,7 @@ func (f *hiveFlags) open(ctx context.Context, c *console, path string) (*regf.Hi
 	return h, hiveError(path, err)
 }
 
-// readRegular reads a regular file whole.
+// readRegular reads a regular file.
 func readRegular(name string) ([]byte, error) {
 	f, err := openfile.Regular(name)
 	if err != nil {
@@ -162,7 +162,7 @@ func (f *hiveFlags) recover(ctx context.Context, c *console, path string) ([]byt
 	return image, rep, hiveError(path, err)
 }
 
-// cutError is regf.ErrTruncated with what there is of the hive.
+// cutError is regf.ErrTruncated with the remaining part of the hive.
 type cutError struct {
 	error
 	image   []byte
@@ -179,8 +179,8 @@ func (e *cutError) Error() string {
 
 func (e *cutError) Unwrap() error { return e.error }
 
-// plain drops the operation and path that errors of the file system carry, because
-// the message names the subject already.
+// plain removes the operation and path from errors of the file system, because the
+// message names the subject already.
 func plain(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
@@ -189,10 +189,10 @@ func plain(err error) error {
 	return err
 }
 
-// hiveError places an error about a hive and adds advice.
+// hiveError adds the path, key and cell of an error in a hive, and advice.
 func hiveError(path string, err error) error {
 	var cut *cutError
-	if errors.As(err, &cut) { // with the error of the package stripped it would lose what it carries
+	if errors.As(err, &cut) { // before the regf.Error inside is unwrapped, which would lose the image
 		return about(path, hintf(cut, "mullion hive repair saves the remaining data"))
 	}
 	var re *regf.Error
@@ -223,9 +223,8 @@ func hiveError(path string, err error) error {
 	return about(path, err)
 }
 
-// findings prints what was met and gone past. Damage makes the command end with status
-// 1, because what was printed may not be all that the hive should hold; faults that
-// cannot change an answer do not.
+// findings prints the faults that reading h has skipped. It returns errFound if one of
+// them is not harmless, because the output of the command may then be incomplete.
 func (c *console) findings(file string, h *regf.Hive) error {
 	var err error
 	for _, f := range h.Findings() {
@@ -237,9 +236,9 @@ func (c *console) findings(file string, h *regf.Hive) error {
 	return err
 }
 
-// hiveKey finds a key, and its path as the hive spells it: Key.Path follows pointers
-// upwards, which can be wrong where everything else is right. The error for a missing
-// key names the deepest that exists.
+// hiveKey returns a key and its path in the spelling of the hive. It does not use
+// Key.Path, which follows parent pointers that can be damaged. The error for a missing
+// key names the deepest existing one.
 func hiveKey(h *regf.Hive, file, path string) (k regf.Key, deepest string, err error) {
 	k = h.Root()
 	if !k.Valid() {
@@ -266,7 +265,8 @@ func hiveKey(h *regf.Hive, file, path string) (k regf.Key, deepest string, err e
 	return k, deepest, nil
 }
 
-// keyHint is for who writes a path as it stands in a whole registry, or in a file system.
+// keyHint adds advice for paths that start with a root key of the registry or contain
+// slashes.
 func keyHint(path, deepest string, err error) error {
 	root, _, _ := strings.Cut(strings.ToUpper(path), `\`)
 	switch {
@@ -278,7 +278,7 @@ func keyHint(path, deepest string, err error) error {
 	return err
 }
 
-// hiveValue finds a value of a key.
+// hiveValue returns a value of a key.
 func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 	v, err := k.Value(name)
 	if errors.Is(err, regf.ErrNotFound) {
@@ -295,7 +295,7 @@ func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 	return v, hiveError(file, err)
 }
 
-// edit opens a hive, changes it and writes it back in place, or where -o says.
+// edit opens a hive, calls change and writes the result in place, or to the file of -o.
 func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
 	if out.path == "" && !out.force {
 		if err := oneName(path); err != nil {
@@ -323,7 +323,7 @@ func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outp
 	}
 	target := path
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
-		// The link stays, and what it leads to is replaced.
+		// The link is kept and its target replaced.
 		if target, err = filepath.EvalSymlinks(path); err != nil {
 			return about(path, plain(err))
 		}
@@ -346,11 +346,11 @@ func oneName(path string) error {
 	return nil
 }
 
-// storeHive writes a hive as it stands in memory.
+// storeHive writes the memory image of a hive to a file.
 func storeHive(h *regf.Hive, path string, force bool) error {
 	return writeFile(path, force, func(f io.Writer) error { return hiveError(path, h.WriteImage(f)) })
 }
 
-// quote shows a name or path in a message: in quotes, with what is not printable
-// escaped, but with single backslashes.
+// quote quotes a name or path for a message. Unprintable characters are escaped;
+// backslashes are not doubled.
 func quote(s string) string { return `"` + escapeControl(s) + `"` }

@@ -31,7 +31,7 @@ file-size, which bounds the size of the hive.
 			}
 			tolerant := *f
 			if f.mode == regf.Strict.String() {
-				// Strict opening would end at the first fault, and all are wanted.
+				// In strict mode, opening would end at the first fault.
 				tolerant.mode = regf.Report.String()
 			}
 			large, err := exceeds(args[0], c.limits)
@@ -67,7 +67,7 @@ func exceeds(path string, limits layer.Limits) (*layer.LimitError, error) {
 	return nil, nil
 }
 
-// hiveErrors places the error that ends a check.
+// hiveErrors adds the path of the hive to the error that ends a check.
 func hiveErrors(path string, check iter.Seq2[finding.Finding, error]) iter.Seq2[finding.Finding, error] {
 	return func(yield func(finding.Finding, error) bool) {
 		for f, err := range check {

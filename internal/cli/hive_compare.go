@@ -46,7 +46,7 @@ differences. --json prints one object per line.`,
 	return cmd
 }
 
-// pair opens the two hives of a command.
+// pair calls fn with the two hives of a command and then prints their findings.
 func (f *hiveFlags) pair(ctx context.Context, c *console, args []string, fn func(a, b *regf.Hive) error) (err error) {
 	a, err := f.open(ctx, c, args[0])
 	if err != nil {
@@ -84,7 +84,7 @@ func differenceLine(d *regf.Difference, asJSON bool) []byte {
 	return append(b, '\n')
 }
 
-// differenceSides shows what changed from and to.
+// differenceSides returns both sides of a difference as text.
 func differenceSides(d *regf.Difference) (was, is string) {
 	show := func(k regf.Key, v regf.Value) string {
 		switch d.Field {

@@ -51,7 +51,7 @@ for all other types. TYPE may be a number.`,
 	return cmd
 }
 
-// makeKey returns a key, made where it is missing.
+// makeKey returns a key and creates it if it does not exist.
 func makeKey(h *regf.Hive, path string) (regf.Key, error) {
 	k, err := h.Root(), error(nil)
 	for _, name := range regf.SplitPath(path) {
@@ -128,7 +128,7 @@ offline registry library does.`,
 	return cmd
 }
 
-// writeHive writes a hive where -o says.
+// writeHive writes a hive to the file of -o, or to standard output for "-".
 func writeHive(c *console, h *regf.Hive, out *outputFlags) (err error) {
 	defer func() { err = errors.Join(err, h.Close()) }()
 	if out.path == "-" {

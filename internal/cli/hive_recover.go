@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hiveRecovery is what "hive recover --json" prints.
+// hiveRecovery is the output of "hive recover --json".
 type hiveRecovery struct {
 	Clean         bool              `json:"clean"`
 	Format        string            `json:"format,omitempty"`

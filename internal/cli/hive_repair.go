@@ -63,7 +63,7 @@ not restored; "hive recover --deleted" lists them.`,
 	return cmd
 }
 
-// outcome is a finding and what a repair did about it: "mended" or "lost".
+// outcome is a finding with the result of the repair, "mended" or "lost".
 type outcome struct {
 	outcome string
 	finding finding.Finding
@@ -78,8 +78,8 @@ func (o outcome) MarshalJSON() ([]byte, error) {
 	return append(fmt.Appendf(nil, `{"outcome":%q,`, o.outcome), b[1:]...), nil
 }
 
-// openCut opens a hive that may be cut short, with its logs replayed over what there
-// is of it, and tells what is missing.
+// openCut opens a hive that may be truncated, replays its logs, and returns a finding
+// for each missing part.
 func (f *hiveFlags) openCut(ctx context.Context, c *console, path string) (*regf.Hive, []finding.Finding, error) {
 	h, err := f.open(ctx, c, path)
 	var cut *cutError
@@ -124,8 +124,8 @@ func (c *console) printRepair(r *regf.Repair) error {
 	return nil
 }
 
-// toStderr is the same console with its results on standard error, for a report about
-// what standard output holds.
+// toStderr returns a console that prints results on standard error, for reports about a
+// file written to standard output.
 func (c *console) toStderr() *console {
 	return &console{out: c.err, err: c.err, quiet: c.quiet, json: c.json, verbose: c.verbose}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// inspection is what `mullion inspect` says of an image.
+// inspection is the output of "mullion inspect --json".
 type inspection struct {
 	Reference string            `json:"reference"`
 	Digest    string            `json:"digest"`
@@ -108,8 +108,8 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 	return in, nil
 }
 
-// readRegistry adds what the hives tell. What is wrong with them is a warning: the
-// rest of the image can be inspected all the same.
+// readRegistry adds the version and environment from the hives. Errors in hives become
+// warnings, because the rest of the image can still be inspected.
 func (in *inspection) readRegistry(ctx context.Context, img *image.Image, found *image.Hives) {
 	warn := func(format string, a ...any) { in.Warnings = append(in.Warnings, fmt.Sprintf(format, a...)) }
 	var harmless hiveWarnings
@@ -134,7 +134,7 @@ func (in *inspection) readRegistry(ctx context.Context, img *image.Image, found 
 	in.Environment = variables(env)
 }
 
-// print prints the inspection for people.
+// print prints the inspection as text.
 func (in *inspection) print(c *console, img *image.Image) error {
 	w := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
 	row := func(name, value string) {

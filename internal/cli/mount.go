@@ -83,7 +83,7 @@ contain user_allow_other.
 	return cmd
 }
 
-// checkMountPoint fails before anything has been unpacked.
+// checkMountPoint checks the mount point before an image is unpacked.
 func checkMountPoint(dir string) error {
 	if !fusefs.Supported {
 		return hintf(fusefs.ErrUnsupported, "use unpack to write the files of an image, or ls and cat to read them")
@@ -119,14 +119,14 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 		return nil
 	case <-ctx.Done():
 	}
-	// While a program uses the file system it goes on, and is asked again. A second
-	// Ctrl-C takes it away from them: what is left open gives errors.
+	// While programs use the file system, unmounting fails and is tried again. A second
+	// Ctrl-C detaches it: further access to open files fails.
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(again)
-	for told := false; ; told = true {
+	for warned := false; ; warned = true {
 		err := s.Unmount()
-		if err != nil && !told {
+		if err != nil && !warned {
 			c.printWarning(fmt.Errorf("%s is in use: it is unmounted when nothing uses it any more, or at once after another Ctrl-C", dir))
 		}
 		select {
@@ -139,8 +139,8 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 	}
 }
 
-// openMountable opens what a reference names as a tree, which can be read until it is
-// unmounted, after Ctrl-C too. The function gives back what it took.
+// openMountable opens an image or a layer as a tree. The tree stays readable after ctx
+// is done, until it is unmounted. The returned function releases it.
 func (f *contentFlags) openMountable(ctx context.Context, c *console, text, store string) (fusefs.Tree, func() error, error) {
 	ref, isLayer := parseLayerRef(text)
 	single := isLayer || f.layer >= 0
@@ -159,8 +159,8 @@ func (f *contentFlags) openMountable(ctx context.Context, c *console, text, stor
 	return f.storeImage(ctx, c, text, store)
 }
 
-// spoolLayer copies a layer, or what it makes with the layers below, to a temporary
-// file.
+// spoolLayer copies a layer, merged with the layers below it if --parent names them, to
+// a temporary file.
 func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) (_ fusefs.Tree, _ func() error, err error) {
 	source, done, err := f.openLayer(ctx, c, text)
 	if err != nil {
@@ -189,7 +189,7 @@ func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	// What cannot be understood of an entry is no reason not to show the rest.
+	// Metadata that cannot be parsed is skipped with a warning.
 	defects := layer.WithDefects(func(e *layer.Entry) { c.warnf("%v", e.Defect) })
 	if _, err = layer.Copy(ctx, s, r, layer.WithLimits(c.limits), defects); err == nil {
 		err = s.Commit()
@@ -203,9 +203,9 @@ func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) 
 	return s, s.Close, nil
 }
 
-// storeImage unpacks an image to a store and opens its topmost layer, which shows all.
-// The temporary store is gone again before the function returns: the tree keeps its
-// files open, so that a process that is killed leaves none.
+// storeImage unpacks an image to a store and opens its topmost layer, which contains the
+// merged tree. A temporary store is removed before the function returns, while the tree
+// keeps its files open, so that a killed process leaves no files behind.
 func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir string) (_ fusefs.Tree, _ func() error, err error) {
 	img, err := f.image.open(ctx, c, text, c.layerProgress())
 	if err != nil {
@@ -244,16 +244,16 @@ func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir str
 	return fusefs.CimTree(im.Image), im.Close, nil
 }
 
-// holdCIM opens an image whose directory may be hidden by what is mounted over it, since
-// DIR can be a directory above: its files are opened when they are needed, through the
-// directory that is open now.
+// holdCIM opens an image whose path the mount may hide, because DIR can be one of its
+// parent directories. The directory is opened here, and files are opened through it
+// later.
 func holdCIM(path string) (*cimfs.Image, error) {
 	dir, name := splitFile(path)
 	im, err := cimfs.Open(dir, name)
 	return im, cimError(path, err)
 }
 
-// topImage is the file of the topmost layer, whose image shows the merged tree.
+// topImage returns the image file of the topmost layer, which contains the merged tree.
 func topImage(dir string, layers []image.StoredLayer) string {
 	return filepath.Join(dir, filepath.FromSlash(layers[len(layers)-1].Image))
 }

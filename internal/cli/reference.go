@@ -1,6 +1,6 @@
 package cli
 
-// referenceHelp explains the words for images and layers; many commands show it.
+// referenceHelp describes image and layer references in the help of many commands.
 const referenceHelp = `IMAGE is one of
   oci:DIR[:TAG]               an OCI image layout in a directory
   oci-archive:FILE[:TAG]      an OCI image layout in a tar file

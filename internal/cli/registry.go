@@ -14,17 +14,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// imageRegistry is what a command reads from the hives of an image or a layer.
+// imageRegistry provides the hives of an image or a layer.
 type imageRegistry interface {
-	// Open gives a hive with all deltas merged, hives.ErrNoBase if there is no base.
+	// Open returns a hive with all deltas merged, or hives.ErrNoBase if there is no base.
 	Open(ctx context.Context, n hives.Name) (*regf.Hive, error)
-	// OpenHive gives what the topmost layer itself has.
+	// OpenHive returns a hive of the topmost layer.
 	hives.Layer
 	Close() error
 }
 
-// openRegistry takes the named hives out of an image, or out of a layer with those
-// that --parent names below it.
+// openRegistry reads the named hives, or all, of an image, or of a layer and its parents
+// named by --parent.
 func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string, names ...hives.Name) (imageRegistry, error) {
 	if ref, ok := parseLayerRef(text); ok && ref.format == cimFormat {
 		return openCIMRegistry(ctx, c, ref.text)
@@ -62,8 +62,8 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 	return r, nil
 }
 
-// layersRegistry is the registry of layers. What harmless faults were met is said when
-// it is closed.
+// layersRegistry is the registry of a chain of layers. Close prints the harmless faults
+// that were found.
 type layersRegistry struct {
 	*image.Hives
 	c        *console
@@ -75,7 +75,7 @@ func (r *layersRegistry) Close() error {
 	return r.Hives.Close()
 }
 
-// cimRegistry is the registry of a CimFS image, which holds its hives merged.
+// cimRegistry is the registry of a CimFS image, which contains merged hives.
 type cimRegistry struct {
 	cimlayer.ImageHives
 	c        *console
@@ -111,7 +111,7 @@ func registryHint(err error) error {
 	return damagedHint(err)
 }
 
-// winVersion is what osversion and inspect say of the Windows in an image.
+// winVersion is the version of Windows in the JSON output of osversion and inspect.
 type winVersion struct {
 	Version          string  `json:"version"`
 	Major            uint32  `json:"major"`
@@ -132,7 +132,7 @@ func describeVersion(v hives.OSVersion) *winVersion {
 	return d
 }
 
-// String is for people: "10.0.20348.2700 (Windows Server 2022 Datacenter, 21H2)".
+// String returns text such as "10.0.20348.2700 (Windows Server 2022 Datacenter, 21H2)".
 func (v *winVersion) String() string {
 	var about []string
 	for _, s := range []string{v.ProductName, v.DisplayVersion, v.InstallationType} {

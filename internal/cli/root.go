@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// constructors are the commands in the order in which help lists them.
+// constructors lists the constructors of all commands.
 var constructors = []func(*console) *cobra.Command{
 	newInspectCommand,
 	newLsCommand,
@@ -35,15 +35,16 @@ var constructors = []func(*console) *cobra.Command{
 	newManCommand,
 }
 
-// Main runs one command line, without the program's name, and returns its exit
-// status: 0 done; 1 it failed or a check found something; 2 wrong usage.
+// Main runs one command line, without the program's name, and returns its exit status: 0
+// for success, 1 for a failure or findings of a check, 2 for a usage error.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first signal stops cleanly; a second one finds the default action again.
+	// The first signal cancels ctx. It also restores the default action, so that a second
+	// signal ends the process.
 	context.AfterFunc(ctx, stop)
-	// A reader that has had enough, as head, ends the command by an error of writing and
-	// not by a signal: temporary files are removed.
+	// When a reader such as head exits early, writing fails with EPIPE instead of SIGPIPE
+	// ending the process, so that temporary files are removed.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return run(ctx, args, stdin, stdout, stderr)
 }
@@ -142,8 +143,8 @@ func newHelpCommand() *cobra.Command {
 	}
 }
 
-// ownShorthand lets commands have a flag -v of their own, as hive query has in the
-// image of reg query: there --verbose has no short form.
+// ownShorthand lets commands define their own flag -v, as hive query does to match reg
+// query. In these commands --verbose has no short form.
 func ownShorthand(c *console, cmd *cobra.Command) {
 	if cmd.HasParent() && cmd.Flags().ShorthandLookup("v") != nil {
 		cmd.Flags().BoolVar(&c.verbose, "verbose", false, verboseUsage)
@@ -153,8 +154,8 @@ func ownShorthand(c *console, cmd *cobra.Command) {
 	}
 }
 
-// groups gives every command that only has commands below it its body: without one of
-// them, help and wrong usage.
+// groups sets RunE of every command that has subcommands: it prints the help and returns
+// a usage error.
 func groups(cmd *cobra.Command) {
 	if !cmd.HasSubCommands() {
 		return
@@ -181,7 +182,7 @@ func groups(cmd *cobra.Command) {
 	}
 }
 
-// usageHint is what to do about wrong usage.
+// usageHint returns the advice for a usage error.
 func usageHint(cmd *cobra.Command, err error) string {
 	if hint := hintFor(err); hint != "" {
 		return hint
@@ -189,8 +190,8 @@ func usageHint(cmd *cobra.Command, err error) string {
 	return cmd.CommandPath() + " --help"
 }
 
-// markRunning makes every command note that its body was entered, so that errors
-// from before that can be told as wrong usage.
+// markRunning makes every command record that RunE was entered. Errors before that are
+// usage errors.
 func markRunning(c *console, cmd *cobra.Command) {
 	if body := cmd.RunE; body != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -11,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// sbomFormat is a form of a bill of materials.
+// sbomFormat is a format of a bill of materials.
 type sbomFormat struct {
 	name  string
 	write func(io.Writer, *inventory.Inventory, inventory.Subject) error
 }
 
-// sbomFormats are the forms, the default first.
+// sbomFormats lists the formats, the default first.
 var sbomFormats = []sbomFormat{
 	{"cyclonedx", inventory.WriteCycloneDX},
 	{"spdx", inventory.WriteSPDX},

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// serveFlags are those of mullion serve.
+// serveFlags are the flags of mullion serve.
 type serveFlags struct {
 	root, address, containerd, metrics string
 	hives, level, format               string
@@ -90,12 +90,13 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.configVersion, "config-version", serve.ConfigVersion2, "`VERSION` of the configuration that --print-config prints: 2 for containerd 1.7, 3 for 2.x, 4 for 2.4 and later")
 }
 
-// addContainerd adds --containerd, with the environment variable of ctr.
+// addContainerd adds --containerd. Its default comes from the environment variable that
+// ctr uses.
 func addContainerd(cmd *cobra.Command, p *string) {
 	cmd.Flags().StringVar(p, "containerd", containerd.Address(), "`SOCKET` of containerd, overrides CONTAINERD_ADDRESS")
 }
 
-// config turns the flags into a configuration.
+// config converts the flags to a configuration.
 func (f *serveFlags) config(c *console) (serve.Config, error) {
 	missing, err := missingHives(f.hives)
 	if err != nil {
@@ -134,7 +135,7 @@ func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
 	return nil, usagef("--log-format must be text or json")
 }
 
-// print prints what containerd must be told.
+// print prints the configuration for containerd.
 func (f *serveFlags) print(c *console, config serve.Config) error {
 	address, err := serve.Address(config.Address)
 	if err != nil {

@@ -130,8 +130,8 @@ func (f *bootFlags) options(c *console) ([]cimlayer.Option, error) {
 	return []cimlayer.Option{cimlayer.WithCimBoot(boot)}, nil
 }
 
-// check refuses a base layer that was in the store before and is not ready: a layer has
-// one form in a store.
+// check rejects a base layer that was unpacked to the store before without --cim-boot: a
+// store contains each layer once.
 func (f *bootFlags) check(dir string, img *image.Image) error {
 	layers := img.Layers()
 	if !f.enable || len(layers) == 0 {
@@ -153,7 +153,7 @@ func (f *bootFlags) check(dir string, img *image.Image) error {
 	return err
 }
 
-// missingHives reads --hives.
+// missingHives parses the value of --hives.
 func missingHives(word string) (cimlayer.MissingHives, error) {
 	for i, w := range []string{"require", "create", "leave"} {
 		if w == word {
@@ -210,7 +210,7 @@ func unpackToStore(ctx context.Context, img *image.Image, dir string, opts ...ci
 	return done, errors.Join(damagedHint(imageHint(err)), store.Close())
 }
 
-// checkStore refuses a folder that holds something else.
+// checkStore rejects a directory that is neither empty nor a store.
 func checkStore(dir string) error {
 	list, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0 {
@@ -227,7 +227,7 @@ func checkStore(dir string) error {
 	return hintf(&fs.PathError{Op: "unpack into", Path: dir, Err: fs.ErrExist}, "name a folder that does not exist, is empty, or was unpacked to before")
 }
 
-// unpackFolders makes a layer directory of every layer.
+// unpackFolders writes every layer as a layer directory.
 func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir string) error {
 	done, err := img.Unpack(ctx, dir, func(root *os.Root, name string, parents []string) (layer.Writer, error) {
 		return wclayer.CreateIn(root, name, parents, wclayer.WithLimits(c.limits))
@@ -247,7 +247,7 @@ func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir strin
 	return nil
 }
 
-// unpackHint says what to do about a target that exists.
+// unpackHint adds advice to the error for an existing target.
 func unpackHint(err error, target string) error {
 	if errors.Is(err, fs.ErrExist) {
 		return hintf(about(target, err), "name a folder that does not exist or is empty")
