@@ -181,8 +181,8 @@ func findStream(im *cimfs.Image, arg string) (*cimfs.Stream, error) {
 	return nil, err
 }
 
-// mainStream returns the content of a file. For directories and reparse points the error
-// names the kind.
+// mainStream returns the content of a file. For a directory or a link it returns an
+// error with the kind of the entry and the target of the link.
 func mainStream(f *cimfs.File, path string) (*cimfs.Stream, error) {
 	if f.IsDir() {
 		return nil, fmt.Errorf("%s is a directory", path)

@@ -1,8 +1,8 @@
 // Package cli implements the command line. Knowledge of Windows belongs in other
 // packages: a command parses its arguments, calls a package and prints the result.
 //
-// A command is one file with one constructor, newXCommand(*console), which root.go
-// lists. An error returned by its RunE function is printed as
+// Each command, or group of commands, has one constructor, newXCommand(*console), which
+// root.go lists. An error returned by a RunE function is printed as
 //
 //	mullion: OP SUBJECT: ERROR
 //	hint: ADVICE

@@ -64,7 +64,7 @@ var hints = []struct {
 	is   error
 	hint string
 }{
-	{fs.ErrPermission, "check who owns the file and its folder"},
+	{fs.ErrPermission, "check the owner and permissions of the file and its directory"},
 }
 
 func hintFor(err error) string {

@@ -132,7 +132,7 @@ without such a prefix start at the root, which is written as [].`,
 					return about(args[1], fmt.Errorf("none of its %d keys is %s or below it", n.Outside, opt.Key))
 				}
 				if err == nil {
-					c.notef("%d keys made, %d deleted, %d values set, %d deleted", n.KeysMade, n.KeysDeleted, n.ValuesSet, n.ValuesDeleted)
+					c.notef("%d keys created, %d deleted, %d values set, %d deleted", n.KeysMade, n.KeysDeleted, n.ValuesSet, n.ValuesDeleted)
 					if n.Outside > 0 {
 						c.notef("%d keys of the file are not below %s", n.Outside, opt.Key)
 					}

@@ -98,7 +98,7 @@ func parseData(t regf.Type, s string) ([]byte, error) {
 	}
 	b, err := hex.DecodeString(s)
 	if err != nil {
-		return nil, usagef("-d %s: data of type %s is given in hexadecimal", s, t)
+		return nil, usagef("-d %s: data of type %s must be hexadecimal", s, t)
 	}
 	return b, nil
 }

@@ -113,7 +113,7 @@ func fileHint(ref string) string {
 	case err != nil:
 		return ""
 	case st.IsDir():
-		return fmt.Sprintf("%s is a folder here: an image layout is oci:%[1]s, a layer directory wclayer:%[1]s", ref)
+		return fmt.Sprintf("%s is a directory here: an image layout is oci:%[1]s, a layer directory wclayer:%[1]s", ref)
 	case strings.EqualFold(filepath.Ext(ref), ".cim"):
 		return fmt.Sprintf("%s is a file here: a CimFS image is cim:%[1]s", ref)
 	}

@@ -102,7 +102,7 @@ func mustLayerRef(s string) (layerRef, error) {
 	for _, f := range layerFormats {
 		schemes = append(schemes, f.scheme+":")
 	}
-	return layerRef{}, usagef("%q is not a layer reference, which begins with %s", s, strings.Join(schemes, " or "))
+	return layerRef{}, usagef("%q is not a layer reference, which starts with %s", s, strings.Join(schemes, " or "))
 }
 
 func (r layerRef) open(ctx context.Context, c *console, o *layerOptions) (layer.Reader, error) {

@@ -56,7 +56,7 @@ func writeFile(path string, force bool, fill func(io.Writer) error) error {
 // newFolderHint adds advice to the error for an existing directory.
 func newFolderHint(err error) error {
 	if errors.Is(err, layer.ErrExists) {
-		return hintf(err, "name a folder that does not exist")
+		return hintf(err, "name a directory that does not exist")
 	}
 	return err
 }

@@ -14,7 +14,7 @@ type bars struct{ p *mpb.Progress }
 // bar is one line of progress; nil is a bar that draws nothing.
 type bar struct{ b *mpb.Bar }
 
-// progress returns a bar for total bytes, or 0 if the size is unknown. It returns nil,
+// progress returns a bar for total bytes; a total of 0 means unknown. It returns nil,
 // which draws nothing, without a terminal and with --quiet or --json.
 func (c *console) progress(label string, total int64) *bar {
 	if c.quiet || c.json || !isTerminal(c.err) {

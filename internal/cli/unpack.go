@@ -148,7 +148,7 @@ func (f *bootFlags) check(dir string, img *image.Image) error {
 	}
 	ready, err := loc.CimBootReady()
 	if err == nil && !ready {
-		return hintf(about(dir, errors.New("the base layer is in the store already, without --cim-boot")), "unpack to another folder")
+		return hintf(about(dir, errors.New("the base layer is in the store already, without --cim-boot")), "unpack to another directory")
 	}
 	return err
 }
@@ -224,7 +224,7 @@ func checkStore(dir string) error {
 			return nil
 		}
 	}
-	return hintf(&fs.PathError{Op: "unpack into", Path: dir, Err: fs.ErrExist}, "name a folder that does not exist, is empty, or was unpacked to before")
+	return hintf(&fs.PathError{Op: "unpack into", Path: dir, Err: fs.ErrExist}, "name a directory that does not exist, is empty, or was unpacked to before")
 }
 
 // unpackFolders writes every layer as a layer directory.
@@ -250,7 +250,7 @@ func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir strin
 // unpackHint adds advice to the error for an existing target.
 func unpackHint(err error, target string) error {
 	if errors.Is(err, fs.ErrExist) {
-		return hintf(about(target, err), "name a folder that does not exist or is empty")
+		return hintf(about(target, err), "name a directory that does not exist or is empty")
 	}
 	return err
 }
