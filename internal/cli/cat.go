@@ -20,12 +20,14 @@ func newCatCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cat IMAGE|LAYER PATH[:STREAM]",
 		Short: "Print a file of an image or a layer",
-		Long: `Print a file, or an alternate stream of it, of an image as a container would see it,
-or of a single layer.
+		Long: `Print a file of an image as a container sees it, or of a single layer. A stream
+name after the path selects an alternate data stream.
 
-Hives\SYSTEM_BASE and its siblings SOFTWARE_BASE, SAM_BASE, SECURITY_BASE and
-DEFAULTUSER_BASE, which no layer of an image holds, are its registry: the base's hives
-with the delta hives of all layers merged in, as "unpack" would make them.
+The paths Hives\SYSTEM_BASE, Hives\SOFTWARE_BASE, Hives\SAM_BASE,
+Hives\SECURITY_BASE and Hives\DEFAULTUSER_BASE select the registry of the
+image:
+the hives of the base layer with the delta hives of all other layers merged in.
+No layer contains these merged hives; "unpack" writes the same ones.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
@@ -105,7 +107,7 @@ func catLayer(ctx context.Context, w io.Writer, source layer.Source, path, strea
 		}
 	}
 	return hintf(fmt.Errorf("%s is a hard link to %s, which is not in this layer", path, target),
-		"give the image instead of the layer, or that path")
+		"name the image instead of the layer, or use that path")
 }
 
 // findIn copies the file at path to w; for a hard link it returns the target instead.

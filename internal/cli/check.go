@@ -16,12 +16,12 @@ type checkFlags struct {
 
 func (f *checkFlags) add(cmd *cobra.Command) {
 	f.severity = finding.Warning.String()
-	cmd.Flags().StringVar(&f.severity, "severity", f.severity, "report from this `SEVERITY` on: info, warning or error")
+	cmd.Flags().StringVar(&f.severity, "severity", f.severity, "lowest `SEVERITY` to report: info, warning or error")
 }
 
-const severityHelp = `An error makes Windows or another reader refuse the subject, or loses data; a warning is
-known to cause trouble; info is a peculiarity, which --severity info reports too. The
-status is 1 if anything was reported.`
+const severityHelp = `An error causes Windows or another reader to reject the input, or loses data. A
+warning is known to cause trouble. An info is a peculiarity, reported only with
+--severity info. The exit status is 1 if anything was reported.`
 
 // run prints the findings of a check from the severity of the flag on, and fails with
 // errFound if there are any.
@@ -63,7 +63,7 @@ func parseSeverity(s string) (finding.Severity, error) {
 			return v, nil
 		}
 	}
-	return 0, usagef("--severity %s: %s", s, fmt.Sprintf("know %v, %v and %v", finding.Info, finding.Warning, finding.Error))
+	return 0, usagef("--severity %s: %s", s, fmt.Sprintf("want %v, %v or %v", finding.Info, finding.Warning, finding.Error))
 }
 
 func newCheckCommand(c *console) *cobra.Command {
@@ -73,18 +73,18 @@ func newCheckCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check IMAGE|LAYER",
 		Short: "Report the faults of an image or a layer",
-		Long: `Read all of an image or a layer, verify the rules of its format, of its tree, its metadata
-and its registry, and report the faults, one a line: severity, rule, layer, path, offset,
-explanation.
+		Long: `Read all of an image or a layer and verify the rules for its format, tree,
+metadata and registry. Each fault is printed on one line: severity, rule,
+layer, path, offset, explanation.
 
 ` + severityHelp + `
 
---rules prints the rules instead: format, severity, what a breach means on Windows, and
-how to mend it.
+--rules prints the rules instead: format, severity, the effect of a violation
+on Windows, and how to repair it.
 
---parent names the layers below a layer: hard links into them are then looked up. The
-image of a layer in a store, which "unpack" writes, is recognised: it holds the layers
-below it and a merged registry.
+--parent names the layers below a layer, so that hard links into them are
+resolved. A layer image from a store written by "unpack" is recognised: it
+includes the layers below it and a merged registry.
 
 ` + referenceHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -117,8 +117,8 @@ below it and a merged registry.
 	}
 	flags.image.add(cmd)
 	flags.options.addParents(cmd)
-	cmd.Flags().BoolVar(&flags.options.base, "base", false, "the layer has none below it")
-	cmd.Flags().BoolVar(&rules, "rules", false, "print the rules of all checks")
+	cmd.Flags().BoolVar(&flags.options.base, "base", false, "check the layer as a base layer, one without parents")
+	cmd.Flags().BoolVar(&rules, "rules", false, "print the rules of all checks and exit")
 	check.add(cmd)
 	return cmd
 }

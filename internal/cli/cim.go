@@ -15,28 +15,28 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newCIMCommand is "mullion cim": CimFS images by themselves.
+// newCIMCommand returns "mullion cim", the group of commands for CimFS images.
 func newCIMCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cim",
 		Short: "Read, write, fork, check and rewrite CimFS images",
-		Long: `CimFS images are the composite images in which Windows keeps container layers.
-IMAGE.cim is the small file that names the rest; region_* and objectid_* files, and
-those of the images that it was forked from, lie beside it.
+		Long: `A CimFS image is the composite image in which Windows stores a container layer.
+IMAGE.cim is the small file that names the others: its region_* and objectid_*
+files, and those of the images it was forked from, are in the same directory.
 
-Images of format 1, 2 and 3 are read; 3 (default) and 1 are written. Block,
-verified and merged images are refused: their encoding is not public.`,
+Formats 1, 2 and 3 are read; formats 3 (default) and 1 are written. Block,
+verified and merged images are rejected because their encoding is not public.`,
 	}
 	cmd.AddCommand(newCIMInfoCommand(c), newCIMListCommand(c), newCIMCatCommand(c), newCIMCheckCommand(c),
 		newCIMCreateCommand(c), newCIMExtractCommand(c), newCIMForkCommand(c), newCIMRewriteCommand(c))
 	return cmd
 }
 
-// insidePath turns what a user types for a path inside an image or layer into the
-// layer's form: either slash, with or without one at the ends.
+// insidePath converts a path inside an image or layer to the form of layer entries:
+// backslashes as separators and none at the ends.
 func insidePath(arg string) string { return strings.Trim(strings.ReplaceAll(arg, "/", `\`), `\`) }
 
-// cimInfo is what "cim info" says.
+// cimInfo is the output of "cim info --json".
 type cimInfo struct {
 	Name    string       `json:"name"`
 	Version int          `json:"version"`
@@ -135,7 +135,7 @@ func (c *console) printCIM(info *cimInfo) error {
 func newCIMCatCommand(c *console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "cat IMAGE.cim PATH[:STREAM]",
-		Short: "Print a file or an alternate stream",
+		Short: "Print a file or an alternate data stream",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(cmd.Context(), args[0], nil)
@@ -153,7 +153,7 @@ func newCIMCatCommand(c *console) *cobra.Command {
 	}
 }
 
-// findStream finds what PATH or PATH:STREAM names.
+// findStream returns the stream named by PATH or PATH:STREAM.
 func findStream(im *cimfs.Image, arg string) (*cimfs.Stream, error) {
 	path, name, alternate := winfs.CutStream(insidePath(arg))
 	f, err := im.Lookup(path)
@@ -181,7 +181,8 @@ func findStream(im *cimfs.Image, arg string) (*cimfs.Stream, error) {
 	return nil, err
 }
 
-// mainStream is the content of a file; what has none says what it is.
+// mainStream returns the content of a file. For a directory or a link it returns an
+// error with the kind of the entry and the target of the link.
 func mainStream(f *cimfs.File, path string) (*cimfs.Stream, error) {
 	if f.IsDir() {
 		return nil, fmt.Errorf("%s is a directory", path)
@@ -206,13 +207,15 @@ func newCIMCheckCommand(c *console) *cobra.Command {
 	var check checkFlags
 	cmd := &cobra.Command{
 		Use:   "check IMAGE.cim",
-		Short: "Verify every rule of the format",
-		Long: `Verify the conditions of the driver and the properties of all genuine images, and
-report the faults, one a line: severity, rule, file, path, offset, explanation. "check
-cim:IMAGE.cim" verifies the layer in the image too. Of --limit, entries bounds the files
-and names of the image.
+		Short: "Verify an image against every rule of the format",
+		Long: `Verify the conditions that the CimFS driver checks and the properties that all
+genuine images share. Each fault is printed on one line: severity, rule, file,
+path, offset, explanation. "check cim:IMAGE.cim" also verifies the layer in the
+image. --limit accepts only entries, which bounds the files and names.
 
-` + severityHelp + ` Infos are peculiarities of Microsoft's own library.`,
+` + severityHelp + `
+
+Infos report peculiarities of images that Microsoft's own library writes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			least, err := parseSeverity(check.severity)
@@ -226,27 +229,28 @@ and names of the image.
 			}
 			dir, name := splitFile(args[0])
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-				return plain(err) // that is no finding
+				return plain(err) // a missing file is an error, not a finding
 			}
 			bar := c.progress("read", 0)
 			defer bar.done()
 			return about(args[0], check.run(c, cimfs.CheckFiles(cmd.Context(), &cimFiles{cmd.Context(), dir, bar}, name, limits, opts)))
 		},
 	}
-	cmd.Flags().BoolVar(&opts.SkipContent, "skip-content", false, "do not read the bytes of files")
+	cmd.Flags().BoolVar(&opts.SkipContent, "skip-content", false, "do not read the content of files")
 	check.add(cmd)
 	return cmd
 }
 
-// cimLimits returns the limits of an image alone.
+// cimLimits converts l for commands that read an image only, and rejects all limits but
+// Entries.
 func cimLimits(l layer.Limits) (cimfs.Limits, error) {
 	if (l != layer.Limits{Entries: l.Entries}) {
-		return cimfs.Limits{}, usagef("--limit: of an image, entries is bounded alone")
+		return cimfs.Limits{}, usagef("--limit: only entries applies to a CimFS image")
 	}
 	return imageLimits(l), nil
 }
 
-// imageLimits returns the part of the limits that is about images.
+// imageLimits returns the limits of l that apply to images.
 func imageLimits(l layer.Limits) cimfs.Limits {
 	if l.Entries == 0 {
 		return cimfs.Limits{} // its defaults

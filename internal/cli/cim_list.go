@@ -13,7 +13,8 @@ import (
 )
 
 // cimEntry is one name in the manifest that "cim ls --json" prints. The script
-// contrib/windows/verify-cim.ps1 compares it with what Windows shows.
+// contrib/windows/verify-cim.ps1 compares it with the files on a Windows mount of the
+// image.
 type cimEntry struct {
 	Path       wtf8        `json:"path"`
 	ID         uint32      `json:"id"`
@@ -30,10 +31,10 @@ type cimEntry struct {
 	Target     wtf8        `json:"target,omitempty"`
 	Size       *int64      `json:"size,omitempty"` // of files
 	Sparse     bool        `json:"sparse,omitempty"`
-	Stored     string      `json:"stored,omitempty"` // image: sections moved apart
-	SHA256     string      `json:"sha256,omitempty"` // not of a sparse stream, which is all zeros
+	Stored     string      `json:"stored,omitempty"` // "image" for an executable stored with aligned sections
+	SHA256     string      `json:"sha256,omitempty"` // empty for a sparse stream, which is all zeros
 	Streams    []cimStream `json:"streams,omitempty"`
-	Links      []wtf8      `json:"links,omitempty"` // all names, of a file with several
+	Links      []wtf8      `json:"links,omitempty"` // all names of a file with hard links
 	Parent     uint32      `json:"parent,omitempty"`
 }
 
@@ -55,9 +56,9 @@ func newCIMListCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls IMAGE.cim [PATH]",
 		Short: "List the tree of an image",
-		Long: `Lists every name in the image, or below PATH. -l shows attributes, last-write time
-and size. --json prints one object a line with everything that the image holds of
-the name, SHA-256 of every stream included: the manifest for verify-cim.ps1.`,
+		Long: `List every name in the image, or in the tree at PATH. -l adds attributes, last
+write time and size. --json prints one object per line with all metadata and
+the SHA-256 of every stream; verify-cim.ps1 reads this manifest.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(cmd.Context(), args[0], nil)
@@ -75,7 +76,7 @@ the name, SHA-256 of every stream included: the manifest for verify-cim.ps1.`,
 			return about(args[0], l.list(cmd.Context()))
 		},
 	}
-	cmd.Flags().BoolVarP(&long, "long", "l", false, "attributes, last-write time and size too")
+	cmd.Flags().BoolVarP(&long, "long", "l", false, "print attributes, last write time and size")
 	return cmd
 }
 
@@ -232,8 +233,8 @@ func fillStreams(ctx context.Context, e *cimEntry, f *cimfs.File) error {
 	return err
 }
 
-// digest returns the SHA-256 of a stream, "" for a sparse one: it may be larger than
-// anybody could wait for.
+// digest returns the SHA-256 of a stream in hex, or "" for a sparse stream, which may be
+// too large to hash.
 func digest(ctx context.Context, s *cimfs.Stream) (string, error) {
 	if s.Sparse() {
 		return "", nil

@@ -11,9 +11,8 @@ import (
 	"github.com/mullion/mullion/internal/openfile"
 )
 
-// openCIM opens the image in the file at path. What is read of it moves the bar, which
-// may be nil. After an interruption it cannot be read any more, which ends whatever
-// reads it.
+// openCIM opens the image in the file at path. Reads advance bar, which may be nil, and
+// fail after ctx is done, so that every reader of the image ends.
 func openCIM(ctx context.Context, path string, bar *bar) (*cimfs.Image, error) {
 	dir, name := splitFile(path)
 	im, err := cimfs.OpenFiles(&cimFiles{ctx, dir, bar}, name, cimfs.Limits{})
@@ -26,7 +25,8 @@ func splitFile(path string) (dir, name string) {
 	return filepath.Dir(path), filepath.Base(path)
 }
 
-// cimError says about an image that it cannot be opened, once.
+// cimError adds the path of an image to an error. For errors of opening it drops the
+// operation and the name, which the message has already.
 func cimError(path string, err error) error {
 	var e *cimfs.Error
 	if errors.As(err, &e) && e.Op == "open" {
@@ -39,8 +39,8 @@ func cimError(path string, err error) error {
 	return about(path, err)
 }
 
-// cimFiles opens the files of an image in dir. Reading them moves the bar, and fails
-// after an interruption.
+// cimFiles opens the files of an image in dir. Reads advance bar and fail after ctx is
+// done.
 type cimFiles struct {
 	ctx context.Context
 	dir string

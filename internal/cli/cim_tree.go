@@ -13,7 +13,7 @@ import (
 	"github.com/mullion/mullion/winsec"
 )
 
-// warnf says on standard error what the caller should know, unless --quiet.
+// warnf prints a warning on standard error, unless --quiet is set.
 func (c *console) warnf(format string, a ...any) {
 	if !c.quiet {
 		fmt.Fprintln(c.err, visible(fmt.Sprintf("warning: "+format, a...)))
@@ -39,7 +39,7 @@ func (c *console) openTree(ctx context.Context, ref string) (layer.Reader, error
 	return r, nil
 }
 
-// createTree begins a layer reference or a plain directory.
+// createTree returns a writer for a layer reference or a plain directory.
 func (c *console) createTree(ctx context.Context, ref string) (layer.Writer, error) {
 	if l, ok := parseLayerRef(ref); ok {
 		w, err := l.create(ctx, c, &layerOptions{limits: c.limits, compress: "none"})
@@ -49,7 +49,7 @@ func (c *console) createTree(ctx context.Context, ref string) (layer.Writer, err
 	return w, about(ref, err)
 }
 
-// warnLost says what a plain directory could not hold.
+// warnLost prints a warning about metadata that a plain directory could not store.
 func (c *console) warnLost(dst layer.Writer) {
 	if w, ok := dst.(*plaindir.Writer); ok {
 		if lost := w.Lost().String(); lost != "" {
@@ -58,17 +58,17 @@ func (c *console) warnLost(dst layer.Writer) {
 	}
 }
 
-// copyLayer copies src to dst within the limits, and shows how far it is unless the
-// bar of the file that is read does so already.
+// copyLayer copies src to dst within the limits. It shows progress unless the file that
+// src reads has a progress bar.
 func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Reader, label string) (layer.Stats, error) {
 	opts := []layer.CopyOption{layer.WithLimits(c.limits)}
 	if !c.drawn() {
 		bar := c.progress(label, 0)
 		defer bar.done()
-		var told int64
+		var shown int64
 		opts = append(opts, layer.WithProgress(func(p layer.Progress) {
-			bar.add(p.Bytes - told)
-			told = p.Bytes
+			bar.add(p.Bytes - shown)
+			shown = p.Bytes
 		}))
 	}
 	return layer.Copy(ctx, dst, src, opts...)

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// cimFlags are what the commands that write images have in common.
+// cimFlags are the flags shared by the commands that write images.
 type cimFlags struct {
 	version int
 	guid    string
@@ -23,17 +23,17 @@ type cimFlags struct {
 
 func (f *cimFlags) add(cmd *cobra.Command) {
 	f.addNames(cmd)
-	cmd.Flags().BoolVar(&f.proven, "proven-only", false, "refuse everything whose encoding is not proven on genuine images")
-	cmd.Flags().BoolVar(&f.noPE, "no-pe", false, "store executables as they are, sections not moved to pages of their own")
+	cmd.Flags().BoolVar(&f.proven, "proven-only", false, "reject features whose encoding is not confirmed by genuine images")
+	cmd.Flags().BoolVar(&f.noPE, "no-pe", false, "store executables unchanged, without aligning their sections to pages")
 }
 
-// addNames adds those that "cim rewrite" has too.
+// addNames adds the flags that "cim rewrite" has too.
 func (f *cimFlags) addNames(cmd *cobra.Command) {
-	cmd.Flags().IntVar(&f.version, "cim-version", 0, "`FORMAT` to write: 3 (default), or 1 for Windows 10")
-	cmd.Flags().StringVar(&f.guid, "guid", "", "`GUID` of the region files (default: from the content)")
+	cmd.Flags().IntVar(&f.version, "cim-version", 0, "`FORMAT` to write: 3, or 1 for Windows 10 (default 3)")
+	cmd.Flags().StringVar(&f.guid, "guid", "", "`GUID` of the region files (default derived from the content)")
 }
 
-// options converts the flags, which are wrong usage where they make no sense.
+// options converts the flags to options. Invalid values are usage errors.
 func (f *cimFlags) options() (*cimfs.Options, error) {
 	o := &cimfs.Options{ProvenOnly: f.proven, PlainExecutables: f.noPE}
 	switch f.version {
@@ -58,10 +58,13 @@ func newCIMCreateCommand(c *console) *cobra.Command {
 	var flags cimFlags
 	cmd := &cobra.Command{
 		Use:   "create SRC OUT.cim",
-		Short: "Make an image from a layer or a plain directory",
-		Long: `SRC is a layer (tar:FILE, wclayer:DIR, cim:FILE.cim) or a plain directory, which is
-read with default security descriptors and modification times. What an image cannot
-hold is refused, or named on standard error where it hardly matters.`,
+		Short: "Create an image from a layer or a plain directory",
+		Long: `Create a CimFS image from SRC, which is a layer (tar:FILE, wclayer:DIR,
+cim:FILE.cim) or a plain directory. Files of a plain directory get default
+security descriptors and keep their modification times.
+
+A file that an image cannot represent is an error. Metadata of minor importance
+is dropped with a warning on standard error.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			thrifty()
@@ -76,7 +79,7 @@ hold is refused, or named on standard error where it hardly matters.`,
 			defer src.Close()
 			err = c.writeCIM(cmd.Context(), src, args[1], "", opts)
 			if errors.Is(err, layer.ErrWhiteout) {
-				err = hintf(err, "a layer that hides something becomes a fork: mullion cim fork PARENT.cim %s OUT.cim", args[0])
+				err = hintf(err, "a layer with whiteouts needs a parent image: mullion cim fork PARENT.cim %s OUT.cim", args[0])
 			}
 			return about(args[1], err)
 		},
@@ -89,10 +92,10 @@ func newCIMForkCommand(c *console) *cobra.Command {
 	var flags cimFlags
 	cmd := &cobra.Command{
 		Use:   "fork PARENT.cim LAYER OUT.cim",
-		Short: "Make a child image over a parent in the same directory",
-		Long: `The child shows the tree of the parent with the changes of the layer: what the layer
-brings is added or replaced, what it hides is left out. Only the changes take
-space; the parent's files must stay where they are.
+		Short: "Create an image that adds a layer to a parent image",
+		Long: `Create an image that shows the tree of the parent with the changes of LAYER:
+files that the layer contains are added or replaced, files that it hides are
+removed. Only the changes take space. The parent's files must stay in place.
 
 The encoding of forks is inferred: no genuine fork is public.`,
 		Args: cobra.ExactArgs(3),
@@ -123,7 +126,7 @@ func sameDir(a, b string) bool {
 	return err == nil && err2 == nil && x == y
 }
 
-// writeCIM copies a layer into a new image, a fork if parent names one.
+// writeCIM copies a layer into a new image, which is a fork if parent is not empty.
 func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent string, opts *cimfs.Options) error {
 	dst, err := c.createCIM(out, parent, opts)
 	if err != nil {
@@ -163,7 +166,7 @@ func (w *cimWriter) Close() error {
 	return err
 }
 
-// createCIM begins the image at path out.
+// createCIM creates the image at path out, as a fork if parent is not empty.
 func (c *console) createCIM(out, parent string, opts *cimfs.Options) (*cimWriter, error) {
 	dir, name := splitFile(out)
 	var up *cimfs.Image
@@ -183,7 +186,7 @@ func (c *console) createCIM(out, parent string, opts *cimfs.Options) (*cimWriter
 			up.Close()
 		}
 		if errors.Is(err, fs.ErrExist) {
-			err = hintf(err, "an image is never replaced; give another name")
+			err = hintf(err, "an image is never replaced; choose another name")
 		}
 		return nil, err
 	}
@@ -195,10 +198,11 @@ func newCIMRewriteCommand(c *console) *cobra.Command {
 	var flags cimFlags
 	cmd := &cobra.Command{
 		Use:   "rewrite IN.cim OUT.cim",
-		Short: "Decode an image and encode it again, file IDs kept",
-		Long: `Drops what no file uses any more, and makes a fork an image that stands alone. The
-version and the GUID are kept unless given; a genuine image then gives the same
-region files.`,
+		Short: "Decode an image and encode it again",
+		Long: `Decode an image and encode it again. Data that no file uses is dropped, and a
+fork becomes an image without a parent. File IDs, the version and the GUID are
+kept unless flags change them, so a genuine image produces the same region
+files.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts, err := flags.options()
@@ -215,7 +219,7 @@ region files.`,
 			dir, name := splitFile(args[1])
 			err = cimfs.Rewrite(cmd.Context(), dir, name, im, opts)
 			if errors.Is(err, fs.ErrExist) {
-				err = hintf(err, "an image is never replaced; files are named by the GUID: give --guid or another folder")
+				err = hintf(err, "an image is never replaced; its files are named by GUID: use --guid or another directory")
 			}
 			return about(args[1], err)
 		},
@@ -228,9 +232,10 @@ func newCIMExtractCommand(c *console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "extract IMAGE.cim DST",
 		Short: "Write the tree of an image as a layer or a plain directory",
-		Long: `DST is a layer (tar:FILE, wclayer:DIR, cim:FILE.cim) or a new plain directory. A plain
-directory keeps names, content, modification times, hard links and symbolic links
-that stay inside; what it cannot hold is counted on standard error.`,
+		Long: `Write the tree of an image to DST, which is a layer (tar:FILE, wclayer:DIR,
+cim:FILE.cim) or a new plain directory. A plain directory keeps names, content,
+modification times, hard links, and symbolic links that stay inside it;
+anything else is counted on standard error.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(cmd.Context(), args[0], nil)

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/term"
 )
 
-// console is where a command reads and prints, and what the global flags say.
+// A console holds the standard streams of a command and the values of the global flags.
 type console struct {
 	in       io.Reader
 	out, err io.Writer
@@ -25,18 +25,18 @@ type console struct {
 
 	limits layer.Limits // from --limit
 
-	running bool   // a command's body was entered
+	running bool   // RunE of a command was entered
 	subject string // its first argument
 
-	drawing sync.Mutex // over the next two: layers are read side by side
+	drawing sync.Mutex // guards bars and noBars: layers are read concurrently
 	bars    *bars      // progress on the terminal, nil until the first bar
-	noBars  bool       // results have come to the terminal
+	noBars  bool       // results were written to the terminal
 
-	bytesRead atomic.Int64 // of blobs and tars, as they are stored
+	bytesRead atomic.Int64 // of blobs and tars, before decompression
 }
 
-// printf prints a result for people. Texts that come from images are made visible, so
-// that they neither command the terminal nor forge lines.
+// printf prints a result as text. Strings from images are escaped by visible, so that
+// they can neither control the terminal nor forge lines.
 func (c *console) printf(format string, a ...any) error {
 	for i, x := range a {
 		switch x := x.(type) {
@@ -59,19 +59,18 @@ func (x visibly) Format(s fmt.State, verb rune) {
 	_, _ = io.WriteString(s, visible(fmt.Sprintf(fmt.FormatString(s, verb), x.v)))
 }
 
-// printText prints lines that were made of visible texts.
+// printText prints lines whose parts were escaped by visible.
 func (c *console) printText(lines string) error {
 	_, err := io.WriteString(c.out, lines)
 	return err
 }
 
-// visible replaces everything in a text that is not printed as a character of its own:
-// control characters, ends of lines among them, and those that turn the direction of
-// what follows, become \uXXXX, bytes that are not UTF-8 \xXX. It is the one sanitizer of
-// all text that the program prints.
+// visible escapes all characters of a text that are not printable: control characters,
+// line breaks and changes of text direction become \uXXXX, bytes that are not UTF-8
+// become \xXX. All text that the program prints goes through it.
 func visible(s string) string { return escapeControl(s) }
 
-// notef prints a note for people, on standard error, with --verbose.
+// notef prints a note on standard error if --verbose is set.
 func (c *console) notef(format string, a ...any) {
 	if c.verbose && !c.quiet {
 		fmt.Fprintf(c.err, "%s\n", visible(fmt.Sprintf(format, a...)))
@@ -93,30 +92,30 @@ func (c *console) printJSONLine(v any) error {
 	return e.Encode(v)
 }
 
-// thrifty makes the garbage collector run early, for commands whose memory grows with the
-// number of files. The tree of an image consists of large blocks without pointers, so a
-// collection costs little. The environment variable GOGC takes precedence.
+// thrifty lowers the target of the garbage collector for commands whose memory grows
+// with the number of files. The tree of an image consists of large blocks without
+// pointers, so a collection costs little. The environment variable GOGC takes precedence.
 func thrifty() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(10)
 	}
 }
 
-// isTerminal reports whether somebody reads what is written to w as it comes.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// results is standard output as commands see it. After an interruption nothing more
-// is printed, which ends whatever prints as it goes. On a terminal the first result
-// ends all progress: bars go back over lines, and those may be results by then.
+// results is the standard output of commands. Writes fail after ctx is done, so that
+// listings end at an interruption. On a terminal the first write stops all progress
+// bars, which otherwise would overwrite lines of the result.
 type results struct {
 	ctx      context.Context
 	c        *console
 	w        io.Writer
 	terminal bool
-	closed   atomic.Bool // nobody reads any more, and nobody needs to be told
+	closed   atomic.Bool // the reader closed the pipe; the error is not reported
 }
 
 func (r *results) Write(p []byte) (int, error) {

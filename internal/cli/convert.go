@@ -14,17 +14,20 @@ func newConvertCommand(c *console) *cobra.Command {
 	version := "10.0.20348"
 	cmd := &cobra.Command{
 		Use:   "convert SRC DST",
-		Short: "Convert one layer from any form to any other",
-		Long: `Convert one layer. Both are layer references. The destination is complete or absent.
-A layer directory of a layer that is not a base needs the layers below it, --parent,
-and so does a CIM that is a fork; read, such a CIM shows what its parents hold, too.
+		Short: "Convert one layer to another format",
+		Long: `Convert one layer to another format. SRC and DST are layer references. DST is
+written completely or not at all.
 
-What is written holds what the layer holds: a CIM gets no hives merged and no files
-made up. Layers as Windows keeps them, with all that, are made by "unpack".
+--parent names the layers below SRC. It is required to write a layer directory
+that is not a base layer, or a CIM that is a fork. Reading a forked CIM
+includes the content of its parents.
 
---base adds to a layer that is to have none below it what a base layer must have: the
-config directory, and a minimal registry hive for each of the five that it lacks.
-"makebase" does so in a folder.
+Only the layer itself is converted: no hives are merged into a CIM and no files
+are added. "unpack" produces layers with both, as Windows stores them.
+
+--base turns a layer without parents into a base layer by adding the parts that
+are missing: the config directory and a minimal version of each of the five
+registry hives. "makebase" does the same for a directory.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
@@ -77,16 +80,16 @@ config directory, and a minimal registry hive for each of the five that it lacks
 		},
 	}
 	o.addParents(cmd)
-	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress what is written with `METHOD`: gzip, zstd or none")
+	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress the tar with `METHOD`: gzip, zstd or none")
 	o.cim.addNames(cmd)
 	cmd.Flags().BoolVar(&o.transport, "transport", false, "write a transport directory instead of a final layer directory")
-	cmd.Flags().BoolVar(&base, "base", false, "complete the layer to a base layer")
-	cmd.Flags().StringVar(&version, "os-version", version, "Windows `VERSION` that hives made by --base name")
+	cmd.Flags().BoolVar(&base, "base", false, "add the parts that a base layer needs")
+	cmd.Flags().StringVar(&version, "os-version", version, "Windows `VERSION` recorded in hives that --base adds")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace a destination file that exists")
 	return cmd
 }
 
-// parentHint adds advice to errors about a layer that changes what is below it.
+// parentHint adds advice to errors about whiteouts and links that need the layers below.
 func (o *layerOptions) parentHint(err error) error {
 	switch {
 	case !errors.Is(err, layer.ErrWhiteout) && !errors.Is(err, layer.ErrLinkTarget) || len(o.parents) > 0:

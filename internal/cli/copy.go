@@ -14,17 +14,19 @@ func newCopyCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "copy SRC DST",
 		Short: "Copy an image between registries, layouts and archives",
-		Long: `Copy an image. Manifests and blobs stay as they are, so that all digests hold; a
-docker archive keeps the configuration and plain layers alone. Digests, sizes and the
-diff IDs of layers are verified on the way, as are blobs that a layout has already. Of
-an index one Windows image is copied, or all of it with --all.
+		Long: `Copy an image. Manifests and blobs are copied unchanged, so all digests remain
+valid; a docker archive stores only the configuration and uncompressed layers.
+Digests, sizes and diff IDs are verified while copying, including those of
+blobs that the destination layout already has. From an index, one Windows image
+is copied, or all images with --all.
 
-Registries get the credentials that "docker login" has stored. Those at localhost, at
-private addresses and in .local may speak HTTP, all others only with --plain-http.
+Credentials stored by "docker login" are used for registries. HTTP is allowed
+for registries at localhost, at private addresses and in .local; others need
+--plain-http.
 
-Foreign layers, which may not be distributed, stay at their URLs: without --foreign they
-are neither fetched from there nor pushed to registries. A redirect or URL that leads to
-a private address is refused without --private-network.
+Foreign layers may not be redistributed, so they stay at their URLs. Without
+--foreign they are neither downloaded nor pushed to registries. A redirect or
+URL that leads to a private address is rejected without --private-network.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),
@@ -45,10 +47,10 @@ a private address is refused without --private-network.
 			}
 			done, err := image.Copy(cmd.Context(), args[0], args[1], opts...)
 			if errors.Is(err, fs.ErrExist) {
-				return hintf(about(args[1], err), "--force replaces an archive; a folder must be an OCI layout or empty")
+				return hintf(about(args[1], err), "--force replaces an archive; a directory must be an OCI layout or empty")
 			}
 			if all && errors.Is(err, image.ErrMissingBlob) {
-				return hintf(err, "the index names images that %s does not hold; without --all one that it holds is copied", args[0])
+				return hintf(err, "the index names images that %s does not hold; without --all, one that it holds is copied", args[0])
 			}
 			if err != nil {
 				return imageHint(nameHint(args[0], nameHint(args[1], err)))
@@ -64,12 +66,12 @@ a private address is refused without --private-network.
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().BoolVar(&all, "all", false, "copy all of an index")
-	cmd.Flags().BoolVar(&force, "force", false, "replace an archive that exists")
+	cmd.Flags().BoolVar(&all, "all", false, "copy all images of an index")
+	cmd.Flags().BoolVar(&force, "force", false, "replace an existing archive")
 	return cmd
 }
 
-// copied is what `mullion copy --json` says.
+// copied is the output of "mullion copy --json".
 type copied struct {
 	Digest  string `json:"digest"`
 	Images  int    `json:"images"`

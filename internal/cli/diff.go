@@ -32,23 +32,25 @@ func newDiffCommand(c *console) *cobra.Command {
 	var filesOnly, registryOnly bool
 	cmd := &cobra.Command{
 		Use:   "diff A B",
-		Short: "Compare files and registry of two images or layers",
-		Long: `Compare two images, as containers would see them, or two layers, and print what was
-added, removed or changed, one path a line: first files, then keys and values of the
-registry. The status is 1 if anything differs.
+		Short: "Compare the files and registry of two images or layers",
+		Long: `Compare two images as containers see them, or two layers. Each difference is
+printed on one line as added, removed or changed: first files, then registry
+keys and values. The exit status is 1 if there are differences.
 
-Of a file that changed is told what: kind, name, attributes, creation, access, write,
-change, security, eas, reparse, objectid, size, content, streams, links.
+A changed file is followed by the aspects that differ: kind, name, attributes,
+creation, access, write, change, security, eas, reparse, objectid, size,
+content, streams, links.
 
-The registry of an image is that of its base with the delta hives of all layers merged
-in. Of two layers that have only deltas, the deltas are compared. A key that only one
-side has comes once, without what is below it. Times of keys do not count.
+The registry of an image is the base layer's hives with the delta hives of all
+layers merged in. If both layers have only delta hives, the deltas are
+compared. A key that exists on one side only is printed once, without its
+subkeys. Key timestamps are ignored.
 
 ` + referenceHelp,
 		Example: `  mullion diff oci:layout:v1 oci:layout:v2
   mullion diff --ignore times,security --files-only tar:a.tar.gz wclayer:dir
   mullion diff --registry-only docker://registry/app:1 docker://registry/app:2
-  mullion diff --json oci:layout:v1 oci:layout:v2 | jq -r 'select(.hive == "SOFTWARE") | .key'`,
+  mullion diff --json oci:layout:v1 oci:layout:v2 | jq -r .key`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			skip, err := parseAspects(ignore)
@@ -86,13 +88,13 @@ side has comes once, without what is below it. Times of keys do not count.
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringSliceVar(&ignore, "ignore", nil, "do not compare these `ASPECTS`, as in times,security; times is all four")
+	cmd.Flags().StringSliceVar(&ignore, "ignore", nil, "ignore these `ASPECTS`, for example times,security; times covers all four timestamps")
 	cmd.Flags().BoolVar(&filesOnly, "files-only", false, "do not compare the registry")
-	cmd.Flags().BoolVar(&registryOnly, "registry-only", false, "compare the registry alone")
+	cmd.Flags().BoolVar(&registryOnly, "registry-only", false, "compare only the registry")
 	return cmd
 }
 
-// diffFiles prints what differs between the files and reports whether anything does.
+// diffFiles prints the differences between the files and reports whether there are any.
 func (f *contentFlags) diffFiles(ctx context.Context, c *console, args []string, skip layer.Aspect) (bool, error) {
 	a, closeA, err := f.side(ctx, c, args[0])
 	if err != nil {
@@ -142,7 +144,7 @@ func parseAspects(words []string) (layer.Aspect, error) {
 			for a = 1; a <= layer.AspectLinks && a.String() != w; a <<= 1 {
 			}
 			if a > layer.AspectLinks {
-				return 0, usagef("--ignore %s: nothing of that name is compared", w)
+				return 0, usagef("--ignore %s: not an aspect that is compared", w)
 			}
 		}
 		set |= a

@@ -12,7 +12,7 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// registryRoots are where Windows shows the hives.
+// registryRoots are the registry keys at which Windows mounts the hives.
 var registryRoots = map[hives.Name]string{
 	hives.Default: `HKU\.DEFAULT`, hives.SAM: `HKLM\SAM`, hives.Security: `HKLM\SECURITY`,
 	hives.Software: `HKLM\SOFTWARE`, hives.System: `HKLM\SYSTEM`,
@@ -35,8 +35,8 @@ type changedData struct {
 	Data string `json:"data"`           // of a value in lower-case hex, otherwise text
 }
 
-// diffRegistry compares the registries of two images or layers, hive by hive, prints
-// what differs and reports whether anything does.
+// diffRegistry compares the registries of two images or layers hive by hive, prints the
+// differences and reports whether there are any.
 func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]string, skip layer.Aspect) (found bool, err error) {
 	var sides [2]imageRegistry
 	for i, ref := range refs {
@@ -56,7 +56,7 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 		if partial[1] {
 			part = refs[1]
 		}
-		c.warnf("the registry is not compared: %s has only changes of one; compare the images instead", part)
+		c.warnf("the registry is not compared: %s has only delta hives; compare the images instead", part)
 		return false, nil
 	}
 	for _, n := range hives.All() {
@@ -69,7 +69,7 @@ func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]str
 	return found, nil
 }
 
-// hasOnlyDeltas tells a layer that is seen without the base of its registry.
+// hasOnlyDeltas reports whether r has delta hives without the base hives below them.
 func hasOnlyDeltas(ctx context.Context, r imageRegistry) (bool, error) {
 	for _, n := range hives.All() {
 		d, err := r.OpenHive(n, hives.Delta)
@@ -94,7 +94,8 @@ func hasOnlyDeltas(ctx context.Context, r imageRegistry) (bool, error) {
 	return false, nil
 }
 
-// diffHive compares one hive, merged, or the deltas of it. A side may have none.
+// diffHive compares one merged hive, or its delta hives if delta is set. A side may lack
+// the hive.
 func (c *console) diffHive(ctx context.Context, n hives.Name, sides [2]imageRegistry, refs [2]string, skip layer.Aspect, delta bool) (found bool, err error) {
 	var open [2]*regf.Hive
 	for i, r := range sides {
@@ -171,7 +172,7 @@ func (c *console) printRegistryChange(n hives.Name, d *regf.Difference, delta bo
 	return c.printf("%-7s %s\n", kinds[d.Kind], path)
 }
 
-// dataOf is one side of a value, nil if it does not exist there.
+// dataOf returns one side of a value, or nil if the value does not exist there.
 func dataOf(v regf.Value) *changedData {
 	if !v.Valid() {
 		return nil

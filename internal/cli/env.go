@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// variable is one line of the environment.
+// variable is one variable of the environment, as printed by --json.
 type variable struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
@@ -29,12 +29,13 @@ func newEnvCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env IMAGE",
 		Short: "Print the environment of a process in a container",
-		Long: `Print the variables that a process in a container of the image sees, NAME=value, one a
-line, sorted: what Windows sets itself, the machine's from the SYSTEM hive with %NAME%
-expanded, the default user's, and the image configuration's on top of all. --json
-tells for each where its value comes from: system, machine, user or config.
+		Long: `Print the environment of a process in a container of the image, one NAME=value
+per line, sorted by name. It combines the variables that Windows sets itself,
+those of the machine from the SYSTEM hive with %NAME% expanded, those of the
+default user and, overriding all others, those of the image configuration.
+--json adds the source of each value: system, machine, user or config.
 
-COMPUTERNAME is missing: only a running container has one.
+COMPUTERNAME is missing because only a running container has one.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),

@@ -11,20 +11,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// errFound says that a check or a comparison has found something and has printed
-// it: status 1 and nothing more to say.
+// errFound is returned by checks and comparisons that have printed findings. The exit
+// status is 1 and no error is printed.
 var errFound = errors.New("something was found")
 
-// usageError is a mistake of the caller: status 2.
+// usageError is an error in the command line. The exit status is 2.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-// usagef makes a usage error.
+// usagef returns a formatted usageError.
 func usagef(format string, a ...any) error { return &usageError{fmt.Sprintf(format, a...)} }
 
-// subjectError names the subject of a failure where it is not the command's first
-// argument.
+// subjectError names the subject of an error if it is not the first argument of the
+// command.
 type subjectError struct {
 	subject string
 	err     error
@@ -33,7 +33,7 @@ type subjectError struct {
 func (e *subjectError) Error() string { return e.subject + ": " + e.err.Error() }
 func (e *subjectError) Unwrap() error { return e.err }
 
-// about names what an error is about; nil stays nil.
+// about adds the subject of an error unless it has one. It returns nil if err is nil.
 func about(subject string, err error) error {
 	if err == nil {
 		return nil
@@ -45,7 +45,7 @@ func about(subject string, err error) error {
 	return &subjectError{subject, err}
 }
 
-// hintedError is an error that comes with advice.
+// hintedError is an error with advice for the user.
 type hintedError struct {
 	err  error
 	hint string
@@ -54,17 +54,17 @@ type hintedError struct {
 func (e *hintedError) Error() string { return e.err.Error() }
 func (e *hintedError) Unwrap() error { return e.err }
 
-// hintf adds advice to an error, printed on a line of its own.
+// hintf adds advice to an error, which is printed on a line of its own.
 func hintf(err error, format string, a ...any) error {
 	return &hintedError{err, fmt.Sprintf(format, a...)}
 }
 
-// hints is advice for errors that many commands can meet, first match.
+// hints lists advice for errors common to many commands. The first match is used.
 var hints = []struct {
 	is   error
 	hint string
 }{
-	{fs.ErrPermission, "check who owns the file and its folder"},
+	{fs.ErrPermission, "check the owner and permissions of the file and its directory"},
 }
 
 func hintFor(err error) string {
@@ -84,7 +84,7 @@ func hintFor(err error) string {
 	return ""
 }
 
-// printError prints a failure of a command that was running.
+// printError prints an error returned by RunE, and the hint for it.
 func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error) {
 	op := strings.TrimPrefix(cmd.CommandPath(), "mullion ")
 	text := err.Error()
@@ -99,8 +99,7 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error)
 			op += ":"
 		}
 	}
-	// Errors that were joined are on lines of their own, and so may be what a registry
-	// has answered.
+	// Joined errors and answers of registries can have several lines.
 	text = strings.ReplaceAll(text, "\n", "; ")
 	fmt.Fprintf(c.err, "mullion: %s %s\n", op, visible(text))
 	if h := hintFor(err); h != "" {
@@ -108,7 +107,7 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error)
 	}
 }
 
-// printWarning prints something that went wrong and does not end the command.
+// printWarning prints an error that does not end the command.
 func (c *console) printWarning(err error) {
 	fmt.Fprintf(c.err, "mullion: warning: %s\n", visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
 }

@@ -7,16 +7,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// examples are what --help shows of each command that says nothing itself, by path. A
-// test holds them to the flags and arguments that the commands take.
+// examples are the examples in the help of commands that do not set their own, by
+// command path. A test parses them with the flags and arguments of the commands.
 var examples = map[string]string{
 	"inspect": `mullion inspect oci-archive:hello.tar
-mullion inspect --platform 'windows(10.0.20348)/amd64' mcr.microsoft.com/windows/nanoserver:ltsc2022
+mullion inspect mcr.microsoft.com/windows/nanoserver:ltsc2022
+mullion inspect --platform 'windows(10.0.20348)/amd64' docker://registry/app:1
 mullion inspect --json oci:layout:v1 | jq -r '.layers[].diffID'`,
 	"ls": `mullion ls oci-archive:hello.tar Files/Windows
 mullion ls -l -R tar:layer.tar.gz
 mullion ls --layer 1 oci:layout:v1
-mullion ls --json -R oci:layout:v1 | jq -r 'select(.kind == "whiteout") | .path'`,
+mullion ls --json -R oci:layout:v1 | jq -r 'select(.size > 1e6) | .path'`,
 	"cat": `mullion cat oci-archive:hello.tar Files/hello/hello.txt
 mullion cat tar:layer.tar 'Files\hello\hello.txt:Zone.Identifier'
 mullion cat oci:layout:v1 'Hives\SOFTWARE_BASE' -o SOFTWARE`,
@@ -35,7 +36,7 @@ mullion check --rules`,
 mullion osversion -v tar:base.tar.gz
 mullion osversion --parent tar:base.tar tar:app.tar`,
 	"env": `mullion env oci-archive:hello.tar
-mullion env --json oci:layout:v1 | jq -r '.[] | select(.source == "config") | .name'`,
+mullion env --json oci:layout:v1 | jq -r '.[] | .name + " " + .source'`,
 	"sbom": `mullion sbom oci-archive:hello.tar -o hello.cdx.json
 mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022`,
 	"serve": `mullion serve --print-config
@@ -43,12 +44,12 @@ mullion serve --root /var/lib/mullion --address /run/mullion.sock`,
 	"version": `mullion version`,
 	"man":     `mullion man share/man/man1`,
 
-	"hive query": `mullion hive query SOFTWARE 'Microsoft\Windows NT\CurrentVersion' -v CurrentBuild
+	"hive query": `mullion hive query SOFTWARE 'Microsoft\Windows NT\CurrentVersion' -v UBR
 mullion hive query SYSTEM 'ControlSet001\Services\wcifs'
 mullion hive query SOFTWARE 'Vendor\key\\u0000with NUL'
 mullion hive query -s System_Delta`,
 	"hive add": `mullion hive add SOFTWARE 'Vendor\App' -v Level -t REG_DWORD -d 3
-mullion hive add SOFTWARE 'Vendor\App' -v Paths -t REG_MULTI_SZ -d 'C:\a\0C:\b' -o NEW
+mullion hive add SOFTWARE App -v Paths -t REG_MULTI_SZ -d 'C:\a\0C:\b' -o NEW
 mullion hive add SYSTEM 'ControlSet001\Services\mine'`,
 	"hive delete": `mullion hive delete SOFTWARE 'Vendor\App' -v Level
 mullion hive delete SOFTWARE 'Vendor\App'`,
@@ -61,11 +62,11 @@ mullion hive export SOFTWARE`,
 mullion hive merge SYSTEM lower_Delta upper_Delta -o SYSTEM_BASE`,
 	"hive dump":  `mullion hive dump SOFTWARE | jq -r 'select(.values | length > 100) | .path'`,
 	"hive check": `mullion hive check SOFTWARE`,
-	"hive recover": `mullion hive recover SYSTEM --log SYSTEM.LOG1 --log SYSTEM.LOG2 -o SYSTEM.clean
+	"hive recover": `mullion hive recover SYSTEM --log SYSTEM.LOG1 --log SYSTEM.LOG2 -o CLEAN
 mullion hive query --log SYSTEM.LOG1 --log SYSTEM.LOG2 SYSTEM Select
 mullion hive recover --deleted --json NTUSER.DAT | jq -r .path`,
 	"hive repair": `mullion hive repair SOFTWARE -o SOFTWARE.sound
-mullion hive repair --log SYSTEM.LOG1 --log SYSTEM.LOG2 SYSTEM.cut -o SYSTEM --json`,
+mullion hive repair --log SYSTEM.LOG1 --log SYSTEM.LOG2 SYSTEM -o REPAIRED`,
 	"hive new":             `mullion hive new -o EMPTY`,
 	"hive os-version":      `mullion hive os-version SOFTWARE`,
 	"hive enable-cim-boot": `mullion hive enable-cim-boot SYSTEM -o SYSTEM_BASE`,
@@ -85,8 +86,8 @@ mullion cim extract base.cim tar:base.tar`,
 	"cim rewrite": `mullion cim rewrite old.cim new/old.cim --cim-version 3`,
 }
 
-// explain gives every command its examples and has it say what it takes when it is
-// given something else.
+// explain sets the examples of every command and makes errors about the number of
+// arguments name the expected ones.
 func explain(cmd *cobra.Command) {
 	path := strings.TrimPrefix(cmd.CommandPath(), "mullion ")
 	if text := examples[path]; text != "" && cmd.Example == "" {
@@ -109,13 +110,14 @@ func explain(cmd *cobra.Command) {
 	}
 }
 
-// count says how many.
-func count(n int, what string) string {
+// count returns n and noun as the start of a passive clause: "no argument was", "1
+// argument was", "2 arguments were".
+func count(n int, noun string) string {
 	switch n {
 	case 0:
-		return "no " + what + " was"
+		return "no " + noun + " was"
 	case 1:
-		return "1 " + what + " was"
+		return "1 " + noun + " was"
 	}
-	return fmt.Sprintf("%d %ss were", n, what)
+	return fmt.Sprintf("%d %ss were", n, noun)
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -55,6 +56,30 @@ func TestExamples(t *testing.T) {
 			t.Errorf("there are examples of %s, which is no command", path)
 		}
 	}
+}
+
+// Help fits a terminal of 80 columns. The texts of the completion commands are cobra's.
+func TestHelpWidth(t *testing.T) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.Name() == "completion" {
+			return
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		path := strings.Fields(cmd.CommandPath())
+		status, out, errs := run1(append([]string{"help"}, path[1:]...)...)
+		if status != 0 || out == "" || errs != "" {
+			t.Errorf("help %s: status %d, stderr %q", path[1:], status, errs)
+		}
+		for line := range strings.Lines(out) {
+			if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > 80 {
+				t.Errorf("help %s: more than 80 columns: %s", path[1:], line)
+			}
+		}
+	}
+	walk(newRoot(&console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}))
 }
 
 // splitWords reads a line as a shell does, quotes included, up to a pipe.

@@ -21,20 +21,23 @@ func newHiveCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hive",
 		Short: "Read, change, merge and repair registry hives",
-		Long: `Works on registry hives: SYSTEM, SOFTWARE, NTUSER.DAT, the BCD store and the delta
-hives of container layers.
+		Long: `The hive commands work on registry hives: SYSTEM, SOFTWARE, NTUSER.DAT, the BCD
+store, and the delta hives of container layers.
 
-KEY is a path below the root of the hive, without the root's name, separated by
-backslashes: 'ControlSet001\Services'. Case does not matter. What cannot be typed, and
-a backslash in a name, is written as \\uXXXX, two backslashes, the letter u and the
-four hexadecimal digits of a UTF-16 unit, in KEY and in the NAME of -v; names are
-printed so that they can be pasted back. Put them in single quotes.
+KEY is the path of a key below the root of the hive, without the root's name,
+separated by backslashes: 'ControlSet001\Services'. Case is ignored. In KEY,
+and in the NAME of -v, characters that cannot be typed and backslashes that are
+part of a name are written as \\uXXXX: two backslashes, the letter u and four
+hexadecimal digits, one UTF-16 code unit. Names are printed in the same form,
+so that they can be copied. Put them in single quotes.
 
-A hive that was not closed is dirty: its last changes are in its logs. Such a hive
-is refused. --log replays logs in memory first, --allow-dirty takes it as it is.
+A hive that was not closed is dirty: its last changes are in its transaction
+logs. Dirty hives are rejected unless --log replays the logs in memory, or
+--allow-dirty accepts the hive without its last changes.
 
-A key that is made and the key above it get the time of day, or the time that the
-environment variable SOURCE_DATE_EPOCH gives. No other edit changes the time of a key.`,
+Creating a key sets its time and that of its parent key to the current time, or
+to the value of the environment variable SOURCE_DATE_EPOCH. Other edits keep
+the times of keys.`,
 	}
 	f := &hiveFlags{}
 	f.add(cmd)
@@ -49,20 +52,20 @@ environment variable SOURCE_DATE_EPOCH gives. No other edit changes the time of 
 	return cmd
 }
 
-// hiveFlags say how hives are opened, for every command of the group.
+// hiveFlags are the flags for opening hives, shared by all hive commands.
 type hiveFlags struct {
 	allowDirty bool
 	editDirty  bool
 	logs       []string
 	mode       string
-	pristine   bool // the hive is to be edited: faults that cannot change an answer count too
+	pristine   bool // open for editing: harmless faults are errors too
 }
 
 func (f *hiveFlags) add(cmd *cobra.Command) {
 	p := cmd.PersistentFlags()
-	p.BoolVar(&f.allowDirty, "allow-dirty", false, "take a dirty hive as it is, without its last changes")
-	p.StringArrayVar(&f.logs, "log", nil, "replay the transaction log `F` first, repeated")
-	p.StringVar(&f.mode, "mode", "strict", "`MODE` at damage that could hide something: strict stops, report goes on and lists it, salvage also reads without a root")
+	p.BoolVar(&f.allowDirty, "allow-dirty", false, "accept a dirty hive without its last changes")
+	p.StringArrayVar(&f.logs, "log", nil, "replay the transaction log `F` first; may be repeated")
+	p.StringVar(&f.mode, "mode", "strict", "`MODE` for damage that could hide data: strict stops, report continues and lists it, salvage also reads a hive without a root key")
 }
 
 func (f *hiveFlags) options() (*regf.Options, error) {
@@ -77,11 +80,11 @@ func (f *hiveFlags) options() (*regf.Options, error) {
 			return opt, nil
 		}
 	}
-	return nil, usagef("--mode is strict, report or salvage")
+	return nil, usagef("--mode must be strict, report or salvage")
 }
 
-// hiveClock gives the times that edits write: the time of day, or the fixed one that
-// SOURCE_DATE_EPOCH asks for, so that the same edits can give the same bytes.
+// hiveClock returns the clock for edits: nil for the current time, or the fixed time
+// from SOURCE_DATE_EPOCH, with which the same edits produce the same bytes.
 func hiveClock() (func() winfs.Filetime, error) {
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
@@ -98,8 +101,8 @@ func hiveClock() (func() winfs.Filetime, error) {
 	return func() winfs.Filetime { return t }, nil
 }
 
-// open opens a hive, with the logs that --log names replayed in memory. With
-// several hives in one command the logs belong to the one that is dirty.
+// open opens a hive and replays the logs named by --log in memory. If a command opens
+// several hives, the logs belong to the dirty one.
 func (f *hiveFlags) open(ctx context.Context, c *console, path string) (*regf.Hive, error) {
 	opt, err := f.options()
 	if err != nil {
@@ -122,7 +125,7 @@ func (f *hiveFlags) open(ctx context.Context, c *console, path string) (*regf.Hi
 	return h, hiveError(path, err)
 }
 
-// readRegular reads a regular file whole.
+// readRegular reads a regular file.
 func readRegular(name string) ([]byte, error) {
 	f, err := openfile.Regular(name)
 	if err != nil {
@@ -159,7 +162,7 @@ func (f *hiveFlags) recover(ctx context.Context, c *console, path string) ([]byt
 	return image, rep, hiveError(path, err)
 }
 
-// cutError is regf.ErrTruncated with what there is of the hive.
+// cutError is regf.ErrTruncated with the remaining part of the hive.
 type cutError struct {
 	error
 	image   []byte
@@ -176,8 +179,8 @@ func (e *cutError) Error() string {
 
 func (e *cutError) Unwrap() error { return e.error }
 
-// plain drops the operation and path that errors of the file system carry, because
-// the message names the subject already.
+// plain removes the operation and path from errors of the file system, because the
+// message names the subject already.
 func plain(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
@@ -186,11 +189,11 @@ func plain(err error) error {
 	return err
 }
 
-// hiveError places an error about a hive and adds advice.
+// hiveError adds the path, key and cell of an error in a hive, and advice.
 func hiveError(path string, err error) error {
 	var cut *cutError
-	if errors.As(err, &cut) { // with the error of the package stripped it would lose what it carries
-		return about(path, hintf(cut, "mullion hive repair saves what is there"))
+	if errors.As(err, &cut) { // before the regf.Error inside is unwrapped, which would lose the image
+		return about(path, hintf(cut, "mullion hive repair saves the remaining data"))
 	}
 	var re *regf.Error
 	if errors.As(err, &re) {
@@ -211,18 +214,17 @@ func hiveError(path string, err error) error {
 	case errors.Is(err, regf.ErrDirty):
 		err = hintf(err, "--log F replays its logs, --allow-dirty reads it without its last changes")
 	case errors.Is(err, regf.ErrNeedsRepair):
-		err = hintf(err, "mullion hive repair IN -o OUT makes a sound copy, mullion hive check lists what is wrong")
+		err = hintf(err, "mullion hive repair IN -o OUT writes a sound copy, mullion hive check lists the faults")
 	case errors.Is(err, regf.ErrTruncated):
-		err = hintf(err, "mullion hive repair saves what is there")
+		err = hintf(err, "mullion hive repair saves the remaining data")
 	case errors.Is(err, regf.ErrCorrupt):
-		err = hintf(err, "mullion hive check lists what is wrong, --mode report reads past it, mullion hive repair mends it")
+		err = hintf(err, "mullion hive check lists the faults, --mode report skips them, mullion hive repair mends them")
 	}
 	return about(path, err)
 }
 
-// findings prints what was met and gone past. Damage makes the command end with status
-// 1, because what was printed may not be all that the hive should hold; faults that
-// cannot change an answer do not.
+// findings prints the faults that reading h has skipped. It returns errFound if one of
+// them is not harmless, because the output of the command may then be incomplete.
 func (c *console) findings(file string, h *regf.Hive) error {
 	var err error
 	for _, f := range h.Findings() {
@@ -234,9 +236,9 @@ func (c *console) findings(file string, h *regf.Hive) error {
 	return err
 }
 
-// hiveKey finds a key, and its path as the hive spells it: Key.Path follows pointers
-// upwards, which can be wrong where everything else is right. The error for a missing
-// key names the deepest that exists.
+// hiveKey returns a key and its path in the spelling of the hive. It does not use
+// Key.Path, which follows parent pointers that can be damaged. The error for a missing
+// key names the deepest existing one.
 func hiveKey(h *regf.Hive, file, path string) (k regf.Key, deepest string, err error) {
 	k = h.Root()
 	if !k.Valid() {
@@ -263,19 +265,20 @@ func hiveKey(h *regf.Hive, file, path string) (k regf.Key, deepest string, err e
 	return k, deepest, nil
 }
 
-// keyHint is for who writes a path as it stands in a whole registry, or in a file system.
+// keyHint adds advice for paths that start with a root key of the registry or contain
+// slashes.
 func keyHint(path, deepest string, err error) error {
 	root, _, _ := strings.Cut(strings.ToUpper(path), `\`)
 	switch {
 	case deepest == "" && (strings.HasPrefix(root, "HKEY_") || root == "HKLM" || root == "HKU" || root == "HKCU" || root == "HKCR"):
-		return hintf(err, `KEY begins below the root of the hive, without %s\...\`, root)
+		return hintf(err, `KEY starts below the root of the hive, without %s\...\`, root)
 	case strings.Contains(path, "/"):
-		return hintf(err, "KEY is separated by backslashes")
+		return hintf(err, "the names in KEY are separated by backslashes")
 	}
 	return err
 }
 
-// hiveValue finds a value of a key.
+// hiveValue returns a value of a key.
 func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 	v, err := k.Value(name)
 	if errors.Is(err, regf.ErrNotFound) {
@@ -292,7 +295,7 @@ func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 	return v, hiveError(file, err)
 }
 
-// edit opens a hive, changes it and writes it back in place, or where -o says.
+// edit opens a hive, calls change and writes the result in place, or to the file of -o.
 func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
 	if out.path == "" && !out.force {
 		if err := oneName(path); err != nil {
@@ -307,7 +310,7 @@ func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outp
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	if h.Dirty() {
-		fmt.Fprintf(c.err, "%s: the changes in its logs are given up\n", visible(path))
+		fmt.Fprintf(c.err, "%s: the changes in its logs are discarded\n", visible(path))
 	}
 	if err := change(h); err != nil {
 		return hiveError(path, err)
@@ -320,7 +323,7 @@ func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outp
 	}
 	target := path
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
-		// The link stays, and what it leads to is replaced.
+		// The link is kept and its target replaced.
 		if target, err = filepath.EvalSymlinks(path); err != nil {
 			return about(path, plain(err))
 		}
@@ -343,11 +346,11 @@ func oneName(path string) error {
 	return nil
 }
 
-// storeHive writes a hive as it stands in memory.
+// storeHive writes the memory image of a hive to a file.
 func storeHive(h *regf.Hive, path string, force bool) error {
 	return writeFile(path, force, func(f io.Writer) error { return hiveError(path, h.WriteImage(f)) })
 }
 
-// quote shows a name or path in a message: in quotes, with what is not printable
-// escaped, but with single backslashes.
+// quote quotes a name or path for a message. Unprintable characters are escaped;
+// backslashes are not doubled.
 func quote(s string) string { return `"` + escapeControl(s) + `"` }

@@ -29,13 +29,13 @@ func newHiveBCDCommand(c *console, f *hiveFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bcd HIVE [OBJECT ELEMENT [VALUE]]",
 		Short: "List or change boot configuration data, like bcdedit",
-		Long: `List the objects of a BCD store with their elements, as bcdedit /enum all does.
+		Long: `List the objects of a BCD store with their elements, like bcdedit /enum all.
 
---set OBJECT ELEMENT VALUE sets an element and --delete OBJECT ELEMENT deletes one, in
-place, atomically; -o writes the result elsewhere. An object is named by its GUID or an
-alias such as {default}; an element by its name, such as path or osdevice, or its type
-in hexadecimal. Devices that no document describes, among them those that boot a CimFS
-image, are shown and never made.`,
+--set OBJECT ELEMENT VALUE sets an element, and --delete OBJECT ELEMENT deletes
+one. The store is changed in place, atomically, unless -o names another file.
+OBJECT is a GUID or an alias such as {default}. ELEMENT is a name, such as path
+or osdevice, or a type in hexadecimal. Devices without public documentation,
+including those that boot a CimFS image, are shown but cannot be created.`,
 		Args: cobra.RangeArgs(1, 4),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			want := 1
@@ -46,7 +46,7 @@ image, are shown and never made.`,
 				want = 3
 			}
 			if set && remove || len(args) != want {
-				return usagef("give HIVE alone, --set with OBJECT ELEMENT VALUE, or --delete with OBJECT ELEMENT")
+				return usagef("want HIVE alone, --set with OBJECT ELEMENT VALUE, or --delete with OBJECT ELEMENT")
 			}
 			if !set && !remove {
 				return f.read(cmd.Context(), c, args[:1], func(h *regf.Hive, _ regf.Key, _ string) error { return c.listBCD(args[0], h) })

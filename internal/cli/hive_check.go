@@ -15,9 +15,10 @@ func newHiveCheckCommand(c *console, f *hiveFlags) *cobra.Command {
 	var check checkFlags
 	cmd := &cobra.Command{
 		Use:   "check HIVE",
-		Short: "Verify every rule of the format",
-		Long: `Verify every cell of a hive and report the faults, one a line: severity, rule, key, cell
-offset, explanation. "hive repair" mends them. Of --limit, file-size bounds the hive.
+		Short: "Verify a hive against every rule of the format",
+		Long: `Verify every cell of a hive. Each fault is printed on one line: severity, rule,
+key, cell offset, explanation. "hive repair" mends them. --limit accepts only
+file-size, which bounds the size of the hive.
 
 ` + severityHelp,
 		Args: cobra.ExactArgs(1),
@@ -26,11 +27,12 @@ offset, explanation. "hive repair" mends them. Of --limit, file-size bounds the 
 				return err
 			}
 			if (c.limits != layer.Limits{FileSize: c.limits.FileSize}) {
-				return usagef("--limit: of a hive, file-size is bounded alone")
+				return usagef("--limit: only file-size applies to a hive")
 			}
 			tolerant := *f
 			if f.mode == regf.Strict.String() {
-				// Strict opening would end at the first fault, and Report needs a root key.
+				// In strict mode, opening would end at the first fault, and Report needs a root
+				// key.
 				tolerant.mode = regf.Salvage.String()
 			}
 			large, err := exceeds(args[0], c.limits)
@@ -66,7 +68,7 @@ func exceeds(path string, limits layer.Limits) (*layer.LimitError, error) {
 	return nil, nil
 }
 
-// hiveErrors places the error that ends a check.
+// hiveErrors adds the path of the hive to the error that ends a check.
 func hiveErrors(path string, check iter.Seq2[finding.Finding, error]) iter.Seq2[finding.Finding, error] {
 	return func(yield func(finding.Finding, error) bool) {
 		for f, err := range check {

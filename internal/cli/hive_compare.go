@@ -15,11 +15,12 @@ func newHiveCompareCommand(c *console, f *hiveFlags) *cobra.Command {
 	var opt regf.CompareOptions
 	cmd := &cobra.Command{
 		Use:   "compare A B",
-		Short: "Report what differs between two hives",
-		Long: `Prints one line for each key, value, class, descriptor or flag that differs: "+" only
-B has it, "-" only A has it, "~" both have it and it changed. A key that only one of
-them has comes once, without what is below it. Status 1 if anything differs. --json
-prints one object a line.`,
+		Short: "List the differences between two hives",
+		Long: `Print one line for each key, value, class, descriptor or flag that differs: "+"
+if only B has it, "-" if only A has it, "~" if it changed. A key that only one
+hive has is printed once, without its subkeys. The exit status is 1 if there
+are
+differences. --json prints one object per line.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.pair(cmd.Context(), c, args, func(a, b *regf.Hive) error {
@@ -41,11 +42,11 @@ prints one object a line.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&opt.Times, "times", false, "times of keys count too")
+	cmd.Flags().BoolVar(&opt.Times, "times", false, "compare the times of keys too")
 	return cmd
 }
 
-// pair opens the two hives of a command.
+// pair calls fn with the two hives of a command and then prints their findings.
 func (f *hiveFlags) pair(ctx context.Context, c *console, args []string, fn func(a, b *regf.Hive) error) (err error) {
 	a, err := f.open(ctx, c, args[0])
 	if err != nil {
@@ -83,7 +84,7 @@ func differenceLine(d *regf.Difference, asJSON bool) []byte {
 	return append(b, '\n')
 }
 
-// differenceSides shows what changed from and to.
+// differenceSides returns both sides of a difference as text.
 func differenceSides(d *regf.Difference) (was, is string) {
 	show := func(k regf.Key, v regf.Value) string {
 		switch d.Field {
@@ -143,14 +144,16 @@ func newHiveDiffCommand(c *console, f *hiveFlags) *cobra.Command {
 	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "diff A B -o DELTA",
-		Short: "Make the delta hive that turns A into B",
-		Long: `Writes a delta hive, as container layers hold them, that merged over A gives B: keys,
-values, classes, descriptors, flags, times and the order of values.
+		Short: "Create the delta hive that turns A into B",
+		Long: `Write a delta hive, as container layers contain it, that turns A into B when it
+is merged over A. It covers keys, values, classes, descriptors, flags, times
+and the order of values.
 
-The values of a delta come before those of the layers below. Where B has them in another
-order the delta gives a key all values up to the last that is out of place, unless
---ignore-value-order. A key whose descriptor differs is replaced with all its values,
-and all its subkeys are named: a merge takes the descriptor of the lowest layer otherwise.`,
+In a merge, the values of a delta precede those of the layers below. If B has
+the values of a key in another order, the delta contains all values up to the
+last one that is out of order, unless --ignore-value-order is set. A key whose
+descriptor differs is replaced with all its values, and all its subkeys are
+listed, because a merge otherwise uses the descriptor of the lowest layer.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out.path == "" {
@@ -170,7 +173,7 @@ and all its subkeys are named: a merge takes the descriptor of the lowest layer 
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&opt.IgnoreValueOrder, "ignore-value-order", false, "the order of values does not count")
+	cmd.Flags().BoolVar(&opt.IgnoreValueOrder, "ignore-value-order", false, "ignore differences in the order of values")
 	out.add(cmd, "the delta")
 	return cmd
 }

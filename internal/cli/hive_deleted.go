@@ -11,8 +11,7 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// listDeleted prints the keys and values that a hive still holds though they were
-// deleted.
+// listDeleted prints deleted keys and values that remain in a hive.
 func (f *hiveFlags) listDeleted(ctx context.Context, c *console, file string, out *outputFlags) (err error) {
 	salvage := *f
 	salvage.mode = regf.Salvage.String()
@@ -45,8 +44,8 @@ func (f *hiveFlags) listDeleted(ctx context.Context, c *console, file string, ou
 	})
 }
 
-// deletedText is a key with its values, or a value of no known key, as "hive query"
-// prints them.
+// deletedText formats a key with its values, or a value without a known key, like "hive
+// query".
 func deletedText(k *regf.DeletedKey, values []regf.DeletedValue) []byte {
 	var b []byte
 	if k != nil {
@@ -68,7 +67,7 @@ func deletedText(k *regf.DeletedKey, values []regf.DeletedValue) []byte {
 	return append(b, '\n')
 }
 
-// deletedJSON is the same as a line of JSON.
+// deletedJSON formats the same as a line of JSON.
 func deletedJSON(k *regf.DeletedKey, values []regf.DeletedValue) []byte {
 	b := []byte{'{'}
 	if k != nil {

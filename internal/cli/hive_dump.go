@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hiveKeyLine is a key in JSON. It is written by append, because a hive has
-// hundreds of thousands of them: see appendKey.
+// A key is printed as one line of JSON, written by keyWriter without encoding/json,
+// because a hive has hundreds of thousands of keys:
 //
 //	path      below the root, without the root's name, parts joined by backslashes
 //	class     class name, "" where there is none
@@ -24,17 +24,18 @@ import (
 //	values    name ("" is the default value), type as a number, data in lower-case
 //	          hexadecimal, tombstone true where it hides a value below, else left out
 //
-// Characters that JSON or UTF-8 cannot hold are escaped, so that nothing is lost.
+// Characters that JSON or UTF-8 cannot represent are escaped, so that no name changes.
 
 func newHiveDumpCommand(c *console, f *hiveFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "dump HIVE [KEY]",
-		Short: "Print every key as one JSON object a line",
-		Long: `Prints one JSON object a line for every key, the root first, then depth first in
-stored order: path, class, modified, sd, layer, values. The descriptor (sd) and data
-are in hexadecimal, types are numbers. layer is the semantics of the node in a
-differencing hive (merge, tombstone, supersede-local, supersede-tree) and "" in
-others; inherit_class and the tombstone of a value appear only where they are true.`,
+		Short: "Print every key as one JSON object per line",
+		Long: `Print every key as one JSON object per line, the root first, then depth first
+in stored order. The fields are path, class, modified, sd, layer and values.
+The security descriptor (sd) and the data of values are hexadecimal; types are
+numbers. layer is the meaning of the key in a differencing hive (merge,
+tombstone, supersede-local, supersede-tree) and "" in other hives.
+inherit_class, and the tombstone of a value, are present only if true.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, at string) error {
@@ -54,8 +55,8 @@ others; inherit_class and the tombstone of a value appear only where they are tr
 	}
 }
 
-// read opens the hive and finds the key that the arguments name, runs fn with the key
-// and its path, and lists the damage that was met.
+// read opens the hive and the key named by the arguments, calls fn with the key and its
+// path, and prints the findings of the hive.
 func (f *hiveFlags) read(ctx context.Context, c *console, args []string, fn func(*regf.Hive, regf.Key, string) error) (err error) {
 	h, err := f.open(ctx, c, args[0])
 	if err != nil {
@@ -76,8 +77,8 @@ func (f *hiveFlags) read(ctx context.Context, c *console, args []string, fn func
 	return c.findings(args[0], h)
 }
 
-// pathStack knows the path of the key that a walk has reached without following
-// the keys' own pointers upwards, which a damaged hive may have wrong.
+// pathStack tracks the path of the current key of a walk. It does not follow parent
+// pointers, which can be damaged.
 type pathStack struct {
 	path []byte
 	ends []int // length of path at each level below the first key

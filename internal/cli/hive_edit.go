@@ -14,13 +14,13 @@ func newHiveAddCommand(c *console, f *hiveFlags) *cobra.Command {
 	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "add HIVE KEY",
-		Short: "Make a key, or set a value, like reg add",
-		Long: `Makes a key and those missing above it, and with -v sets a value of it. The hive is
-changed in place, atomically; -o writes the result elsewhere.
+		Short: "Create a key or set a value, like reg add",
+		Long: `Create a key and any missing parent keys. With -v, also set a value of the key.
+The hive is changed in place, atomically, unless -o names another file.
 
-Data is given as reg add takes it: text; decimal or 0x numbers for REG_DWORD and
-REG_QWORD; texts separated by \0 for REG_MULTI_SZ; hexadecimal for all other types.
-A type may be a number.`,
+DATA has the form that reg add accepts: text; decimal or 0x numbers for
+REG_DWORD and REG_QWORD; strings separated by \0 for REG_MULTI_SZ; hexadecimal
+for all other types. TYPE may be a number.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			withValue := cmd.Flags().Changed("value")
@@ -44,14 +44,14 @@ A type may be a number.`,
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&name, "value", "v", "", "set the value `NAME`; an empty one is the default value")
+	cmd.Flags().StringVarP(&name, "value", "v", "", "set the value `NAME`; an empty name is the default value")
 	cmd.Flags().StringVarP(&typ, "type", "t", "REG_SZ", "`TYPE` of the value: REG_SZ, REG_DWORD, ... or a number")
 	cmd.Flags().StringVarP(&data, "data", "d", "", "`DATA` of the value")
 	out.addInPlace(cmd, "the changed hive")
 	return cmd
 }
 
-// makeKey returns a key, made where it is missing.
+// makeKey returns a key and creates it if it does not exist.
 func makeKey(h *regf.Hive, path string) (regf.Key, error) {
 	k, err := h.Root(), error(nil)
 	for _, name := range regf.SplitPath(path) {
@@ -62,7 +62,7 @@ func makeKey(h *regf.Hive, path string) (regf.Key, error) {
 	if errors.Is(err, regf.ErrNotFound) || err == nil && k.Layer() == regf.LayerTombstone {
 		for _, name := range regf.SplitPath(path) {
 			if strings.Contains(name, `\`) {
-				return k, fmt.Errorf("key %s does not exist and is not made: Windows has no names of keys with a backslash", quotePath(path))
+				return k, fmt.Errorf("key %s does not exist and cannot be created: in Windows, key names have no backslashes", quotePath(path))
 			}
 		}
 		return h.CreatePath(path)
@@ -75,9 +75,9 @@ func newHiveDeleteCommand(c *console, f *hiveFlags) *cobra.Command {
 	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "delete HIVE KEY",
-		Short: "Delete a key with all below it, or a value, like reg delete",
-		Long: `Deletes a key and everything below it, or with -v one value of it. The hive is
-changed in place, atomically; -o writes the result elsewhere.`,
+		Short: "Delete a key with its subkeys, or a value, like reg delete",
+		Long: `Delete a key with all its values and subkeys, or with -v one value of the key.
+The hive is changed in place, atomically, unless -o names another file.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			withValue := cmd.Flags().Changed("value")
@@ -100,7 +100,7 @@ changed in place, atomically; -o writes the result elsewhere.`,
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&name, "value", "v", "", "delete only the value `NAME`; an empty one is the default value")
+	cmd.Flags().StringVarP(&name, "value", "v", "", "delete only the value `NAME`; an empty name is the default value")
 	out.addInPlace(cmd, "the changed hive")
 	return cmd
 }
@@ -109,9 +109,10 @@ func newHiveNewCommand(c *console, _ *hiveFlags) *cobra.Command {
 	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "new -o OUT",
-		Short: "Make an empty hive",
-		Long:  `Makes a hive of version 1.5 with nothing but a root key, as the Windows library does.`,
-		Args:  cobra.NoArgs,
+		Short: "Create an empty hive",
+		Long: `Create a hive of version 1.5 that contains only a root key, as the Windows
+offline registry library does.`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if out.path == "" {
 				return usagef("-o OUT is missing")
@@ -127,7 +128,7 @@ func newHiveNewCommand(c *console, _ *hiveFlags) *cobra.Command {
 	return cmd
 }
 
-// writeHive writes a hive where -o says.
+// writeHive writes a hive to the file of -o, or to standard output for "-".
 func writeHive(c *console, h *regf.Hive, out *outputFlags) (err error) {
 	defer func() { err = errors.Join(err, h.Close()) }()
 	if out.path == "-" {

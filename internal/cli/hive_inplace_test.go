@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// newHive makes a hive with a key and a value.
+// newHive writes a hive with a key and a value.
 func newHive(t *testing.T, path string) {
 	t.Helper()
 	for _, args := range [][]string{{"hive", "new", "-o", path}, {"hive", "add", path, `A\B`, "-v", "v", "-d", "some text"}} {
@@ -19,8 +19,8 @@ func newHive(t *testing.T, path string) {
 	}
 }
 
-// Every command that changes a hive in place says that the file has other names, under
-// which the hive would stay as it is, and goes on with --force or -o.
+// Every command that changes a hive in place fails if the file has other hard links,
+// which would keep the old content, and continues with --force or -o.
 func TestHardLinkedHive(t *testing.T) {
 	dir := t.TempDir()
 	base, config, bcd, reg := filepath.Join(dir, "SYSTEM_BASE"), filepath.Join(dir, "SYSTEM"), filepath.Join(dir, "BCD"), filepath.Join(dir, "x.reg")
@@ -68,8 +68,8 @@ func TestHardLinkedHive(t *testing.T) {
 	}
 }
 
-// A hive in which an edit would destroy something is not edited, and the message names
-// what mends it.
+// A hive in which an edit would destroy data is not edited, and the hint names the
+// command that repairs it.
 func TestEditOfDamagedHiveIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h")
 	newHive(t, path)

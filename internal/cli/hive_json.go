@@ -7,9 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// appendJSON appends a WTF-8 name as a JSON string. A lone surrogate becomes its escape,
-// which is how JSON writes one, and so does what is not printed as a character of its
-// own, as in jsonText.
+// appendJSON appends a WTF-8 name as a JSON string. Lone surrogates and unprintable
+// characters are written as \uXXXX, as in jsonText.
 func appendJSON(b, s []byte) []byte {
 	const digits = "0123456789abcdef"
 	unit := func(b []byte, u uint16) []byte {

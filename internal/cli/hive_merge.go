@@ -18,20 +18,21 @@ func newHiveMergeCommand(c *console, f *hiveFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "merge BASE DELTA... -o OUT",
 		Short: "Merge the delta hives of layers over a base",
-		Long: `Merges delta hives over a base in the order given, the last on top, as ORMergeHives of
-Windows does it for the layers of a container. The result is a base hive. A delta may be an
-ordinary hive; the base may not be a delta.
+		Long: `Merge delta hives over a base in the given order, the last one on top, as
+ORMergeHives of Windows does for the layers of a container. The result is a
+base hive. A delta may be an ordinary hive; the base must not be a delta.
 
-A merged key has the time of its topmost layer, and the descriptor of the lowest layer
-whose values show in it, which is mostly that of the base. --newest-time and
---top-security do as the registry of a running container does. Windows gives the root
-the time of day; here it has that of the topmost root, so that equal hives give
-equal bytes, or the one that --time gives.
+A merged key has the time of its topmost layer, and the security descriptor of
+the lowest layer whose values are visible in it, which usually is the base.
+--newest-time and --top-security follow the registry of a running container
+instead. Windows sets the time of the root to the current time. Here the root
+has the time of the topmost root, so that equal hives produce equal bytes, or
+the time set by --time.
 
-Several deltas are merged at once. --stepwise merges them one after the other, as
-unpacking an image does, which makes a difference below keys that a delta supersedes
-locally. With --fold there is no base: the deltas become one delta that does what they do
-one after the other.`,
+Several deltas are merged in one pass. --stepwise merges them one after the
+other, as unpacking an image does; results differ below keys that a delta
+supersedes locally. With --fold there is no base: the deltas are combined into
+one delta that has the same effect.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			switch {
@@ -40,9 +41,9 @@ one after the other.`,
 			case len(args) < 2 && !opt.Fold:
 				return usagef("a base and at least one delta are needed")
 			case opt.Minor != 0 && (opt.Minor < 3 || opt.Minor > 6):
-				return usagef("--minor is 3, 4, 5 or 6")
+				return usagef("--minor must be 3, 4, 5 or 6")
 			case opt.Fold && opt.Minor != 0 && opt.Minor != 6:
-				return usagef("--fold makes a delta hive, of version 1.6")
+				return usagef("--fold writes a delta hive, which has version 1.6")
 			}
 			if newest {
 				opt.Time = regf.TimeNewest
@@ -75,7 +76,7 @@ one after the other.`,
 			h, err := regf.Merge(cmd.Context(), slices.Clone(layers), &opt)
 			if err != nil {
 				if errors.Is(err, regf.ErrInvalid) && layers[0].Header().Flags&regf.HeaderLayered != 0 && !opt.Fold {
-					err = hintf(err, "give the hive that the delta changes first; --fold makes one delta of several")
+					err = hintf(err, "name the hive that the delta changes first; --fold combines several deltas into one")
 				}
 				return hiveError(args[0], err)
 			}
@@ -88,12 +89,12 @@ one after the other.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&opt.Fold, "fold", false, "fold deltas into one delta, without a base")
+	cmd.Flags().BoolVar(&opt.Fold, "fold", false, "combine deltas into one delta, without a base")
 	cmd.Flags().IntVar(&opt.Minor, "minor", 0, "minor `VERSION` of the result: 3, 4, 5 or 6 (default 5, or 6 with --fold)")
 	cmd.Flags().BoolVar(&opt.Stepwise, "stepwise", false, "merge several deltas one after the other, as unpacking does")
-	cmd.Flags().BoolVar(&newest, "newest-time", false, "keys get the newest time of their layers, not that of the topmost")
-	cmd.Flags().BoolVar(&topSecurity, "top-security", false, "keys get the descriptor of their topmost layer, not of the lowest")
-	cmd.Flags().StringVar(&when, "time", "", "`TIME` of the root and of the file, in the form of RFC 3339 (default: the topmost root's)")
+	cmd.Flags().BoolVar(&newest, "newest-time", false, "give keys the newest time of their layers instead of the topmost layer's")
+	cmd.Flags().BoolVar(&topSecurity, "top-security", false, "give keys the descriptor of their topmost layer instead of the lowest")
+	cmd.Flags().StringVar(&when, "time", "", "RFC 3339 `TIME` of the root key and the hive header (default: that of the topmost root)")
 	out.add(cmd, "the merged hive")
 	return cmd
 }

@@ -6,15 +6,15 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// Names of keys and values are printed as they are taken on the command line: what is
-// not printable is \\uXXXX, see regf.SplitPath. One backslash less would be a key
-// whose name begins with u.
+// Names of keys and values are printed in the form that the command line accepts:
+// unprintable characters are \\uXXXX, see regf.SplitPath. A single backslash would
+// separate a key whose name starts with u.
 
-// escapePath is the path of a key as text.
+// escapePath returns the path of a key as text.
 func escapePath(path string) string { return escapeWith(path, `\\u%04x`) }
 
-// escapeName is the name of a value as text. One that looks like an escape gets its
-// first backslash escaped.
+// escapeName returns the name of a value as text. In a name that looks like an escape,
+// the first backslash is escaped.
 func escapeName(name string) string {
 	var b strings.Builder
 	for {
@@ -33,8 +33,8 @@ func escapeName(name string) string {
 	return escapePath(b.String() + name)
 }
 
-// escapeValueName is the name of a value in a listing, where the default value has a
-// name that no other one may have.
+// escapeValueName returns the name of a value for a listing. The default value is listed
+// as (Default); a value with that name is escaped.
 func escapeValueName(name string) string {
 	const byDefault = "(Default)"
 	switch name {
@@ -46,9 +46,9 @@ func escapeValueName(name string) string {
 	return escapeName(name)
 }
 
-// hiveHeading is a path as a line of its own; the root is a backslash.
+// hiveHeading returns a path with a leading backslash, as listings print it.
 func hiveHeading(path string) string { return `\` + escapePath(path) }
 
-// quotePath and quoteName show a path and the name of a value in a message.
+// quotePath and quoteName quote a path and the name of a value for a message.
 func quotePath(path string) string { return `"` + escapePath(path) + `"` }
 func quoteName(name string) string { return `"` + escapeName(name) + `"` }

@@ -9,7 +9,7 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// Names as they are printed are names as they are taken.
+// Printed names are accepted on the command line.
 func TestNamesCanBePastedBack(t *testing.T) {
 	for name, want := range map[string]string{
 		"":               `(Default)`,

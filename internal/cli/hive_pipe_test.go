@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A pipe is refused: whoever opened it would wait for somebody to write.
+// A pipe is rejected: opening it would block until a writer opens it.
 func TestHivePipeIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {

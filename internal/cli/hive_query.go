@@ -16,10 +16,11 @@ func newHiveQueryCommand(c *console, f *hiveFlags) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "query HIVE [KEY]",
-		Short: "Show the values and subkeys of a key, like reg query",
-		Long: `Shows the values of a key and the paths of its subkeys, as reg query does; the root
-without KEY. -v shows one value, -s goes through all subkeys. --json prints one
-object a line for each key, in the form of "hive dump".`,
+		Short: "Print the values and subkeys of a key, like reg query",
+		Long: `Print the values of a key and the paths of its subkeys, like reg query. Without
+KEY, the root is used. -v prints one value; -s includes all subkeys
+recursively. --json prints one object per line for each key, in the format of
+"hive dump".`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, path string) error {
@@ -28,8 +29,8 @@ object a line for each key, in the form of "hive dump".`,
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&name, "value", "v", "", "only the value `NAME`; an empty one is the default value")
-	cmd.Flags().BoolVarP(&all, "recursive", "s", false, "all subkeys too")
+	cmd.Flags().StringVarP(&name, "value", "v", "", "print only the value `NAME`; an empty name is the default value")
+	cmd.Flags().BoolVarP(&all, "recursive", "s", false, "print all subkeys recursively")
 	return cmd
 }
 

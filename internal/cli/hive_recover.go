@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hiveRecovery is what "hive recover --json" prints.
+// hiveRecovery is the output of "hive recover --json".
 type hiveRecovery struct {
 	Clean         bool              `json:"clean"`
 	Format        string            `json:"format,omitempty"`
@@ -37,18 +37,19 @@ func newHiveRecoverCommand(c *console, f *hiveFlags) *cobra.Command {
 	var deleted bool
 	cmd := &cobra.Command{
 		Use:   "recover HIVE --log F... -o OUT",
-		Short: "Replay the transaction logs of a dirty hive, or list deleted keys",
-		Long: `Writes the hive as Windows would leave it after replaying its logs (X.LOG1 and X.LOG2,
-or the one X.LOG of old systems), both formats. Logs that do not belong to the hive
-are refused; a log that is damaged is used up to its last good entry, and the report
-says where that was. A clean hive is copied. A hive that is cut short is refused unless
-the logs hold all that is missing: "hive repair" saves what is there.
+		Short: "Replay the logs of a dirty hive, or list deleted keys",
+		Long: `Write the hive as Windows leaves it after replaying its transaction logs,
+X.LOG1 and X.LOG2, or the single X.LOG of old systems. Both log formats are
+supported. Logs that do not belong to the hive are rejected. A damaged log is
+applied up to its last good entry, and the report includes the offset. A clean
+hive is copied. A truncated hive is rejected unless the logs contain all
+missing parts; "hive repair" saves the rest.
 
-With --deleted nothing is written: it lists keys and values that were deleted and are
-still to be found in free cells, in cells that nothing points at and behind the end of
-the hive. Keys come with their whole path, "..." in front where a key above them is
-gone. What was overwritten in part can look whole, so take it as a trace. --json prints
-one object a line.`,
+With --deleted no hive is written. Instead, deleted keys and values are listed
+that remain in free cells, in unreferenced cells and after the end of the hive.
+A key is printed with its full path, which starts with "..." if one of its
+parents is gone. Partly overwritten data can look intact, so treat the result
+as a trace. --json prints one object per line.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if deleted {
@@ -101,7 +102,7 @@ func (c *console) printRecovery(f *hiveFlags, rep *regf.Recovery) error {
 		return c.printJSON(r)
 	}
 	if rep.Clean {
-		return c.printf("the hive is clean: logs do not matter\n")
+		return c.printf("the hive is clean: no log was needed\n")
 	}
 	text := fmt.Sprintf("%d entries of %s format replayed, sequences %d to %d, %d bytes in %d runs of pages\n",
 		rep.Entries, rep.Format, rep.FirstSequence, rep.LastSequence, rep.Bytes, rep.Pages)

@@ -16,20 +16,20 @@ func newHiveRepairCommand(c *console, f *hiveFlags) *cobra.Command {
 	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "repair HIVE -o OUT",
-		Short: "Write a damaged hive anew, with all that can be reached",
-		Long: `Writes a sound copy of a damaged hive: bins, free space, lists of subkeys with their
-order and hashes, counts, segments of large data, descriptors and their reference
-counts are made anew. Everything that can be reached is kept: a subkey that no list
-names any more is found by its pointer upwards, and the second of two keys or values
-with one name gets a number behind it.
+		Short: "Write a sound copy of a damaged hive",
+		Long: `Write a sound copy of a damaged hive. Bins, free space, subkey lists with their
+order and hashes, counts, segments of large data, security descriptors and
+their reference counts are rebuilt. All reachable data is kept: a subkey
+missing from every list is found by its parent pointer, and the second of two
+keys or values with the same name gets a number appended.
 
-What was done is printed, one finding a line: "mended", or "lost" for what could not
-be read and is not in OUT, or not whole. Status 1 if anything is lost; OUT is written
-all the same, and passes "hive check". HIVE stays as it is.
+Each change is printed on one line: "mended", or "lost" for data that could not
+be read and is missing or incomplete in OUT. The exit status is 1 if anything
+is lost; OUT is still written and passes "hive check". HIVE is not changed.
 
-A dirty hive needs its logs, --log, or --allow-dirty to go on without its last
-changes. A file that is cut short loses what was behind the cut. Deleted keys are not
-brought back: "hive recover --deleted" lists them.`,
+A dirty hive needs its logs (--log), or --allow-dirty to continue without its
+last changes. A truncated file loses the data after the cut. Deleted keys are
+not restored; "hive recover --deleted" lists them.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if out.path == "" {
@@ -63,7 +63,7 @@ brought back: "hive recover --deleted" lists them.`,
 	return cmd
 }
 
-// outcome is a finding and what a repair did about it: "mended" or "lost".
+// outcome is a finding with the result of the repair, "mended" or "lost".
 type outcome struct {
 	outcome string
 	finding finding.Finding
@@ -78,8 +78,8 @@ func (o outcome) MarshalJSON() ([]byte, error) {
 	return append(fmt.Appendf(nil, `{"outcome":%q,`, o.outcome), b[1:]...), nil
 }
 
-// openCut opens a hive that may be cut short, with its logs replayed over what there
-// is of it, and tells what is missing.
+// openCut opens a hive that may be truncated, replays its logs, and returns a finding
+// for each missing part.
 func (f *hiveFlags) openCut(ctx context.Context, c *console, path string) (*regf.Hive, []finding.Finding, error) {
 	h, err := f.open(ctx, c, path)
 	var cut *cutError
@@ -124,8 +124,8 @@ func (c *console) printRepair(r *regf.Repair) error {
 	return nil
 }
 
-// toStderr is the same console with its results on standard error, for a report about
-// what standard output holds.
+// toStderr returns a console that prints results on standard error, for reports about a
+// file written to standard output.
 func (c *console) toStderr() *console {
 	return &console{out: c.err, err: c.err, quiet: c.quiet, json: c.json, verbose: c.verbose}
 }

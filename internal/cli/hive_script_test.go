@@ -13,15 +13,15 @@ import (
 	"github.com/mullion/mullion/regf/regtext"
 )
 
-// run1 runs one command and returns its status and what it printed.
+// run1 runs one command and returns its status and output.
 func run1(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	status = Main(args, strings.NewReader(""), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
-// Every command of the group that reads a hive refuses a dirty one, and takes it
-// with each of the two flags.
+// Every command that reads a hive rejects a dirty one, and accepts it with each of the
+// two flags.
 func TestDirtyHiveIsRefused(t *testing.T) {
 	from := testenv.Corpus(t, "hives", "AndrewRathbun_DFIRArtifactMuseum", "DEFAULT")
 	dir := t.TempDir()
@@ -73,7 +73,7 @@ func TestDirtyHiveIsRefused(t *testing.T) {
 		if args[1] != "recover" {
 			insisting := want
 			if args[1] == "check" {
-				insisting = 1 // that it is dirty is what the check finds
+				insisting = 1 // the check reports the dirty hive
 			}
 			if status, _, errs := run1(append(args, "--allow-dirty")...); status != insisting {
 				t.Errorf("%v --allow-dirty: status %d, %s", args, status, errs)
@@ -149,7 +149,7 @@ func TestHiveDamage(t *testing.T) {
 	}
 }
 
-// An export goes on past names that text cannot hold, and says so.
+// An export skips names that text cannot represent, and reports them.
 func TestHiveExportOddNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "h")
 	for _, args := range [][]string{

@@ -33,7 +33,7 @@ func parseType(s string) (regf.Type, error) {
 	return regf.Type(n), nil
 }
 
-// valueText shows data as `reg query` does.
+// valueText formats the data of a value like reg query.
 func valueText(t regf.Type, data []byte) string {
 	switch {
 	case (t == regf.RegSZ || t == regf.RegExpandSZ || t == regf.RegLink) && len(data)%2 == 0:
@@ -60,7 +60,7 @@ func valueText(t regf.Type, data []byte) string {
 	return strings.ToUpper(hex.EncodeToString(data))
 }
 
-// parseData reads the data of a value as `reg add` takes it.
+// parseData parses the data of a value in the form that reg add accepts.
 func parseData(t regf.Type, s string) ([]byte, error) {
 	text := regf.StringData
 	number := func(bits int) (uint64, error) {
@@ -98,17 +98,17 @@ func parseData(t regf.Type, s string) ([]byte, error) {
 	}
 	b, err := hex.DecodeString(s)
 	if err != nil {
-		return nil, usagef("-d %s: data of type %s is given in hexadecimal", s, t)
+		return nil, usagef("-d %s: data of type %s must be hexadecimal", s, t)
 	}
 	return b, nil
 }
 
-// escapeControl makes text safe for a terminal: what is not printable, lone
-// surrogates among it, becomes \uXXXX, and a byte that is no part of a character \xXX.
-// Backslashes stay as they are.
+// escapeControl makes text safe for a terminal: unprintable characters and lone
+// surrogates become \uXXXX, bytes that are not part of a character become \xXX.
+// Backslashes are not escaped.
 func escapeControl(s string) string { return escapeWith(s, `\u%04x`) }
 
-// escapeWith writes the UTF-16 units of what is not printable in a form.
+// escapeWith formats the UTF-16 units of unprintable characters with form.
 func escapeWith(s, form string) string {
 	clean := true
 	for _, r := range s {

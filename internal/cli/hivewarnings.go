@@ -9,8 +9,8 @@ import (
 	"github.com/mullion/mullion/regf"
 )
 
-// hiveWarnings collects the faults of an image's hives that cannot change what is read
-// of them, by hive: one that a careless tool has written can have thousands.
+// hiveWarnings collects the harmless faults of an image's hives. They are grouped by
+// hive, because one hive can have thousands of them.
 type hiveWarnings struct {
 	mu    sync.Mutex
 	list  []*hiveWarning
@@ -20,10 +20,10 @@ type hiveWarnings struct {
 type hiveWarning struct {
 	where string
 	first finding.Finding
-	all   map[finding.Finding]struct{} // a hive that is read twice has each fault once
+	all   map[finding.Finding]struct{} // a set, because a hive can be read twice
 }
 
-// add takes a finding, the Layer of which names the hive.
+// add adds a finding. Its Layer names the hive.
 func (w *hiveWarnings) add(f finding.Finding) {
 	where := f.Layer
 	f.Layer = ""
@@ -41,7 +41,7 @@ func (w *hiveWarnings) add(f finding.Finding) {
 	x.all[f] = struct{}{}
 }
 
-// lines are one for each hive.
+// lines returns one line for each hive.
 func (w *hiveWarnings) lines() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,7 +56,7 @@ func (w *hiveWarnings) lines() []string {
 	return lines
 }
 
-// print says on standard error what was met.
+// print prints the lines as warnings.
 func (w *hiveWarnings) print(c *console) {
 	for _, s := range w.lines() {
 		c.warnf("%s", s)
@@ -66,7 +66,7 @@ func (w *hiveWarnings) print(c *console) {
 // damagedHint adds advice to errors about hives of layers that cannot be read.
 func damagedHint(err error) error {
 	if errors.Is(err, regf.ErrCorrupt) || errors.Is(err, regf.ErrTruncated) {
-		return hintf(err, "a hive is damaged: mullion cat takes the file out of its layer, mullion hive check lists what is wrong, mullion hive repair mends it")
+		return hintf(err, "a hive is damaged: mullion cat extracts it from its layer, mullion hive check lists the faults, mullion hive repair mends them")
 	}
 	return err
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// imageFlags are those of every command that takes an image reference.
+// imageFlags are the flags of all commands that accept an image reference.
 type imageFlags struct {
 	platform  string
 	plainHTTP bool
@@ -28,14 +28,14 @@ type imageFlags struct {
 }
 
 func (f *imageFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index what this `PLATFORM` runs, as in windows(10.0.20348)/amd64")
-	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "speak HTTP with registries")
-	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "get foreign layers from the URLs that the manifest names")
-	cmd.Flags().BoolVar(&f.private, "private-network", false, "follow redirects and foreign URLs to private addresses")
+	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index the image for `PLATFORM`, for example windows(10.0.20348)/amd64")
+	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "use HTTP instead of HTTPS for registries")
+	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "download foreign layers from the URLs in the manifest")
+	cmd.Flags().BoolVar(&f.private, "private-network", false, "allow redirects and foreign URLs to private addresses")
 	addContainerd(cmd, &f.containerd)
 }
 
-// given names a flag that was given, "" if there is none.
+// given returns the name of a flag that is set, or "" if there is none.
 func (f *imageFlags) given() string {
 	switch {
 	case f.platform != "":
@@ -50,7 +50,7 @@ func (f *imageFlags) given() string {
 	return ""
 }
 
-// options turns the flags into those of package image.
+// options converts the flags to options of package image.
 func (f *imageFlags) options(c *console) ([]image.Option, error) {
 	opts := []image.Option{image.WithLimits(c.limits), image.WithTransport(containerd.New(containerd.WithAddress(f.containerd)))}
 	if f.platform != "" {
@@ -73,7 +73,8 @@ func (f *imageFlags) options(c *console) ([]image.Option, error) {
 	return append(opts, image.WithTransport(registry.New(remote...))), nil
 }
 
-// layerProgress counts what is read of layers and draws a bar for each.
+// layerProgress counts the bytes read from layers and draws a progress bar for each
+// layer.
 func (c *console) layerProgress() image.Option {
 	return image.WithProgress(func(l *image.Layer) (func(int64), func()) {
 		b := c.progress(fmt.Sprintf("layer %d", l.Index), l.Descriptor.Size)
@@ -91,8 +92,8 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 	return img, imageHint(nameHint(ref, err))
 }
 
-// nameHint adds advice for who names a layer where an image is wanted, or a file without
-// saying what it is, which is then looked for in a registry.
+// nameHint adds advice if ref is a layer reference, or the path of a file without a
+// scheme, which is looked up in a registry.
 func nameHint(ref string, err error) error {
 	if err == nil {
 		return nil
@@ -112,7 +113,7 @@ func fileHint(ref string) string {
 	case err != nil:
 		return ""
 	case st.IsDir():
-		return fmt.Sprintf("%s is a folder here: an image layout is oci:%[1]s, a layer directory wclayer:%[1]s", ref)
+		return fmt.Sprintf("%s is a directory here: an image layout is oci:%[1]s, a layer directory wclayer:%[1]s", ref)
 	case strings.EqualFold(filepath.Ext(ref), ".cim"):
 		return fmt.Sprintf("%s is a file here: a CimFS image is cim:%[1]s", ref)
 	}
@@ -140,8 +141,8 @@ func imageHint(err error) error {
 	return err
 }
 
-// chooseHint says how to name one of several images, by something in which the first
-// differs from all others.
+// chooseHint returns advice on selecting one of several images, by a property in which
+// the first one differs from all others.
 func chooseHint(all []image.Candidate) string {
 	alone := func(same func(a, b image.Candidate) bool) bool {
 		return !slices.ContainsFunc(all[1:], func(c image.Candidate) bool { return same(all[0], c) })
@@ -159,7 +160,7 @@ func chooseHint(all []image.Candidate) string {
 // limitFlag is --limit NAME=N.
 type limitFlag struct{ limits *layer.Limits }
 
-// limitNames are what --limit calls the fields of layer.Limits.
+// limitNames maps the fields of layer.Limits to the names that --limit uses.
 var limitNames = map[string]string{
 	"Entries": "entries", "FileSize": "file-size", "TotalSize": "total-size",
 	"Streams": "streams", "Depth": "depth", "MetadataLen": "metadata", "Ratio": "ratio",

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// inspection is what `mullion inspect` says of an image.
+// inspection is the output of "mullion inspect --json".
 type inspection struct {
 	Reference string            `json:"reference"`
 	Digest    string            `json:"digest"`
@@ -48,11 +48,12 @@ func newInspectCommand(c *console) *cobra.Command {
 	var flags imageFlags
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE",
-		Short: "Print platform, configuration and layers of an image",
-		Long: `Print platform, configuration, the Windows build and the environment that the registry
-hives give, and one row a layer: digest, diff ID, sizes in bytes, files, directories,
-whiteouts, hard links and hives. Where the configuration claims another build than the
-hives have, there is a warning. All layers are read to their end, which verifies them.
+		Short: "Print the platform, configuration and layers of an image",
+		Long: `Print the platform and configuration of an image, the Windows build and the
+environment from its registry hives, and one row per layer: digest, diff ID,
+sizes in bytes, and the number of files, directories, whiteouts, hard links and
+hives. A warning is printed if the configuration names a different build than
+the hives. All layers are read to the end, which verifies them.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
@@ -107,8 +108,8 @@ func inspectImage(ctx context.Context, img *image.Image) (*inspection, error) {
 	return in, nil
 }
 
-// readRegistry adds what the hives tell. What is wrong with them is a warning: the
-// rest of the image can be inspected all the same.
+// readRegistry adds the version and environment from the hives. Errors in hives become
+// warnings, because the rest of the image can still be inspected.
 func (in *inspection) readRegistry(ctx context.Context, img *image.Image, found *image.Hives) {
 	warn := func(format string, a ...any) { in.Warnings = append(in.Warnings, fmt.Sprintf(format, a...)) }
 	var harmless hiveWarnings
@@ -133,7 +134,7 @@ func (in *inspection) readRegistry(ctx context.Context, img *image.Image, found 
 	in.Environment = variables(env)
 }
 
-// print prints the inspection for people.
+// print prints the inspection as text.
 func (in *inspection) print(c *console, img *image.Image) error {
 	w := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
 	row := func(name, value string) {

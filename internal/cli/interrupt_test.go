@@ -34,7 +34,7 @@ func TestInterrupt(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// A file of which half is there: more than what is read ahead at once.
+		// Half of a file, which is more than one read ahead.
 		header := make([]byte, 512)
 		copy(header, "Files/big\x00")
 		copy(header[100:], "0000644\x000000000\x000000000\x0000010000000\x0000000000000\x00        0\x00")
@@ -45,7 +45,7 @@ func TestInterrupt(t *testing.T) {
 		}
 		copy(header[148:], octal(sum))
 		go in.Write(append(header, make([]byte, 1<<20)...))
-		for range 500 { // until the output has begun
+		for range 500 { // until the output has started
 			if entries, _ := os.ReadDir(dir); len(entries) > 0 {
 				break
 			}
@@ -71,7 +71,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// A sparse file may be longer than anybody would wait for.
+// A sparse file may be too long to read to its end.
 func TestInterruptCIM(t *testing.T) {
 	dir := t.TempDir()
 	w, err := cimfs.Create(dir, "a.cim", nil)
@@ -105,7 +105,7 @@ func TestInterruptCIM(t *testing.T) {
 	}
 }
 
-// After Ctrl-C nothing more is read, printed or made, whatever the command is.
+// After Ctrl-C, no command reads, prints or creates anything more.
 func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -148,7 +148,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// A reader that has had enough: no word, no hang, and no temporary file.
+// When the reader exits early, the command ends without a message or a temporary file.
 func TestClosedPipe(t *testing.T) {
 	dir := t.TempDir()
 	hello := "oci-archive:" + filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar")

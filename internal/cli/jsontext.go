@@ -8,13 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// jsonText writes JSON in which characters that are not printed as themselves are
-// escaped: encoding/json leaves those above U+007F alone, and a name in an image can
-// hold any. The value is the same, as a character beyond ASCII and DEL can only stand in
-// a string.
+// jsonText escapes unprintable characters in JSON: encoding/json does not escape those
+// above U+007F, and names in images can contain any. The JSON value does not change,
+// because such characters occur only in strings.
 type jsonText struct {
 	w    io.Writer
-	rest []byte // beginning of a character whose end is yet to be written
+	rest []byte // start of a character that the next Write completes
 	buf  []byte
 }
 

@@ -17,30 +17,29 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A layerFormat is one form in which a layer reference can name a layer. It is a
-// row of a table: everything that commands do with layers goes through these
-// functions, and a new format is a new row. A nil function is what the format
-// cannot do.
+// A layerFormat describes one scheme of layer references. Commands access layers only
+// through its functions, so a new format is a new entry in layerFormats. A nil function
+// marks an operation that the format does not support.
 type layerFormat struct {
 	scheme string // before the colon
-	// flags of "convert" that are for this format alone.
+	// flags lists the flags of "convert" that apply to this format only.
 	flags []string
 	// open reads the layer called name; the caller closes the reader.
 	open func(ctx context.Context, c *console, name string, o *layerOptions) (layer.Reader, error)
-	// create begins to write it. Nothing is visible before Commit.
+	// create returns a writer for the layer. Nothing is visible before Commit.
 	create func(ctx context.Context, c *console, name string, o *layerOptions) (layer.Writer, error)
-	// check yields its faults, by itself.
+	// check yields the faults of the layer without regard to its parents.
 	check func(ctx context.Context, c *console, name string, o *layerOptions) iter.Seq2[finding.Finding, error]
 }
 
-// layerFormats are the forms that layer references know.
+// layerFormats lists the supported formats.
 var layerFormats []*layerFormat
 
-func init() { // some formats open references to others, their parents
+func init() { // in init to break a cycle: formats parse references to their parents
 	layerFormats = []*layerFormat{tarFormat, wclayerFormat, cimFormat}
 }
 
-// layerOptions are the flags that say how to read or write a layer.
+// layerOptions are the flags for reading and writing a layer.
 type layerOptions struct {
 	parents   []string // references, immediate parent first
 	base      bool     // the layer has no parents
@@ -53,7 +52,7 @@ type layerOptions struct {
 
 // addParents defines --parent.
 func (o *layerOptions) addParents(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&o.parents, "parent", nil, "layer below it, `REF`; repeated, immediate parent first, base last")
+	cmd.Flags().StringArrayVar(&o.parents, "parent", nil, "parent layer `REF`; repeat for more, immediate parent first, base last")
 }
 
 // format returns the compression that --compress asks for.
@@ -65,12 +64,12 @@ func (o *layerOptions) format() (blob.Format, error) {
 	return f, nil
 }
 
-// usesFlags refuses flags of cmd that are for other formats.
+// usesFlags rejects flags of cmd that apply to other formats only.
 func (f *layerFormat) usesFlags(cmd *cobra.Command) error {
 	for _, other := range layerFormats {
 		for _, name := range other.flags {
 			if cmd.Flags().Changed(name) && !slices.Contains(f.flags, name) {
-				return usagef("--%s says nothing about how a %s: is written", name, f.scheme)
+				return usagef("--%s has no effect on writing a %s: layer", name, f.scheme)
 			}
 		}
 	}
@@ -84,8 +83,8 @@ type layerRef struct {
 	name   string
 }
 
-// parseLayerRef reads a layer reference; ok is false if it is none, so that it may
-// be an image reference.
+// parseLayerRef parses a layer reference. If s is not one, ok is false and s may be an
+// image reference.
 func parseLayerRef(s string) (ref layerRef, ok bool) {
 	for _, f := range layerFormats {
 		if name, found := strings.CutPrefix(s, f.scheme+":"); found && name != "" {
@@ -95,7 +94,7 @@ func parseLayerRef(s string) (ref layerRef, ok bool) {
 	return layerRef{}, false
 }
 
-// mustLayerRef reads what can only be a layer reference.
+// mustLayerRef parses a layer reference and returns a usage error if s is not one.
 func mustLayerRef(s string) (layerRef, error) {
 	if ref, ok := parseLayerRef(s); ok {
 		return ref, nil
@@ -104,7 +103,7 @@ func mustLayerRef(s string) (layerRef, error) {
 	for _, f := range layerFormats {
 		schemes = append(schemes, f.scheme+":")
 	}
-	return layerRef{}, usagef("%q is not a layer reference, which begins with %s", s, strings.Join(schemes, " or "))
+	return layerRef{}, usagef("%q is not a layer reference, which starts with %s", s, strings.Join(schemes, " or "))
 }
 
 func (r layerRef) open(ctx context.Context, c *console, o *layerOptions) (layer.Reader, error) {
@@ -118,7 +117,8 @@ func (r layerRef) create(ctx context.Context, c *console, o *layerOptions) (laye
 	return r.format.create(ctx, c, r.name, o)
 }
 
-// source returns the layer as one that can be read again; standard input cannot.
+// source returns a source that opens the layer on each call. Standard input can be
+// opened once only, see reopens.
 func (r layerRef) source(ctx context.Context, c *console, o *layerOptions) layer.Source {
 	return layer.SourceFunc(func() (layer.Reader, error) { return r.open(ctx, c, o) })
 }
@@ -126,7 +126,7 @@ func (r layerRef) source(ctx context.Context, c *console, o *layerOptions) layer
 // reopens reports whether the layer can be read twice.
 func (r layerRef) reopens() bool { return r.name != "-" }
 
-// chain returns the layer and those below it that --parent names, base first.
+// chain returns the layer and its parents named by --parent, base first.
 func (r layerRef) chain(ctx context.Context, c *console, o *layerOptions) ([]layer.Source, error) {
 	var sources []layer.Source
 	for _, p := range slices.Backward(o.parents) {
@@ -139,8 +139,8 @@ func (r layerRef) chain(ctx context.Context, c *console, o *layerOptions) ([]lay
 	return append(sources, r.source(ctx, c, o)), nil
 }
 
-// check yields the faults of the layer, those of its format first, and, if none of them
-// is an error, those that only show together with the layers below it.
+// check yields the faults of the layer: first those of its format and, if none of them
+// is an error, those found by merging it with its parents.
 func (r layerRef) check(ctx context.Context, c *console, o *layerOptions) iter.Seq2[finding.Finding, error] {
 	return func(yield func(finding.Finding, error) bool) {
 		chain, err := r.chain(ctx, c, o)
@@ -151,7 +151,7 @@ func (r layerRef) check(ctx context.Context, c *console, o *layerOptions) iter.S
 		severe := false
 		for f, err := range r.format.check(ctx, c, r.name, o) {
 			if err == nil && ctx.Err() != nil {
-				err = ctx.Err() // the fault may be that nothing can be read any more
+				err = ctx.Err() // an interrupted read can look like a fault
 			}
 			if !yield(f, err) || err != nil {
 				return

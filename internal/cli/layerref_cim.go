@@ -11,7 +11,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// cimFormat is cim:FILE.cim, a CimFS image; with a parent a fork of it.
+// cimFormat is cim:FILE.cim, a CimFS image. With a parent, a fork is written.
 var cimFormat = &layerFormat{
 	scheme: "cim",
 	flags:  []string{"cim-version", "guid"},
@@ -26,7 +26,7 @@ var cimFormat = &layerFormat{
 		return func(yield func(finding.Finding, error) bool) {
 			dir, name := splitFile(path)
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-				yield(finding.Finding{}, err) // that is no finding
+				yield(finding.Finding{}, err) // a missing file is an error, not a finding
 				return
 			}
 			bar := c.progress("read", 0)
@@ -48,9 +48,9 @@ var cimFormat = &layerFormat{
 	},
 }
 
-// parentCIM returns the file name of the image that a new one is forked from, "" if
-// it has no parent. An image shows the whole tree, so its immediate parent is all
-// that it needs.
+// parentCIM returns the file name of the image that a new image is forked from, or ""
+// without --parent. Only the immediate parent is used, because its image contains the
+// whole tree.
 func (o *layerOptions) parentCIM(name string) (string, error) {
 	if len(o.parents) == 0 {
 		return "", nil
@@ -60,7 +60,7 @@ func (o *layerOptions) parentCIM(name string) (string, error) {
 		return "", err
 	}
 	if ref.format.scheme != "cim" {
-		return "", usagef("--parent %s: an image is forked from an image, cim:FILE.cim", o.parents[0])
+		return "", usagef("--parent %s: the parent of a CimFS image must be a CimFS image, cim:FILE.cim", o.parents[0])
 	}
 	dir, parent := splitFile(ref.name)
 	if out, _ := splitFile(name); !sameDir(dir, out) {

@@ -37,7 +37,7 @@ func openTarBlob(ctx context.Context, c *console, name string, o *layerOptions) 
 	return blob.NewReader(ctx, c.count(b.read(f)), append(opts, blob.WithCloser(closers(func() error { b.done(); return f.Close() })))...)
 }
 
-// closers is a function as an io.Closer.
+// closers adapts a function to io.Closer.
 type closers func() error
 
 func (f closers) Close() error { return f() }
@@ -50,36 +50,36 @@ func openTar(ctx context.Context, c *console, name string, o *layerOptions) (lay
 	return &archiveWarning{wintar.NewBlobReader(b, wintar.Label(name), wintar.WithLimits(o.limits)), c, name}, nil
 }
 
-// archiveWarning says so when what is read as a layer is an image with its layers
-// inside. It may be meant all the same.
+// archiveWarning prints a warning if the tar read as a layer is an image archive. It is
+// not an error, because a layer may contain such a file.
 type archiveWarning struct {
 	layer.Reader
-	c    *console // nil once it has spoken
+	c    *console // nil after the warning was printed
 	name string
 }
 
 func (r *archiveWarning) Next() (*layer.Entry, error) {
 	e, err := r.Reader.Next()
 	if err == nil && r.c != nil && (e.Path == "oci-layout" || e.Path == "manifest.json") {
-		what := "oci-archive:" + r.name
+		image := "oci-archive:" + r.name
 		if e.Path == "manifest.json" {
-			what = "docker-archive:" + r.name
+			image = "docker-archive:" + r.name
 		}
 		if r.name == "-" {
-			what = "which is read from a file"
+			image = "which must be read from a file"
 		}
-		r.c.warnf("tar:%s is an image, %s, and is taken for a layer", r.name, what)
+		r.c.warnf("tar:%s is an image, %s, and is read as a layer", r.name, image)
 		r.c = nil
 	}
 	return e, err
 }
 
-// NextExtent implements layer.ExtentReader as the reader of tars does.
+// NextExtent implements layer.ExtentReader.
 func (r *archiveWarning) NextExtent() (layer.Extent, error) {
 	return r.Reader.(layer.ExtentReader).NextExtent()
 }
 
-// StoredSize implements layer.Metered as the reader of tars does.
+// StoredSize implements layer.Metered.
 func (r *archiveWarning) StoredSize() int64 { return r.Reader.(layer.Metered).StoredSize() }
 
 func checkTar(ctx context.Context, c *console, name string, o *layerOptions) iter.Seq2[finding.Finding, error] {
@@ -180,7 +180,7 @@ func (w *tarFile) Close() error {
 
 func (w *tarFile) close() error {
 	if w.blob != nil {
-		w.blob.Close() // what it says was said by Commit, or does not matter any more
+		w.blob.Close() // Commit returns errors of the compressor; without Commit they have no effect
 	}
 	if w.file != nil {
 		return w.file.Close()

@@ -31,7 +31,7 @@ var wclayerFormat = &layerFormat{
 	create: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Writer, error) {
 		if o.transport {
 			if len(o.parents) > 0 {
-				return nil, usagef("--parent says nothing about a transport directory, which stands alone")
+				return nil, usagef("--parent has no effect on a transport directory, which has no parents")
 			}
 			w, err := wctransport.Create(name, wctransport.WithLimits(o.limits))
 			return w, newFolderHint(err)
@@ -45,7 +45,7 @@ var wclayerFormat = &layerFormat{
 	},
 }
 
-// parentFolders returns the folders that --parent names, base first.
+// parentFolders returns the directories named by --parent, base first.
 func (o *layerOptions) parentFolders() ([]string, error) {
 	var dirs []string
 	for _, p := range slices.Backward(o.parents) {
@@ -54,7 +54,7 @@ func (o *layerOptions) parentFolders() ([]string, error) {
 			return nil, err
 		}
 		if ref.format.scheme != "wclayer" {
-			return nil, usagef("--parent %s: a layer directory has layer directories below it, wclayer:DIR", p)
+			return nil, usagef("--parent %s: the parent of a layer directory must be a layer directory, wclayer:DIR", p)
 		}
 		dirs = append(dirs, ref.name)
 	}

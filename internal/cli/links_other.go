@@ -2,5 +2,5 @@
 
 package cli
 
-// hardLinks returns 1: the system does not tell how many names a file has.
+// hardLinks returns 1, because the system does not report the number of hard links.
 func hardLinks(string) (uint64, error) { return 1, nil }

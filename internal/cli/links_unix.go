@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// hardLinks returns how many names the file at path has, 1 where that cannot be told.
+// hardLinks returns the number of hard links of a regular file, and 1 for other files.
 func hardLinks(path string) (uint64, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// hardLinks returns how many names the file at path has.
+// hardLinks returns the number of hard links of the file at path.
 func hardLinks(path string) (n uint64, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/mullion/mullion/winsec"
 )
 
-// listed is an entry as ls prints it, and as --json describes it.
+// listed is an entry as ls prints it, as text or as JSON.
 type listed struct {
 	Path          wtf8         `json:"path"`
 	Kind          string       `json:"kind"`
@@ -63,7 +63,7 @@ func listEntry(e *layer.Entry) *listed {
 	return l
 }
 
-// ownerName is the account's name where it has one everywhere, else the SID.
+// ownerName returns the name of a well-known account, or the SID of another one.
 func ownerName(d *winsec.Descriptor) string {
 	if d.Owner == nil {
 		return ""
@@ -81,7 +81,7 @@ func showTime(t winfs.Filetime) string {
 	return t.String()
 }
 
-// print prints the entry as one line; name is what to call it.
+// print prints the entry on one line, with name as its path.
 func (l *listed) print(c *console, long bool, name string) error {
 	switch {
 	case c.json:
@@ -102,5 +102,5 @@ func (l *listed) print(c *console, long bool, name string) error {
 		dash(l.Created), dash(l.Written), dash(l.Owner), name)
 }
 
-// kindLetter is f, d, h for a hard link, w for a whiteout, o for an opaque one.
+// kindLetter returns f, d, h (hard link), w (whiteout) or o (opaque whiteout).
 func kindLetter(kind string) byte { return kind[0] }

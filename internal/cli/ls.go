@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// contentFlags say what of a reference is looked at.
+// contentFlags select the content of an image or a layer.
 type contentFlags struct {
 	image   imageFlags
 	options layerOptions
@@ -22,10 +22,10 @@ type contentFlags struct {
 
 func (f *contentFlags) add(cmd *cobra.Command) {
 	f.image.add(cmd)
-	cmd.Flags().IntVar(&f.layer, "layer", -1, "look at layer `N` of an image alone, 0 is the base; -1 is all of it")
+	cmd.Flags().IntVar(&f.layer, "layer", -1, "use only layer `N` of an image, counted from 0 for the base; -1 uses all layers")
 }
 
-// check refuses flags that say nothing about any of the references.
+// check rejects flags that have no effect on any of the references.
 func (f *contentFlags) check(refs ...string) error {
 	layers := 0
 	for _, ref := range refs {
@@ -48,8 +48,9 @@ func (f *contentFlags) check(refs ...string) error {
 	return nil
 }
 
-// openLayer opens a single layer: a layer reference, or --layer of an image. Without
-// either it returns nil: the merged view is meant. The function closes what was opened.
+// openLayer opens a single layer: a layer reference, or the layer of an image that
+// --layer selects. Otherwise it returns a nil source, and the caller uses the merged
+// view. The returned function releases the layer.
 func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (layer.Source, func() error, error) {
 	f.options.limits = c.limits
 	if ref, ok := parseLayerRef(text); ok {
@@ -69,7 +70,7 @@ func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (
 	return img.Layers()[f.layer].Source(ctx), img.Close, nil
 }
 
-// openView opens the merged view of an image.
+// openView opens the merged view of an image. The returned function closes both.
 func (f *contentFlags) openView(ctx context.Context, c *console, text string) (*layer.View, func() error, error) {
 	img, err := f.image.open(ctx, c, text)
 	if err != nil {
@@ -95,11 +96,11 @@ func newLsCommand(c *console) *cobra.Command {
 	l := lister{c: c}
 	cmd := &cobra.Command{
 		Use:   "ls IMAGE|LAYER [PATH]",
-		Short: "List files of an image or a layer",
-		Long: `List what is in a directory of an image, as a container would see it, or of a single
-layer with its whiteouts. -l adds attributes, kind, size, creation and write time, and
-owner; --json says everything, one object a line. The kinds are f file, d directory, h
-hard link, w whiteout, o opaque whiteout.
+		Short: "List the files of an image or a layer",
+		Long: `List a directory of an image as a container sees it, or of a single layer with
+its whiteouts. -l adds attributes, kind, size, creation and write time, and
+owner; --json prints all metadata, one object per line. The kinds are f (file),
+d (directory), h (hard link), w (whiteout) and o (opaque whiteout).
 
 ` + referenceHelp,
 		Args: cobra.RangeArgs(1, 2),
@@ -124,8 +125,8 @@ hard link, w whiteout, o opaque whiteout.
 			return errors.Join(l.view(view), done())
 		},
 	}
-	cmd.Flags().BoolVarP(&l.long, "long", "l", false, "print attributes, size, times and owner")
-	cmd.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list what is below, too")
+	cmd.Flags().BoolVarP(&l.long, "long", "l", false, "print attributes, kind, size, times and owner")
+	cmd.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list subdirectories recursively")
 	flags.add(cmd)
 	return cmd
 }
@@ -160,7 +161,7 @@ func (l *lister) item(it *layer.Item) error {
 	return entry.print(l.c, l.long, l.name(it.Path))
 }
 
-// name is the last part of a path, or with -R all of it.
+// name returns the last element of a path, or the whole path with -R.
 func (l *lister) name(path string) string {
 	if l.recursive {
 		return path
@@ -226,7 +227,8 @@ func (l *lister) entry(r layer.Reader, e *layer.Entry) error {
 	return entry.print(l.c, l.long, l.name(e.Path))
 }
 
-// notFound says that a path does not exist in a reference.
+// notFound adds the path, and advice for paths with a drive letter, to an fs.ErrNotExist
+// error.
 func notFound(path string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err

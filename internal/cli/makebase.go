@@ -15,15 +15,17 @@ func newMakeBaseCommand(c *console) *cobra.Command {
 	version := "10.0.20348"
 	cmd := &cobra.Command{
 		Use:   "makebase DIR",
-		Short: "Complete a folder with a system's tree to a base layer directory",
-		Long: `Complete a folder that has the tree of a system in DIR/Files to a base layer, in place, as
-ConvertToBaseLayer of hcsshim does: the config directory and minimal registry hives
-are made where they are missing, Hives gets the five hives as NAME_BASE, and the file
-layout is written. Hives that are there are kept, and must be sound. A utility VM needs
-its boot configuration. No disk is made: the machine that runs the layer does that.
+		Short: "Complete the tree of a Windows system to a base layer",
+		Long: `Complete DIR to a base layer directory, in place, as ConvertToBaseLayer of
+hcsshim does. DIR/Files must contain the tree of a Windows system. The config
+directory and minimal registry hives are created where they are missing, the
+five hives are
+added to Hives as NAME_BASE, and the layout file is written. Existing hives are
+kept and must be intact. A utility VM must have its boot configuration. No
+virtual disk is created: the machine that runs the layer does that.
 
-What is written appears complete or not at all; running the command again completes a
-conversion that was broken off.`,
+Every file is written completely or not at all. Running the command again
+completes an interrupted conversion.`,
 		Example: `  mullion makebase --os-version 10.0.20348.2700 rootfs`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -40,6 +42,6 @@ conversion that was broken off.`,
 			return cimlayer.ConvertToBaseLayer(args[0], v)
 		},
 	}
-	cmd.Flags().StringVar(&version, "os-version", version, "Windows `VERSION` that hives which are made name")
+	cmd.Flags().StringVar(&version, "os-version", version, "Windows `VERSION` recorded in hives that are created")
 	return cmd
 }

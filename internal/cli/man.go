@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// newManCommand writes the man pages; it is for those who package mullion and is
-// not listed.
+// newManCommand returns the command that writes the man pages. It is for packagers and
+// hidden in the help.
 func newManCommand(*console) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",

@@ -26,34 +26,39 @@ func newMountCommand(c *console) *cobra.Command {
 	var allowOther bool
 	cmd := &cobra.Command{
 		Use:   "mount IMAGE|LAYER DIR",
-		Short: "Show an image or a layer as a read-only file system",
-		Long: `Show an image as a container would see it, or a single layer, at the directory DIR,
-until Ctrl-C or until somebody unmounts it. Needs FUSE: Linux, or macOS with macFUSE.
+		Short: "Mount an image or a layer as a read-only file system",
+		Long: `Mount an image as a container sees it, or a single layer, read-only at the
+directory DIR. The command runs until Ctrl-C or until DIR is unmounted. It
+needs FUSE: Linux, or macOS with macFUSE.
 
-An image is unpacked to a store of CimFS images first, its registry hives merged into
-Hives. The store is a temporary one, or with --store DIR one that stays, as "unpack"
-makes it: then a second mount begins at once. A cim: is served from where it is. A tar:
-or wclayer: is copied to a temporary file. A layer that is not a base shows what it adds,
-without whiteouts; --parent names the layers below it, and the merged tree is shown.
+An image is first unpacked to a store of CimFS images with its registry hives
+merged into Hives. The store is temporary unless --store DIR names a permanent
+one, as "unpack" writes it; a second mount from it starts at once. A cim: layer
+is served in place. A tar: or wclayer: layer is copied to a temporary file. A
+layer that is not a base shows the files it adds, without whiteouts; with
+--parent, which names the layers below it, the merged tree is shown.
 
-What is seen:
-  names               found in any case, listed as they are spelled
-  symbolic links      and junctions lead where they lead in the container, never out
-  system.ntfs_acl     security descriptor, and as further extended attributes of the
-                      names that ntfs-3g uses: system.ntfs_attrib, system.ntfs_times,
-                      system.ntfs_crtime, system.ntfs_reparse_data, system.ntfs_ea
-  user.NAME           alternate streams, up to 64 KiB
-  stat                size, last write, access and change time, number of names, and
-                      the same inode number under each name
-  modes               what everyone may do by the security descriptor; registry hives are
-                      their owner's alone
+The file system maps Windows metadata as follows:
+  names               case-insensitive, case-preserving
+  links               symbolic links and junctions resolve as in the container
+                      and never lead outside the mount
+  system.ntfs_acl     security descriptor; further extended attributes have the
+                      names that ntfs-3g uses: system.ntfs_attrib,
+                      system.ntfs_times, system.ntfs_crtime,
+                      system.ntfs_reparse_data, system.ntfs_ea
+  user.NAME           alternate data stream, up to 64 KiB
+  stat                size, last write, access and change time, link count; all
+                      names of a file have the same inode number
+  mode                the access that the security descriptor grants everyone;
+                      registry hives are accessible by their owner only
 
-Only the user who mounts sees the files, unless --allow-other lets others see what the
-modes allow. Where that user is not root, /etc/fuse.conf must have user_allow_other.
+Only the user who mounts can access the files. --allow-other lets other users
+access them as the modes allow; unless that user is root, /etc/fuse.conf must
+contain user_allow_other.
 
 ` + referenceHelp,
 		Example: `  mullion mount oci-archive:hello.tar /mnt
-  mullion mount --store layers mcr.microsoft.com/windows/nanoserver:ltsc2022 /mnt
+  mullion mount --store layers docker://registry/app:1 /mnt
   mullion mount --parent tar:base.tar.gz tar:app.tar.gz /mnt
   getfattr -e hex -n system.ntfs_acl /mnt/Files/Windows`,
 		Args: cobra.ExactArgs(2),
@@ -73,15 +78,15 @@ modes allow. Where that user is not root, /etc/fuse.conf must have user_allow_ot
 	}
 	flags.add(cmd)
 	flags.options.addParents(cmd)
-	cmd.Flags().BoolVar(&allowOther, "allow-other", false, "let other users see the files that their modes allow them")
-	cmd.Flags().StringVar(&store, "store", "", "keep the layers of an image in the store `DIR`")
+	cmd.Flags().BoolVar(&allowOther, "allow-other", false, "let other users access files as the modes allow")
+	cmd.Flags().StringVar(&store, "store", "", "keep the unpacked layers of an image in the store `DIR`")
 	return cmd
 }
 
-// checkMountPoint fails before anything has been unpacked.
+// checkMountPoint checks the mount point before an image is unpacked.
 func checkMountPoint(dir string) error {
 	if !fusefs.Supported {
-		return hintf(fusefs.ErrUnsupported, "unpack makes files of an image, ls and cat read it where it is")
+		return hintf(fusefs.ErrUnsupported, "use unpack to write the files of an image, or ls and cat to read them")
 	}
 	st, err := os.Stat(dir)
 	switch {
@@ -114,14 +119,14 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 		return nil
 	case <-ctx.Done():
 	}
-	// While a program uses the file system it goes on, and is asked again. A second
-	// Ctrl-C takes it away from them: what is left open gives errors.
+	// While programs use the file system, unmounting fails and is tried again. A second
+	// Ctrl-C detaches it: further access to open files fails.
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(again)
-	for told := false; ; told = true {
+	for warned := false; ; warned = true {
 		err := s.Unmount()
-		if err != nil && !told {
+		if err != nil && !warned {
 			c.printWarning(fmt.Errorf("%s is in use: it is unmounted when nothing uses it any more, or at once after another Ctrl-C", dir))
 		}
 		select {
@@ -134,8 +139,8 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 	}
 }
 
-// openMountable opens what a reference names as a tree, which can be read until it is
-// unmounted, after Ctrl-C too. The function gives back what it took.
+// openMountable opens an image or a layer as a tree. The tree stays readable after ctx
+// is done, until it is unmounted. The returned function releases it.
 func (f *contentFlags) openMountable(ctx context.Context, c *console, text, store string) (fusefs.Tree, func() error, error) {
 	ref, isLayer := parseLayerRef(text)
 	single := isLayer || f.layer >= 0
@@ -154,8 +159,8 @@ func (f *contentFlags) openMountable(ctx context.Context, c *console, text, stor
 	return f.storeImage(ctx, c, text, store)
 }
 
-// spoolLayer copies a layer, or what it makes with the layers below, to a temporary
-// file.
+// spoolLayer copies a layer, merged with the layers below it if --parent names them, to
+// a temporary file.
 func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) (_ fusefs.Tree, _ func() error, err error) {
 	source, done, err := f.openLayer(ctx, c, text)
 	if err != nil {
@@ -184,7 +189,7 @@ func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	// What cannot be understood of an entry is no reason not to show the rest.
+	// Metadata that cannot be parsed is skipped with a warning.
 	defects := layer.WithDefects(func(e *layer.Entry) { c.warnf("%v", e.Defect) })
 	if _, err = layer.Copy(ctx, s, r, layer.WithLimits(c.limits), defects); err == nil {
 		err = s.Commit()
@@ -198,9 +203,9 @@ func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) 
 	return s, s.Close, nil
 }
 
-// storeImage unpacks an image to a store and opens its topmost layer, which shows all.
-// The temporary store is gone again before the function returns: the tree keeps its
-// files open, so that a process that is killed leaves none.
+// storeImage unpacks an image to a store and opens its topmost layer, which contains the
+// merged tree. A temporary store is removed before the function returns, while the tree
+// keeps its files open, so that a killed process leaves no files behind.
 func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir string) (_ fusefs.Tree, _ func() error, err error) {
 	img, err := f.image.open(ctx, c, text, c.layerProgress())
 	if err != nil {
@@ -239,16 +244,16 @@ func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir str
 	return fusefs.CimTree(im.Image), im.Close, nil
 }
 
-// holdCIM opens an image whose directory may be hidden by what is mounted over it, since
-// DIR can be a directory above: its files are opened when they are needed, through the
-// directory that is open now.
+// holdCIM opens an image whose path the mount may hide, because DIR can be one of its
+// parent directories. The directory is opened here, and files are opened through it
+// later.
 func holdCIM(path string) (*cimfs.Image, error) {
 	dir, name := splitFile(path)
 	im, err := cimfs.Open(dir, name)
 	return im, cimError(path, err)
 }
 
-// topImage is the file of the topmost layer, whose image shows the merged tree.
+// topImage returns the image file of the topmost layer, which contains the merged tree.
 func topImage(dir string, layers []image.StoredLayer) string {
 	return filepath.Join(dir, filepath.FromSlash(layers[len(layers)-1].Image))
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// What needs /dev/fuse stands apart, so that a machine without it runs the rest.
-// Besides what testscript knows there is
+// Scripts that need /dev/fuse are in a directory of their own, so that machines without
+// it run the others. In addition to the commands of testscript there is
 //
 //	mounted DIR   wait until a tree is shown at DIR
 func TestMountScripts(t *testing.T) {

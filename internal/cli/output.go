@@ -17,19 +17,21 @@ type outputFlags struct {
 }
 
 // add defines the flags on a command.
-func (o *outputFlags) add(cmd *cobra.Command, what string) {
-	cmd.Flags().StringVarP(&o.path, "output", "o", "", "write "+what+" to this new `FILE`")
+func (o *outputFlags) add(cmd *cobra.Command, content string) {
+	cmd.Flags().StringVarP(&o.path, "output", "o", "", "write "+content+" to the new `FILE`")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace FILE if it exists")
 }
 
-// addInPlace defines the flags on a command that without -o changes the hive it reads.
-func (o *outputFlags) addInPlace(cmd *cobra.Command, what string) {
-	o.add(cmd, what)
-	cmd.Flags().Lookup("force").Usage = "replace FILE if it exists; without -o, change a hive that has several hard links under one of its names"
+// addInPlace defines the flags on a command that changes its input hive unless -o is
+// set.
+func (o *outputFlags) addInPlace(cmd *cobra.Command, content string) {
+	o.add(cmd, content)
+	cmd.Flags().Lookup("output").Usage = "write " + content + " to the new `FILE` instead of in place"
+	cmd.Flags().Lookup("force").Usage = "replace FILE if it exists; without -o, edit a hive under this name only even if it has other hard links"
 }
 
-// write calls fill with a temporary file beside FILE and publishes it under its
-// name when fill returns nil. Without -o it is standard output that is filled.
+// write calls fill with a temporary file in the directory of FILE and renames it to FILE
+// if fill returns nil. Without -o, fill writes to standard output.
 func (o *outputFlags) write(c *console, fill func(io.Writer) error) error {
 	if o.path == "" || o.path == "-" {
 		return fill(c.out)
@@ -37,8 +39,8 @@ func (o *outputFlags) write(c *console, fill func(io.Writer) error) error {
 	return writeFile(o.path, o.force, fill)
 }
 
-// writeFile makes the file at path, complete or not at all. A new registry hive is for
-// the own user alone, wherever it comes from.
+// writeFile writes the file at path completely or not at all. A registry hive is
+// readable by its owner only.
 func writeFile(path string, force bool, fill func(io.Writer) error) error {
 	f, err := publish.Create(path, publish.Options{Replace: force})
 	if err != nil {
@@ -51,10 +53,10 @@ func writeFile(path string, force bool, fill func(io.Writer) error) error {
 	return about(path, existsHint(f.Commit()))
 }
 
-// newFolderHint says what to do about a folder that exists.
+// newFolderHint adds advice to the error for an existing directory.
 func newFolderHint(err error) error {
 	if errors.Is(err, layer.ErrExists) {
-		return hintf(err, "name a folder that does not exist")
+		return hintf(err, "name a directory that does not exist")
 	}
 	return err
 }
@@ -66,8 +68,9 @@ func existsHint(err error) error {
 	return err
 }
 
-// hiveGuard keeps a file to the own user if it begins as a hive does. The file is in a
-// private folder until it is complete, so that the first bytes are early enough.
+// hiveGuard removes the access of other users to a file that starts with the signature
+// of a hive. The file is in a private directory until it is complete, so it is never
+// accessible before.
 type hiveGuard struct {
 	f     *publish.File
 	head  []byte
@@ -86,5 +89,5 @@ func (w *hiveGuard) Write(b []byte) (int, error) {
 	return w.f.Write(b)
 }
 
-// hiveMagic is how a registry hive begins.
+// hiveMagic is the signature of a registry hive.
 const hiveMagic = "regf"

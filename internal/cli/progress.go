@@ -14,8 +14,8 @@ type bars struct{ p *mpb.Progress }
 // bar is one line of progress; nil is a bar that draws nothing.
 type bar struct{ b *mpb.Bar }
 
-// progress begins a bar for total bytes, 0 if they are not known. Without a
-// terminal, or with --quiet, the bar draws nothing.
+// progress returns a bar for total bytes; a total of 0 means unknown. It returns nil,
+// which draws nothing, without a terminal and with --quiet or --json.
 func (c *console) progress(label string, total int64) *bar {
 	if c.quiet || c.json || !isTerminal(c.err) {
 		return nil
@@ -38,7 +38,7 @@ func (c *console) progress(label string, total int64) *bar {
 	)}
 }
 
-// drawn reports whether there is a bar.
+// drawn reports whether a bar is shown.
 func (c *console) drawn() bool {
 	c.drawing.Lock()
 	defer c.drawing.Unlock()
@@ -52,14 +52,14 @@ func (b *bar) add(n int64) {
 	}
 }
 
-// done completes the bar, whatever was announced.
+// done completes the bar, even if the announced total was not reached.
 func (b *bar) done() {
 	if b != nil {
 		b.b.SetTotal(-1, true)
 	}
 }
 
-// read returns r with every byte that is read from it moving the bar.
+// read returns a reader of r that advances the bar.
 func (b *bar) read(r io.Reader) io.Reader {
 	if b == nil {
 		return r
@@ -78,7 +78,7 @@ func (r *barReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// count returns r with every byte that is read from it counted.
+// count returns a reader of r that adds to bytesRead.
 func (c *console) count(r io.Reader) io.Reader { return &countedReader{r, c} }
 
 type countedReader struct {
@@ -92,7 +92,7 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stopProgress leaves the terminal in order before an error is printed.
+// stopProgress removes the progress bars, so that other output can follow.
 func (c *console) stopProgress() {
 	c.drawing.Lock()
 	defer c.drawing.Unlock()
@@ -102,7 +102,7 @@ func (c *console) stopProgress() {
 	}
 }
 
-// endProgress is stopProgress for good.
+// endProgress stops all progress bars and prevents new ones.
 func (c *console) endProgress() {
 	c.stopProgress()
 	c.drawing.Lock()

@@ -10,8 +10,8 @@ import (
 	"github.com/mullion/mullion/internal/testenv"
 )
 
-// The lines that README.md says can be run in this order can: all work, and those that
-// compare say whether there is a difference.
+// The commands that README.md lists to be run in order succeed. Those that compare exit
+// with 1 if there is a difference.
 func TestReadme(t *testing.T) {
 	root := testenv.Root(t)
 	b, err := os.ReadFile(filepath.Join(root, "README.md"))

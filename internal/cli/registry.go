@@ -14,17 +14,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// imageRegistry is what a command reads from the hives of an image or a layer.
+// imageRegistry provides the hives of an image or a layer.
 type imageRegistry interface {
-	// Open gives a hive with all deltas merged, hives.ErrNoBase if there is no base.
+	// Open returns a hive with all deltas merged, or hives.ErrNoBase if there is no base.
 	Open(ctx context.Context, n hives.Name) (*regf.Hive, error)
-	// OpenHive gives what the topmost layer itself has.
+	// OpenHive returns a hive of the topmost layer.
 	hives.Layer
 	Close() error
 }
 
-// openRegistry takes the named hives out of an image, or out of a layer with those
-// that --parent names below it.
+// openRegistry reads the named hives, or all, of an image, or of a layer and its parents
+// named by --parent.
 func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string, names ...hives.Name) (imageRegistry, error) {
 	if ref, ok := parseLayerRef(text); ok && ref.format == cimFormat {
 		return openCIMRegistry(ctx, c, ref.text)
@@ -62,8 +62,8 @@ func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string
 	return r, nil
 }
 
-// layersRegistry is the registry of layers. What harmless faults were met is said when
-// it is closed.
+// layersRegistry is the registry of a chain of layers. Close prints the harmless faults
+// that were found.
 type layersRegistry struct {
 	*image.Hives
 	c        *console
@@ -75,7 +75,7 @@ func (r *layersRegistry) Close() error {
 	return r.Hives.Close()
 }
 
-// cimRegistry is the registry of a CimFS image, which holds its hives merged.
+// cimRegistry is the registry of a CimFS image, which contains merged hives.
 type cimRegistry struct {
 	cimlayer.ImageHives
 	c        *console
@@ -104,14 +104,14 @@ func (r cimRegistry) Close() error {
 func registryHint(err error) error {
 	switch {
 	case errors.Is(err, hives.ErrNoBase):
-		return hintf(err, "give the image, or the layers below with --parent")
+		return hintf(err, "name the image, or the layers below with --parent")
 	case errors.Is(err, regf.ErrDirty):
-		return hintf(err, "the hive was not closed: take it out with mullion cat, replay its logs with mullion hive recover")
+		return hintf(err, "the hive was not closed: extract it with mullion cat, replay its logs with mullion hive recover")
 	}
 	return damagedHint(err)
 }
 
-// winVersion is what osversion and inspect say of the Windows in an image.
+// winVersion is the version of Windows in the JSON output of osversion and inspect.
 type winVersion struct {
 	Version          string  `json:"version"`
 	Major            uint32  `json:"major"`
@@ -132,7 +132,7 @@ func describeVersion(v hives.OSVersion) *winVersion {
 	return d
 }
 
-// String is for people: "10.0.20348.2700 (Windows Server 2022 Datacenter, 21H2)".
+// String returns text such as "10.0.20348.2700 (Windows Server 2022 Datacenter, 21H2)".
 func (v *winVersion) String() string {
 	var about []string
 	for _, s := range []string{v.ProductName, v.DisplayVersion, v.InstallationType} {
@@ -160,12 +160,13 @@ func newOSVersionCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "osversion IMAGE|LAYER",
 		Short: "Print the Windows build that an image contains",
-		Long: `Print the version from the SOFTWARE hive, with the delta hives of all layers merged:
-what is in the image, whatever its configuration claims. A base layer is read up to
-the hive and no further; -v says how many bytes that were. --json adds product,
-edition and kind of installation.
+		Long: `Print the Windows version from the SOFTWARE hive, with the delta hives of all
+layers merged in. The version that the image configuration claims is ignored. A
+base layer is read only up to the hive; -v prints the number of bytes read.
+--json adds the product, edition and installation type.
 
-A layer that is not a base has only changes; --parent names the layers below it.
+A layer that is not a base has only delta hives; --parent names the layers
+below it.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
@@ -206,9 +207,10 @@ A layer that is not a base has only changes; --parent names the layers below it.
 func newHiveOSVersionCommand(c *console, f *hiveFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "os-version HIVE",
-		Short: "Print the Windows build that a SOFTWARE hive names",
-		Long: `Print the version that a SOFTWARE hive names, as image configurations write it:
-10.0.20348.2700. --json adds product, edition and kind of installation.`,
+		Short: "Print the Windows build recorded in a SOFTWARE hive",
+		Long: `Print the Windows version recorded in a SOFTWARE hive in the form that image
+configurations use: 10.0.20348.2700. --json adds the product, edition and
+installation type.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := f.open(cmd.Context(), c, args[0])
@@ -217,7 +219,7 @@ func newHiveOSVersionCommand(c *console, f *hiveFlags) *cobra.Command {
 			}
 			v, err := versionOf(h)
 			if errors.Is(err, hives.ErrNoVersion) {
-				err = hintf(err, "the version stands in SOFTWARE, in Windows\\System32\\config")
+				err = hintf(err, "the version is in the SOFTWARE hive, in Windows\\System32\\config")
 			}
 			if err != nil {
 				return about(args[0], err)
@@ -234,14 +236,14 @@ func newHiveEnableCimBootCommand(c *console, f *hiveFlags) *cobra.Command {
 	var out outputFlags
 	var text strings.Builder
 	for _, s := range hives.CimBootSettings() {
-		fmt.Fprintf(&text, "\n  %s  %s = %s", s.Key, s.Value, valueText(s.Type, s.Data))
+		fmt.Fprintf(&text, "\n  %s\n    %s = %s", s.Key, s.Value, valueText(s.Type, s.Data))
 	}
 	cmd := &cobra.Command{
 		Use:   "enable-cim-boot HIVE",
 		Short: "Make a utility VM's SYSTEM hive boot from CimFS",
-		Long: `Set in a SYSTEM hive what a utility VM needs to boot from a CimFS image. Keys that are
-missing are made. The hive is changed in place, atomically; -o writes the result
-elsewhere. It sets
+		Long: `Add the settings to a SYSTEM hive that a utility VM needs to boot from a CimFS
+image. Missing keys are created. The hive is changed in place, atomically,
+unless -o names another file. The settings are
 ` + text.String(),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// constructors are the commands in the order in which help lists them.
+// constructors lists the constructors of all commands.
 var constructors = []func(*console) *cobra.Command{
 	newInspectCommand,
 	newLsCommand,
@@ -35,15 +35,16 @@ var constructors = []func(*console) *cobra.Command{
 	newManCommand,
 }
 
-// Main runs one command line, without the program's name, and returns its exit
-// status: 0 done; 1 it failed or a check found something; 2 wrong usage.
+// Main runs one command line, without the program's name, and returns its exit status: 0
+// for success, 1 for a failure or findings of a check, 2 for a usage error.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first signal stops cleanly; a second one finds the default action again.
+	// The first signal cancels ctx. It also restores the default action, so that a second
+	// signal ends the process.
 	context.AfterFunc(ctx, stop)
-	// A reader that has had enough, as head, ends the command by an error of writing and
-	// not by a signal: temporary files are removed.
+	// When a reader such as head exits early, writing fails with EPIPE instead of SIGPIPE
+	// ending the process, so that temporary files are removed.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return run(ctx, args, stdin, stdout, stderr)
 }
@@ -90,10 +91,10 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	f := root.PersistentFlags()
-	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress, no notes, only results and errors")
-	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object a line for listings")
+	f.BoolVarP(&c.quiet, "quiet", "q", false, "print only results and errors, no progress and no notes")
+	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object per line for listings")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, verboseUsage)
-	f.Var(limitFlag{&c.limits}, "limit", "bound what is copied of a layer, repeated: entries, depth, file-size, total-size, streams, metadata, ratio; sizes in bytes, -1 is no limit")
+	f.Var(limitFlag{&c.limits}, "limit", "limit the layers that are read: NAME is entries, depth, file-size, total-size, streams, metadata or ratio, sizes are in bytes, -1 is unlimited; may be repeated")
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))
@@ -101,16 +102,49 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	explain(root)
 	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
+	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", "Flags.FlagUsagesWrapped 80 "))
 	groups(root)
 	markRunning(c, root)
 	return root
 }
 
-const verboseUsage = "say on standard error what is being done"
+const verboseUsage = "print details on standard error"
 
-// ownShorthand lets commands have a flag -v of their own, as hive query has in the
-// image of reg query: there --verbose has no short form.
+// newHelpCommand returns a help command that rejects unknown topics. The one of cobra
+// prints the help of the nearest known command and succeeds.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]...",
+		Short: "Print help about any command",
+		Long:  "Print the help of a command, or of mullion itself.",
+		Example: `  mullion help unpack
+  mullion help hive query`,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			if topic, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, sub := range topic.Commands() {
+					if sub.IsAvailableCommand() {
+						names = append(names, sub.Name()+"\t"+sub.Short)
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return hintf(usagef("unknown help topic %q", strings.Join(args, " ")), "mullion --help lists the commands")
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		},
+	}
+}
+
+// ownShorthand lets commands define their own flag -v, as hive query does to match reg
+// query. In these commands --verbose has no short form.
 func ownShorthand(c *console, cmd *cobra.Command) {
 	if cmd.HasParent() && cmd.Flags().ShorthandLookup("v") != nil {
 		cmd.Flags().BoolVar(&c.verbose, "verbose", false, verboseUsage)
@@ -120,8 +154,8 @@ func ownShorthand(c *console, cmd *cobra.Command) {
 	}
 }
 
-// groups gives every command that only has commands below it its body: without one of
-// them, help and wrong usage.
+// groups sets RunE of every command that has subcommands: it prints the help and returns
+// a usage error.
 func groups(cmd *cobra.Command) {
 	if !cmd.HasSubCommands() {
 		return
@@ -148,7 +182,7 @@ func groups(cmd *cobra.Command) {
 	}
 }
 
-// usageHint is what to do about wrong usage.
+// usageHint returns the advice for a usage error.
 func usageHint(cmd *cobra.Command, err error) string {
 	if hint := hintFor(err); hint != "" {
 		return hint
@@ -156,8 +190,8 @@ func usageHint(cmd *cobra.Command, err error) string {
 	return cmd.CommandPath() + " --help"
 }
 
-// markRunning makes every command note that its body was entered, so that errors
-// from before that can be told as wrong usage.
+// markRunning makes every command record that RunE was entered. Errors before that are
+// usage errors.
 func markRunning(c *console, cmd *cobra.Command) {
 	if body := cmd.RunE; body != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {

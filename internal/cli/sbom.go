@@ -11,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// sbomFormat is a form of a bill of materials.
+// sbomFormat is a format of a bill of materials.
 type sbomFormat struct {
 	name  string
 	write func(io.Writer, *inventory.Inventory, inventory.Subject) error
 }
 
-// sbomFormats are the forms, the default first.
+// sbomFormats lists the formats, the default first.
 var sbomFormats = []sbomFormat{
 	{"cyclonedx", inventory.WriteCycloneDX},
 	{"spdx", inventory.WriteSPDX},
@@ -30,22 +30,23 @@ func newSBOMCommand(c *console) *cobra.Command {
 	format := sbomFormats[0].name
 	cmd := &cobra.Command{
 		Use:   "sbom IMAGE",
-		Short: "Write what is installed in an image as a bill of materials",
-		Long: `Write what the registry of an image says is installed, with the delta hives of all
-layers merged: the Windows itself, the programs that installers have registered, and
-the servicing packages, updates among them. Programs that were only copied into the
-image are not known to the registry and not in the list.
+		Short: "Write a bill of materials of an image",
+		Long: `Write a bill of materials of the software that the registry of an image lists,
+with the delta hives of all layers merged in: Windows itself, programs
+registered by their installers, and servicing packages, including updates.
+Programs that were only copied into the image are not in the registry and are
+not listed.
 
-The forms are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3) and syft (Syft's own JSON), all
-in JSON. Equal images of one name give equal bytes: the time in a document is that of
-the image.
+The formats are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3) and syft (Syft's own
+format), all in JSON. Equal images with the same name produce equal bytes: the
+time in a document is the image's.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			at := slices.IndexFunc(sbomFormats, func(f sbomFormat) bool { return f.name == format })
 			if at < 0 {
-				return usagef("-f %s: know %s", format, strings.Join(sbomNames(), ", "))
+				return usagef("-f %s: unknown format, want one of %s", format, strings.Join(sbomNames(), ", "))
 			}
 			img, err := flags.open(cmd.Context(), c, args[0], c.layerProgress())
 			if err != nil {
@@ -54,7 +55,7 @@ the image.
 			defer func() { err = errors.Join(err, img.Close()) }()
 			inv, subject, err := inventory.Of(cmd.Context(), img)
 			if errors.Is(err, hives.ErrNoBase) {
-				return hintf(err, "without a SOFTWARE hive nothing tells what is installed; ls -R lists the files")
+				return hintf(err, "installed software is recorded in the SOFTWARE hive, which is missing; ls -R lists the files")
 			}
 			if err != nil {
 				return imageHint(registryHint(err))
@@ -69,7 +70,7 @@ the image.
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVarP(&format, "format", "f", format, "`FORM`: "+strings.Join(sbomNames(), ", "))
+	cmd.Flags().StringVarP(&format, "format", "f", format, "`FORMAT` of the document: "+strings.Join(sbomNames(), ", "))
 	out.add(cmd, "the document")
 	return cmd
 }

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // The scripts in testdata/script are the documentation of the commands by example.
-// $HELLO is the example image. Besides what testscript knows there is
+// $HELLO is the example image. In addition to the commands of testscript there are
 //
 //	mktar SPEC OUT.tar       make a tar of lines: dir NAME, file NAME [TEXT],
 //	                         symlink NAME TARGET, hardlink NAME TARGET

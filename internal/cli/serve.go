@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// serveFlags are those of mullion serve.
+// serveFlags are the flags of mullion serve.
 type serveFlags struct {
 	root, address, containerd, metrics string
 	hives, level, format               string
@@ -26,29 +26,32 @@ func newServeCommand(c *console) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve Windows images to containerd: snapshotter and differ on one socket",
-		Long: `Serve the snapshots and the diff service of containerd until SIGINT or SIGTERM, so
-that containerd pulls, imports, mounts and diffs Windows images on this machine.
+		Short: "Serve Windows images to containerd",
+		Long: `Run the snapshotter and the differ of containerd on one socket until SIGINT or
+SIGTERM, so that containerd can pull, import, mount and diff Windows images on
+this machine.
 
-containerd must be told about it:
+containerd must be configured to use it:
 
   mullion serve --print-config > /etc/containerd/conf.d/mullion.toml
 
-prints what its configuration needs, with the same --root and --address. containerd
-2.x reads that file if its configuration imports it; --config-version 2 is for
-containerd 1.7.
+writes the required configuration for the same --root and --address. containerd
+2.x reads that file if its main configuration imports it; --config-version 2 is
+for containerd 1.7.
 
-Layers are kept below --root as CimFS images, equal ones once. The directory is closed
-to other users (mode 0700) when serve starts, also where it was open before. A base layer without
-the five registry hives is refused unless --hives says what to do: create makes
-minimal ones, leave does without.
+Layers are stored below --root as CimFS images; equal layers are stored once.
+When serve starts, it closes the directory to other users (mode 0700), even if
+it was accessible before. A base layer without the five registry hives is
+rejected unless --hives is set: create adds minimal hives, leave continues
+without.
 
-Layers of other media types, encrypted ones for instance, go through the programs that
-containerd's configuration names under stream_processors; --containerd-config says where
-it is.
+Layers of other media types, such as encrypted ones, are converted by the
+programs that the containerd configuration lists under stream_processors;
+--containerd-config names that file.
 
-The log goes to standard error. Requests are logged at level debug, layers that are
-applied at info. With --metrics ADDRESS, Prometheus finds http://ADDRESS/metrics.`,
+The log is written to standard error: requests at level debug, applied layers
+at level info. With --metrics ADDRESS, Prometheus metrics are served at
+http://ADDRESS/metrics.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, err := f.config(c)
@@ -61,7 +64,7 @@ applied at info. With --metrics ADDRESS, Prometheus finds http://ADDRESS/metrics
 			closeToOthers()
 			err = serve.Run(cmd.Context(), config)
 			if errors.Is(err, snapshotter.ErrRoot) {
-				err = hintf(err, "--root names a directory of the user who serves, which needs mode 0700 and gets it if it can be changed")
+				err = hintf(err, "--root must be a directory that belongs to this user and has mode 0700, or can be changed to it")
 			}
 			if errors.Is(err, snapshotter.ErrInUse) || errors.Is(err, serve.ErrAddressInUse) {
 				err = hintf(err, "another mullion serve is running")
@@ -75,24 +78,25 @@ applied at info. With --metrics ADDRESS, Prometheus finds http://ADDRESS/metrics
 
 func (f *serveFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.root, "root", "/var/lib/mullion", "`DIR` of snapshots and layers")
-	flags.StringVar(&f.address, "address", "/run/mullion/mullion.sock", "`SOCKET` to serve at")
+	flags.StringVar(&f.root, "root", "/var/lib/mullion", "`DIR` for snapshots and layers")
+	flags.StringVar(&f.address, "address", "/run/mullion/mullion.sock", "`SOCKET` to listen on")
 	addContainerd(cmd, &f.containerd)
-	flags.StringVar(&f.containerdConfig, "containerd-config", serve.ContainerdConfigFile, "`FILE` with containerd's configuration, for its stream processors")
-	flags.StringVar(&f.metrics, "metrics", "", "TCP `ADDRESS` for Prometheus, as in 127.0.0.1:9464")
-	flags.StringVar(&f.hives, "hives", "require", "what becomes of a base layer without hives, `WHAT`: require, create or leave")
-	flags.StringVar(&f.level, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
-	flags.StringVar(&f.format, "log-format", "text", "`FORM` of the log: text or json")
-	flags.BoolVar(&f.printConfig, "print-config", false, "print what containerd's configuration needs, and end")
-	flags.IntVar(&f.configVersion, "config-version", serve.ConfigVersion2, "`VERSION` of that file: 2 for containerd 1.7, 3 for 2.x, 4 from 2.4 on")
+	flags.StringVar(&f.containerdConfig, "containerd-config", serve.ContainerdConfigFile, "containerd configuration `FILE`, read for its stream processors")
+	flags.StringVar(&f.metrics, "metrics", "", "TCP `ADDRESS` for Prometheus metrics, for example 127.0.0.1:9464")
+	flags.StringVar(&f.hives, "hives", "require", "`ACTION` for a base layer without hives: require, create or leave")
+	flags.StringVar(&f.level, "log-level", "info", "lowest `LEVEL` to log: debug, info, warn or error")
+	flags.StringVar(&f.format, "log-format", "text", "`FORMAT` of the log: text or json")
+	flags.BoolVar(&f.printConfig, "print-config", false, "print the configuration for containerd and exit")
+	flags.IntVar(&f.configVersion, "config-version", serve.ConfigVersion2, "`VERSION` of the configuration that --print-config prints: 2 for containerd 1.7, 3 for 2.x, 4 for 2.4 and later")
 }
 
-// addContainerd adds --containerd, with the environment variable of ctr.
+// addContainerd adds --containerd. Its default comes from the environment variable that
+// ctr uses.
 func addContainerd(cmd *cobra.Command, p *string) {
-	cmd.Flags().StringVar(p, "containerd", containerd.Address(), "`SOCKET` of containerd; default from CONTAINERD_ADDRESS")
+	cmd.Flags().StringVar(p, "containerd", containerd.Address(), "`SOCKET` of containerd, overrides CONTAINERD_ADDRESS")
 }
 
-// config turns the flags into a configuration.
+// config converts the flags to a configuration.
 func (f *serveFlags) config(c *console) (serve.Config, error) {
 	missing, err := missingHives(f.hives)
 	if err != nil {
@@ -119,7 +123,7 @@ func (f *serveFlags) config(c *console) (serve.Config, error) {
 func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usagef("--log-level is debug, info, warn or error")
+		return nil, usagef("--log-level must be debug, info, warn or error")
 	}
 	opts := &slog.HandlerOptions{Level: l}
 	switch format {
@@ -128,10 +132,10 @@ func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	}
-	return nil, usagef("--log-format is text or json")
+	return nil, usagef("--log-format must be text or json")
 }
 
-// print prints what containerd must be told.
+// print prints the configuration for containerd.
 func (f *serveFlags) print(c *console, config serve.Config) error {
 	address, err := serve.Address(config.Address)
 	if err != nil {

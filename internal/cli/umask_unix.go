@@ -4,6 +4,6 @@ package cli
 
 import "syscall"
 
-// closeToOthers keeps what the process makes from now on from other users, whatever mask
-// it was started with. What is meant for others gets its permissions explicitly.
+// closeToOthers makes files that the process creates inaccessible to other users. Files
+// for other users get their permissions explicitly.
 func closeToOthers() { syscall.Umask(0o077) }

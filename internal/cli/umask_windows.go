@@ -1,4 +1,4 @@
 package cli
 
-// closeToOthers does nothing: access lists are handed down from folders.
+// closeToOthers does nothing, because files inherit the access list of their directory.
 func closeToOthers() {}

@@ -23,36 +23,39 @@ func newUnpackCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unpack IMAGE DIR",
 		Short: "Unpack every layer of an image into DIR",
-		Long: `Unpack every layer of an image. Nothing is published that was not verified.
+		Long: `Unpack every layer of an image. Only verified content is published.
 
 With --format cim, the default, DIR is a store that any number of images share:
-  cim-layers/   the layers as CimFS images, named by chain ID; each shows the layer
-                with everything below it, and holds the registry hives merged
-  layers/       what stands beside each: hives, and the layout file of a base layer
-  images/       one record an image: its layers, and its configuration
-A layer that is there is not read again. Several processes may work in a store at
-once; after one that died, the next makes good. A base layer without the five
-registry hives is refused unless --hives says what to do: create makes minimal ones,
-leave unpacks it without.
+  cim-layers/  the layers as CimFS images, named by chain ID; each contains the
+               layer with all layers below it and the merged registry hives
+  layers/      further files of each layer: hives, and the layout file of a base
+  images/      one record per image: its layers and its configuration
+Layers already in the store are not read again. Several processes may use a
+store at once; if one dies, the next one cleans up. A base layer without the
+five registry hives is rejected unless --hives is set: create adds minimal
+hives, leave unpacks the layer without.
 
---cim-boot makes the utility VM of a base layer boot from its image, as hcsshim did for
-containerd until 2024: its build is written to uvmbuildversion, its SYSTEM hive and boot
-configuration are changed. Builds up to 20348 and layers without one stay as they are.
-Some devices of the boot configuration have no public encoding: --bcd-template takes
-them from a store that bcdedit has prepared, and without it the commands that remain are
-printed on standard error, to be run on Windows. The disk is made there too.
+--cim-boot makes the utility VM of a base layer boot from its image, as hcsshim
+did for containerd until 2024: the build is written to uvmbuildversion, and the
+SYSTEM hive and boot configuration of the VM are changed. Builds up to 20348
+and layers without a utility VM are not changed. Some devices of the boot
+configuration have no public encoding. --bcd-template takes them from a store
+prepared by bcdedit; without it, the remaining commands are printed on standard
+error, to be run on Windows. The virtual disk is created there too.
 
-With --format wclayer every layer becomes a directory of the Windows layer filter in
-DIR, named by its number and the begin of its chain ID. layers.json lists them with
-their parents, config.json is the configuration. DIR is complete or absent.
+With --format wclayer, every layer becomes a directory for the Windows layer
+filter in DIR, named by its number and the start of its chain ID. layers.json
+lists the layers with their parents, and config.json is the image
+configuration. DIR is written completely or not at all.
 
-The paths of the layers are printed, base first; the last one is the whole image.
---json tells their chain IDs and diff IDs, too, and whether they were made now.
+The paths of the layers are printed, base first; the last one is the whole
+image. --json adds the chain IDs and diff IDs, and whether each layer is new.
 
 ` + referenceHelp,
 		Example: `  mullion unpack oci-archive:hello.tar store
-  mullion unpack --platform 'windows(10.0.20348)/amd64' mcr.microsoft.com/windows/nanoserver:ltsc2022 store
-  mullion cim ls "$(mullion unpack oci-archive:hello.tar store | tail -n 1)" 'Files\Windows'
+  mullion unpack mcr.microsoft.com/windows/nanoserver:ltsc2022 store
+  mullion unpack --platform 'windows(10.0.20348)/amd64' oci:layout store
+  mullion cim ls "$(mullion unpack oci-archive:hello.tar store | tail -n 1)"
   mullion unpack --format wclayer oci:layout:latest out`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,9 +66,9 @@ The paths of the layers are printed, base first; the last one is the whole image
 			}
 			switch {
 			case format != "cim" && format != "wclayer":
-				return usagef("--format %s: know cim and wclayer", format)
+				return usagef("--format %s: unknown format, want cim or wclayer", format)
 			case format == "wclayer" && cmd.Flags().Changed("hives"):
-				return usagef("--hives is for --format cim; a layer directory holds what the layer holds")
+				return usagef("--hives is for --format cim; a layer directory contains only the files of the layer")
 			case format == "wclayer" && boot.enable:
 				return usagef("--cim-boot is for --format cim")
 			case boot.template != "" && !boot.enable:
@@ -90,10 +93,10 @@ The paths of the layers are printed, base first; the last one is the whole image
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", format, "`FORM` of the layers, cim or wclayer")
-	cmd.Flags().StringVar(&missing, "hives", missing, "what becomes of a base layer without hives, `WHAT`: require, create or leave")
-	cmd.Flags().BoolVar(&boot.enable, "cim-boot", false, "have the utility VM of a base layer boot from its image")
-	cmd.Flags().StringVar(&boot.template, "bcd-template", "", "take the devices of --cim-boot from this boot configuration `STORE`")
+	cmd.Flags().StringVar(&format, "format", format, "`FORMAT` of the layers: cim or wclayer")
+	cmd.Flags().StringVar(&missing, "hives", missing, "`ACTION` for a base layer without hives: require, create or leave")
+	cmd.Flags().BoolVar(&boot.enable, "cim-boot", false, "make the utility VM of a base layer boot from its image")
+	cmd.Flags().StringVar(&boot.template, "bcd-template", "", "take the devices for --cim-boot from the boot configuration `STORE`")
 	return cmd
 }
 
@@ -127,8 +130,8 @@ func (f *bootFlags) options(c *console) ([]cimlayer.Option, error) {
 	return []cimlayer.Option{cimlayer.WithCimBoot(boot)}, nil
 }
 
-// check refuses a base layer that was in the store before and is not ready: a layer has
-// one form in a store.
+// check rejects a base layer that was unpacked to the store before without --cim-boot: a
+// store contains each layer once.
 func (f *bootFlags) check(dir string, img *image.Image) error {
 	layers := img.Layers()
 	if !f.enable || len(layers) == 0 {
@@ -145,19 +148,19 @@ func (f *bootFlags) check(dir string, img *image.Image) error {
 	}
 	ready, err := loc.CimBootReady()
 	if err == nil && !ready {
-		return hintf(about(dir, errors.New("the base layer is in the store already, without --cim-boot")), "unpack to another folder")
+		return hintf(about(dir, errors.New("the base layer is in the store already, without --cim-boot")), "unpack to another directory")
 	}
 	return err
 }
 
-// missingHives reads --hives.
+// missingHives parses the value of --hives.
 func missingHives(word string) (cimlayer.MissingHives, error) {
 	for i, w := range []string{"require", "create", "leave"} {
 		if w == word {
 			return cimlayer.MissingHives(i), nil
 		}
 	}
-	return 0, usagef("--hives is require, create or leave")
+	return 0, usagef("--hives must be require, create or leave")
 }
 
 // unpackStore puts the layers into the store at dir.
@@ -165,7 +168,7 @@ func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string,
 	var warnings hiveWarnings
 	done, err := unpackToStore(ctx, img, dir, append(opts, cimlayer.WithHiveWarnings(warnings.add))...)
 	if errors.Is(err, cimlayer.ErrNoHive) {
-		err = hintf(err, "--hives create adds minimal hives, --hives leave does without")
+		err = hintf(err, "--hives create adds minimal hives, --hives leave continues without")
 	}
 	if err != nil {
 		return err
@@ -207,7 +210,7 @@ func unpackToStore(ctx context.Context, img *image.Image, dir string, opts ...ci
 	return done, errors.Join(damagedHint(imageHint(err)), store.Close())
 }
 
-// checkStore refuses a folder that holds something else.
+// checkStore rejects a directory that is neither empty nor a store.
 func checkStore(dir string) error {
 	list, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0 {
@@ -221,10 +224,10 @@ func checkStore(dir string) error {
 			return nil
 		}
 	}
-	return hintf(&fs.PathError{Op: "unpack into", Path: dir, Err: fs.ErrExist}, "name a folder that does not exist, is empty, or was unpacked to before")
+	return hintf(&fs.PathError{Op: "unpack into", Path: dir, Err: fs.ErrExist}, "name a directory that does not exist, is empty, or was unpacked to before")
 }
 
-// unpackFolders makes a layer directory of every layer.
+// unpackFolders writes every layer as a layer directory.
 func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir string) error {
 	done, err := img.Unpack(ctx, dir, func(root *os.Root, name string, parents []string) (layer.Writer, error) {
 		return wclayer.CreateIn(root, name, parents, wclayer.WithLimits(c.limits))
@@ -244,10 +247,10 @@ func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir strin
 	return nil
 }
 
-// unpackHint says what to do about a target that exists.
+// unpackHint adds advice to the error for an existing target.
 func unpackHint(err error, target string) error {
 	if errors.Is(err, fs.ErrExist) {
-		return hintf(about(target, err), "name a folder that does not exist or is empty")
+		return hintf(about(target, err), "name a directory that does not exist or is empty")
 	}
 	return err
 }

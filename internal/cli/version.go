@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version and revision are set by the linker in releases (release/build.go). Without
-// them the build information of the go command decides: it has the version of a module
-// that was installed by version, and the commit of a checkout.
+// version and revision are set by the linker in releases (release/build.go). Otherwise
+// the build information of the go command is used: it contains the module version after
+// "go install", and the commit of a checkout.
 var version, revision string
 
 // versionInfo is printed by mullion version --json.
@@ -44,8 +44,8 @@ func newVersionCommand(c *console) *cobra.Command {
 	}
 }
 
-// buildVersion describes a program by the strings that the linker has set, if any, and its
-// build information, which may be nil.
+// buildVersion returns the version of a program from the linker variables, if set, and
+// its build information, which may be nil.
 func buildVersion(version, revision string, info *debug.BuildInfo) versionInfo {
 	v := versionInfo{Version: version, Revision: revision, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if v.Version == "" {

@@ -12,7 +12,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// hostileTexts command a terminal, forge lines or turn what follows around.
+// hostileTexts control the terminal, forge lines or reverse the text after them.
 var hostileTexts = []string{
 	"a\x1b[2Jb", "a\nmullion: forged", "a\rb", "a\tb", "right\u202Eto left", "line\u2028end\u2029", "c1\u009b31m", "\x9b31m",
 	"zero\u200bwidth", "\u2066isolate", "del\x7f", "nul\x00", "\xed\xa0\x80", "tag\U000e0041",
@@ -43,9 +43,9 @@ func TestVisible(t *testing.T) {
 		c.notef("%s", s)
 		c.warnf("%s", s)
 		c.printWarning(errors.New(s))
-		left := leftOut{told: maxLeftOut - 1}
-		left.tell(c, s, errors.New(s))
-		left.tell(c, s, errors.New(s)) // only counted
+		left := leftOut{printed: maxLeftOut - 1}
+		left.add(c, s, errors.New(s))
+		left.add(c, s, errors.New(s)) // only counted
 		if err := left.end(c, s, nil); err == nil {
 			t.Error("something was left out, and the command succeeds")
 		}
@@ -64,7 +64,7 @@ func TestVisible(t *testing.T) {
 	}
 }
 
-// JSON is printed so that it means the same and commands no terminal.
+// Escaping does not change the value of JSON and leaves no terminal control characters.
 func TestVisibleJSON(t *testing.T) {
 	for _, s := range append(hostileTexts, "plain", "日本語", "\U0001f600") {
 		s = strings.ToValidUTF8(s, "\ufffd")
