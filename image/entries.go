@@ -11,7 +11,7 @@ import (
 )
 
 // Open opens the layer's entries. The end is reported only if digest, size and diff
-// ID hold, so that what is committed after it was verified. The caller closes the
+// ID hold, so that a writer which commits after it has verified content. The caller closes the
 // reader.
 func (l *Layer) Open(ctx context.Context) (layer.Reader, error) {
 	r, err := l.Tar(ctx)
@@ -35,7 +35,7 @@ func (i *Image) Sources(ctx context.Context) []layer.Source {
 	return sources
 }
 
-// Union merges the layers to what a container sees. The caller closes the view
+// Union merges the layers to the view of a container. The caller closes the view
 // before the image.
 func (i *Image) Union(ctx context.Context) (*layer.View, error) {
 	return layer.Union(ctx, i.Sources(ctx), layer.WithUnionLimits(i.opts.limits))

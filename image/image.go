@@ -149,13 +149,13 @@ func (i *Image) Config() *Config { return i.config }
 // RawConfig returns the configuration as it was stored.
 func (i *Image) RawConfig() []byte { return i.rawConfig }
 
-// Platform returns for what the configuration says the image was built.
+// Platform returns the platform in the image's configuration.
 func (i *Image) Platform() Platform { return platformOf(&i.config.Platform) }
 
 // Layers returns the layers, base first.
 func (i *Image) Layers() []*Layer { return i.layers }
 
-// Limits of what an index may hold.
+// Limits of an index.
 const (
 	maxIndexDepth = 4
 	maxCandidates = 1024

@@ -48,7 +48,7 @@ func WithAll() Option { return func(o *options) { o.all = true } }
 // WithForce has Copy replace an archive that exists.
 func WithForce() Option { return func(o *options) { o.force = true } }
 
-// WithLimits bounds what a hostile layer can do.
+// WithLimits bounds the resources that a hostile layer can use.
 func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
 
 // WithProgress has begin called whenever a layer's blob is opened; the functions that

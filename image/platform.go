@@ -8,7 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Platform says for what an image was built, or what a host is.
+// Platform is the platform that an image was built for, or that of a host.
 type Platform struct {
 	OS           string   // "windows"
 	OSVersion    string   // "10.0.20348.2700", "" for unknown or any
@@ -134,7 +134,7 @@ func parseVersion(s string) (v [4]int, ok bool) {
 	return v, true
 }
 
-// compareVersions orders OS versions as numbers; what is not a version is lowest.
+// compareVersions orders OS versions as numbers; a string that isn't a version sorts lowest.
 func compareVersions(a, b string) int {
 	x, _ := parseVersion(a)
 	y, _ := parseVersion(b)

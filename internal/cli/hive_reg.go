@@ -42,7 +42,7 @@ the exit status is 1.`,
 				if s.Value {
 					what += ": value " + quote(s.Name)
 				}
-				left.tell(c, args[0], fmt.Errorf("%s is left out: %w", what, s.Err))
+				left.print(c, args[0], fmt.Errorf("%s is left out: %w", what, s.Err))
 			}
 			err := f.read(cmd.Context(), c, args, func(_ *regf.Hive, k regf.Key, _ string) error {
 				return out.write(c, func(w io.Writer) error { return hiveError(args[0], regtext.Export(w, k, opt)) })
@@ -57,17 +57,17 @@ the exit status is 1.`,
 	return cmd
 }
 
-// leftOut tells of what a command passes over, a line each up to a number of lines.
-type leftOut struct{ told, more, harmless int }
+// leftOut reports the entries that a command omits, a line each up to maxLeftOut lines.
+type leftOut struct{ printed, more, harmless int }
 
 const maxLeftOut = 50
 
-func (l *leftOut) tell(c *console, file string, err error) {
-	if l.told == maxLeftOut {
+func (l *leftOut) print(c *console, file string, err error) {
+	if l.printed == maxLeftOut {
 		l.more++
 		return
 	}
-	l.told++
+	l.printed++
 	fmt.Fprintf(c.err, "%s: %s\n", file, escapeControl(err.Error()))
 }
 
@@ -76,7 +76,7 @@ func (l *leftOut) end(c *console, file string, err error) error {
 	if l.more > 0 {
 		fmt.Fprintf(c.err, "%s: %d more\n", file, l.more)
 	}
-	if err == nil && l.told+l.more > l.harmless {
+	if err == nil && l.printed+l.more > l.harmless {
 		return errFound
 	}
 	return err
@@ -121,7 +121,7 @@ begin at the root, which is [] itself.`,
 					if errors.Is(e, regtext.ErrStray) {
 						left.harmless++
 					}
-					left.tell(c, args[1], fmt.Errorf("line %d is left out: %w", e.Line, e.Err))
+					left.print(c, args[1], fmt.Errorf("line %d is left out: %w", e.Line, e.Err))
 				}
 			}
 			err := f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error {

@@ -31,7 +31,7 @@ var wclayerFormat = &layerFormat{
 	create: func(_ context.Context, _ *console, name string, o *layerOptions) (layer.Writer, error) {
 		if o.transport {
 			if len(o.parents) > 0 {
-				return nil, usagef("--parent says nothing about a transport directory, which stands alone")
+				return nil, usagef("--parent does not apply to a transport directory, which has no parents on disk")
 			}
 			w, err := wctransport.Create(name, wctransport.WithLimits(o.limits))
 			return w, newFolderHint(err)

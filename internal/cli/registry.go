@@ -217,7 +217,7 @@ func newHiveOSVersionCommand(c *console, f *hiveFlags) *cobra.Command {
 			}
 			v, err := versionOf(h)
 			if errors.Is(err, hives.ErrNoVersion) {
-				err = hintf(err, "the version stands in SOFTWARE, in Windows\\System32\\config")
+				err = hintf(err, "the version is in the hive SOFTWARE, in Windows\\System32\\config")
 			}
 			if err != nil {
 				return about(args[0], err)

@@ -54,7 +54,7 @@ the image.
 			defer func() { err = errors.Join(err, img.Close()) }()
 			inv, subject, err := inventory.Of(cmd.Context(), img)
 			if errors.Is(err, hives.ErrNoBase) {
-				return hintf(err, "without a SOFTWARE hive nothing tells what is installed; ls -R lists the files")
+				return hintf(err, "installed products are listed only in a SOFTWARE hive; ls -R lists the files")
 			}
 			if err != nil {
 				return imageHint(registryHint(err))
