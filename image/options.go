@@ -13,17 +13,6 @@ type options struct {
 	limits     layer.Limits
 	progress   func(*Layer) (func(int64), func())
 	transports map[string]Transport // by scheme, instead of those that are registered
-
-	hook func(op, name string) error // fails operations on the host in tests
-}
-
-// step is called before every operation on the host of Unpack and UnpackStore that
-// is not the layer writer's.
-func (o *options) step(op, name string) error {
-	if o.hook == nil {
-		return nil
-	}
-	return o.hook(op, name)
 }
 
 // Option configures Open and Copy.
