@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/mullion/mullion/layer"
 )
 
 // TestFinish: a file that the hook adds is published with the layer, and an error of the
@@ -16,6 +18,7 @@ func TestFinish(t *testing.T) {
 	}))
 	must(t, err)
 	defer w.Close()
+	must(t, w.Add(&layer.Entry{Path: "Files", Kind: layer.Dir}))
 	addFiles(t, w, `Files\a`, "a")
 	must(t, w.Commit())
 	if b, err := os.ReadFile(filepath.Join(path, "Files", "added")); err != nil || string(b) != "by the hook" {
@@ -27,6 +30,7 @@ func TestFinish(t *testing.T) {
 	w, err = Create(path, WithSync(SyncNone), WithFinish(func(*os.Root) error { return stop }))
 	must(t, err)
 	defer w.Close()
+	must(t, w.Add(&layer.Entry{Path: "Files", Kind: layer.Dir}))
 	addFiles(t, w, `Files\a`, "a")
 	if err := w.Commit(); !errors.Is(err, stop) {
 		t.Error(err)
