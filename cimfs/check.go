@@ -152,7 +152,7 @@ type checker struct {
 	checked  map[reference]bool
 
 	dir  string // of the file being checked
-	name []byte // its name as it stands in the table
+	name []byte // its name as it is stored in the table
 
 	// The parent links that are being checked.
 	links     linkTable

@@ -89,7 +89,7 @@ func (c *HiveChecker) Finish(ctx context.Context) {
 	}
 	for _, n := range hives.All() {
 		switch {
-		case c.hives.bad[n] != nil: // that has been told
+		case c.hives.bad[n] != nil: // has been reported
 		case c.base:
 			c.merge(ctx, n)
 		default:

@@ -141,7 +141,7 @@ func (s *staging) begin() (err error) {
 	defer func() {
 		switch {
 		case err == nil:
-		case errors.Is(err, errCleared): // whoever clears it away has its lock
+		case errors.Is(err, errCleared): // the process that clears it away holds its lock
 			if s.lock != nil {
 				s.lock.Close()
 			}
