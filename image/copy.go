@@ -29,11 +29,11 @@ type Copied struct {
 	Omitted []Descriptor // foreign layers that stay at their URLs
 }
 
-// Copy copies an image from one place to another: the one that Open would choose,
-// or all of an index with WithAll. Documents and blobs are written as they are, so
+// Copy copies an image from one reference to another: the image that Open would choose,
+// or a whole index with WithAll. Documents and blobs are written as they are, so
 // that their digests stay; only a docker archive, which cannot hold manifests, keeps
-// the configuration alone and plain layers. Everything is verified on the way, and
-// nothing is visible at the destination before all of it is there.
+// the configuration alone and plain layers. Everything is verified while it is
+// copied, and nothing is visible at the destination before all of it is complete.
 func Copy(ctx context.Context, from, to string, opts ...Option) (*Copied, error) {
 	o := newOptions(opts)
 	dstRef, t, err := o.parse(to)

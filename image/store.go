@@ -29,7 +29,7 @@ type StoredLayer struct {
 
 // StoredImage is the record of an image in a store, images/HEX.json, where HEX is
 // the digest of the manifest. The configuration is stored next to it, as
-// images/HEX.config.json. A record is written when all its layers are there.
+// images/HEX.config.json. A record is written when all its layers are stored.
 type StoredImage struct {
 	Reference string        `json:"reference"`
 	Manifest  digest.Digest `json:"manifest"`
@@ -40,13 +40,13 @@ type StoredImage struct {
 // storeRecords is the directory of records in a store.
 const storeRecords = "images"
 
-// UnpackStore puts every layer into a store as a CIM, base first, and then writes the
-// record of the image. A layer that is there is not read again, whichever image
-// brought it; of several processes that unpack the same layer one does the work.
-// While a layer is checked and made durable the next one is already being read.
+// UnpackStore writes every layer to a store as a CIM, base first, and then the record of
+// the image. A layer that the store has, from any image, is not read again; if several
+// processes unpack the same layer, one of them does the work. While a layer is checked
+// and made durable, the next one is already being read.
 //
-// The image of the last layer shows the merged tree, Hives with the merged hives in
-// it. After an error the layers that were complete stay, verified; there is no record.
+// The CIM of the last layer has the merged tree, including Hives with the merged hives.
+// After an error the layers that were complete and verified stay, without a record.
 func (i *Image) UnpackStore(ctx context.Context, store *cimlayer.Store, opts ...cimlayer.Option) ([]StoredLayer, error) {
 	ahead := &readAhead{ctx: ctx, layers: i.layers, store: store}
 	defer ahead.close()
@@ -99,7 +99,7 @@ func (i *Image) stored(store *cimlayer.Store, l *Layer) (StoredLayer, error) {
 	return s, nil
 }
 
-// record writes the configuration and then the record, unless they are there.
+// record writes the configuration and then the record, unless they exist.
 func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []StoredLayer) (err error) {
 	if err := store.Root().Mkdir(storeRecords, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -19,7 +19,7 @@ const (
 	Containerd    = "containerd"
 )
 
-// packages are those that register the transports of this module.
+// packages maps the schemes of this module to the packages that register them.
 var packages = map[string]string{
 	Layout:        "github.com/mullion/mullion/image/layout",
 	OCIArchive:    "github.com/mullion/mullion/image/archive",
@@ -105,7 +105,7 @@ func (o *options) transport(scheme string) (Transport, error) {
 	return nil, fmt.Errorf("%w: transport %.40q", ErrReference, scheme)
 }
 
-// has reports whether a scheme is registered.
+// has reports whether a scheme is registered, or would be by a package of this module.
 func (o *options) has(scheme string) bool {
 	_, known := packages[scheme]
 	if _, err := o.transport(scheme); err == nil {

@@ -16,10 +16,10 @@ import (
 
 // CreateFunc starts one layer, name in the open directory root. Parents are
 // the layers below it, names in root too, base first. The directory is
-// open because it has no name yet that could be relied on.
+// passed open because it is not published yet and may have no stable name.
 type CreateFunc func(root *os.Root, name string, parents []string) (layer.Writer, error)
 
-// UnpackedLayer is an entry of layers.json, which Unpack leaves beside the layers.
+// UnpackedLayer is an entry of layers.json, which Unpack writes next to the layers.
 type UnpackedLayer struct {
 	Name    string        `json:"name"`    // in the folder
 	Parents []string      `json:"parents"` // immediate parent first
