@@ -71,7 +71,7 @@ func (s *countedSource) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// measureReading prints what a lookup and a walk of an image cost.
+// measureReading prints the cost of a lookup and of a walk of an image.
 func measureReading(out io.Writer, dir, name, path string) error {
 	var times []time.Duration
 	var bytes int64

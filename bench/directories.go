@@ -29,7 +29,7 @@ func init() {
 // benchDirectories unpacks two tars as bsdtar does: a hundred thousand small
 // files, and seven hundred large ones. Neither side waits for the disk (bsdtar
 // never does), and everything is in memory: ext4 is slow to reuse the inodes of
-// what was just deleted, which would measure the run before.
+// deleted files, so the result would depend on the run before.
 func benchDirectories(cache string) error {
 	base := os.Getenv("MULLION_BENCH_DIR")
 	if base == "" {

@@ -21,8 +21,8 @@ func init() {
 }
 
 // benchFUSE archives a mounted layer and the same files unpacked, with GNU tar, from
-// the same file system. A pipe follows, because tar does not read what it would write
-// to /dev/null. In the first case the kernel knows nothing of the mount, in the second
+// the same file system. A pipe follows, because tar does not read files that it would
+// write to /dev/null. In the first case the kernel knows nothing of the mount, in the second
 // it has read it before, as it has the plain files.
 func benchFUSE(string) error {
 	base := os.Getenv("MULLION_BENCH_DIR")

@@ -206,7 +206,7 @@ func hiveInputs(cache, work string) ([]hiveInput, error) {
 }
 
 // self runs this program for work that needs memory, because the peak that the
-// system tells of a process begins with what its parent used.
+// system reports for a process starts at that of its parent.
 func self(words ...string) (string, error) {
 	cmd, err := table.Self(words...)()
 	if err != nil {
@@ -279,7 +279,7 @@ func withHive(name string, fn func(*regf.Hive) error) error {
 	return errors.Join(fn(h), h.Close())
 }
 
-// sink keeps what was read from being optimised away.
+// sink keeps the reads from being optimised away.
 var sink uint64
 
 // enumerate touches every key, name, value, datum.

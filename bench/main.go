@@ -4,7 +4,7 @@
 //
 //	go run . [layers] [hives] [cim] [fuse]   # all of them without a word
 //
-// Inputs that must be made or built stand in ../.cache/bench and are kept.
+// Inputs that must be made or built are in ../.cache/bench and are kept.
 package main
 
 import (

@@ -41,8 +41,8 @@ func init() {
 	}}
 }
 
-// benchUnpack measures images of gzip layers unpacked to a store of CIM layers, and
-// what is done with their registry.
+// benchUnpack measures unpacking images of gzip layers to a store of CIM layers,
+// including the merging of their registry.
 func benchUnpack(cache string) error {
 	layouts, err := makeImages(cache)
 	if err != nil {
@@ -61,7 +61,7 @@ func benchUnpack(cache string) error {
 	return benchHiveMerge(cache, dir)
 }
 
-// benchImage unpacks one image. The layers are in memory, as is what is written.
+// benchImage unpacks one image. The layers and the files written are in memory.
 func benchImage(dir, layout string) error {
 	name := filepath.Base(layout)
 	source := filepath.Join(dir, name)
@@ -191,7 +191,7 @@ func makeImages(cache string) ([]string, error) {
 	return dirs, os.Rename(part, root)
 }
 
-// baseTar puts the five hives where they stand in the layer at name.
+// baseTar writes a layer at name with the five hives in their places.
 func baseTar(name string) ([]byte, error) {
 	r, err := wintar.Open(context.Background(), name)
 	if err != nil {

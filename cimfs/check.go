@@ -14,10 +14,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// CheckOptions bound what a check does.
+// CheckOptions bound the work of a check.
 type CheckOptions struct {
-	// SkipContent leaves out what needs the bytes of files: digests and padding in
-	// the data regions.
+	// SkipContent omits the checks that read the bytes of files: digests and padding
+	// in the data regions.
 	SkipContent bool
 	// changes leaves out, in a fork, the records and tables that are the parent's.
 	changes bool
@@ -152,7 +152,7 @@ type checker struct {
 	checked  map[reference]bool
 
 	dir  string // of the file being checked
-	name []byte // its name as it stands in the table
+	name []byte // its name as it is stored in the table
 
 	// The parent links that are being checked.
 	links     linkTable
@@ -299,7 +299,7 @@ func (c *checker) objectTables() error {
 	return nil
 }
 
-// region checks what a region file as a whole shows.
+// region checks a region file as a whole.
 func (c *checker) region(i int) error {
 	r, err := c.im.region(i)
 	if err != nil {
@@ -404,7 +404,7 @@ func (c *checker) objectTable(n int) error {
 	return nil
 }
 
-// zeroTail clears what follows an object of n bytes in its digest.
+// zeroTail clears the bytes of a digest after those of an object of n bytes.
 func zeroTail(d digest, n uint64) digest {
 	clear(d[n:])
 	return d
@@ -465,7 +465,7 @@ func (c *checker) isObject(rule *finding.Rule, o RegionOffset, length int64, dat
 		return c.wrong(rule, o, "object is not aligned to %d", r.typ.align())
 	}
 	if data != (r.typ != MetadataRegion) {
-		return c.wrong(rule, o, "object stands in a %v region", r.typ)
+		return c.wrong(rule, o, "object is in a %v region", r.typ)
 	}
 	n := o.Region() - c.im.ownBase()
 	if n < 0 {
@@ -487,16 +487,16 @@ func (c *checker) isObject(rule *finding.Rule, o RegionOffset, length int64, dat
 	return nil
 }
 
-// reference is what a record or a table says of an object.
+// reference is a reference to an object from a record or a table.
 type reference struct {
-	rule   *finding.Rule // what kind of object it is taken for
+	rule   *finding.Rule // by the kind of object that is expected
 	at     RegionOffset
 	length int64
 }
 
 // once reports whether a reference is looked at for the first time. Many files may
 // share one object, and a hostile image makes it a large one. The memory of it is
-// bounded: what is forgotten is looked at again.
+// bounded: a reference that was forgotten is looked at again.
 func (c *checker) once(rule *finding.Rule, at RegionOffset, length int64) bool {
 	key := reference{rule, at, length}
 	if c.checked[key] {
@@ -557,7 +557,7 @@ func (c *checker) fileSystem() error {
 		if inherited := t.offset.Region() < im.ownBase(); inherited && c.base == FileID(n)*tableFiles {
 			c.base += tableFiles
 		} else if inherited {
-			if err := c.wrong(ruleFileTable, at, "table %d is a parent's and stands behind one of the image's own", n); err != nil {
+			if err := c.wrong(ruleFileTable, at, "table %d is a parent's and follows one of the image's own", n); err != nil {
 				return err
 			}
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/mullion/mullion/cimfs/internal/sha512x8"
 )
 
-// contents verifies the digest of every object and that nothing but zeros stands
-// between objects, in the image's own regions.
+// contents verifies the digest of every object and that the bytes between objects
+// are zero, in the image's own regions.
 func (c *checker) contents() error {
 	for n := range c.im.own.Count {
 		r, err := c.raw.region(c.im.ownBase() + n)

@@ -108,7 +108,8 @@ func (c *checker) nameless(id FileID) error {
 	if err := c.file(f); err != nil || !f.IsDir() {
 		return err
 	}
-	// What such a directory names has its own records, which are checked as this one is.
+	// The entries of such a directory have records of their own, which are checked as
+	// this one is.
 	dir, err := c.table(f)
 	if dir == nil || err != nil || !c.once(ruleLinkTable, dir.at, 0) {
 		return err
@@ -139,7 +140,8 @@ func (c *checker) nameless(id FileID) error {
 // though they have other numbers here.
 func (c *checker) isOlder(dir FileID) bool { return dir != 0 && dir <= c.base }
 
-// recordAt is where a record stands, or its table if that cannot be told.
+// recordAt returns the offset of a record, or that of the table list if the record's
+// table cannot be read.
 func (c *checker) recordAt(id FileID) RegionOffset {
 	t, err := c.cache.fileTable(uint32(id-1) / tableFiles)
 	if err != nil {
@@ -260,7 +262,7 @@ func (c *checker) directory(path string, units int, f *File) error {
 	return order.end()
 }
 
-// nameOrder checks that names are in order and stand back to back.
+// nameOrder checks that names are in order and stored back to back.
 type nameOrder struct {
 	c           *checker
 	t           *linkTable
@@ -268,7 +270,7 @@ type nameOrder struct {
 	next        int64
 }
 
-// reset begins with another table; the memory for names stays.
+// reset starts another table and keeps the memory for names.
 func (o *nameOrder) reset(c *checker, t *linkTable) {
 	*o = nameOrder{c: c, t: t, next: t.namesAt(), last: o.last[:0], spare: o.spare[:0]}
 }
@@ -367,8 +369,8 @@ func (c *checker) file(f *File) error {
 // stream checks where a stream's bytes are.
 func (c *checker) stream(s stream, from RegionOffset) error {
 	o := RegionOffset(s.offset)
-	// A sparse stream names the region in which its content would stand, if there was one
-	// when it was made.
+	// A sparse stream names the region that would hold its content, if there was one
+	// when the stream was made.
 	inNoRegion := o.Offset() == nowhere && (o.Region() < len(c.im.regions) || o.Region() == 0)
 	if s.sparse() {
 		if !inNoRegion && o != 0 || s.kind() != PlainStream || s.length() == 0 {
@@ -411,14 +413,14 @@ func (c *checker) stream(s stream, from RegionOffset) error {
 			return c.wrong(rulePeMapping, o, "mapping at %#x is not inside the file of %d bytes", m.offset, s.length())
 		}
 		if (int64(m.offset)+int64(m.delta))%pageSize != 0 {
-			return c.wrong(rulePeMapping, o, "what is mapped at %#x does not stand on a page", m.offset)
+			return c.wrong(rulePeMapping, o, "the mapping at %#x is not aligned to a page", m.offset)
 		}
 	}
 	if err := c.isObject(rulePeData, pe.data, pe.length, true); err != nil {
 		return err
 	}
 	if g, err := c.im.region(pe.data.Region()); err == nil && g.typ != DataRegion {
-		return c.wrong(rulePeData, pe.data, "PE image stands in a %v region", g.typ)
+		return c.wrong(rulePeData, pe.data, "PE image is in a %v region", g.typ)
 	}
 	return nil
 }
@@ -656,7 +658,7 @@ func (c *checker) checkLinkOrder(t *linkTable, cur *linkCursor) error {
 	return order.end()
 }
 
-// searchLink finds by halving where a link stands.
+// searchLink finds the position of a link by binary search.
 func (c *checker) searchLink(cur *linkCursor, dir FileID, name []byte) (int, error) {
 	want := c.fold(nil, name)
 	lo, hi := 0, cur.t.count

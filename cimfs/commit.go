@@ -15,8 +15,8 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Commit finishes the image, checks it, makes it durable and gives its files their
-// names, the .cim file last. After an error nothing is published.
+// Commit finishes the image, checks it, makes it durable and publishes its files under
+// their names, the .cim file last. After an error nothing is published.
 func (w *Writer) Commit() error {
 	err := w.ready()
 	if err == nil {

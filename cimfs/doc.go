@@ -3,7 +3,7 @@
 // and it writes, byte for byte, the same as Microsoft's writer wherever genuine images
 // show the result.
 //
-// # What a CIM is
+// # Composite images
 //
 // A CIM (composite image) is a read-only file system kept in ordinary files. The
 // driver cimfs.sys mounts it as a volume; Windows 11 and Server 2025 can run
@@ -33,9 +33,9 @@
 // # Forks
 //
 // A fork is an image over a parent in the same directory. It is copied on write: it has
-// records of its own, with FileIDs after those of the parent, for what has changed and
-// for the directories on the way there, and region files for what is new, and refers to
-// the parent for everything else. So it costs what its changes cost. Forks can be forked
+// records of its own, with FileIDs after those of the parent, for changed files and
+// the directories above them, and region files for new content. It refers to the parent
+// for everything else, so its size is that of its changes. Forks can be forked
 // again. A parent must stay where it is for as long as it has forks.
 //
 // # Nouns
@@ -49,13 +49,13 @@
 // again. [Image.Check] reports whether an image follows every known rule; a wrong one
 // can stop the Windows kernel, so a Writer publishes nothing that does not pass.
 //
-// # What is proven, inferred and unknown
+// # Proven, inferred and unknown
 //
-// The format is not documented by Microsoft. What is known was read out of genuine
+// The format is not documented by Microsoft. This knowledge of it comes from genuine
 // images and public sources. Nothing here has been mounted by Windows.
 //
-// Proven: re-encoding genuine images results in their bytes, or repeating the calls that
-// Microsoft's own library got gives the bytes that it wrote (the golden corpus, version
+// Proven: re-encoding genuine images results in their bytes, or repeating recorded calls
+// to Microsoft's own library results in the bytes that it wrote (the golden corpus, version
 // 1).
 //
 //   - versions 1.0 and 3.0: all headers, alignment, padding, file records
@@ -88,7 +88,7 @@
 // legal:
 //
 //   - block, verified and merged images, tombstones and merge links: no encoding is
-//     public. What can be told from the outside gives [ErrNotImage] or
+//     public. Images recognized as such return [ErrNotImage] or
 //     [ErrUnsupportedImage]
 //   - version 2 on disk: read as public structures have it, not written, because a
 //     driver of version 3 reads past the end of such records

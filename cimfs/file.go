@@ -64,7 +64,7 @@ func (im *Image) readRecord(id FileID, rec *record, cache *blockCache) error {
 	return nil
 }
 
-// check refuses what no reader can give a meaning to.
+// check refuses records without a defined meaning.
 func (r *record) check() error {
 	if k := r.data.kind(); k > ImageStream {
 		return corrupt("stream type %d", k)
@@ -325,8 +325,8 @@ func (f *File) EAs() ([]byte, error) {
 	return b, nil
 }
 
-// GivenEAs is [File.EAs] without the hashes of an executable, see [IsImageHash]: what the
-// file had before it came into the image. A malformed list is returned as it is stored.
+// GivenEAs is [File.EAs] without the hashes of an executable, see [IsImageHash]: the
+// attributes that the file had before it came into the image. A malformed list is returned as it is stored.
 func (f *File) GivenEAs() ([]byte, error) {
 	b, err := f.EAs()
 	if err != nil || len(b) == 0 || checkEAs(b) != nil {

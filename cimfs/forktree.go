@@ -6,9 +6,9 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// A fork is copied on write. Its records and link tables are those of the parent but
-// for what changes: a file that changes gets a new record, and so does, because it
-// then has another FileID in it, every directory on the way to it from the root.
+// A fork is copied on write. Its records and link tables are those of the parent except
+// for changes: a changed file gets a new record with a new FileID, and therefore so does
+// every directory between it and the root.
 
 // oldDir returns the record of a directory whose names are those of a table of the
 // parent, and false for one whose names are in memory.

@@ -3,6 +3,7 @@ package cimfs
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -303,5 +304,26 @@ func (r *record) setTimes(t winfs.Times) {
 
 func roundUp(n, align int64) int64 { return (n + align - 1) &^ (align - 1) }
 
-func regionName(g winfs.GUID, n int) string   { return fmt.Sprintf("region_%s_%d", g, n) }
-func objectIDName(g winfs.GUID, n int) string { return fmt.Sprintf("objectid_%s_%d", g, n) }
+const (
+	regionPrefix   = "region_"
+	objectIDPrefix = "objectid_"
+)
+
+func regionName(g winfs.GUID, n int) string   { return fmt.Sprintf(regionPrefix+"%s_%d", g, n) }
+func objectIDName(g winfs.GUID, n int) string { return fmt.Sprintf(objectIDPrefix+"%s_%d", g, n) }
+
+// SetGUID returns the GUID in the name of a region or object file, region_GUID_N or
+// objectid_GUID_N. Images refer to their files by this GUID ([Image.GUID]). The second
+// result is false for other names.
+func SetGUID(name string) (winfs.GUID, bool) {
+	rest, ok := strings.CutPrefix(name, regionPrefix)
+	if !ok {
+		rest, ok = strings.CutPrefix(name, objectIDPrefix)
+	}
+	text, n, cut := strings.Cut(rest, "_")
+	if !ok || !cut || n == "" || strings.Trim(n, "0123456789") != "" {
+		return winfs.GUID{}, false
+	}
+	g, err := winfs.ParseGUID(text)
+	return g, err == nil && g.String() == text
+}

@@ -38,7 +38,7 @@ var (
 func EscapeFSName(name string) string { return winfs.EscapeFSName(name) }
 
 // UnescapeFSName is the inverse of [EscapeFSName]. The second result is false for
-// a spelling that EscapeFSName does not give.
+// a spelling that EscapeFSName never returns.
 func UnescapeFSName(name string) (string, bool) { return winfs.UnescapeFSName(name) }
 
 func (v fsView) lookup(op, name string) (*File, error) {

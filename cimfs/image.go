@@ -154,7 +154,7 @@ func (im *Image) fail(op, path string, err error) error {
 	return out
 }
 
-// checkCommon verifies the 32-byte header that every file of a set begins with.
+// checkCommon verifies the 32-byte header at the start of every file of a set.
 func checkCommon(b []byte, kind byte, length uint32) error {
 	if string(b[:8]) != magic {
 		return because(ErrNotImage, "no %q at its start (block and verified images have another, unpublished form)", magic)
@@ -452,8 +452,8 @@ func (im *Image) Regions() ([]RegionInfo, error) {
 	return out, nil
 }
 
-// Close closes the files that were opened. The image and what came from it must
-// not be used afterwards.
+// Close closes the files that were opened. The image and the files and readers from it
+// must not be used afterwards.
 func (im *Image) Close() error {
 	if im.closed.Swap(true) {
 		return nil

@@ -17,20 +17,20 @@ const (
 )
 
 // IsImageHash reports whether an extended attribute is one of the two that hold the hash
-// of an executable, $KERNEL.PURGE.IMAGEHASH.SHA1 and .SHA256. They are no property of the
-// file that a layer could bring: the writer of an image computes them, for the kernel
-// believes them, and removes those that it is given.
+// of an executable, $KERNEL.PURGE.IMAGEHASH.SHA1 and .SHA256. Layers cannot supply them:
+// the kernel trusts the values, so the writer of an image computes them itself and drops
+// any that its caller passes.
 func IsImageHash(name string) bool {
 	return winfs.EqualFold(name, imageHashSHA1) || winfs.EqualFold(name, imageHashSHA256)
 }
 
-// imageHash says which bytes of an expanded executable are hashed: those of the file but
+// imageHash holds the ranges of an expanded executable that are hashed: all of the file but
 // the checksum, the entry of the certificate table and that table, as Authenticode does
 // (Windows Authenticode Portable Executable Signature Format, "Calculating the PE Image
 // Hash"), and then zeros up to a multiple of 8 bytes.
 //
-// cimfs.dll 10.0.19041 fills up with what is on its stack. Windows fills up with zeros
-// where it verifies a file, and so does the writer.
+// cimfs.dll 10.0.19041 pads with uninitialized stack memory. Windows pads with zeros
+// when it verifies a file, and so does the writer.
 type imageHash struct {
 	keep []byteRange // as stored, ascending
 	pad  int         // bytes
@@ -92,8 +92,7 @@ func (p *pePlan) append(list []byteRange, r byteRange) []byteRange {
 	return append(list, byteRange{r.from + delta, r.to + delta})
 }
 
-// imageHasher computes the hashes of an executable from what is stored of it, piece by
-// piece.
+// imageHasher computes the hashes of an executable from its stored form, piece by piece.
 type imageHasher struct {
 	plan   *imageHash
 	at     int64

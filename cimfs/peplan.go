@@ -80,10 +80,10 @@ func peHeaders(head []byte) (l peLayout, ok bool) {
 	return l, true
 }
 
-// planPE decides how a file of size bytes is stored that begins with head, which
-// is all of it or at least peHeadLimit bytes. It returns nil for what Windows stores as
-// it is: everything that is no PE image, and images that are not laid out as linkers
-// do by default (golden corpus, cases pe-plain, pe-align, pe-odd, pe-page).
+// planPE decides how a file of size bytes is stored. head is the start of the file: all
+// of it, or at least peHeadLimit bytes. planPE returns nil for files that Windows stores
+// plain: those that are not PE images, and images that are not laid out as linkers do by
+// default (golden corpus, cases pe-plain, pe-align, pe-odd, pe-page).
 //
 // The machine, characteristics, checksum and name do not count.
 func planPE(head []byte, size int64) *pePlan {

@@ -13,8 +13,8 @@ import (
 )
 
 // Rewrite decodes an image and encodes it again in dir under name, file IDs kept.
-// What no file uses any more is left out, and parents are no longer needed. Should
-// the image have records that nothing names, the IDs after them move up. A zero
+// Objects that no file uses are left out, and parents are no longer needed. If the
+// image has records without a name, the IDs after them move up. A zero
 // Version or GUID in opts keeps that of src; opts.Parent must be empty.
 //
 // The region and object files of a genuine image of which nothing is left out are the

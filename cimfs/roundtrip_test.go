@@ -382,6 +382,21 @@ func TestRefusals(t *testing.T) {
 
 // Equal content in one directory gets GUIDs of its own, and a given GUID is never
 // used twice.
+// TestSetGUID holds names of files against the documented pattern.
+func TestSetGUID(t *testing.T) {
+	const text = "0fc70f8e-1b2c-4d3e-8f90-a1b2c3d4e5f6"
+	for name, want := range map[string]bool{
+		"region_" + text + "_0": true, "objectid_" + text + "_12": true,
+		"region_" + text: false, "region_" + text + "_": false, "region_" + text + "_x": false, "region_x_0": false,
+		"region_0FC70F8E-1B2C-4D3E-8F90-A1B2C3D4E5F6_0": false, "other_" + text + "_0": false, text + "_0": false, "": false,
+	} {
+		g, ok := SetGUID(name)
+		if ok != want || ok && g.String() != text {
+			t.Errorf("%q: %v, %v", name, g, ok)
+		}
+	}
+}
+
 func TestEqualImagesInOneDirectory(t *testing.T) {
 	dir := t.TempDir()
 	var guids []winfs.GUID

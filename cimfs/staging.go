@@ -42,7 +42,7 @@ func checkImageName(name string) error {
 	if name == "" || !fs.ValidPath(name) || strings.ContainsAny(name, `/\:`) || strings.HasPrefix(name, ".") || len(name) > 200 {
 		return because(ErrName, "an image file cannot be named %q", name)
 	}
-	if strings.HasPrefix(name, "region_") || strings.HasPrefix(name, "objectid_") {
+	if strings.HasPrefix(name, regionPrefix) || strings.HasPrefix(name, objectIDPrefix) {
 		return because(ErrName, "%q looks like a file of an image's set", name)
 	}
 	return nil
@@ -190,20 +190,11 @@ func removeSet(root *os.Root, g winfs.GUID) error {
 	}
 	var errs []error
 	for _, n := range names {
-		if isOfSet(n, g) {
+		if owner, ok := SetGUID(n); ok && owner == g {
 			errs = append(errs, publish.Remove(root, n))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func isOfSet(name string, g winfs.GUID) bool {
-	for _, prefix := range []string{"region_" + g.String() + "_", "objectid_" + g.String() + "_"} {
-		if n, ok := strings.CutPrefix(name, prefix); ok && n != "" && strings.Trim(n, "0123456789") == "" {
-			return true
-		}
-	}
-	return false
 }
 
 // outFile is a file in the staging area.

@@ -171,7 +171,7 @@ func (t *tree) attach(n uint32, id FileID) {
 	}
 }
 
-// rename makes an entry name another file. What it named dies if that was its last
+// rename makes an entry name another file. The old file dies if that was its last
 // name.
 func (t *tree) rename(n uint32, id FileID) {
 	e := t.entry(n)

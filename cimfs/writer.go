@@ -25,7 +25,7 @@ import (
 //	err = w.Commit()
 //
 // Paths are relative, backslash-separated WTF-8; "" is the root. Parents must
-// exist. What a method refuses because of its arguments leaves the writer as it
+// exist. A call that fails because of its arguments leaves the writer as it
 // was; after an error of a stream or of the file system every further call fails
 // with it.
 type Writer struct {
@@ -368,10 +368,10 @@ func (w *Writer) encodeMeta(m *Meta) (recordMeta, error) {
 	return out, nil
 }
 
-// CreateFile makes a new, empty file or directory, which the attribute DIRECTORY
-// tells apart, in the way of Microsoft's CimCreateFile. Of what is at path already only
-// the name stays, as it is spelled: content, streams and extended attributes are gone,
-// and so is everything below a directory. A file that this image has made shows its new
+// CreateFile makes a new, empty file, or a directory if m has the attribute DIRECTORY,
+// as Microsoft's CimCreateFile does. An existing entry keeps only its name, as it is
+// spelled: content, streams and extended attributes are gone, and so is everything below
+// a directory. A file that this image has made shows its new
 // content under all its names; one of the parent image keeps the old one under its
 // other names. The path "" sets the metadata of the root and nothing else.
 //
@@ -484,7 +484,7 @@ func (w *Writer) addFile(path string, m *Meta, size int64, full bool) error {
 }
 
 // checkCase refuses a second spelling of a name that this writer has added: two files
-// of the source would become one. What is of a parent image may be replaced under
+// of the source would become one. A file of a parent image may be replaced under
 // another spelling; its name stays as it is.
 func (w *Writer) checkCase(path string) error {
 	f, err := w.tree.lookup(path)
@@ -689,7 +689,7 @@ func (w *Writer) RemoveStream(path, stream string) error {
 }
 
 // Link makes newPath a further name of the file at existing, which is no directory
-// (ErrIsDirectory). It replaces what is at newPath, a directory with all that is below
+// (ErrIsDirectory). It replaces an existing entry at newPath, a directory with everything below
 // it. A file of the parent image gets a new record with the two names; its other names
 // stay with the old one.
 func (w *Writer) Link(newPath, existing string) error {

@@ -50,7 +50,7 @@ func (w *Writer) decide(f form) {
 		return
 	}
 	// Too large to wait in memory: hand it over now and feed it as it comes.
-	// What waits in the batch can be hashed meanwhile.
+	// The objects that wait in the batch can be hashed meanwhile.
 	j.toHash, j.toWrite = make(chan segment, chunkCount), make(chan segment, chunkCount)
 	w.placer.flush()
 	w.placer.add(w.pending)

@@ -201,7 +201,7 @@ func checkChain(loc Location, parents []Location) error {
 			return fmt.Errorf("parent %d, %v: %w: its image is in another directory", i+1, p, ErrChain)
 		}
 		if seen[winfs.Fold(p.Name)] {
-			return fmt.Errorf("parent %d, %v: %w: it stands in the chain already", i+1, p, ErrChain)
+			return fmt.Errorf("parent %d, %v: %w: it is in the chain already", i+1, p, ErrChain)
 		}
 		seen[winfs.Fold(p.Name)] = true
 		if there, err := p.exists(); err == nil && !there {

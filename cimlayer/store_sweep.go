@@ -8,6 +8,7 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/internal/publish"
+	"github.com/mullion/mullion/winfs"
 )
 
 // Layers returns the chain IDs of all layers, in no particular order.
@@ -60,9 +61,9 @@ func (s *Store) Sweep() error {
 	if err != nil {
 		return err
 	}
-	there := map[string]bool{} // by name
-	owned := map[string]bool{} // GUIDs of region sets
-	damaged := false           // the files of an image can't be distinguished from unused ones
+	there := map[string]bool{}     // by name
+	owned := map[winfs.GUID]bool{} // of region sets
+	damaged := false               // the files of an image can't be distinguished from unused ones
 	for _, e := range list {
 		name, ok := strings.CutSuffix(e.Name(), ".cim")
 		if !ok || strings.HasPrefix(name, ".") {
@@ -79,13 +80,14 @@ func (s *Store) Sweep() error {
 			errs = append(errs, err)
 			continue
 		}
-		owned[im.GUID().String()] = true
+		owned[im.GUID()] = true
 		errs = append(errs, im.Close())
 	}
 	for _, e := range list {
 		n := e.Name()
+		guid, ofSet := cimfs.SetGUID(n)
 		switch {
-		case !damaged && !owned[guidOf(n)] && guidOf(n) != "":
+		case ofSet && !damaged && !owned[guid]:
 			err := publish.Remove(s.images, n)
 			if !errors.Is(err, fs.ErrNotExist) { // gone with its nameless image
 				errs = append(errs, err)
@@ -110,17 +112,4 @@ func (s *Store) Sweep() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// guidOf returns the GUID in the name of a region or object file, "" for others.
-func guidOf(name string) string {
-	for _, prefix := range []string{"region_", "objectid_"} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			guid, _, ok := strings.Cut(rest, "_")
-			if ok {
-				return guid
-			}
-		}
-	}
-	return ""
 }

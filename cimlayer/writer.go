@@ -99,7 +99,7 @@ type options struct {
 type Option func(*options)
 
 // WithImageOptions sets the version, the GUID and other properties of the image.
-// Parent and DefaultSecurity are the writer's own affair.
+// Parent and DefaultSecurity of o are ignored: the writer sets them.
 func WithImageOptions(o cimfs.Options) Option { return func(opt *options) { opt.cim = o } }
 
 // WithMissingHives sets the treatment of a base layer without all five hives.

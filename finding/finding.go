@@ -5,7 +5,7 @@
 // A non-nil error is the reason why the check could not go on, such as a failing disk
 // or a cancelled context; it ends the sequence. Damage of the subject is always a
 // Finding, never an error. A caller may break out of the loop; the check then releases
-// what it holds.
+// its resources.
 //
 // A Finding belongs to a [Rule]. Each package declares its rules in a [Catalogue] next to
 // the code that reports them and returns the catalogue from a function Rules. Findings

@@ -17,7 +17,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Metadata is what FileInfo.Sys of an io/fs file system may return to show Windows
+// Metadata may be returned by FileInfo.Sys of an io/fs file system to show Windows
 // metadata, as that of a CimFS image does.
 type Metadata interface {
 	Attributes() winfs.Attributes
@@ -28,13 +28,13 @@ type Metadata interface {
 }
 
 // FSTree returns the tree of any io/fs file system, which must not change while it is
-// shown. Where FileInfo.Sys is a [Metadata], that is what is seen of a file; otherwise
-// it has the time of its last change, and is read-only if nobody may write it. Symbolic
+// shown. Where FileInfo.Sys is a [Metadata], a file has that; otherwise it has
+// the time of its last change, and is read-only if its mode has no write permission. Symbolic
 // links are shown where the file system is a fs.ReadLinkFS.
 //
 // Names are found without regard to case, a name in its own spelling first. io/fs has
-// no hard links, so every name is a file of its own; inode numbers are given as names
-// are met, and kept, some 100 bytes each, so that no two calls give trees of the same
+// no hard links, so every name is a file of its own; inode numbers are assigned as
+// names are met, and kept, some 100 bytes each, so that no two calls give trees of the same
 // identity. A file that can neither be read at an offset
 // nor be sought in is copied to a temporary file as far as it is read.
 func FSTree(fsys fs.FS) Tree {
@@ -137,7 +137,7 @@ func (f *ioFile) Attributes() winfs.Attributes {
 	return a
 }
 
-// Times gives a file the one time that io/fs knows. A time that Windows cannot write is
+// Times returns the one time that io/fs knows as all four. A time that Windows cannot write is
 // not set.
 func (f *ioFile) Times() winfs.Times {
 	if f.meta != nil {
@@ -313,8 +313,8 @@ func (f *soughtFile) ReadAt(p []byte, off int64) (int, error) {
 	return endOfFile(io.ReadFull(f.r, p))
 }
 
-// copiedFile copies what is read in one go to a temporary file, as far as somebody
-// wants to read.
+// copiedFile copies a file that can only be read sequentially to a temporary file, up to
+// the furthest offset that was asked for.
 type copiedFile struct {
 	mu   sync.Mutex
 	r    io.Reader
@@ -339,7 +339,7 @@ func (f *copiedFile) ReadAt(p []byte, off int64) (int, error) {
 
 func (f *copiedFile) close() error { return f.temp.Close() }
 
-// endOfFile is what io.ReaderAt says of a short read.
+// endOfFile is the result of io.ReaderAt for a short read.
 func endOfFile(n int, err error) (int, error) {
 	if err == io.ErrUnexpectedEOF {
 		err = io.EOF

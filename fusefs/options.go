@@ -9,7 +9,7 @@ type Options struct {
 	// DriveRoot is the directory in the tree from which absolute links on drive C: are
 	// resolved; DriveRoot, "Files", if empty. "." is the root of the tree.
 	DriveRoot string
-	// AllowOther gives users other than the one who mounts access to the files, as far as
+	// AllowOther grants users other than the one who mounts access to the files, as far as
 	// the modes of the files allow it. Users other than root can set it only if
 	// /etc/fuse.conf has user_allow_other.
 	AllowOther bool

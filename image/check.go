@@ -48,23 +48,23 @@ func (c *imageCheck) report(f finding.Finding) {
 	c.stopped = c.stopped || !c.yield(f, nil)
 }
 
-func (c *imageCheck) tell(rule *finding.Rule, where, format string, a ...any) {
+func (c *imageCheck) addFinding(rule *finding.Rule, where, format string, a ...any) {
 	c.report(rule.At("", -1, format, a...).In(where))
 }
 
 func (c *imageCheck) image(i *Image) (err error) {
 	if p := i.Platform(); p.OS == "windows" && p.OSVersion == "" {
-		c.tell(RuleOSVersion, "", "the configuration has no os.version, by which hosts choose")
+		c.addFinding(RuleOSVersion, "", "the configuration has no os.version, by which hosts choose")
 	}
 	if len(i.layers) == 0 {
-		c.tell(RuleNoLayers, "", "the image has no layer")
+		c.addFinding(RuleNoLayers, "", "the image has no layer")
 	}
 	registry := NewHiveChecker(c.report)
 	defer func() { err = errors.Join(err, registry.Close()) }()
 	whole := true
 	for _, l := range i.layers {
 		if l.Foreign() && len(l.Descriptor.URLs) == 0 {
-			c.tell(RuleForeign, l.String(), "the layer may not be distributed and names no URL to get it from")
+			c.addFinding(RuleForeign, l.String(), "the layer may not be distributed and names no URL to get it from")
 		}
 		ok, err := c.layer(l, registry)
 		if err != nil {
@@ -88,7 +88,7 @@ func (c *imageCheck) layer(l *Layer, registry *HiveChecker) (whole bool, err err
 	if err == nil {
 		defer r.Close()
 		if said := l.Descriptor.MediaType; !strings.HasSuffix(said, r.Format().String()) && (r.Format() != blob.Plain || !strings.HasSuffix(said, "tar")) {
-			c.tell(RuleMediaType.Lesser(), l.String(), "the media type is %s, the content is %v", said, compressionName(r.Format()))
+			c.addFinding(RuleMediaType.Lesser(), l.String(), "the media type is %s, the content is %v", said, compressionName(r.Format()))
 		}
 		place := wintar.HasParents()
 		if l.Index == 0 {

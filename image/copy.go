@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Parcel is what Copy gives to a destination: one document with everything below it.
+// Parcel is the input of a Destination: one document with everything below it.
 type Parcel struct {
 	Root     *Document
 	Images   []*Image    // all images in it; one if Root is a manifest
@@ -20,7 +20,7 @@ type Parcel struct {
 	opts *options
 }
 
-// Copied says what Copy did.
+// Copied is the result of Copy.
 type Copied struct {
 	Digest  digest.Digest // of the document that was written
 	Images  int
@@ -29,11 +29,11 @@ type Copied struct {
 	Omitted []Descriptor // foreign layers that stay at their URLs
 }
 
-// Copy copies an image from one place to another: the one that Open would choose,
-// or all of an index with WithAll. Documents and blobs are written as they are, so
+// Copy copies an image from one reference to another: the image that Open would choose,
+// or a whole index with WithAll. Documents and blobs are written as they are, so
 // that their digests stay; only a docker archive, which cannot hold manifests, keeps
-// the configuration alone and plain layers. Everything is verified on the way, and
-// nothing is visible at the destination before all of it is there.
+// the configuration alone and plain layers. Everything is verified while it is
+// copied, and nothing is visible at the destination before all of it is complete.
 func Copy(ctx context.Context, from, to string, opts ...Option) (*Copied, error) {
 	o := newOptions(opts)
 	dstRef, t, err := o.parse(to)
@@ -56,7 +56,7 @@ func Copy(ctx context.Context, from, to string, opts ...Option) (*Copied, error)
 	return dst.Write(ctx, p)
 }
 
-// pack reads all documents of what is to be copied.
+// pack reads all documents of the image or index to be copied.
 func pack(ctx context.Context, ref Reference, src *documents, o *options) (*Parcel, error) {
 	p := &Parcel{src: src, opts: o, Foreign: o.foreign, Replace: o.force}
 	if !o.all {

@@ -1,7 +1,7 @@
 // Package image opens Windows container images, wherever they are kept, as chains
 // of layers, and copies them from one place to another.
 //
-// # What an image is
+// # Images
 //
 // An image is a small tree of documents that name each other by digest. At the
 // leaves are the layers, compressed tars. A configuration says for which operating
@@ -20,7 +20,7 @@
 //
 //	oci:DIR[:TAG]               an OCI image layout
 //	oci-archive:FILE[:TAG]      the same in a tar
-//	docker-archive:FILE[:NAME]  what docker save writes
+//	docker-archive:FILE[:NAME]  the output of docker save
 //	docker://NAME, or NAME      a registry
 //	containerd:[NAMESPACE/]NAME the content store of a containerd
 //
@@ -28,7 +28,7 @@
 // when a program imports it: image/layout, image/archive, image/registry and
 // image/containerd. Package image/all imports all of them.
 //
-// [Open] chooses one image from what such a reference names. Documents are verified
+// [Open] chooses one image from those that such a reference names. Documents are verified
 // when they are read, layers while they are read: a [layer.Reader] from this package
 // reports its end only when digest, size and diff ID have held.
 //

@@ -69,7 +69,7 @@ func ParseDocument(d Descriptor, raw []byte) (*Document, error) {
 	return doc, nil
 }
 
-// Config is what an image's configuration says.
+// Config is an image's configuration.
 type Config = ocispec.Image
 
 // ParseConfig decodes the configuration of an image. Errors are ErrManifest and

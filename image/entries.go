@@ -10,9 +10,9 @@ import (
 	"github.com/mullion/mullion/wintar"
 )
 
-// Open opens the layer's entries. The end is reported only if digest, size and diff
-// ID hold, so that what is committed after it was verified. The caller closes the
-// reader.
+// Open returns a reader of the layer's entries. Next reports io.EOF only if digest, size
+// and diff ID are verified, so a writer that commits at io.EOF has verified content. The
+// caller closes the reader.
 func (l *Layer) Open(ctx context.Context) (layer.Reader, error) {
 	r, err := l.Tar(ctx)
 	if err != nil {
@@ -21,7 +21,7 @@ func (l *Layer) Open(ctx context.Context) (layer.Reader, error) {
 	return wintar.NewBlobReader(r, wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)), nil
 }
 
-// Source returns the layer as one that can be read more than once.
+// Source returns the layer as a source that can be read more than once.
 func (l *Layer) Source(ctx context.Context) layer.Source {
 	return layer.SourceFunc(func() (layer.Reader, error) { return l.Open(ctx) })
 }
@@ -35,7 +35,7 @@ func (i *Image) Sources(ctx context.Context) []layer.Source {
 	return sources
 }
 
-// Union merges the layers to what a container sees. The caller closes the view
+// Union merges the layers to the view of a container. The caller closes the view
 // before the image.
 func (i *Image) Union(ctx context.Context) (*layer.View, error) {
 	return layer.Union(ctx, i.Sources(ctx), layer.WithUnionLimits(i.opts.limits))

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// The vocabulary of errors of this package. What blobs and layers can do wrong is in
-// packages blob and layer.
+// The errors of this package. Those of blobs and layers are in packages blob and layer.
 var (
 	// ErrReference says that a text is not an image reference.
 	ErrReference = errors.New("malformed image reference")
@@ -55,7 +54,7 @@ func (e *AmbiguousError) Error() string {
 // Unwrap returns ErrAmbiguous.
 func (e *AmbiguousError) Unwrap() error { return ErrAmbiguous }
 
-// NoMatchError lists what there is where nothing matches.
+// NoMatchError reports that nothing matches, with a list of the candidates.
 type NoMatchError struct {
 	Want      string // platform that was asked for, "" for any Windows
 	Available []Candidate

@@ -12,9 +12,9 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// HiveChecker finds what is wrong with the registry of layers while they are read for
-// another purpose: what unpacking them refuses (hives.Place, hives.Valid, hives.Merge).
-// It is told of the layers base first. Close it.
+// HiveChecker checks the registry of layers while they are read for another purpose. It
+// reports the faults for which unpacking refuses them (hives.Place, hives.Valid,
+// hives.Merge). Layers are passed base first. The caller closes it.
 type HiveChecker struct {
 	report func(finding.Finding)
 	hives  *Hives
@@ -23,13 +23,13 @@ type HiveChecker struct {
 	spoilt bool // a hive could not be taken out, so that nothing is said of the whole
 }
 
-// NewHiveChecker makes a checker that tells of its findings through report.
+// NewHiveChecker makes a checker that passes its findings to report.
 func NewHiveChecker(report func(finding.Finding)) *HiveChecker {
 	return &HiveChecker{report: report, hives: newHives(nil)}
 }
 
-// Layer begins a layer, which label names in findings. base says of the first one that
-// it is known to have no parents.
+// Layer starts a layer, which label names in findings. base is true for a first layer
+// that is known to have no parents.
 func (c *HiveChecker) Layer(label string, base bool) {
 	if len(c.labels) == 0 {
 		c.base = base
@@ -38,11 +38,11 @@ func (c *HiveChecker) Layer(label string, base bool) {
 	c.hives.layers = append(c.hives.layers, hiveLayer{})
 }
 
-func (c *HiveChecker) tell(index int, rule *finding.Rule, path string, err error) {
+func (c *HiveChecker) fault(index int, rule *finding.Rule, path string, err error) {
 	c.report(rule.At(path, -1, "%v", err).In(c.labels[index]))
 }
 
-// Entry looks at an entry of the layer that was begun last, and reads data, its main
+// Entry looks at an entry of the layer that was started last, and reads data, its main
 // stream, if it is a hive.
 func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
 	index := len(c.labels) - 1
@@ -52,7 +52,7 @@ func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
 		return
 	case err != nil:
 		c.hives.bad[n] = err
-		c.tell(index, RuleHivePlace, e.Path, err)
+		c.fault(index, RuleHivePlace, e.Path, err)
 		return
 	case form == hives.Config && index > 0:
 		return
@@ -74,7 +74,7 @@ func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
 		}
 		if err == nil {
 			c.hives.bad[n] = layer.ErrLimit
-			c.tell(index, RuleHive, e.Path, &layer.LimitError{Limit: "hive size", Max: maxHive})
+			c.fault(index, RuleHive, e.Path, &layer.LimitError{Limit: "hive size", Max: maxHive})
 		}
 		f.Close()
 	}
@@ -89,7 +89,7 @@ func (c *HiveChecker) Finish(ctx context.Context) {
 	}
 	for _, n := range hives.All() {
 		switch {
-		case c.hives.bad[n] != nil: // that has been told
+		case c.hives.bad[n] != nil: // has been reported
 		case c.base:
 			c.merge(ctx, n)
 		default:
@@ -110,11 +110,11 @@ func (c *HiveChecker) merge(ctx context.Context, n hives.Name) {
 	switch {
 	case err == nil:
 	case errors.As(err, &where):
-		c.tell(where.Layer, RuleHive, n.Path(where.Form), where.Err)
+		c.fault(where.Layer, RuleHive, n.Path(where.Form), where.Err)
 	case errors.Is(err, hives.ErrNoBase):
-		c.tell(0, layer.RuleHiveMissing, n.Path(hives.Config), errors.New("a base layer must have this registry hive"))
+		c.fault(0, layer.RuleHiveMissing, n.Path(hives.Config), errors.New("a base layer must have this registry hive"))
 	default:
-		c.tell(0, RuleHive, n.Path(hives.Config), err)
+		c.fault(0, RuleHive, n.Path(hives.Config), err)
 	}
 }
 
@@ -132,7 +132,7 @@ func (c *HiveChecker) open(n hives.Name) {
 			err = h.Close()
 		}
 		if err != nil {
-			c.tell(i, RuleHive, n.Path(form), err)
+			c.fault(i, RuleHive, n.Path(form), err)
 		}
 	}
 }

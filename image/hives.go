@@ -24,7 +24,7 @@ const maxHive = 2<<30 + 4096
 type Hives struct {
 	// Entries is how many entries of layers were looked at to find them.
 	Entries int64
-	// Warn gets the faults of hives that cannot change what is read, when they are met;
+	// Warn is called with faults of hives that cannot change the result, as they are met;
 	// see [regf.Harmless]. Layer is "layer N: PATH", the number of the layer from 0 for
 	// the base and the path of the hive in it. Warn is set before a hive is opened and
 	// must not call one.
@@ -38,7 +38,7 @@ type Hives struct {
 // hiveLayer is the part of one layer.
 type hiveLayer map[hives.Form]map[hives.Name]hiveFile
 
-// warned is a layer whose hives tell of harmless faults.
+// warned is a layer whose hives report harmless faults.
 type warned struct {
 	hiveLayer
 	index int
@@ -66,8 +66,8 @@ func (l warned) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 
 // FindHives takes the named hives, all five without names, out of a chain of layers,
 // base first, in every form that the layers have. Each layer is read once and to its
-// end, the base only until all names are found: deltas stand at the end of a layer,
-// the hives of a base stand in the middle. A layer that has a file which hives.Place
+// end, the base only until all names are found: deltas are at the end of a layer,
+// the hives of a base in the middle. A layer that has a file which hives.Place
 // refuses, as unpacking does, makes Open of that hive fail. The caller closes the result.
 func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) (*Hives, error) {
 	h := newHives(names)
@@ -179,7 +179,7 @@ func takeOut(ctx context.Context, r layer.Reader) (h hiveFile, err error) {
 	return hiveFile{f, s.Size}, nil
 }
 
-// Open gives one hive as a container sees it, all deltas merged. Without a base
+// Open returns one hive as a container sees it, all deltas merged. Without a base
 // hive that is hives.ErrNoBase. The caller closes it before h.
 func (h *Hives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
 	if err := h.bad[n]; err != nil {
@@ -192,7 +192,7 @@ func (h *Hives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
 	return hives.Chain(ctx, chain, n)
 }
 
-// OpenHive implements hives.Layer with what the topmost layer has.
+// OpenHive implements hives.Layer for the topmost layer.
 func (h *Hives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	if err := h.bad[n]; err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Candidate is an image that a reference can mean.
+// Candidate is one of the images that a reference can refer to.
 type Candidate struct {
 	Descriptor Descriptor
 	Platform   Platform
@@ -41,10 +41,10 @@ type Image struct {
 }
 
 // Open opens the image that a reference names. The package that reads such references must
-// be linked into the program, otherwise the error is an [UnlinkedError]. Of several it takes the one for
-// Windows, or the one that WithPlatform asks for; an AmbiguousError lists them if
-// there is more than one. The caller closes the image after everything that was
-// opened from it.
+// be linked into the program, otherwise the error is an [UnlinkedError]. An index or archive
+// of several images resolves to the one for Windows, or for the platform of WithPlatform; if
+// more than one matches, the error is an [AmbiguousError] that lists them. The caller closes
+// the image, after everything that was opened from it.
 func Open(ctx context.Context, reference string, opts ...Option) (*Image, error) {
 	o := newOptions(opts)
 	ref, src, err := o.openSource(ctx, reference)
@@ -149,13 +149,13 @@ func (i *Image) Config() *Config { return i.config }
 // RawConfig returns the configuration as it was stored.
 func (i *Image) RawConfig() []byte { return i.rawConfig }
 
-// Platform returns for what the configuration says the image was built.
+// Platform returns the platform in the image's configuration.
 func (i *Image) Platform() Platform { return platformOf(&i.config.Platform) }
 
 // Layers returns the layers, base first.
 func (i *Image) Layers() []*Layer { return i.layers }
 
-// Limits of what an index may hold.
+// Limits of an index.
 const (
 	maxIndexDepth = 4
 	maxCandidates = 1024
@@ -274,13 +274,13 @@ func completeVersions(ctx context.Context, src *documents, all []Candidate, want
 	return nil
 }
 
-// attestation reports whether an index entry is BuildKit's statement about another
-// one, which is dressed as an image for an unknown platform.
+// attestation reports whether an index entry is a BuildKit attestation of another entry,
+// which is stored as an image for an unknown platform.
 func attestation(d Descriptor) bool {
 	return d.Annotations["vnd.docker.reference.type"] != "" || d.Platform != nil && d.Platform.OS == "unknown"
 }
 
-// choose picks one candidate.
+// choose returns the one candidate that matches the options.
 func choose(all []Candidate, want *Platform) (Candidate, error) {
 	host := Platform{OS: "windows"}
 	if want != nil {

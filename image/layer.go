@@ -89,7 +89,7 @@ func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
 	return rc, nil
 }
 
-// tracked tells whoever wants to know how the reading of a blob goes on.
+// tracked reports the progress of reading a blob.
 type tracked struct {
 	rc   io.ReadCloser
 	add  func(int64)

@@ -4,7 +4,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// options are those of all functions that take a reference.
+// options collects the options of all functions that take a reference.
 type options struct {
 	platform   *Platform
 	foreign    bool
@@ -13,24 +13,13 @@ type options struct {
 	limits     layer.Limits
 	progress   func(*Layer) (func(int64), func())
 	transports map[string]Transport // by scheme, instead of those that are registered
-
-	hook func(op, name string) error // fails operations on the host in tests
-}
-
-// step is called before every operation on the host of Unpack and UnpackStore that
-// is not the layer writer's.
-func (o *options) step(op, name string) error {
-	if o.hook == nil {
-		return nil
-	}
-	return o.hook(op, name)
 }
 
 // Option configures Open and Copy.
 type Option func(*options)
 
-// WithPlatform chooses the image that a host of this platform runs; of several the
-// one with the highest OS version.
+// WithPlatform selects the image that a host of platform p runs. If there are several, the
+// one with the highest OS version is used.
 func WithPlatform(p Platform) Option { return func(o *options) { o.platform = &p } }
 
 // WithTransport uses t instead of the transport that is registered for its scheme, as in
@@ -38,22 +27,23 @@ func WithPlatform(p Platform) Option { return func(o *options) { o.platform = &p
 //	image.Open(ctx, ref, image.WithTransport(registry.New(registry.WithPlainHTTP())))
 func WithTransport(t Transport) Option { return func(o *options) { o.transports[t.Scheme()] = t } }
 
-// WithForeign fetches foreign layers from the URLs in the manifest, and has Copy push
-// them to a registry. The package that reads registries must be linked. Without it an image cannot make this machine ask for URLs.
+// WithForeign fetches foreign layers from the URLs in the manifest, and makes Copy push
+// them to a registry. Package image/registry must be linked. Without this option an image
+// cannot make this machine request URLs.
 func WithForeign() Option { return func(o *options) { o.foreign = true } }
 
-// WithAll has Copy take all of an index instead of one image.
+// WithAll makes Copy copy a whole index instead of one image.
 func WithAll() Option { return func(o *options) { o.all = true } }
 
-// WithForce has Copy replace an archive that exists.
+// WithForce makes Copy replace an existing archive.
 func WithForce() Option { return func(o *options) { o.force = true } }
 
-// WithLimits bounds what a hostile layer can do.
+// WithLimits bounds the resources that a hostile layer can use.
 func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
 
-// WithProgress has begin called whenever a layer's blob is opened; the functions that
-// it returns are called with every number of stored bytes that were read, and at the
-// end. They may be called by several goroutines.
+// WithProgress calls begin whenever a layer's blob is opened. add is then called after
+// each read with its number of stored bytes, and done at the end. The functions may be
+// called by several goroutines.
 func WithProgress(begin func(*Layer) (add func(int64), done func())) Option {
 	return func(o *options) { o.progress = begin }
 }

@@ -8,7 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Platform says for what an image was built, or what a host is.
+// Platform is the platform that an image was built for, or that of a host.
 type Platform struct {
 	OS           string   // "windows"
 	OSVersion    string   // "10.0.20348.2700", "" for unknown or any
@@ -64,7 +64,7 @@ func word(s string) bool {
 	return s != ""
 }
 
-// String formats as ParsePlatform reads.
+// String returns the form that ParsePlatform reads.
 func (p Platform) String() string {
 	s := p.OS
 	if s == "" {
@@ -81,8 +81,8 @@ func (p Platform) String() string {
 	return s
 }
 
-// longTerm are the builds of the long-term servicing releases from which on a host
-// also runs containers of older builds.
+// longTerm lists the builds of long-term servicing releases. From the first of them on,
+// a host also runs containers of older builds.
 var longTerm = []int{20348, 26100}
 
 // Runs reports whether a host of platform p runs an image of the given platform. A
@@ -117,8 +117,8 @@ func (p Platform) Runs(image Platform) bool {
 	return floor <= guest[2] && guest[2] <= host[2]
 }
 
-// parseVersion reads one to four numbers: major, minor, build, revision. The build
-// must be given for the version to say anything.
+// parseVersion reads major.minor.build with an optional revision; ok is false for any
+// other string.
 func parseVersion(s string) (v [4]int, ok bool) {
 	parts := strings.Split(s, ".")
 	if len(parts) < 3 || len(parts) > 4 {
@@ -134,7 +134,7 @@ func parseVersion(s string) (v [4]int, ok bool) {
 	return v, true
 }
 
-// compareVersions orders OS versions as numbers; what is not a version is lowest.
+// compareVersions orders OS versions as numbers; a string that isn't a version sorts lowest.
 func compareVersions(a, b string) int {
 	x, _ := parseVersion(a)
 	y, _ := parseVersion(b)

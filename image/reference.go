@@ -36,7 +36,7 @@ func (r Reference) String() string {
 	return s
 }
 
-// layerSchemes begin references to single layers, which would otherwise be taken
+// layerSchemes are the schemes of references to single layers, which would otherwise be taken
 // for names in a registry.
 var layerSchemes = []string{"tar:", "wclayer:", "cim:", "dir:", "docker-daemon:", "containers-storage:"}
 

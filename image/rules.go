@@ -11,7 +11,7 @@ func Rules() []finding.Rule { return rules.All() }
 // The rules of images.
 var (
 	RuleOSVersion = rules.Add(finding.Rule{ID: "os-version-missing", Severity: finding.Warning,
-		Meaning: "Hosts cannot tell whether they can run the image, and containerd can choose another of an index.",
+		Meaning: "Hosts cannot determine whether they can run the image, and containerd can choose another of an index.",
 		Mend:    "Set os.version in the configuration."})
 	RuleMediaType = rules.Add(finding.Rule{ID: "media-type", Severity: finding.Error, Least: finding.Warning,
 		Meaning: "Clients that go by the media type cannot decompress the layer.",

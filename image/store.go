@@ -22,14 +22,14 @@ type StoredLayer struct {
 	ChainID digest.Digest `json:"chainID"`
 	DiffID  digest.Digest `json:"diffID"`
 	Image   string        `json:"image"` // from the store's directory, with slashes
-	Files   string        `json:"files"` // what stands beside it, likewise
+	Files   string        `json:"files"` // the layer's directory next to the image, likewise
 
 	Made bool `json:"-"` // by this call; otherwise it was there
 }
 
 // StoredImage is the record of an image in a store, images/HEX.json, where HEX is
-// the digest of the manifest. The configuration stands beside it, as
-// images/HEX.config.json. A record is written when all its layers are there.
+// the digest of the manifest. The configuration is stored next to it, as
+// images/HEX.config.json. A record is written when all its layers are stored.
 type StoredImage struct {
 	Reference string        `json:"reference"`
 	Manifest  digest.Digest `json:"manifest"`
@@ -40,13 +40,13 @@ type StoredImage struct {
 // storeRecords is the directory of records in a store.
 const storeRecords = "images"
 
-// UnpackStore puts every layer into a store as a CIM, base first, and then writes the
-// record of the image. A layer that is there is not read again, whichever image
-// brought it; of several processes that unpack the same layer one does the work.
-// While a layer is checked and made durable the next one is already being read.
+// UnpackStore writes every layer to a store as a CIM, base first, and then the record of
+// the image. A layer that the store has, from any image, is not read again; if several
+// processes unpack the same layer, one of them does the work. While a layer is checked
+// and made durable, the next one is already being read.
 //
-// The image of the last layer shows the merged tree, Hives with the merged hives in
-// it. After an error the layers that were complete stay, verified; there is no record.
+// The CIM of the last layer has the merged tree, including Hives with the merged hives.
+// After an error the layers that were complete and verified stay, without a record.
 func (i *Image) UnpackStore(ctx context.Context, store *cimlayer.Store, opts ...cimlayer.Option) ([]StoredLayer, error) {
 	ahead := &readAhead{ctx: ctx, layers: i.layers, store: store}
 	defer ahead.close()
@@ -99,7 +99,7 @@ func (i *Image) stored(store *cimlayer.Store, l *Layer) (StoredLayer, error) {
 	return s, nil
 }
 
-// record writes the configuration and then the record, unless they are there.
+// record writes the configuration and then the record, unless they exist.
 func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []StoredLayer) (err error) {
 	if err := store.Root().Mkdir(storeRecords, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -133,8 +133,8 @@ func (i *Image) record(ctx context.Context, store *cimlayer.Store, layers []Stor
 	return replaceFile(dir, name+".json", append(text, '\n'))
 }
 
-// replaceFile gives a file a content, complete or not at all; it stays as it is if
-// it has it.
+// replaceFile writes the content of a file, completely or not at all. A file that has
+// the content already is left alone.
 func replaceFile(dir *os.Root, name string, content []byte) error {
 	if same, err := hasContent(dir, name, content); same || err != nil {
 		return err
@@ -150,8 +150,8 @@ func replaceFile(dir *os.Root, name string, content []byte) error {
 	return f.Commit()
 }
 
-// hasContent reports whether a file has a content. What is no plain file is not opened, and
-// left to whoever replaces it; of another file no more is read than is needed.
+// hasContent reports whether a file has a content. Anything but a regular
+// file is not opened and counts as different; of a regular file no more is read than needed.
 func hasContent(dir *os.Root, name string, content []byte) (bool, error) {
 	f, err := publish.OpenPlain(dir, name, false)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, publish.ErrForeign) {
@@ -176,8 +176,7 @@ type readAhead struct {
 	index  int
 }
 
-// begin opens a layer that the store does not have. That the layer cannot be opened
-// is told when it is asked for.
+// begin opens a layer that the store does not have. An error is kept until take.
 func (a *readAhead) begin(index int) error {
 	if index >= len(a.layers) {
 		return nil
@@ -192,7 +191,7 @@ func (a *readAhead) begin(index int) error {
 	return nil
 }
 
-// take gives the reader of a layer to the caller, who closes it.
+// take returns the reader of a layer. The caller closes it.
 func (a *readAhead) take(index int) (layer.Reader, error) {
 	if a.next != nil && a.index == index {
 		r := a.next
@@ -203,7 +202,7 @@ func (a *readAhead) take(index int) (layer.Reader, error) {
 	return a.layers[index].Open(a.ctx)
 }
 
-// close gives up what was opened and not taken.
+// close closes the readers that were not taken.
 func (a *readAhead) close() {
 	if a.next != nil {
 		a.next.Close()

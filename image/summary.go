@@ -10,7 +10,7 @@ import (
 	"github.com/mullion/mullion/wintar"
 )
 
-// Summary counts what one layer holds.
+// Summary counts the entries of one layer.
 type Summary struct {
 	Stored    int64    // bytes of the blob
 	Plain     int64    // bytes of the tar
@@ -27,8 +27,8 @@ func (l *Layer) Summarize(ctx context.Context) (*Summary, error) {
 	return l.summarize(ctx, func(*layer.Entry, layer.Reader) (int64, error) { return -1, nil })
 }
 
-// Survey reads every layer of the image once and to its end, counts what is in it, and
-// takes out the hives. The caller closes them.
+// Survey reads every layer of the image once and to its end, counts its entries, and
+// extracts the hives. The caller closes them.
 func (i *Image) Survey(ctx context.Context) ([]*Summary, *Hives, error) {
 	h := newHives(nil)
 	var all []*Summary

@@ -19,7 +19,7 @@ const (
 	Containerd    = "containerd"
 )
 
-// packages are those that register the transports of this module.
+// packages maps the schemes of this module to the packages that register them.
 var packages = map[string]string{
 	Layout:        "github.com/mullion/mullion/image/layout",
 	OCIArchive:    "github.com/mullion/mullion/image/archive",
@@ -30,7 +30,7 @@ var packages = map[string]string{
 
 // A Transport reads and writes images at places of one kind. It is safe for concurrent use.
 type Transport interface {
-	// Scheme returns the word with which references begin, without the colon.
+	// Scheme returns the prefix of references, without the colon.
 	Scheme() string
 	// ParseReference parses the rest of a reference, after the scheme and the colon.
 	ParseReference(rest string) (Reference, error)
@@ -59,7 +59,7 @@ type Holder interface {
 	Holds(d Descriptor) bool
 }
 
-// A Destination takes what Copy copies.
+// A Destination stores the documents and layers that Copy reads.
 type Destination interface {
 	// Write writes a parcel so that nothing is visible before all of it is there.
 	Write(ctx context.Context, p *Parcel) (*Copied, error)
@@ -105,7 +105,7 @@ func (o *options) transport(scheme string) (Transport, error) {
 	return nil, fmt.Errorf("%w: transport %.40q", ErrReference, scheme)
 }
 
-// has reports whether references can begin with a scheme.
+// has reports whether a scheme is registered, or would be by a package of this module.
 func (o *options) has(scheme string) bool {
 	_, known := packages[scheme]
 	if _, err := o.transport(scheme); err == nil {

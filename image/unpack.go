@@ -14,12 +14,12 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// CreateFunc begins to write one layer, name in the open directory root. Parents are
+// CreateFunc starts one layer, name in the open directory root. Parents are
 // the layers below it, names in root too, base first. The directory is
-// open because it has no name yet that could be relied on.
+// passed open because it is not published yet and may have no stable name.
 type CreateFunc func(root *os.Root, name string, parents []string) (layer.Writer, error)
 
-// UnpackedLayer is an entry of layers.json, which Unpack leaves beside the layers.
+// UnpackedLayer is an entry of layers.json, which Unpack writes next to the layers.
 type UnpackedLayer struct {
 	Name    string        `json:"name"`    // in the folder
 	Parents []string      `json:"parents"` // immediate parent first
@@ -27,20 +27,20 @@ type UnpackedLayer struct {
 	ChainID digest.Digest `json:"chainID"`
 }
 
-// LayersFile and ConfigFile stand beside the layers in a folder that Unpack made.
+// LayersFile and ConfigFile are next to the layers in a folder that Unpack made.
 const (
 	LayersFile = "layers.json"
 	ConfigFile = "config.json"
 )
 
-// FolderName is the name of the layer in an unpacked image: its number and the begin
+// FolderName is the name of the layer in an unpacked image: its number and the start
 // of its chain ID. Windows derives the identity of a layer from the last part of its
 // path, so layers of different content must not share it.
 func (l *Layer) FolderName() string { return fmt.Sprintf("%02d-%.12s", l.Index, l.ChainID.Encoded()) }
 
 // Unpack writes every layer into the folder dir, which must not exist or be empty,
-// base first, and layers.json and the configuration beside them. Nothing stands at
-// dir before all layers are complete and verified.
+// base first, and layers.json and the configuration next to them. dir does not
+// appear before all layers are complete and verified.
 func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]UnpackedLayer, error) {
 	out, err := publish.CreateDir(dir, publish.Options{})
 	if err != nil {
@@ -89,7 +89,7 @@ func (l *Layer) unpack(ctx context.Context, root *os.Root, parents []string, cre
 	return w.Commit()
 }
 
-// extentReader is what the reader of a layer's tar is.
+// extentReader is implemented by the reader of a layer's tar.
 type extentReader interface {
 	layer.Reader
 	layer.ExtentReader

@@ -3,8 +3,8 @@
 // of layer that buildpacks' imgutil writes. It is a module of its own so that their
 // modules do not weigh on the library's.
 //
-//	go test -v ./...   # prints what check reports on each peer's layer
+//	go test -v ./...   # prints the findings of check on each peer's layer
 //
-// imgutil itself is not a dependency: its module is not to be had from every module
-// proxy. What is tested is what its writer is known to do, made here.
+// imgutil itself is not a dependency: its module isn't available from every module
+// proxy. The tests reproduce the known output of its writer.
 package interop

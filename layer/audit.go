@@ -236,7 +236,7 @@ func (a *Audit) whiteout() {
 		a.report(RuleWhiteoutInBase, "a base layer has nothing below it to hide")
 	}
 	if CheckPlace(e) != nil {
-		a.report(RuleWhiteoutOutside, "whiteouts may stand under Files and UtilityVM\\Files only")
+		a.report(RuleWhiteoutOutside, "whiteouts are only allowed under Files and UtilityVM\\Files")
 	}
 	k := a.keyOf(winfs.Fold(e.Path))
 	n, ok := a.nodes[k]
@@ -248,7 +248,7 @@ func (a *Audit) whiteout() {
 		bit = auditOpaque
 	}
 	if n.flags&bit != 0 {
-		a.report(RuleDuplicate.Lesser(), "the same %s stands in the layer twice", e.Kind)
+		a.report(RuleDuplicate.Lesser(), "the layer has the same %s twice", e.Kind)
 	}
 	n.flags |= bit
 	a.sameLayer(&n)
@@ -316,7 +316,7 @@ func (a *Audit) parent(folded string) {
 	n, ok := a.nodes[k]
 	switch {
 	case !ok || n.kind == 0:
-		a.report(RuleMissingParent, "no entry for the directory comes before what is in it")
+		a.report(RuleMissingParent, "no entry for the directory comes before its content")
 		n.kind, n.index = Dir, a.number()
 		n.flags |= auditImplied
 		a.nodes[k] = n

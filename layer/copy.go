@@ -109,7 +109,7 @@ func (c *copier) run() error {
 		e, err := c.src.Next()
 		if err == io.EOF {
 			c.path = ""
-			c.tell()
+			c.reportProgress()
 			return nil
 		}
 		if err != nil {
@@ -144,7 +144,7 @@ func (c *copier) fail(err error) error {
 	return &Error{Op: "copy", Entry: c.path, Index: c.stats.Entries, Offset: -1, Err: err}
 }
 
-func (c *copier) tell() {
+func (c *copier) reportProgress() {
 	if c.progress != nil {
 		c.progress(Progress{Stats: c.stats, Path: c.path})
 	}
@@ -187,7 +187,7 @@ func (c *copier) entry(e *Entry) error {
 	if err := c.dst.Add(e); err != nil {
 		return err
 	}
-	c.tell()
+	c.reportProgress()
 	if e.Kind != File && e.Kind != Dir {
 		return nil
 	}
@@ -250,7 +250,7 @@ func (c *copier) bytes(limit int64) (int64, error) {
 			done += int64(n)
 			c.stats.Bytes += int64(n)
 			if done > copyBuffer { // a small file was reported at its start
-				c.tell()
+				c.reportProgress()
 			}
 			if done > copyBuffer/2 {
 				if err := c.ctx.Err(); err != nil {
@@ -324,7 +324,7 @@ func (c *copier) hole(n int64) error {
 			return err
 		}
 		n -= k
-		c.tell()
+		c.reportProgress()
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ var (
 		Mend:    "Write the target in a form that Windows resolves."})
 	RuleReparseTag = rules.Add(finding.Rule{ID: "unsupported-reparse-tag", Severity: finding.Warning,
 		Meaning: "Exporters fail on reparse points that are neither symbolic links nor junctions.",
-		Mend:    "Replace the reparse point by the file that it stands for."})
+		Mend:    "Replace the reparse point with the file that it represents."})
 	RuleGoZeroTime = rules.Add(finding.Rule{ID: "go-zero-time", Severity: finding.Warning,
 		Meaning: "Windows shows the year 1754.",
 		Mend:    "Set the time."})

@@ -499,7 +499,7 @@ func (c *checker) data(k Key, vk uint32, v []byte) {
 	size, off := u32(v[vkDataSize:]), u32(v[vkData:])
 	if size&inlineBit != 0 {
 		if size&^inlineBit > 4 {
-			c.bad(ruleDataInline, vk, k, "%d bytes stand in a field of 4", size&^inlineBit)
+			c.bad(ruleDataInline, vk, k, "%d bytes are stored in a field of 4", size&^inlineBit)
 		}
 		return
 	}

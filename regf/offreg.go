@@ -1,10 +1,5 @@
 package regf
 
-// Version returns the version of the Offline Registry Library that this package reproduces,
-// as ORGetVersion does: 1.0. Results and layout are those of the library of Windows
-// 10.0.19041 (golden corpus).
-func Version() (major, minor uint32) { return 1, 0 }
-
 // QueryValue is ORGetValue: the type and size of a value, below an optional path, and its
 // data in buf. A nil buffer requests type and size only; if buf is too small, the error is
 // ErrMoreData and the size is the required one.

@@ -297,7 +297,7 @@ func (v Value) Data() ([]byte, error) {
 	if size&inlineBit != 0 {
 		n := size &^ inlineBit
 		if n > 4 {
-			err = faultf(ruleDataInline, v.off, "%d bytes stand in a field of 4", n)
+			err = faultf(ruleDataInline, v.off, "%d bytes are stored in a field of 4", n)
 			n = 4
 		}
 		return b[vkData : vkData+n : vkData+n], v.fault(err)
@@ -375,7 +375,7 @@ func (h *Hive) isFlat(off, size uint32) bool {
 func shortSegment(cell []byte) bool { return len(cell) < segmentSize }
 
 func flatData(off, size uint32) error {
-	return faultf(ruleDbFlat, off, "%d bytes of data stand in one cell, where this version has segments", size)
+	return faultf(ruleDbFlat, off, "%d bytes of data are in one cell, where this version uses segments", size)
 }
 
 func (v Value) appendBig(dst []byte, off, size uint32) ([]byte, error) {

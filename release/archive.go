@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A file is what an archive is made of: a name in it, with slashes, and where the content is.
+// A file is one entry of an archive: its name, with slashes, and the source of its content.
 type file struct {
 	name, path string
 	mode       fs.FileMode

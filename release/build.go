@@ -14,14 +14,14 @@ import (
 
 const modulePath = "github.com/mullion/mullion"
 
-// A release is being built. dist becomes the result; stage holds what goes into it.
+// A release is being built. dist becomes the result; stage holds its inputs.
 type release struct {
 	commit
 	root, dist, stage string
 	log               io.Writer
 }
 
-// stem returns the beginning of the names of the files for p.
+// stem returns the common prefix of the names of the files for p.
 func (r *release) stem(p platform) string {
 	return fmt.Sprintf("mullion_%s_%s_%s", r.number(), p.os, p.arch)
 }

@@ -26,7 +26,7 @@ type commit struct {
 func (c commit) number() string { return strings.TrimPrefix(c.version, "v") }
 
 // readCommit describes the commit that is checked out in dir. Its tag is the version. A
-// snapshot without a tag gets the pseudo-version that the go command would give the
+// snapshot without a tag gets the pseudo-version that the go command derives from the
 // commit, with +dirty after it if the checkout has changes.
 func readCommit(ctx context.Context, dir string, snapshot bool) (commit, error) {
 	var c commit

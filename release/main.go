@@ -8,7 +8,7 @@
 //   - a container image for Linux, as an archive of an OCI layout
 //   - SHA256SUMS of all of them
 //
-// The same commit and the same Go release give the same bytes, wherever the checkout is:
+// The same commit and the same Go release result in the same bytes, wherever the checkout is:
 // times are the commit's, or SOURCE_DATE_EPOCH. The directory is complete or absent.
 //
 // It is a module of its own, so that nfpm and its dependencies are none of the library.

@@ -55,7 +55,7 @@ func (w *writer) processBase() error {
 				return err
 			}
 			if w.Tree.At(old).Flags&layerdir.NodeOwn != 0 && w.Tree.At(old).Flags&layerdir.NodeLink == 0 {
-				w.Keep.Index.Entries--
+				w.Metadata.Index.Entries--
 			}
 			w.Forget(old)
 		}
@@ -88,7 +88,7 @@ func (w *writer) hivesDirectory() (layerdir.NodeID, error) {
 		id = w.Tree.Add(0, layerdir.HivesName, 0)
 	}
 	if w.Tree.At(id).Flags&layerdir.NodeHost == 0 {
-		if err := w.MakeDirectory(w.H.Root, id); err != nil {
+		if err := w.MakeDirectory(w.Handles.Root, id); err != nil {
 			return 0, err
 		}
 		w.Tree.At(id).Flags |= layerdir.NodeDir | layerdir.NodeHost
@@ -98,7 +98,7 @@ func (w *writer) hivesDirectory() (layerdir.NodeID, error) {
 
 // writeRoot makes a file at the root of the layer.
 func (w *writer) writeRoot(name string, content []byte) error {
-	f, err := w.H.Root.Create(name, layerdir.OpenMode)
+	f, err := w.Handles.Root.Create(name, layerdir.OpenMode)
 	if err != nil {
 		return err
 	}

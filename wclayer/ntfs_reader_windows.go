@@ -35,7 +35,7 @@ func (r *reader) nativeEntry(d hostfs.Directory, it layerdir.Item) error {
 	if r.Entry.Kind == layer.Link {
 		return n.Close()
 	}
-	r.Src = n
+	r.Content = n
 	return nil
 }
 
@@ -66,14 +66,14 @@ func (r *reader) fillNative(n *ntfsSource) (err error) {
 		}
 	}
 	n.size, n.main = e.Size, e.Kind == layer.File
-	eas, err := hostfs.ExtendedAttributes(n.f, r.O.Limits.MetadataLen)
+	eas, err := hostfs.ExtendedAttributes(n.f, r.Options.Limits.MetadataLen)
 	if err != nil {
 		return err
 	}
 	if e.EAs, err = winfs.DecodeEAs(eas); err != nil {
 		e.Defect = fmt.Errorf("%w: %w", layer.ErrCorrupt, err)
 	}
-	return n.metadata(e, r.O.Limits)
+	return n.metadata(e, r.Options.Limits)
 }
 
 // ntfsSource yields the streams of a file as BackupRead has them: in one pass,

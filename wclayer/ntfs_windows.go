@@ -18,7 +18,7 @@ import (
 type ntfsObjects struct{ k *layerdir.MetadataWriter }
 
 // keepNatively makes a writer leave metadata to NTFS.
-func keepNatively(w *layerdir.Writer) { w.Objects = ntfsObjects{w.Keep} }
+func keepNatively(w *layerdir.Writer) { w.Objects = ntfsObjects{w.Metadata} }
 
 type ntfsObject struct {
 	k     *layerdir.MetadataWriter

@@ -195,7 +195,7 @@ func (w *writer) FindBelow(target string) (layerdir.ParentFile, error) {
 		return layerdir.ParentFile{}, nil
 	}
 	for _, p := range w.parents {
-		found, err := p.find(target, &w.O)
+		found, err := p.find(target, &w.Options)
 		if err != nil {
 			return layerdir.ParentFile{}, err
 		}

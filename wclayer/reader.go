@@ -34,9 +34,9 @@ type reader struct {
 }
 
 func newReader(path string, root hostfs.Directory, o layerdir.Options) (*Reader, error) {
-	public := &Reader{reader{Walker: layerdir.Walker{Path: path, O: o, Root: root, Op: "read layer directory"}}}
+	public := &Reader{reader{Walker: layerdir.Walker{Path: path, Options: o, Root: root, Op: "read layer directory"}}}
 	r := &public.r
-	r.H.Root = root
+	r.Handles.Root = root
 	if err := r.OpenStore(); err != nil {
 		return nil, err
 	}
@@ -177,8 +177,8 @@ func (r *reader) directory(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 		r.Entry.Kind = layer.Dir
 		return r.native(it, id, known)
 	}
-	r.H.Push(id, it.Host)
-	d, err := r.H.Dir(r.H.Depth())
+	r.Handles.Push(id, it.Host)
+	d, err := r.Handles.Dir(r.Handles.Depth())
 	if err != nil {
 		return false, err
 	}
@@ -195,7 +195,7 @@ func (r *reader) directory(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 		return false, nil
 	}
 	r.Entry.Kind = layer.Dir
-	up, err := r.H.Dir(parent)
+	up, err := r.Handles.Dir(parent)
 	if err != nil {
 		return false, err
 	}
@@ -211,7 +211,7 @@ func (r *reader) directory(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 
 // native returns an entry whose metadata NTFS has.
 func (r *reader) native(it layerdir.Item, id layerdir.NodeID, known bool) (bool, error) {
-	d, err := r.H.Dir(len(r.Frames) - 1)
+	d, err := r.Handles.Dir(len(r.Frames) - 1)
 	if err != nil {
 		return false, err
 	}
@@ -221,7 +221,7 @@ func (r *reader) native(it layerdir.Item, id layerdir.NodeID, known bool) (bool,
 func (r *reader) nativeIn(d hostfs.Directory, it layerdir.Item, id layerdir.NodeID, known bool) (bool, error) {
 	if r.Index != nil {
 		if !known || r.Index.Tree.At(id).Flags&layerdir.NodeOwn == 0 {
-			if r.Entry.Kind == layer.File && r.counts(r.Entry.Path) && !r.O.Bare {
+			if r.Entry.Kind == layer.File && r.counts(r.Entry.Path) && !r.Options.Bare {
 				return false, ErrNoMetadata
 			}
 			return false, nil
@@ -244,7 +244,7 @@ func (r *reader) file(it layerdir.Item, id layerdir.NodeID, known bool) (bool, e
 		r.Entry.Kind = layer.File
 		return r.native(it, id, known)
 	}
-	d, err := r.H.Dir(len(r.Frames) - 1)
+	d, err := r.Handles.Dir(len(r.Frames) - 1)
 	if err != nil {
 		return false, err
 	}
@@ -257,7 +257,7 @@ func (r *reader) file(it layerdir.Item, id layerdir.NodeID, known bool) (bool, e
 		if !r.counts(r.Entry.Path) {
 			return false, f.Close()
 		}
-		if !r.O.Bare {
+		if !r.Options.Bare {
 			err = ErrNoMetadata
 		}
 	}
@@ -323,7 +323,7 @@ func (r *reader) fill(d hostfs.Directory, it layerdir.Item, f hostfs.File, rec *
 	if f != nil {
 		c.Closer = f.Close
 	}
-	r.Src = c
+	r.Content = c
 	return nil
 }
 

@@ -41,7 +41,7 @@ func (w *writer) utility(path string) error {
 	}
 	w.Cloned = true
 	for _, p := range w.parents {
-		if err := p.open(&w.O); err != nil {
+		if err := p.open(&w.Options); err != nil {
 			return err
 		}
 		src, err := hostfs.EnterPath(p.root, layerdir.UtilityName, layerdir.FilesName)
@@ -61,15 +61,15 @@ func (w *writer) utility(path string) error {
 
 // clone takes over the utility VM of a parent: directories are made, files linked.
 func (w *writer) clone(p *parent, src hostfs.Directory) error {
-	if err := w.H.Truncate(0); err != nil {
+	if err := w.Handles.Truncate(0); err != nil {
 		return err
 	}
-	vm, err := w.cloneDirectory(w.H.Root, 0, layerdir.UtilityName)
+	vm, err := w.cloneDirectory(w.Handles.Root, 0, layerdir.UtilityName)
 	if err != nil {
 		return err
 	}
-	w.H.Push(vm, layerdir.UtilityName)
-	d, err := w.H.Dir(1)
+	w.Handles.Push(vm, layerdir.UtilityName)
+	d, err := w.Handles.Dir(1)
 	if err != nil {
 		return err
 	}
@@ -77,8 +77,8 @@ func (w *writer) clone(p *parent, src hostfs.Directory) error {
 	if err != nil {
 		return err
 	}
-	w.H.Push(files, layerdir.FilesName)
-	if d, err = w.H.Dir(2); err != nil {
+	w.Handles.Push(files, layerdir.FilesName)
+	if d, err = w.Handles.Dir(2); err != nil {
 		return err
 	}
 	return w.cloneTree(p, src, d, files, "")
@@ -182,7 +182,7 @@ func (w *writer) removeHidden() error {
 	if !ok || !w.Cloned {
 		return nil
 	}
-	if err := w.H.Truncate(0); err != nil {
+	if err := w.Handles.Truncate(0); err != nil {
 		return err
 	}
 	return w.removeHiddenBelow(vm, w.Tree.At(vm).Flags&layerdir.NodeOpaque != 0)

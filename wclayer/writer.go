@@ -87,15 +87,15 @@ func create(path string, o layerdir.Options, parents []string, folder *os.Root, 
 }
 
 func (w *writer) begin() error {
-	store, err := w.Keep.Folder()
+	store, err := w.Metadata.Folder()
 	if err != nil {
 		return err
 	}
 	if hostfs.NativeObjects {
-		w.Keep.Index.Flags |= layerdir.IndexNative
+		w.Metadata.Index.Flags |= layerdir.IndexNative
 		return nil
 	}
-	return w.Keep.Choose(w.O.Metadata, store)
+	return w.Metadata.Choose(w.Options.Metadata, store)
 }
 
 // Lower returns the number of parents.
@@ -155,7 +155,7 @@ func (w *writer) AddEntry(e *layer.Entry) error {
 	}
 	n := w.Tree.At(id)
 	if e.Kind == layer.File {
-		if w.Obj, err = w.CreateFile(d, id, e); err != nil {
+		if w.Object, err = w.CreateFile(d, id, e); err != nil {
 			return err
 		}
 		n.Flags = n.Flags&^layerdir.NodeCloned | layerdir.NodeFile | layerdir.NodeOwn | layerdir.NodeHost
@@ -175,12 +175,12 @@ func (w *writer) AddEntry(e *layer.Entry) error {
 		if err := w.remember(id, e); err != nil {
 			return err
 		}
-		if w.Obj, err = w.Objects.Directory(d, w.HostName(id), e); err != nil {
+		if w.Object, err = w.Objects.Directory(d, w.HostName(id), e); err != nil {
 			return err
 		}
 	}
-	if w.Cloned && w.Keep.Xattr && layerdir.InUtility(e.Path) {
-		return w.Keep.Index.Item(layerdir.ItemOwn, e.Path, "", nil)
+	if w.Cloned && w.Metadata.Xattr && layerdir.InUtility(e.Path) {
+		return w.Metadata.Index.Item(layerdir.ItemOwn, e.Path, "", nil)
 	}
 	return nil
 }
@@ -226,7 +226,7 @@ func (w *writer) addWhiteout(e *layer.Entry) error {
 		return layer.ErrDuplicate
 	}
 	n.Flags |= flag
-	return w.Keep.Index.Item(kind, e.Path, "", nil)
+	return w.Metadata.Index.Item(kind, e.Path, "", nil)
 }
 
 func (w *writer) Complete() error {
@@ -240,12 +240,12 @@ func (w *writer) Complete() error {
 		return err
 	}
 	if w.base {
-		w.Keep.Index.Flags |= layerdir.IndexBase
+		w.Metadata.Index.Flags |= layerdir.IndexBase
 		if err := w.processBase(); err != nil {
 			return err
 		}
 	}
-	if w.O.Finish != nil {
+	if w.Options.Finish != nil {
 		if err := w.RunFinish(); err != nil {
 			return err
 		}
@@ -254,7 +254,7 @@ func (w *writer) Complete() error {
 		return err
 	}
 	if w.Cloned && len(w.parents) > 0 {
-		w.Keep.Index.Flags |= layerdir.IndexCloned
+		w.Metadata.Index.Flags |= layerdir.IndexCloned
 	}
 	return w.Publish(true)
 }

@@ -47,7 +47,7 @@ func FuzzTransportFile(f *testing.F) {
 		}
 		read := func(e *layer.Entry, c *layerdir.Content) *layertest.Layer {
 			rec := &layertest.Recorder{}
-			r := &oneEntry{e: e, Walker: layerdir.Walker{Src: c}}
+			r := &oneEntry{e: e, Walker: layerdir.Walker{Content: c}}
 			if _, err := layer.Copy(context.Background(), rec, r); err != nil {
 				t.Skip(err) // metadata that no layer may have
 			}

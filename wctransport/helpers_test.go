@@ -77,15 +77,3 @@ func addFiles(t testing.TB, w layer.Writer, list ...string) {
 		must(t, err)
 	}
 }
-
-// same checks whether two paths name one file.
-func same(t testing.TB, a, b string, want bool) {
-	t.Helper()
-	x, err := os.Stat(a)
-	must(t, err)
-	y, err := os.Stat(b)
-	must(t, err)
-	if os.SameFile(x, y) != want {
-		t.Errorf("%s and %s: one file is %v, want %v", a, b, !want, want)
-	}
-}

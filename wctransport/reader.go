@@ -53,9 +53,9 @@ var (
 const deltaName = "System_Delta"
 
 func newReader(path string, root hostfs.Directory, o layerdir.Options) (*Reader, error) {
-	public := &Reader{reader{Walker: layerdir.Walker{Path: path, O: o, Root: root, Op: "read transport directory"}}}
+	public := &Reader{reader{Walker: layerdir.Walker{Path: path, Options: o, Root: root, Op: "read transport directory"}}}
 	r := &public.r
-	r.H.Root = root
+	r.Handles.Root = root
 	if err := r.OpenStore(); err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (r *Reader) NextExtent() (layer.Extent, error) { return r.r.NextExtent() }
 func (r *Reader) Close() error { return r.r.Close() }
 
 func (r *reader) begin() (err error) {
-	if r.tombs, err = loadTombstones(r.Root, r.O.Limits); err != nil {
+	if r.tombs, err = loadTombstones(r.Root, r.Options.Limits); err != nil {
 		return err
 	}
 	items, err := r.items(r.Root, "")
@@ -196,7 +196,7 @@ func (r *reader) items(d hostfs.Directory, path string) ([]layerdir.Item, error)
 			continue
 		}
 		err := fmt.Errorf("%w: %q has no directory beside it", errOrphan, e.Name())
-		if r.O.Tolerate == nil || !r.O.Tolerate(err) {
+		if r.Options.Tolerate == nil || !r.Options.Tolerate(err) {
 			return nil, err
 		}
 	}
@@ -244,7 +244,7 @@ func (r *reader) Visit(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 	if known && r.Index.Tree.At(id).Flags&layerdir.NodeLink != 0 {
 		return r.Link(id)
 	}
-	d, err := r.H.Dir(len(r.Frames) - 1)
+	d, err := r.Handles.Dir(len(r.Frames) - 1)
 	if err != nil {
 		return false, err
 	}
@@ -257,8 +257,8 @@ func (r *reader) Visit(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 		return r.file(d, it.Host, encoded, id, known)
 	}
 	path := r.Entry.Path
-	r.H.Push(id, it.Host)
-	self, err := r.H.Dir(r.H.Depth())
+	r.Handles.Push(id, it.Host)
+	self, err := r.Handles.Dir(r.Handles.Depth())
 	if err != nil {
 		return false, err
 	}
@@ -272,7 +272,7 @@ func (r *reader) Visit(f *layerdir.Frame, it layerdir.Item) (bool, error) {
 	r.Entry.Kind = layer.Dir
 	if it.Meta {
 		r.vm = r.vm || path == layerdir.UtilityName
-		if d, err = r.H.Dir(parent); err != nil {
+		if d, err = r.Handles.Dir(parent); err != nil {
 			return false, err
 		}
 		return r.file(d, it.Host+layerdir.MetaSuffix, true, id, known)
@@ -301,7 +301,7 @@ func (r *reader) file(d hostfs.Directory, host string, encoded bool, id layerdir
 	if !encoded {
 		return r.raw(f, f, f.Stat, id, known)
 	}
-	c, err := readFile(f, &r.Entry, r.O.Limits)
+	c, err := readFile(f, &r.Entry, r.Options.Limits)
 	if err == nil {
 		r.Entry.Times, err = r.times(f, f.Stat, id, known)
 	}
@@ -309,7 +309,7 @@ func (r *reader) file(d hostfs.Directory, host string, encoded bool, id layerdir
 		return false, errors.Join(err, f.Close())
 	}
 	c.Closer = f.Close
-	r.Src = c
+	r.Content = c
 	r.arrived(id, known)
 	return true, nil
 }
@@ -385,7 +385,7 @@ func (r *reader) raw(k hostfs.KeptRecord, f hostfs.File, stat func() (fs.FileInf
 	if e.Times, err = r.times(k, stat, id, known); err != nil {
 		return fail(err)
 	}
-	r.Src = c
+	r.Content = c
 	r.arrived(id, known)
 	return true, nil
 }

@@ -63,7 +63,7 @@ func create(path string, opts []Option, open func(*layerdir.Options) (*layerdir.
 	w := &public.w
 	w.Start(path, w, o, stage)
 	w.Strict, w.Room = true, len(layerdir.MetaSuffix)
-	w.Keep.Index.Flags |= layerdir.IndexTransport
+	w.Metadata.Index.Flags |= layerdir.IndexTransport
 	if err := w.begin(); err != nil {
 		w.Close()
 		return nil, &layer.Error{Op: "create transport directory", Layer: path, Offset: -1, Err: err}
@@ -99,7 +99,7 @@ func (w *writer) begin() error {
 	if hostfs.NativeObjects {
 		return nil
 	}
-	return w.Keep.Choose(w.O.Metadata, w.Stage.Root)
+	return w.Metadata.Choose(w.Options.Metadata, w.Stage.Root)
 }
 
 // AddEntry is the form's part of Add.
@@ -138,9 +138,9 @@ func (w *writer) AddEntry(e *layer.Entry) error {
 	n.Flags |= layerdir.NodeOwn | layerdir.NodeHost
 	if winfs.Under(e.Path, layerdir.HivesName) {
 		if e.Kind == layer.Dir {
-			w.Obj, err = w.Objects.Directory(d, w.HostName(id), layerdir.Normal(e))
+			w.Object, err = w.Objects.Directory(d, w.HostName(id), layerdir.Normal(e))
 		} else {
-			w.Obj, err = w.CreateFile(d, id, e)
+			w.Object, err = w.CreateFile(d, id, e)
 		}
 		return err
 	}
@@ -156,11 +156,11 @@ func (w *writer) AddEntry(e *layer.Entry) error {
 	if err != nil {
 		return err
 	}
-	o, err := newFileWriter(w.Keep, f, w.buf, e)
+	o, err := newFileWriter(w.Metadata, f, w.buf, e)
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	w.Obj = o
+	w.Object = o
 	return nil
 }
 
@@ -173,7 +173,7 @@ func (w *writer) addTombstone(e *layer.Entry) error {
 	}
 	w.Tree.At(id).Flags |= layerdir.NodeWhiteout
 	if !winfs.Under(e.Path, layerdir.FilesName) {
-		return w.Keep.Index.Item(layerdir.ItemWhiteout, e.Path, "", nil) // the file knows no others
+		return w.Metadata.Index.Item(layerdir.ItemWhiteout, e.Path, "", nil) // the file knows no others
 	}
 	line := e.Path[len(layerdir.FilesName):]
 	if len(line) > maxTombstone {
@@ -205,7 +205,7 @@ func (w *writer) Complete() error {
 		return err
 	}
 	err := w.tombW.Flush()
-	if err == nil && w.O.Sync == SyncFiles {
+	if err == nil && w.Options.Sync == SyncFiles {
 		err = w.tombs.Sync()
 	}
 	f := w.tombs
@@ -216,7 +216,7 @@ func (w *writer) Complete() error {
 	if err := w.MakeLinks(); err != nil {
 		return err
 	}
-	if w.O.Finish != nil {
+	if w.Options.Finish != nil {
 		if err := w.RunFinish(); err != nil {
 			return err
 		}

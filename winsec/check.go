@@ -42,7 +42,7 @@ type checker struct {
 	spans    []span
 }
 
-// span is where a part stands.
+// span is the position of a part of a descriptor.
 type span struct {
 	start, end int
 	part       Part
@@ -145,9 +145,9 @@ func (c *checker) acl(part Part, start int, l *ACL) {
 			case a.Flags&Inherited != 0:
 				inherited = true
 			case inherited:
-				c.add(at, ruleAclOrder, "entry %d is explicit but stands after an inherited one", i+1)
+				c.add(at, ruleAclOrder, "entry %d is explicit but follows an inherited one", i+1)
 			case denies && allowed:
-				c.add(at, ruleAclOrder, "entry %d denies but stands after one that allows", i+1)
+				c.add(at, ruleAclOrder, "entry %d denies but follows one that allows", i+1)
 			default:
 				allowed = allowed || !denies
 			}

@@ -57,7 +57,7 @@ func (c *checker) report(f finding.Finding) {
 	c.stopped = !c.yield(f.In(c.dec.label), nil)
 }
 
-func (c *checker) tell(rule *finding.Rule, message string) {
+func (c *checker) addFinding(rule *finding.Rule, message string) {
 	c.report(rule.At(c.path, c.src.block, "%s", message))
 }
 
@@ -69,7 +69,7 @@ func (c *checker) run(r io.Reader) error {
 		if errors.As(err, &name) {
 			message = strings.Replace(message, name.Error(), name.Err.Error(), 1)
 		}
-		c.tell(rule, message)
+		c.addFinding(rule, message)
 	}
 	a := newArchive(c.src)
 	a.plain = true // there is no hurry, and the findings are about archive/tar's view
@@ -105,11 +105,11 @@ func (c *checker) broken(err error) error {
 	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		c.tell(RuleTruncated, "the archive ends in the middle"+after)
+		c.addFinding(RuleTruncated, "the archive ends in the middle"+after)
 	case errors.Is(err, tar.ErrHeader):
-		c.tell(RuleBadHeader, "there is no valid tar header"+after)
+		c.addFinding(RuleBadHeader, "there is no valid tar header"+after)
 	case errors.Is(err, tar.ErrFieldTooLong):
-		c.tell(RuleBadHeader, "the records of an entry are larger than 1 MiB"+after)
+		c.addFinding(RuleBadHeader, "the records of an entry are larger than 1 MiB"+after)
 	default:
 		return fmt.Errorf("the archive cannot be read%s: %w", after, err)
 	}
@@ -123,14 +123,14 @@ func (c *checker) end(r io.Reader) error {
 		if c.dec.noTrailer {
 			rule = rule.Lesser()
 		}
-		c.tell(rule, "the archive has no trailer: it may have been cut between two entries")
+		c.addFinding(rule, "the archive has no trailer: it may have been cut between two entries")
 		return nil
 	}
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := c.src.Read(buf)
 		if !zeros.All(buf[:n]) {
-			c.tell(RuleAfterEnd, "there is data behind the end of the archive")
+			c.addFinding(RuleAfterEnd, "there is data behind the end of the archive")
 			return nil
 		}
 		if err == nil {
@@ -177,12 +177,12 @@ func (c *checker) header(h *header) bool {
 
 func (c *checker) stream(size int64) {
 	if c.owner == "" || c.dec.owner != c.owner {
-		c.tell(RuleStreamPlace, "an alternate stream must stand right behind its file")
+		c.addFinding(RuleStreamPlace, "an alternate stream must directly follow its file")
 		return
 	}
 	folded := winfs.Fold(c.dec.stream)
 	if c.streams[folded] {
-		c.tell(RuleStreamTwice, "the file has a stream of this name already")
+		c.addFinding(RuleStreamTwice, "the file has a stream of this name already")
 		return
 	}
 	if len(c.streams) >= maxStreams {

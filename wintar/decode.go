@@ -76,8 +76,8 @@ func (d *decoder) badMetaf(rule *finding.Rule, cause error, format string, args 
 	d.badMeta(rule, fmt.Errorf("%w: %s", cause, fmt.Sprintf(format, args...)))
 }
 
-// tell reports a fault that is not an error.
-func (d *decoder) tell(rule *finding.Rule, message string) {
+// notice reports a fault that is not an error.
+func (d *decoder) notice(rule *finding.Rule, message string) {
 	if d.note != nil {
 		d.note(rule, nil, message)
 	}
@@ -121,20 +121,20 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 			d.badf(RuleRootEntry, layer.ErrCorrupt, "the root of the layer must be a directory")
 			return false
 		}
-		d.tell(RuleRootEntry.Lesser(), "the root is no part of a layer, its metadata is ignored")
+		d.notice(RuleRootEntry.Lesser(), "the root is no part of a layer, its metadata is ignored")
 		return true
 	}
 	e.Path = p
 	if regular && strings.HasSuffix(h.name, "/") {
-		d.tell(RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
+		d.notice(RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
 	}
 	if h.announced != 0 && !regular {
-		d.tell(RuleSizeOnLink, "an entry without data has a size; readers may disagree on where the next one begins")
+		d.notice(RuleSizeOnLink, "an entry without data has a size; readers may disagree on where the next one begins")
 	}
 	if regular {
 		d.sparse = isSparse(h)
 		if d.sparse {
-			d.tell(RuleSparse, "sparse entries should not be used in layers; some importers make them empty")
+			d.notice(RuleSparse, "sparse entries should not be used in layers; some importers make them empty")
 		}
 	}
 	switch h.typeflag {
@@ -168,11 +168,11 @@ func (d *decoder) globalHeader(h *header) {
 	d.role = roleSkip
 	for _, r := range h.records {
 		if r.key != "comment" {
-			d.tell(RuleGlobalHeader, "the record "+shorten(r.key)+" of a global PAX header is not applied, as by Windows importers; other programs may")
+			d.notice(RuleGlobalHeader, "the record "+shorten(r.key)+" of a global PAX header is not applied, as by Windows importers; other programs may")
 			return
 		}
 	}
-	d.tell(RuleGlobalHeader.Lesser(), "a global PAX header says nothing about a Windows layer and is skipped")
+	d.notice(RuleGlobalHeader.Lesser(), "a global PAX header says nothing about a Windows layer and is skipped")
 }
 
 // findStream recognises an alternate stream. It returns false if the last component of the
@@ -243,7 +243,7 @@ func (d *decoder) whiteout(h *header, e *layer.Entry, slashDir, base string) boo
 		}
 	}
 	if h.typeflag != tar.TypeReg || h.size != 0 {
-		d.tell(RuleOddWhiteout, "a whiteout is an empty file by the image specification; importers look at its name alone")
+		d.notice(RuleOddWhiteout, "a whiteout is an empty file by the image specification; importers look at its name alone")
 	}
 	if base == whiteoutOpaque {
 		e.Kind, e.Path = layer.Opaque, dir
@@ -297,7 +297,7 @@ func (d *decoder) times(h *header, e *layer.Entry) {
 		d.creationText(h, text)
 	}
 	if d.note != nil && (isWrapped(t.Creation) || isWrapped(t.LastAccess) || isWrapped(t.LastWrite) || isWrapped(t.Change)) {
-		d.tell(RuleWrappedTime, "a time is 2185-07-21T23:34:33.7095516Z, which is an unset FILETIME, wrapped")
+		d.notice(RuleWrappedTime, "a time is 2185-07-21T23:34:33.7095516Z, which is an unset FILETIME, wrapped")
 	}
 }
 
@@ -343,7 +343,7 @@ func (d *decoder) creationText(h *header, text string) {
 	sameSecond := sec == strconv.FormatInt(h.mtime.Unix(), 10)
 	nanos := strconv.Itoa(h.mtime.Nanosecond())
 	if frac == "0" || sameSecond && frac == nanos && len(nanos) < 9 {
-		d.tell(RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
+		d.notice(RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
 	}
 }
 
@@ -357,7 +357,7 @@ func (d *decoder) records(h *header, e *layer.Entry) {
 		case strings.HasPrefix(r.key, recVendor):
 			d.badMetaf(RuleUnknownRecord, layer.ErrUnsupported, "record %s of a later version", shorten(r.key))
 		case d.note != nil:
-			d.tell(RuleUnknownRecord.Lesser(), "the record "+shorten(r.key)+" means nothing to a Windows layer and is ignored")
+			d.notice(RuleUnknownRecord.Lesser(), "the record "+shorten(r.key)+" means nothing to a Windows layer and is ignored")
 		}
 	}
 	d.security(h, e)
@@ -404,7 +404,7 @@ func (d *decoder) security(h *header, e *layer.Entry) {
 	case err != nil:
 		d.badMetaf(RuleBadRecord, layer.ErrCorrupt, "%s: %v", recSDDL, err)
 	case foreign:
-		d.tell(RuleMachineAlias, recSDDL+" names an account of the machine that wrote the layer, such as LA; it is kept as an account of "+noMachine.String()+", which is no machine's")
+		d.notice(RuleMachineAlias, recSDDL+" names an account of the machine that wrote the layer, such as LA; it is kept as an account of "+noMachine.String()+", which is no machine's")
 	}
 }
 
@@ -455,7 +455,7 @@ func (d *decoder) eas(h *header, e *layer.Entry, xattrs []record) {
 		return a.Name == b.Name && string(a.Value) == string(b.Value)
 	})
 	if !same {
-		d.tell(RuleStaleRecord, recEAs+" contradicts the standard records, which are believed")
+		d.notice(RuleStaleRecord, recEAs+" contradicts the standard records, which are believed")
 		return
 	}
 	e.EAs = full
@@ -470,7 +470,7 @@ func (d *decoder) attributes(h *header, e *layer.Entry) {
 	text, ok := h.records.get(recAttributes), h.records.has(recAttributes)
 	if !ok {
 		if e.Kind != layer.Link {
-			d.tell(RuleNoAttributes, "there is no "+recAttributes+" record, which the image specification demands")
+			d.notice(RuleNoAttributes, "there is no "+recAttributes+" record, which the image specification demands")
 		}
 	} else {
 		n, err := strconv.ParseUint(text, 10, 32)
@@ -482,7 +482,7 @@ func (d *decoder) attributes(h *header, e *layer.Entry) {
 	switch h.typeflag {
 	case tar.TypeDir:
 		if ok && e.Attributes&winfs.AttrDirectory == 0 {
-			d.tell(RuleTypeMismatch, "the header is that of a directory, the attributes are not")
+			d.notice(RuleTypeMismatch, "the header is that of a directory, the attributes are not")
 		}
 		e.Attributes |= winfs.AttrDirectory
 	case tar.TypeReg, tar.TypeGNUSparse:
@@ -507,7 +507,7 @@ func (d *decoder) reparse(h *header, e *layer.Entry) {
 	}
 	raw := d.ownReparse(h)
 	if raw != nil && !isLink && e.Attributes&winfs.AttrReparsePoint == 0 {
-		d.tell(RuleStaleRecord, recReparse+" contradicts the attributes, which are believed")
+		d.notice(RuleStaleRecord, recReparse+" contradicts the attributes, which are believed")
 		raw = nil
 	}
 	switch {
@@ -515,7 +515,7 @@ func (d *decoder) reparse(h *header, e *layer.Entry) {
 		e.Reparse = raw
 	case isLink:
 		if raw != nil {
-			d.tell(RuleStaleRecord, recReparse+" contradicts the link, which is believed")
+			d.notice(RuleStaleRecord, recReparse+" contradicts the link, which is believed")
 		}
 		tag := uint32(winfs.ReparseTagSymlink)
 		if isMount {
@@ -529,7 +529,7 @@ func (d *decoder) reparse(h *header, e *layer.Entry) {
 		}
 		e.Reparse = buf
 	case e.Attributes&winfs.AttrReparsePoint != 0:
-		d.tell(RuleLooseReparse, "the attributes say reparse point, but there is no reparse data")
+		d.notice(RuleLooseReparse, "the attributes say reparse point, but there is no reparse data")
 		e.Attributes &^= winfs.AttrReparsePoint
 		return
 	default:

@@ -189,12 +189,12 @@ func (s *source) skip(n int64) error {
 		return io.EOF
 	}
 	if n > int64(len(s.buf)) && s.seeker != nil && s.err == nil {
-		// Seeking past the end is no error, but reading there is.
-		if _, err := s.seeker.Seek(n-1, io.SeekCurrent); err != nil {
-			return err
+		// Seeking past the end is no error, but reading there is. A size in a header may be
+		// too large for a file offset; the data is then read up to its end.
+		if _, err := s.seeker.Seek(n-1, io.SeekCurrent); err == nil {
+			s.offset += n - 1
+			n = 1
 		}
-		s.offset += n - 1
-		n = 1
 	}
 	for n > 0 {
 		if b := s.window(1); len(b) == 0 {
@@ -230,7 +230,11 @@ func (s seekSource) Seek(offset int64, whence int) (int64, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	if _, err := s.seeker.Seek(offset-buffered, io.SeekCurrent); err != nil {
-		return 0, err
+		// As in skip. archive/tar reads next and finds the end of the data.
+		if err := s.skip(offset); err != nil && err != io.EOF {
+			return 0, err
+		}
+		return s.offset, nil
 	}
 	s.from, s.to = 0, 0
 	s.offset += offset

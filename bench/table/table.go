@@ -3,7 +3,7 @@
 // A benchmark is a [Group] of cases that do the same work: ours, the peers', and
 // floors that do less on purpose. The cases of a group run interleaved, so that a
 // slow spell of the machine falls on all of them, each in a process of its own, so
-// that its peak memory can be told. The first round warms the cache and is not
+// that its peak memory can be measured. The first round warms the cache and is not
 // counted. The figure is the median.
 package table
 
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Role tells what a case is in the comparison.
+// Role is the part of a case in the comparison.
 type Role string
 
 // The roles.
@@ -39,7 +39,7 @@ type Case struct {
 	Command func() (*exec.Cmd, error)
 	// Before and After, if set, prepare and clean up each run; they are not timed.
 	Before, After func() error
-	// Servers, if set, tells how much processor time processes have spent so far that
+	// Servers, if set, returns the processor time spent so far by the processes that
 	// work for the case besides its command.
 	Servers func() (time.Duration, error)
 	// OKStatus lists exit statuses besides 0 that mean success (reged exits 2).
@@ -58,7 +58,7 @@ type Group struct {
 	Cases []Case
 }
 
-// Result is what was measured of one case.
+// Result is the measurement of one case.
 type Result struct {
 	Median, Min, Max time.Duration
 	// CPU is the median of processor time, user and system. On a machine with other

@@ -27,7 +27,7 @@ type savedImage struct {
 	LayerSources map[digest.Digest]image.Descriptor `json:"LayerSources,omitempty"`
 }
 
-// dockerSource is what docker save writes. It has no manifests; one is made for
+// dockerSource is an archive written by docker save. It has no manifests; one is made for
 // every image, with the digests that the files have.
 type dockerSource struct {
 	*archive

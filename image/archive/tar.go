@@ -21,7 +21,7 @@ import (
 const maxArchiveFiles = 1 << 20
 
 // An archive is a tar file with a table of contents, so that its files are read
-// where they stand and nothing is held in memory.
+// in place and nothing is held in memory.
 type archive struct {
 	file  archiveData
 	files map[string]archiveFile

@@ -19,7 +19,7 @@ import (
 )
 
 // ociDestination is a new tar file with an OCI image layout in it. The order
-// is fixed and times and owners are zero: the same image gives the same bytes.
+// is fixed and times and owners are zero: the same image results in the same bytes.
 type ociDestination struct {
 	ref image.Reference
 }

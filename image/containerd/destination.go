@@ -29,7 +29,7 @@ type destination struct {
 }
 
 // Labels that containerd's garbage collector looks at (docs/garbage-collection.md):
-// when a lease ends by itself, and what content refers to.
+// when a lease expires, and the content that other content refers to.
 const (
 	labelExpire  = "containerd.io/gc.expire"
 	labelContent = "containerd.io/gc.ref.content."
@@ -65,7 +65,8 @@ func (d *destination) Write(ctx context.Context, p *image.Parcel) (done *image.C
 	return done, s.publish(ctx, p.Root.Descriptor, int64(len(p.Root.Raw)))
 }
 
-// content puts layers and documents into the store, what is referred to first.
+// content puts layers and documents into the store, in the order of references:
+// a document comes after the content that it refers to.
 func (d *destination) content(ctx context.Context, store contentstore.Store, p *image.Parcel) (*image.Copied, error) {
 	done := &image.Copied{Digest: p.Root.Descriptor.Digest, Images: len(p.Images)}
 	for _, l := range p.Layers() {
@@ -105,8 +106,8 @@ func (d *destination) content(ctx context.Context, store contentstore.Store, p *
 	return done, nil
 }
 
-// putDocument stores an index or manifest, labelled with what it refers to so that
-// containerd keeps it.
+// putDocument stores an index or manifest, labelled with its references so that
+// containerd keeps the content they name.
 func putDocument(ctx context.Context, store contentstore.Store, doc *image.Document) error {
 	refs := map[string]string{}
 	if m := doc.Manifest; m != nil {
@@ -148,7 +149,7 @@ func put(ctx context.Context, store contentstore.Store, d image.Descriptor, r io
 	return nil
 }
 
-// publish gives the image its name, which from then on keeps the content.
+// publish creates the image record under its name, which from then on keeps the content.
 func (s *source) publish(ctx context.Context, d image.Descriptor, size int64) error {
 	img := &imagesapi.Image{Name: s.name, Target: &types.Descriptor{MediaType: d.MediaType, Digest: string(d.Digest), Size: size}}
 	client := imagesapi.NewImagesClient(s.conn)

@@ -78,10 +78,10 @@ func defaultNamespace() string {
 	return namespaces.Default
 }
 
-// identifier is what containerd allows as a namespace (pkg/identifiers).
+// identifier matches the namespaces that containerd allows (pkg/identifiers).
 var identifier = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$`)
 
-// cutNamespace splits [NAMESPACE/]NAME. A name in containerd begins with the host of
+// cutNamespace splits [NAMESPACE/]NAME. A name in containerd starts with the host of
 // its registry, which has a dot or a port in it or is localhost. But so may a
 // namespace, as k8s.io: it is one if a host follows.
 func cutNamespace(s string) (namespace, name string) {
@@ -111,7 +111,7 @@ func (t *transport) connect(ctx context.Context, ref image.Reference) (*source, 
 	if address == "" {
 		address = Address()
 	}
-	// gRPC does not tell why it could not connect.
+	// gRPC does not report why it could not connect.
 	if err := dial.Reachable(ctx, address); err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {
 	return []image.Descriptor{{MediaType: t.GetMediaType(), Digest: digest.Digest(t.GetDigest()), Size: t.GetSize(), Annotations: t.GetAnnotations()}}, nil
 }
 
-// others lists what there is instead.
+// others lists the images of the namespace, for the error of a name that is missing.
 func (s *source) others(ctx context.Context) string {
 	resp, err := imagesapi.NewImagesClient(s.conn).List(s.in(ctx), &imagesapi.ListImagesRequest{})
 	if err != nil || len(resp.GetImages()) == 0 {
@@ -160,7 +160,7 @@ func (s *source) others(ctx context.Context) string {
 	return "; there is: " + strings.Join(names, ", ")
 }
 
-// explain gives an error of gRPC the text that containerd sent, without its number.
+// explain reduces a gRPC error to the text that containerd sent, without the status code.
 func (s *source) explain(err error) error {
 	if status.Code(err) == codes.Canceled {
 		return context.Canceled

@@ -150,8 +150,7 @@ func intact(ctx context.Context, root *os.Root, d image.Descriptor) (bool, error
 	return err == nil, err
 }
 
-// putFile publishes a blob. r reports an error unless the blob is what the descriptor
-// says.
+// putFile publishes a blob. r reports an error if the blob doesn't match the descriptor.
 func putFile(root *os.Root, d image.Descriptor, r io.Reader) (err error) {
 	if err := blob.CheckDigest(d.Digest); err != nil {
 		return err

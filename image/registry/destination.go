@@ -15,7 +15,7 @@ import (
 )
 
 // destination is a name in a registry. Layers are pushed before the
-// manifest, so that the name never stands for an incomplete image.
+// manifest, so that the name never refers to an incomplete image.
 type destination struct {
 	*transport
 	ref name.Reference

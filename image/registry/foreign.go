@@ -14,8 +14,8 @@ import (
 // OpenForeign opens a foreign layer where its publisher keeps it: at the first of the
 // URLs in its descriptor that answers. The URLs come from the image, so that they are
 // subject to the address policy of the registry client even before any redirect, and
-// no answer is repeated in an error: it would tell whoever made the image which
-// services this machine reaches.
+// no answer is repeated in an error, which would disclose to the image's author
+// which services this machine reaches.
 func (t *transport) OpenForeign(ctx context.Context, d image.Descriptor) (io.ReadCloser, error) {
 	client := &http.Client{Transport: newTripper(&t.options, ""), CheckRedirect: noRedirects}
 	const maxURLs = 16
@@ -41,7 +41,7 @@ func (t *transport) OpenForeign(ctx context.Context, d image.Descriptor) (io.Rea
 	return nil, fmt.Errorf("%w: %s is at none of its %d URLs", image.ErrMissingBlob, d.Digest, len(d.URLs))
 }
 
-// errURL says that a URL did not give a layer.
+// errURL reports that a URL did not serve the layer.
 var errURL = errors.New("not served")
 
 func openURL(ctx context.Context, client *http.Client, u string) (io.ReadCloser, error) {

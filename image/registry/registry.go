@@ -64,8 +64,8 @@ func WithKeychain(k authn.Keychain) Option { return func(o *options) { o.keychai
 //
 // So does the address policy if rt is a *http.Transport: hosts that the user has not named are
 // then connected to without its dialer and proxy, except that a proxy which applies to a URL
-// resolves the name and decides. With another type, only addresses that stand in a URL as
-// numbers are checked, and rt decides about those that names resolve to.
+// resolves the name and decides. With another type, only numeric addresses in a URL
+// are checked, and rt decides about those that names resolve to.
 func WithTransport(rt http.RoundTripper) Option { return func(o *options) { o.rt = rt } }
 
 // WithClient makes requests with the transport of a client, as WithTransport does, and with its

@@ -35,7 +35,7 @@ func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {
 	return []image.Descriptor{{MediaType: mediaType, Digest: digest.Digest(d.Digest.String()), Size: int64(len(d.Manifest))}}, nil
 }
 
-// explain gives a registry's answer the error of this package that it stands for.
+// explain maps a registry's answer to the matching error of package image.
 func (s *source) explain(err error) error {
 	var t *registryerr.Error
 	if errors.As(err, &t) && t.StatusCode == http.StatusNotFound {

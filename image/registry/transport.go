@@ -92,8 +92,8 @@ func newBase() *http.Transport {
 	}
 }
 
-// noRedirects is the redirect policy of clients over a transport, which has followed
-// what may be followed.
+// noRedirects is the redirect policy of clients over a transport, which has already
+// followed the redirects that are allowed.
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 type untrustedKey struct{}
@@ -232,8 +232,8 @@ func redirected(req, first *http.Request, location string) (*http.Request, error
 		return nil, fmt.Errorf("redirect from HTTPS to %.200q", "http://"+to.Host)
 	}
 	ctx := first.Context()
-	// Whoever has sent the request elsewhere decides about all that follows, also
-	// about the way back.
+	// The host that redirected the request controls every later hop, including
+	// one back to the registry.
 	if !sameOrigin(req.URL, to) || isUntrusted(req.Context()) {
 		ctx = untrusted(ctx)
 	}
@@ -261,7 +261,7 @@ func bounded(req *http.Request) bool {
 }
 
 // once makes one request. It ends when nothing has come for t.idle: uploads are left
-// alone, as the other side may take its time to look at what it got.
+// alone, as the other side may take its time to process them.
 func (t *tripper) once(req *http.Request, small bool) (*http.Response, error) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		return t.base.RoundTrip(req)

@@ -167,7 +167,8 @@ func TestIdle(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(stop)
-	o := &options{idle: 50 * time.Millisecond}
+	o := &options{}
+	WithIdleTimeout(50 * time.Millisecond)(o)
 	var idle *idleError
 	if _, err := get(t, o, server.URL+"/header", nil); !errors.As(err, &idle) {
 		t.Errorf("no header: %v", err)

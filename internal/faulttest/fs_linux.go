@@ -53,7 +53,7 @@ func Mount(tb testing.TB, disk, dir string) *FS {
 	return f
 }
 
-// Fail begins to count anew, and has the operations of a kind fail with EIO from one to
+// Fail restarts the count, and has the operations of a kind fail with EIO from one to
 // another, counted from 1. Of the kind "" there are none.
 func (f *FS) Fail(op string, from, upTo int) {
 	f.mu.Lock()

@@ -30,7 +30,6 @@ type Directory interface {
 	// List returns the entries sorted by the bytes of their names.
 	List() ([]fs.DirEntry, error)
 	Stat(name string) (fs.FileInfo, error)
-	remove(name string) error
 	// RemoveAll removes a file, or a directory with its contents. It is no error if name
 	// does not exist.
 	RemoveAll(name string) error
@@ -126,8 +125,6 @@ func (d *HostDirectory) List() ([]fs.DirEntry, error) {
 }
 
 func (d *HostDirectory) Stat(name string) (fs.FileInfo, error) { return d.Root.Lstat(name) }
-
-func (d *HostDirectory) remove(name string) error { return d.Root.Remove(name) }
 
 func (d *HostDirectory) RemoveAll(name string) error { return d.Root.RemoveAll(name) }
 

@@ -54,24 +54,24 @@ func (w *Writer) AddLink(e *layer.Entry) error {
 	n.Flags |= NodeLink | NodeOwn
 	n.Value = int64(len(w.links))
 	w.links = append(w.links, l)
-	rec, err := w.Keep.begin(e)
+	rec, err := w.Metadata.begin(e)
 	if err != nil {
 		return err
 	}
-	return w.Keep.Index.Item(itemLink, e.Path, e.Target, rec.append(nil))
+	return w.Metadata.Index.Item(itemLink, e.Path, e.Target, rec.append(nil))
 }
 
 // MakeLinks makes all hard links. A target is looked for among the entries of this layer
 // before the link, then in the parents from the top down, then among the entries after it,
 // as if the links were made while the layer was read.
 func (w *Writer) MakeLinks() error {
-	if err := w.H.Truncate(0); err != nil {
+	if err := w.Handles.Truncate(0); err != nil {
 		return err
 	}
 	marked := make(map[NodeID]bool)
 	for i := range w.links {
 		err := w.makeLink(i)
-		if root := w.links[i].root; err == nil && w.Keep.Xattr && !marked[root] {
+		if root := w.links[i].root; err == nil && w.Metadata.Xattr && !marked[root] {
 			marked[root] = true
 			err = w.markTarget(root)
 		}
@@ -93,7 +93,7 @@ func (w *Writer) markTarget(root NodeID) error {
 	if f&NodeOwn == 0 || f&NodeLink != 0 || w.Cloned && InUtility(path) {
 		return nil
 	}
-	return w.Keep.Index.Item(ItemOwn, path, "", nil)
+	return w.Metadata.Index.Item(ItemOwn, path, "", nil)
 }
 
 // makeLink makes a link after those that it depends on. Each is visited once.
@@ -139,7 +139,7 @@ func (w *Writer) materialise(l *linkEntry) error {
 			}
 			if found.Dir != nil {
 				l.root = l.id
-				if err := w.Keep.Index.Item(itemBelow, w.Tree.Path(l.id), "", nil); err != nil {
+				if err := w.Metadata.Index.Item(itemBelow, w.Tree.Path(l.id), "", nil); err != nil {
 					return err
 				}
 				return w.linkBelow(l, found)
@@ -231,8 +231,8 @@ func (w *Writer) DirectoryOf(id NodeID) (hostfs.Directory, string, error) {
 
 // GoTo moves the open handles to a directory.
 func (w *Writer) GoTo(id NodeID) (hostfs.Directory, error) {
-	if d := w.H.Depth(); d > 0 && w.H.frames[d-1].id == id {
-		return w.H.Dir(d)
+	if d := w.Handles.Depth(); d > 0 && w.Handles.frames[d-1].id == id {
+		return w.Handles.Dir(d)
 	}
 	var way []NodeID
 	for i := id; i != 0; i = w.Tree.At(i).Parent {
@@ -240,16 +240,16 @@ func (w *Writer) GoTo(id NodeID) (hostfs.Directory, error) {
 	}
 	slices.Reverse(way)
 	same := 0
-	for same < len(way) && same < w.H.Depth() && w.H.frames[same].id == way[same] {
+	for same < len(way) && same < w.Handles.Depth() && w.Handles.frames[same].id == way[same] {
 		same++
 	}
-	if err := w.H.Truncate(same); err != nil {
+	if err := w.Handles.Truncate(same); err != nil {
 		return nil, err
 	}
 	for _, i := range way[same:] {
-		w.H.Push(i, w.HostName(i))
+		w.Handles.Push(i, w.HostName(i))
 	}
-	return w.H.Dir(len(way))
+	return w.Handles.Dir(len(way))
 }
 
 // sourceDirectory is a second open directory of the layer, from which links are

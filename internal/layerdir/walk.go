@@ -16,15 +16,15 @@ import (
 // Walker is the common part of the two readers: the walk of the tree, the metadata stored
 // with it, and the streams of the current entry.
 type Walker struct {
-	Op   string
-	Path string
-	O    Options
-	Root hostfs.Directory
-	H    handles
+	Op      string // for errors
+	Path    string // of the directory, likewise
+	Options Options
+	Root    hostfs.Directory
+	Handles handles // open directories on the way to the current entry
 
 	Privileges func() error // releases those of the process; nil while the reader is being opened
 
-	Frames []Frame
+	Frames []Frame                      // directories on the way to the current entry
 	Queue  []func(e *layer.Entry) error // entries to return before going on
 
 	Index *index // nil in a directory that this package has not made
@@ -33,13 +33,13 @@ type Walker struct {
 	later map[NodeID][]NodeID  // links that wait for their target
 	Early map[NodeID][]NodeID  // links that come before the entry at their target
 
-	Entry layer.Entry
-	Src   source
-	count int64
-	err   error
+	Entry   layer.Entry // the current one
+	Content source      // its streams
+	count   int64
+	err     error
 }
 
-// Frame is a directory on the way.
+// Frame is a directory on the way to the current entry.
 type Frame struct {
 	Path  string
 	Node  NodeID
@@ -48,13 +48,13 @@ type Frame struct {
 	Next  int
 }
 
-// Item is one thing in a directory.
+// Item is a file or directory in a Frame.
 type Item struct {
 	Name, Host string
 	Dir        bool
 	Regular    bool
 	Reparse    bool // the host itself has reparse data there
-	Meta       bool // a transport directory has a metadata file beside it
+	Meta       bool // a transport directory has a metadata file next to it
 }
 
 // OpenStore loads the metadata that this package has kept in the directory.
@@ -63,9 +63,9 @@ func (w *Walker) OpenStore() error {
 	if err != nil || store == nil {
 		return err
 	}
-	w.Index, err = LoadIndex(store, w.O.Limits, nil)
+	w.Index, err = LoadIndex(store, w.Options.Limits, nil)
 	if err == nil {
-		w.Blobs.limit = w.O.Limits.MetadataLen
+		w.Blobs.limit = w.Options.Limits.MetadataLen
 		w.Blobs.f, err = store.Open(DataName)
 		if errors.Is(err, fs.ErrNotExist) {
 			w.Blobs.f, err = nil, nil
@@ -150,26 +150,26 @@ func (w *Walker) fail(err error) error {
 
 // tolerated skips an entry whose error the caller of a check has accepted.
 func (w *Walker) tolerated(err error) error {
-	if w.O.Tolerate == nil || errors.Is(err, layer.ErrLimit) || !w.O.Tolerate(err) {
+	if w.Options.Tolerate == nil || errors.Is(err, layer.ErrLimit) || !w.Options.Tolerate(err) {
 		return err
 	}
-	return errors.Join(w.done(), w.H.Truncate(max(len(w.Frames)-1, 0)))
+	return errors.Join(w.done(), w.Handles.Truncate(max(len(w.Frames)-1, 0)))
 }
 
 func (w *Walker) limited(err error) error {
-	if err == nil && w.count >= w.O.Limits.Entries {
-		return &layer.LimitError{Limit: "Entries", Max: w.O.Limits.Entries}
+	if err == nil && w.count >= w.Options.Limits.Entries {
+		return &layer.LimitError{Limit: "Entries", Max: w.Options.Limits.Entries}
 	}
 	return err
 }
 
 // done closes the files of the current entry.
 func (w *Walker) done() error {
-	if w.Src == nil {
+	if w.Content == nil {
 		return nil
 	}
-	s := w.Src
-	w.Src = nil
+	s := w.Content
+	w.Content = nil
 	return s.Close()
 }
 
@@ -248,7 +248,7 @@ func (w *Walker) StoredStreams(rec *Record, c *Content) error {
 	if err != nil {
 		return err
 	}
-	list, err := parseStreams(b, w.O.Limits.Streams)
+	list, err := parseStreams(b, w.Options.Limits.Streams)
 	if err != nil {
 		return err
 	}
@@ -372,10 +372,10 @@ func (w *Walker) NextStream() (*layer.Stream, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	if w.Src == nil {
+	if w.Content == nil {
 		return nil, io.EOF
 	}
-	s, err := w.Src.Next()
+	s, err := w.Content.Next()
 	if err != nil && err != io.EOF {
 		return nil, w.fail(err)
 	}
@@ -387,10 +387,10 @@ func (w *Walker) Read(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	if w.Src == nil {
+	if w.Content == nil {
 		return 0, io.EOF
 	}
-	n, err := w.Src.Read(p)
+	n, err := w.Content.Read(p)
 	if err != nil && err != io.EOF {
 		err = w.fail(err)
 	}
@@ -402,10 +402,10 @@ func (w *Walker) NextExtent() (layer.Extent, error) {
 	if w.err != nil {
 		return layer.Extent{}, w.err
 	}
-	if w.Src == nil {
+	if w.Content == nil {
 		return layer.Extent{}, io.EOF
 	}
-	x, err := w.Src.Extent()
+	x, err := w.Content.Extent()
 	if err != nil && err != io.EOF {
 		err = w.fail(err)
 	}
@@ -504,7 +504,7 @@ func (w *Walker) up() error {
 	if len(w.Frames) == 0 {
 		return nil
 	}
-	return w.H.Truncate(len(w.Frames) - 1)
+	return w.Handles.Truncate(len(w.Frames) - 1)
 }
 
 // Close closes all files and releases the privileges.
@@ -512,7 +512,7 @@ func (w *Walker) Close() error {
 	if w.Root == nil {
 		return nil
 	}
-	err := w.GiveUp(errors.Join(w.done(), w.H.Truncate(0), w.Root.Close()))
+	err := w.GiveUp(errors.Join(w.done(), w.Handles.Truncate(0), w.Root.Close()))
 	w.Root = nil
 	if w.Privileges != nil {
 		err = errors.Join(err, w.Privileges())

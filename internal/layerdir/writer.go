@@ -25,28 +25,28 @@ const (
 // Writer writes a layer as a tree of files: the part that both forms of a directory
 // share.
 type Writer struct {
-	path   string // of the destination
-	form   form
-	O      Options
-	Room   int  // to be left in host names for a suffix
-	Strict bool // a directory must have its entry before the entries in it
-	Stage  *Staging
-	Keep   *MetadataWriter
+	path     string // of the destination
+	form     form
+	Options  Options
+	Room     int             // to be left in host names for a suffix
+	Strict   bool            // a directory must have its entry before the entries in it
+	Stage    *Staging        // the unpublished directory
+	Metadata *MetadataWriter // stores the metadata that the host cannot hold
 
 	Privileges func() error // releases those of the process; nil if none are needed
 
-	Objects Objects
-	Tree    *Tree
-	H       handles
+	Objects Objects // makes files and directories
+	Tree    *Tree   // of the entries so far
+	Handles handles // open directories on the way to the current entry
 	links   []linkEntry
 	Source  sourceDirectory
 	reps    map[NodeID]NodeID // copy that takes further links of a file that has the most
 
-	in    entryOrder
-	Obj   Object
-	entry string // path of the current entry
-	count int64
-	above int64 // directories made for the entries in them
+	in     entryOrder
+	Object Object // of the current entry; nil if it has no streams and no metadata
+	entry  string // path of the current entry
+	count  int64
+	above  int64 // directories made for the entries in them
 
 	Cloned bool // the parent's utility VM was taken over, or there is none
 	err    error
@@ -55,7 +55,7 @@ type Writer struct {
 
 // form has the steps in which the two kinds of directories differ.
 type form interface {
-	// AddEntry makes the file or directory of an entry and sets Obj, unless the entry has
+	// AddEntry makes the file or directory of an entry and sets Object, unless the entry has
 	// no streams and no metadata.
 	AddEntry(e *layer.Entry) error
 	// Complete does the work after the last entry, and publishes.
@@ -70,11 +70,11 @@ type form interface {
 
 // Start prepares an empty layer in stage.
 func (w *Writer) Start(path string, f form, o Options, stage *Staging) {
-	w.path, w.form, w.O, w.Stage = path, f, o, stage
+	w.path, w.form, w.Options, w.Stage = path, f, o, stage
 	w.Tree = NewTree()
-	w.H.Root = stage.Root
-	w.Keep = NewMetadataWriter(stage.Root)
-	w.Objects = PlainObjects{w.Keep}
+	w.Handles.Root = stage.Root
+	w.Metadata = NewMetadataWriter(stage.Root)
+	w.Objects = PlainObjects{w.Metadata}
 }
 
 // fail remembers the first error, after which nothing but Close works.
@@ -120,29 +120,29 @@ func (w *Writer) enter(path string) (NodeID, string, error) {
 	for {
 		c, rest, more := strings.Cut(path, `\`)
 		if !more {
-			return id, c, w.H.Truncate(depth)
+			return id, c, w.Handles.Truncate(depth)
 		}
 		path = rest
-		if depth < w.H.Depth() {
-			f := &w.H.frames[depth]
+		if depth < w.Handles.Depth() {
+			f := &w.Handles.frames[depth]
 			if w.Tree.At(f.id).Name == c {
 				id, depth = f.id, depth+1
 				continue
 			}
 		}
 		next := w.Tree.Find(id, c)
-		if depth < w.H.Depth() && next != NoNode && w.H.frames[depth].id == next {
+		if depth < w.Handles.Depth() && next != NoNode && w.Handles.frames[depth].id == next {
 			id, depth = next, depth+1 // the same in another case
 			continue
 		}
-		if err := w.H.Truncate(depth); err != nil {
+		if err := w.Handles.Truncate(depth); err != nil {
 			return 0, "", err
 		}
 		next, err := w.implied(id, next, c)
 		if err != nil {
 			return 0, "", err
 		}
-		w.H.Push(next, w.HostName(next))
+		w.Handles.Push(next, w.HostName(next))
 		id, depth = next, depth+1
 	}
 }
@@ -166,7 +166,7 @@ func (w *Writer) implied(parent, id NodeID, c string) (NodeID, error) {
 	if w.Strict {
 		return 0, fmt.Errorf("%w: %q has no entry", layer.ErrNotDirectory, w.Tree.Path(id))
 	}
-	d, err := w.H.Dir(w.H.Depth())
+	d, err := w.Handles.Dir(w.Handles.Depth())
 	if err != nil {
 		return 0, err
 	}
@@ -197,7 +197,7 @@ func (w *Writer) Locate(path string, kind layer.Kind) (hostfs.Directory, NodeID,
 	if err != nil {
 		return nil, 0, err
 	}
-	d, err := w.H.Dir(w.H.Depth())
+	d, err := w.Handles.Dir(w.Handles.Depth())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -279,7 +279,7 @@ func (w *Writer) HostNameFor(id NodeID) (string, error) {
 	n := w.Tree.At(id)
 	if needsSpelling(n.Name, w.Room) || n.Parent == 0 && RootReserved(n.Name) || w.Room > 0 && HasMetaSuffix(n.Name) {
 		n.Flags |= nodeSpelled
-		return Spell(n.Name), w.Keep.Index.name(n.Name)
+		return Spell(n.Name), w.Metadata.Index.name(n.Name)
 	}
 	n.Flags &^= nodeSpelled
 	return n.Name, nil
@@ -295,7 +295,7 @@ func (w *Writer) Make(id NodeID, create func(name string) error) error {
 	err = create(name)
 	if n := w.Tree.At(id); errors.Is(err, fs.ErrExist) && n.Flags&nodeSpelled == 0 {
 		n.Flags |= nodeSpelled
-		if err := w.Keep.Index.name(n.Name); err != nil {
+		if err := w.Metadata.Index.name(n.Name); err != nil {
 			return err
 		}
 		return create(Spell(n.Name))
@@ -332,7 +332,7 @@ func (w *Writer) addStream(s *layer.Stream) error {
 	if err := w.in.stream(s); err != nil {
 		return err
 	}
-	return w.Obj.Stream(s)
+	return w.Object.Stream(s)
 }
 
 // Write implements layer.Writer.
@@ -346,7 +346,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if err := w.Obj.WriteBytes(p); err != nil {
+	if err := w.Object.WriteBytes(p); err != nil {
 		return 0, w.fail(opWrite, w.entry, err)
 	}
 	return len(p), nil
@@ -363,7 +363,7 @@ func (w *Writer) WriteHole(n int64) error {
 	if n == 0 {
 		return nil
 	}
-	return w.fail(opWrite, w.entry, w.Obj.Hole(n))
+	return w.fail(opWrite, w.entry, w.Object.Hole(n))
 }
 
 // finish completes the current entry.
@@ -371,13 +371,13 @@ func (w *Writer) finish() error {
 	if err := w.in.finishEntry(); err != nil {
 		return err
 	}
-	if w.Obj == nil {
+	if w.Object == nil {
 		return nil
 	}
-	o := w.Obj
-	w.Obj = nil
+	o := w.Object
+	w.Object = nil
 	// A host without a sync of everything flushes files while they are open.
-	return o.Finish(w.O.Sync == SyncFiles || hostfs.NativeObjects && w.O.Sync == SyncLayer)
+	return o.Finish(w.Options.Sync == SyncFiles || hostfs.NativeObjects && w.Options.Sync == SyncLayer)
 }
 
 // Commit implements layer.Writer.
@@ -400,16 +400,16 @@ func (w *Writer) Commit() error {
 // Publish makes the directory durable and renames it to its name. With always it has an
 // index even if the index is empty.
 func (w *Writer) Publish(always bool) error {
-	if err := w.Keep.finish(always, w.O.Sync == SyncFiles); err != nil {
+	if err := w.Metadata.finish(always, w.Options.Sync == SyncFiles); err != nil {
 		return err
 	}
-	if err := hostfs.FirstError(w.Source.close(), w.H.Truncate(0)); err != nil {
+	if err := hostfs.FirstError(w.Source.close(), w.Handles.Truncate(0)); err != nil {
 		return err
 	}
 	if err := w.makeDurable(); err != nil {
 		return err
 	}
-	return w.Stage.publish(w.O.Sync != SyncNone)
+	return w.Stage.publish(w.Options.Sync != SyncNone)
 }
 
 // RunFinish calls the function of WithFinish.
@@ -418,13 +418,13 @@ func (w *Writer) RunFinish() error {
 	if err != nil {
 		return err
 	}
-	return hostfs.FirstError(w.O.Finish(root), root.Close())
+	return hostfs.FirstError(w.Options.Finish(root), root.Close())
 }
 
 // WalkDirectories calls f for every directory on the host except the root, after
 // those in it. d holds the directory.
 func (w *Writer) WalkDirectories(f func(d hostfs.Directory, id NodeID) error) error {
-	if err := w.H.Truncate(0); err != nil {
+	if err := w.Handles.Truncate(0); err != nil {
 		return err
 	}
 	type frame struct{ id, next NodeID }
@@ -435,7 +435,7 @@ func (w *Writer) WalkDirectories(f func(d hostfs.Directory, id NodeID) error) er
 			n := w.Tree.At(c)
 			top.next = n.sibling
 			if n.Flags&NodeDir != 0 && n.Flags&NodeHost != 0 {
-				w.H.Push(c, w.HostName(c))
+				w.Handles.Push(c, w.HostName(c))
 				stack = append(stack, frame{c, n.child})
 			}
 			continue
@@ -443,10 +443,10 @@ func (w *Writer) WalkDirectories(f func(d hostfs.Directory, id NodeID) error) er
 		if len(stack) == 1 {
 			return nil
 		}
-		if err := w.H.Truncate(len(stack) - 2); err != nil {
+		if err := w.Handles.Truncate(len(stack) - 2); err != nil {
 			return err
 		}
-		d, err := w.H.Dir(len(stack) - 2)
+		d, err := w.Handles.Dir(len(stack) - 2)
 		if err != nil {
 			return err
 		}
@@ -459,7 +459,7 @@ func (w *Writer) WalkDirectories(f func(d hostfs.Directory, id NodeID) error) er
 
 // makeDurable flushes the layer as far as the options ask for it.
 func (w *Writer) makeDurable() error {
-	switch w.O.Sync {
+	switch w.Options.Sync {
 	case SyncNone:
 		return nil
 	case SyncLayer:
@@ -468,7 +468,7 @@ func (w *Writer) makeDurable() error {
 			return err
 		}
 	}
-	return hostfs.SyncTree(w.Stage.Root, w.O.Sync == SyncLayer && !hostfs.NativeObjects)
+	return hostfs.SyncTree(w.Stage.Root, w.Options.Sync == SyncLayer && !hostfs.NativeObjects)
 }
 
 // Close implements layer.Writer.
@@ -477,11 +477,11 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	w.closed = true
-	if w.Obj != nil {
-		w.Obj.Abandon()
-		w.Obj = nil
+	if w.Object != nil {
+		w.Object.Abandon()
+		w.Object = nil
 	}
-	err := errors.Join(w.Keep.close(), w.Source.close(), w.H.Truncate(0), w.form.Release(), w.Stage.abandon())
+	err := errors.Join(w.Metadata.close(), w.Source.close(), w.Handles.Truncate(0), w.form.Release(), w.Stage.abandon())
 	if w.Privileges != nil { // a transport directory needs none
 		err = errors.Join(err, w.Privileges())
 	}

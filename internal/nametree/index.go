@@ -12,7 +12,7 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// Hasher hashes names under a random seed, so that nobody can make names that collide.
+// Hasher hashes names under a random seed, so that an attacker cannot make names that collide.
 // It may be used from several goroutines at once.
 type Hasher struct{ seed maphash.Seed }
 
@@ -39,8 +39,8 @@ func (h Hasher) Hash(dir uint32, name string) uint32 {
 }
 
 // Index finds numbers other than 0 by hash. Each slot holds the hash next to the
-// number, so that neither a search nor growth loads the objects that the numbers stand
-// for from memory.
+// number, so that neither a search nor growth loads the objects that the numbers
+// identify from memory.
 //
 // The index consists of shards that grow by half, one at a time, because their first
 // sizes differ. It therefore takes about 11 bytes a number, and growing needs little
@@ -69,7 +69,7 @@ const (
 
 func (x *Index) shard(hash uint32) *shard { return &x.shards[hash>>(32-shardBits)] }
 
-// home returns the slot at which the search for a hash begins. There must be slots.
+// home returns the slot at which the search for a hash starts. There must be slots.
 func (s *shard) home(hash uint32) int {
 	return int(uint64(hash<<shardBits) * uint64(len(s.slots)) >> 32)
 }

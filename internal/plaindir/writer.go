@@ -74,7 +74,7 @@ var (
 	_ layer.ExtentWriter = (*Writer)(nil)
 )
 
-// Create begins to make the directory dir, which must not exist (layer.ErrExists)
+// Create starts the directory dir, which must not exist (layer.ErrExists)
 // while its parent must. Nothing is there before Commit. Whiteouts are refused: there is nothing to hide.
 func Create(dir string) (*Writer, error) {
 	name := filepath.Base(filepath.Clean(dir))
@@ -94,7 +94,7 @@ func (w *Writer) DirectoriesMade() int64 { return max(0, int64(len(w.made)-1-len
 // Lost returns the properties omitted so far.
 func (w *Writer) Lost() Lost { return w.lost }
 
-// Add begins an entry.
+// Add starts an entry.
 func (w *Writer) Add(e *layer.Entry) error {
 	if err := w.finish(); err != nil {
 		return err
@@ -242,7 +242,7 @@ func (w *Writer) symlink(e *layer.Entry) (bool, error) {
 }
 
 // staysInside reports whether a link in dir with that target cannot lead out of the
-// new directory. Going up is allowed at the beginning only: after a component that
+// new directory. Going up is allowed at the start only: after a component that
 // may be a link itself, .. would be relative to where that leads.
 func staysInside(dir, target string) bool {
 	if filepath.IsAbs(target) || filepath.VolumeName(target) != "" || !filepath.IsLocal(filepath.Join(dir, target)) {
@@ -258,7 +258,7 @@ func staysInside(dir, target string) bool {
 	return true
 }
 
-// AddStream begins a stream.
+// AddStream starts a stream.
 func (w *Writer) AddStream(s *layer.Stream) error {
 	if err := w.finishStream(); err != nil {
 		return err

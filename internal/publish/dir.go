@@ -19,7 +19,7 @@ type Dir struct {
 // treeName is the name of a directory in its private folder.
 const treeName = "tree"
 
-// CreateDir begins the directory at path, whose parent must exist. An existing directory
+// CreateDir starts the directory at path, whose parent must exist. An existing directory
 // is an error that matches fs.ErrExist unless it is empty. The caller must Close the
 // directory, also after Commit.
 func CreateDir(path string, o Options) (*Dir, error) {
@@ -93,7 +93,7 @@ func (d *Dir) Root() *os.Root { return d.root }
 // Another process of the same user could replace a directory on that path.
 func (d *Dir) Path() string { return filepath.Join(d.s.parent.Name(), d.s.name, treeName) }
 
-// Commit makes the names in the directory durable and gives it its final name. The
+// Commit makes the names in the directory durable and moves it to its final name. The
 // contents of the files and the names in subdirectories must be durable already.
 func (d *Dir) Commit() error { return d.commit(true) }
 

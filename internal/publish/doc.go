@@ -1,5 +1,5 @@
-// Package publish gives files, directories and sets of files their names: complete or
-// not at all, and safely in a directory where other users can write. Every writer of the
+// Package publish moves files, directories and sets of files to their final names:
+// complete or not at all, and safely in a directory where other users can write. Every writer of the
 // module publishes through it.
 //
 // A writer works in a private folder next to its destination:

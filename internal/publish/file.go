@@ -21,7 +21,7 @@ type File struct {
 // fileName is the name of a file in its private folder.
 const fileName = "file"
 
-// Create begins the file at path, whose directory must exist. Without Options.Replace an
+// Create starts the file at path, whose directory must exist. Without Options.Replace an
 // existing file is an error that matches fs.ErrExist, here and again in Commit. The
 // caller must Close the file, also after Commit.
 func Create(path string, o Options) (*File, error) {
@@ -82,7 +82,7 @@ func target(root *os.Root, name string, replace bool) (fs.FileInfo, error) {
 // MakePrivate makes a new file readable by its owner only, as Options.Private does.
 func (f *File) MakePrivate() error { return makePrivate(f.File) }
 
-// Commit makes the file durable and gives it its final name.
+// Commit makes the file durable and moves it to its final name.
 func (f *File) Commit() error {
 	if f.done {
 		return fs.ErrClosed

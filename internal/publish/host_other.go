@@ -11,7 +11,7 @@ import (
 const openFlags = 0
 
 // releaseBeforeRename closes the file: os.Root opens without the right to rename
-// what is open.
+// an open file.
 func releaseBeforeRename(f *os.File) error { return f.Close() }
 
 // removeLocked closes the file first: Windows removes none that is open.
@@ -35,7 +35,7 @@ func links(fs.FileInfo) uint64 { return 1 }
 // syncDir does nothing: NTFS journals the rename.
 func syncDir(*os.Root) error { return nil }
 
-// takeOver does nothing: the new file has the access list that the folder gives.
+// takeOver does nothing: the new file inherits the access list of the folder.
 func takeOver(*os.File, fs.FileInfo) error { return nil }
 
 func makePrivate(*os.File) error { return nil }

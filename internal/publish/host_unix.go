@@ -55,7 +55,7 @@ func syncDir(root *os.Root) error {
 	return errors.Join(err, d.Close())
 }
 
-// takeOver gives a file the owner and the permissions of another. If the process may not
+// takeOver copies the owner and the permissions of a file to another. If the process may not
 // change the owner, the file keeps its own, as with every editor; if it may not change the
 // group, the group gets only the permissions of everyone. Properties that are right
 // already are not set, because some file systems can change neither.

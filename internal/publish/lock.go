@@ -26,7 +26,7 @@ func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 }
 
 // LockIn is Lock in an open directory. name is a single component. Only the own user can
-// open the file, since whoever can open it can hold the lock for ever; the permissions
+// open the file, since a process that can open it can hold the lock for ever; the permissions
 // of one that an earlier version has made are corrected.
 func LockIn(ctx context.Context, root *os.Root, name string) (unlock func() error, err error) {
 	f, err := openLock(root, name)

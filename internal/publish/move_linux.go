@@ -35,8 +35,7 @@ func move(s *staging, from, to string) error {
 	return nil
 }
 
-// link gives a file in the private folder a further name in its parent, which must be
-// free.
+// link adds a name in the parent to a file in the private folder. The name must be free.
 func link(s *staging, from, to string) error {
 	old, err := syscall.BytePtrFromString(from)
 	if err != nil {

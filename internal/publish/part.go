@@ -33,7 +33,7 @@ func createPart(root *os.Root, name, known string, mode fs.FileMode) (*Part, err
 	return &Part{File: f, name: known}, nil
 }
 
-// WritePart creates a durable file in an unpublished directory from what fill writes.
+// WritePart creates a durable file in an unpublished directory with the bytes that fill writes.
 func WritePart(root *os.Root, name string, mode fs.FileMode, fill func(io.Writer) error) error {
 	p, err := CreatePart(root, name, mode)
 	if err != nil {

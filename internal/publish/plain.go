@@ -113,8 +113,8 @@ func SyncTree(root *os.Root) error {
 	})
 }
 
-// Rename gives a published file or directory another name in its directory, replacing
-// a file of that name. The caller makes it durable ([SyncDir]).
+// Rename renames a published file or directory within its directory, replacing a file of
+// the new name. The caller makes it durable ([SyncDir]).
 func Rename(root *os.Root, from, to string) error {
 	if err := step("rename", to); err != nil {
 		return err

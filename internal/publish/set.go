@@ -51,7 +51,7 @@ func (s *Set) Reserve(name string, content []byte) (bool, error) {
 	return true, nil
 }
 
-// Publish gives a durable, closed file of the private folder its name in the directory
+// Publish moves a durable, closed file of the private folder to its name in the directory
 // of the set. A file of that name is replaced. The caller makes the names durable when
 // all files have theirs ([SyncDir]).
 func (s *Set) Publish(from, to string) error {

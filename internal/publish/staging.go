@@ -19,8 +19,8 @@ import (
 // ErrBusy says that another writer is at work on the same name.
 var ErrBusy = errors.New("another process is writing it")
 
-// Options say how something is published. The zero value creates what does not exist,
-// with the permissions that the process's mask leaves.
+// Options select how a file or directory is published. The zero value creates it, if it
+// does not exist, with the permissions that the process's mask leaves.
 type Options struct {
 	// Replace allows an existing regular file to be replaced. The new file takes over
 	// its permissions and, as far as the system lets it, its owner.
@@ -59,7 +59,7 @@ type staging struct {
 
 // stem is the constant part of the names of private folders for a target. A name that
 // is too long for a prefix and a random number is cut off, and its hash keeps it apart
-// from others that begin like it.
+// from others with the same start.
 func stem(target, kind string) string {
 	if kind == "" {
 		kind = defaultKind
@@ -115,7 +115,7 @@ func stage(parent *os.Root, target string, o Options) (*staging, error) {
 		if derr := s.discard(); err != nil || derr != nil {
 			return nil, errors.Join(err, derr)
 		}
-		// Two that begin at the same moment see each other: both step back, and one
+		// Two that start at the same moment see each other: both step back, and one
 		// comes first the next time.
 		err = ErrBusy
 		busy++
@@ -141,7 +141,7 @@ func (s *staging) begin() (err error) {
 	defer func() {
 		switch {
 		case err == nil:
-		case errors.Is(err, errCleared): // whoever clears it away has its lock
+		case errors.Is(err, errCleared): // the process that clears it away holds its lock
 			if s.lock != nil {
 				s.lock.Close()
 			}
@@ -180,7 +180,7 @@ func (s *staging) begin() (err error) {
 		return err
 	}
 	// The owner of a file that this process has just made is the number that counts: a
-	// file server may give it another than the system does.
+	// file server may assign another than the system does.
 	s.owner = owner(mine)
 	if dir, err := s.dir.Stat("."); err != nil {
 		return err

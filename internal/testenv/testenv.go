@@ -20,10 +20,10 @@ func Root(tb testing.TB) string {
 	tb.Helper()
 	_, file, _, ok := runtime.Caller(0)
 	if !ok {
-		tb.Fatal("cannot tell where the module is")
+		tb.Fatal("cannot find the module's directory")
 	}
 	// A test that was built on another system and runs under Wine has a path without a
-	// drive, which is the drive of the package's folder, where tests begin.
+	// drive, which is the drive of the package's folder, where tests start.
 	root, err := filepath.Abs(filepath.Join(filepath.Dir(file), "..", ".."))
 	if err != nil {
 		tb.Fatal(err)

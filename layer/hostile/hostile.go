@@ -26,19 +26,6 @@ const (
 	Either
 )
 
-// String returns refused, accepted or either.
-func (o Outcome) String() string {
-	switch o {
-	case Refused:
-		return "refused"
-	case Accepted:
-		return "accepted"
-	case Either:
-		return "either"
-	}
-	return "invalid outcome"
-}
-
 // Case is one archive.
 type Case struct {
 	// Name is unique and stable, of the form group/subject.

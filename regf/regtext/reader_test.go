@@ -84,6 +84,24 @@ func TestReader(t *testing.T) {
 	}
 }
 
+// TestReaderForm: version and encoding are known once the first line is read.
+func TestReaderForm(t *testing.T) {
+	for _, c := range []struct {
+		text     string
+		version  int
+		encoding regtext.Encoding
+	}{
+		{"REGEDIT4\n[A]\n", 4, regtext.ANSI},
+		{head5 + "[A]\n", 5, regtext.UTF8},
+		{"\xFF\xFE" + string(winfs.AppendUTF16LE(nil, head5+"[A]\n")), 5, regtext.UTF16},
+	} {
+		r := regtext.NewReader(strings.NewReader(c.text))
+		if _, err := r.Next(); err != nil || r.Version() != c.version || r.Encoding() != c.encoding {
+			t.Errorf("%.20q: version %d, encoding %v, %v", c.text, r.Version(), r.Encoding(), err)
+		}
+	}
+}
+
 type slow struct{ s string }
 
 func (r *slow) Read(p []byte) (int, error) {

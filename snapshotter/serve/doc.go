@@ -15,7 +15,7 @@
 // of the two is a client of the other. The connection back is made when it is needed,
 // and again after containerd restarts.
 //
-// # What is here
+// # Contents
 //
 // [Run] serves until its context ends: the two services, the health service of
 // gRPC, metrics for Prometheus, and the log. [ContainerdConfig] prints the part of

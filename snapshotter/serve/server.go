@@ -110,13 +110,13 @@ func newServer(s *snapshotter.Service, r *requests) (*grpc.Server, *health.Serve
 func (c *Config) serve(ctx context.Context, server *grpc.Server, status *health.Server, l net.Listener) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
-	c.tell("READY=1")
+	c.notifySystemd("READY=1")
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
-	c.tell("STOPPING=1")
+	c.notifySystemd("STOPPING=1")
 	c.Log.Info("stopping")
 	status.Shutdown()
 	drain := c.Drain
@@ -132,9 +132,9 @@ func (c *Config) serve(ctx context.Context, server *grpc.Server, status *health.
 	return <-failed
 }
 
-// tell notifies systemd. A failure is logged and has no other effect.
-func (c *Config) tell(state string) {
+// notifySystemd sends a state to systemd. A failure is logged and has no other effect.
+func (c *Config) notifySystemd(state string) {
 	if err := notify(state); err != nil {
-		c.Log.Warn("systemd was not told", "state", state, "error", err)
+		c.Log.Warn("systemd was not notified", "state", state, "error", err)
 	}
 }

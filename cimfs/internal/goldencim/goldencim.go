@@ -1,8 +1,8 @@
 // Package goldencim reads the corpus of images that Microsoft's own library made of
 // known calls, for tests alone.
 //
-// A [Case] has the calls, with every argument and result, and the files that came of
-// them. Nothing here knows what the calls mean: that is for the tests to say.
+// A [Case] has the calls, with every argument and result, and the files that resulted.
+// The package doesn't interpret the calls; the tests do.
 package goldencim
 
 import (

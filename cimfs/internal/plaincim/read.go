@@ -27,7 +27,7 @@ type reaching struct {
 	what   string
 }
 
-// fault is what the recursion panics with; Read turns it into an error.
+// fault is the panic value of the recursion; Read turns it into an error.
 type fault string
 
 func fail(format string, args ...any) { panic(fault(fmt.Sprintf(format, args...))) }
@@ -72,7 +72,7 @@ func regionSet(b []byte, at int) RegionSet {
 	return RegionSet{winfs.GUIDFromWindows([16]byte(cut(b, uint64(at), 16))), int(u16(b, at+16))}
 }
 
-// common checks the 32 bytes that begin every file and returns the header length.
+// common checks the first 32 bytes of a file and returns the header length.
 func common(b []byte, kind byte, what string) uint32 {
 	if string(cut(b, 0, 8)) != "cimfile0" {
 		fail("%s: no magic", what)
@@ -114,7 +114,7 @@ func (t *Tree) object(at, length uint64, what string) []byte {
 	return b
 }
 
-// counted returns the payload of an object that begins with a 16-bit count.
+// counted returns the payload of an object that starts with a 16-bit count.
 func (t *Tree) counted(at uint64, what string) []byte {
 	n := u16(t.peek(at, 2, what), 0)
 	return t.object(at, 2+uint64(n), what)[2:]
@@ -242,7 +242,7 @@ func (t *Tree) stream(r []byte, base uint16, what string) Stream {
 	}
 	switch {
 	case s.Sparse:
-		// The offset says in which region the content would stand, and that it does not.
+		// The offset names the region that would hold the content, and is nowhere in it.
 		if at != 0 && at&(1<<48-1) != 1<<48-1 || s.Type != 0 {
 			fail("%s: sparse, of type %d, at %#x", what, s.Type, at)
 		}

@@ -17,8 +17,8 @@ type entry struct {
 }
 
 // Verify compares the object tables of the image's own regions with the regions
-// and with what the tree refers to. dir is where the files are. It returns what
-// is wrong, and how many objects nothing refers to.
+// and with the references of the tree. dir is the directory of the files. It returns
+// the faults, and the number of objects without a reference.
 func (t *Tree) Verify(dir string) (wrong []string, dead int) {
 	first := len(t.bodies) - t.Own.Count
 	for n := range t.Own.Count {

@@ -1,13 +1,13 @@
 // Package sha512x8 computes the SHA-512 of many messages, eight at a time.
 //
-// One SHA-512 uses a fraction of what a processor can do at once: each of its
+// One SHA-512 uses a fraction of a processor's execution units, since each of its
 // steps waits for the one before. Messages do not wait for each other, so with the
 // 512-bit registers of AVX-512 eight of them go through the same instructions in
 // little more time than one. An image has thousands of files, which is as many
 // messages.
 //
-// Elsewhere, and for what is left when only one or two messages remain, it is
-// crypto/sha512 that works. Both give the same, as there is only one SHA-512.
+// On other processors, and when only one or two messages remain, crypto/sha512 does
+// the work. The results are the same.
 package sha512x8
 
 import (
@@ -28,7 +28,7 @@ type Message struct {
 	Sum    [sha512.Size]byte
 }
 
-// Hasher keeps what the hashing of messages needs. It is used by one goroutine at
+// Hasher holds the state of the lanes. It is used by one goroutine at
 // a time. The zero value is ready.
 type Hasher struct {
 	// Plain leaves everything to crypto/sha512.
@@ -55,7 +55,7 @@ type lane struct {
 // worthwhile is the number of messages from which on they are hashed side by side.
 const worthwhile = 3
 
-// idle is what lanes without a message read.
+// idle is the input of lanes without a message.
 var idle [stride * blockSize]byte
 
 // stride is the largest number of blocks in one go.
@@ -176,8 +176,8 @@ func (n *lane) gather() {
 	n.ended = true
 }
 
-// advance moves over what ready returned and was hashed. It reports whether that
-// was the end of the message.
+// advance moves past the bytes that ready returned, once they are hashed. It reports
+// whether the message ends there.
 func (n *lane) advance(by int) bool {
 	n.length += uint64(by)
 	if n.from < n.end {
@@ -223,8 +223,8 @@ func (h *Hasher) finishPlain(l int) {
 	n.m, n.rest = nil, nil
 }
 
-// hand gives the state of a lane to crypto/sha512, in the form in which that keeps
-// a hash that is to be continued. It reports whether that was accepted.
+// hand passes the state of a lane to crypto/sha512, in the form of a marshaled hash.
+// It reports whether that was accepted.
 func (h *Hasher) hand(l int) bool {
 	u, ok := h.plain.(encoding.BinaryUnmarshaler)
 	if !ok {

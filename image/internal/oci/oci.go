@@ -50,8 +50,8 @@ func BaseMediaType(s string) string {
 	return strings.ToLower(strings.TrimSpace(s))
 }
 
-// IsLayer reports whether a media type is that of an image layer. What it says of
-// the compression is not believed; see package blob.
+// IsLayer reports whether a media type is that of an image layer. The compression
+// that it names is not believed; see package blob.
 func IsLayer(mediaType string) bool {
 	switch BaseMediaType(mediaType) {
 	case ocispec.MediaTypeImageLayer, ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageLayerZstd,

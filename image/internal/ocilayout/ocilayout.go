@@ -62,8 +62,8 @@ func CheckFile(raw []byte) error {
 // BlobPath returns where a layout keeps a blob. The digest must have been parsed.
 func BlobPath(d digest.Digest) string { return "blobs/" + string(d.Algorithm()) + "/" + d.Encoded() }
 
-// Root returns the entry of a layout for a digest: one of its index, with what
-// that says of it, or any document that the layout holds. size returns the size of a
+// Root returns the entry of a layout for a digest: one of its index, with the
+// index's fields, or any document that the layout holds. size returns the size of a
 // blob in bytes, an error if there is none.
 func Root(tagged []image.Descriptor, tag string, want digest.Digest, size func(digest.Digest) (int64, error)) ([]image.Descriptor, error) {
 	if want == "" {
