@@ -174,20 +174,12 @@ func (s *source) data(p []byte) (int, error) {
 	return n, nil
 }
 
-// maxSkip bounds the size that an entry may declare: no archive is longer, and a position
-// behind it would overflow.
-const maxSkip = 1 << 62
-
 // skip skips n bytes; it returns io.EOF if there are fewer.
 func (s *source) skip(n int64) error {
 	k := min(n, int64(s.to-s.from))
 	s.from += int(k)
 	s.offset += k
 	n -= k
-	if n > maxSkip {
-		s.ended = true
-		return io.EOF
-	}
 	if n > int64(len(s.buf)) && s.seeker != nil && s.err == nil {
 		// Seeking past the end is no error, but reading there is. A size in a header may be
 		// too large for a file offset; the data is then read up to its end.
@@ -225,9 +217,6 @@ func (s seekSource) Seek(offset int64, whence int) (int64, error) {
 	}
 	if s.err != nil {
 		return 0, s.err
-	}
-	if offset > maxSkip {
-		return 0, io.ErrUnexpectedEOF
 	}
 	if _, err := s.seeker.Seek(offset-buffered, io.SeekCurrent); err != nil {
 		// As in skip. archive/tar reads next and finds the end of the data.
