@@ -41,10 +41,10 @@ func Check(ctx context.Context, path string, opts ...Option) iter.Seq2[finding.F
 }
 
 // AsBase makes [Check] treat the layer as one without parents.
-func AsBase() Option { return func(o *layerdir.Options) { o.AsBase = true } }
+func AsBase() Option { return wctransport.AsBase() }
 
 // HasParents makes [Check] treat the layer as one with parents.
-func HasParents() Option { return func(o *layerdir.Options) { o.HasParents = true } }
+func HasParents() Option { return wctransport.HasParents() }
 
 func check(c *layerdir.Checker, o layerdir.Options) {
 	o.Tolerate = c.Tolerate

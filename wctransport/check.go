@@ -7,6 +7,7 @@ import (
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/internal/layerdir"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
 )
 
 // Check yields the faults of a transport directory: those of the directory and those of the
@@ -34,11 +35,10 @@ func check(c *layerdir.Checker, o layerdir.Options) {
 	defer public.Close()
 	r := &public.r
 	c.Entry = func() string { return r.Entry.Path }
-	if r.delta == nil {
-		c.Add(RuleNoDelta, layerdir.HivesName+`\`+deltaName, "the file does not exist, and Files and Hives take their times from it")
-	}
-	seen := false
-	c.End(c.Entries(public, &layer.Audit{Report: c.Report, Limits: o.Limits, HasParents: true}, func(e *layer.Entry) {
+	audit := &layer.Audit{Report: c.Report, Limits: o.Limits, Base: o.AsBase, HasParents: o.HasParents || !o.AsBase && r.delta != nil}
+	base, seen := o.AsBase, false
+	err = c.Entries(public, audit, func(e *layer.Entry) {
+		base = base || !audit.HasParents && winfs.EqualFold(e.Path, samPath)
 		if r.tombs == nil {
 			return
 		}
@@ -49,5 +49,18 @@ func check(c *layerdir.Checker, o layerdir.Options) {
 		if e.Kind == layer.Whiteout && len(r.Frames) == 0 {
 			c.Add(RuleNoParentDir, e.Path, "its directory is not in the layer; upstream readers lose the deletion")
 		}
-	}))
+	})
+	if err == nil && !c.Done && r.delta == nil && !base {
+		c.Add(RuleNoDelta, layerdir.HivesName+`\`+deltaName, "the file does not exist, and Files and Hives take their times from it")
+	}
+	c.End(err)
 }
+
+// samPath is the hive by which a base layer is recognised if the caller does not set AsBase.
+const samPath = layerdir.FilesName + `\Windows\System32\config\SAM`
+
+// AsBase makes [Check] treat the layer as one without parents.
+func AsBase() Option { return func(o *layerdir.Options) { o.AsBase = true } }
+
+// HasParents makes [Check] treat the layer as one with parents.
+func HasParents() Option { return func(o *layerdir.Options) { o.HasParents = true } }

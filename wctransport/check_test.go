@@ -60,3 +60,34 @@ func TestCheckTransport(t *testing.T) {
 		})
 	}
 }
+
+// A base layer has neither a delta hive nor an entry for Hives, in this form too.
+func TestCheckTransportBase(t *testing.T) {
+	files := map[string]string{"Files.$wcidirs$": dirStream}
+	dir := "Files"
+	for _, d := range []string{"Windows", "System32", "config"} {
+		dir += "/" + d
+		files[dir+".$wcidirs$"] = dirStream
+	}
+	files[dir+"/SAM"], files["tombstones.txt"] = fileStream, tombstoneHeader+"\n"
+	path := put(t, t.TempDir(), files)
+	for _, opts := range [][]Option{nil, {AsBase()}} {
+		for f, err := range Check(t.Context(), path, opts...) {
+			if err != nil || f.Rule == RuleNoDelta.ID || f.Rule == layer.RuleMissingRoot.ID {
+				t.Errorf("%v, %v", f, err)
+			}
+		}
+	}
+	found := findings(path)
+	for f, err := range Check(t.Context(), path, HasParents()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[f.Rule] = f
+	}
+	for _, rule := range []string{RuleNoDelta.ID, layer.RuleMissingRoot.ID} {
+		if _, ok := found[rule]; !ok {
+			t.Errorf("with parents, %s is not found", rule)
+		}
+	}
+}
