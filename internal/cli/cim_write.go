@@ -22,15 +22,16 @@ type cimFlags struct {
 }
 
 func (f *cimFlags) add(cmd *cobra.Command) {
-	f.addNames(cmd)
+	f.addNames(cmd, "3", "derived from the content")
 	cmd.Flags().BoolVar(&f.proven, "proven-only", false, "reject features whose encoding is not confirmed by genuine images")
 	cmd.Flags().BoolVar(&f.noPE, "no-pe", false, "store executables unchanged, without aligning their sections to pages")
 }
 
-// addNames adds the flags that "cim rewrite" has too.
-func (f *cimFlags) addNames(cmd *cobra.Command) {
-	cmd.Flags().IntVar(&f.version, "cim-version", 0, "`FORMAT` to write: 3, or 1 for Windows 10 (default 3)")
-	cmd.Flags().StringVar(&f.guid, "guid", "", "`GUID` of the region files (default derived from the content)")
+// addNames adds the flags that "cim rewrite" has too. version and guid describe the
+// defaults.
+func (f *cimFlags) addNames(cmd *cobra.Command, version, guid string) {
+	cmd.Flags().IntVar(&f.version, "cim-version", 0, "`FORMAT` to write: 3, or 1 for Windows 10 (default "+version+")")
+	cmd.Flags().StringVar(&f.guid, "guid", "", "`GUID` of the region files (default "+guid+")")
 }
 
 // options converts the flags to options. Invalid values are usage errors.
@@ -224,7 +225,7 @@ files.`,
 			return about(args[1], err)
 		},
 	}
-	flags.addNames(cmd)
+	flags.addNames(cmd, "that of IN.cim", "that of IN.cim, so that OUT.cim needs another directory")
 	return cmd
 }
 

@@ -81,7 +81,7 @@ registry hives. "makebase" does the same for a directory.
 	}
 	o.addParents(cmd)
 	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress the tar with `METHOD`: gzip, zstd or none")
-	o.cim.addNames(cmd)
+	o.cim.addNames(cmd, "3", "derived from the content")
 	cmd.Flags().BoolVar(&o.transport, "transport", false, "write a transport directory instead of a final layer directory")
 	cmd.Flags().BoolVar(&base, "base", false, "add the parts that a base layer needs")
 	cmd.Flags().StringVar(&version, "os-version", version, "Windows `VERSION` recorded in hives that --base adds")
