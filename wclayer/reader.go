@@ -29,8 +29,9 @@ var (
 // reader is a walker of final directories.
 type reader struct {
 	layerdir.Walker
-	found int64               // entries returned that have a record
-	ids   map[[16]byte]string // first path of files with several names, on NTFS without an index
+	found int64 // entries returned that have a record
+	//lint:ignore U1000 Only the reader on Windows needs it.
+	ids map[[16]byte]string // first path of files with several names, on NTFS without an index
 }
 
 func newReader(path string, root hostfs.Directory, o layerdir.Options) (*Reader, error) {

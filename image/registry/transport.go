@@ -63,7 +63,8 @@ func newTripper(o *options, home string) *tripper {
 	case ok:
 		outside := base.Clone()
 		outside.Proxy, outside.DialTLSContext = nil, nil
-		outside.DialTLS = nil //nolint:staticcheck // of callers that set it, it would be used
+		//lint:ignore SA1019 A caller may have set the deprecated field, and it would be used.
+		outside.DialTLS = nil
 		outside.DialContext = newDialer(t.control).DialContext
 		t.base, t.outside, t.proxy = base, outside, base.Proxy
 	default:
