@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mullion/mullion/internal/nametree"
 	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
@@ -38,9 +39,12 @@ type Spool struct {
 	spanned int
 
 	root    *spoolFile
-	files   []*spoolFile // by ID, from 1
-	sum     hash.Hash    // of the entries
-	dataSum uint32       // of the written bytes
+	files   []*spoolFile   // by ID, from 1
+	names   []spoolNode    // while entries are added; the first has no name
+	index   nametree.Index // of numbers of names
+	hasher  nametree.Hasher
+	sum     hash.Hash // of the entries
+	dataSum uint32    // of the written bytes
 	links   []spoolLink
 	missing int
 	above   int64 // directories created for their contents
@@ -73,8 +77,13 @@ type spoolFile struct {
 	hasMain                bool
 	streams                []spoolStream
 
-	names    map[string]spoolName // by folded name, while entries are added
-	children []spoolName          // sorted, afterwards
+	children []spoolName // sorted; after Commit
+}
+
+// spoolNode is a name and the directory that it is in.
+type spoolNode struct {
+	spoolName
+	dir *spoolFile
 }
 
 type spoolName struct {
@@ -110,7 +119,8 @@ func NewSpool(dir string) (*Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Spool{file: f, buf: make([]byte, 0, spoolBuffer), spans: map[string]span{}, sum: sha256.New()}
+	s := &Spool{file: f, buf: make([]byte, 0, spoolBuffer), spans: map[string]span{}, sum: sha256.New(),
+		names: make([]spoolNode, 1), hasher: nametree.NewHasher()}
 	s.root = s.newFile(true)
 	s.root.links, s.root.implied = 1, true
 	return s, nil
@@ -127,7 +137,7 @@ func (s *Spool) newFile(dir bool) *spoolFile {
 	f := &spoolFile{s: s, id: uint64(len(s.files) + 1), isDir: dir}
 	s.files = append(s.files, f)
 	if dir {
-		f.names, f.attributes = map[string]spoolName{}, winfs.AttrDirectory
+		f.attributes = winfs.AttrDirectory
 	}
 	return f
 }
@@ -237,16 +247,15 @@ func (s *Spool) place(path string, dir bool) (*spoolFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if there, ok := d.names[winfs.Fold(base)]; ok {
+	if there := s.child(d, base); there != nil {
 		if dir && there.file.implied {
-			there.file.implied = false
-			d.names[winfs.Fold(base)] = spoolName{strings.Clone(base), there.file}
+			there.file.implied, there.name = false, strings.Clone(base)
 			return there.file, nil
 		}
 		return nil, conflict(there.name, base)
 	}
 	f := s.newFile(dir)
-	d.enter(base, f)
+	s.enter(d, base, f)
 	return f, nil
 }
 
@@ -258,9 +267,23 @@ func conflict(there, name string) error {
 	return layer.ErrCaseConflict
 }
 
-func (f *spoolFile) enter(name string, child *spoolFile) {
+// child finds a name in a directory while entries are added; it returns nil if there is no
+// such name. The result is valid until the next name is added.
+func (s *Spool) child(d *spoolFile, name string) *spoolName {
+	h := s.hasher.Hash(uint32(d.id), name)
+	for i, skip := s.index.Next(h, 0); i != 0; i, skip = s.index.Next(h, skip) {
+		if n := &s.names[i]; n.dir == d && (n.name == name || winfs.EqualFold(n.name, name)) {
+			return &n.spoolName
+		}
+	}
+	return nil
+}
+
+// enter adds a name to a directory, which must not have it.
+func (s *Spool) enter(d *spoolFile, name string, child *spoolFile) {
 	child.links++
-	f.names[winfs.Fold(name)] = spoolName{strings.Clone(name), child}
+	s.index.Add(s.hasher.Hash(uint32(d.id), name), uint32(len(s.names)))
+	s.names = append(s.names, spoolNode{spoolName{strings.Clone(name), child}, d})
 }
 
 // directory finds a directory while entries are added, and creates it if necessary.
@@ -270,12 +293,12 @@ func (s *Spool) directory(path string) (*spoolFile, error) {
 		if part == "" {
 			continue
 		}
-		n, ok := d.names[winfs.Fold(part)]
-		if !ok {
+		n := s.child(d, part)
+		if n == nil {
 			f := s.newFile(true)
 			f.implied = true
 			s.above++
-			d.enter(part, f)
+			s.enter(d, part, f)
 			d = f
 			continue
 		}
@@ -290,8 +313,8 @@ func (s *Spool) directory(path string) (*spoolFile, error) {
 func (s *Spool) find(path string) *spoolFile {
 	f := s.root
 	for part := range strings.SplitSeq(path, `\`) {
-		n, ok := f.names[winfs.Fold(part)]
-		if !ok {
+		n := s.child(f, part)
+		if n == nil {
 			return nil
 		}
 		f = n.file
@@ -455,7 +478,7 @@ func (s *Spool) Commit() error {
 	if err != nil {
 		return s.fail("", err)
 	}
-	s.root.settle()
+	s.settle()
 	s.links, s.spans, s.buf, s.current, s.done = nil, nil, nil, nil, true
 	return nil
 }
@@ -511,28 +534,28 @@ func (s *Spool) link(l spoolLink, f *spoolFile) error {
 	if err != nil {
 		return err
 	}
-	if there, ok := d.names[winfs.Fold(base)]; ok {
+	if there := s.child(d, base); there != nil {
 		return conflict(there.name, base)
 	}
-	d.enter(base, f)
+	s.enter(d, base, f)
 	return nil
 }
 
-// settle sorts the names of a directory in the order in which NTFS lists them.
-func (f *spoolFile) settle() {
-	dirs := []*spoolFile{f}
-	for len(dirs) > 0 {
-		d := dirs[len(dirs)-1]
-		dirs = dirs[:len(dirs)-1]
-		d.children = make([]spoolName, 0, len(d.names))
-		for _, n := range d.names {
-			d.children = append(d.children, n)
-			if n.file.isDir {
-				dirs = append(dirs, n.file)
-			}
+// settle sorts the names of each directory in the order in which NTFS lists them.
+func (s *Spool) settle() {
+	count := make([]int32, len(s.files)+1) // by ID of the directory
+	for _, n := range s.names[1:] {
+		count[n.dir.id]++
+	}
+	for _, n := range s.names[1:] {
+		if n.dir.children == nil {
+			n.dir.children = make([]spoolName, 0, count[n.dir.id])
 		}
-		d.names = nil
-		slices.SortFunc(d.children, func(a, b spoolName) int { return winfs.CompareFold(a.name, b.name) })
+		n.dir.children = append(n.dir.children, n.spoolName)
+	}
+	s.names, s.index = nil, nametree.Index{}
+	for _, f := range s.files {
+		slices.SortFunc(f.children, func(a, b spoolName) int { return winfs.CompareFold(a.name, b.name) })
 	}
 }
 

@@ -1,16 +1,16 @@
 package layerdir
 
 import (
-	"hash/maphash"
 	"strings"
 
+	"github.com/mullion/mullion/internal/nametree"
 	"github.com/mullion/mullion/winfs"
 )
 
 // NodeID numbers the nodes of a tree; 0 is the root.
 type NodeID int32
 
-// noNode is the result of a failed look-up, and the end of a list: the root is no child.
+// NoNode is the result of a failed look-up, and the end of a list: the root is no child.
 const NoNode NodeID = 0
 
 type nodeFlag uint16
@@ -33,14 +33,13 @@ const (
 )
 
 // node is one name in a layer. A layer has up to millions of them, so that a node
-// is 48 bytes and the lookup table 12 more.
+// is 40 bytes; the index adds about 11.
 type node struct {
 	Name    string
 	Parent  NodeID
-	next    NodeID // next node with the same hash
 	child   NodeID // last child added
 	sibling NodeID // child of the same parent added before
-	links   int32  // further names made on the host for this file
+	links   int16  // further names made on the host for this file
 	Flags   nodeFlag
 	Value   int64 // for the owner of the tree: an offset or a number
 }
@@ -50,8 +49,8 @@ type node struct {
 type Tree struct {
 	chunks [][]node
 	Count  int
-	table  map[uint64]NodeID
-	seed   maphash.Seed // hash order never shows in any output
+	index  nametree.Index // of node numbers; the root has none
+	hasher nametree.Hasher
 }
 
 // treeChunk nodes are allocated together, so that growth never copies.
@@ -59,7 +58,7 @@ const treeChunk = 1 << 12
 
 // NewTree returns a tree with nothing but its root.
 func NewTree() *Tree {
-	t := &Tree{table: make(map[uint64]NodeID), seed: maphash.MakeSeed()}
+	t := &Tree{hasher: nametree.NewHasher()}
 	t.push(node{Flags: NodeDir | NodeHost})
 	return t
 }
@@ -81,47 +80,33 @@ func (t *Tree) push(n node) NodeID {
 // At returns a node.
 func (t *Tree) At(id NodeID) *node { return &t.chunks[id/treeChunk][id%treeChunk] }
 
-func (t *Tree) hash(parent NodeID, name string) uint64 {
-	var buf [256]byte
-	b := append(buf[:0], byte(parent), byte(parent>>8), byte(parent>>16), byte(parent>>24))
-	for i := range len(name) {
-		c := name[i]
-		if c >= 0x80 {
-			b = append(b[:4], winfs.Fold(name)...)
-			break
-		}
-		if c >= 'a' && c <= 'z' {
-			c -= 'a' - 'A'
-		}
-		b = append(b, c)
-	}
-	return maphash.Bytes(t.seed, b)
-}
-
-// Find returns the child of parent with that name in any case, or noNode.
+// Find returns the child of parent with that name in any case, or NoNode. If there are
+// several, which a host that distinguishes case allows in the utility VM of a parent layer,
+// it returns the newest.
 func (t *Tree) Find(parent NodeID, name string) NodeID {
-	id := t.table[t.hash(parent, name)]
-	for id != NoNode {
-		n := t.At(id)
-		if n.Parent == parent && (n.Name == name || winfs.EqualFold(n.Name, name)) {
-			return id
+	h, found := t.hasher.Hash(uint32(parent), name), NoNode
+	for i, skip := t.index.Next(h, 0); i != 0; i, skip = t.index.Next(h, skip) {
+		id := NodeID(i)
+		if id <= found {
+			continue
 		}
-		id = n.next
+		if n := t.At(id); n.Parent == parent && (n.Name == name || winfs.EqualFold(n.Name, name)) {
+			found = id
+		}
 	}
-	return NoNode
+	return found
 }
 
-// Add makes a child. The caller has looked for it before.
+// Add makes a child. The caller has looked for its name before, or accepts several nodes
+// with the name.
 func (t *Tree) Add(parent NodeID, name string, flags nodeFlag) NodeID {
-	h := t.hash(parent, name)
-	p := t.At(parent)
-	id := t.push(node{Name: name, Parent: parent, next: t.table[h], sibling: p.child, Flags: flags})
-	t.table[h] = id
+	id := t.push(node{Name: name, Parent: parent, sibling: t.At(parent).child, Flags: flags})
 	t.At(parent).child = id
+	t.index.Add(t.hasher.Hash(uint32(parent), name), uint32(id))
 	return id
 }
 
-// FindPath returns the node at a path, or noNode. The root has the empty path.
+// FindPath returns the node at a path, or NoNode. The root has the empty path.
 func (t *Tree) FindPath(path string) (NodeID, bool) {
 	id := NodeID(0)
 	for path != "" {
