@@ -478,8 +478,13 @@ func (m *model) apply(n int, l *layertest.Layer) {
 	}
 	own := map[string]modelFile{}
 	links := map[string]string{}
+	at := map[string]int{}
 	for i, it := range l.Items {
 		k := winfs.Fold(it.Path)
+		switch it.Kind {
+		case layer.File, layer.Dir, layer.Link:
+			at[k] = i
+		}
 		switch it.Kind {
 		case layer.File, layer.Dir:
 			own[k] = modelFile{object: fmt.Sprint(n, ".", i), dir: it.Kind == layer.Dir}
@@ -488,16 +493,22 @@ func (m *model) apply(n int, l *layertest.Layer) {
 			links[k] = winfs.Fold(it.Target)
 		}
 	}
-	for k := range links {
+	// A link finds its target before itself in the layer, else below it, else after itself.
+	var resolve func(k string) modelFile
+	resolve = func(k string) modelFile {
 		t := links[k]
-		for links[t] != "" {
-			t = links[t]
+		if _, ok := own[t]; !ok || at[t] > at[k] {
+			if f, ok := below[t]; ok && !f.dir {
+				return f
+			}
 		}
-		f, ok := own[t]
-		if !ok {
-			f = below[t]
+		if links[t] != "" {
+			return resolve(t)
 		}
-		own[k] = f
+		return own[t]
+	}
+	for k := range links {
+		own[k] = resolve(k)
 	}
 	for k, f := range own {
 		if !f.dir {
