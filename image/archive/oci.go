@@ -9,7 +9,6 @@ import (
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/internal/ocilayout"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // ociSource is an OCI image layout in a tar file.
@@ -20,21 +19,7 @@ type ociSource struct {
 }
 
 func (s *ociSource) Roots(context.Context) ([]image.Descriptor, error) {
-	raw, err := s.read(ocispec.ImageLayoutFile)
-	if err != nil {
-		return nil, err
-	}
-	if err := ocilayout.CheckFile(raw); err != nil {
-		return nil, err
-	}
-	if raw, err = s.read(ocispec.ImageIndexFile); err != nil {
-		return nil, err
-	}
-	tagged, err := ocilayout.Tagged(raw, s.tag)
-	if err != nil {
-		return nil, err
-	}
-	return ocilayout.Root(tagged, s.tag, s.digest, s.size)
+	return ocilayout.Roots(s.read, s.tag, s.digest, s.size)
 }
 
 // size returns the size of a blob in bytes.

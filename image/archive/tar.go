@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/internal/oci"
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 )
@@ -46,7 +46,10 @@ type archiveFile struct {
 // openArchive reads the table of contents of a tar file. A compressed one is
 // decompressed to a temporary file first.
 func openArchive(ctx context.Context, name string, limits layer.Limits) (*archive, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|oci.NonBlock, 0)
+	f, err := openfile.Regular(name)
+	if errors.Is(err, openfile.ErrIrregular) {
+		err = fmt.Errorf("%w: not a regular file", image.ErrArchive)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +66,6 @@ func openArchive(ctx context.Context, name string, limits layer.Limits) (*archiv
 
 // decompress replaces a compressed archive by a temporary file.
 func (a *archive) decompress(ctx context.Context, limits layer.Limits) error {
-	info, err := a.file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: not a regular file", image.ErrArchive)
-	}
 	head := make([]byte, 6)
 	n, err := a.file.ReadAt(head, 0)
 	if err != nil && err != io.EOF {

@@ -16,6 +16,7 @@ import (
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/internal/ocilayout"
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/internal/publish"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -43,7 +44,7 @@ func (d *destination) Write(ctx context.Context, p *image.Parcel) (*image.Copied
 // add puts the image into a layout that exists. Blobs that are there stay; the
 // index is replaced last, and that only one process writes it locks the whole.
 func (d *destination) add(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
-	root, err := os.OpenRoot(d.ref.Path)
+	root, err := openfile.Root(d.ref.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/internal/oci"
 	"github.com/mullion/mullion/image/internal/ocilayout"
+	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // transport is that of oci: references.
@@ -35,7 +35,7 @@ func (transport) ParseReference(rest string) (image.Reference, error) {
 }
 
 func (transport) OpenSource(_ context.Context, ref image.Reference, _ layer.Limits) (image.Source, error) {
-	root, err := os.OpenRoot(ref.Path)
+	root, err := openfile.Root(ref.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -54,21 +54,7 @@ type source struct {
 }
 
 func (s *source) Roots(context.Context) ([]image.Descriptor, error) {
-	raw, err := s.read(ocispec.ImageLayoutFile)
-	if err != nil {
-		return nil, err
-	}
-	if err := ocilayout.CheckFile(raw); err != nil {
-		return nil, err
-	}
-	if raw, err = s.read(ocispec.ImageIndexFile); err != nil {
-		return nil, err
-	}
-	tagged, err := ocilayout.Tagged(raw, s.tag)
-	if err != nil {
-		return nil, err
-	}
-	return ocilayout.Root(tagged, s.tag, s.digest, s.size)
+	return ocilayout.Roots(s.read, s.tag, s.digest, s.size)
 }
 
 // read reads a small file of the layout.
@@ -124,17 +110,9 @@ func (s *source) Close() error { return s.root.Close() }
 // openRegular opens a regular file of a layout for reading. A pipe in its place, which
 // could keep a reader waiting for ever, is refused and not waited for.
 func openRegular(root *os.Root, name string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|oci.NonBlock, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	f, err := openfile.RegularIn(root, name)
+	if errors.Is(err, openfile.ErrIrregular) {
 		err = fmt.Errorf("%w: %s is not a regular file", image.ErrManifest, name)
 	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return f, err
 }

@@ -30,6 +30,7 @@ func TestNamedPipes(t *testing.T) {
 		{"cim", "rewrite", pipe, out},
 		{"ls", "cim:" + pipe},
 		{"ls", "wclayer:" + pipe},
+		{"inspect", "oci:" + pipe},
 		{"inspect", "oci-archive:" + pipe},
 		{"inspect", "docker-archive:" + pipe},
 		{"hive", "dump", pipe},

@@ -62,6 +62,27 @@ func CheckFile(raw []byte) error {
 // BlobPath returns where a layout keeps a blob. The digest must have been parsed.
 func BlobPath(d digest.Digest) string { return "blobs/" + string(d.Algorithm()) + "/" + d.Encoded() }
 
+// Roots returns the entries of a layout that a tag or a digest selects, all of them without
+// either. read returns a document by its name in the layout, and size the size of a blob in
+// bytes; see [Root].
+func Roots(read func(name string) ([]byte, error), tag string, want digest.Digest, size func(digest.Digest) (int64, error)) ([]image.Descriptor, error) {
+	raw, err := read(ocispec.ImageLayoutFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckFile(raw); err != nil {
+		return nil, err
+	}
+	if raw, err = read(ocispec.ImageIndexFile); err != nil {
+		return nil, err
+	}
+	tagged, err := Tagged(raw, tag)
+	if err != nil {
+		return nil, err
+	}
+	return Root(tagged, tag, want, size)
+}
+
 // Root returns the entry of a layout for a digest: one of its index, with the
 // index's fields, or any document that the layout holds. size returns the size of a
 // blob in bytes, an error if there is none.
