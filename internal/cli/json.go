@@ -97,10 +97,13 @@ func reparseOf(b []byte) *jsonReparse {
 	return out
 }
 
-// jsonStream is an alternate data stream.
+// jsonStream is an alternate data stream. SHA256 is in lower-case hexadecimal, absent where
+// the content was not read and for a sparse stream, which is all zeros.
 type jsonStream struct {
-	Name wtf8  `json:"name"`
-	Size int64 `json:"size"`
+	Name   wtf8   `json:"name"`
+	Size   int64  `json:"size"`
+	Sparse bool   `json:"sparse,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // jsonLayer is the layer of an image that something comes from. Index counts from 0, the
