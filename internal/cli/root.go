@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -65,6 +66,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	var usage *usageError
 	if !c.running || errors.As(err, &usage) {
+		if c.json || asksJSON(args) {
+			c.printJSONError(jsonError{Op: commandName(cmd), Message: err.Error(), Hint: usageHint(cmd, err), Status: 2})
+			return 2
+		}
 		fmt.Fprintf(stderr, "mullion: %s\n", visible(err.Error()))
 		fmt.Fprintf(stderr, "hint: %s\n", visible(usageHint(cmd, err)))
 		return 2
@@ -72,7 +77,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.Is(err, errFound) {
 		return 1
 	}
-	c.printError(ctx, cmd, err)
+	c.printError(ctx, cmd, err, 1)
 	return 1
 }
 
@@ -102,6 +107,13 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	explain(root)
 	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			for _, shell := range cmd.Commands() {
+				shell.Annotations = map[string]string{noJSON: "completion prints a script"}
+			}
+		}
+	}
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", "Flags.FlagUsagesWrapped 80 "))
@@ -110,15 +122,22 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	return root
 }
 
+// noJSON is the annotation of a command that prints no JSON: the reason.
+const noJSON = "no-json"
+
+// commandName returns the name of a command without that of the program.
+func commandName(cmd *cobra.Command) string { return strings.TrimPrefix(cmd.CommandPath(), "mullion ") }
+
 const verboseUsage = "print details on standard error"
 
 // newHelpCommand returns a help command that rejects unknown topics. The one of cobra
 // prints the help of the nearest known command and succeeds.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND]...",
-		Short: "Print help about any command",
-		Long:  "Print the help of a command, or of mullion itself.",
+		Use:         "help [COMMAND]...",
+		Annotations: map[string]string{noJSON: "help is text"},
+		Short:       "Print help about any command",
+		Long:        "Print the help of a command, or of mullion itself.",
 		Example: `  mullion help unpack
   mullion help hive query`,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -195,9 +214,17 @@ func usageHint(cmd *cobra.Command, err error) string {
 func markRunning(c *console, cmd *cobra.Command) {
 	if body := cmd.RunE; body != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			c.running = true
+			if c.json && cmd.Annotations[noJSON] != "" {
+				return usagef("--json: %s", cmd.Annotations[noJSON])
+			}
+			c.running, c.started = true, time.Now()
+			c.command = commandName(cmd)
 			c.subject = strings.Join(args[:min(1, len(args))], " ")
-			return body(cmd, args)
+			err := body(cmd, args)
+			if err == nil || errors.Is(err, errFound) {
+				err = errors.Join(err, c.finish())
+			}
+			return err
 		}
 	}
 	for _, sub := range cmd.Commands() {
