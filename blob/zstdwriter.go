@@ -11,10 +11,12 @@ import (
 const (
 	// frameSize is the number of plain bytes in each frame of a zstd blob but the last. The
 	// frames do not refer to each other, so they are compressed concurrently and can be read
-	// from each start. A smaller frame compresses worse.
-	frameSize = 8 << 20
-	// maxEncoders bounds the memory of a writer: some 25 MiB each.
-	maxEncoders = 4
+	// from each start. Smaller frames compress worse, larger ones need more memory.
+	frameSize = 4 << 20
+	// smallFrame is the size beyond which a frame gets buffers of full size at once.
+	smallFrame = 512 << 10
+	// maxEncoders bounds the memory of a writer, some 10 MiB for each.
+	maxEncoders = 2
 )
 
 // A frameWriter writes a zstd blob as frames of frameSize. The frames do not depend on how
@@ -78,6 +80,10 @@ func (f *frameWriter) Write(p []byte) (int, error) {
 			f.cur.plain = f.cur.plain[:0]
 		}
 		m := min(len(p)-n, frameSize-len(f.cur.plain))
+		if len(f.cur.plain)+m > smallFrame && cap(f.cur.plain) < frameSize {
+			f.cur.plain = append(make([]byte, 0, frameSize), f.cur.plain...)
+			f.cur.packed = make([]byte, 0, frameSize/2)
+		}
 		f.cur.plain = append(f.cur.plain, p[n:n+m]...)
 		n += m
 		if len(f.cur.plain) == frameSize {
