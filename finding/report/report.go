@@ -141,12 +141,15 @@ func (r *Report) Run(check iter.Seq2[finding.Finding, error]) (*Summary, error) 
 }
 
 func (r *Report) add(f finding.Finding) error {
+	x := r.ignored(f)
+	if x != nil {
+		x.used++ // also if the finding would not be reported
+	}
 	if f.Severity < r.o.Severity {
 		r.summary.Below++
 		return nil
 	}
-	if x := r.ignored(f); x != nil {
-		x.used++
+	if x != nil {
 		r.summary.Ignored++
 		return r.pass(r.excused, f, x)
 	}

@@ -38,7 +38,7 @@ const (
 	programURI  = "https://github.com/mullion/mullion"
 )
 
-// The parts of a SARIF document that the writer uses (SARIF 2.1.0, section 3).
+// The parts of a SARIF document that the writer uses, by the names of SARIF 2.1.0.
 type (
 	sarifText struct {
 		Text string `json:"text"`
@@ -256,8 +256,8 @@ func sarifMessage(f finding.Finding) sarifText {
 	return plainText(strings.TrimPrefix(strings.TrimPrefix(text, ": "), " "))
 }
 
-// plainText makes a message of a text. What would be an embedded link (section 3.11.6) is
-// not one.
+// plainText makes a message of a text. What SARIF would read as an embedded link does not
+// remain one.
 func plainText(s string) sarifText {
 	return sarifText{strings.ReplaceAll(wtf8.Visible(s), "](", "] (")}
 }
