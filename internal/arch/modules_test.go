@@ -25,6 +25,7 @@ var modules = map[string]struct{ linux, windows string }{
 	"examples/hello":          {linux: documents},
 	"examples/hello/generate": {linux: documents},
 	"finding":                 {linux: ""},
+	"finding/report":          {linux: ""},
 	"fusefs": {
 		linux:   "github.com/hanwen/go-fuse/v2 golang.org/x/sys",
 		windows: none,
