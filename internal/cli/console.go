@@ -22,6 +22,8 @@ type console struct {
 	out, err io.Writer
 
 	quiet, json, verbose bool
+	bytes                bool // print exact sizes
+	width                int  // columns of the terminal that takes the results, 0 if none does
 
 	limits layer.Limits // from --limit
 
@@ -105,6 +107,19 @@ func thrifty() {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// terminalWidth returns the columns of a terminal, or 0 if w is none or has no size.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	n, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // results is the standard output of commands. Writes fail after ctx is done, so that

@@ -52,7 +52,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &console{in: stdin, err: stderr}
 	out := &results{ctx: ctx, c: c, w: stdout, terminal: isTerminal(stdout)}
-	c.out = out
+	c.out, c.width = out, terminalWidth(stdout)
 	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
