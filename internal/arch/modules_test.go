@@ -22,6 +22,7 @@ var modules = map[string]struct{ linux, windows string }{
 	"blob":                    {linux: decompressor},
 	"cimfs":                   {linux: ""},
 	"cimlayer":                {linux: ""},
+	"compare":                 {linux: ""},
 	"examples/hello":          {linux: documents},
 	"examples/hello/generate": {linux: documents},
 	"finding":                 {linux: ""},
