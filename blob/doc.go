@@ -25,6 +25,16 @@
 // A small blob can expand without end. [layer.Limits].Ratio bounds the output in proportion
 // to the input.
 //
+// # Reading parts
+//
+// A reader with [WithMap] draws a [Map] of the blob while it verifies it: the sums of the
+// chunks of the stored bytes, and points at which decompression can start. With the map any
+// part of the plain bytes is read from a few ranges of the stored ones, each verified before
+// it is used.
+//
+//	m, err := r.Map() // after io.EOF; or OpenMap, of what m.Encode wrote
+//	part, err := m.NewReader(ctx, blob.RangesOf(file), offset, length)
+//
 // # Writing
 //
 // A [Writer] compresses its input and returns digest, size and diff ID. The same input
