@@ -47,17 +47,18 @@ func newFrameWriter(w io.Writer, encoders int) (*frameWriter, error) {
 	for range encoders + 1 {
 		f.free <- &frameJob{ready: make(chan struct{}, 1)}
 	}
-	go f.run(w)
+	go f.run(w, f.queue)
 	return f, nil
 }
 
 // encoders returns the number of frames that are compressed at a time.
 func encoders() int { return min(runtime.GOMAXPROCS(0), maxEncoders) }
 
-// run writes the frames in their order.
-func (f *frameWriter) run(w io.Writer) {
+// run writes the frames in their order. The queue is an argument, because finish may clear
+// the field before run starts.
+func (f *frameWriter) run(w io.Writer, queue <-chan *frameJob) {
 	var err error
-	for job := range f.queue {
+	for job := range queue {
 		<-job.ready
 		if err == nil {
 			if _, err = w.Write(job.packed); err != nil {

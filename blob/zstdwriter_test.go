@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -64,6 +65,22 @@ func TestFramesOfWriter(t *testing.T) {
 	}
 	if limit := int64(len(want)/4 + 3*chunkSize); src.bytes > limit {
 		t.Errorf("%d bytes read of %d for a part of one frame, want at most %d", src.bytes, len(want), limit)
+	}
+}
+
+// A writer that is closed before its goroutines have run writes its frame.
+func TestFrameWriterClosedAtOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, text := range []string{"", "x"} {
+		var b bytes.Buffer
+		w, err := newFrameWriter(&b, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Write([]byte(text))
+		if err := w.Close(); err != nil || (b.Len() > 0) != (text != "") {
+			t.Errorf("%q: %d bytes, %v", text, b.Len(), err)
+		}
 	}
 }
 
