@@ -30,7 +30,7 @@ var floors = [][]string{
 	{"internal/hostfs"},
 	{"internal/layerdir"},
 	{"wintar", "wctransport", "internal/plaindir"},
-	{"wclayer"},
+	{"wclayer", "layerindex"},
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"image"},
