@@ -18,6 +18,7 @@ type options struct {
 	label         string
 	limits        layer.Limits
 	offset, index int64 // where the source begins
+	below         *layer.Below
 	each          func(e *layer.Entry, data io.Reader)
 	blob          []blob.ReaderOption
 }
@@ -48,6 +49,9 @@ func Base() Option { return func(o *options) { o.base = true } }
 
 // HasParents declares to Check that the layer has parents.
 func HasParents() Option { return func(o *options) { o.parents = true } }
+
+// Below lets Check know the layers below, and adds the layer to them at its end.
+func Below(b *layer.Below) Option { return func(o *options) { o.below = b } }
 
 // Each makes Check call f for every entry that it can decode. f may read from data, the
 // main stream of a file; the rest is skipped. The entry is valid until f returns.
