@@ -11,7 +11,7 @@ import (
 
 // maxHoles is the number of zeros of holes that are hashed in one layer. Streams with more
 // have no sum.
-const maxHoles = 4 << 30
+const maxHoles = 256 << 20
 
 // Recorder is a reader of a layer that makes its index on the way: it yields what the
 // reader of the tar yields, and reads the streams that its caller does not.
