@@ -34,7 +34,7 @@ var floors = [][]string{
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"image"},
-	{"inventory"},
+	{"inventory", "compare"},
 	{"snapshotter"},
 	{"internal/cli"},
 	{"cmd", "internal/arch", "contrib", "examples", "scripts"},

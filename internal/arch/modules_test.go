@@ -22,9 +22,11 @@ var modules = map[string]struct{ linux, windows string }{
 	"blob":                    {linux: decompressor},
 	"cimfs":                   {linux: ""},
 	"cimlayer":                {linux: ""},
+	"compare":                 {linux: ""},
 	"examples/hello":          {linux: documents},
 	"examples/hello/generate": {linux: documents},
 	"finding":                 {linux: ""},
+	"finding/report":          {linux: ""},
 	"fusefs": {
 		linux:   "github.com/hanwen/go-fuse/v2 golang.org/x/sys",
 		windows: none,
