@@ -31,6 +31,9 @@ func (x *Index) Source(ctx context.Context, src blob.Ranges, label string, opts 
 	return &Source{x: x, ctx: ctx, src: src, label: label, opts: append([]wintar.Option{wintar.Label(label)}, opts...)}
 }
 
+// Indexed returns the source itself; see layer.IndexedSource.
+func (s *Source) Indexed() layer.EntrySource { return s }
+
 // Index returns the index that the source reads.
 func (s *Source) Index() *Index { return s.x }
 
