@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -192,6 +193,9 @@ func (i *Image) Keep(kind string, v any) {
 		return
 	}
 	raw, err := json.Marshal(v)
+	if bytes.Contains(raw, []byte(`\ufffd`)) || bytes.Contains(raw, []byte("\ufffd")) {
+		return // names that are not Unicode would come back as others
+	}
 	if err == nil && len(raw) < maxAnswer/2 {
 		err = c.dir.Put(i.answerName(kind), func(w io.Writer) error {
 			sum := sha256.Sum256(raw)
