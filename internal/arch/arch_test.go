@@ -26,11 +26,11 @@ var floors = [][]string{
 	{"winsec", "backup", "internal/nametree", "internal/publish"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
-	{"hives", "blob", "internal/containerd"},
+	{"hives", "blob", "internal/containerd", "internal/cache"},
 	{"internal/hostfs"},
 	{"internal/layerdir"},
 	{"wintar", "wctransport", "internal/plaindir"},
-	{"wclayer"},
+	{"wclayer", "layerindex"},
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"image"},

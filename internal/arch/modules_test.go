@@ -80,6 +80,7 @@ var modules = map[string]struct{ linux, windows string }{
 	"layer":           {linux: ""},
 	"layer/hostile":   {linux: ""},
 	"layer/layertest": {linux: ""},
+	"layerindex":      {linux: decompressor},
 	"overlay":         {linux: ""},
 	"regf":            {linux: ""},
 	"regf/regtext":    {linux: ""},
