@@ -16,6 +16,9 @@ import (
 // constructors lists the constructors of all commands.
 var constructors = []func(*console) *cobra.Command{
 	newInspectCommand,
+	newTagsCommand,
+	newManifestCommand,
+	newConfigCommand,
 	newLsCommand,
 	newCatCommand,
 	newConvertCommand,
@@ -31,6 +34,8 @@ var constructors = []func(*console) *cobra.Command{
 	newCIMCommand,
 	newMountCommand,
 	newServeCommand,
+	newLoginCommand,
+	newLogoutCommand,
 	newVersionCommand,
 	newManCommand,
 	newExitStatusTopic,
