@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -159,9 +158,12 @@ func (c *console) askCredentials(ctx context.Context, user string, fromStdin boo
 	}
 	if user == "" {
 		fmt.Fprint(c.err, "Username: ")
-		line, err := bufio.NewReader(ctxio.Detach(ctx, in)).ReadString('\n')
+		line, err := readLine(ctx, in)
+		if err != nil {
+			return "", "", err
+		}
 		if user = strings.TrimSpace(line); user == "" {
-			return "", "", errors.Join(errors.New("no user name was given"), unlessEOF(err))
+			return "", "", errors.New("no user name was given")
 		}
 	}
 	fmt.Fprint(c.err, "Password: ")
@@ -180,6 +182,42 @@ func unlessEOF(err error) error {
 	return err
 }
 
+// readLine reads a line of a terminal and nothing behind it.
+func readLine(ctx context.Context, in *os.File) (string, error) {
+	return unlessDone(ctx, func() (string, error) {
+		var line []byte
+		for b := make([]byte, 1); ; {
+			n, err := in.Read(b)
+			if err != nil || n == 1 && b[0] == '\n' {
+				return string(line), unlessEOF(err)
+			}
+			if line = append(line, b[:n]...); len(line) > maxPassword {
+				return "", fmt.Errorf("the line is longer than %d bytes", maxPassword)
+			}
+		}
+	})
+}
+
+// unlessDone returns the result of read, or at the end of ctx its error while read still
+// waits.
+func unlessDone(ctx context.Context, read func() (string, error)) (string, error) {
+	type result struct {
+		text string
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := read()
+		done <- result{text, err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
 // readHidden reads a line of a terminal without echo. An interruption restores the echo.
 func readHidden(ctx context.Context, in *os.File) (string, error) {
 	fd := int(in.Fd())
@@ -187,19 +225,12 @@ func readHidden(ctx context.Context, in *os.File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	type line struct {
-		b   []byte
-		err error
-	}
-	read := make(chan line, 1)
-	go func() {
+	line, err := unlessDone(ctx, func() (string, error) {
 		b, err := term.ReadPassword(fd)
-		read <- line{b, err}
-	}()
-	select {
-	case l := <-read:
-		return string(l.b), unlessEOF(l.err)
-	case <-ctx.Done():
-		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
+		return string(b), unlessEOF(err)
+	})
+	if ctx.Err() != nil {
+		err = errors.Join(err, term.Restore(fd, before))
 	}
+	return line, err
 }
