@@ -17,6 +17,9 @@ import (
 // constructors lists the constructors of all commands.
 var constructors = []func(*console) *cobra.Command{
 	newInspectCommand,
+	newTagsCommand,
+	newManifestCommand,
+	newConfigCommand,
 	newLsCommand,
 	newCatCommand,
 	newConvertCommand,
@@ -33,6 +36,8 @@ var constructors = []func(*console) *cobra.Command{
 	newMountCommand,
 	newServeCommand,
 	newCacheCommand,
+	newLoginCommand,
+	newLogoutCommand,
 	newVersionCommand,
 	newManCommand,
 	newExitStatusTopic,
