@@ -147,7 +147,7 @@ func newCIMCatCommand(c *console) *cobra.Command {
 			if err != nil {
 				return about(args[0], err)
 			}
-			_, err = io.Copy(c.out, ctxio.Reader(cmd.Context(), s.Reader()))
+			_, err = io.Copy(c.content(), ctxio.Reader(cmd.Context(), s.Reader()))
 			return err
 		},
 	}
