@@ -11,10 +11,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// errFound is returned by checks and comparisons that have printed findings. The exit
-// status is 1 and no error is printed.
-var errFound = errors.New("something was found")
-
 // usageError is an error in the command line. The exit status is 2.
 type usageError struct{ text string }
 
@@ -88,7 +84,7 @@ func hintFor(err error) string {
 func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error, status int) {
 	op := commandName(cmd)
 	text := err.Error()
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if interrupted(ctx, err) {
 		text, err = "interrupted", nil
 	}
 	var s *subjectError

@@ -223,14 +223,14 @@ func hiveError(path string, err error) error {
 	return about(path, err)
 }
 
-// findings prints the faults that reading h has skipped. It returns errFound if one of
-// them is not harmless, because the output of the command may then be incomplete.
+// findings prints the faults that reading h has skipped. It returns errPartial if one
+// of them is not harmless, because the output of the command may then be incomplete.
 func (c *console) findings(file string, h *regf.Hive) error {
 	var err error
 	for _, f := range h.Findings() {
 		fmt.Fprintf(c.err, "%s: %s\n", visible(file), visible(f.String()))
 		if !regf.Harmless(f.Rule) {
-			err = errFound
+			err = errPartial
 		}
 	}
 	return err

@@ -19,8 +19,7 @@ func newHiveCompareCommand(c *console, f *hiveFlags) *cobra.Command {
 		Long: `Print one line for each key, value, class, descriptor or flag that differs: "+"
 if only B has it, "-" if only A has it, "~" if it changed. A key that only one
 hive has is printed once, without its subkeys. The exit status is 1 if there
-are
-differences. --json prints one object per line.`,
+are differences. --json prints one object per line.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.pair(cmd.Context(), c, args, func(a, b *regf.Hive) error {
@@ -58,10 +57,11 @@ func (f *hiveFlags) pair(ctx context.Context, c *console, args []string, fn func
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := fn(a, b); err != nil {
+	err = fn(a, b)
+	if err != nil && !silent(err) {
 		return err
 	}
-	return errors.Join(c.findings(args[0], a), c.findings(args[1], b))
+	return errors.Join(err, c.findings(args[0], a), c.findings(args[1], b))
 }
 
 func differenceLine(d *regf.Difference, asJSON bool) []byte {

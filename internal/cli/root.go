@@ -35,10 +35,11 @@ var constructors = []func(*console) *cobra.Command{
 	newServeCommand,
 	newVersionCommand,
 	newManCommand,
+	newExitStatusTopic,
 }
 
-// Main runs one command line, without the program's name, and returns its exit status: 0
-// for success, 1 for a failure or findings of a check, 2 for a usage error.
+// Main runs one command line, without the program's name, and returns its exit status,
+// one of those that "mullion help exit-status" lists.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -60,26 +61,25 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	cmd, err := root.ExecuteContextC(ctx)
 	c.stopProgress()
 	if err == nil {
-		return 0
+		return exitDone
 	}
 	if out.closed.Load() {
-		return 1
+		return exitClosed
 	}
 	var usage *usageError
-	if !c.running || errors.As(err, &usage) {
+	switch {
+	case !c.running || errors.As(err, &usage):
 		if c.json || asksJSON(args) {
-			c.printJSONError(jsonError{Op: commandName(cmd), Message: err.Error(), Hint: usageHint(cmd, err), Status: 2})
-			return 2
+			c.printJSONError(jsonError{Op: commandName(cmd), Message: err.Error(), Hint: usageHint(cmd, err), Status: exitFailed})
+			return exitFailed
 		}
 		fmt.Fprintf(stderr, "mullion: %s\n", visible(err.Error()))
 		fmt.Fprintf(stderr, "hint: %s\n", visible(usageHint(cmd, err)))
-		return 2
+		return exitFailed
+	case !silent(err):
+		c.printError(ctx, cmd, err, exitStatus(ctx, err))
 	}
-	if errors.Is(err, errFound) {
-		return 1
-	}
-	c.printError(ctx, cmd, err, 1)
-	return 1
+	return exitStatus(ctx, err)
 }
 
 func newRoot(c *console) *cobra.Command {
@@ -135,17 +135,18 @@ const verboseUsage = "print details on standard error"
 // prints the help of the nearest known command and succeeds.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:         "help [COMMAND]...",
+		Use:         "help [COMMAND|TOPIC]...",
 		Annotations: map[string]string{noJSON: "help is text"},
 		Short:       "Print help about any command",
-		Long:        "Print the help of a command, or of mullion itself.",
+		Long:        "Print the help of a command, of a topic, or of mullion itself.",
 		Example: `  mullion help unpack
+  mullion help exit-status
   mullion help hive query`,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			if topic, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
 				for _, sub := range topic.Commands() {
-					if sub.IsAvailableCommand() {
+					if sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
 						names = append(names, sub.Name()+"\t"+sub.Short)
 					}
 				}
