@@ -22,6 +22,7 @@ var constructors = []func(*console) *cobra.Command{
 	newConfigCommand,
 	newLsCommand,
 	newCatCommand,
+	newExtractCommand,
 	newConvertCommand,
 	newMakeBaseCommand,
 	newUnpackCommand,
@@ -60,7 +61,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &console{in: stdin, err: stderr}
 	out := &results{ctx: ctx, c: c, w: stdout, terminal: isTerminal(stdout)}
-	c.out, c.width = out, terminalWidth(stdout)
+	c.out, c.terminal, c.width = out, out.terminal, terminalWidth(stdout)
 	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

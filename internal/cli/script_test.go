@@ -102,7 +102,9 @@ func mktar(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b.Bytes(), 0o644))
 }
 
-func flip(ts *testscript.TestScript, _ bool, args []string) {
+func flip(ts *testscript.TestScript, _ bool, args []string) { flipBit(ts, args) }
+
+func flipBit(ts stage, args []string) {
 	b, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	at, err := strconv.Atoi(args[1])
@@ -226,7 +228,9 @@ func bigbase(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
 }
 
-func bcdstore(ts *testscript.TestScript, _ bool, args []string) {
+func bcdstore(ts *testscript.TestScript, _ bool, args []string) { writeBCD(ts, args[0]) }
+
+func writeBCD(ts stage, name string) {
 	h, s, err := bcd.New(nil)
 	ts.Check(err)
 	defer h.Close()
@@ -249,7 +253,7 @@ func bcdstore(ts *testscript.TestScript, _ bool, args []string) {
 	} {
 		ts.Check(s.Set(e.id, e.t, e.v))
 	}
-	ts.Check(h.WriteCompactFile(ts.MkAbs(args[0]), nil))
+	ts.Check(h.WriteCompactFile(ts.MkAbs(name), nil))
 }
 
 func readless(ts *testscript.TestScript, _ bool, args []string) {
