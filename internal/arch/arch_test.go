@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"winsec", "backup", "internal/nametree", "internal/publish"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
-	{"hives", "blob", "internal/containerd"},
+	{"hives", "blob", "mend", "internal/containerd"},
 	{"internal/hostfs"},
 	{"internal/layerdir"},
 	{"wintar", "wctransport", "internal/plaindir"},
