@@ -17,6 +17,7 @@ type options struct {
 	base, parents bool
 	label         string
 	limits        layer.Limits
+	offset, index int64 // where the source begins
 	below         *layer.Below
 	each          func(e *layer.Entry, data io.Reader)
 	blob          []blob.ReaderOption
@@ -60,6 +61,13 @@ func Each(f func(e *layer.Entry, data io.Reader)) Option { return func(o *option
 // files that it returns for each byte that its source has stored. Holes that a writer keeps
 // as such are skipped with NextExtent and do not count.
 func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
+
+// From declares that the source of a Reader begins at an offset of the archive, a multiple
+// of 512 bytes that Offset of another Reader has returned, and behind a number of entries.
+// Errors name the places in the archive.
+func From(offset, entries int64) Option {
+	return func(o *options) { o.offset, o.index = offset, entries }
+}
 
 // Verify has Open and NewCompressedReader pass options to the reader of the blob, such as
 // the digest and the diff ID that it must have.
