@@ -92,7 +92,8 @@ func (l *learner) directories() {
 	for _, root := range []string{layer.RootFiles, layer.RootHives} {
 		n := l.nodes[l.keyOf(root)]
 		wanted := root == layer.RootFiles || l.opts.HasParents || !l.opts.Base && !l.hasSAM
-		if wanted && (n == nil || n.entries == 0) {
+		linked := func(x link) bool { return x.target == l.keyOf(root) } // it may be meant as a file
+		if wanted && (n == nil || n.entries == 0) && (n != nil && n.implied || !slices.ContainsFunc(l.links, linked)) {
 			l.first = append(l.first, root)
 		}
 	}
@@ -102,8 +103,22 @@ func (l *learner) directories() {
 		if n.entries > 0 || slices.ContainsFunc(l.first, func(r string) bool { return winfs.EqualFold(r, dir) }) {
 			continue
 		}
+		if !l.onlyDirectoriesAbove(dir) {
+			continue
+		}
 		l.parents[k] = &layer.Entry{Path: dir, Kind: layer.Dir, Attributes: winfs.AttrDirectory}
 		l.missing = append(l.missing, dir)
 	}
 	slices.SortStableFunc(l.missing, func(a, b string) int { return len(a) - len(b) })
+}
+
+// onlyDirectoriesAbove reports whether no directory above a path is something else in the
+// layer.
+func (l *learner) onlyDirectoriesAbove(path string) bool {
+	for dir, _ := winfs.SplitPath(path); dir != ""; dir, _ = winfs.SplitPath(dir) {
+		if n := l.nodes[l.keyOf(dir)]; n != nil && n.entries > 0 && n.kind != layer.Dir {
+			return false
+		}
+	}
+	return true
 }
