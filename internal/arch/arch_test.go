@@ -27,6 +27,7 @@ var floors = [][]string{
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
 	{"hives", "blob", "internal/containerd", "internal/cache"},
+	{"hives", "blob", "mend", "internal/containerd"},
 	{"internal/hostfs"},
 	{"internal/layerdir"},
 	{"wintar", "wctransport", "internal/plaindir"},
