@@ -12,6 +12,7 @@ import (
 var examples = map[string]string{
 	"inspect": `mullion inspect oci-archive:hello.tar
 mullion inspect mcr.microsoft.com/windows/nanoserver:ltsc2022
+mullion inspect --layers oci-archive:hello.tar
 mullion inspect --platform 'windows(10.0.20348)/amd64' docker://registry/app:1
 mullion inspect --json oci:layout:v1 | jq -r '.layers[].diffID'`,
 	"ls": `mullion ls oci-archive:hello.tar Files/Windows

@@ -19,8 +19,7 @@ func newHiveCompareCommand(c *console, f *hiveFlags) *cobra.Command {
 		Long: `Print one line for each key, value, class, descriptor or flag that differs: "+"
 if only B has it, "-" if only A has it, "~" if it changed. A key that only one
 hive has is printed once, without its subkeys. The exit status is 1 if there
-are
-differences. --json prints one object per line.`,
+are differences. --json prints one object per line.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.pair(cmd.Context(), c, args, func(a, b *regf.Hive) error {
@@ -58,10 +57,11 @@ func (f *hiveFlags) pair(ctx context.Context, c *console, args []string, fn func
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := fn(a, b); err != nil {
+	err = fn(a, b)
+	if err != nil && !silent(err) {
 		return err
 	}
-	return errors.Join(c.findings(args[0], a), c.findings(args[1], b))
+	return errors.Join(err, c.findings(args[0], a), c.findings(args[1], b))
 }
 
 func differenceLine(d *regf.Difference, asJSON bool) []byte {
@@ -118,23 +118,27 @@ func differenceSides(d *regf.Difference) (was, is string) {
 }
 
 func differenceJSON(d *regf.Difference) []byte {
-	b := fmt.Appendf(nil, `{"kind":"%s","field":"%s","path":`, d.Kind, d.Field)
+	b := fmt.Appendf(nil, `{"change":"%s","what":"%s","key":`, d.Kind, d.Field)
 	b = appendJSON(b, []byte(d.Path))
 	if d.Field == regf.FieldValue {
 		b = appendJSON(append(b, `,"name":`...), []byte(d.Name))
 		for _, side := range []struct {
 			name string
 			v    regf.Value
-		}{{"a", d.ValueA}, {"b", d.ValueB}} {
+		}{{"before", d.ValueA}, {"after", d.ValueB}} {
 			if side.v.Valid() {
 				data, _ := side.v.Data() // it could be read when it was compared
-				b = fmt.Appendf(b, `,"%s":{"type":%d,"data":"%x"}`, side.name, uint32(side.v.Type()), data)
+				b = appendData(fmt.Appendf(b, `,"%s":{`, side.name), side.v.Type(), data)
+				if side.v.Tombstone() {
+					b = append(b, `,"tombstone":true`...)
+				}
+				b = append(b, '}')
 			}
 		}
 	} else if d.Kind == regf.Changed {
 		was, is := differenceSides(d)
-		b = appendJSON(append(b, `,"a":`...), []byte(was))
-		b = appendJSON(append(b, `,"b":`...), []byte(is))
+		b = appendJSON(append(b, `,"before":`...), []byte(was))
+		b = appendJSON(append(b, `,"after":`...), []byte(is))
 	}
 	return append(b, "}\n"...)
 }

@@ -26,7 +26,7 @@ keys and values that hide data of the layer below are written as deletions.
 
 Names that the text cannot represent are omitted: those with line breaks or a
 NUL and, in keys, a backslash. Each is reported in a comment in the text and on
-standard error, and the exit status is 1.`,
+standard error, and the exit status is 2.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -73,14 +73,14 @@ func (l *leftOut) add(c *console, file string, err error) {
 	fmt.Fprintf(c.err, "%s: %s\n", visible(file), visible(err.Error()))
 }
 
-// end returns err, or errFound if err is nil and a part that is not harmless was
+// end returns err, or errPartial if err is nil and a part that is not harmless was
 // skipped.
 func (l *leftOut) end(c *console, file string, err error) error {
 	if l.more > 0 {
 		fmt.Fprintf(c.err, "%s: %d more\n", visible(file), l.more)
 	}
 	if err == nil && l.printed+l.more > l.harmless {
-		return errFound
+		return errPartial
 	}
 	return err
 }
@@ -97,7 +97,7 @@ func newHiveImportCommand(c *console, f *hiveFlags) *cobra.Command {
 names another file.
 
 The text is parsed as regedit parses it: a malformed key or value is skipped.
-Each is reported with its line number, and the exit status is 1. Lines that are
+Each is reported with its line number, and the exit status is 2. Lines that are
 neither a key nor a value are reported too and have no effect. With --strict,
 the first such line is an error, and the hive is not changed.
 

@@ -126,7 +126,7 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 	got := "0"
 	var exit interface{ ExitCode() int }
 	if errors.As(err, &exit) {
-		got = string(rune('0' + exit.ExitCode()))
+		got = strconv.Itoa(exit.ExitCode())
 	} else {
 		ts.Check(err)
 	}
