@@ -53,7 +53,8 @@ type FileEvent struct {
 	// length in bytes. They are not known of a Link.
 	SHA256 string
 	Size   int64
-	// What are the differences from the layers below, for Changed and Replaced.
+	// What are the differences from the layers below, for Changed and Replaced. It is empty
+	// for the metadata of a directory that was implied.
 	What layer.Aspect
 	// Cause is the entry that removes, empties or replaces: a whiteout of the path or of a
 	// directory above it, or a file in the place of such a directory. It is nil if the
@@ -296,7 +297,7 @@ func (f *fileHistory) apply(index int, x *layerEffect) {
 	case was.isDir() != next.isDir() || was.entry != nil && was.entry.Kind == layer.Link:
 		event(Replaced, aspects(was, next), nil)
 	default:
-		if what := aspects(was, next); what != 0 {
+		if what := aspects(was, next); what != 0 || was.entry == nil && next.entry != nil {
 			event(Changed, what, nil)
 		} else if next.entry != nil {
 			event(Repeated, 0, nil)
@@ -330,8 +331,8 @@ func aspects(a, b *fileState) layer.Aspect {
 	}))
 	differ(layer.AspectReparse, !bytes.Equal(x.Reparse, y.Reparse))
 	differ(layer.AspectObjectID, !bytes.Equal(x.ObjectID, y.ObjectID))
-	differ(layer.AspectSize, a.size != b.size)
-	differ(layer.AspectContent, a.sha256 != b.sha256)
+	differ(layer.AspectSize, x.Kind == y.Kind && a.size != b.size)
+	differ(layer.AspectContent, x.Kind == y.Kind && a.sha256 != b.sha256)
 	differ(layer.AspectStreams, !maps.Equal(a.streams, b.streams))
 	return what
 }
