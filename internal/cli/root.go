@@ -28,6 +28,7 @@ var constructors = []func(*console) *cobra.Command{
 	newEnvCommand,
 	newSBOMCommand,
 	newDiffCommand,
+	newBlameCommand,
 	newHiveCommand,
 	newCIMCommand,
 	newMountCommand,
