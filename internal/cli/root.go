@@ -32,6 +32,7 @@ var constructors = []func(*console) *cobra.Command{
 	newEnvCommand,
 	newSBOMCommand,
 	newDiffCommand,
+	newBlameCommand,
 	newHiveCommand,
 	newCIMCommand,
 	newMountCommand,
