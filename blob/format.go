@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // Format is the compression of a blob.
@@ -78,13 +77,13 @@ func newDecompressor(f Format, r io.Reader, s *survey) (io.ReadCloser, error) {
 }
 
 // newCompressor returns a compressor whose output depends only on its input: no name and no
-// time in the header, no concurrency.
+// time in the header, and nothing that the number of processors changes.
 func newCompressor(f Format, w io.Writer) (io.WriteCloser, error) {
 	switch f {
 	case Gzip:
 		return gzip.NewWriterLevel(w, gzip.DefaultCompression)
 	case Zstd:
-		return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
+		return newFrameWriter(w, encoders())
 	}
 	return nopWriteCloser{w}, nil
 }

@@ -177,6 +177,10 @@ func (v *View) Reader() Reader {
 type unionReader struct {
 	view    *View
 	emitted []uint64 // one bit for each node
+	// The selection of Select: one bit for each node, and the layers that have a part in it.
+	// Both are nil if everything is yielded.
+	selected []uint64
+	wanted   []bool
 
 	layer   int    // index of the open layer
 	r       Reader // nil before the first and after the last
@@ -185,6 +189,7 @@ type unionReader struct {
 	object  int32  // of the entry
 
 	queue []nodeID // to be yielded before r continues
+	first nodeID   // the name under which the object's content is yielded
 	only  bool     // only the queue is yielded
 	out   Entry
 	err   error // sticky
@@ -221,6 +226,9 @@ func (r *unionReader) openNext() error {
 		}
 	}
 	r.layer++
+	for r.wanted != nil && r.layer < len(r.wanted) && !r.wanted[r.layer] {
+		r.layer++
+	}
 	r.ordinal = -1
 	if r.layer >= len(r.view.sources) {
 		return io.EOF
@@ -324,7 +332,14 @@ func (r *unionReader) next() (*Entry, error) {
 		if r.object == noObject {
 			continue
 		}
+		r.first = none
 		for id := r.view.objects[r.object].names; id != none; id = r.view.tree.nodes[id].next {
+			if !r.isSelected(id) {
+				continue
+			}
+			if r.first == none {
+				r.first = id
+			}
 			r.enqueue(id)
 		}
 	}
@@ -358,8 +373,8 @@ func (r *unionReader) yield(id nodeID) (*Entry, error) {
 		r.nextStream = o.streams
 		return e, v.stash.get(o.meta, e)
 	}
-	if !r.only && id != o.names {
-		*e = Entry{Path: e.Path, Kind: Link, Target: v.tree.path(o.names), Attributes: r.entry.Attributes, Times: r.entry.Times}
+	if !r.only && id != r.first {
+		*e = Entry{Path: e.Path, Kind: Link, Target: v.tree.path(r.first), Attributes: r.entry.Attributes, Times: r.entry.Times}
 		return e, nil
 	}
 	path := e.Path

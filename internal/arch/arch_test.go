@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"winsec", "backup", "internal/nametree", "internal/publish"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
-	{"hives", "blob", "internal/containerd", "internal/cache"},
+	{"hives", "blob", "mend", "internal/cache", "internal/containerd"},
 	{"internal/hostfs"},
 	{"internal/layerdir"},
 	{"wintar", "wctransport", "internal/plaindir"},
@@ -34,7 +34,7 @@ var floors = [][]string{
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"image"},
-	{"inventory", "compare"},
+	{"inventory", "compare", "history"},
 	{"snapshotter"},
 	{"internal/cli"},
 	{"cmd", "internal/arch", "contrib", "examples", "scripts"},

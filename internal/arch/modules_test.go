@@ -27,6 +27,7 @@ var modules = map[string]struct{ linux, windows string }{
 	"examples/hello/generate": {linux: documents},
 	"finding":                 {linux: ""},
 	"finding/report":          {linux: ""},
+	"history":                 {linux: documents},
 	"fusefs": {
 		linux:   "github.com/hanwen/go-fuse/v2 golang.org/x/sys",
 		windows: none,

@@ -17,8 +17,12 @@ import (
 // constructors lists the constructors of all commands.
 var constructors = []func(*console) *cobra.Command{
 	newInspectCommand,
+	newTagsCommand,
+	newManifestCommand,
+	newConfigCommand,
 	newLsCommand,
 	newCatCommand,
+	newExtractCommand,
 	newConvertCommand,
 	newMakeBaseCommand,
 	newUnpackCommand,
@@ -28,11 +32,14 @@ var constructors = []func(*console) *cobra.Command{
 	newEnvCommand,
 	newSBOMCommand,
 	newDiffCommand,
+	newBlameCommand,
 	newHiveCommand,
 	newCIMCommand,
 	newMountCommand,
 	newServeCommand,
 	newCacheCommand,
+	newLoginCommand,
+	newLogoutCommand,
 	newVersionCommand,
 	newManCommand,
 	newExitStatusTopic,
@@ -55,7 +62,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &console{in: stdin, err: stderr}
 	out := &results{ctx: ctx, c: c, w: stdout, terminal: isTerminal(stdout)}
-	c.out, c.width = out, terminalWidth(stdout)
+	c.out, c.terminal, c.width = out, out.terminal, terminalWidth(stdout)
 	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
