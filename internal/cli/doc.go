@@ -9,6 +9,7 @@
 //
 // where OP is the command's path and SUBJECT its first argument, or the subject set by
 // [about]. Errors in flags and in the number of arguments, which occur before RunE is
-// called, are usage errors and exit with status 2, as do errors made by [usagef].
-// [errFound] exits with status 1 and prints nothing.
+// called, are usage errors, as are errors made by [usagef]. All exit with status 2, and
+// so does [errPartial], which prints nothing. [errFound] exits with status 1 and prints
+// nothing.
 package cli

@@ -20,19 +20,20 @@ func newHiveExportCommand(c *console, f *hiveFlags) *cobra.Command {
 		Use:   "export HIVE [KEY]",
 		Short: "Write a key with its subkeys as .reg text",
 		Long: `Write a key with its values and subkeys, or without KEY the whole hive, as .reg
-text: Windows Registry Editor Version 5.00 in UTF-16, as Windows writes it. The
-format has no class names, security descriptors and times. In a delta hive,
-keys and values that hide data of the layer below are written as deletions.
+text: Windows Registry Editor Version 5.00 in UTF-16, as Windows writes it, and
+in UTF-8 on a terminal. The format has no class names, security descriptors and
+times. In a delta hive, keys and values that hide data of the layer below are
+written as deletions.
 
 Names that the text cannot represent are omitted: those with line breaks or a
 NUL and, in keys, a backslash. Each is reported in a comment in the text and on
-standard error, and the exit status is 1.`,
+standard error, and the exit status is 2.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case utf8 && old:
 				return usagef("--utf8 and --regedit4 exclude each other: REGEDIT4 text is not UTF-8")
-			case utf8:
+			case utf8, c.terminal && out.path == "" && !old:
 				opt.Encoding = regtext.UTF8
 			case old:
 				opt.Version = 4
@@ -73,14 +74,14 @@ func (l *leftOut) add(c *console, file string, err error) {
 	fmt.Fprintf(c.err, "%s: %s\n", visible(file), visible(err.Error()))
 }
 
-// end returns err, or errFound if err is nil and a part that is not harmless was
+// end returns err, or errPartial if err is nil and a part that is not harmless was
 // skipped.
 func (l *leftOut) end(c *console, file string, err error) error {
 	if l.more > 0 {
 		fmt.Fprintf(c.err, "%s: %d more\n", visible(file), l.more)
 	}
 	if err == nil && l.printed+l.more > l.harmless {
-		return errFound
+		return errPartial
 	}
 	return err
 }
@@ -101,7 +102,7 @@ func newHiveImportCommand(c *console, f *hiveFlags) *cobra.Command {
 names another file.
 
 The text is parsed as regedit parses it: a malformed key or value is skipped.
-Each is reported with its line number, and the exit status is 1. Lines that are
+Each is reported with its line number, and the exit status is 2. Lines that are
 neither a key nor a value are reported too and have no effect. With --strict,
 the first such line is an error, and the hive is not changed.
 

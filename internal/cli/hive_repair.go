@@ -24,7 +24,7 @@ missing from every list is found by its parent pointer, and the second of two
 keys or values with the same name gets a number appended.
 
 Each change is printed on one line: "mended", or "lost" for data that could not
-be read and is missing or incomplete in OUT. The exit status is 1 if anything
+be read and is missing or incomplete in OUT. The exit status is 2 if anything
 is lost; OUT is still written and passes "hive check". HIVE is not changed.
 
 A dirty hive needs its logs (--log), or --allow-dirty to continue without its
@@ -116,7 +116,7 @@ func (c *console) printRepair(r *regf.Repair) error {
 		}
 	}
 	if len(r.Lost) > 0 {
-		return errFound
+		return errPartial
 	}
 	if len(r.Mended) == 0 && !c.json {
 		return c.printf("nothing was wrong\n")

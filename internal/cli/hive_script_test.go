@@ -60,7 +60,7 @@ func TestDirtyHiveIsRefused(t *testing.T) {
 		if args[0] == "recover" && !strings.Contains(errs, "hint: --log F names a log") {
 			t.Errorf("%v: %s", args, errs)
 		}
-		if status != 1 || out != "" || !strings.Contains(errs, "hint: ") || !strings.Contains(errs, "dirty") {
+		if status != 2 || out != "" || !strings.Contains(errs, "hint: ") || !strings.Contains(errs, "dirty") {
 			t.Errorf("%v: status %d, %q", args, status, errs)
 		}
 		if got, err := os.ReadFile(in("dirty")); err != nil || !bytes.Equal(got, dirty) {
@@ -86,7 +86,7 @@ func TestDirtyHiveIsRefused(t *testing.T) {
 		// A log of another hive does not help.
 		fresh()
 		other := testenv.Corpus(t, "hives", "msuhanov_yarp", "NewDirtyHive1", "NewDirtyHive.LOG1")
-		if status, _, errs := run1(append(args, "--log", other)...); status != 1 || !strings.Contains(errs, "no transaction log fits") {
+		if status, _, errs := run1(append(args, "--log", other)...); status != 2 || !strings.Contains(errs, "no transaction log fits") {
 			t.Errorf("%v with a foreign log: status %d, %s", args, status, errs)
 		}
 	}
@@ -130,11 +130,11 @@ func TestHiveRecoverCommand(t *testing.T) {
 
 func TestHiveDamage(t *testing.T) {
 	file := testenv.Corpus(t, "hives", "log2timeline_plaso", "corrupt_sub_key_list.hiv")
-	if status, _, errs := run1("hive", "dump", file); status != 1 || !strings.Contains(errs, "cell 0x") || !strings.Contains(errs, "hint: mullion hive check") {
+	if status, _, errs := run1("hive", "dump", file); status != 2 || !strings.Contains(errs, "cell 0x") || !strings.Contains(errs, "hint: mullion hive check") {
 		t.Errorf("status %d, %s", status, errs)
 	}
 	status, out, errs := run1("hive", "dump", file, "--mode", "report")
-	if n := strings.Count(out, "\n"); status != 1 || n != 100 || errs == "" {
+	if n := strings.Count(out, "\n"); status != 2 || n != 100 || errs == "" {
 		t.Errorf("status %d, %d keys, %s", status, n, errs)
 	}
 	status, out, _ = run1("hive", "check", file)
@@ -161,7 +161,7 @@ func TestHiveExportOddNames(t *testing.T) {
 		}
 	}
 	status, out, errs := run1("hive", "export", file, "--utf8")
-	if status != 1 || strings.Count(errs, " is left out: ") != 2 || strings.Count(errs, "\n") != 2 {
+	if status != 2 || strings.Count(errs, " is left out: ") != 2 || strings.Count(errs, "\n") != 2 {
 		t.Errorf("status %d, %s", status, errs)
 	}
 	const want = "Windows Registry Editor Version 5.00\n\n[R]\n\n[R\\K]\n" +

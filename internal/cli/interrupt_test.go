@@ -19,7 +19,7 @@ import (
 	"github.com/mullion/mullion/internal/testenv"
 )
 
-// Ctrl-C while standard input hangs in the middle of a layer: status 1, one line, and
+// Ctrl-C while standard input hangs in the middle of a layer: status 130, one line, and
 // nothing is left, neither of a file nor of a folder.
 func TestInterrupt(t *testing.T) {
 	for _, dst := range []string{"tar:", "wclayer:"} {
@@ -62,7 +62,7 @@ func TestInterrupt(t *testing.T) {
 		}
 		in.Close()
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(stderr.String(), "mullion: convert tar:-: interrupted\n") {
+		if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.HasPrefix(stderr.String(), "mullion: convert tar:-: interrupted\n") {
 			t.Errorf("%s: %v, %q", dst, err, stderr.String())
 		}
 		if entries, _ := os.ReadDir(dir); len(entries) > 0 {
@@ -100,7 +100,7 @@ func TestInterruptCIM(t *testing.T) {
 	cmd.Process.Signal(syscall.SIGTERM)
 	io.Copy(io.Discard, out)
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(stderr.String(), "interrupted") {
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(stderr.String(), "interrupted") {
 		t.Errorf("%v, %q", err, stderr.String())
 	}
 }
@@ -139,7 +139,7 @@ func TestInterrupted(t *testing.T) {
 		{"cim", "create", "layout", "new/again.cim"},
 	} {
 		status, stdout, stderr := mullion(stopped, args...)
-		if status != 1 || stdout != "" || !strings.HasSuffix(stderr, ": interrupted\n") || strings.Count(stderr, "\n") != 1 {
+		if status != 130 || stdout != "" || !strings.HasSuffix(stderr, ": interrupted\n") || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%v: status %d, %q, %q", args, status, stdout, stderr)
 		}
 	}
@@ -164,7 +164,7 @@ func TestClosedPipe(t *testing.T) {
 	for _, args := range [][]string{
 		{"ls", "-R", hello}, {"inspect", hello}, {"osversion", hello}, {"env", "--json", hello}, {"sbom", hello},
 		{"cat", hello, "Files/License.txt"}, {"cat", hello, `Hives\SYSTEM_BASE`},
-		{"diff", "--registry-only", "--layer", "0", hello, "cim:" + nothing},
+		{"diff", "--registry", "--layer", "0", hello, "cim:" + nothing},
 		{"hive", "dump", hive}, {"hive", "query", hive}, {"hive", "export", hive}, {"version"},
 	} {
 		r, w, err := os.Pipe()
@@ -177,7 +177,7 @@ func TestClosedPipe(t *testing.T) {
 		cmd.Stdout, cmd.Stderr, cmd.Env = w, &stderr, append(os.Environ(), "TMPDIR="+temp)
 		err = cmd.Run()
 		w.Close()
-		if status := cmd.ProcessState.ExitCode(); status != 1 {
+		if status := cmd.ProcessState.ExitCode(); status != 141 {
 			t.Errorf("%v: %v", args, err)
 		}
 		if stderr.Len() > 0 {

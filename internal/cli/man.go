@@ -15,11 +15,12 @@ import (
 // hidden in the help.
 func newManCommand(*console) *cobra.Command {
 	return &cobra.Command{
-		Use:    "man DIR",
-		Short:  "Write a man page for every command into DIR",
-		Long:   "Write a man page for every command into DIR. Pages that exist are replaced.",
-		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Use:         "man DIR",
+		Short:       "Write a man page for every command into DIR",
+		Long:        "Write a man page for every command into DIR. Pages that exist are replaced.",
+		Hidden:      true,
+		Annotations: map[string]string{noJSON: "man writes pages"},
+		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
