@@ -89,11 +89,14 @@ func (l *learner) follow(k key, target string) (end *node, path string, ok bool)
 
 // directories plans the entries for directories that have none where they are needed.
 func (l *learner) directories() {
+	linked := map[key]bool{} // may be meant as files
+	for _, x := range l.links {
+		linked[x.target] = true
+	}
 	for _, root := range []string{layer.RootFiles, layer.RootHives} {
 		n := l.nodes[l.keyOf(root)]
 		wanted := root == layer.RootFiles || l.opts.HasParents || !l.opts.Base && !l.hasSAM
-		linked := func(x link) bool { return x.target == l.keyOf(root) } // it may be meant as a file
-		if wanted && (n == nil || n.entries == 0) && (n != nil && n.implied || !slices.ContainsFunc(l.links, linked)) {
+		if wanted && (n == nil || n.entries == 0) && !linked[l.keyOf(root)] {
 			l.first = append(l.first, root)
 		}
 	}
@@ -103,7 +106,7 @@ func (l *learner) directories() {
 		if n.entries > 0 || slices.ContainsFunc(l.first, func(r string) bool { return winfs.EqualFold(r, dir) }) {
 			continue
 		}
-		if !l.onlyDirectoriesAbove(dir) {
+		if linked[k] || !l.onlyDirectoriesAbove(dir) {
 			continue
 		}
 		l.parents[k] = &layer.Entry{Path: dir, Kind: layer.Dir, Attributes: winfs.AttrDirectory}
