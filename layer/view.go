@@ -124,8 +124,8 @@ func (v *View) Walk(path string) iter.Seq2[*Item, error] {
 }
 
 // Open returns a reader of the single entry at a path, with its streams. It reads the layer
-// up to the entry, which for a compressed layer means decompressing that much. The caller
-// closes the reader.
+// up to the entry, which for a compressed layer means decompressing that much, unless the
+// source has an index ([IndexedSource], [EntrySource]). The caller closes the reader.
 func (v *View) Open(path string) (Reader, error) {
 	id, ok := v.tree.lookup(path)
 	if !ok {
@@ -141,6 +141,12 @@ func (v *View) Open(path string) (Reader, error) {
 		return r, nil
 	}
 	o := &v.objects[n.object]
+	if x := entriesOf(v.sources[o.layer]); x != nil {
+		if err := r.openAt(x, id, o); err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
 	r.layer = int(o.layer) - 1
 	if err := r.openNext(); err != nil {
 		return nil, err
@@ -232,6 +238,26 @@ func (r *unionReader) openNext() error {
 		return r.fail(err)
 	}
 	r.r = src
+	return nil
+}
+
+// openAt opens a layer at the entry of an object, of which a name is to be yielded.
+func (r *unionReader) openAt(x EntrySource, id nodeID, o *object) error {
+	r.layer = int(o.layer)
+	r.ordinal = o.ordinal - 1
+	src, err := x.OpenAt(o.ordinal)
+	if err != nil {
+		return r.fail(err)
+	}
+	r.r = src
+	if err := r.advance(); err != nil {
+		if err == io.EOF {
+			err = r.changed()
+		}
+		r.Close()
+		return err
+	}
+	r.queue = append(r.queue, id)
 	return nil
 }
 
@@ -424,6 +450,14 @@ func (r stashReader) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return 0, err
+}
+
+// StreamSum returns the sum of a stream that the layer knows; see [StreamHasher].
+func (r *unionReader) StreamSum() (sum [32]byte, ok bool) {
+	if h, is := r.r.(StreamHasher); is && r.fromLayer && r.stream != nil {
+		return h.StreamSum()
+	}
+	return sum, false
 }
 
 // NextExtent returns the holes that the layer knows. The stash holds them as zeros. A

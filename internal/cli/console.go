@@ -30,7 +30,8 @@ type console struct {
 	errFile              io.Writer
 	width                int // columns of the terminal that takes the results, 0 if none does
 
-	limits layer.Limits // from --limit
+	limits  layer.Limits // from --limit
+	caching cacheFlags
 
 	running bool      // RunE of a command was entered
 	command string    // its name, "cim create"

@@ -17,6 +17,9 @@ import (
 // constructors lists the constructors of all commands.
 var constructors = []func(*console) *cobra.Command{
 	newInspectCommand,
+	newTagsCommand,
+	newManifestCommand,
+	newConfigCommand,
 	newLsCommand,
 	newCatCommand,
 	newExtractCommand,
@@ -29,10 +32,14 @@ var constructors = []func(*console) *cobra.Command{
 	newEnvCommand,
 	newSBOMCommand,
 	newDiffCommand,
+	newBlameCommand,
 	newHiveCommand,
 	newCIMCommand,
 	newMountCommand,
 	newServeCommand,
+	newCacheCommand,
+	newLoginCommand,
+	newLogoutCommand,
 	newVersionCommand,
 	newManCommand,
 	newExitStatusTopic,
@@ -61,6 +68,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	c.stopProgress()
+	c.closeCache()
 	if err == nil {
 		return exitDone
 	}
@@ -102,6 +110,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object per line for listings")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, verboseUsage)
 	f.Var(limitFlag{&c.limits}, "limit", "limit the layers that are read: NAME is entries, depth, file-size, total-size, streams, metadata or ratio, sizes are in bytes, -1 is unlimited; may be repeated")
+	c.caching.add(f)
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))
