@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/flate"
+	"github.com/mullion/mullion/internal/inflate"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -19,6 +19,7 @@ type readerOptions struct {
 	limits         layer.Limits
 	sum, stored    bool
 	closer         io.Closer
+	spacing        int64 // of the points of a map, 0 for no map
 }
 
 // WithDigest makes the reader fail unless the stored bytes have this digest and
@@ -54,6 +55,7 @@ type Reader struct {
 	cancel context.CancelFunc
 	diffID string // expected, where plain is nil
 	closer io.Closer
+	survey *survey // nil without WithMap
 	err    error
 }
 
@@ -82,6 +84,10 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 	ctx, cancel := context.WithCancel(ctx)
 	r := &Reader{cancel: cancel, diffID: o.diffID, closer: o.closer}
 	r.stored = newStage(ctx, "blob", src, o.digest, o.size)
+	if o.spacing > 0 && !o.stored {
+		r.survey = &survey{spacing: o.spacing}
+		r.stored.chunks = &r.survey.chunks
+	}
 	r.stored.start(algorithmOf(o.digest, o.diffID, o.sum), nil)
 
 	head, err := r.stored.peek(DetectLength)
@@ -99,7 +105,7 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 	if r.format == Plain && (o.diffID == "" || algorithmIn(o.diffID) == r.stored.algorithm) {
 		return r, nil // the diff ID, if any, is the digest of the first stage
 	}
-	d, err := newDecompressor(r.format, r.stored)
+	d, err := newDecompressor(r.format, r.stored, r.survey)
 	if err != nil {
 		cancel()
 		return nil, r.decompressError(err)
@@ -170,7 +176,7 @@ func (d *decompressed) Read(p []byte) (int, error) {
 // of it is read to determine the digest.
 func (r *Reader) decompressError(err error) error {
 	var mismatch *MismatchError
-	var corrupt flate.CorruptInputError
+	var corrupt *inflate.CorruptError
 	switch {
 	case errors.As(err, &mismatch), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
@@ -181,7 +187,7 @@ func (r *Reader) decompressError(err error) error {
 		}
 	}
 	if errors.As(err, &corrupt) {
-		return fmt.Errorf("%w: %v at offset %#x", ErrCorrupt, r.format, int64(corrupt))
+		return fmt.Errorf("%w: %v at offset %#x: %s", ErrCorrupt, r.format, corrupt.Offset, corrupt.What)
 	}
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: %v: %w", ErrCorrupt, r.format, io.ErrUnexpectedEOF)

@@ -26,7 +26,7 @@ type source struct {
 func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {
 	d, err := s.puller.Get(ctx, s.ref)
 	if err != nil {
-		return nil, s.explain(err)
+		return nil, explain(err)
 	}
 	mediaType := oci.BaseMediaType(string(d.MediaType))
 	if !oci.IsIndex(mediaType) && !oci.IsManifest(mediaType) {
@@ -36,7 +36,7 @@ func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {
 }
 
 // explain maps a registry's answer to the matching error of package image.
-func (s *source) explain(err error) error {
+func explain(err error) error {
 	var t *registryerr.Error
 	if errors.As(err, &t) && t.StatusCode == http.StatusNotFound {
 		return fmt.Errorf("%w: %w", image.ErrNotFound, err)
@@ -52,7 +52,7 @@ func (s *source) Open(ctx context.Context, d image.Descriptor) (io.ReadCloser, e
 	if oci.IsIndex(d.MediaType) || oci.IsManifest(d.MediaType) || d.MediaType == "" {
 		got, err := s.puller.Get(ctx, at)
 		if err != nil {
-			return nil, s.explain(err)
+			return nil, explain(err)
 		}
 		return io.NopCloser(bytes.NewReader(got.Manifest)), nil
 	}

@@ -21,20 +21,20 @@ const module = "github.com/mullion/mullion"
 // those on lower lines, and those that have a path in common with it: regf/regtext
 // is part of regf and has its floor. The longest path counts.
 var floors = [][]string{
-	{"winfs", "internal/filelock", "internal/openfile", "internal/tempfile", "internal/testenv", "internal/ctxio", "internal/zeros", "internal/wtf8"},
+	{"winfs", "internal/filelock", "internal/openfile", "internal/tempfile", "internal/testenv", "internal/ctxio", "internal/zeros", "internal/wtf8", "internal/inflate"},
 	{"finding"},
 	{"winsec", "backup", "internal/nametree", "internal/publish"},
 	{"regf", "cimfs"},
 	{"layer"}, // the hall; from the ground to here: the standard library alone
-	{"hives", "blob", "internal/containerd"},
+	{"hives", "blob", "mend", "internal/cache", "internal/containerd"},
 	{"internal/hostfs"},
 	{"internal/layerdir"},
 	{"wintar", "wctransport", "internal/plaindir"},
-	{"wclayer"},
+	{"wclayer", "layerindex"},
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"image"},
-	{"inventory", "compare", "internal/diffpage"},
+	{"inventory", "compare", "history", "internal/diffpage"},
 	{"snapshotter"},
 	{"internal/cli"},
 	{"cmd", "internal/arch", "contrib", "examples", "scripts"},

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/mullion/mullion/layer"
 	"golang.org/x/term"
@@ -23,12 +24,19 @@ type console struct {
 
 	quiet, json, verbose bool
 	bytes                bool // print exact sizes
+	terminal             bool // results go to a terminal
 	width                int  // columns of the terminal that takes the results, 0 if none does
 
-	limits layer.Limits // from --limit
+	limits  layer.Limits // from --limit
+	caching cacheFlags
 
-	running bool   // RunE of a command was entered
-	subject string // its first argument
+	running bool      // RunE of a command was entered
+	command string    // its name, "cim create"
+	subject string    // its first argument
+	started time.Time // when it was entered
+
+	written     *jsonWritten // what the command has written
+	printedJSON bool         // a document of its own was printed
 
 	drawing sync.Mutex // guards bars and noBars: layers are read concurrently
 	bars    *bars      // progress on the terminal, nil until the first bar
@@ -81,6 +89,7 @@ func (c *console) notef(format string, a ...any) {
 
 // printJSON prints one indented document.
 func (c *console) printJSON(v any) error {
+	c.printedJSON = true
 	e := json.NewEncoder(&jsonText{w: c.out})
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
@@ -89,6 +98,7 @@ func (c *console) printJSON(v any) error {
 
 // printJSONLine prints one object on one line, for listings that can be long.
 func (c *console) printJSONLine(v any) error {
+	c.printedJSON = true
 	e := json.NewEncoder(&jsonText{w: c.out})
 	e.SetEscapeHTML(false)
 	return e.Encode(v)

@@ -79,7 +79,7 @@ func (f *diffFlags) openSide(ctx context.Context, c *console, scan *compare.Scan
 		return f.readLayer(ctx, c, scan, s, layer.SourceFunc(func() (layer.Reader, error) {
 			return plaindir.Open(s.ref, plaindir.Options{})
 		}))
-	case st.Mode().IsRegular() && isHive(s.ref):
+	case st.Mode().IsRegular() && isHiveFile(s.ref):
 		h, err := (&hiveFlags{mode: "strict"}).open(ctx, c, s.ref)
 		if err != nil {
 			return err
@@ -90,8 +90,8 @@ func (f *diffFlags) openSide(ctx context.Context, c *console, scan *compare.Scan
 	return f.readImage(ctx, c, scan, s)
 }
 
-// isHive reports whether a file begins as a hive does.
-func isHive(path string) bool {
+// isHiveFile reports whether a file begins as a hive does.
+func isHiveFile(path string) bool {
 	f, err := openfile.Regular(path)
 	if err != nil {
 		return false
