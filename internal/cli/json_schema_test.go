@@ -51,6 +51,7 @@ var documents = []struct {
 	{line: "cache info", schema: "cache-info"},
 	{line: "cache clear", schema: "cache-clear"},
 	{line: "diff tar:base.tar $HELLO", schema: "diff", lines: true, status: 1},
+	{line: "diff --layer 1 --times $HELLO", schema: "diff", lines: true, status: 1},
 	{line: "diff $HELLO $HELLO", schema: "diff", lines: true},
 	{line: "check --severity info $HELLO", schema: "finding", lines: true, status: 1},
 	{line: "check --rules", schema: "rule", lines: true},
