@@ -19,6 +19,7 @@ type readerOptions struct {
 	limits         layer.Limits
 	sum, stored    bool
 	closer         io.Closer
+	spacing        int64 // of the points of a map, 0 for no map
 }
 
 // WithDigest makes the reader fail unless the stored bytes have this digest and
@@ -54,6 +55,7 @@ type Reader struct {
 	cancel context.CancelFunc
 	diffID string // expected, where plain is nil
 	closer io.Closer
+	survey *survey // nil without WithMap
 	err    error
 }
 
@@ -82,6 +84,10 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 	ctx, cancel := context.WithCancel(ctx)
 	r := &Reader{cancel: cancel, diffID: o.diffID, closer: o.closer}
 	r.stored = newStage(ctx, "blob", src, o.digest, o.size)
+	if o.spacing > 0 && !o.stored {
+		r.survey = &survey{spacing: o.spacing}
+		r.stored.chunks = &r.survey.chunks
+	}
 	r.stored.start(algorithmOf(o.digest, o.diffID, o.sum), nil)
 
 	head, err := r.stored.peek(DetectLength)

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"strconv"
@@ -14,7 +15,7 @@ const (
 	chunksAhead = 8
 )
 
-// A chunk is a piece of the stream that is passed to two readers, the hash and the next
+// A chunk is a piece of the stream that is passed to several readers, the hashes and the next
 // stage. The last of them to finish with it returns it.
 type chunk struct {
 	buf  []byte // filled part
@@ -29,7 +30,8 @@ type stage struct {
 	src  io.Reader
 	what string // for errors
 
-	algorithm string // of the hash, "" for none
+	algorithm string               // of the hash, "" for none
+	chunks    *[][sha256.Size]byte // takes the sum of each chunk, if it is not nil
 
 	want string // expected digest, "" for none
 	size int64  // expected size, -1 for none
@@ -66,23 +68,42 @@ func (s *stage) start(algorithm string, check func() error) {
 func (s *stage) run(check func() error) {
 	defer close(s.full)
 	defer close(s.done)
-	hashing := make(chan *chunk, chunksAhead)
+	var hashing []chan<- *chunk
 	sum := make(chan string, 1)
 	h, hashed := newHash(s.algorithm)
 	if hashed {
+		c := make(chan *chunk, chunksAhead)
+		hashing = append(hashing, c)
 		go func() {
-			for c := range hashing {
+			for c := range c {
 				h.Write(c.buf)
 				s.release(c)
 			}
 			sum <- hex.EncodeToString(h.Sum(nil))
 		}()
 	}
-	err := s.pump(hashing, hashed, check)
-	close(hashing)
+	mapped := make(chan struct{})
+	if s.chunks != nil {
+		c := make(chan *chunk, chunksAhead)
+		hashing = append(hashing, c)
+		go func() {
+			defer close(mapped)
+			for c := range c {
+				*s.chunks = append(*s.chunks, sha256.Sum256(c.buf))
+				s.release(c)
+			}
+		}()
+	} else {
+		close(mapped)
+	}
+	err := s.pump(hashing, check)
+	for _, c := range hashing {
+		close(c)
+	}
 	if hashed {
 		s.sum = s.algorithm + ":" + <-sum
 	}
+	<-mapped
 	if err == io.EOF {
 		if n := s.n.Load(); s.size >= 0 && n != s.size {
 			err = s.sizeError(n)
@@ -97,8 +118,8 @@ func (s *stage) sizeError(n int64) error {
 	return &MismatchError{What: s.what, Want: strconv.FormatInt(s.size, 10), Got: strconv.FormatInt(n, 10), Err: ErrSize}
 }
 
-// pump moves chunks from the source to the hasher and the next stage.
-func (s *stage) pump(hashing chan<- *chunk, hashed bool, check func() error) error {
+// pump moves chunks from the source to the hashers and the next stage.
+func (s *stage) pump(hashing []chan<- *chunk, check func() error) error {
 	for {
 		var c *chunk
 		select {
@@ -115,10 +136,9 @@ func (s *stage) pump(hashing chan<- *chunk, hashed bool, check func() error) err
 				return s.sizeError(total) // do not read the rest of an endless blob
 			}
 			c.buf = c.buf[:n]
-			c.refs.Store(1)
-			if hashed {
-				c.refs.Store(2)
-				hashing <- c // never blocks for long: the hasher waits for nothing
+			c.refs.Store(int32(1 + len(hashing)))
+			for _, h := range hashing {
+				h <- c // never blocks for long: a hasher waits for nothing
 			}
 			select {
 			case s.full <- c:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/finding"
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/wintar"
 )
@@ -37,10 +38,17 @@ type CheckOption func(*imageCheck)
 // CheckLimits bounds each layer of the image.
 func CheckLimits(l layer.Limits) CheckOption { return func(c *imageCheck) { c.limits = l } }
 
+// CheckHost makes Check report an image that a host of a platform cannot run with process
+// isolation, see [Platform.Runs].
+func CheckHost(host Platform) CheckOption { return func(c *imageCheck) { c.host = &host } }
+
 type imageCheck struct {
 	ctx     context.Context
 	yield   func(finding.Finding, error) bool
 	limits  layer.Limits
+	host    *Platform
+	arch    string // of the configuration
+	below   layer.Below
 	stopped bool
 }
 
@@ -59,7 +67,9 @@ func (c *imageCheck) image(i *Image) (err error) {
 	if len(i.layers) == 0 {
 		c.addFinding(RuleNoLayers, "", "the image has no layer")
 	}
+	c.arch = i.Platform().Architecture
 	registry := NewHiveChecker(c.report)
+	registry.Expect(i.Platform().OSVersion)
 	defer func() { err = errors.Join(err, registry.Close()) }()
 	whole := true
 	for _, l := range i.layers {
@@ -77,8 +87,26 @@ func (c *imageCheck) image(i *Image) (err error) {
 	}
 	if whole {
 		registry.Finish(c.ctx)
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 	}
+	c.runsOn(i.Platform(), registry.found)
 	return nil
+}
+
+// runsOn compares the platform of the image with that of the host. Without an os.version
+// the build in the registry counts.
+func (c *imageCheck) runsOn(p Platform, found hives.OSVersion) {
+	if c.host == nil {
+		return
+	}
+	if p.OSVersion == "" && found.Build != 0 {
+		p.OSVersion = found.String()
+	}
+	if !c.host.Runs(p) {
+		c.addFinding(RuleHost, "", "the host is %v, and the image is for %v", *c.host, p)
+	}
 }
 
 // layer checks one layer and reports whether its blob could be read to the end.
@@ -94,7 +122,11 @@ func (c *imageCheck) layer(l *Layer, registry *HiveChecker) (whole bool, err err
 		if l.Index == 0 {
 			place = wintar.Base()
 		}
-		for f, cerr := range wintar.Check(c.ctx, r, place, wintar.Each(registry.Entry), wintar.Label(l.String()), wintar.WithLimits(c.limits)) {
+		each := func(e *layer.Entry, data io.Reader) {
+			checkMachine(e, data, c.arch, func(f finding.Finding) { c.report(f.In(l.String())) })
+			registry.Entry(e, data)
+		}
+		for f, cerr := range wintar.Check(c.ctx, r, place, wintar.Each(each), wintar.Label(l.String()), wintar.WithLimits(c.limits), wintar.Below(&c.below)) {
 			if cerr != nil {
 				// The blob failed in the middle; Finish has the reason.
 				err = cerr

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 )
 
 // HiveChecker checks the registry of layers while they are read for another purpose. It
@@ -21,6 +23,9 @@ type HiveChecker struct {
 	labels []string
 	base   bool // the lowest layer is known to have no parents
 	spoilt bool // a hive could not be taken out, so that nothing is said of the whole
+
+	version string          // os.version of the configuration, see Expect
+	found   hives.OSVersion // by the merged SOFTWARE hive, if Build is not 0
 }
 
 // NewHiveChecker makes a checker that passes its findings to report.
@@ -69,6 +74,10 @@ func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
 	if err == nil {
 		h := hiveFile{file: f}
 		if h.size, err = io.Copy(f, io.LimitReader(data, maxHive+1)); err == nil && h.size <= maxHive {
+			if h.size == 0 {
+				c.hives.bad[n] = regf.ErrNotHive
+				c.report(RuleHiveEmpty.At(e.Path, -1, "the file is empty").In(c.labels[index]))
+			}
 			found[form][n] = h
 			return
 		}
@@ -88,15 +97,22 @@ func (c *HiveChecker) Finish(ctx context.Context) {
 		return
 	}
 	for _, n := range hives.All() {
-		switch {
-		case c.hives.bad[n] != nil: // has been reported
-		case c.base:
+		if c.hives.bad[n] != nil { // has been reported
+			continue
+		}
+		whole := true
+		for i := range c.hives.layers {
+			whole = c.alone(ctx, i, n) && whole
+		}
+		if whole && c.base && ctx.Err() == nil {
 			c.merge(ctx, n)
-		default:
-			c.open(n)
 		}
 	}
 }
+
+// Expect makes Finish compare the build in the merged registry with the os.version of the
+// configuration.
+func (c *HiveChecker) Expect(version string) { c.version = version }
 
 // hasDeltas reports whether a layer has a delta hive, as only a layer with parents does.
 func (c *HiveChecker) hasDeltas(index int) bool { return len(c.hives.layers[index][hives.Delta]) > 0 }
@@ -104,13 +120,16 @@ func (c *HiveChecker) hasDeltas(index int) bool { return len(c.hives.layers[inde
 func (c *HiveChecker) merge(ctx context.Context, n hives.Name) {
 	h, err := c.hives.Open(ctx, n)
 	if err == nil {
+		if n == hives.Software {
+			c.checkVersion(h)
+		}
 		err = h.Close()
 	}
 	var where *hives.ChainError
 	switch {
 	case err == nil:
 	case errors.As(err, &where):
-		c.fault(where.Layer, RuleHive, n.Path(where.Form), where.Err)
+		c.report(HiveFault(n.Path(where.Form), where.Err).In(c.labels[where.Layer]))
 	case errors.Is(err, hives.ErrNoBase):
 		c.fault(0, layer.RuleHiveMissing, n.Path(hives.Config), errors.New("a base layer must have this registry hive"))
 	default:
@@ -118,23 +137,126 @@ func (c *HiveChecker) merge(ctx context.Context, n hives.Name) {
 	}
 }
 
-func (c *HiveChecker) open(n hives.Name) {
-	for i, l := range c.hives.layers {
-		form := hives.Delta
-		if i == 0 && !c.hasDeltas(0) {
-			form = hives.Config // the hives of a base layer; elsewhere they are ordinary files
-		}
-		h, err := warned{l, i, nil}.OpenHive(n, form)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+// alone checks the hive of one layer by itself and reports whether it can be merged.
+func (c *HiveChecker) alone(ctx context.Context, i int, n hives.Name) bool {
+	form := hives.Delta
+	if i == 0 && (c.base || !c.hasDeltas(0)) {
+		form = hives.Config // the hives of a base layer; elsewhere they are ordinary files
+	}
+	h, err := warned{c.hives.layers[i], i, nil}.OpenHive(n, form)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	report := func(f finding.Finding) { c.report(f.In(c.labels[i])) }
+	path := n.Path(form)
+	if err != nil {
+		report(HiveFault(path, err))
+		return false
+	}
+	whole := checkHive(ctx, h, path, form, report)
+	if err := h.Close(); err != nil && whole {
+		report(HiveFault(path, err))
+		return false
+	}
+	return whole
+}
+
+// checkHive reads a hive to its end.
+func checkHive(ctx context.Context, h *regf.Hive, path string, form hives.Form, report func(finding.Finding)) bool {
+	const most = 100 // omissions that are told one by one
+	header := h.Header()
+	layered := header.Flags&regf.HeaderLayered != 0
+	switch {
+	case header.Minor < 3:
+		report(RuleHiveVersion.At(path, -1, "the hive has version 1.%d", header.Minor))
+		return false
+	case form == hives.Config && layered:
+		report(RuleHiveVersion.At(path, -1, "the hive of a base layer is a differencing hive"))
+		return false
+	}
+	omitted := 0
+	for f, err := range h.Omitted() {
 		if err == nil {
-			err = h.Close()
+			err = ctx.Err()
 		}
 		if err != nil {
-			c.fault(i, RuleHive, n.Path(form), err)
+			if ctx.Err() == nil {
+				report(HiveFault(path, err))
+			}
+			return false
+		}
+		if omitted++; omitted <= most {
+			report(RuleHiveOmits.At(path, -1, "key %q, value %q: %s (%s)", f.Path, f.Value, f.Message, f.Rule))
 		}
 	}
+	if omitted > most {
+		report(RuleHiveOmits.At(path, -1, "%d more keys and values are omitted", omitted-most))
+	}
+	if form == hives.Delta && !layered {
+		if key := layerMark(ctx, h); key != nil {
+			report(RuleDeltaFlag.At(path, -1, "key %q has layer semantics, and the base block no layered flag", key.Path()))
+		}
+	}
+	return true
+}
+
+// layerMark returns a key of a hive without the layered flag that would have layer
+// semantics with it, nil if there is none.
+func layerMark(ctx context.Context, h *regf.Hive) *regf.Key {
+	const semantics, tombstone = 3, 2 // bits of the layer byte, flag of a value
+	for k, err := range h.Root().Walk() {
+		if err != nil || ctx.Err() != nil {
+			return nil
+		}
+		if k.LayerByte()&semantics != 0 {
+			return &k
+		}
+		for v, err := range k.Values() {
+			if err != nil {
+				return nil
+			}
+			if v.Flags()&tombstone != 0 && v.Type() == 0 && v.Size() == 0 {
+				return &k
+			}
+		}
+	}
+	return nil
+}
+
+// HiveFault makes a finding of the error of opening or reading the hive at a path of a
+// layer.
+func HiveFault(path string, err error) finding.Finding {
+	rule := RuleHive
+	var placed *regf.Error
+	switch {
+	case errors.Is(err, regf.ErrDirty):
+		rule = RuleHiveDirty
+	case errors.As(err, &placed) && placed.Rule != "", errors.Is(err, regf.ErrCorrupt), errors.Is(err, regf.ErrTruncated):
+		rule = RuleHiveCorrupt
+	}
+	return rule.At(path, -1, "%v", err)
+}
+
+// checkVersion compares the build in the merged SOFTWARE hive with os.version.
+func (c *HiveChecker) checkVersion(h *regf.Hive) {
+	v, err := hives.OSVersionOf(h)
+	if err != nil {
+		return // an image without Windows, as tests and minimal bases are
+	}
+	c.found = v
+	want, ok := parseVersion(c.version)
+	if !ok {
+		return
+	}
+	rule := RuleOSVersionDiffers
+	switch {
+	case [3]int(want[:3]) != [3]int{int(v.Major), int(v.Minor), int(v.Build)}:
+	case strings.Count(c.version, ".") == 3 && v.HasUBR && want[3] != int(v.UBR):
+		rule = rule.Lesser()
+	default:
+		return
+	}
+	c.report(rule.At(hives.Software.Path(hives.Config), -1, "os.version is %s, and the registry of the image has %v", c.version, v))
 }
 
 // Close ends the temporary files.

@@ -37,4 +37,31 @@ var (
 	RuleHive = rules.Add(finding.Rule{ID: "registry-hive", Severity: finding.Error,
 		Meaning: "Windows does not start a container whose registry cannot be merged.",
 		Mend:    "mullion cat takes the hive out of its layer, mullion hive check lists its faults, mullion hive repair mends it."})
+	RuleHiveEmpty = rules.Add(finding.Rule{ID: "registry-hive-empty", Severity: finding.Error,
+		Meaning: "The Offline Registry Library refuses an empty file with ERROR_BADDB, and import fails.",
+		Mend:    "Remove the file, or store a hive; mullion hive new makes an empty one."})
+	RuleHiveDirty = rules.Add(finding.Rule{ID: "registry-hive-dirty", Severity: finding.Error,
+		Meaning: "The Offline Registry Library refuses a hive whose logs were not replayed, and import fails.",
+		Mend:    "mullion hive recover replays the logs."})
+	RuleHiveVersion = rules.Add(finding.Rule{ID: "registry-hive-version", Severity: finding.Error,
+		Meaning: "Windows loads hives of the versions 1.3 to 1.6 alone, and a differencing hive only as a delta.",
+		Mend:    "Write the hive as version 1.5; mullion hive merge with one hive does so."})
+	RuleHiveCorrupt = rules.Add(finding.Rule{ID: "registry-hive-corrupt", Severity: finding.Error,
+		Meaning: "Windows refuses the hive with ERROR_BADDB, or drops keys and values when it loads it.",
+		Mend:    "mullion cat takes the hive out of its layer, mullion hive check lists its faults, mullion hive repair mends it."})
+	RuleDeltaFlag = rules.Add(finding.Rule{ID: "delta-hive-not-layered", Severity: finding.Error,
+		Meaning: "Windows takes the deletions in a delta hive without the layered flag for keys and values, so that deleted ones stay.",
+		Mend:    "Write the hive as version 1.6 with the layered flag, as mullion hive diff does."})
+	RuleHiveOmits = rules.Add(finding.Rule{ID: "registry-values-omitted", Severity: finding.Warning,
+		Meaning: "The Offline Registry Library silently drops the key or value when it opens the hive.",
+		Mend:    "Delete the key or value, or write it in the form that the library keeps."})
+	RuleOSVersionDiffers = rules.Add(finding.Rule{ID: "os-version-differs", Severity: finding.Error, Least: finding.Warning,
+		Meaning: "Hosts choose the image by os.version and run another build, which fails or has other system calls.",
+		Mend:    "Set os.version to the version in the hives; mullion osversion prints it."})
+	RuleHost = rules.Add(finding.Rule{ID: "host-cannot-run", Severity: finding.Error,
+		Meaning: "The host refuses to run the image with process isolation; Hyper-V isolation runs older builds.",
+		Mend:    "Use a base image of a build that the host runs, or Hyper-V isolation."})
+	RuleMachine = rules.Add(finding.Rule{ID: "executable-machine", Severity: finding.Error, Least: finding.Warning,
+		Meaning: "Windows does not load a program, library or driver for a machine that its architecture does not run.",
+		Mend:    "Build the file for the architecture of the image, or correct the architecture in the configuration."})
 )

@@ -50,6 +50,8 @@ type Audit struct {
 	// Limits bound the layer. A layer that exceeds one has a finding, and the entries
 	// behind it are not looked at.
 	Limits Limits
+	// Below, if set, knows all layers below this one, and Finish adds this one to them.
+	Below *Below
 
 	seeds    [2]maphash.Seed
 	nodes    map[treeKey]auditNode
@@ -57,7 +59,10 @@ type Audit struct {
 	oddRoots map[string]bool
 	hasFiles bool
 	hasHives bool
-	hasSAM   bool // hives of a base layer, in Files
+	hasSAM   bool               // hives of a base layer, in Files
+	hasDelta bool               // a hive of a layer with parents
+	links    map[treeKey]uint32 // how many hard links name a target
+	vm       utilityVM
 
 	e      *Entry
 	index  int64
@@ -89,7 +94,17 @@ const (
 type waitingLink struct {
 	path  string // of the link, shortened
 	index uint32
+	below targetBelow
 }
+
+// targetBelow says whether the layers below have the target of a link.
+type targetBelow uint8
+
+const (
+	belowUnknown targetBelow = iota
+	belowHas
+	belowLacks
+)
 
 // Entry looks at the next entry. Index counts from 1; offset is the place in the
 // source, -1 if unknown. The audit keeps nothing that e points to.
@@ -99,7 +114,11 @@ func (a *Audit) Entry(e *Entry, index, offset int64) {
 		a.waiting = map[treeKey]waitingLink{}
 		a.oddRoots = map[string]bool{}
 		a.sds = map[uint64][]finding.Finding{}
+		a.links = map[treeKey]uint32{}
 		a.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+		if a.Below != nil {
+			a.seeds = a.Below.start()
+		}
 		a.Limits = a.Limits.WithDefaults()
 	}
 	if a.exceeded {
@@ -111,6 +130,7 @@ func (a *Audit) Entry(e *Entry, index, offset int64) {
 	}
 	a.names()
 	a.roots()
+	a.utilityVM()
 	switch e.Kind {
 	case Whiteout, Opaque:
 		a.whiteout()
@@ -161,6 +181,7 @@ func (a *Audit) Stream(e *Entry, size int64) bool {
 		a.total += size
 	}
 	ok := a.keeps(err)
+	a.stream()
 	a.e = nil
 	return ok
 }
@@ -188,7 +209,11 @@ func (a *Audit) names() {
 func (a *Audit) reachable(what, path string) {
 	switch err := winfs.CheckPath(path); {
 	case errors.Is(err, winfs.ErrNameReserved):
-		a.report(RuleReserved, "programs take a component of the %s for a device: all before Windows 11, and where the name has no extension later ones too", what)
+		if bareDevice(path) {
+			a.report(RuleReserved, "programs take a component of the %s for a device", what)
+		} else {
+			a.report(RuleReserved.Lesser(), "programs on versions before Windows 11 take a component of the %s for a device", what)
+		}
 	case err != nil:
 		a.report(RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips, so that programs do not find it", what)
 	}
@@ -224,6 +249,8 @@ func (a *Audit) roots() {
 		}
 	case RootHives:
 		a.hasHives = a.hasHives || a.e.Kind == Dir && rest == ""
+		const delta = "_Delta"
+		a.hasDelta = a.hasDelta || len(rest) > len(delta) && winfs.EqualFold(rest[len(rest)-len(delta):], delta)
 	}
 }
 
@@ -250,6 +277,7 @@ func (a *Audit) whiteout() {
 	if n.flags&bit != 0 {
 		a.report(RuleDuplicate.Lesser(), "the layer has the same %s twice", e.Kind)
 	}
+	a.hidesNothing(&n)
 	n.flags |= bit
 	a.sameLayer(&n)
 	a.nodes[k] = n
@@ -300,7 +328,11 @@ func (a *Audit) place() {
 	a.nodes[k] = n
 	if w, ok := a.waiting[k]; ok {
 		delete(a.waiting, k)
-		a.report(RuleLinkForward, "entry %d, %q, is a hard link to this one and comes before it", w.index, w.path)
+		rule := RuleLinkForward
+		if w.below == belowHas {
+			rule = RuleLinkReplaced
+		}
+		a.report(rule, "entry %d, %q, is a hard link to this one and comes before it", w.index, w.path)
 	}
 	if e.Kind == Link {
 		a.link(k)
@@ -348,13 +380,22 @@ func (a *Audit) link(self treeKey) {
 	t, ok := a.nodes[k]
 	switch {
 	case !ok || t.kind == 0:
+		w := waitingLink{index: a.number(), below: a.targetBelow(folded)}
 		if _, ok := a.waiting[k]; !ok {
-			a.waiting[k] = waitingLink{path: strings.Clone(clip(a.e.Path)), index: a.number()}
+			w.path = strings.Clone(clip(a.e.Path))
+			a.waiting[k] = w
 		}
 	case t.kind == Dir:
 		a.report(RuleLinkToDirectory, "the target, entry %d, is a directory", t.index)
 	case t.kind == Link:
 		a.report(RuleLinkToLink, "the target, entry %d, is itself a hard link", t.index)
+	}
+	if ok && t.kind == File && t.exact != maphash.String(a.seeds[0], target) {
+		a.report(RuleLinkCase, "the target %s differs in case from entry %d", shorten(target), t.index)
+	}
+	a.links[k]++
+	if a.links[k] == maxLinks {
+		a.report(RuleLinkCount, "this is name %d of the file %s", maxLinks+1, shorten(target))
 	}
 }
 
@@ -390,16 +431,26 @@ func (a *Audit) Finish() {
 	case !a.hasHives && (a.HasParents || !a.Base && !a.hasSAM):
 		a.report(RuleMissingRoot, "the layer has no entry for the directory Hives")
 	}
-	if a.Base {
-		first := waitingLink{index: math.MaxUint32}
-		for _, w := range a.waiting {
-			if w.index <= first.index {
-				first = w
-			}
+	a.finishVM()
+	first, missing := waitingLink{index: math.MaxUint32}, 0
+	for _, w := range a.waiting {
+		if !a.Base && w.below != belowLacks {
+			continue
 		}
-		if len(a.waiting) > 0 {
-			a.e = &Entry{Path: first.path}
-			a.report(RuleLinkMissing, "the targets of %d hard links are not in the layer, and a base layer has no other", len(a.waiting))
+		missing++
+		if w.index <= first.index {
+			first = w
 		}
+	}
+	if missing > 0 {
+		a.e = &Entry{Path: first.path}
+		if a.Base {
+			a.report(RuleLinkMissing, "the targets of %d hard links are not in the layer, and a base layer has no other", missing)
+		} else {
+			a.report(RuleLinkMissing, "the targets of %d hard links are neither in the layer nor in those below it", missing)
+		}
+	}
+	if a.Below != nil {
+		a.Below.add(a.nodes)
 	}
 }

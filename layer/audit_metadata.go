@@ -1,6 +1,8 @@
 package layer
 
 import (
+	"bytes"
+	"errors"
 	"strings"
 
 	"github.com/mullion/mullion/winfs"
@@ -15,6 +17,8 @@ func (a *Audit) metadata() {
 			break
 		}
 	}
+	a.times()
+	a.places()
 	a.eas()
 	if e.IsReparsePoint() {
 		a.reparse()
@@ -22,6 +26,82 @@ func (a *Audit) metadata() {
 	if e.Kind != Link {
 		a.descriptor()
 	}
+}
+
+// Times that 64-bit nanoseconds since 1970 can hold (docs/spec/layers.md, "Times").
+const (
+	firstNanosecond winfs.Filetime = 116444736000000000 - 92233720368547758
+	lastNanosecond  winfs.Filetime = 116444736000000000 + 92233720368547758
+)
+
+// times checks the range of the times. 0 is an unset time.
+func (a *Audit) times() {
+	names := [...]string{"creation", "access", "write", "change"}
+	for i, t := range [...]winfs.Filetime{a.e.Times.Creation, a.e.Times.LastAccess, a.e.Times.LastWrite, a.e.Times.Change} {
+		switch {
+		case t == 0 || t >= firstNanosecond && t <= lastNanosecond:
+			continue
+		case t < 0:
+			a.report(RuleTimeRange, "the %s time is %v", names[i], t)
+		default:
+			a.report(RuleTimeOverflow, "the %s time is %v", names[i], t)
+		}
+		return
+	}
+}
+
+// volumeFolders are the folders at the root of a volume that belong to the machine.
+var volumeFolders = [...]string{"$Recycle.Bin", "System Volume Information", "WcSandboxState"}
+
+// places checks the place and the length of the path, and metadata that the standard
+// records of a tar cannot hold.
+func (a *Audit) places() {
+	e := a.e
+	if winfs.Under(e.Path, RootFiles) {
+		name := e.Path[len(RootFiles)+1:]
+		for _, folder := range volumeFolders {
+			if len(name) == len(folder) && winfs.EqualFold(name, folder) {
+				a.report(RuleVolumeFolder, "the folder is no part of an image")
+			}
+		}
+		const most = 260 // units with the drive and the NUL (Windows, MAX_PATH)
+		if len(name) >= most-4 {
+			if n := winfs.UTF16Len(name); n > most-4 {
+				a.report(RuleLongPath, `C:\ and the path have %d units`, n+3)
+			}
+		}
+	}
+	if len(e.ObjectID) > 0 {
+		a.report(RuleOwnMetadata, "the file has an object identifier")
+	}
+	if e.Kind == File && e.Attributes&winfs.AttrSparse != 0 {
+		a.report(RuleSparseFile, "the file has the attribute SPARSE_FILE")
+	}
+}
+
+// stream looks at a stream of the entry.
+func (a *Audit) stream() {
+	alternate := a.streams
+	if a.e.Kind == File {
+		alternate-- // the first is the main stream
+	}
+	switch {
+	case alternate != 1: // told at the first
+	case a.e.Kind == Dir || a.e.IsReparsePoint():
+		a.report(RuleStreamOnDir, "the entry has an alternate stream")
+	default:
+		a.report(RuleStream, "the file has an alternate stream")
+	}
+}
+
+// bareDevice reports whether a component is the name of a device without an extension.
+func bareDevice(path string) bool {
+	for c := range strings.SplitSeq(path, `\`) {
+		if errors.Is(winfs.CheckName(c), winfs.ErrNameReserved) && !strings.Contains(c, ".") {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *Audit) eas() {
@@ -36,6 +116,9 @@ func (a *Audit) eas() {
 			return
 		}
 		seen[name] = true
+		if a.e.EAs[i].Flags != 0 && len(seen) == 1 {
+			a.report(RuleOwnMetadata, "the extended attribute %s has flags", shorten(name))
+		}
 	}
 	if _, err := winfs.EncodeEAs(a.e.EAs); err != nil {
 		a.report(RuleBadEAs, "%v", err)
@@ -58,6 +141,9 @@ func (a *Audit) reparse() {
 		t := strings.TrimLeft(p.Target(), `\`)
 		if winfs.EqualFold(t, RootFiles) || winfs.Under(t, RootFiles) {
 			a.report(RuleSymlinkPrefix, "the target %s names the folder Files, which exists in the layer but not in the container", shorten(p.Target()))
+		}
+		if plain, err := winfs.EncodeLink(p.Tag, p.Target()); err == nil && !bytes.Equal(plain, a.e.Reparse) {
+			a.report(RuleReparseOwn, "the reparse data is not what Windows makes from the target %s", shorten(p.Target()))
 		}
 	default:
 		a.report(RuleReparseTag, "upstream exporters fail on reparse points with the tag %s", winfs.ReparseTagName(p.Tag))

@@ -13,9 +13,13 @@ import (
 type CheckOptions struct {
 	// Label is the name of the layer in findings.
 	Label string
-	// Base, HasParents, Merged and Limits are those of an [Audit].
+	// Base, HasParents, Merged, Limits and Below are those of an [Audit].
 	Base, HasParents, Merged bool
 	Limits                   Limits
+	Below                    *Below
+	// Quick reads no stream: sizes are counted as they are announced, and damage of
+	// content is not found. It is for readers that can skip content.
+	Quick bool
 	// Damage decides whether an error of the reader is the layer's fault, which makes it
 	// a finding of the rule "unreadable". Nil means [IsDamage].
 	Damage func(error) bool
@@ -30,7 +34,7 @@ func Check(ctx context.Context, r Reader, opts CheckOptions) iter.Seq2[finding.F
 	return func(yield func(finding.Finding, error) bool) {
 		stopped := false
 		report := func(f finding.Finding) { stopped = stopped || !yield(f.In(opts.Label), nil) }
-		audit := Audit{Report: report, Base: opts.Base, HasParents: opts.HasParents, Merged: opts.Merged, Limits: opts.Limits}
+		audit := Audit{Report: report, Base: opts.Base, HasParents: opts.HasParents, Merged: opts.Merged, Limits: opts.Limits, Below: opts.Below}
 		damage := opts.Damage
 		if damage == nil {
 			damage = IsDamage
@@ -42,7 +46,7 @@ func Check(ctx context.Context, r Reader, opts CheckOptions) iter.Seq2[finding.F
 				var e *Entry
 				if e, err = r.Next(); err == nil {
 					audit.Entry(e, index, -1)
-					err = readStreams(ctx, r, e, &audit, buf)
+					err = readStreams(ctx, r, e, &audit, buf, opts.Quick)
 				}
 			}
 			switch {
@@ -88,8 +92,8 @@ func Unreadable(err error) finding.Finding {
 	return f
 }
 
-// readStreams reads all streams of an entry.
-func readStreams(ctx context.Context, r Reader, e *Entry, audit *Audit, buf []byte) error {
+// readStreams reads all streams of an entry, or only looks at them.
+func readStreams(ctx context.Context, r Reader, e *Entry, audit *Audit, buf []byte, quick bool) error {
 	for {
 		s, err := r.NextStream()
 		if err == io.EOF {
@@ -100,6 +104,9 @@ func readStreams(ctx context.Context, r Reader, e *Entry, audit *Audit, buf []by
 		}
 		if !audit.Stream(e, s.Size) {
 			return nil
+		}
+		if quick {
+			continue
 		}
 		for err == nil {
 			if err = ctx.Err(); err == nil {

@@ -60,7 +60,7 @@ const (
 )
 
 var aspectNames = []string{
-	"kind", "name", "attributes", "creation", "access", "write", "change", "security",
+	"kind", "name", "attributes", "created", "accessed", "written", "changed", "security",
 	"eas", "reparse", "objectid", "size", "content", "streams", "links",
 }
 

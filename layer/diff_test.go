@@ -71,10 +71,10 @@ func TestDiffAspects(t *testing.T) {
 	base := func() *layertest.Layer { return parse(t, `f a=1`) }
 	for want, change := range map[string]func(e *layer.Entry){
 		"attributes": func(e *layer.Entry) { e.Attributes |= winfs.AttrHidden },
-		"creation":   func(e *layer.Entry) { e.Times.Creation = 1 },
-		"access":     func(e *layer.Entry) { e.Times.LastAccess = 1 },
-		"write":      func(e *layer.Entry) { e.Times.LastWrite = 1 },
-		"change":     func(e *layer.Entry) { e.Times.Change = 1 },
+		"created":    func(e *layer.Entry) { e.Times.Creation = 1 },
+		"accessed":   func(e *layer.Entry) { e.Times.LastAccess = 1 },
+		"written":    func(e *layer.Entry) { e.Times.LastWrite = 1 },
+		"changed":    func(e *layer.Entry) { e.Times.Change = 1 },
 		"security":   func(e *layer.Entry) { e.Security = []byte{1} },
 		"eas":        func(e *layer.Entry) { e.EAs = []winfs.EA{{Name: "A", Value: []byte{1}}} },
 		"objectid":   func(e *layer.Entry) { e.ObjectID = make([]byte, 64) },

@@ -53,6 +53,14 @@ type ExtentReader interface {
 // their source that was read so far. The expansion of holes is measured by it.
 type Metered interface{ StoredSize() int64 }
 
+// StreamHasher is implemented by readers that know what their streams hold without reading
+// them, as those of an index do.
+type StreamHasher interface {
+	// StreamSum returns the SHA-256 of the bytes of the current stream, holes as zeros, and
+	// false if it is not known. Nothing is read.
+	StreamSum() (sum [32]byte, ok bool)
+}
+
 // Extent is an allocated range of a sparse stream, in bytes.
 type Extent struct {
 	Offset, Length int64

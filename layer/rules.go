@@ -64,11 +64,11 @@ var (
 	RuleWhiteoutInBase = rules.Add(finding.Rule{ID: "whiteout-in-base", Severity: finding.Error,
 		Meaning: "A base layer has nothing below it; importers refuse the whiteout.",
 		Mend:    "Remove the whiteout."})
-	RuleOpaque = rules.Add(finding.Rule{ID: "opaque-whiteout", Severity: finding.Info,
+	RuleOpaque = rules.Add(finding.Rule{ID: "opaque-whiteout", Severity: finding.Warning,
 		Meaning: "Importers for Windows do not know opaque whiteouts and ignore them, so that hidden files stay visible.",
 		Mend:    "Write a whiteout for each hidden entry."})
-	RuleReserved = rules.Add(finding.Rule{ID: "reserved-device-name", Severity: finding.Warning,
-		Meaning: "Win32 opens a device instead of the file.",
+	RuleReserved = rules.Add(finding.Rule{ID: "reserved-device-name", Severity: finding.Error, Least: finding.Warning,
+		Meaning: "Win32 opens a device instead of the file; with an extension, versions before Windows 11 do.",
 		Mend:    "Rename the entry."})
 	RuleTrailing = rules.Add(finding.Rule{ID: "trailing-dot-or-space", Severity: finding.Warning,
 		Meaning: "Win32 strips the dot or space and does not find the file.",

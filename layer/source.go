@@ -8,6 +8,18 @@ type Source interface {
 	Open() (Reader, error)
 }
 
+// EntrySource is a Source that has its entries at hand and need not be read up to one, as an
+// index of a layer. [Union] and [View] use it to read single files and to keep no metadata
+// of their own.
+type EntrySource interface {
+	Source
+	// EntryAt returns the entry of a number, from 0 in the order of the layer. The entry is
+	// the caller's to keep, its buffers are not to be changed.
+	EntryAt(n int32) (*Entry, error)
+	// OpenAt returns a reader that begins at the entry of a number. The caller closes it.
+	OpenAt(n int32) (Reader, error)
+}
+
 // SourceFunc is a function as a Source.
 type SourceFunc func() (Reader, error)
 

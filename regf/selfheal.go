@@ -1,6 +1,10 @@
 package regf
 
-import "github.com/mullion/mullion/finding"
+import (
+	"iter"
+
+	"github.com/mullion/mullion/finding"
+)
 
 // hdrBootType is the field of the base block in which Windows records how a hive was
 // loaded.
@@ -30,52 +34,21 @@ func (h *Hive) selfHeal() ([]finding.Finding, error) {
 		return nil, ErrNotFound
 	}
 	var found []finding.Finding
-	note := func(rule *finding.Rule, k Key, off uint32, message string) {
-		found = append(found, rule.At(k.Path(), int64(off), "%s", message))
-	}
-	type valueOf struct {
-		key   Key
-		value uint32
-	}
 	var keys []Key
 	var values []valueOf
-	for k, err := range h.Root().Walk() {
-		if err != nil {
-			return nil, err
-		}
-		k.w = nil
-		sound := true
-		if k.Symlink() {
-			if sound, err = k.soundLink(); err != nil {
-				return nil, err
-			}
-		}
-		for v, err := range k.Values() {
-			if err != nil {
-				return nil, err
-			}
-			switch {
-			case !sound:
-				note(ruleSymlinkValue, k, v.off, "value of a symbolic link is not its target alone")
-			case v.Tombstone() && (v.Type() != 0 || v.Size() != 0):
-				note(ruleLayerValue, k, v.off, "tombstone value has a type or data")
-			default:
-				continue
-			}
+	err := h.omits(func(rule *finding.Rule, k Key, v Value, message string) bool {
+		off := k.off
+		if v.Valid() {
+			off = v.off
 			values = append(values, valueOf{k, v.off})
+		} else {
+			keys = append(keys, k)
 		}
-		var last Key
-		for sub, err := range k.Subkeys() {
-			if err != nil {
-				return nil, err
-			}
-			if !last.Valid() || last.CompareName(sub) < 0 {
-				last = sub
-				continue
-			}
-			note(ruleListOrder, sub, sub.off, "key does not come after the one before")
-			keys = append(keys, sub)
-		}
+		found = append(found, rule.At(k.Path(), int64(off), "%s", message))
+		return true
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(found) == 0 {
 		return nil, nil
@@ -112,6 +85,79 @@ func (h *Hive) selfHeal() ([]finding.Finding, error) {
 	}
 	put32(h.data[hdrBootType:], bootSelfHeal)
 	return found, nil
+}
+
+// valueOf is a value of a key, by its cell.
+type valueOf struct {
+	key   Key
+	value uint32
+}
+
+// omits calls note with each value, and with each key and no value, that the library omits,
+// until note returns false.
+func (h *Hive) omits(note func(rule *finding.Rule, k Key, v Value, message string) bool) error {
+	for k, err := range h.Root().Walk() {
+		if err != nil {
+			return err
+		}
+		k.w = nil
+		sound := true
+		if k.Symlink() {
+			if sound, err = k.soundLink(); err != nil {
+				return err
+			}
+		}
+		for v, err := range k.Values() {
+			if err != nil {
+				return err
+			}
+			more := true
+			switch {
+			case !sound:
+				more = note(ruleSymlinkValue, k, v, "value of a symbolic link is not its target alone")
+			case v.Tombstone() && (v.Type() != 0 || v.Size() != 0):
+				more = note(ruleLayerValue, k, v, "tombstone value has a type or data")
+			}
+			if !more {
+				return nil
+			}
+		}
+		var last Key
+		for sub, err := range k.Subkeys() {
+			if err != nil {
+				return err
+			}
+			if !last.Valid() || last.CompareName(sub) < 0 {
+				last = sub
+				continue
+			}
+			if !note(ruleListOrder, sub, Value{}, "key does not come after the one before") {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// Omitted yields the keys and values that the Offline Registry Library 10.0 silently omits
+// when it opens the hive, and that [Hive.SelfHeal] would delete. The hive is not changed.
+// The error is that of a hive that cannot be read to its end.
+func (h *Hive) Omitted() iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		err := ErrNotFound
+		if h.Root().Valid() {
+			err = h.omits(func(rule *finding.Rule, k Key, v Value, message string) bool {
+				f := rule.At(k.Path(), int64(k.off), "%s", message)
+				if v.Valid() {
+					f.Value, f.Offset = v.Name(), int64(v.off)
+				}
+				return yield(f, nil)
+			})
+		}
+		if err != nil {
+			yield(finding.Finding{}, h.opError("look for omissions", "", -1, err))
+		}
+	}
 }
 
 // soundLink reports whether a symbolic link has its target as the only value, or no value.

@@ -19,6 +19,7 @@ type archive struct {
 	expands   bool        // the data may have holes
 	filled    int64       // zeros returned for holes, in all entries
 	plain     bool        // use archive/tar for everything, in tests
+	start     int64       // where the current header begins; see next
 	header    header      // the current one
 }
 
@@ -27,12 +28,16 @@ func newArchive(s *source) *archive { return &archive{src: s, from: s.withSeek()
 // next skips the rest of the current entry and reads the next header, which is valid until
 // the next call. It returns io.EOF if the archive is complete or is truncated between data
 // and padding or between entries; the source knows which.
+//
+// start is set to the offset of the header, its records included. Behind an entry whose end
+// only archive/tar knows, start stays where that entry begins.
 func (a *archive) next() (*header, error) {
 	a.sparse, a.expands = nil, false
 	if a.tr == nil {
 		if err := a.skip(); err != nil {
 			return nil, err
 		}
+		a.start = a.src.offset
 		if !a.plain && a.look() {
 			return &a.header, nil
 		}

@@ -62,7 +62,7 @@ func (c *checker) addFinding(rule *finding.Rule, message string) {
 }
 
 func (c *checker) run(r io.Reader) error {
-	c.audit = layer.Audit{Report: c.report, Base: c.dec.base, HasParents: c.dec.parents, Limits: c.dec.limits}
+	c.audit = layer.Audit{Report: c.report, Base: c.dec.base, HasParents: c.dec.parents, Limits: c.dec.limits, Below: c.dec.below}
 	c.dec.note = func(rule *finding.Rule, err error, message string) {
 		// The finding has the name as its path.
 		var name *winfs.NameError

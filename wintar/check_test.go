@@ -129,6 +129,10 @@ func TestEveryRuleIsFound(t *testing.T) {
 		// TestCheckFindings
 		layer.RuleNoDescriptor.ID, wintar.RuleNoAttributes.ID, layer.RuleGoZeroTime.ID, wintar.RuleWrappedTime.ID, wintar.RuleCreationTime.ID,
 		wintar.RuleLooseReparse.ID, layer.RuleReparseTag.ID, layer.RuleWhiteoutInBase.ID, layer.RuleLinkMissing.ID,
+		// TestImportRules in package layer
+		layer.RuleLinkReplaced.ID, layer.RuleLinkCase.ID, layer.RuleLinkCount.ID, layer.RuleWhiteoutNothing.ID, layer.RuleVMDescriptor.ID,
+		layer.RuleVMBelow.ID, layer.RuleVMBoot.ID, layer.RuleVMWhiteout.ID, layer.RuleTimeRange.ID, layer.RuleTimeOverflow.ID,
+		layer.RuleVolumeFolder.ID, layer.RuleReparseOwn.ID, layer.RuleOwnMetadata.ID,
 		// A tar cannot bring these to the audit, because its records do not decode;
 		// TestAudit in package layer does.
 		layer.RuleBadReparse.ID, layer.RuleBadEAs.ID,

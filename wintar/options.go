@@ -17,6 +17,8 @@ type options struct {
 	base, parents bool
 	label         string
 	limits        layer.Limits
+	offset, index int64 // where the source begins
+	below         *layer.Below
 	each          func(e *layer.Entry, data io.Reader)
 	blob          []blob.ReaderOption
 }
@@ -48,6 +50,9 @@ func Base() Option { return func(o *options) { o.base = true } }
 // HasParents declares to Check that the layer has parents.
 func HasParents() Option { return func(o *options) { o.parents = true } }
 
+// Below lets Check know the layers below, and adds the layer to them at its end.
+func Below(b *layer.Below) Option { return func(o *options) { o.below = b } }
+
 // Each makes Check call f for every entry that it can decode. f may read from data, the
 // main stream of a file; the rest is skipped. The entry is valid until f returns.
 func Each(f func(e *layer.Entry, data io.Reader)) Option { return func(o *options) { o.each = f } }
@@ -56,6 +61,13 @@ func Each(f func(e *layer.Entry, data io.Reader)) Option { return func(o *option
 // files that it returns for each byte that its source has stored. Holes that a writer keeps
 // as such are skipped with NextExtent and do not count.
 func WithLimits(l layer.Limits) Option { return func(o *options) { o.limits = l } }
+
+// From declares that the source of a Reader begins at an offset of the archive, a multiple
+// of 512 bytes that Offset of another Reader has returned, and behind a number of entries.
+// Errors name the places in the archive.
+func From(offset, entries int64) Option {
+	return func(o *options) { o.offset, o.index = offset, entries }
+}
 
 // Verify has Open and NewCompressedReader pass options to the reader of the blob, such as
 // the digest and the diff ID that it must have.

@@ -25,6 +25,7 @@ type Reader struct {
 	closer io.Closer // or nil
 
 	index   int64 // of the current entry among entries, from 1
+	offset  int64 // of its header; see Offset
 	entry   layer.Entry
 	streams map[string]bool // folded names of the current entry's streams
 	stream  layer.Stream
@@ -33,6 +34,7 @@ type Reader struct {
 	state   streamState
 	ahead   bool    // the archive is already at the header after the entry
 	next    *header // that header, nil at the end
+	start   int64   // its offset
 	extents layer.ExtentFinder
 	ratio   int64
 	err     error // sticky
@@ -56,6 +58,7 @@ func newReader(r io.Reader, closer io.Closer, o options) *Reader {
 	t := &Reader{src: newSource(r), raw: r, closer: closer, label: o.label}
 	t.dec.options = o
 	t.ratio = o.limits.WithDefaults().Ratio
+	t.src.offset, t.src.first, t.index = o.offset, o.offset, o.index
 	t.tr = newArchive(t.src)
 	return t
 }
@@ -91,11 +94,19 @@ func (r *Reader) Next() (*layer.Entry, error) {
 		r.begun, r.sparse = true, r.dec.sparse
 		r.entry, r.dec.entry = r.dec.entry, layer.Entry{}
 		r.index++
+		r.offset = r.start
 		r.state, r.streams = streamsNone, nil
 		r.extents.Reset()
 		return &r.entry, nil
 	}
 }
+
+// Offset returns where in the archive another reader can begin to yield the current entry:
+// at the first header of the entry, its PAX records included, a multiple of 512. Entries of
+// which only archive/tar knows the end, such as files with a malformed map of holes, share
+// their offset with those that follow: the reader yields them in turn. No entry depends on
+// anything else before it, because global PAX headers do not apply to layers.
+func (r *Reader) Offset() int64 { return r.offset }
 
 // peek returns the header after the current stream, decoded, without consuming it; nil at
 // the end of the archive. Headers without a meaning for a layer are skipped.
@@ -124,7 +135,7 @@ func (r *Reader) peek() (*header, error) {
 		if r.dec.flaw != nil {
 			r.dec.entry.Defect = &layer.Error{Op: "read tar", Layer: r.label, Entry: clipName(h.name), Index: r.index + 1, Offset: r.src.block, Err: r.dec.flaw}
 		}
-		r.ahead, r.next = true, h
+		r.ahead, r.next, r.start = true, h, r.tr.start
 		return h, nil
 	}
 }
@@ -238,7 +249,7 @@ func (r *Reader) StoredSize() int64 {
 	if m, ok := r.raw.(layer.Metered); ok {
 		return m.StoredSize()
 	}
-	return r.src.offset
+	return r.src.offset - r.src.first
 }
 
 // NextExtent moves to the next stored range of the current stream; see layer.ExtentReader.

@@ -21,6 +21,7 @@ type source struct {
 	buf       []byte
 	from, to  int   // unread part of buf
 	offset    int64 // of the next byte that Read returns
+	first     int64 // offset at which the source begins
 	err       error // of r, sticky
 	block     int64 // offset of the last read of one block
 	blockZero bool  // it was all zeros

@@ -343,27 +343,27 @@ function Compare-Entry($entry, [string]$full, [bool]$system) {
     try { $facts = [Mullion.Cim]::Look($full, $system) }
     catch { Differ $path 'open' 'to succeed' $_.Exception.Message; return }
 
-    $expected = [uint32](Field $entry 'attributes' 0)
+    $expected = [uint32]$entry.attributes.value
     $found = $facts.Attributes
     # A file without attributes is shown as NORMAL.
     if ($expected -eq 0) { $expected = [uint32]0x80 }
     if ($expected -ne $found) { Differ $path 'attributes' ('0x{0:x}' -f $expected) ('0x{0:x}' -f $found) }
 
-    foreach ($pair in @(@('creation', $facts.Creation), @('last_access', $facts.LastAccess), @('last_write', $facts.LastWrite), @('change', $facts.Change))) {
+    foreach ($pair in @(@('created', $facts.Creation), @('accessed', $facts.LastAccess), @('written', $facts.LastWrite), @('changed', $facts.Change))) {
         $t = [Mullion.Cim]::Time($pair[1])
-        $e = $entry.PSObject.Properties[$pair[0]].Value
+        $e = Field $entry $pair[0] ([Mullion.Cim]::Time(0)) # a time of 0 is left out
         # PowerShell 7 turns such text into a DateTime by itself.
         if ($e -is [datetime]) { $e = $e.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'", [Globalization.CultureInfo]::InvariantCulture) }
         if ($t -cne $e) { Differ $path $pair[0] $e $t }
     }
 
-    $sd = Field $entry 'security' ''
+    $sd = Field $entry 'securityData' ''
     if ($sd -ne '') {
         $e = [Mullion.Cim]::Sddl([Mullion.Cim]::Bytes($sd), $system)
         if ($e -cne $facts.Sddl) { Differ $path 'security descriptor' $e $facts.Sddl }
     }
 
-    $reparse = Field $entry 'reparse' ''
+    $reparse = Field (Field $entry 'reparse' (New-Object PSObject)) 'data' ''
     if ($reparse -cne $facts.Reparse) { Differ $path 'reparse data' $reparse $facts.Reparse }
 
     $eas = @(Field $entry 'eas' @() | ForEach-Object { '{0}={1}:{2}' -f $_.name.ToUpperInvariant(), $_.flags, $_.value })
@@ -371,7 +371,7 @@ function Compare-Entry($entry, [string]$full, [bool]$system) {
     $e = $eas -join ';'
     if ($e -cne $facts.EAs) { Differ $path 'extended attributes' $e $facts.EAs }
 
-    $directory = $entry.kind -ceq 'directory'
+    $directory = ($entry.attributes.value -band 0x10) -ne 0
     if (-not $directory) {
         if ([int64]$entry.size -ne $facts.Size) { Differ $path 'size' $entry.size $facts.Size }
         elseif ($reparse -eq '') { Compare-Digest $path $full (Field $entry 'sha256' '') }
@@ -389,7 +389,7 @@ function Compare-Entry($entry, [string]$full, [bool]$system) {
         if ($k -cne '::$DATA' -and -not $names.ContainsKey($k)) { Differ $path ('stream ' + $k) 'missing' 'present' }
     }
 
-    $links = @(Field $entry 'links' @())
+    $links = @(Field $entry 'names' @())
     if (-not $directory) {
         if ($null -eq $facts.Links) { $script:unlisted++ }
         else {
@@ -451,7 +451,7 @@ try {
             $entry = $expected[$path]
             Compare-Entry $entry ($root + $path) $system
             [void]$expected.Remove($path)
-            if ($entry.kind -ceq 'directory' -and (Field $entry 'reparse' '') -eq '') { $todo.Push($path) }
+            if ($entry.kind -ceq 'directory' -and $null -eq (Field $entry 'reparse' $null)) { $todo.Push($path) }
         }
     }
     foreach ($path in $expected.Keys) {

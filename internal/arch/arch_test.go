@@ -21,7 +21,7 @@ const module = "github.com/mullion/mullion"
 // those on lower lines, and those that have a path in common with it: regf/regtext
 // is part of regf and has its floor. The longest path counts.
 var floors = [][]string{
-	{"winfs", "internal/filelock", "internal/openfile", "internal/tempfile", "internal/testenv", "internal/ctxio", "internal/zeros", "internal/wtf8"},
+	{"winfs", "internal/filelock", "internal/openfile", "internal/tempfile", "internal/testenv", "internal/ctxio", "internal/zeros", "internal/wtf8", "internal/inflate"},
 	{"finding"},
 	{"winsec", "backup", "internal/nametree", "internal/publish"},
 	{"regf", "cimfs"},
@@ -34,7 +34,7 @@ var floors = [][]string{
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"image"},
-	{"inventory"},
+	{"inventory", "compare"},
 	{"snapshotter"},
 	{"internal/cli"},
 	{"cmd", "internal/arch", "contrib", "examples", "scripts"},

@@ -22,9 +22,11 @@ var modules = map[string]struct{ linux, windows string }{
 	"blob":                    {linux: decompressor},
 	"cimfs":                   {linux: ""},
 	"cimlayer":                {linux: ""},
+	"compare":                 {linux: ""},
 	"examples/hello":          {linux: documents},
 	"examples/hello/generate": {linux: documents},
 	"finding":                 {linux: ""},
+	"finding/report":          {linux: ""},
 	"fusefs": {
 		linux:   "github.com/hanwen/go-fuse/v2 golang.org/x/sys",
 		windows: none,
@@ -102,29 +104,27 @@ var modules = map[string]struct{ linux, windows string }{
 			"google.golang.org/protobuf",
 	},
 	"snapshotter/serve": {
-		linux: "github.com/beorn7/perks github.com/cespare/xxhash/v2 github.com/containerd/containerd/api " +
+		linux: "github.com/VictoriaMetrics/metrics github.com/containerd/containerd/api " +
 			"github.com/containerd/containerd/v2 github.com/containerd/continuity github.com/containerd/errdefs " +
 			"github.com/containerd/errdefs/pkg github.com/containerd/log github.com/containerd/platforms " +
 			"github.com/containerd/ttrpc github.com/containerd/typeurl/v2 github.com/hanwen/go-fuse/v2 " +
 			"github.com/klauspost/compress github.com/moby/sys/mountinfo github.com/moby/sys/user " +
-			"github.com/moby/sys/userns github.com/munnerz/goautoneg github.com/opencontainers/go-digest " +
+			"github.com/moby/sys/userns github.com/opencontainers/go-digest " +
 			"github.com/opencontainers/image-spec github.com/opencontainers/runtime-spec " +
-			"github.com/pelletier/go-toml/v2 github.com/prometheus/client_golang " +
-			"github.com/prometheus/client_model github.com/prometheus/common github.com/prometheus/procfs " +
-			"github.com/sirupsen/logrus go.etcd.io/bbolt golang.org/x/net golang.org/x/sync golang.org/x/sys " +
+			"github.com/pelletier/go-toml/v2 github.com/sirupsen/logrus github.com/valyala/fastrand " +
+			"github.com/valyala/histogram go.etcd.io/bbolt golang.org/x/net golang.org/x/sync golang.org/x/sys " +
 			"golang.org/x/text google.golang.org/genproto/googleapis/rpc google.golang.org/grpc " +
 			"google.golang.org/protobuf",
-		windows: "github.com/Microsoft/go-winio github.com/Microsoft/hcsshim github.com/beorn7/perks " +
+		windows: "github.com/Microsoft/go-winio github.com/Microsoft/hcsshim github.com/VictoriaMetrics/metrics " +
 			"github.com/cespare/xxhash/v2 github.com/containerd/cgroups/v3 github.com/containerd/containerd/api " +
 			"github.com/containerd/containerd/v2 github.com/containerd/continuity github.com/containerd/errdefs " +
 			"github.com/containerd/errdefs/pkg github.com/containerd/log github.com/containerd/platforms " +
 			"github.com/containerd/ttrpc github.com/containerd/typeurl/v2 github.com/go-logr/logr " +
 			"github.com/go-logr/stdr github.com/google/uuid github.com/klauspost/compress " +
-			"github.com/moby/sys/mountinfo github.com/moby/sys/user github.com/munnerz/goautoneg " +
+			"github.com/moby/sys/mountinfo github.com/moby/sys/user " +
 			"github.com/opencontainers/go-digest github.com/opencontainers/image-spec " +
 			"github.com/opencontainers/runtime-spec github.com/pelletier/go-toml/v2 github.com/pkg/errors " +
-			"github.com/prometheus/client_golang github.com/prometheus/client_model github.com/prometheus/common " +
-			"github.com/sirupsen/logrus go.etcd.io/bbolt go.opentelemetry.io/auto/sdk go.opentelemetry.io/otel " +
+			"github.com/sirupsen/logrus github.com/valyala/fastrand github.com/valyala/histogram go.etcd.io/bbolt go.opentelemetry.io/auto/sdk go.opentelemetry.io/otel " +
 			"go.opentelemetry.io/otel/metric go.opentelemetry.io/otel/sdk go.opentelemetry.io/otel/trace " +
 			"golang.org/x/net golang.org/x/sync golang.org/x/sys golang.org/x/text " +
 			"google.golang.org/genproto/googleapis/rpc google.golang.org/grpc google.golang.org/protobuf",

@@ -3,8 +3,10 @@ package cli
 import (
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/mullion/mullion/finding"
+	"github.com/mullion/mullion/finding/report"
 	"github.com/mullion/mullion/image"
 	"github.com/spf13/cobra"
 )
@@ -12,49 +14,181 @@ import (
 // checkFlags are the flags that all checks share.
 type checkFlags struct {
 	severity string
+	failOn   string
+	format   string
+	ignore   []string
+	config   string
+	noConfig bool
+	all      bool
 }
 
 func (f *checkFlags) add(cmd *cobra.Command) {
 	f.severity = finding.Warning.String()
-	cmd.Flags().StringVar(&f.severity, "severity", f.severity, "lowest `SEVERITY` to report: info, warning or error")
+	flags := cmd.Flags()
+	flags.StringVar(&f.severity, "severity", f.severity, "lowest `SEVERITY` to report: info, warning or error")
+	flags.StringVar(&f.failOn, "fail-on", "", "lowest `SEVERITY` that makes the exit status 1: info, warning, error or never (default: every finding that is reported)")
+	flags.StringVar(&f.format, "format", "text", "print the findings as `FORMAT`: text, json, sarif or junit")
+	flags.StringArrayVar(&f.ignore, "ignore", nil, "ignore findings of `RULE[:PATH]`, PATH with *, ** and ?; may be repeated")
+	flags.StringVar(&f.config, "config", "", "read "+configName+" from `FILE`")
+	flags.BoolVar(&f.noConfig, "no-config", false, "do not read "+configName)
+	flags.BoolVar(&f.all, "all", false, "print every finding, however many a rule has")
 }
 
 const severityHelp = `An error causes Windows or another reader to reject the input, or loses data. A
 warning is known to cause trouble. An info is a peculiarity, reported only with
---severity info. The exit status is 1 if anything was reported.`
+--severity info. The exit status is 1 if anything was reported, or anything from
+--fail-on upwards. A summary is printed on standard error.`
 
-// run prints the findings of a check from the severity of the flag on, and fails with
-// errFound if there are any.
-func (f *checkFlags) run(c *console, check iter.Seq2[finding.Finding, error]) error {
-	least, err := parseSeverity(f.severity)
+const reportHelp = `--format sarif prints SARIF 2.1.0, which code hosts show, and junit the XML that
+build servers read, with a test suite for each layer. Of each rule 50 findings
+are printed and the others counted, 1000 in SARIF, unless --all is given; JSON
+has all.
+
+--ignore and the file .mullion.yaml in the working directory excuse findings:
+
+  fail-on: error
+  ignore:
+    - rule: link-target-missing
+      path: Files/app/**
+      reason: the base image has the target
+
+A path is that of the finding, without regard to case: * stands for any
+characters of a name, ** for names too, ? for one character.`
+
+// perRule is the number of findings of one rule that are printed without --all. Code hosts
+// tell by the list of results which findings are new and which are gone, and take several
+// thousand of them.
+var perRule = map[string]int64{"text": 50, "json": 0, "sarif": 1000, "junit": 50}
+
+// options checks the flags and returns the options of a report.
+func (f *checkFlags) options(c *console) (o report.Options, format string, err error) {
+	if o.Severity, err = parseSeverity(f.severity); err != nil {
+		return o, "", err
+	}
+	format = f.format
+	if c.json {
+		if format != "text" && format != "json" {
+			return o, "", usagef("--json and --format %s: choose one", format)
+		}
+		format = "json"
+	}
+	n, ok := perRule[format]
+	switch {
+	case !ok:
+		return o, "", usagef("--format %s: want text, json, sarif or junit", format)
+	case f.all && format == "junit":
+		return o, "", usagef("--all has no effect on --format junit, which is written when the check has ended")
+	case !f.all:
+		o.PerRule = n
+	}
+	config, err := f.readConfig()
+	if err != nil {
+		return o, "", err
+	}
+	o.FailOn = config.failOn
+	if f.failOn != "" {
+		if o.FailOn, err = parseFailOn(f.failOn); err != nil {
+			return o, "", usagef("--fail-on %v", err)
+		}
+	}
+	for _, s := range f.ignore {
+		x, err := parseIgnore(s)
+		if err != nil {
+			return o, "", hintf(usagef("--ignore %s: %v", s, err), "%s", rulesHint)
+		}
+		o.Ignores = append(o.Ignores, x)
+	}
+	o.Ignores = append(o.Ignores, config.ignores...)
+	return o, format, nil
+}
+
+const rulesHint = "mullion check --rules lists the rules"
+
+// parseIgnore parses RULE[:PATH].
+func parseIgnore(s string) (*report.Ignore, error) {
+	rule, path, _ := strings.Cut(s, ":")
+	if err := knownRule(rule); err != nil {
+		return nil, err
+	}
+	return report.NewIgnore(rule, path, "--ignore "+s, "--ignore "+s)
+}
+
+// run prints the findings of a check of a subject, and fails with errFound if one of them
+// fails.
+func (f *checkFlags) run(c *console, subject report.Subject, check iter.Seq2[finding.Finding, error]) error {
+	o, format, err := f.options(c)
 	if err != nil {
 		return err
 	}
-	found := false
-	for x, err := range check {
-		if err != nil {
-			return err
-		}
-		if x.Severity < least {
-			continue
-		}
-		found = true
-		if err := c.printFinding(x); err != nil {
-			return err
+	doc := report.Document{Subject: subject, Rules: allRules(), Version: buildVersion(version, revision, nil).Version, FailOn: o.FailOn}
+	if doc.FailOn == 0 {
+		doc.FailOn = o.Severity
+	}
+	var w report.Writer
+	switch format {
+	case "sarif":
+		w = report.NewSARIF(c.out, doc)
+	case "junit":
+		w = report.NewJUnit(c.out, doc)
+	default:
+		w = &lineWriter{c, format == "json"}
+	}
+	sum, err := report.New(w, o).Run(check)
+	if err != nil {
+		return err
+	}
+	c.stopProgress()
+	for _, x := range o.Ignores {
+		if x.Used() == 0 {
+			c.warnf("%s: no finding of %s was there to ignore", x.Origin, x)
 		}
 	}
-	if found {
+	if !c.quiet && format != "json" {
+		fmt.Fprintf(c.err, "%s: %s\n", visible(subjectName(subject)), sum)
+	}
+	if sum.Failing > 0 {
 		return errFound
 	}
 	return nil
 }
 
-// printFinding prints one finding on one line.
-func (c *console) printFinding(f finding.Finding) error {
-	if c.json {
-		return c.printJSONLine(f)
+// subjectName returns what was checked, for the summary.
+func subjectName(s report.Subject) string {
+	switch n := len(s.Layers); n {
+	case 0:
+		return s.Name
+	case 1:
+		return s.Name + ", 1 layer"
+	default:
+		return fmt.Sprintf("%s, %d layers", s.Name, n)
 	}
-	return c.printf("%v\n", f)
+}
+
+// lineWriter prints each finding on a line, as text or JSON, without those that are ignored.
+type lineWriter struct {
+	c    *console
+	json bool
+}
+
+// Finding implements report.Writer.
+func (w *lineWriter) Finding(f finding.Finding, ignored *report.Ignore) error {
+	switch {
+	case ignored != nil:
+		return nil
+	case w.json:
+		return w.c.printJSONLine(f)
+	}
+	return w.c.printf("%v\n", f)
+}
+
+// Close implements report.Writer.
+func (w *lineWriter) Close(s *report.Summary, _ error) error {
+	for _, m := range s.More {
+		if err := w.c.printf("… and %s; --all prints them\n", m.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parseSeverity(s string) (finding.Severity, error) {
@@ -63,7 +197,20 @@ func parseSeverity(s string) (finding.Severity, error) {
 			return v, nil
 		}
 	}
-	return 0, usagef("--severity %s: %s", s, fmt.Sprintf("want %v, %v or %v", finding.Info, finding.Warning, finding.Error))
+	return 0, usagef("--severity %s: want %v, %v or %v", s, finding.Info, finding.Warning, finding.Error)
+}
+
+// parseFailOn parses the value of --fail-on.
+func parseFailOn(s string) (finding.Severity, error) {
+	if s == "never" {
+		return report.Never, nil
+	}
+	for _, v := range finding.Severities() {
+		if v.String() == s {
+			return v, nil
+		}
+	}
+	return 0, fmt.Errorf("%s: want %v, %v, %v or never", s, finding.Info, finding.Warning, finding.Error)
 }
 
 func newCheckCommand(c *console) *cobra.Command {
@@ -79,8 +226,10 @@ layer, path, offset, explanation.
 
 ` + severityHelp + `
 
---rules prints the rules instead: format, severity, the effect of a violation
-on Windows, and how to repair it.
+` + reportHelp + `
+
+--rules prints the rules instead, from --severity upwards if it is given:
+format, severity, the effect of a violation on Windows, and how to repair it.
 
 --parent names the layers below a layer, so that hard links into them are
 resolved. A layer image from a store written by "unpack" is recognised: it
@@ -95,24 +244,28 @@ includes the layers below it and a merged registry.
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if rules {
-				return c.printRules()
+				return check.printRules(c, cmd.Flags().Changed("severity"))
 			}
-			if _, err := parseSeverity(check.severity); err != nil {
+			if _, _, err := check.options(c); err != nil {
 				return err
 			}
 			if err := flags.check(args[0]); err != nil {
 				return err
 			}
 			flags.options.limits = c.limits
+			subject := report.Subject{Name: args[0], URI: referenceURI(args[0])}
 			if ref, ok := parseLayerRef(args[0]); ok {
-				return check.run(c, ref.check(cmd.Context(), c, &flags.options))
+				return check.run(c, subject, ref.check(cmd.Context(), c, &flags.options))
 			}
 			img, err := flags.image.open(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
 			defer img.Close()
-			return check.run(c, img.Check(cmd.Context(), image.CheckLimits(c.limits)))
+			for _, l := range img.Layers() {
+				subject.Layers = append(subject.Layers, l.String())
+			}
+			return check.run(c, subject, img.Check(cmd.Context(), image.CheckLimits(c.limits)))
 		},
 	}
 	flags.image.add(cmd)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
@@ -27,24 +27,58 @@ func allRules() []finding.Rule {
 	return all
 }
 
-// printRules prints the table of rules.
-func (c *console) printRules() error {
-	if c.json {
-		for _, r := range allRules() {
-			if err := c.printJSONLine(r); err != nil {
-				return err
-			}
-		}
-		return nil
+// printRules prints the rules, all of them or only those from --severity upwards.
+func (f *checkFlags) printRules(c *console, bySeverity bool) error {
+	least, err := parseSeverity(f.severity)
+	if err != nil {
+		return err
 	}
-	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FORMAT\tRULE\tSEVERITY\tMEANING\tHOW TO MEND IT")
+	if f.format != "text" && f.format != "json" {
+		return usagef("--rules prints text or JSON, not %s", f.format)
+	}
 	for _, r := range allRules() {
-		severity := r.Severity.String()
-		if r.Least != 0 {
-			severity = r.Least.String() + ", " + severity
+		if bySeverity && r.Severity < least {
+			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Where, r.ID, severity, r.Meaning, r.Mend)
+		if c.json || f.format == "json" {
+			err = c.printJSONLine(r)
+		} else {
+			err = c.printText(ruleText(r))
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return w.Flush()
+	return nil
+}
+
+// ruleText formats a rule as a paragraph of at most 80 columns.
+func ruleText(r finding.Rule) string {
+	severity := r.Severity.String()
+	if r.Least != 0 {
+		severity = r.Least.String() + ", " + severity
+	}
+	return fmt.Sprintf("%s %s: %s\n%s%s", r.Where, r.ID, severity, indented(r.Meaning), indented("Mend: "+r.Mend))
+}
+
+// indented breaks a text into lines of at most 80 columns that begin with four spaces.
+func indented(text string) string {
+	const width, indent = 80, "   "
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		if column > 0 && column+1+n > width {
+			b.WriteByte('\n')
+			column = 0
+		}
+		if column == 0 {
+			b.WriteString(indent)
+			column = len(indent)
+		}
+		b.WriteString(" " + word)
+		column += 1 + n
+	}
+	b.WriteByte('\n')
+	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mullion/mullion/cimfs"
+	"github.com/mullion/mullion/finding/report"
 	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
@@ -215,14 +216,16 @@ image. --limit accepts only entries, which bounds the files and names.
 
 ` + severityHelp + `
 
+` + reportHelp + `
+
 Infos report peculiarities of images that Microsoft's own library writes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			least, err := parseSeverity(check.severity)
+			o, _, err := check.options(c)
 			if err != nil {
 				return err
 			}
-			opts.Severity = least
+			opts.Severity = o.Severity
 			limits, err := cimLimits(c.limits)
 			if err != nil {
 				return err
@@ -233,7 +236,7 @@ Infos report peculiarities of images that Microsoft's own library writes.`,
 			}
 			bar := c.progress("read", 0)
 			defer bar.done()
-			return about(args[0], check.run(c, cimfs.CheckFiles(cmd.Context(), &cimFiles{cmd.Context(), dir, bar}, name, limits, opts)))
+			return about(args[0], check.run(c, report.Subject{Name: args[0], URI: fileURI(args[0])}, cimfs.CheckFiles(cmd.Context(), &cimFiles{cmd.Context(), dir, bar}, name, limits, opts)))
 		},
 	}
 	cmd.Flags().BoolVar(&opts.SkipContent, "skip-content", false, "do not read the content of files")

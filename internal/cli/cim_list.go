@@ -8,47 +8,23 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/internal/ctxio"
+	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
 
-// cimEntry is one name in the manifest that "cim ls --json" prints. The script
-// contrib/windows/verify-cim.ps1 compares it with the files on a Windows mount of the
-// image.
+// cimEntry is one name in the manifest that "cim ls --json" prints: an entry as ls prints
+// it, and what only an image of CimFS has. The script contrib/windows/verify-cim.ps1
+// compares it with the files on a Windows mount of the image.
 type cimEntry struct {
-	Path       wtf8        `json:"path"`
-	ID         uint32      `json:"id"`
-	Kind       string      `json:"kind"` // file or directory
-	Attributes uint32      `json:"attributes"`
-	Creation   string      `json:"creation"`
-	LastAccess string      `json:"last_access"`
-	LastWrite  string      `json:"last_write"`
-	Change     string      `json:"change"`
-	Security   string      `json:"security,omitempty"` // hex, self-relative
-	EAs        []cimEA     `json:"eas,omitempty"`
-	ReparseTag string      `json:"reparse_tag,omitempty"`
-	Reparse    string      `json:"reparse,omitempty"` // hex, whole buffer
-	Target     wtf8        `json:"target,omitempty"`
-	Size       *int64      `json:"size,omitempty"` // of files
-	Sparse     bool        `json:"sparse,omitempty"`
-	Stored     string      `json:"stored,omitempty"` // "image" for an executable stored with aligned sections
-	SHA256     string      `json:"sha256,omitempty"` // empty for a sparse stream, which is all zeros
-	Streams    []cimStream `json:"streams,omitempty"`
-	Links      []wtf8      `json:"links,omitempty"` // all names of a file with hard links
-	Parent     uint32      `json:"parent,omitempty"`
-}
-
-type cimEA struct {
-	Name  string `json:"name"`
-	Flags byte   `json:"flags"`
-	Value string `json:"value"` // hex
-}
-
-type cimStream struct {
-	Name   wtf8   `json:"name"`
-	Size   int64  `json:"size"`
-	Sparse bool   `json:"sparse,omitempty"`
-	SHA256 string `json:"sha256,omitempty"`
+	*jsonEntry
+	ID           uint32 `json:"id"`
+	Parent       uint32 `json:"parent,omitempty"`
+	Sparse       bool   `json:"sparse,omitempty"`
+	Stored       string `json:"stored,omitempty"`       // "image" for an executable stored with aligned sections
+	SHA256       string `json:"sha256,omitempty"`       // as that of a stream
+	SecurityData string `json:"securityData,omitempty"` // hex, self-relative
+	Names        []wtf8 `json:"names,omitempty"`        // all paths of a file with hard links
 }
 
 func newCIMListCommand(c *console) *cobra.Command {
@@ -56,9 +32,10 @@ func newCIMListCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls IMAGE.cim [PATH]",
 		Short: "List the tree of an image",
-		Long: `List every name in the image, or in the tree at PATH. -l adds attributes, last
-write time and size. --json prints one object per line with all metadata and
-the SHA-256 of every stream; verify-cim.ps1 reads this manifest.`,
+		Long: `List every name in the image, or in the tree at PATH. -l adds attributes, kind,
+size, creation and write time, and owner, as "mullion ls" does. --json prints
+one object per line with all metadata and the SHA-256 of every stream;
+verify-cim.ps1 reads this manifest.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(cmd.Context(), args[0], nil)
@@ -76,7 +53,8 @@ the SHA-256 of every stream; verify-cim.ps1 reads this manifest.`,
 			return about(args[0], l.list(cmd.Context()))
 		},
 	}
-	cmd.Flags().BoolVarP(&long, "long", "l", false, "print attributes, last write time and size")
+	cmd.Flags().BoolVarP(&long, "long", "l", false, "print attributes, kind, size, times and owner")
+	c.addBytes(cmd)
 	return cmd
 }
 
@@ -131,11 +109,40 @@ func (l *cimLister) list(ctx context.Context) error {
 			return l.manifest(ctx, path, f)
 		case path == "":
 			return nil
-		case l.long:
-			return l.c.printf("%s %s %15d %s\n", f.Attributes(), f.Times().LastWrite, f.Size(), path)
+		case !l.long:
+			return l.c.printf("%s\n", path)
 		}
-		return l.c.printf("%s\n", path)
+		r, err := l.row(path, f)
+		if err != nil {
+			return err
+		}
+		return l.c.printRow(r, true, path)
 	})
+}
+
+// row returns a name without its alternate streams.
+func (l *cimLister) row(path string, f *cimfs.File) (row, error) {
+	e := &layer.Entry{Path: path, Kind: layer.File, Attributes: f.Attributes(), Times: f.Times()}
+	if f.IsDir() {
+		e.Kind = layer.Dir
+	} else {
+		e.Size = f.Size()
+	}
+	var err error
+	if e.Security, err = f.Security(); err != nil {
+		return row{}, err
+	}
+	b, err := f.EAs()
+	if err != nil {
+		return row{}, err
+	}
+	if e.EAs, err = winfs.DecodeEAs(b); err != nil {
+		return row{}, err
+	}
+	if e.Reparse, err = f.Reparse(); err != nil {
+		return row{}, err
+	}
+	return rowOf(e), nil
 }
 
 // findLinks lists the names of every file that has several.
@@ -159,52 +166,21 @@ func (l *cimLister) findLinks() error {
 }
 
 func (l *cimLister) manifest(ctx context.Context, path string, f *cimfs.File) error {
-	t := f.Times()
-	e := cimEntry{Path: wtf8(path), ID: uint32(f.ID()), Kind: "file", Attributes: uint32(f.Attributes()),
-		Creation: t.Creation.String(), LastAccess: t.LastAccess.String(), LastWrite: t.LastWrite.String(), Change: t.Change.String(),
-		Links: l.links[f.ID()], Parent: uint32(f.ParentID())}
-	if f.IsDir() {
-		e.Kind = "directory"
+	r, err := l.row(path, f)
+	if err != nil {
+		return err
 	}
-	for _, fill := range []func(*cimEntry, *cimfs.File) error{fillSecurity, fillEAs, fillReparse} {
-		if err := fill(&e, f); err != nil {
-			return err
-		}
+	sd, err := f.Security()
+	if err != nil {
+		return err
 	}
+	e := cimEntry{jsonEntry: r.jsonEntry, ID: uint32(f.ID()), Parent: uint32(f.ParentID()),
+		SecurityData: hex.EncodeToString(sd), Names: l.links[f.ID()]}
+	e.Links = len(e.Names)
 	if err := fillStreams(ctx, &e, f); err != nil {
 		return err
 	}
 	return l.c.printJSONLine(e)
-}
-
-func fillSecurity(e *cimEntry, f *cimfs.File) error {
-	sd, err := f.Security()
-	e.Security = hex.EncodeToString(sd)
-	return err
-}
-
-func fillEAs(e *cimEntry, f *cimfs.File) error {
-	b, err := f.EAs()
-	if err != nil {
-		return err
-	}
-	list, err := winfs.DecodeEAs(b)
-	for _, ea := range list {
-		e.EAs = append(e.EAs, cimEA{ea.Name, ea.Flags, hex.EncodeToString(ea.Value)})
-	}
-	return err
-}
-
-func fillReparse(e *cimEntry, f *cimfs.File) error {
-	b, err := f.Reparse()
-	if err != nil || len(b) == 0 {
-		return err
-	}
-	e.Reparse, e.ReparseTag = hex.EncodeToString(b), winfs.ReparseTagName(f.ReparseTag())
-	if p, err := winfs.ParseReparse(b); err == nil {
-		e.Target = wtf8(p.Target())
-	}
-	return nil
 }
 
 func fillStreams(ctx context.Context, e *cimEntry, f *cimfs.File) error {
@@ -213,8 +189,7 @@ func fillStreams(ctx context.Context, e *cimEntry, f *cimfs.File) error {
 		if err != nil {
 			return err
 		}
-		size := s.Size()
-		e.Size, e.Sparse = &size, s.Sparse()
+		e.Sparse = s.Sparse()
 		if s.Type() == cimfs.ImageStream {
 			e.Stored = "image"
 		}
@@ -228,7 +203,7 @@ func fillStreams(ctx context.Context, e *cimEntry, f *cimfs.File) error {
 		if err != nil {
 			return err
 		}
-		e.Streams = append(e.Streams, cimStream{wtf8(s.Name()), s.Size(), s.Sparse(), d})
+		e.Streams = append(e.Streams, jsonStream{wtf8(s.Name()), s.Size(), s.Sparse(), d})
 	}
 	return err
 }

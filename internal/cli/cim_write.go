@@ -147,10 +147,14 @@ func (c *console) writeCIM(ctx context.Context, src layer.Reader, out, parent st
 			}
 		}
 	}
-	if _, err := c.copyLayer(ctx, dst, src, filepath.Base(out)); err != nil {
-		return err
+	stats, err := c.copyLayer(ctx, dst, src, filepath.Base(out))
+	if err == nil {
+		err = dst.Commit()
 	}
-	return dst.Commit()
+	if err == nil {
+		c.wroteLayer(out, stats)
+	}
+	return err
 }
 
 // cimWriter is an image writer that also releases the parent image.
@@ -222,6 +226,9 @@ files.`,
 			if errors.Is(err, fs.ErrExist) {
 				err = hintf(err, "an image is never replaced; its files are named by GUID: use --guid or another directory")
 			}
+			if err == nil {
+				c.wroteFile(args[1])
+			}
 			return about(args[1], err)
 		},
 	}
@@ -249,13 +256,15 @@ anything else is counted on standard error.`,
 				return newFolderHint(err)
 			}
 			defer dst.Close()
-			if _, err := c.copyLayer(cmd.Context(), dst, cimlayer.NewImageReader(im), filepath.Base(args[0])); err != nil {
+			stats, err := c.copyLayer(cmd.Context(), dst, cimlayer.NewImageReader(im), filepath.Base(args[0]))
+			if err != nil {
 				return err
 			}
 			if err := dst.Commit(); err != nil {
 				return about(args[1], err)
 			}
 			c.warnLost(dst)
+			c.wroteLayer(args[1], stats)
 			return nil
 		},
 	}

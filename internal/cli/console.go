@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/mullion/mullion/layer"
 	"golang.org/x/term"
@@ -22,11 +23,18 @@ type console struct {
 	out, err io.Writer
 
 	quiet, json, verbose bool
+	bytes                bool // print exact sizes
+	width                int  // columns of the terminal that takes the results, 0 if none does
 
 	limits layer.Limits // from --limit
 
-	running bool   // RunE of a command was entered
-	subject string // its first argument
+	running bool      // RunE of a command was entered
+	command string    // its name, "cim create"
+	subject string    // its first argument
+	started time.Time // when it was entered
+
+	written     *jsonWritten // what the command has written
+	printedJSON bool         // a document of its own was printed
 
 	drawing sync.Mutex // guards bars and noBars: layers are read concurrently
 	bars    *bars      // progress on the terminal, nil until the first bar
@@ -79,6 +87,7 @@ func (c *console) notef(format string, a ...any) {
 
 // printJSON prints one indented document.
 func (c *console) printJSON(v any) error {
+	c.printedJSON = true
 	e := json.NewEncoder(&jsonText{w: c.out})
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
@@ -87,6 +96,7 @@ func (c *console) printJSON(v any) error {
 
 // printJSONLine prints one object on one line, for listings that can be long.
 func (c *console) printJSONLine(v any) error {
+	c.printedJSON = true
 	e := json.NewEncoder(&jsonText{w: c.out})
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
@@ -105,6 +115,19 @@ func thrifty() {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// terminalWidth returns the columns of a terminal, or 0 if w is none or has no size.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	n, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // results is the standard output of commands. Writes fail after ctx is done, so that

@@ -76,6 +76,7 @@ registry hives. "makebase" does the same for a directory.
 				return about(args[1], o.parentHint(err))
 			}
 			c.notef("%d entries, %d bytes", stats.Entries, stats.Bytes)
+			c.wroteLayer(args[1], stats)
 			return nil
 		},
 	}

@@ -81,13 +81,22 @@ func hintFor(err error) string {
 }
 
 // printError prints an error returned by RunE, and the hint for it.
-func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error) {
-	op := strings.TrimPrefix(cmd.CommandPath(), "mullion ")
+func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error, status int) {
+	op := commandName(cmd)
 	text := err.Error()
 	if interrupted(ctx, err) {
 		text, err = "interrupted", nil
 	}
 	var s *subjectError
+	if c.json {
+		e := jsonError{Op: op, Subject: c.subject, Message: text, Hint: hintFor(err), Status: status}
+		if err != nil && errors.As(err, &s) {
+			e.Subject, e.Message = s.subject, strings.TrimPrefix(text, s.subject+": ")
+		}
+		e.Message = strings.ReplaceAll(e.Message, "\n", "; ")
+		c.printJSONError(e)
+		return
+	}
 	if err == nil || !errors.As(err, &s) {
 		if c.subject != "" {
 			text = c.subject + ": " + text

@@ -315,11 +315,8 @@ func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outp
 	if err := change(h); err != nil {
 		return hiveError(path, err)
 	}
-	if out.path == "-" {
-		return hiveError(path, h.WriteImage(c.out))
-	}
 	if out.path != "" {
-		return storeHive(h, out.path, out.force)
+		return out.write(c, func(w io.Writer) error { return hiveError(path, h.WriteImage(w)) })
 	}
 	target := path
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
@@ -328,7 +325,11 @@ func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outp
 			return about(path, plain(err))
 		}
 	}
-	return storeHive(h, target, true)
+	if err := storeHive(h, target, true); err != nil {
+		return err
+	}
+	c.wroteFile(path)
+	return nil
 }
 
 // oneName refuses to change a hive in place that has several hard links, as Hives\SYSTEM_BASE

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/mullion/mullion/finding"
+	"github.com/mullion/mullion/finding/report"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 	"github.com/spf13/cobra"
@@ -20,10 +21,12 @@ func newHiveCheckCommand(c *console, f *hiveFlags) *cobra.Command {
 key, cell offset, explanation. "hive repair" mends them. --limit accepts only
 file-size, which bounds the size of the hive.
 
-` + severityHelp,
+` + severityHelp + `
+
+` + reportHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := parseSeverity(check.severity); err != nil {
+			if _, _, err := check.options(c); err != nil {
 				return err
 			}
 			if (c.limits != layer.Limits{FileSize: c.limits.FileSize}) {
@@ -35,12 +38,13 @@ file-size, which bounds the size of the hive.
 				// key.
 				tolerant.mode = regf.Salvage.String()
 			}
+			subject := report.Subject{Name: args[0], URI: fileURI(args[0])}
 			large, err := exceeds(args[0], c.limits)
 			if err != nil {
 				return err
 			}
 			if large != nil {
-				return check.run(c, func(yield func(finding.Finding, error) bool) {
+				return check.run(c, subject, func(yield func(finding.Finding, error) bool) {
 					yield(layer.RuleLimitExceeded.At("", -1, "%v", large), nil)
 				})
 			}
@@ -49,7 +53,7 @@ file-size, which bounds the size of the hive.
 				return err
 			}
 			defer func() { err = errors.Join(err, h.Close()) }()
-			return check.run(c, hiveErrors(args[0], h.Check(cmd.Context())))
+			return check.run(c, subject, hiveErrors(args[0], h.Check(cmd.Context())))
 		},
 	}
 	check.add(cmd)

@@ -118,23 +118,27 @@ func differenceSides(d *regf.Difference) (was, is string) {
 }
 
 func differenceJSON(d *regf.Difference) []byte {
-	b := fmt.Appendf(nil, `{"kind":"%s","field":"%s","path":`, d.Kind, d.Field)
+	b := fmt.Appendf(nil, `{"change":"%s","what":"%s","key":`, d.Kind, d.Field)
 	b = appendJSON(b, []byte(d.Path))
 	if d.Field == regf.FieldValue {
 		b = appendJSON(append(b, `,"name":`...), []byte(d.Name))
 		for _, side := range []struct {
 			name string
 			v    regf.Value
-		}{{"a", d.ValueA}, {"b", d.ValueB}} {
+		}{{"before", d.ValueA}, {"after", d.ValueB}} {
 			if side.v.Valid() {
 				data, _ := side.v.Data() // it could be read when it was compared
-				b = fmt.Appendf(b, `,"%s":{"type":%d,"data":"%x"}`, side.name, uint32(side.v.Type()), data)
+				b = appendData(fmt.Appendf(b, `,"%s":{`, side.name), side.v.Type(), data)
+				if side.v.Tombstone() {
+					b = append(b, `,"tombstone":true`...)
+				}
+				b = append(b, '}')
 			}
 		}
 	} else if d.Kind == regf.Changed {
 		was, is := differenceSides(d)
-		b = appendJSON(append(b, `,"a":`...), []byte(was))
-		b = appendJSON(append(b, `,"b":`...), []byte(is))
+		b = appendJSON(append(b, `,"before":`...), []byte(was))
+		b = appendJSON(append(b, `,"after":`...), []byte(is))
 	}
 	return append(b, "}\n"...)
 }

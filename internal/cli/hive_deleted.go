@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -67,11 +66,11 @@ func deletedText(k *regf.DeletedKey, values []regf.DeletedValue) []byte {
 	return append(b, '\n')
 }
 
-// deletedJSON formats the same as a line of JSON.
+// deletedJSON formats the same as a line of JSON, in the form of other keys and values.
 func deletedJSON(k *regf.DeletedKey, values []regf.DeletedValue) []byte {
 	b := []byte{'{'}
 	if k != nil {
-		b = appendJSON(append(b, `"path":`...), []byte(k.Path))
+		b = appendJSON(append(b, `"key":`...), []byte(k.Path))
 		b = fmt.Appendf(b, `,"rooted":%t,"offset":%d,"modified":"%v","free":%t,`, k.Rooted, k.Offset, k.LastWrite, k.Free)
 	}
 	b = append(b, `"values":[`...)
@@ -79,9 +78,8 @@ func deletedJSON(k *regf.DeletedKey, values []regf.DeletedValue) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSON(append(b, `{"name":`...), []byte(v.Name))
-		b = fmt.Appendf(b, `,"type":%d,"size":%d,"offset":%d,"free":%t,"complete":%t,"data":"`, uint32(v.Type), v.Size, v.Offset, v.Free, v.Complete)
-		b = append(hex.AppendEncode(b, v.Data), `"}`...)
+		b = jsonValue{Name: v.Name, Type: v.Type, Data: v.Data}.appendFields(append(b, '{'))
+		b = fmt.Appendf(b, `,"size":%d,"offset":%d,"free":%t,"complete":%t}`, v.Size, v.Offset, v.Free, v.Complete)
 	}
 	return append(b, "]}\n"...)
 }

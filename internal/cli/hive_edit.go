@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/mullion/mullion/regf"
@@ -131,8 +132,5 @@ offline registry library does.`,
 // writeHive writes a hive to the file of -o, or to standard output for "-".
 func writeHive(c *console, h *regf.Hive, out *outputFlags) (err error) {
 	defer func() { err = errors.Join(err, h.Close()) }()
-	if out.path == "-" {
-		return hiveError(out.path, h.WriteImage(c.out))
-	}
-	return storeHive(h, out.path, out.force)
+	return out.write(c, func(w io.Writer) error { return hiveError(out.path, h.WriteImage(w)) })
 }

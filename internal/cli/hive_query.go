@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,8 +18,8 @@ func newHiveQueryCommand(c *console, f *hiveFlags) *cobra.Command {
 		Short: "Print the values and subkeys of a key, like reg query",
 		Long: `Print the values of a key and the paths of its subkeys, like reg query. Without
 KEY, the root is used. -v prints one value; -s includes all subkeys
-recursively. --json prints one object per line for each key, in the format of
-"hive dump".`,
+recursively. --json prints one object per line: each key with its values, or
+with -v each value with its key. Data is printed decoded and in hexadecimal.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, path string) error {
@@ -41,6 +40,7 @@ type hiveQuery struct {
 	one  bool
 	name string
 	all  bool
+	buf  []byte
 }
 
 func (q *hiveQuery) run(k regf.Key, at string) error {
@@ -76,13 +76,12 @@ func (q *hiveQuery) key(k regf.Key, path string) error {
 		return strings.TrimPrefix(path+`\`+regf.JoinPath(sub.Name()), `\`)
 	}
 	if q.c.json && !q.one {
-		w := &keyWriter{w: q.w}
-		if err := w.key(k, []byte(path)); err != nil || q.all {
+		if err := q.jsonKey(k, path); err != nil || q.all {
 			return hiveError(q.file, err)
 		}
 		for sub, err := range k.Subkeys() {
 			if err == nil {
-				err = w.key(sub, []byte(below(sub)))
+				err = q.jsonKey(sub, below(sub))
 			}
 			if err != nil {
 				return hiveError(q.file, err)
@@ -144,15 +143,20 @@ func (q *hiveQuery) value(k regf.Key, path string, v regf.Value) error {
 	return err
 }
 
-func (q *hiveQuery) jsonValue(path string, v regf.Value, data []byte) error {
-	b := appendJSON([]byte(`{"path":`), []byte(path))
-	b = appendJSON(append(b, `,"name":`...), []byte(v.Name()))
-	b = appendUint(append(b, `,"type":`...), uint32(v.Type()))
-	b = append(b, `,"data":"`...)
-	b = append(hex.AppendEncode(b, data), '"')
-	if v.Tombstone() {
-		b = append(b, `,"tombstone":true`...)
+func (q *hiveQuery) jsonKey(k regf.Key, path string) error {
+	key, err := keyOf(k, path)
+	if err != nil {
+		return err
 	}
-	_, err := q.w.Write(append(b, "}\n"...))
+	q.buf = append(key.append(q.buf[:0]), '\n')
+	_, err = q.w.Write(q.buf)
+	return err
+}
+
+func (q *hiveQuery) jsonValue(path string, v regf.Value, data []byte) error {
+	b := appendJSON(append(q.buf[:0], `{"key":`...), []byte(path))
+	b = jsonValue{v.Name(), v.Type(), data, v.Tombstone()}.appendFields(append(b, ','))
+	q.buf = append(b, "}\n"...)
+	_, err := q.w.Write(q.buf)
 	return err
 }

@@ -11,15 +11,16 @@ import (
 
 // hiveRecovery is the output of "hive recover --json".
 type hiveRecovery struct {
+	Output        string            `json:"output"`
 	Clean         bool              `json:"clean"`
 	Format        string            `json:"format,omitempty"`
 	Entries       int               `json:"entries"`
-	Pages         int               `json:"page_runs"`
+	PageRuns      int               `json:"pageRuns"`
 	Bytes         int64             `json:"bytes"`
-	FirstSequence uint32            `json:"first_sequence"`
-	LastSequence  uint32            `json:"last_sequence"`
-	BaseBlockFrom string            `json:"base_block_from,omitempty"`
-	DummyBins     []int64           `json:"dummy_bins,omitempty"`
+	FirstSequence uint32            `json:"firstSequence"`
+	LastSequence  uint32            `json:"lastSequence"`
+	BaseBlockFrom string            `json:"baseBlockFrom,omitempty"`
+	DummyBins     []int64           `json:"dummyBins,omitempty"` // offsets
 	Logs          []hiveRecoveryLog `json:"logs"`
 }
 
@@ -53,6 +54,7 @@ as a trace. --json prints one object per line.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if deleted {
+				out.text = true
 				return f.listDeleted(cmd.Context(), c, args[0], &out)
 			}
 			if out.path == "" {
@@ -74,7 +76,7 @@ as a trace. --json prints one object per line.`,
 			if out.path == "-" {
 				return nil
 			}
-			return c.printRecovery(f, rep)
+			return c.printRecovery(f, out.path, rep)
 		},
 	}
 	cmd.Flags().BoolVar(&deleted, "deleted", false, "list deleted keys and values instead")
@@ -82,9 +84,9 @@ as a trace. --json prints one object per line.`,
 	return cmd
 }
 
-func (c *console) printRecovery(f *hiveFlags, rep *regf.Recovery) error {
+func (c *console) printRecovery(f *hiveFlags, output string, rep *regf.Recovery) error {
 	if c.json {
-		r := hiveRecovery{Clean: rep.Clean, Entries: rep.Entries, Pages: rep.Pages, Bytes: rep.Bytes,
+		r := hiveRecovery{Output: output, Clean: rep.Clean, Entries: rep.Entries, PageRuns: rep.Pages, Bytes: rep.Bytes,
 			FirstSequence: rep.FirstSequence, LastSequence: rep.LastSequence, DummyBins: rep.DummyBins, Logs: []hiveRecoveryLog{}}
 		if rep.Format != regf.LogUnknown {
 			r.Format = rep.Format.String()

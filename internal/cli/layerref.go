@@ -262,7 +262,7 @@ func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, yield
 				err = h.Close()
 			}
 		}
-		if err != nil && !yield(image.RuleHive.At(n.Path(hives.Delta), -1, "%v", err).In(r.name), nil) {
+		if err != nil && !yield(image.HiveFault(n.Path(hives.Delta), err).In(r.name), nil) {
 			return
 		}
 	}

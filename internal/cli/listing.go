@@ -1,66 +1,23 @@
 package cli
 
 import (
-	"encoding/hex"
+	"strings"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/winsec"
 )
 
-// listed is an entry as ls prints it, as text or as JSON.
-type listed struct {
-	Path          wtf8         `json:"path"`
-	Kind          string       `json:"kind"`
-	Target        wtf8         `json:"target,omitempty"` // of a hard link, symbolic link or junction
-	Attributes    string       `json:"attributes"`
-	AttributeBits uint32       `json:"attributeBits"`
-	Size          int64        `json:"size"`
-	Created       string       `json:"created,omitempty"`
-	Written       string       `json:"written,omitempty"`
-	Changed       string       `json:"changed,omitempty"`
-	Accessed      string       `json:"accessed,omitempty"`
-	Owner         string       `json:"owner,omitempty"`
-	SDDL          string       `json:"sddl,omitempty"`
-	ReparseTag    string       `json:"reparseTag,omitempty"`
-	EAs           []listedEA   `json:"eas,omitempty"`
-	Streams       []listedData `json:"streams,omitempty"`
-	Layer         *int         `json:"layer,omitempty"`
-	Links         int          `json:"links,omitempty"`
+// row is an entry as ls and cim ls print it.
+type row struct {
+	*jsonEntry
+	attributes winfs.Attributes
+	times      winfs.Times
+	letter     byte // f, d, h (hard link), w (whiteout) or o (opaque whiteout)
 }
 
-type listedEA struct {
-	Name  string `json:"name"`
-	Flags byte   `json:"flags"`
-	Value string `json:"value"` // lower-case hex
-}
-
-type listedData struct {
-	Name wtf8  `json:"name"`
-	Size int64 `json:"size"`
-}
-
-func listEntry(e *layer.Entry) *listed {
-	l := &listed{
-		Path: wtf8(e.Path), Kind: e.Kind.String(), Attributes: e.Attributes.String(), AttributeBits: uint32(e.Attributes), Size: e.Size,
-		Created: showTime(e.Times.Creation), Written: showTime(e.Times.LastWrite),
-		Changed: showTime(e.Times.Change), Accessed: showTime(e.Times.LastAccess),
-	}
-	if e.Target != "" {
-		l.Target = wtf8(e.Target)
-	}
-	if e.IsReparsePoint() {
-		if r, err := winfs.ParseReparse(e.Reparse); err == nil {
-			l.ReparseTag, l.Target = winfs.ReparseTagName(r.Tag), wtf8(r.Target())
-		}
-	}
-	if d, err := winsec.Parse(e.Security); err == nil && len(e.Security) > 0 {
-		l.Owner, l.SDDL = ownerName(d), d.SDDL()
-	}
-	for _, ea := range e.EAs {
-		l.EAs = append(l.EAs, listedEA{ea.Name, ea.Flags, hex.EncodeToString(ea.Value)})
-	}
-	return l
+func rowOf(e *layer.Entry) row {
+	return row{entryOf(e), e.Attributes, e.Times, e.Kind.String()[0]}
 }
 
 // ownerName returns the name of a well-known account, or the SID of another one.
@@ -81,26 +38,54 @@ func showTime(t winfs.Filetime) string {
 	return t.String()
 }
 
-// print prints the entry on one line, with name as its path.
-func (l *listed) print(c *console, long bool, name string) error {
+// printRow prints an entry on one line, with name as its path.
+func (c *console) printRow(r row, long bool, name string) error {
 	switch {
 	case c.json:
-		return c.printJSONLine(l)
+		return c.printJSONLine(r.jsonEntry)
 	case !long:
 		return c.printf("%s\n", name)
 	}
-	if l.Target != "" {
-		name += " -> " + string(l.Target)
+	target := r.Target
+	if r.Reparse != nil {
+		target = r.Reparse.Target
 	}
-	dash := func(s string) string {
-		if s == "" {
-			return "-"
-		}
-		return s
+	if target != "" {
+		name += " -> " + string(target)
 	}
-	return c.printf("%s %c %12d  %-28s %-28s %-24s %s\n", l.Attributes, kindLetter(l.Kind), l.Size,
-		dash(l.Created), dash(l.Written), dash(l.Owner), name)
+	size := "-"
+	if r.Size != nil {
+		size = c.size(*r.Size)
+	}
+	if c.width > 0 && c.width < longWidth {
+		return c.printf("%s %c %10s %16s %s\n", shortAttributes(r.attributes), r.letter, size, shortTime(r.times.LastWrite), name)
+	}
+	return c.printf("%s %c %12s  %-28s %-28s %-24s %s\n", r.attributes, r.letter, size,
+		dash(showTime(r.times.Creation)), dash(showTime(r.times.LastWrite)), dash(r.Owner), name)
 }
 
-// kindLetter returns f, d, h (hard link), w (whiteout) or o (opaque whiteout).
-func kindLetter(kind string) byte { return kind[0] }
+// longWidth is the width of a terminal that has room for both times, the owner and a name
+// of 30 characters.
+const longWidth = 143
+
+// shortAttributes returns the letters of the attributes without those of bits that are not
+// set, padded to six characters.
+func shortAttributes(a winfs.Attributes) string {
+	s := strings.ReplaceAll(a.String(), "-", "")
+	return s + strings.Repeat("-", max(0, 6-len(s)))
+}
+
+// shortTime returns a time in minutes.
+func shortTime(t winfs.Filetime) string {
+	if t == 0 {
+		return "-"
+	}
+	return t.Time().Format("2006-01-02 15:04")
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

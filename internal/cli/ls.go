@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
@@ -18,6 +19,30 @@ type contentFlags struct {
 	image   imageFlags
 	options layerOptions
 	layer   int
+
+	digests []string // of the layers of the image that was opened last
+}
+
+// layerAt returns a layer of the image that was opened last, for JSON.
+func (f *contentFlags) layerAt(n int) *jsonLayer {
+	out := &jsonLayer{Index: n}
+	if n < len(f.digests) {
+		out.Digest = f.digests[n]
+	}
+	return out
+}
+
+// openImage opens an image and records the digests of its layers.
+func (f *contentFlags) openImage(ctx context.Context, c *console, text string) (*image.Image, error) {
+	img, err := f.image.open(ctx, c, text)
+	if err != nil {
+		return nil, err
+	}
+	f.digests = nil
+	for _, l := range img.Layers() {
+		f.digests = append(f.digests, string(l.Descriptor.Digest))
+	}
+	return img, nil
 }
 
 func (f *contentFlags) add(cmd *cobra.Command) {
@@ -59,7 +84,7 @@ func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (
 	if f.layer < 0 {
 		return nil, nil, nil
 	}
-	img, err := f.image.open(ctx, c, text)
+	img, err := f.openImage(ctx, c, text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,7 +97,7 @@ func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (
 
 // openView opens the merged view of an image. The returned function closes both.
 func (f *contentFlags) openView(ctx context.Context, c *console, text string) (*layer.View, func() error, error) {
-	img, err := f.image.open(ctx, c, text)
+	img, err := f.openImage(ctx, c, text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,20 +112,22 @@ func (f *contentFlags) openView(ctx context.Context, c *console, text string) (*
 // lister prints a listing.
 type lister struct {
 	c               *console
+	flags           *contentFlags
 	path            string // directory or file to list, "" is the root
 	long, recursive bool
 }
 
 func newLsCommand(c *console) *cobra.Command {
 	var flags contentFlags
-	l := lister{c: c}
+	l := lister{c: c, flags: &flags}
 	cmd := &cobra.Command{
 		Use:   "ls IMAGE|LAYER [PATH]",
 		Short: "List the files of an image or a layer",
 		Long: `List a directory of an image as a container sees it, or of a single layer with
 its whiteouts. -l adds attributes, kind, size, creation and write time, and
-owner; --json prints all metadata, one object per line. The kinds are f (file),
-d (directory), h (hard link), w (whiteout) and o (opaque whiteout).
+owner, and on a narrow terminal attributes, kind, size and write time; --json
+prints all metadata, one object per line. The kinds are f (file), d
+(directory), h (hard link), w (whiteout) and o (opaque whiteout).
 
 ` + referenceHelp,
 		Args: cobra.RangeArgs(1, 2),
@@ -127,6 +154,7 @@ d (directory), h (hard link), w (whiteout) and o (opaque whiteout).
 	}
 	cmd.Flags().BoolVarP(&l.long, "long", "l", false, "print attributes, kind, size, times and owner")
 	cmd.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list subdirectories recursively")
+	c.addBytes(cmd)
 	flags.add(cmd)
 	return cmd
 }
@@ -156,9 +184,9 @@ func (l *lister) view(v *layer.View) error {
 }
 
 func (l *lister) item(it *layer.Item) error {
-	entry := listEntry(&it.Entry)
-	entry.Layer, entry.Links = &it.Layer, it.Links
-	return entry.print(l.c, l.long, l.name(it.Path))
+	r := rowOf(&it.Entry)
+	r.Layer, r.Links = l.flags.layerAt(it.Layer), it.Links
+	return l.c.printRow(r, l.long, l.name(it.Path))
 }
 
 // name returns the last element of a path, or the whole path with -R.
@@ -209,7 +237,10 @@ func (l *lister) layer(ctx context.Context, source layer.Source) error {
 }
 
 func (l *lister) entry(r layer.Reader, e *layer.Entry) error {
-	entry := listEntry(e)
+	row := rowOf(e)
+	if l.flags.layer >= 0 {
+		row.Layer = l.flags.layerAt(l.flags.layer)
+	}
 	if l.c.json {
 		for {
 			s, err := r.NextStream()
@@ -220,11 +251,11 @@ func (l *lister) entry(r layer.Reader, e *layer.Entry) error {
 				return err
 			}
 			if s.Name != "" {
-				entry.Streams = append(entry.Streams, listedData{wtf8(s.Name), s.Size})
+				row.Streams = append(row.Streams, jsonStream{Name: wtf8(s.Name), Size: s.Size})
 			}
 		}
 	}
-	return entry.print(l.c, l.long, l.name(e.Path))
+	return l.c.printRow(row, l.long, l.name(e.Path))
 }
 
 // notFound adds the path, and advice for paths with a drive letter, to an fs.ErrNotExist

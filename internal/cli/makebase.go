@@ -39,7 +39,11 @@ completes an interrupted conversion.`,
 				}
 				return about(args[0], err)
 			}
-			return cimlayer.ConvertToBaseLayer(args[0], v)
+			if err := cimlayer.ConvertToBaseLayer(args[0], v); err != nil {
+				return err
+			}
+			c.wroteFile(args[0])
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&version, "os-version", version, "Windows `VERSION` recorded in hives that are created")

@@ -109,7 +109,12 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 		return about(dir, hintf(plain(err), "FUSE is needed: /dev/fuse, and fusermount3 unless root mounts"))
 	}
 	c.stopProgress()
-	if !c.quiet {
+	switch {
+	case c.json:
+		if err := c.printJSON(jsonWritten{Command: c.command, Source: wtf8(name), Output: wtf8(dir)}); err != nil {
+			return errors.Join(err, s.Unmount())
+		}
+	case !c.quiet:
 		fmt.Fprintf(c.err, "%s is mounted at %s; Ctrl-C unmounts it\n", visible(name), visible(dir))
 	}
 	served := make(chan struct{})

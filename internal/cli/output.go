@@ -14,6 +14,7 @@ import (
 type outputFlags struct {
 	path  string
 	force bool
+	text  bool // without -o the command prints a document or a listing, with --json as JSON
 }
 
 // add defines the flags on a command.
@@ -34,9 +35,24 @@ func (o *outputFlags) addInPlace(cmd *cobra.Command, content string) {
 // if fill returns nil. Without -o, fill writes to standard output.
 func (o *outputFlags) write(c *console, fill func(io.Writer) error) error {
 	if o.path == "" || o.path == "-" {
+		if err := o.checkJSON(c); err != nil {
+			return err
+		}
 		return fill(c.out)
 	}
-	return writeFile(o.path, o.force, fill)
+	if err := writeFile(o.path, o.force, fill); err != nil {
+		return err
+	}
+	c.wroteFile(o.path)
+	return nil
+}
+
+// checkJSON rejects --json where the output itself goes to standard output.
+func (o *outputFlags) checkJSON(c *console) error {
+	if c.json && !o.text && (o.path == "" || o.path == "-") {
+		return hintf(usagef("--json describes the file that is written, and this output is not JSON"), "-o FILE")
+	}
+	return nil
 }
 
 // writeFile writes the file at path completely or not at all. A registry hive is

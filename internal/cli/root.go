@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -58,7 +59,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &console{in: stdin, err: stderr}
 	out := &results{ctx: ctx, c: c, w: stdout, terminal: isTerminal(stdout)}
-	c.out = out
+	c.out, c.width = out, terminalWidth(stdout)
 	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -72,11 +73,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var usage *usageError
 	switch {
 	case !c.running || errors.As(err, &usage):
+		if c.json || asksJSON(args) {
+			c.printJSONError(jsonError{Op: commandName(cmd), Message: err.Error(), Hint: usageHint(cmd, err), Status: exitFailed})
+			return exitFailed
+		}
 		fmt.Fprintf(stderr, "mullion: %s\n", visible(err.Error()))
 		fmt.Fprintf(stderr, "hint: %s\n", visible(usageHint(cmd, err)))
 		return exitFailed
 	case !silent(err):
-		c.printError(ctx, cmd, err)
+		c.printError(ctx, cmd, err, exitStatus(ctx, err))
 	}
 	return exitStatus(ctx, err)
 }
@@ -107,6 +112,13 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	explain(root)
 	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			for _, shell := range cmd.Commands() {
+				shell.Annotations = map[string]string{noJSON: "completion prints a script"}
+			}
+		}
+	}
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", "Flags.FlagUsagesWrapped 80 "))
@@ -115,15 +127,22 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	return root
 }
 
+// noJSON is the annotation of a command that prints no JSON: the reason.
+const noJSON = "no-json"
+
+// commandName returns the name of a command without that of the program.
+func commandName(cmd *cobra.Command) string { return strings.TrimPrefix(cmd.CommandPath(), "mullion ") }
+
 const verboseUsage = "print details on standard error"
 
 // newHelpCommand returns a help command that rejects unknown topics. The one of cobra
 // prints the help of the nearest known command and succeeds.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND|TOPIC]...",
-		Short: "Print help about any command",
-		Long:  "Print the help of a command, of a topic, or of mullion itself.",
+		Use:         "help [COMMAND|TOPIC]...",
+		Annotations: map[string]string{noJSON: "help is text"},
+		Short:       "Print help about any command",
+		Long:        "Print the help of a command, of a topic, or of mullion itself.",
 		Example: `  mullion help unpack
   mullion help exit-status
   mullion help hive query`,
@@ -201,9 +220,17 @@ func usageHint(cmd *cobra.Command, err error) string {
 func markRunning(c *console, cmd *cobra.Command) {
 	if body := cmd.RunE; body != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			c.running = true
+			if c.json && cmd.Annotations[noJSON] != "" {
+				return usagef("--json: %s", cmd.Annotations[noJSON])
+			}
+			c.running, c.started = true, time.Now()
+			c.command = commandName(cmd)
 			c.subject = strings.Join(args[:min(1, len(args))], " ")
-			return body(cmd, args)
+			err := body(cmd, args)
+			if err == nil || errors.Is(err, errFound) {
+				err = errors.Join(err, c.finish())
+			}
+			return err
 		}
 	}
 	for _, sub := range cmd.Commands() {

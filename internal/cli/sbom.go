@@ -26,7 +26,7 @@ var sbomFormats = []sbomFormat{
 
 func newSBOMCommand(c *console) *cobra.Command {
 	var flags imageFlags
-	var out outputFlags
+	out := outputFlags{text: true} // all formats are JSON
 	format := sbomFormats[0].name
 	cmd := &cobra.Command{
 		Use:   "sbom IMAGE",

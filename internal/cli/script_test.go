@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 //	indexes                  make layouts of odd indexes; see there
 //	layered DIR SOFTWARE DELTA make a layout of an image with that hive and a delta over it
 //	bulk HIVE                make a hive of some pages
+//	manyfaults N OUT.tar     make a layer with N faults of one rule
 //	hivedamage HOW HIVE ...  break a hive, see there
 //	layers DIR               set $LAYER0, $LAYER1, … to the folders of an unpacked image
 func TestScripts(t *testing.T) {
@@ -62,7 +63,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mktar": mktar, "damage": damage, "flip": flip, "status": status, "empty": empty, "layers": layers,
 			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore, "indexes": indexes, "vmimage": vmimage,
-			"hivedamage": hivedamage, "bulk": bulk, "layered": layered,
+			"hivedamage": hivedamage, "bulk": bulk, "layered": layered, "manyfaults": manyfaults,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -25,8 +25,9 @@ type serveFlags struct {
 func newServeCommand(c *console) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Serve Windows images to containerd",
+		Use:         "serve",
+		Annotations: map[string]string{noJSON: "--log-format json is for the log, and the configuration is TOML"},
+		Short:       "Serve Windows images to containerd",
 		Long: `Run the snapshotter and the differ of containerd on one socket until SIGINT or
 SIGTERM, so that containerd can pull, import, mount and diff Windows images on
 this machine.

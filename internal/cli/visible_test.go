@@ -49,7 +49,7 @@ func TestVisible(t *testing.T) {
 		if err := left.end(c, s, nil); err == nil {
 			t.Error("something was left out, and the command succeeds")
 		}
-		c.printError(t.Context(), newRoot(c), errors.Join(errors.New(s), errors.New("two")))
+		c.printError(t.Context(), newRoot(c), errors.Join(errors.New(s), errors.New("two")), 2)
 		if b := out.Bytes(); !harmless(t, b) || bytes.Count(b, []byte("\n")) != 1 {
 			t.Errorf("%q prints %q", s, b)
 		}

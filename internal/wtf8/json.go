@@ -1,4 +1,4 @@
-// Package wtf8 writes Windows names as JSON. In WTF-8, the form of names in this module, a
+// Package wtf8 writes Windows names as JSON and as text that is safe to print. In WTF-8, the form of names in this module, a
 // lone surrogate has three bytes, as if it were a character.
 package wtf8
 

@@ -18,12 +18,12 @@ import (
 // requests wraps every request: it counts and logs it, passes the namespace on, and
 // recovers from a panic, so that a bug in one request doesn't end the others.
 type requests struct {
-	metrics *metrics
+	metrics *meter
 	log     *slog.Logger
 }
 
 func (r *requests) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (reply any, err error) {
-	r.metrics.inFlight.Inc()
+	r.metrics.running().Inc()
 	defer r.finish(info.FullMethod, req, time.Now(), &err)
 	defer r.recover(info.FullMethod, &err)
 	reply, err = handle(withNamespace(ctx), req)
@@ -41,7 +41,7 @@ func plain(err error) error {
 }
 
 func (r *requests) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
-	r.metrics.inFlight.Inc()
+	r.metrics.running().Inc()
 	defer r.finish(info.FullMethod, nil, time.Now(), &err)
 	defer r.recover(info.FullMethod, &err)
 	return plain(handle(srv, &namespacedStream{s, withNamespace(s.Context())}))
@@ -72,7 +72,7 @@ func (r *requests) recover(method string, err *error) {
 
 func (r *requests) finish(method string, req any, begin time.Time, err *error) {
 	name := path.Base(method)
-	r.metrics.inFlight.Dec()
+	r.metrics.running().Dec()
 	r.metrics.request(name, begin, *err)
 	level := slog.LevelDebug
 	attrs := append([]slog.Attr{slog.String("method", name), slog.Duration("duration", time.Since(begin))}, subject(req)...)

@@ -57,7 +57,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 
-	m := newMetrics()
+	m := newMeter()
 	sc := c.Snapshotter
 	sc.Content, sc.Leases = proxy.NewContentStore(conn), leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(conn))
 	sc.Log, sc.Observe = c.Log, m.observe
@@ -68,7 +68,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	m.holds(s)
+	m.service = s
 	if c.Metrics != "" {
 		at, stop, err := m.serve(c.Metrics)
 		if err != nil {

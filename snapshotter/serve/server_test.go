@@ -202,7 +202,7 @@ func TestListenRefusesFiles(t *testing.T) {
 // A bug in one request is an answer, and the end of no other.
 func TestPanicIsAnAnswer(t *testing.T) {
 	log := &logBuffer{}
-	r := &requests{newMetrics(), slog.New(slog.NewTextHandler(log, nil))}
+	r := &requests{newMeter(), slog.New(slog.NewTextHandler(log, nil))}
 	info := &grpc.UnaryServerInfo{FullMethod: "/x/Prepare"}
 	_, err := r.unary(t.Context(), &snapshotsapi.PrepareSnapshotRequest{Key: "k"}, info, func(context.Context, any) (any, error) { panic("oh") })
 	if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "Prepare: oh") {

@@ -1,0 +1,141 @@
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+)
+
+// ErrMap reports that a map of a blob is damaged, or that a blob has none.
+var ErrMap = errors.New("invalid map of a blob")
+
+// DefaultSpacing is the usual distance of the points of a map, in plain bytes.
+const DefaultSpacing = 4 << 20
+
+// A Map describes a blob that was read and verified once, so that later any part of its
+// plain bytes can be read and verified without the rest. NewReader with WithMap makes one,
+// Encode stores it, OpenMap loads it.
+//
+// A map is as trustworthy as its source: its hashes are compared with what is read, and
+// nothing compares the map with the digest of the blob again. It must not be modified while
+// its methods are in use, which may be called concurrently.
+type Map struct {
+	Digest, DiffID string // of the stored and of the plain bytes
+	Format         Format
+	Stored, Plain  int64 // sizes in bytes
+
+	// Chunks are the SHA-256 sums of each ChunkSize stored bytes; the last chunk may be
+	// shorter.
+	ChunkSize int64
+	Chunks    [][sha256.Size]byte
+
+	// Points are the positions at which decompression can start, sorted by both offsets.
+	// The first is the start of the blob; a plain blob has no other, as it needs none.
+	Points []Point
+
+	windows windowSource
+}
+
+// A Point is a position at which decompression can start.
+type Point struct {
+	Plain  int64 // offset in the plain bytes
+	Stored int64 // offset of the stored byte that has the first bit
+	Bit    uint8 // number of bits of that byte that belong to what precedes the point
+	// Window is the number of plain bytes before the point that decompression may refer
+	// to. 0 marks the start of a gzip member or a zstd frame.
+	Window int
+
+	window windowRef
+}
+
+// Ranges opens parts of the stored bytes of a blob.
+type Ranges interface {
+	// OpenRange returns a reader of the n bytes at off, or an error if there are fewer. The
+	// caller closes the reader, perhaps before its end.
+	OpenRange(ctx context.Context, off, n int64) (io.ReadCloser, error)
+}
+
+// RangesOf returns the Ranges of a file or of anything else that is read by offset. Closing
+// a range does not close r.
+func RangesOf(r io.ReaderAt) Ranges { return rangesOf{r} }
+
+type rangesOf struct{ r io.ReaderAt }
+
+func (s rangesOf) OpenRange(_ context.Context, off, n int64) (io.ReadCloser, error) {
+	return io.NopCloser(io.NewSectionReader(s.r, off, n)), nil
+}
+
+// WithMap makes the reader draw a map of the blob, with points that are spacing plain bytes
+// or more apart; 0 is DefaultSpacing. It includes WithSums.
+func WithMap(spacing int64) ReaderOption {
+	if spacing <= 0 {
+		spacing = DefaultSpacing
+	}
+	return func(o *readerOptions) { o.spacing, o.sum = spacing, true }
+}
+
+// Map returns the map of a blob that was read with WithMap to io.EOF.
+func (r *Reader) Map() (*Map, error) {
+	if r.survey == nil {
+		return nil, fmt.Errorf("%w: the blob is not read with WithMap", ErrMap)
+	}
+	if r.err != io.EOF {
+		return nil, fmt.Errorf("%w: the blob is not read to its end", ErrMap)
+	}
+	return r.survey.finish(r), nil
+}
+
+// start returns the index of the last point at or before an offset of the plain bytes.
+func (m *Map) start(off int64) int {
+	return sort.Search(len(m.Points), func(i int) bool { return m.Points[i].Plain > off }) - 1
+}
+
+// storedEnd returns an offset of the stored bytes such that nothing beyond it is needed for
+// the plain bytes before off.
+func (m *Map) storedEnd(off int64) int64 {
+	if m.Format == Plain {
+		return min(off, m.Stored)
+	}
+	i := sort.Search(len(m.Points), func(i int) bool { return m.Points[i].Plain >= off })
+	if i == len(m.Points) {
+		return m.Stored
+	}
+	return min(m.Points[i].Stored+pointSlack, m.Stored)
+}
+
+// pointSlack is what a decompressor may read beyond a point before it returns all bytes
+// before the point.
+const pointSlack = 512
+
+// verify compares the bytes of a chunk with its sum.
+func (m *Map) verify(chunk int64, b []byte) error {
+	if got := sha256.Sum256(b); got != m.Chunks[chunk] {
+		return &MismatchError{
+			What: fmt.Sprintf("blob at %#x", chunk*m.ChunkSize), Err: ErrDigest,
+			Want: "sha256:" + hex.EncodeToString(m.Chunks[chunk][:]), Got: "sha256:" + hex.EncodeToString(got[:]),
+		}
+	}
+	return nil
+}
+
+// A survey collects a map while a blob is read.
+type survey struct {
+	spacing int64
+	chunks  [][sha256.Size]byte // owned by the stage until it is done
+	points  []Point
+}
+
+func (s *survey) finish(r *Reader) *Map {
+	m := &Map{
+		Digest: r.Digest(), DiffID: r.DiffID(), Format: r.format, Stored: r.StoredSize(), Plain: r.Size(),
+		ChunkSize: chunkSize, Chunks: s.chunks, Points: s.points,
+	}
+	if len(m.Points) == 0 {
+		m.Points = []Point{{}}
+	}
+	return m
+}
