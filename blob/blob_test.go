@@ -459,7 +459,7 @@ func BenchmarkGzip(b *testing.B) {
 	b.Run("bare", func(b *testing.B) {
 		b.SetBytes(int64(len(data)))
 		for b.Loop() {
-			d, err := newDecompressor(Gzip, bytes.NewReader(blob))
+			d, err := newDecompressor(Gzip, bytes.NewReader(blob), nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,15 +1,12 @@
 package blob
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // Format is the compression of a blob.
@@ -67,91 +64,26 @@ func Detect(prefix []byte) (Format, error) {
 	return Plain, nil
 }
 
-// maxZstdWindow is the largest accepted window, the default of the zstd tool: a frame may
-// require this much memory.
-const maxZstdWindow = 128 << 20
-
-// newDecompressor returns a decompressor that runs in the goroutine of its reader.
-func newDecompressor(f Format, r io.Reader) (io.ReadCloser, error) {
+// newDecompressor returns a decompressor that runs in the goroutine of its reader. It adds
+// the points that it passes to the survey, which may be nil.
+func newDecompressor(f Format, r io.Reader, s *survey) (io.ReadCloser, error) {
 	switch f {
 	case Gzip:
-		// The inflater is faster with this type than with any other reader.
-		return newMembers(bufio.NewReaderSize(r, 64<<10))
+		return newMembers(r, s)
 	case Zstd:
-		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderMaxMemory(1<<62))
-		if err != nil {
-			return nil, err
-		}
-		return d.IOReadCloser(), nil
+		return newFrames(r, s)
 	}
 	return io.NopCloser(r), nil
 }
 
-// members is a gzip file: one member after the other (RFC 1952, 2.2), and then perhaps
-// zeros, with which some writers and tapes fill a block. The gzip program ignores them.
-type members struct {
-	*gzip.Reader
-	src *bufio.Reader
-}
-
-func newMembers(src *bufio.Reader) (*members, error) {
-	z, err := gzip.NewReader(src)
-	if err != nil {
-		return nil, err
-	}
-	z.Multistream(false)
-	return &members{z, src}, nil
-}
-
-func (m *members) Read(p []byte) (int, error) {
-	for {
-		n, err := m.Reader.Read(p)
-		if n > 0 && err == io.EOF {
-			return n, nil // the next Read returns it again
-		}
-		if err != io.EOF {
-			return n, err
-		}
-		if err := m.next(); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// next continues with the next member. It returns io.EOF if there is none.
-func (m *members) next() error {
-	b, err := m.src.Peek(1)
-	if len(b) == 0 {
-		return err
-	}
-	if b[0] != 0 {
-		err := m.Reader.Reset(m.src)
-		m.Reader.Multistream(false)
-		return err
-	}
-	for {
-		if _, err := m.src.Peek(1); err != nil {
-			return err
-		}
-		b, _ := m.src.Peek(m.src.Buffered())
-		if len(bytes.TrimLeft(b, "\x00")) > 0 {
-			return errAfterPadding
-		}
-		m.src.Discard(len(b))
-	}
-}
-
-var errAfterPadding = errors.New("the zeros after the last member are followed by something else")
-
 // newCompressor returns a compressor whose output depends only on its input: no name and no
-// time in the header, no concurrency.
+// time in the header, and nothing that the number of processors changes.
 func newCompressor(f Format, w io.Writer) (io.WriteCloser, error) {
 	switch f {
 	case Gzip:
 		return gzip.NewWriterLevel(w, gzip.DefaultCompression)
 	case Zstd:
-		return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
+		return newFrameWriter(w, encoders())
 	}
 	return nopWriteCloser{w}, nil
 }

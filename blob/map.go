@@ -1,13 +1,17 @@
 package blob
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
+	"sync"
 )
 
 // ErrMap reports that a map of a blob is damaged, or that a blob has none.
@@ -122,20 +126,104 @@ func (m *Map) verify(chunk int64, b []byte) error {
 	return nil
 }
 
+// Bounds of a survey: with the usual spacing, the windows of 8 GiB are 64 MiB, before they
+// are compressed. Beyond them every other point is dropped.
+const (
+	maxWindows = 2048
+	maxPoints  = 1 << 16
+)
+
 // A survey collects a map while a blob is read.
 type survey struct {
 	spacing int64
-	chunks  [][sha256.Size]byte // owned by the stage until it is done
-	points  []Point
+	chunks  [][sha256.Size]byte // owned by the stage of the stored bytes until it is done
+	points  []Point             // owned by the decompressor until the stage of the plain bytes is done
+	windows []*packedWindow     // of the points, nil for those without
+	number  int                 // of windows
+	packing sync.WaitGroup
 }
 
+// A packedWindow is the deflate stream of a window.
+type packedWindow struct {
+	b   []byte
+	sum [sha256.Size]byte
+}
+
+var packers = sync.Pool{New: func() any {
+	w, _ := flate.NewWriter(nil, flate.BestSpeed)
+	return w
+}}
+
+func (w *packedWindow) pack(plain []byte) {
+	var b bytes.Buffer
+	f := packers.Get().(*flate.Writer)
+	defer packers.Put(f)
+	f.Reset(&b)
+	f.Write(plain) // to memory: no error
+	f.Close()
+	w.b = bytes.Clone(b.Bytes())
+	w.sum = sha256.Sum256(w.b)
+}
+
+// start adds the start of a member or frame. Many of them may be small, as those of files
+// that were made for random access are; they need no window and may be closer.
+func (s *survey) start(stored, plain int64) {
+	if s == nil {
+		return
+	}
+	if n := len(s.points); n == 0 || plain-s.points[n-1].Plain >= s.spacing/16 {
+		s.add(Point{Plain: plain, Stored: stored}, nil)
+	}
+}
+
+// block adds the start of a gzip block in a member.
+func (s *survey) block(bits, plain int64, window []byte) {
+	if len(window) == 0 || plain-s.points[len(s.points)-1].Plain < s.spacing {
+		return
+	}
+	w := new(packedWindow)
+	window = bytes.Clone(window)
+	s.packing.Go(func() { w.pack(window) })
+	s.add(Point{Plain: plain, Stored: bits / 8, Bit: uint8(bits % 8), Window: len(window)}, w)
+	s.number++
+}
+
+func (s *survey) add(p Point, w *packedWindow) {
+	s.points, s.windows = append(s.points, p), append(s.windows, w)
+	if s.number < maxWindows && len(s.points) < maxPoints {
+		return
+	}
+	s.spacing *= 2
+	s.number = 0
+	n := 0
+	for i := 0; i < len(s.points); i += 2 {
+		s.points[n], s.windows[n] = s.points[i], s.windows[i]
+		if s.windows[n] != nil {
+			s.number++
+		}
+		n++
+	}
+	clear(s.windows[n:])
+	s.points, s.windows = s.points[:n], s.windows[:n]
+}
+
+// finish returns the map of a blob that was read to its end.
 func (s *survey) finish(r *Reader) *Map {
 	m := &Map{
 		Digest: r.Digest(), DiffID: r.DiffID(), Format: r.format, Stored: r.StoredSize(), Plain: r.Size(),
-		ChunkSize: chunkSize, Chunks: s.chunks, Points: s.points,
+		ChunkSize: chunkSize, Chunks: s.chunks, Points: slices.Clone(s.points),
 	}
 	if len(m.Points) == 0 {
 		m.Points = []Point{{}}
 	}
+	s.packing.Wait()
+	var all []byte
+	for i, w := range s.windows {
+		if w != nil {
+			m.Points[i].window = windowRef{off: int64(len(all)), size: len(w.b), sum: w.sum}
+			all = append(all, w.b...)
+		}
+	}
+	m.windows = windowSource{bytes.NewReader(all)}
 	return m
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mullion/mullion/layer"
 )
 
-// survey reads a blob with WithMap and returns its map, after one trip through its file.
+// mapOf reads a blob with WithMap and returns its map, after one trip through its file.
 func mapOf(t testing.TB, blob []byte, spacing int64) *Map {
 	t.Helper()
 	r, err := NewReader(t.Context(), bytes.NewReader(blob), WithMap(spacing))
@@ -98,6 +98,9 @@ func TestMapReads(t *testing.T) {
 			if m.Digest != digestOf(blob) || m.DiffID != digestOf(data) || m.Format != f ||
 				m.Stored != int64(len(blob)) || m.Plain != int64(len(data)) {
 				t.Errorf("map of %s %s, %v, %d, %d", m.Digest, m.DiffID, m.Format, m.Stored, m.Plain)
+			}
+			if n := len(m.Points); f == Gzip && n < 20 {
+				t.Errorf("%d points", n)
 			}
 			src := &ranges{b: blob}
 			ra := m.NewReaderAt(t.Context(), src)

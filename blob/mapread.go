@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -58,13 +59,25 @@ func (m *Map) NewReader(ctx context.Context, src Ranges, off, n int64) (*RangeRe
 	p := &m.Points[m.start(off)]
 	r.stored = newChunkReader(ctx, m, src, p.Stored, limit, ahead)
 	r.pos = p.Plain
-	d, err := newDecompressor(m.Format, r.stored)
+	d, err := m.decompressor(p, r.stored)
 	if err != nil {
 		r.stored.close()
 		return nil, r.wrap(err)
 	}
 	r.d = d
 	return r, nil
+}
+
+// decompressor starts at a point.
+func (m *Map) decompressor(p *Point, stored io.Reader) (io.ReadCloser, error) {
+	if p.Window == 0 {
+		return newDecompressor(m.Format, stored, nil)
+	}
+	window, err := m.window(p)
+	if err != nil {
+		return nil, err
+	}
+	return resumeMembers(stored, p.Bit, window)
 }
 
 // Read returns io.EOF after the last of the bytes.
@@ -118,6 +131,9 @@ func (r *RangeReader) release() {
 func (r *RangeReader) wrap(err error) error {
 	if r.stored.err != nil && r.stored.err != io.EOF {
 		return r.stored.err
+	}
+	if errors.Is(err, ErrMap) {
+		return err
 	}
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF

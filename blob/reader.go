@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/flate"
+	"github.com/mullion/mullion/internal/inflate"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -105,7 +105,7 @@ func newReader(ctx context.Context, src io.Reader, o *readerOptions) (*Reader, e
 	if r.format == Plain && (o.diffID == "" || algorithmIn(o.diffID) == r.stored.algorithm) {
 		return r, nil // the diff ID, if any, is the digest of the first stage
 	}
-	d, err := newDecompressor(r.format, r.stored)
+	d, err := newDecompressor(r.format, r.stored, r.survey)
 	if err != nil {
 		cancel()
 		return nil, r.decompressError(err)
@@ -176,7 +176,7 @@ func (d *decompressed) Read(p []byte) (int, error) {
 // of it is read to determine the digest.
 func (r *Reader) decompressError(err error) error {
 	var mismatch *MismatchError
-	var corrupt flate.CorruptInputError
+	var corrupt *inflate.CorruptError
 	switch {
 	case errors.As(err, &mismatch), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
@@ -187,7 +187,7 @@ func (r *Reader) decompressError(err error) error {
 		}
 	}
 	if errors.As(err, &corrupt) {
-		return fmt.Errorf("%w: %v at offset %#x", ErrCorrupt, r.format, int64(corrupt))
+		return fmt.Errorf("%w: %v at offset %#x: %s", ErrCorrupt, r.format, corrupt.Offset, corrupt.What)
 	}
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: %v: %w", ErrCorrupt, r.format, io.ErrUnexpectedEOF)

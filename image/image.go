@@ -131,7 +131,9 @@ func (i *Image) load(ctx context.Context) error {
 		} else {
 			chain = digest.FromString(string(chain) + " " + string(id))
 		}
-		i.layers = append(i.layers, &Layer{img: i, Index: n, Descriptor: d, DiffID: id, ChainID: chain})
+		l := &Layer{img: i, Index: n, Descriptor: d, DiffID: id, ChainID: chain}
+		l.parts.l = l
+		i.layers = append(i.layers, l)
 	}
 	return nil
 }
@@ -139,7 +141,11 @@ func (i *Image) load(ctx context.Context) error {
 // Close releases the image. Closing twice is allowed.
 func (i *Image) Close() error {
 	i.once.Do(func() {
-		i.closeErr = i.src.Close()
+		for _, l := range i.layers {
+			l.parts.close()
+			i.closeErr = errors.Join(i.closeErr, l.forget())
+		}
+		i.closeErr = errors.Join(i.closeErr, i.src.Close())
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		for _, h := range i.hives {

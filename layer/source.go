@@ -20,6 +20,25 @@ type EntrySource interface {
 	OpenAt(n int32) (Reader, error)
 }
 
+// IndexedSource is a Source that may have an index.
+type IndexedSource interface {
+	Source
+	// Indexed returns the source as one that has its entries at hand, which yields the same
+	// entries, and nil while it has no index. Reading the source to its end may make one.
+	Indexed() EntrySource
+}
+
+// entriesOf returns the entries of a source that has them at hand, otherwise nil.
+func entriesOf(s Source) EntrySource {
+	switch s := s.(type) {
+	case EntrySource:
+		return s
+	case IndexedSource:
+		return s.Indexed()
+	}
+	return nil
+}
+
 // SourceFunc is a function as a Source.
 type SourceFunc func() (Reader, error)
 

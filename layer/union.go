@@ -33,6 +33,7 @@ type object struct {
 	ordinal int32  // number of the entry in its layer, from 0
 	layer   int16
 	kind    Kind
+	node    nodeID // name that its entry gave it; a link can keep the object when the name is gone
 }
 
 // UnionOption is an option of [Union].
@@ -229,7 +230,7 @@ func (m *merger) entry(e *Entry, r Reader) error {
 	if isSurrogate(e) {
 		n.flags |= nodeSurrogate
 	}
-	o := object{streams: -1, names: none, ordinal: m.ordinal, layer: int16(m.layer), kind: e.Kind}
+	o := object{streams: -1, names: none, ordinal: m.ordinal, layer: int16(m.layer), kind: e.Kind, node: id}
 	if o.meta, err = m.stash.put(e); err != nil {
 		return err
 	}

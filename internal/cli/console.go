@@ -24,9 +24,11 @@ type console struct {
 
 	quiet, json, verbose bool
 	bytes                bool // print exact sizes
+	terminal             bool // results go to a terminal
 	width                int  // columns of the terminal that takes the results, 0 if none does
 
-	limits layer.Limits // from --limit
+	limits  layer.Limits // from --limit
+	caching cacheFlags
 
 	running bool      // RunE of a command was entered
 	command string    // its name, "cim create"

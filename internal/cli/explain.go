@@ -14,6 +14,7 @@ var examples = map[string]string{
 mullion inspect mcr.microsoft.com/windows/nanoserver:ltsc2022
 mullion inspect --layers oci-archive:hello.tar
 mullion inspect --platform 'windows(10.0.20348)/amd64' docker://registry/app:1
+mullion inspect --waste oci:layout:v1
 mullion inspect --json oci:layout:v1 | jq -r '.layers[].diffID'`,
 	"ls": `mullion ls oci-archive:hello.tar Files/Windows
 mullion ls -l -R tar:layer.tar.gz
@@ -32,6 +33,8 @@ mullion copy oci:layout:v1 docker://localhost:5000/app:v1`,
 	"check": `mullion check oci-archive:hello.tar
 mullion check --severity error docker://registry/app:1
 mullion check --parent tar:base.tar tar:app.tar
+mullion check --format sarif --fail-on never tar:app.tar
+mullion check --ignore 'link-target-missing:Files/app/**' tar:app.tar
 mullion check --rules`,
 	"osversion": `mullion osversion oci-archive:hello.tar
 mullion osversion -v tar:base.tar.gz

@@ -21,9 +21,10 @@ func newHiveExportCommand(c *console, f *hiveFlags) *cobra.Command {
 		Use:   "export HIVE|IMAGE [KEY]",
 		Short: "Write a key with its subkeys as .reg text",
 		Long: `Write a key with its values and subkeys, or without KEY the whole hive, as .reg
-text: Windows Registry Editor Version 5.00 in UTF-16, as Windows writes it. The
-format has no class names, security descriptors and times. In a delta hive,
-keys and values that hide data of the layer below are written as deletions.
+text: Windows Registry Editor Version 5.00 in UTF-16, as Windows writes it, and
+in UTF-8 on a terminal. The format has no class names, security descriptors and
+times. In a delta hive, keys and values that hide data of the layer below are
+written as deletions.
 
 Names that the text cannot represent are omitted: those with line breaks or a
 NUL and, in keys, a backslash. Each is reported in a comment in the text and on
@@ -35,7 +36,7 @@ standard error, and the exit status is 2.
 			switch {
 			case utf8 && old:
 				return usagef("--utf8 and --regedit4 exclude each other: REGEDIT4 text is not UTF-8")
-			case utf8:
+			case utf8, c.terminal && out.path == "" && !old:
 				opt.Encoding = regtext.UTF8
 			case old:
 				opt.Version = 4

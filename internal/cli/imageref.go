@@ -59,6 +59,11 @@ func (f *imageFlags) given() string {
 // options converts the flags to options of package image.
 func (f *imageFlags) options(c *console) ([]image.Option, error) {
 	opts := []image.Option{image.WithLimits(c.limits), image.WithTransport(containerd.New(containerd.WithAddress(f.containerd)))}
+	kept, err := c.openCache()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kept...)
 	if f.platform != "" {
 		p, err := image.ParsePlatform(f.platform)
 		if err != nil {

@@ -66,7 +66,7 @@ type layerContent struct {
 
 func newInspectCommand(c *console) *cobra.Command {
 	var flags imageFlags
-	var layers bool
+	var layers, waste bool
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE",
 		Short: "Print the platform, configuration and layers of an image",
@@ -80,14 +80,22 @@ hives; the size of each layer and the number of its files, directories,
 whiteouts, hard links and hives. A warning is printed if the configuration names
 a different build than the hives.
 
+` + wasteHelp + `
+
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if layers && waste {
+				return usagef("--layers and --waste exclude each other")
+			}
 			img, err := flags.open(cmd.Context(), c, args[0], c.layerProgress())
 			if err != nil {
 				return err
 			}
 			defer img.Close()
+			if waste {
+				return c.printWaste(cmd.Context(), img)
+			}
 			in := inspectDocuments(img)
 			if layers {
 				if err := in.readLayers(cmd.Context(), img); err != nil {
@@ -102,6 +110,7 @@ a different build than the hives.
 		},
 	}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&waste, "waste", false, "read the layers: print what a container does not see of them")
 	cmd.Flags().BoolVarP(&layers, "layers", "a", false, "read the layers: count their files, and read the hives")
 	return cmd
 }

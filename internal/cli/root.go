@@ -22,6 +22,7 @@ var constructors = []func(*console) *cobra.Command{
 	newConfigCommand,
 	newLsCommand,
 	newCatCommand,
+	newExtractCommand,
 	newConvertCommand,
 	newMakeBaseCommand,
 	newUnpackCommand,
@@ -31,10 +32,12 @@ var constructors = []func(*console) *cobra.Command{
 	newEnvCommand,
 	newSBOMCommand,
 	newDiffCommand,
+	newBlameCommand,
 	newHiveCommand,
 	newCIMCommand,
 	newMountCommand,
 	newServeCommand,
+	newCacheCommand,
 	newLoginCommand,
 	newLogoutCommand,
 	newVersionCommand,
@@ -59,11 +62,12 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &console{in: stdin, err: stderr}
 	out := &results{ctx: ctx, c: c, w: stdout, terminal: isTerminal(stdout)}
-	c.out, c.width = out, terminalWidth(stdout)
+	c.out, c.terminal, c.width = out, out.terminal, terminalWidth(stdout)
 	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	c.stopProgress()
+	c.closeCache()
 	if err == nil {
 		return exitDone
 	}
@@ -105,6 +109,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object per line for listings")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, verboseUsage)
 	f.Var(limitFlag{&c.limits}, "limit", "limit the layers that are read: NAME is entries, depth, file-size, total-size, streams, metadata or ratio, sizes are in bytes, -1 is unlimited; may be repeated")
+	c.caching.add(f)
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))

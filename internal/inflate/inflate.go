@@ -28,7 +28,7 @@ const (
 
 // A CorruptError describes a stream that is not DEFLATE.
 type CorruptError struct {
-	Offset int64 // of the byte in the stream at which the damage was noticed
+	Offset int64 // of the byte in the source at which the damage was noticed
 	What   string
 }
 
@@ -40,7 +40,7 @@ func (e *CorruptError) Error() string {
 // A Reader decompresses one stream.
 type Reader struct {
 	// OnBlock, if not nil, is called at the start of each block with the number of bits of
-	// the stream before the block and of bytes of output before it. During the call Window
+	// the source before the block and of bytes of output before it. During the call Window
 	// returns the end of that output.
 	OnBlock func(bits, out int64)
 
@@ -49,7 +49,7 @@ type Reader struct {
 
 	in     *[inSize]byte
 	ip, ie uint   // unread part of in
-	base   int64  // offset of in[0] in the stream
+	base   int64  // offset of in[0] in the source
 	bb     uint64 // the next bits, the first one lowest; bits from bn on are undefined
 	bn     uint
 
@@ -81,13 +81,16 @@ func NewReader(src io.Reader) *Reader {
 func (r *Reader) Reset(src io.Reader) {
 	r.src, r.srcErr = src, nil
 	r.ip, r.ie, r.base = 0, 0, 0
+	r.op, r.outBase = 0, 0
 	r.Next()
 }
 
 // Next makes the reader read the stream that begins at the next unread byte of the source.
+// Positions still count from the start of the source, and output from the first stream.
 func (r *Reader) Next() {
-	r.base, r.bb, r.bn = -int64(r.ip), 0, 0
-	r.rp, r.op, r.outBase = 0, 0, 0
+	r.bb, r.bn = 0, 0
+	r.outBase += int64(r.op)
+	r.rp, r.op = 0, 0
 	r.state, r.last, r.err = (*Reader).header, false, nil
 }
 
@@ -127,6 +130,12 @@ func (r *Reader) Fill(n int) ([]byte, error) {
 	}
 	return r.Unread(), nil
 }
+
+// Offset returns the number of bytes of the source before the unread ones.
+func (r *Reader) Offset() int64 { return r.base + int64(r.ip) }
+
+// OutOffset returns the number of bytes of output so far, delivered or not.
+func (r *Reader) OutOffset() int64 { return r.outBase + int64(r.op) }
 
 // Skip consumes unread bytes.
 func (r *Reader) Skip(n int) { r.ip += uint(n) }
@@ -181,7 +190,7 @@ func (r *Reader) decode() error {
 	return nil
 }
 
-// bits returns the position in the stream.
+// bits returns the position in the source.
 func (r *Reader) bits() int64 { return 8*(r.base+int64(r.ip)) - int64(r.bn) }
 
 func (r *Reader) corrupt(what string) error { return &CorruptError{max(r.bits()/8, 0), what} }
