@@ -14,7 +14,8 @@ import (
 )
 
 // documents are command lines and the schema in docs/schema that their output has. They
-// run in this order in one directory; $HELLO is the example image. Lines without a schema
+// run in this order in one directory, with a password on standard input; $HELLO is the
+// example image, $REGISTRY an empty registry. Lines without a schema
 // make files, see TestScripts. Each command of the
 // program has a line here, or the annotation noJSON.
 var documents = []struct {
@@ -147,6 +148,8 @@ func TestDocuments(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	registry, _ := countedRegistry(t, nil)
 	t.Chdir(t.TempDir())
+	ownCredentials(t)
+	registry, _ := countedRegistry(t, nil)
 	for _, d := range documents {
 		args := strings.Fields(strings.NewReplacer("$HELLO", hello, "$REGISTRY", registry).Replace(d.line))
 		switch args[0] {
