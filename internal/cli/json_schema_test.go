@@ -145,8 +145,6 @@ func TestDocuments(t *testing.T) {
 	}
 
 	t.Setenv("MULLION_CACHE", filepath.Join(t.TempDir(), "cache"))
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	registry, _ := countedRegistry(t, nil)
 	t.Chdir(t.TempDir())
 	ownCredentials(t)
 	registry, _ := countedRegistry(t, nil)
