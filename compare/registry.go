@@ -27,7 +27,9 @@ type Registry interface {
 type LayerHives struct {
 	layers []map[hives.Form]map[hives.Name]*hiveEntry // base first
 	bad    map[hives.Name]error                       // why the layers make no such hive
-	warn   func(finding.Finding)
+	// ordinary has the hives of which a layer above the base has the config file.
+	ordinary map[hives.Name]bool
+	warn     func(finding.Finding)
 }
 
 var _ Registry = (*LayerHives)(nil)
@@ -37,7 +39,7 @@ var _ Registry = (*LayerHives)(nil)
 // [regf.Harmless]; it can be nil and must not call a hive. A finding's layer is "layer N:
 // PATH".
 func NewLayerHives(warn func(finding.Finding), tables ...*Table) *LayerHives {
-	l := &LayerHives{bad: map[hives.Name]error{}, warn: warn}
+	l := &LayerHives{bad: map[hives.Name]error{}, ordinary: map[hives.Name]bool{}, warn: warn}
 	for i, t := range tables {
 		found := map[hives.Form]map[hives.Name]*hiveEntry{}
 		l.layers = append(l.layers, found)
@@ -65,7 +67,8 @@ func (l *LayerHives) offer(i int, found map[hives.Form]map[hives.Name]*hiveEntry
 		refuse(err)
 		return
 	case h.form == hives.Config && i > 0:
-		return // a file like others, see hives.Place
+		l.ordinary[h.name] = true // a file like others, see hives.Place
+		return
 	case i == 0 && (h.form == hives.Delta && has(hives.Config) || h.form == hives.Config && has(hives.Delta)):
 		refuse(hives.ErrBaseDelta)
 		return
@@ -120,6 +123,10 @@ func (l *LayerHives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	}
 	return layerAt{l, len(l.layers) - 1}.OpenHive(n, f)
 }
+
+// Ordinary reports whether a layer above the base has a file at the place of a hive of the
+// running system, which is a file like others there, and not part of the registry.
+func (l *LayerHives) Ordinary(n hives.Name) bool { return l.ordinary[n] }
 
 // hiveID identifies what a merged hive is made of.
 func (l *LayerHives) hiveID(n hives.Name) []Sum {
@@ -213,13 +220,21 @@ type HiveOptions struct {
 // Hives yields the differences between two hives in the order of keys. One of them can be
 // nil, then all of the other is added or removed. A read error ends the sequence.
 func Hives(ctx context.Context, a, b *regf.Hive, opt HiveOptions) iter.Seq2[*HiveChange, error] {
+	if a == nil || b == nil {
+		return func(yield func(*HiveChange, error) bool) {
+			c := &hiveComparer{ctx: ctx, opt: opt, yield: yield}
+			c.whole(a, b)
+		}
+	}
+	return Differences(ctx, regf.Compare(a, b, opt.CompareOptions), opt)
+}
+
+// Differences yields what Hives yields for the differences of regf.Compare, or of
+// regf.CompareKeys. The CompareOptions do not count.
+func Differences(ctx context.Context, list iter.Seq2[regf.Difference, error], opt HiveOptions) iter.Seq2[*HiveChange, error] {
 	return func(yield func(*HiveChange, error) bool) {
 		c := &hiveComparer{ctx: ctx, opt: opt, yield: yield}
-		if a == nil || b == nil {
-			c.whole(a, b)
-			return
-		}
-		for d, err := range regf.Compare(a, b, opt.CompareOptions) {
+		for d, err := range list {
 			if err == nil {
 				err = c.every()
 			}

@@ -4,26 +4,66 @@ import (
 	"context"
 	"errors"
 
+	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/layerindex"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/wintar"
 )
 
 // Open returns a reader of the layer's entries. Next reports io.EOF only if digest, size
 // and diff ID are verified, so a writer that commits at io.EOF has verified content. The
-// caller closes the reader.
+// caller closes the reader. With a cache, reading to the end leaves an index.
 func (l *Layer) Open(ctx context.Context) (layer.Reader, error) {
-	r, err := l.Tar(ctx)
+	return l.read(ctx, l.img.opts.cache != nil)
+}
+
+// read opens the layer's blob; with record, reading it to the end leaves an index.
+func (l *Layer) read(ctx context.Context, record bool) (layer.Reader, error) {
+	if !record || l.index() != nil {
+		r, err := l.Tar(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return wintar.NewBlobReader(r, l.tarOptions()...), nil
+	}
+	r, err := l.tar(ctx, blob.WithMap(0))
 	if err != nil {
 		return nil, err
 	}
-	return wintar.NewBlobReader(r, wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)), nil
+	return layerindex.Record(wintar.NewBlobReader(r, l.tarOptions()...), l.keep), nil
 }
 
-// Source returns the layer as a source that can be read more than once.
-func (l *Layer) Source(ctx context.Context) layer.Source {
-	return layer.SourceFunc(func() (layer.Reader, error) { return l.Open(ctx) })
+func (l *Layer) tarOptions() []wintar.Option {
+	return []wintar.Option{wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)}
+}
+
+// Source returns the layer as a source that can be read more than once. The blob is read
+// from its start until it was read to its end once, by this source, another of the image,
+// or one that has left an index in the cache of the image. From then on entries come from
+// the index, of the blob only the needed parts are read, and they are compared with hashes
+// in the index; a reader of such a source reports io.EOF without having read the blob.
+// Source is a layer.IndexedSource.
+func (l *Layer) Source(ctx context.Context) layer.Source { return &layerSource{l, ctx} }
+
+type layerSource struct {
+	l   *Layer
+	ctx context.Context
+}
+
+func (s *layerSource) Open() (layer.Reader, error) {
+	if x := s.Indexed(); x != nil {
+		return x.Open()
+	}
+	return s.l.read(s.ctx, true)
+}
+
+func (s *layerSource) Indexed() layer.EntrySource {
+	if x := s.l.index(); x != nil {
+		return x.Source(s.ctx, &s.l.parts, s.l.String(), wintar.WithLimits(s.l.img.opts.limits))
+	}
+	return nil
 }
 
 // Sources returns the layers as sources that can be read more than once, base first.

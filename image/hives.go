@@ -13,6 +13,7 @@ import (
 	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/layerindex"
 	"github.com/mullion/mullion/regf"
 )
 
@@ -88,6 +89,11 @@ func newHives(names []hives.Name) *Hives {
 
 func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err error) {
 	h.layers = append(h.layers, hiveLayer{})
+	if s, ok := src.(layer.IndexedSource); ok {
+		if x, ok := s.Indexed().(*layerindex.Source); ok {
+			return h.findIndexed(ctx, x, index)
+		}
+	}
 	r, err := src.Open()
 	if err != nil {
 		return err
@@ -111,6 +117,27 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 			return nil
 		}
 	}
+}
+
+// findIndexed looks at the entries alone that are at the place of a hive.
+func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) error {
+	for _, n := range x.Hives() {
+		r, err := x.OpenAt(n)
+		if err != nil {
+			return err
+		}
+		e, err := r.Next()
+		if err == nil {
+			_, err = h.offer(ctx, index, e, r)
+		}
+		if err = errors.Join(err, r.Close()); err != nil {
+			return err
+		}
+		if index == 0 && len(h.layers[0][hives.Config]) == len(h.names) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // offer takes the main stream of an entry if it is a wanted hive, and returns its

@@ -59,6 +59,31 @@ func Open(ctx context.Context, reference string, opts ...Option) (*Image, error)
 	return img, nil
 }
 
+// Root returns the document that a reference names, as it is stored: an index, from which
+// no image is chosen, or a manifest. Where a layout or archive has several, it is the
+// manifest of the image that Open chooses. A docker archive has no manifest; it is the one
+// that was made for it.
+func Root(ctx context.Context, reference string, opts ...Option) (*Document, error) {
+	o := newOptions(opts)
+	ref, src, err := o.openSource(ctx, reference)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	roots, err := src.Roots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(roots) == 1 {
+		return src.document(ctx, roots[0])
+	}
+	img, err := open(ctx, ref, src, o)
+	if err != nil {
+		return nil, err
+	}
+	return img.manifest, nil
+}
+
 func open(ctx context.Context, ref Reference, src *documents, o *options) (*Image, error) {
 	all, err := candidates(ctx, src)
 	if err != nil {
@@ -106,7 +131,9 @@ func (i *Image) load(ctx context.Context) error {
 		} else {
 			chain = digest.FromString(string(chain) + " " + string(id))
 		}
-		i.layers = append(i.layers, &Layer{img: i, Index: n, Descriptor: d, DiffID: id, ChainID: chain})
+		l := &Layer{img: i, Index: n, Descriptor: d, DiffID: id, ChainID: chain}
+		l.parts.l = l
+		i.layers = append(i.layers, l)
 	}
 	return nil
 }
@@ -114,7 +141,11 @@ func (i *Image) load(ctx context.Context) error {
 // Close releases the image. Closing twice is allowed.
 func (i *Image) Close() error {
 	i.once.Do(func() {
-		i.closeErr = i.src.Close()
+		for _, l := range i.layers {
+			l.parts.close()
+			i.closeErr = errors.Join(i.closeErr, l.forget())
+		}
+		i.closeErr = errors.Join(i.closeErr, i.src.Close())
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		for _, h := range i.hives {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image/internal/oci"
+	"github.com/mullion/mullion/layerindex"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -20,6 +22,11 @@ type Layer struct {
 	Descriptor Descriptor
 	DiffID     digest.Digest // of the plain tar
 	ChainID    digest.Digest // of this layer together with those below it
+
+	mu     sync.Mutex
+	known  *layerindex.Index // or nil
+	looked bool              // in the cache, for the index
+	parts  ranges
 }
 
 // Foreign reports whether the layer may not be distributed to other registries.
@@ -38,7 +45,9 @@ func (l *Layer) Stored(ctx context.Context) (*blob.Reader, error) {
 
 // Tar opens the layer's tar, decompressed. The reader verifies digest, size and
 // diff ID and reports io.EOF only if they hold. The caller closes it.
-func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
+func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) { return l.tar(ctx) }
+
+func (l *Layer) tar(ctx context.Context, more ...blob.ReaderOption) (*blob.Reader, error) {
 	if !oci.IsLayer(l.Descriptor.MediaType) {
 		return nil, fmt.Errorf("%w: layer %d is %.100q", ErrMediaType, l.Index, l.Descriptor.MediaType)
 	}
@@ -46,8 +55,8 @@ func (l *Layer) Tar(ctx context.Context) (*blob.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.name(blob.NewReader(ctx, rc, blob.WithLimits(l.img.opts.limits), blob.WithCloser(rc),
-		blob.WithDigest(l.Descriptor.Digest, l.Descriptor.Size), blob.WithDiffID(l.DiffID)))
+	return l.name(blob.NewReader(ctx, rc, append(more, blob.WithLimits(l.img.opts.limits), blob.WithCloser(rc),
+		blob.WithDigest(l.Descriptor.Digest, l.Descriptor.Size), blob.WithDiffID(l.DiffID))...))
 }
 
 // Verified opens the blob as it is stored, as Stored does. Its reader also decompresses
@@ -80,13 +89,20 @@ func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("layer %d: %w", l.Index, err)
+		return nil, l.nameError(err)
 	}
+	return l.track(rc), nil
+}
+
+func (l *Layer) nameError(err error) error { return fmt.Errorf("layer %d: %w", l.Index, err) }
+
+// track reports the progress of reading rc, if the caller of the image wants to know.
+func (l *Layer) track(rc io.ReadCloser) io.ReadCloser {
 	if begin := l.img.opts.progress; begin != nil {
 		add, done := begin(l)
-		return &tracked{rc, add, done}, nil
+		return &tracked{rc, add, done}
 	}
-	return rc, nil
+	return rc
 }
 
 // tracked reports the progress of reading a blob.

@@ -12,6 +12,7 @@ type options struct {
 	force      bool
 	limits     layer.Limits
 	progress   func(*Layer) (func(int64), func())
+	cache      *Cache
 	transports map[string]Transport // by scheme, instead of those that are registered
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 
+	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/layerindex"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -22,18 +24,52 @@ type Summary struct {
 	Hives     []string // paths of the registry hives and delta hives
 }
 
-// Summarize reads the layer to its end, which verifies it, and counts.
+// summaryOf returns the counts in an index.
+func summaryOf(x *layerindex.Index) (*Summary, error) {
+	t := x.Totals()
+	s := &Summary{
+		Stored: x.StoredSize(), Plain: x.PlainSize(), Files: t.Files, Dirs: t.Dirs, Links: t.Links,
+		Whiteouts: t.Whiteouts, Content: t.Content,
+	}
+	for _, n := range x.Hives() {
+		e, err := x.EntryAt(n)
+		if err != nil {
+			return nil, err
+		}
+		if e.Kind == layer.File {
+			s.Hives = append(s.Hives, e.Path)
+		}
+	}
+	return s, nil
+}
+
+// Summarize counts the entries of the layer. A layer that has no index is read to its end,
+// which verifies it.
 func (l *Layer) Summarize(ctx context.Context) (*Summary, error) {
+	if x := l.index(); x != nil {
+		return summaryOf(x)
+	}
 	return l.summarize(ctx, func(*layer.Entry, layer.Reader) (int64, error) { return -1, nil })
 }
 
-// Survey reads every layer of the image once and to its end, counts its entries, and
-// extracts the hives. The caller closes them.
+// Survey counts the entries of every layer of the image and extracts the hives. A layer that
+// has no index is read once and to its end. The caller closes the hives.
 func (i *Image) Survey(ctx context.Context) ([]*Summary, *Hives, error) {
 	h := newHives(nil)
 	var all []*Summary
 	for n, l := range i.layers {
 		h.layers = append(h.layers, hiveLayer{})
+		if src, ok := l.Source(ctx).(layer.IndexedSource).Indexed().(*layerindex.Source); ok {
+			s, err := summaryOf(src.Index())
+			if err == nil {
+				err = h.findIndexed(ctx, src, n)
+			}
+			if err != nil {
+				return nil, nil, errors.Join(err, h.Close())
+			}
+			all = append(all, s)
+			continue
+		}
 		s, err := l.summarize(ctx, func(e *layer.Entry, r layer.Reader) (int64, error) { return h.offer(ctx, n, e, r) })
 		if err != nil {
 			return nil, nil, errors.Join(err, h.Close())
@@ -46,11 +82,11 @@ func (i *Image) Survey(ctx context.Context) ([]*Summary, *Hives, error) {
 // summarize offers every entry to take, which returns the size of the main stream if
 // it has read it, and -1 otherwise.
 func (l *Layer) summarize(ctx context.Context, take func(*layer.Entry, layer.Reader) (int64, error)) (*Summary, error) {
-	tar, err := l.Tar(ctx)
+	tar, err := l.tar(ctx, blob.WithMap(0))
 	if err != nil {
 		return nil, err
 	}
-	r := wintar.NewBlobReader(tar)
+	r := layerindex.Record(wintar.NewBlobReader(tar, l.tarOptions()...), l.keep)
 	defer r.Close()
 	s := &Summary{}
 	for {

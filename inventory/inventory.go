@@ -88,11 +88,16 @@ func Read(software *regf.Hive) (*Inventory, error) {
 }
 
 // Of lists the components of an image, from its SOFTWARE hive with the deltas of all
-// layers merged in. For an image without the hive the error is hives.ErrNoBase.
+// layers merged in, and keeps the list in the cache of the image. For an image without the
+// hive the error is hives.ErrNoBase.
 func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err error) {
 	s = Subject{Name: img.Reference().String(), Digest: string(img.Digest()), Architecture: img.Platform().Architecture}
 	if c := img.Config(); c.Created != nil {
 		s.Created = c.Created.UTC()
+	}
+	var was kept
+	if img.Answer(answerKind, &was) {
+		return &Inventory{OS: was.OS, HasOS: was.HasOS, Components: was.Components}, s, nil
 	}
 	found, err := image.FindHives(ctx, img.Sources(ctx), hives.Software)
 	if err != nil {
@@ -106,8 +111,21 @@ func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err e
 		return nil, s, err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	if inv, err = Read(h); err == nil {
-		inv.Warnings = warnings
+	if inv, err = Read(h); err != nil {
+		return nil, s, err
 	}
-	return inv, s, err
+	if inv.Warnings = warnings; len(warnings) == 0 {
+		img.Keep(answerKind, kept{inv.OS, inv.HasOS, inv.Components})
+	}
+	return inv, s, nil
 }
+
+// kept is an inventory in the cache of an image.
+type kept struct {
+	OS         hives.OSVersion
+	HasOS      bool
+	Components []Component
+}
+
+// answerKind names it. The number goes up with its form, or with what Read finds.
+const answerKind = "inventory1"

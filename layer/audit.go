@@ -106,21 +106,27 @@ const (
 	belowLacks
 )
 
+// start makes the tables of an audit.
+func (a *Audit) start() {
+	if a.nodes != nil {
+		return
+	}
+	a.nodes = map[treeKey]auditNode{}
+	a.waiting = map[treeKey]waitingLink{}
+	a.oddRoots = map[string]bool{}
+	a.sds = map[uint64][]finding.Finding{}
+	a.links = map[treeKey]uint32{}
+	a.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+	if a.Below != nil {
+		a.seeds = a.Below.start()
+	}
+	a.Limits = a.Limits.WithDefaults()
+}
+
 // Entry looks at the next entry. Index counts from 1; offset is the place in the
 // source, -1 if unknown. The audit keeps nothing that e points to.
 func (a *Audit) Entry(e *Entry, index, offset int64) {
-	if a.nodes == nil {
-		a.nodes = map[treeKey]auditNode{}
-		a.waiting = map[treeKey]waitingLink{}
-		a.oddRoots = map[string]bool{}
-		a.sds = map[uint64][]finding.Finding{}
-		a.links = map[treeKey]uint32{}
-		a.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
-		if a.Below != nil {
-			a.seeds = a.Below.start()
-		}
-		a.Limits = a.Limits.WithDefaults()
-	}
+	a.start()
 	if a.exceeded {
 		return
 	}
@@ -420,6 +426,7 @@ func shorten(s string) string { return fmt.Sprintf("%q", clip(s)) }
 
 // Finish reports the faults that only the end of the layer reveals.
 func (a *Audit) Finish() {
+	a.start()
 	if a.exceeded {
 		return
 	}

@@ -131,6 +131,9 @@ func TestImportRules(t *testing.T) {
 	if got := auditChain(t, [][]layer.Entry{base}); len(got) > 0 {
 		t.Errorf("the base layer has %q", got)
 	}
+	if got := auditChain(t, [][]layer.Entry{nil}); !slices.Equal(got, []string{`error missing-hives-or-files-root `}) {
+		t.Errorf("a layer without entries has %q", got)
+	}
 	// In a base layer the metadata of UtilityVM is kept, and other files are ignored.
 	odder := changed(tree(t, "d Files", "d Hives", `d UtilityVM`), func(e *layer.Entry) { e.Security = descriptorOf(t) })
 	if got := auditChain(t, [][]layer.Entry{append(odder, tree(t, `f UtilityVM\x`)...)}); !slices.Equal(got, []string{`warning utility-vm-outside-files UtilityVM\x`}) {

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"hash/maphash"
+	"maps"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -33,11 +34,21 @@ func (b *Below) start() [2]maphash.Seed {
 	return b.seeds
 }
 
+// Clone returns a copy that knows the same layers and learns others.
+func (b *Below) Clone() *Below {
+	b.start()
+	c := *b
+	c.nodes = maps.Clone(b.nodes)
+	return &c
+}
+
 func (b *Below) keyOf(folded string) treeKey {
 	return treeKey{maphash.String(b.seeds[0], folded), maphash.String(b.seeds[1], folded)}
 }
 
-// find returns the kind of a visible entry, 0 if there is none.
+// Find returns the kind of the entry that the layers show at a path, 0 if there is none.
+func (b *Below) Find(path string) Kind { return b.find(winfs.Fold(path)) }
+
 func (b *Below) find(folded string) Kind {
 	n := b.nodes[b.keyOf(folded)]
 	if n.added == 0 || n.deleted > n.added {

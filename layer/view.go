@@ -59,7 +59,22 @@ func (v *View) item(id nodeID) (*Item, error) {
 	for name := o.names; name != none; name = v.tree.nodes[name].next {
 		it.Links++
 	}
-	return it, v.stash.get(o.meta, &it.Entry)
+	return it, v.metadata(o, &it.Entry)
+}
+
+// metadata fills an entry, of which path and kind are set, with the rest.
+func (v *View) metadata(o *object, e *Entry) error {
+	if o.meta >= 0 {
+		return v.stash.get(o.meta, e)
+	}
+	from, err := v.indexed[o.layer].EntryAt(o.ordinal)
+	if err != nil {
+		return err
+	}
+	path, kind := e.Path, e.Kind
+	*e = *from
+	e.Path, e.Kind = path, kind
+	return nil
 }
 
 // children returns the living children of a node in the order of NTFS.
@@ -124,8 +139,8 @@ func (v *View) Walk(path string) iter.Seq2[*Item, error] {
 }
 
 // Open returns a reader of the single entry at a path, with its streams. It reads the layer
-// up to the entry, which for a compressed layer means decompressing that much. The caller
-// closes the reader.
+// up to the entry, which for a compressed layer means decompressing that much, unless the
+// source has an index ([IndexedSource], [EntrySource]). The caller closes the reader.
 func (v *View) Open(path string) (Reader, error) {
 	id, ok := v.tree.lookup(path)
 	if !ok {
@@ -141,6 +156,12 @@ func (v *View) Open(path string) (Reader, error) {
 		return r, nil
 	}
 	o := &v.objects[n.object]
+	if x := entriesOf(v.sources[o.layer]); x != nil {
+		if err := r.openAt(x, id, o); err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
 	r.layer = int(o.layer) - 1
 	if err := r.openNext(); err != nil {
 		return nil, err
@@ -171,6 +192,10 @@ func (v *View) Reader() Reader {
 type unionReader struct {
 	view    *View
 	emitted []uint64 // one bit for each node
+	// The selection of Select: one bit for each node, and the layers that have a part in it.
+	// Both are nil if everything is yielded.
+	selected []uint64
+	wanted   []bool
 
 	layer   int    // index of the open layer
 	r       Reader // nil before the first and after the last
@@ -179,6 +204,7 @@ type unionReader struct {
 	object  int32  // of the entry
 
 	queue []nodeID // to be yielded before r continues
+	first nodeID   // the name under which the object's content is yielded
 	only  bool     // only the queue is yielded
 	out   Entry
 	err   error // sticky
@@ -215,6 +241,9 @@ func (r *unionReader) openNext() error {
 		}
 	}
 	r.layer++
+	for r.wanted != nil && r.layer < len(r.wanted) && !r.wanted[r.layer] {
+		r.layer++
+	}
 	r.ordinal = -1
 	if r.layer >= len(r.view.sources) {
 		return io.EOF
@@ -224,6 +253,26 @@ func (r *unionReader) openNext() error {
 		return r.fail(err)
 	}
 	r.r = src
+	return nil
+}
+
+// openAt opens a layer at the entry of an object, of which a name is to be yielded.
+func (r *unionReader) openAt(x EntrySource, id nodeID, o *object) error {
+	r.layer = int(o.layer)
+	r.ordinal = o.ordinal - 1
+	src, err := x.OpenAt(o.ordinal)
+	if err != nil {
+		return r.fail(err)
+	}
+	r.r = src
+	if err := r.advance(); err != nil {
+		if err == io.EOF {
+			err = r.changed()
+		}
+		r.Close()
+		return err
+	}
+	r.queue = append(r.queue, id)
 	return nil
 }
 
@@ -298,7 +347,14 @@ func (r *unionReader) next() (*Entry, error) {
 		if r.object == noObject {
 			continue
 		}
+		r.first = none
 		for id := r.view.objects[r.object].names; id != none; id = r.view.tree.nodes[id].next {
+			if !r.isSelected(id) {
+				continue
+			}
+			if r.first == none {
+				r.first = id
+			}
 			r.enqueue(id)
 		}
 	}
@@ -330,10 +386,10 @@ func (r *unionReader) yield(id nodeID) (*Entry, error) {
 	o := &v.objects[n.object]
 	if n.kind == Dir {
 		r.nextStream = o.streams
-		return e, v.stash.get(o.meta, e)
+		return e, v.metadata(o, e)
 	}
-	if !r.only && id != o.names {
-		*e = Entry{Path: e.Path, Kind: Link, Target: v.tree.path(o.names), Attributes: r.entry.Attributes, Times: r.entry.Times}
+	if !r.only && id != r.first {
+		*e = Entry{Path: e.Path, Kind: Link, Target: v.tree.path(r.first), Attributes: r.entry.Attributes, Times: r.entry.Times}
 		return e, nil
 	}
 	path := e.Path
@@ -409,6 +465,14 @@ func (r stashReader) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return 0, err
+}
+
+// StreamSum returns the sum of a stream that the layer knows; see [StreamHasher].
+func (r *unionReader) StreamSum() (sum [32]byte, ok bool) {
+	if h, is := r.r.(StreamHasher); is && r.fromLayer && r.stream != nil {
+		return h.StreamSum()
+	}
+	return sum, false
 }
 
 // NextExtent returns the holes that the layer knows. The stash holds them as zeros. A

@@ -23,7 +23,7 @@ type destination struct {
 
 func (d *destination) Write(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
 	done := &image.Copied{Digest: p.Root.Descriptor.Digest, Images: len(p.Images)}
-	opts := append(d.remote(d.ref), remote.WithContext(ctx))
+	opts := append(d.remote(d.ref.Context()), remote.WithContext(ctx))
 	if p.Foreign {
 		opts = append(opts, remote.WithNondistributable)
 	}

@@ -92,7 +92,9 @@ func init() { image.Register(New()) }
 
 // New returns the transport of images in registries. Importing the package registers one
 // without options. It is also an image.ForeignOpener.
-func New(opts ...Option) image.Transport {
+func New(opts ...Option) image.Transport { return newTransport(opts) }
+
+func newTransport(opts []Option) *transport {
 	t := &transport{options{keychain: authn.DefaultKeychain}}
 	for _, f := range opts {
 		f(&t.options)
@@ -112,11 +114,11 @@ func (t *transport) OpenSource(_ context.Context, ref image.Reference, _ layer.L
 	if err != nil {
 		return nil, err
 	}
-	puller, err := remote.NewPuller(t.remote(r)...)
+	puller, err := remote.NewPuller(t.remote(r.Context())...)
 	if err != nil {
 		return nil, err
 	}
-	return &source{r, puller}, nil
+	return &source{ref: r, puller: puller, options: &t.options}, nil
 }
 
 func (t *transport) OpenDestination(_ context.Context, ref image.Reference) (image.Destination, error) {
@@ -128,17 +130,21 @@ func (t *transport) OpenDestination(_ context.Context, ref image.Reference) (ima
 }
 
 func (t *transport) name(ref image.Reference) (name.Reference, error) {
-	var opts []name.Option
+	return name.ParseReference(ref.Path, t.naming()...)
+}
+
+// naming returns the options with which names are parsed.
+func (t *transport) naming() []name.Option {
 	if t.plainHTTP {
-		opts = append(opts, name.Insecure)
+		return []name.Option{name.Insecure}
 	}
-	return name.ParseReference(ref.Path, opts...)
+	return nil
 }
 
 // remote returns the options of every call.
-func (t *transport) remote(ref name.Reference) []remote.Option {
+func (t *transport) remote(repo name.Repository) []remote.Option {
 	return []remote.Option{remote.WithAuthFromKeychain(t.keychain), remote.WithUserAgent("mullion"),
-		remote.WithTransport(newTripper(&t.options, ref.Context().RegistryStr()))}
+		remote.WithTransport(newTripper(&t.options, repo.RegistryStr()))}
 }
 
 var _ image.ForeignOpener = (*transport)(nil)

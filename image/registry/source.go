@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,14 +20,18 @@ import (
 
 // source is a repository in a registry.
 type source struct {
-	ref    name.Reference
-	puller *remote.Puller
+	ref     name.Reference
+	puller  *remote.Puller
+	options *options
+
+	mu     sync.Mutex
+	client *http.Client // of OpenRange, made when it is first called
 }
 
 func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {
 	d, err := s.puller.Get(ctx, s.ref)
 	if err != nil {
-		return nil, s.explain(err)
+		return nil, explain(err)
 	}
 	mediaType := oci.BaseMediaType(string(d.MediaType))
 	if !oci.IsIndex(mediaType) && !oci.IsManifest(mediaType) {
@@ -36,7 +41,7 @@ func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {
 }
 
 // explain maps a registry's answer to the matching error of package image.
-func (s *source) explain(err error) error {
+func explain(err error) error {
 	var t *registryerr.Error
 	if errors.As(err, &t) && t.StatusCode == http.StatusNotFound {
 		return fmt.Errorf("%w: %w", image.ErrNotFound, err)
@@ -52,7 +57,7 @@ func (s *source) Open(ctx context.Context, d image.Descriptor) (io.ReadCloser, e
 	if oci.IsIndex(d.MediaType) || oci.IsManifest(d.MediaType) || d.MediaType == "" {
 		got, err := s.puller.Get(ctx, at)
 		if err != nil {
-			return nil, s.explain(err)
+			return nil, explain(err)
 		}
 		return io.NopCloser(bytes.NewReader(got.Manifest)), nil
 	}

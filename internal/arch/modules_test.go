@@ -27,6 +27,7 @@ var modules = map[string]struct{ linux, windows string }{
 	"examples/hello/generate": {linux: documents},
 	"finding":                 {linux: ""},
 	"finding/report":          {linux: ""},
+	"history":                 {linux: documents},
 	"fusefs": {
 		linux:   "github.com/hanwen/go-fuse/v2 golang.org/x/sys",
 		windows: none,
@@ -80,6 +81,8 @@ var modules = map[string]struct{ linux, windows string }{
 	"layer":           {linux: ""},
 	"layer/hostile":   {linux: ""},
 	"layer/layertest": {linux: ""},
+	"layerindex":      {linux: decompressor},
+	"mend":            {linux: ""},
 	"overlay":         {linux: ""},
 	"regf":            {linux: ""},
 	"regf/regtext":    {linux: ""},

@@ -21,7 +21,7 @@ func newCatCommand(c *console) *cobra.Command {
 		Use:   "cat IMAGE|LAYER PATH[:STREAM]",
 		Short: "Print a file of an image or a layer",
 		Long: `Print a file of an image as a container sees it, or of a single layer. A stream
-name after the path selects an alternate data stream.
+name after the path selects an alternate data stream. A terminal gets text only.
 
 The paths Hives\SYSTEM_BASE, Hives\SOFTWARE_BASE, Hives\SAM_BASE,
 Hives\SECURITY_BASE and Hives\DEFAULTUSER_BASE select the registry of the
@@ -149,6 +149,8 @@ func copyStream(ctx context.Context, w io.Writer, r layer.Reader, e *layer.Entry
 				target = p.Target()
 			}
 			return fmt.Errorf("%s is a link to %q", name, target)
+		case e.Kind == layer.Dir:
+			return hintf(fmt.Errorf("%s is a directory", name), "mullion extract writes a directory to disk")
 		case e.Kind != layer.File:
 			return fmt.Errorf("%s is a %v", name, e.Kind)
 		}

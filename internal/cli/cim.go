@@ -134,7 +134,8 @@ func (c *console) printCIM(info *cimInfo) error {
 }
 
 func newCIMCatCommand(c *console) *cobra.Command {
-	return &cobra.Command{
+	var out outputFlags
+	cmd := &cobra.Command{
 		Use:   "cat IMAGE.cim PATH[:STREAM]",
 		Short: "Print a file or an alternate data stream",
 		Args:  cobra.ExactArgs(2),
@@ -148,10 +149,14 @@ func newCIMCatCommand(c *console) *cobra.Command {
 			if err != nil {
 				return about(args[0], err)
 			}
-			_, err = io.Copy(c.out, ctxio.Reader(cmd.Context(), s.Reader()))
-			return err
+			return out.write(c, func(w io.Writer) error {
+				_, err := io.Copy(w, ctxio.Reader(cmd.Context(), s.Reader()))
+				return err
+			})
 		},
 	}
+	out.add(cmd, "the content")
+	return cmd
 }
 
 // findStream returns the stream named by PATH or PATH:STREAM.

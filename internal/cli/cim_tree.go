@@ -16,7 +16,7 @@ import (
 // warnf prints a warning on standard error, unless --quiet is set.
 func (c *console) warnf(format string, a ...any) {
 	if !c.quiet {
-		fmt.Fprintln(c.err, visible(fmt.Sprintf("warning: "+format, a...)))
+		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourWarning, "warning:"), visible(fmt.Sprintf(format, a...)))
 	}
 }
 
@@ -60,8 +60,8 @@ func (c *console) warnLost(dst layer.Writer) {
 
 // copyLayer copies src to dst within the limits. It shows progress unless the file that
 // src reads has a progress bar.
-func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Reader, label string) (layer.Stats, error) {
-	opts := []layer.CopyOption{layer.WithLimits(c.limits)}
+func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Reader, label string, opts ...layer.CopyOption) (layer.Stats, error) {
+	opts = append(opts, layer.WithLimits(c.limits))
 	if !c.drawn() {
 		bar := c.progress(label, 0)
 		defer bar.done()

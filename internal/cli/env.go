@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/image"
 	"github.com/spf13/cobra"
 )
 
@@ -45,16 +44,10 @@ COMPUTERNAME is missing because only a running container has one.
 				return err
 			}
 			defer func() { err = errors.Join(err, img.Close()) }()
-			h, err := image.FindHives(cmd.Context(), img.Sources(cmd.Context()), hives.System, hives.Software, hives.Default)
-			if err != nil {
-				return imageHint(err)
-			}
-			defer func() { err = errors.Join(err, h.Close()) }()
 			var warnings hiveWarnings
-			h.Warn = warnings.add
-			env, err := h.Environment(cmd.Context(), img.Config())
+			env, err := img.Environment(cmd.Context(), warnings.add)
 			if err != nil {
-				return registryHint(err)
+				return imageHint(registryHint(err))
 			}
 			c.stopProgress()
 			warnings.print(c)

@@ -29,7 +29,16 @@ func bulk(ts *testscript.TestScript, _ bool, args []string) {
 //	unlist FILE KEY       the root does not list the key any more
 //	data FILE KEY VALUE   the data of the value are wiped
 //	cut FILE              the second half of the file is not there
-func hivedamage(ts *testscript.TestScript, _ bool, args []string) {
+func hivedamage(ts *testscript.TestScript, _ bool, args []string) { damageHive(ts, args) }
+
+// stage is the part of a script that makes files. A test has one too.
+type stage interface {
+	Check(error)
+	Fatalf(format string, a ...any)
+	MkAbs(name string) string
+}
+
+func damageHive(ts stage, args []string) {
 	name := ts.MkAbs(args[1])
 	b, err := os.ReadFile(name)
 	ts.Check(err)

@@ -28,10 +28,16 @@ type imageFlags struct {
 }
 
 func (f *imageFlags) add(cmd *cobra.Command) {
+	f.addChoice(cmd)
+	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "download foreign layers from the URLs in the manifest")
+	cmd.Flags().Lookup("private-network").Usage = "allow redirects and foreign URLs to private addresses"
+}
+
+// addChoice adds the flags of commands that read no layers.
+func (f *imageFlags) addChoice(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.platform, "platform", "", "choose from an index the image for `PLATFORM`, for example windows(10.0.20348)/amd64")
 	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "use HTTP instead of HTTPS for registries")
-	cmd.Flags().BoolVar(&f.foreign, "foreign", false, "download foreign layers from the URLs in the manifest")
-	cmd.Flags().BoolVar(&f.private, "private-network", false, "allow redirects and foreign URLs to private addresses")
+	cmd.Flags().BoolVar(&f.private, "private-network", false, "allow redirects to private addresses")
 	addContainerd(cmd, &f.containerd)
 }
 
@@ -53,6 +59,11 @@ func (f *imageFlags) given() string {
 // options converts the flags to options of package image.
 func (f *imageFlags) options(c *console) ([]image.Option, error) {
 	opts := []image.Option{image.WithLimits(c.limits), image.WithTransport(containerd.New(containerd.WithAddress(f.containerd)))}
+	kept, err := c.openCache()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kept...)
 	if f.platform != "" {
 		p, err := image.ParsePlatform(f.platform)
 		if err != nil {

@@ -66,7 +66,7 @@ type layerContent struct {
 
 func newInspectCommand(c *console) *cobra.Command {
 	var flags imageFlags
-	var layers bool
+	var layers, waste bool
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE",
 		Short: "Print the platform, configuration and layers of an image",
@@ -80,14 +80,22 @@ hives; the size of each layer and the number of its files, directories,
 whiteouts, hard links and hives. A warning is printed if the configuration names
 a different build than the hives.
 
+` + wasteHelp + `
+
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if layers && waste {
+				return usagef("--layers and --waste exclude each other")
+			}
 			img, err := flags.open(cmd.Context(), c, args[0], c.layerProgress())
 			if err != nil {
 				return err
 			}
 			defer img.Close()
+			if waste {
+				return c.printWaste(cmd.Context(), img)
+			}
 			in := inspectDocuments(img)
 			if layers {
 				if err := in.readLayers(cmd.Context(), img); err != nil {
@@ -101,7 +109,9 @@ a different build than the hives.
 			return in.print(c, img)
 		},
 	}
+	c.addBytes(cmd)
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&waste, "waste", false, "read the layers: print what a container does not see of them")
 	cmd.Flags().BoolVarP(&layers, "layers", "a", false, "read the layers: count their files, and read the hives")
 	return cmd
 }
@@ -280,7 +290,7 @@ func (in *inspection) printLayers(c *console) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nLAYER  %-19s  %-19s  %11s  TYPE\n", "DIGEST", "DIFF ID", "STORED")
 	for i, l := range in.Layers {
-		fmt.Fprintf(&b, "%-5d  %-19.19s  %-19.19s  %11d  %s\n", i, l.Digest, l.DiffID, l.Stored, visible(shortType(l.MediaType)))
+		fmt.Fprintf(&b, "%-5d  %-19.19s  %-19.19s  %11s  %s\n", i, l.Digest, l.DiffID, c.size(l.Stored), visible(shortType(l.MediaType)))
 		if l.History != nil {
 			if line := cmp.Or(l.History.CreatedBy, l.History.Comment); line != "" {
 				fmt.Fprintf(&b, "       %s\n", visible(line))
@@ -290,7 +300,7 @@ func (in *inspection) printLayers(c *console) error {
 	if len(in.Layers) > 0 && in.Layers[0].layerContent != nil {
 		fmt.Fprintf(&b, "\nLAYER  %11s  %11s  %7s  %7s  %9s  %6s  HIVES\n", "SIZE", "CONTENT", "FILES", "DIRS", "WHITEOUTS", "LINKS")
 		for i, l := range in.Layers {
-			fmt.Fprintf(&b, "%-5d  %11d  %11d  %7d  %7d  %9d  %6d  %5d\n", i, l.Plain, l.Content, l.Files, l.Dirs, l.Whiteouts, l.Links, len(l.Hives))
+			fmt.Fprintf(&b, "%-5d  %11s  %11s  %7d  %7d  %9d  %6d  %5d\n", i, c.size(l.Plain), c.size(l.Content), l.Files, l.Dirs, l.Whiteouts, l.Links, len(l.Hives))
 		}
 	}
 	return c.printText(b.String())

@@ -38,7 +38,10 @@ func (o *outputFlags) write(c *console, fill func(io.Writer) error) error {
 		if err := o.checkJSON(c); err != nil {
 			return err
 		}
-		return fill(c.out)
+		if o.text {
+			return fill(c.out)
+		}
+		return fill(c.content())
 	}
 	if err := writeFile(o.path, o.force, fill); err != nil {
 		return err

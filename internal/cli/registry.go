@@ -155,6 +155,38 @@ func versionOf(h *regf.Hive) (*winVersion, error) {
 	return describeVersion(v), nil
 }
 
+// osVersion returns the version of an image, or of a layer with its parents.
+func (f *contentFlags) osVersion(ctx context.Context, c *console, text string) (v *winVersion, err error) {
+	if _, isLayer := parseLayerRef(text); !isLayer {
+		img, err := f.image.open(ctx, c, text, c.layerProgress())
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, img.Close()) }()
+		var warnings hiveWarnings
+		found, err := img.OSVersion(ctx, warnings.add)
+		if errors.Is(err, hives.ErrNoBase) {
+			return nil, hintf(err, "mullion inspect shows the build that the configuration claims")
+		}
+		if err != nil {
+			return nil, imageHint(registryHint(err))
+		}
+		c.stopProgress()
+		warnings.print(c)
+		return describeVersion(found), nil
+	}
+	r, err := f.openRegistry(ctx, c, text, hives.Software)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	h, err := r.Open(ctx, hives.Software)
+	if err != nil {
+		return nil, registryHint(err)
+	}
+	return versionOf(h)
+}
+
 func newOSVersionCommand(c *console) *cobra.Command {
 	flags := contentFlags{layer: -1}
 	cmd := &cobra.Command{
@@ -174,19 +206,7 @@ below it.
 			if err := flags.check(args[0]); err != nil {
 				return err
 			}
-			r, err := flags.openRegistry(cmd.Context(), c, args[0], hives.Software)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, r.Close()) }()
-			h, err := r.Open(cmd.Context(), hives.Software)
-			if _, isLayer := parseLayerRef(args[0]); errors.Is(err, hives.ErrNoBase) && !isLayer {
-				return hintf(err, "mullion inspect shows the build that the configuration claims")
-			}
-			if err != nil {
-				return registryHint(err)
-			}
-			v, err := versionOf(h)
+			v, err := flags.osVersion(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}

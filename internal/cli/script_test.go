@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 //	layered DIR SOFTWARE DELTA make a layout of an image with that hive and a delta over it
 //	bulk HIVE                make a hive of some pages
 //	manyfaults N OUT.tar     make a layer with N faults of one rule
+//	story DIR TAR...         make a layout of an image with these layers and a history
 //	hivedamage HOW HIVE ...  break a hive, see there
 //	layers DIR               set $LAYER0, $LAYER1, … to the folders of an unpacked image
 func TestScripts(t *testing.T) {
@@ -58,12 +59,13 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HELLO", "oci-archive:"+filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar"))
 			e.Setenv("DOCKER_CONFIG", e.WorkDir)
+			e.Setenv("MULLION_CACHE", filepath.Join(e.WorkDir, ".cache"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mktar": mktar, "damage": damage, "flip": flip, "status": status, "empty": empty, "layers": layers,
 			"stores": stores, "bare": bare, "bigbase": bigbase, "readless": readless, "bcdstore": bcdstore, "indexes": indexes, "vmimage": vmimage,
-			"hivedamage": hivedamage, "bulk": bulk, "layered": layered, "manyfaults": manyfaults,
+			"hivedamage": hivedamage, "bulk": bulk, "layered": layered, "manyfaults": manyfaults, "story": story,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -101,7 +103,9 @@ func mktar(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b.Bytes(), 0o644))
 }
 
-func flip(ts *testscript.TestScript, _ bool, args []string) {
+func flip(ts *testscript.TestScript, _ bool, args []string) { flipBit(ts, args) }
+
+func flipBit(ts stage, args []string) {
 	b, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	at, err := strconv.Atoi(args[1])
@@ -225,7 +229,9 @@ func bigbase(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
 }
 
-func bcdstore(ts *testscript.TestScript, _ bool, args []string) {
+func bcdstore(ts *testscript.TestScript, _ bool, args []string) { writeBCD(ts, args[0]) }
+
+func writeBCD(ts stage, name string) {
 	h, s, err := bcd.New(nil)
 	ts.Check(err)
 	defer h.Close()
@@ -248,7 +254,7 @@ func bcdstore(ts *testscript.TestScript, _ bool, args []string) {
 	} {
 		ts.Check(s.Set(e.id, e.t, e.v))
 	}
-	ts.Check(h.WriteCompactFile(ts.MkAbs(args[0]), nil))
+	ts.Check(h.WriteCompactFile(ts.MkAbs(name), nil))
 }
 
 func readless(ts *testscript.TestScript, _ bool, args []string) {

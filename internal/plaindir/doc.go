@@ -8,5 +8,6 @@
 // entry has a default security descriptor; symbolic links become Windows symbolic
 // links; files with one inode are hard links. [Create] keeps names, content,
 // modification times, hard links and those symbolic links that stay inside, and counts
-// the properties that it omits in [Lost].
+// the properties that it omits in [Lost]. [CreateWith] can keep most of these in extended
+// attributes of the host.
 package plaindir

@@ -25,6 +25,9 @@ type Lost struct {
 	Streams    int // alternate streams
 	Reparse    int // reparse points other than symbolic links that stay inside
 	ObjectIDs  int
+	// NoRoom counts extended attributes of the host that the file system refused for their
+	// size; the other fields count what has no place in any.
+	NoRoom int
 }
 
 // String lists the omitted properties; it is empty if there are none.
@@ -36,6 +39,7 @@ func (l Lost) String() string {
 	}{
 		{l.Security, "security descriptors"}, {l.Attributes, "attribute words"}, {l.EAs, "lists of extended attributes"},
 		{l.Streams, "alternate streams"}, {l.Reparse, "reparse points"}, {l.ObjectIDs, "object identifiers"},
+		{l.NoRoom, "attributes that are too large"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
@@ -49,24 +53,39 @@ type Writer struct {
 	dir  *publish.Dir
 	root *os.Root // of dir, which closes it
 	name string
+	opts CreateOptions
 	lost Lost
 
-	path  string // current entry, host form
-	entry string // current entry
-	kind  layer.Kind
-	mtime winfs.Filetime
-	link  bool // the entry is a reparse point
-	file  *os.File
-	left  int64
-	skip  bool // the current stream is not kept
-	dirs  []dirTime
-	made  map[string]bool // directories known to exist, host form
-	err   error
+	path   string // current entry, host form
+	entry  string // current entry
+	kind   layer.Kind
+	times  winfs.Times
+	link   bool // the entry is a reparse point
+	file   *os.File
+	left   int64
+	skip   bool // the current stream is not kept
+	dirs   []dirTime
+	made   map[string]bool   // directories known to exist, host form
+	names  map[string]string // host form of every path, by its folded form
+	err    error
+	stream string // name of the alternate stream that is collected in data, "" if none is
+	data   []byte
+}
+
+// CreateOptions say what a directory keeps besides names, content, modification times,
+// hard links and symbolic links that stay inside.
+type CreateOptions struct {
+	// Attributes keeps the other metadata in extended attributes of the host, as package
+	// documentation says, where host and file system have them.
+	Attributes bool
+	// Rooted maps links to an absolute path on drive C, or to one without a drive, to
+	// relative ones: the drive is the directory Files that the link is in.
+	Rooted bool
 }
 
 type dirTime struct {
-	path string
-	time winfs.Filetime
+	path  string
+	times winfs.Times
 }
 
 var (
@@ -76,7 +95,10 @@ var (
 
 // Create starts the directory dir, which must not exist (layer.ErrExists)
 // while its parent must. Nothing is there before Commit. Whiteouts are refused: there is nothing to hide.
-func Create(dir string) (*Writer, error) {
+func Create(dir string) (*Writer, error) { return CreateWith(dir, CreateOptions{}) }
+
+// CreateWith is Create with options.
+func CreateWith(dir string, opts CreateOptions) (*Writer, error) {
 	name := filepath.Base(filepath.Clean(dir))
 	if _, err := os.Lstat(dir); err == nil {
 		return nil, fmt.Errorf("%s: %w", name, layer.ErrExists)
@@ -85,7 +107,8 @@ func Create(dir string) (*Writer, error) {
 	if err != nil {
 		return nil, exists(err, layer.ErrExists)
 	}
-	return &Writer{dir: d, root: d.Root(), name: name, made: map[string]bool{".": true}}, nil
+	return &Writer{dir: d, root: d.Root(), name: name, opts: opts, made: map[string]bool{".": true},
+		names: map[string]string{"": "."}}, nil
 }
 
 // DirectoriesMade implements layer.DirectoryMaker.
@@ -99,7 +122,7 @@ func (w *Writer) Add(e *layer.Entry) error {
 	if err := w.finish(); err != nil {
 		return err
 	}
-	w.entry, w.kind, w.mtime, w.link = e.Path, e.Kind, e.Times.LastWrite, e.IsReparsePoint()
+	w.entry, w.kind, w.times, w.link = e.Path, e.Kind, e.Times, e.IsReparsePoint()
 	if err := w.add(e); err != nil {
 		return w.fail(err)
 	}
@@ -107,34 +130,41 @@ func (w *Writer) Add(e *layer.Entry) error {
 }
 
 func (w *Writer) add(e *layer.Entry) error {
-	host, err := hostPath(e.Path)
+	host, err := w.spell(e.Path)
 	if err != nil {
 		return err
 	}
 	w.path = host
-	w.count(e)
+	if e.Kind == layer.File || e.Kind == layer.Link {
+		key := winfs.Fold(e.Path)
+		if _, ok := w.names[key]; ok {
+			return layer.ErrDuplicate
+		}
+		w.names[key] = host
+	}
 	switch e.Kind {
 	case layer.Whiteout, layer.Opaque:
 		return layer.ErrWhiteout
 	case layer.Link:
-		target, err := hostPath(e.Target)
+		target, err := w.spell(e.Target)
 		if err != nil {
 			return err
 		}
 		if info, err := w.root.Lstat(target); err != nil || info.IsDir() {
 			return fmt.Errorf("%w: %q", layer.ErrLinkTarget, e.Target)
 		}
-		if err := w.mkdirs(filepath.Dir(host)); err != nil {
+		if err := w.parents(e.Path); err != nil {
 			return err
 		}
 		return exists(w.root.Link(target, host), layer.ErrDuplicate)
 	case layer.Dir, layer.File:
-		if err := w.mkdirs(filepath.Dir(host)); err != nil {
+		if err := w.parents(e.Path); err != nil {
 			return err
 		}
 		if w.link {
 			done, err := w.symlink(e)
 			if done || err != nil {
+				w.count(e)
 				return err
 			}
 		}
@@ -142,15 +172,18 @@ func (w *Writer) add(e *layer.Entry) error {
 			if err := w.mkdir(host); err != nil {
 				return err
 			}
-			w.dirs = append(w.dirs, dirTime{host, w.mtime})
-			return nil
+			w.names[winfs.Fold(e.Path)] = host
+			w.dirs = append(w.dirs, dirTime{host, w.times})
+			return w.keepOfDir(e)
 		}
 		mode := fs.FileMode(0o666)
 		if hives.Private(e.Path) {
 			mode = 0o600
 		}
-		w.file, err = w.root.OpenFile(host, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-		return exists(err, layer.ErrDuplicate)
+		if w.file, err = w.root.OpenFile(host, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode); err != nil {
+			return exists(err, layer.ErrDuplicate)
+		}
+		return w.keep(w.file, e)
 	}
 	return fmt.Errorf("%w: %v", layer.ErrUnsupported, e.Kind)
 }
@@ -195,6 +228,44 @@ func hostPath(p string) (string, error) {
 	return filepath.FromSlash(winfs.ToSlash(p)), nil
 }
 
+// spell returns the host form of a path, its directories in the spelling in which they
+// were made: Windows compares names without regard to case, and many hosts do not.
+func (w *Writer) spell(p string) (string, error) {
+	host, err := hostPath(p)
+	if err != nil {
+		return "", err
+	}
+	if known, ok := w.names[winfs.Fold(p)]; ok {
+		return known, nil
+	}
+	dir, base := winfs.SplitPath(p)
+	if dir == "" {
+		return host, nil
+	}
+	up, err := w.spell(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(up, base), nil
+}
+
+// parents makes the directories above the current entry.
+func (w *Writer) parents(p string) error {
+	if err := w.mkdirs(filepath.Dir(w.path)); err != nil {
+		return err
+	}
+	dir, _ := winfs.SplitPath(p)
+	for host := filepath.Dir(w.path); dir != ""; host = filepath.Dir(host) {
+		key := winfs.Fold(dir)
+		if _, ok := w.names[key]; ok {
+			break
+		}
+		w.names[key] = host
+		dir, _ = winfs.SplitPath(dir)
+	}
+	return nil
+}
+
 func (w *Writer) mkdirs(dir string) error {
 	if w.made[dir] {
 		return nil
@@ -231,13 +302,19 @@ func (w *Writer) symlink(e *layer.Entry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if p.Tag == winfs.ReparseTagSymlink && p.Relative && !strings.HasPrefix(p.Substitute, `\`) {
-		target := filepath.FromSlash(winfs.ToSlash(p.Substitute))
-		if staysInside(filepath.Dir(w.path), target) {
-			return true, exists(w.root.Symlink(target, w.path), layer.ErrDuplicate)
-		}
+	target := ""
+	switch {
+	case p.Tag == winfs.ReparseTagSymlink && p.Relative && !strings.HasPrefix(p.Substitute, `\`):
+		target = filepath.FromSlash(winfs.ToSlash(p.Substitute))
+	case w.opts.Rooted && (p.Tag == winfs.ReparseTagSymlink || p.Tag == winfs.ReparseTagMountPoint):
+		target = w.rooted(e.Path, p.Substitute)
 	}
-	w.lost.Reparse++
+	if target != "" && staysInside(filepath.Dir(w.path), target) {
+		return true, exists(w.root.Symlink(target, w.path), layer.ErrDuplicate)
+	}
+	if !w.opts.Attributes {
+		w.lost.Reparse++
+	}
 	return false, nil
 }
 
@@ -263,11 +340,11 @@ func (w *Writer) AddStream(s *layer.Stream) error {
 	if err := w.finishStream(); err != nil {
 		return err
 	}
-	if s.Name != "" {
-		w.lost.Streams++
-	}
 	w.skip = s.Name != "" || w.file == nil
 	w.left = s.Size
+	if s.Name != "" && !w.collect(s) {
+		w.lost.Streams++
+	}
 	return nil
 }
 
@@ -280,6 +357,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 		return 0, w.fail(layer.ErrStreamSize)
 	}
 	w.left -= int64(len(p))
+	if w.stream != "" {
+		w.data = append(w.data, p...)
+	}
 	if w.skip {
 		return len(p), nil
 	}
@@ -299,6 +379,9 @@ func (w *Writer) WriteHole(n int64) error {
 		return w.fail(layer.ErrStreamSize)
 	}
 	w.left -= n
+	if w.stream != "" { // which is at most maxAttribute long
+		w.data = append(w.data, make([]byte, n)...)
+	}
 	if w.skip {
 		return nil
 	}
@@ -318,6 +401,13 @@ func (w *Writer) finishStream() error {
 	}
 	if w.left != 0 {
 		return w.fail(layer.ErrStreamSize)
+	}
+	if w.stream != "" {
+		name := w.stream
+		w.stream = ""
+		if err := w.keepStream(name); err != nil {
+			return w.fail(err)
+		}
 	}
 	return nil
 }
@@ -339,17 +429,25 @@ func (w *Writer) finish() error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return w.fail(err)
 	}
-	if err := w.setTime(w.path, w.mtime); err != nil {
+	if err := w.setTimes(w.path, w.times); err != nil {
 		return w.fail(err)
 	}
 	return nil
 }
 
-func (w *Writer) setTime(path string, t winfs.Filetime) error {
-	if t == 0 {
+// setTimes sets the modification time, and with Attributes the access time.
+func (w *Writer) setTimes(path string, t winfs.Times) error {
+	var access, write time.Time // the zero time changes nothing
+	if t.LastWrite != 0 {
+		write = t.LastWrite.Time()
+	}
+	if w.opts.Attributes && t.LastAccess != 0 {
+		access = t.LastAccess.Time()
+	}
+	if access.IsZero() && write.IsZero() {
 		return nil
 	}
-	return w.root.Chtimes(path, time.Time{}, t.Time())
+	return w.root.Chtimes(path, access, write)
 }
 
 // Commit sets the times of directories, makes everything durable and publishes it.
@@ -359,7 +457,7 @@ func (w *Writer) Commit() error {
 	}
 	w.entry = ""
 	for i := len(w.dirs) - 1; i >= 0; i-- {
-		if err := w.setTime(w.dirs[i].path, w.dirs[i].time); err != nil {
+		if err := w.setTimes(w.dirs[i].path, w.dirs[i].times); err != nil {
 			return w.fail(err)
 		}
 	}

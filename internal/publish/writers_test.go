@@ -307,6 +307,16 @@ func writers() []*writer {
 			},
 		},
 		{
+			name: "plain directory with attributes", result: []string{"l"}, least: 9, shared: true,
+			run: func(t *testing.T, dir string) error {
+				w, err := plaindir.CreateWith(filepath.Join(dir, "l"), plaindir.CreateOptions{Attributes: true, Rooted: true})
+				if err != nil {
+					return err
+				}
+				return fill(w, upper)
+			},
+		},
+		{
 			name: "cimfs create", remove: deleteImage("a.cim"), least: 40,
 			run: func(_ *testing.T, dir string) error { return cimBuild(dir, "a.cim", nil, "f", text) },
 		},

@@ -1,0 +1,223 @@
+// Package cache keeps small files that can be made again in a private directory of the
+// user, bounded in size.
+//
+// A file is complete or absent, whatever happens to its writer (package publish). The
+// directory and the files in it belong to the user of the process and nobody else can open
+// them; a directory for which this does not hold is not used, such a file is removed. When
+// the files together are larger than the limit, those that were not used for the longest
+// time are removed; the use of a file is recorded in its modification time. Several
+// processes may use one directory.
+package cache
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mullion/mullion/internal/openfile"
+	"github.com/mullion/mullion/internal/publish"
+)
+
+// ErrForeign reports a directory or file that other users can change or read.
+var ErrForeign = errors.New("it does not belong to this user alone")
+
+// DefaultLimit is the usual limit of a directory in bytes.
+const DefaultLimit = 2 << 30
+
+// DefaultDir returns the directory that is used unless another is named: mullion in the
+// cache directory of the user.
+func DefaultDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "mullion"), nil
+}
+
+// Dir is a directory of kept files. It is safe for concurrent use.
+type Dir struct {
+	path  string
+	limit int64
+	root  *os.Root
+}
+
+// Open opens the directory at path, which is made if it does not exist. limit is the
+// number of bytes that its files may have together. The caller closes it.
+func Open(path string, limit int64) (*Dir, error) {
+	root, err := open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cache %s: %w", path, err)
+	}
+	return &Dir{path, limit, root}, nil
+}
+
+func open(path string) (*os.Root, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := openfile.Root(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := root.Stat(".")
+	if err == nil && !private(info) {
+		err = ErrForeign
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
+// Path returns the path of the directory.
+func (d *Dir) Path() string { return d.path }
+
+// Limit returns the limit in bytes.
+func (d *Dir) Limit() int64 { return d.limit }
+
+// Get opens a file and records its use. The error is fs.ErrNotExist if there is none, or
+// one that could be from another user, which is removed. The caller closes the file.
+func (d *Dir) Get(name string) (*os.File, error) {
+	f, err := publish.OpenPlain(d.root, name, false)
+	for try := 0; errors.Is(err, publish.ErrForeign) && try < 8; try++ {
+		// A file that was replaced while it was opened looks foreign too.
+		f, err = publish.OpenPlain(d.root, name, false)
+	}
+	if errors.Is(err, publish.ErrForeign) {
+		return nil, d.refuse(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !private(info) {
+		err = d.refuse(name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	if now := time.Now(); now.Sub(info.ModTime()) > time.Minute {
+		// A failure, as on a disk that may not be written, only makes the file look older.
+		_ = d.root.Chtimes(name, now, now)
+	}
+	return f, nil
+}
+
+// refuse removes a file that is not trusted.
+func (d *Dir) refuse(name string) error {
+	if err := publish.RemoveAll(d.root, name); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s: %w", fs.ErrNotExist, name, ErrForeign)
+}
+
+// Put makes or replaces a file with what fill writes, and then removes others until the
+// directory is within its limit. A file that alone is beyond the limit is not kept.
+func (d *Dir) Put(name string, fill func(io.Writer) error) error {
+	f, err := publish.CreateIn(d.root, name, publish.Options{Replace: true, Private: true, Shared: true})
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := fill(f); err != nil {
+		return err
+	}
+	if n, err := f.Seek(0, io.SeekCurrent); err != nil || n > d.limit {
+		return err
+	}
+	if err := f.MakePrivate(); err != nil {
+		return err
+	}
+	if err := f.Commit(); err != nil {
+		return err
+	}
+	return d.evict(name)
+}
+
+// Remove removes a file. One that does not exist is no error.
+func (d *Dir) Remove(name string) error { return publish.RemoveAll(d.root, name) }
+
+// File is a kept file.
+type File struct {
+	Name string
+	Size int64
+	Used time.Time // last
+}
+
+// Files returns the kept files in the order of their names.
+func (d *Dir) Files() ([]File, error) {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	var list []File
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another process has removed it
+		}
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode().IsRegular() && !strings.HasPrefix(e.Name(), ".") {
+			list = append(list, File{e.Name(), info.Size(), info.ModTime()})
+		}
+	}
+	return list, nil
+}
+
+// evict removes the files that were not used for the longest time, but not the one of a
+// name, until the others are within the limit with it.
+func (d *Dir) evict(keep string) error {
+	list, err := d.Files()
+	if err != nil {
+		return err
+	}
+	var total int64
+	for _, f := range list {
+		total += f.Size
+	}
+	slices.SortFunc(list, func(a, b File) int {
+		return cmp.Or(a.Used.Compare(b.Used), strings.Compare(a.Name, b.Name))
+	})
+	for _, f := range list {
+		if total <= d.limit {
+			break
+		}
+		if f.Name == keep {
+			continue
+		}
+		if err := d.Remove(f.Name); err != nil {
+			return err
+		}
+		total -= f.Size
+	}
+	return nil
+}
+
+// Clear removes all files, also what killed processes have left, and returns how many
+// there were and their size.
+func (d *Dir) Clear() (files int, size int64, err error) {
+	list, err := d.Files()
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, f := range list {
+		if err := d.Remove(f.Name); err != nil {
+			return files, size, err
+		}
+		files, size = files+1, size+f.Size
+	}
+	return files, size, publish.Sweep(d.root, publish.Options{})
+}
+
+// Close closes the directory.
+func (d *Dir) Close() error { return d.root.Close() }

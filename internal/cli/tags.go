@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/mullion/mullion/image/registry"
+	"github.com/spf13/cobra"
+)
+
+// remoteFlags are the flags of commands that only ask registries.
+type remoteFlags struct {
+	plainHTTP bool
+	private   bool
+}
+
+func (f *remoteFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.plainHTTP, "plain-http", false, "use HTTP instead of HTTPS")
+	cmd.Flags().BoolVar(&f.private, "private-network", false, "allow redirects and token services at private addresses")
+}
+
+func (f *remoteFlags) options() []registry.Option {
+	var opts []registry.Option
+	if f.plainHTTP {
+		opts = append(opts, registry.WithPlainHTTP())
+	}
+	if f.private {
+		opts = append(opts, registry.WithPrivateNetwork())
+	}
+	return opts
+}
+
+// tagLine is a line of "mullion tags --json".
+type tagLine struct {
+	Tag string `json:"tag"`
+}
+
+func newTagsCommand(c *console) *cobra.Command {
+	var remote remoteFlags
+	cmd := &cobra.Command{
+		Use:   "tags REPOSITORY",
+		Short: "List the tags of a repository in a registry",
+		Long: `List the tags of a repository in a registry, one per line, in the order of the
+registry. REPOSITORY is a name without tag and digest: registry/name.`,
+		Example: `  mullion tags mcr.microsoft.com/windows/nanoserver
+  mullion tags --json registry.example.com/app | jq -r .tag`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			repo := strings.TrimPrefix(args[0], "docker://")
+			for tag, err := range registry.Tags(cmd.Context(), repo, remote.options()...) {
+				if err == nil && c.json {
+					err = c.printJSONLine(tagLine{tag})
+				} else if err == nil {
+					err = c.printf("%s\n", tag)
+				}
+				if err != nil {
+					return imageHint(nameHint(args[0], err))
+				}
+			}
+			return nil
+		},
+	}
+	remote.add(cmd)
+	return cmd
+}
