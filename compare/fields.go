@@ -57,6 +57,35 @@ func (c *FileChange) Fields() []Field {
 	return out
 }
 
+// Describe returns all properties of a file that it has, on the second side.
+func Describe(f *File) []Field {
+	none := &File{Entry: layer.Entry{Path: f.Path, Kind: f.Kind}, Links: f.Links}
+	c := &FileChange{Kind: Changed, Before: none, After: f}
+	for _, x := range []struct {
+		aspect layer.Aspect
+		has    bool
+	}{
+		{layer.AspectAttributes, f.Attributes != 0}, {layer.AspectCreation, f.Times.Creation != 0},
+		{layer.AspectLastAccess, f.Times.LastAccess != 0}, {layer.AspectLastWrite, f.Times.LastWrite != 0},
+		{layer.AspectChange, f.Times.Change != 0}, {layer.AspectSecurity, len(f.Security) > 0}, {layer.AspectEAs, len(f.EAs) > 0},
+		{layer.AspectReparse, len(f.Reparse) > 0}, {layer.AspectObjectID, len(f.ObjectID) > 0}, {layer.AspectStreams, len(f.Streams) > 0},
+		{layer.AspectSize | layer.AspectContent, f.Kind == layer.File}, {layer.AspectLinks, f.Target != ""},
+	} {
+		if x.has {
+			c.What |= x.aspect
+		}
+	}
+	out := []Field{{Name: layer.AspectKind.String(), After: f.Kind.String()}}
+	for _, field := range c.Fields() {
+		switch field.Name {
+		case layer.AspectSize.String(), layer.AspectContent.String(), layer.AspectLinks.String():
+			field.Before = "" // what an empty file has
+		}
+		out = append(out, field)
+	}
+	return out
+}
+
 // attributeNames are the bits of MS-FSCC 2.6 without FILE_ATTRIBUTE_.
 var attributeNames = []string{
 	"READONLY", "HIDDEN", "SYSTEM", "0x8", "DIRECTORY", "ARCHIVE", "0x40", "NORMAL", "TEMPORARY", "SPARSE_FILE",
@@ -180,4 +209,3 @@ func streams(a, b []Stream) []Field {
 	}
 	return out
 }
-

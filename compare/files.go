@@ -259,7 +259,8 @@ type Totals struct {
 // Any reports whether there are differences.
 func (t Totals) Any() bool { return t.Added+t.Removed+t.Changed+t.Renamed > 0 }
 
-func (t *Totals) count(k Kind) {
+// Count adds one difference.
+func (t *Totals) Count(k Kind) {
 	switch k {
 	case Added:
 		t.Added++
@@ -276,7 +277,7 @@ func (t *Totals) count(k Kind) {
 func (f *FileChanges) Totals() Totals {
 	var t Totals
 	for _, x := range f.list {
-		t.count(x.kind)
+		t.Count(x.kind)
 		if x.a >= 0 && f.a.names[x.a].first == x.a {
 			t.BytesRemoved += f.a.entry(&f.a.names[x.a]).size
 		}

@@ -27,7 +27,9 @@ type Registry interface {
 type LayerHives struct {
 	layers []map[hives.Form]map[hives.Name]*hiveEntry // base first
 	bad    map[hives.Name]error                       // why the layers make no such hive
-	warn   func(finding.Finding)
+	// ordinary has the hives of which a layer above the base has the config file.
+	ordinary map[hives.Name]bool
+	warn     func(finding.Finding)
 }
 
 var _ Registry = (*LayerHives)(nil)
@@ -37,7 +39,7 @@ var _ Registry = (*LayerHives)(nil)
 // [regf.Harmless]; it can be nil and must not call a hive. A finding's layer is "layer N:
 // PATH".
 func NewLayerHives(warn func(finding.Finding), tables ...*Table) *LayerHives {
-	l := &LayerHives{bad: map[hives.Name]error{}, warn: warn}
+	l := &LayerHives{bad: map[hives.Name]error{}, ordinary: map[hives.Name]bool{}, warn: warn}
 	for i, t := range tables {
 		found := map[hives.Form]map[hives.Name]*hiveEntry{}
 		l.layers = append(l.layers, found)
@@ -65,7 +67,8 @@ func (l *LayerHives) offer(i int, found map[hives.Form]map[hives.Name]*hiveEntry
 		refuse(err)
 		return
 	case h.form == hives.Config && i > 0:
-		return // a file like others, see hives.Place
+		l.ordinary[h.name] = true // a file like others, see hives.Place
+		return
 	case i == 0 && (h.form == hives.Delta && has(hives.Config) || h.form == hives.Config && has(hives.Delta)):
 		refuse(hives.ErrBaseDelta)
 		return
@@ -120,6 +123,10 @@ func (l *LayerHives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	}
 	return layerAt{l, len(l.layers) - 1}.OpenHive(n, f)
 }
+
+// Ordinary reports whether a layer above the base has a file at the place of a hive of the
+// running system, which is a file like others there, and not part of the registry.
+func (l *LayerHives) Ordinary(n hives.Name) bool { return l.ordinary[n] }
 
 // hiveID identifies what a merged hive is made of.
 func (l *LayerHives) hiveID(n hives.Name) []Sum {

@@ -34,7 +34,7 @@ var floors = [][]string{
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"image"},
-	{"inventory", "compare", "history"},
+	{"inventory", "compare", "history", "internal/diffpage"},
 	{"snapshotter"},
 	{"internal/cli"},
 	{"cmd", "internal/arch", "contrib", "examples", "scripts"},

@@ -2,11 +2,11 @@ package cli
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 
+	"github.com/mullion/mullion/compare"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
@@ -18,165 +18,157 @@ var registryRoots = map[hives.Name]string{
 	hives.Software: `HKLM\SOFTWARE`, hives.System: `HKLM\SYSTEM`,
 }
 
-// registryChange is a difference between registries as --json prints it.
-type registryChange struct {
-	Change string       `json:"change"` // added, removed or changed
-	Hive   string       `json:"hive"`   // SYSTEM and so on
-	Delta  bool         `json:"delta,omitempty"`
-	Key    wtf8         `json:"key"` // from the hive's root
-	What   string       `json:"what"`
-	Name   *wtf8        `json:"name,omitempty"` // of a value, "" for the default one
-	Before *changedData `json:"before,omitempty"`
-	After  *changedData `json:"after,omitempty"`
+// hivePair is a hive that at least one side has.
+type hivePair struct {
+	name  hives.Name
+	delta bool // both sides have delta hives only
+	same  bool // it need not be compared
 }
 
-type changedData struct {
-	Type string `json:"type,omitempty"` // of a value
-	Data string `json:"data"`           // of a value in lower-case hex, otherwise text
-}
-
-// diffRegistry compares the registries of two images or layers hive by hive, prints the
-// differences and reports whether there are any.
-func (f *contentFlags) diffRegistry(ctx context.Context, c *console, refs [2]string, skip layer.Aspect) (found bool, err error) {
-	var sides [2]imageRegistry
-	for i, ref := range refs {
-		if sides[i], err = f.openRegistry(ctx, c, ref); err != nil {
-			return false, about(ref, err)
-		}
-		defer func() { err = errors.Join(err, sides[i].Close()) }()
+// hivePairs returns the hives that are compared, none if --registry is not asked for.
+func (f *diffFlags) hivePairs(ctx context.Context, c *console, a, b *diffSide) ([]hivePair, error) {
+	if !f.registry {
+		return nil, nil
 	}
+	sides := [2]*diffSide{a, b}
 	var partial [2]bool
-	for i, r := range sides {
-		if partial[i], err = hasOnlyDeltas(ctx, r); err != nil {
-			return false, about(refs[i], err)
+	for i, s := range sides {
+		var err error
+		if partial[i], err = compare.OnlyDeltas(ctx, s.registry); err != nil {
+			return nil, about(s.ref, registryHint(err))
 		}
 	}
 	if partial[0] != partial[1] {
-		part := refs[0]
+		part := sides[0].ref
 		if partial[1] {
-			part = refs[1]
+			part = sides[1].ref
+		}
+		if !f.files {
+			return nil, about(part, hintf(errors.New("only delta hives are here, and the other side has whole ones: the registry was not compared"), "compare the images instead"))
 		}
 		c.warnf("the registry is not compared: %s has only delta hives; compare the images instead", part)
-		return false, nil
+		return nil, nil
 	}
+	var pairs []hivePair
 	for _, n := range hives.All() {
-		differs, err := c.diffHive(ctx, n, sides, refs, skip, partial[0])
-		if err != nil {
-			return found, fmt.Errorf("%s: %w", registryRoots[n], err)
+		p := hivePair{name: n, delta: partial[0], same: compare.SameHive(a.registry, b.registry, n)}
+		has := p.same
+		for _, s := range sides {
+			if has {
+				break
+			}
+			h, err := p.open(ctx, s)
+			if err != nil {
+				return nil, err
+			}
+			if has = h != nil; has {
+				if err := h.Close(); err != nil {
+					return nil, err
+				}
+			}
 		}
-		found = found || differs
+		if has {
+			pairs = append(pairs, p)
+		}
 	}
-	return found, nil
+	return pairs, nil
 }
 
-// hasOnlyDeltas reports whether r has delta hives without the base hives below them.
-func hasOnlyDeltas(ctx context.Context, r imageRegistry) (bool, error) {
-	for _, n := range hives.All() {
-		d, err := r.OpenHive(n, hives.Delta)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = d.Close()
-		}
-		if err != nil {
-			return false, registryHint(err)
-		}
-		h, err := r.Open(ctx, n)
-		if errors.Is(err, hives.ErrNoBase) {
-			return true, nil
-		}
-		if err != nil {
-			return false, registryHint(err)
-		}
-		return false, h.Close()
+// open returns the hive of one side, nil if it has none.
+func (p hivePair) open(ctx context.Context, s *diffSide) (*regf.Hive, error) {
+	var h *regf.Hive
+	var err error
+	if p.delta {
+		h, err = s.registry.OpenHive(p.name, hives.Delta)
+	} else {
+		h, err = s.registry.Open(ctx, p.name)
 	}
-	return false, nil
+	if errors.Is(err, hives.ErrNoBase) || errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", registryRoots[p.name], about(s.ref, registryHint(err)))
+	}
+	return h, nil
 }
 
-// diffHive compares one merged hive, or its delta hives if delta is set. A side may lack
-// the hive.
-func (c *console) diffHive(ctx context.Context, n hives.Name, sides [2]imageRegistry, refs [2]string, skip layer.Aspect, delta bool) (found bool, err error) {
-	var open [2]*regf.Hive
-	for i, r := range sides {
-		h, err := r.Open(ctx, n)
-		absent := errors.Is(err, hives.ErrNoBase)
-		if delta {
-			h, err = r.OpenHive(n, hives.Delta)
-			absent = errors.Is(err, fs.ErrNotExist)
-		}
-		if absent {
-			continue
-		}
-		if err != nil {
-			return false, about(refs[i], registryHint(err))
-		}
-		defer func() { err = errors.Join(err, h.Close()) }()
-		open[i] = h
-	}
-	a, b := open[0], open[1]
-	switch {
-	case a == nil && b == nil:
-		return false, nil
-	case a == nil:
-		return true, c.printRegistryChange(n, &regf.Difference{Kind: regf.Added}, delta)
-	case b == nil:
-		return true, c.printRegistryChange(n, &regf.Difference{Kind: regf.Removed}, delta)
-	}
-	for d, err := range regf.Compare(a, b, regf.CompareOptions{}) {
-		if err != nil {
-			return found, err
-		}
-		if d.Field == regf.FieldSecurity && skip&layer.AspectSecurity != 0 {
-			continue
-		}
-		found = true
-		if err := c.printRegistryChange(n, &d, delta); err != nil {
-			return found, err
-		}
-	}
-	return found, nil
-}
-
-func (c *console) printRegistryChange(n hives.Name, d *regf.Difference, delta bool) error {
-	kinds := map[regf.DifferenceKind]string{regf.Added: "added", regf.Removed: "removed", regf.Changed: "changed"}
-	if c.json {
-		out := registryChange{Change: kinds[d.Kind], Hive: n.String(), Delta: delta, Key: wtf8(d.Path), What: d.Field.String()}
-		if d.Field == regf.FieldValue {
-			name := wtf8(d.Name)
-			out.Name, out.Before, out.After = &name, dataOf(d.ValueA), dataOf(d.ValueB)
-		} else if d.Kind == regf.Changed {
-			was, is := differenceSides(d)
-			out.Before, out.After = &changedData{Data: was}, &changedData{Data: is}
-		}
-		return c.printJSONLine(out)
-	}
-	path := registryRoots[n]
-	if delta {
-		path += " (delta)"
-	}
-	if d.Path != "" {
-		path += hiveHeading(d.Path)
-	}
-	switch d.Field {
-	case regf.FieldKey:
-	case regf.FieldValue:
-		path += " value " + quoteName(d.Name)
-	default:
-		path += " " + d.Field.String()
-	}
-	if d.Kind == regf.Changed {
-		was, is := differenceSides(d)
-		path += ": " + was + " -> " + is
-	}
-	return c.printf("%-7s %s\n", kinds[d.Kind], path)
-}
-
-// dataOf returns one side of a value, or nil if the value does not exist there.
-func dataOf(v regf.Value) *changedData {
-	if !v.Valid() {
+// diffPair compares one hive of both sides.
+func (f *diffFlags) diffPair(ctx context.Context, sink diffSink, sum *diffSummary, a, b *diffSide, p hivePair) (err error) {
+	sum.HasRegistry = true
+	if p.same && f.filter.empty() {
+		sum.Hives++
 		return nil
 	}
-	data, _ := v.Data() // it could be read when it was compared
-	return &changedData{v.Type().String(), hex.EncodeToString(data)}
+	var open [2]*regf.Hive
+	for i, s := range []*diffSide{a, b} {
+		if open[i], err = p.open(ctx, s); err != nil {
+			return err
+		}
+		if h := open[i]; h != nil {
+			defer func() { err = errors.Join(err, h.Close()) }()
+		}
+	}
+	root := hiveRoot{p.name.String(), registryRoots[p.name], p.delta}
+	if err := f.diffHives(ctx, sink, sum, root, open[0], open[1]); err != nil {
+		return fmt.Errorf("%s: %w", root.path, err)
+	}
+	return nil
+}
+
+// diffHives compares two hives, one of which can be nil.
+func (f *diffFlags) diffHives(ctx context.Context, sink diffSink, sum *diffSummary, root hiveRoot, a, b *regf.Hive) error {
+	opt := compare.HiveOptions{Unfold: f.unfold || f.html != "" || sinkUnfolds(sink), NoSecurity: f.skip&layer.AspectSecurity != 0}
+	opt.Times = f.times
+	matched := f.filter.empty()
+	if !matched {
+		opt.Keep = func(path string) bool {
+			keep := f.filter.keeps(root.of(path))
+			matched = matched || keep
+			return keep
+		}
+	}
+	for d, err := range compare.Hives(ctx, a, b, opt) {
+		if err != nil {
+			return registryHint(err)
+		}
+		sum.Registry.Count(d.Kind())
+		if err := sink.hive(root, d); err != nil {
+			return err
+		}
+	}
+	// Equal keys are not offered to Keep, and were compared too.
+	for _, h := range []*regf.Hive{a, b} {
+		if matched || h == nil {
+			continue
+		}
+		for k, err := range h.Root().Walk() {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return registryHint(err)
+			}
+			if opt.Keep(k.Path()); matched {
+				break
+			}
+		}
+	}
+	if matched {
+		sum.Hives++
+	}
+	return nil
+}
+
+// of returns the path of a key as it is printed.
+func (r hiveRoot) of(path string) string {
+	if path == "" && r.path != "" {
+		return r.path
+	}
+	return r.path + hiveHeading(path)
+}
+
+// sinkUnfolds reports whether a sink wants each key and value.
+func sinkUnfolds(s diffSink) bool {
+	_, ok := s.(*diffJSON)
+	return ok
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mullion/mullion/compare"
 	"github.com/mullion/mullion/regf"
 	"github.com/spf13/cobra"
 )
@@ -19,22 +20,36 @@ func newHiveCompareCommand(c *console, f *hiveFlags) *cobra.Command {
 		Long: `Print one line for each key, value, class, descriptor or flag that differs: "+"
 if only B has it, "-" if only A has it, "~" if it changed. A key that only one
 hive has is printed once, without its subkeys. The exit status is 1 if there
-are differences. --json prints one object per line.`,
+are differences. --json prints one object per line and lists all that is in such
+a key, as mullion diff does.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.pair(cmd.Context(), c, args, func(a, b *regf.Hive) error {
 				w := bufio.NewWriter(c.out)
-				found := false
-				for d, err := range regf.Compare(a, b, opt) {
-					if err == nil {
-						found = true
-						_, err = w.Write(differenceLine(&d, c.json))
+				var sum diffSummary
+				list := newDiffJSON(c)
+				options := compare.HiveOptions{CompareOptions: opt, Unfold: c.json}
+				for d, err := range compare.Hives(cmd.Context(), a, b, options) {
+					if err != nil {
+						return errors.Join(hiveError(args[0], err), w.Flush(), list.w.Flush())
+					}
+					sum.Registry.Count(d.Kind())
+					if c.json {
+						err = list.hive(hiveRoot{}, d)
+					} else {
+						_, err = w.WriteString(differenceLine(d))
 					}
 					if err != nil {
-						return errors.Join(hiveError(args[0], err), w.Flush())
+						return err
 					}
 				}
-				if err := w.Flush(); err != nil || !found {
+				if c.json {
+					sum.HasRegistry, sum.Hives = true, 1
+					if err := list.end(&sum); err != nil {
+						return err
+					}
+				}
+				if err := w.Flush(); err != nil || sum.same() {
 					return err
 				}
 				return errFound
@@ -64,24 +79,45 @@ func (f *hiveFlags) pair(ctx context.Context, c *console, args []string, fn func
 	return errors.Join(err, c.findings(args[0], a), c.findings(args[1], b))
 }
 
-func differenceLine(d *regf.Difference, asJSON bool) []byte {
-	if asJSON {
-		return differenceJSON(d)
-	}
-	sign := map[regf.DifferenceKind]string{regf.Added: "+", regf.Removed: "-", regf.Changed: "~"}[d.Kind]
-	b := fmt.Appendf(nil, "%s %s", sign, hiveHeading(d.Path))
-	switch d.Field {
-	case regf.FieldKey:
-	case regf.FieldValue:
-		b = fmt.Appendf(b, " value %s", quoteName(d.Name))
+func differenceLine(d *compare.HiveChange) string {
+	sign := map[compare.Kind]string{compare.Added: "+", compare.Removed: "-", compare.Changed: "~"}[d.Kind()]
+	s := sign + " " + hiveHeading(d.Path)
+	was, is := differenceSides(&d.Difference)
+	switch {
+	case d.Field == regf.FieldKey:
+		return s + "\n"
+	case d.Field == regf.FieldValue:
+		s += " value " + quoteName(d.Name)
 	default:
-		b = fmt.Appendf(b, " %s", d.Field)
+		s += " " + d.Field.String()
 	}
-	if d.Kind == regf.Changed {
-		was, is := differenceSides(d)
-		b = fmt.Appendf(b, ": %s -> %s", was, is)
+	switch d.Kind() {
+	case compare.Added:
+		return s + ": " + is + "\n"
+	case compare.Removed:
+		return s + ": " + was + "\n"
 	}
-	return append(b, '\n')
+	return s + ": " + was + " -> " + is + "\n"
+}
+
+// maxShownData is the number of characters of data that a line shows.
+const maxShownData = 200
+
+// showValue returns the type and the data of a value as text.
+func showValue(v regf.Value) string {
+	if v.Tombstone() {
+		return "tombstone"
+	}
+	data, _ := v.Data() // it could be read when it was compared
+	cut := ""
+	if len(data) > 4*maxShownData {
+		data, cut = data[:4*maxShownData], "..."
+	}
+	text := valueText(v.Type(), data)
+	if r := []rune(text); len(r) > maxShownData {
+		text, cut = string(r[:maxShownData]), "..."
+	}
+	return v.Type().String() + " " + text + cut
 }
 
 // differenceSides returns both sides of a difference as text.
@@ -89,20 +125,18 @@ func differenceSides(d *regf.Difference) (was, is string) {
 	show := func(k regf.Key, v regf.Value) string {
 		switch d.Field {
 		case regf.FieldValue:
-			data, _ := v.Data() // it could be read when it was compared
-			text := valueText(v.Type(), data)
-			if v.Tombstone() {
-				text = "tombstone"
+			if !v.Valid() {
+				return ""
 			}
-			if r := []rune(text); len(r) > 200 {
-				text = string(r[:200]) + "..."
-			}
-			return v.Type().String() + " " + text
+			return showValue(v)
 		case regf.FieldClass:
 			s, _ := k.Class()
 			return quote(s)
 		case regf.FieldSecurity:
 			sd, _ := k.Security()
+			if _, sddl := securityOf(sd); sddl != "" {
+				return sddl
+			}
 			return hex.EncodeToString(sd)
 		case regf.FieldFlags:
 			return fmt.Sprintf("%#x/%d/%d", uint16(k.Flags()), k.VirtualFlags(), k.UserFlags())
@@ -115,32 +149,6 @@ func differenceSides(d *regf.Difference) (was, is string) {
 		return k.LastWrite().String()
 	}
 	return show(d.A, d.ValueA), show(d.B, d.ValueB)
-}
-
-func differenceJSON(d *regf.Difference) []byte {
-	b := fmt.Appendf(nil, `{"change":"%s","what":"%s","key":`, d.Kind, d.Field)
-	b = appendJSON(b, []byte(d.Path))
-	if d.Field == regf.FieldValue {
-		b = appendJSON(append(b, `,"name":`...), []byte(d.Name))
-		for _, side := range []struct {
-			name string
-			v    regf.Value
-		}{{"before", d.ValueA}, {"after", d.ValueB}} {
-			if side.v.Valid() {
-				data, _ := side.v.Data() // it could be read when it was compared
-				b = appendData(fmt.Appendf(b, `,"%s":{`, side.name), side.v.Type(), data)
-				if side.v.Tombstone() {
-					b = append(b, `,"tombstone":true`...)
-				}
-				b = append(b, '}')
-			}
-		}
-	} else if d.Kind == regf.Changed {
-		was, is := differenceSides(d)
-		b = appendJSON(append(b, `,"before":`...), []byte(was))
-		b = appendJSON(append(b, `,"after":`...), []byte(is))
-	}
-	return append(b, "}\n"...)
 }
 
 func newHiveDiffCommand(c *console, f *hiveFlags) *cobra.Command {

@@ -164,7 +164,7 @@ func TestClosedPipe(t *testing.T) {
 	for _, args := range [][]string{
 		{"ls", "-R", hello}, {"inspect", hello}, {"osversion", hello}, {"env", "--json", hello}, {"sbom", hello},
 		{"cat", hello, "Files/License.txt"}, {"cat", hello, `Hives\SYSTEM_BASE`},
-		{"diff", "--registry-only", "--layer", "0", hello, "cim:" + nothing},
+		{"diff", "--registry", "--layer", "0", hello, "cim:" + nothing},
 		{"hive", "dump", hive}, {"hive", "query", hive}, {"hive", "export", hive}, {"version"},
 	} {
 		r, w, err := os.Pipe()
