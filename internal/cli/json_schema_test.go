@@ -31,6 +31,8 @@ var documents = []struct {
 	{line: "cat $HELLO Files/hello/hello.txt -o hello.txt", schema: "written"},
 	{line: `extract $HELLO \ all`, schema: "extract"},
 	{line: "osversion $HELLO", schema: "os-version"},
+	{line: "cache info", schema: "cache-info"},
+	{line: "cache clear", schema: "cache-clear"},
 	{line: "env $HELLO", schema: "env"},
 	{line: "sbom $HELLO", schema: "-"},
 	{line: "sbom $HELLO -o hello.cdx.json", schema: "written"},
@@ -131,6 +133,7 @@ func TestDocuments(t *testing.T) {
 	}
 
 	t.Chdir(t.TempDir())
+	t.Setenv(cacheEnv, filepath.Join(t.TempDir(), "cache"))
 	for _, d := range documents {
 		args := strings.Fields(strings.ReplaceAll(d.line, "$HELLO", hello))
 		switch args[0] {
