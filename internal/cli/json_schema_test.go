@@ -36,17 +36,24 @@ var documents = []struct {
 	{line: "sbom $HELLO", schema: "-"},
 	{line: "sbom $HELLO -o hello.cdx.json", schema: "written"},
 	{line: "copy $HELLO oci:layout:v1", schema: "copy"},
-	{line: "manifest $HELLO", schema: "-"},
-	{line: "config $HELLO", schema: "-"},
-	{line: "copy $HELLO $REGISTRY/hello:v1", schema: "copy"},
-	{line: "tags $REGISTRY/hello", schema: "tag", lines: true},
-	{line: "login $REGISTRY -u robot --password-stdin", schema: "login"},
-	{line: "logout $REGISTRY", schema: "login"},
 	{line: "unpack $HELLO store", schema: "unpack"},
 	{line: "unpack $HELLO store", schema: "unpack"},
 	{line: "unpack --format wclayer $HELLO layers", schema: "unpack"},
 	{line: "convert wclayer:layers/00-2011a9cb4487 tar:base.tar", schema: "written"},
-	{line: "diff tar:base.tar $HELLO", schema: "-", lines: true, status: 1},
+	{line: "inspect --waste $HELLO", schema: "waste"},
+	{line: "blame $HELLO Files/Windows/win.ini", schema: "blame", lines: true},
+	{line: `blame $HELLO HKLM\SOFTWARE\Microsoft`, schema: "blame", lines: true},
+	{line: "manifest $HELLO", schema: "-"},
+	{line: "config $HELLO", schema: "-"},
+	{line: "copy $HELLO docker://$REGISTRY/app:v1", schema: "copy"},
+	{line: "tags $REGISTRY/app", schema: "tag", lines: true},
+	{line: "login $REGISTRY -u user --password-stdin", schema: "login"},
+	{line: "logout $REGISTRY", schema: "login"},
+	{line: "cache info", schema: "cache-info"},
+	{line: "cache clear", schema: "cache-clear"},
+	{line: "diff tar:base.tar $HELLO", schema: "diff", lines: true, status: 1},
+	{line: "diff --layer 1 --times $HELLO", schema: "diff", lines: true, status: 1},
+	{line: "diff $HELLO $HELLO", schema: "diff", lines: true},
 	{line: "check --severity info $HELLO", schema: "finding", lines: true, status: 1},
 	{line: "check --rules", schema: "rule", lines: true},
 	{line: "cim create tar:base.tar base.cim", schema: "written"},
@@ -70,7 +77,7 @@ var documents = []struct {
 	{line: "hive dump G", schema: "dump", lines: true},
 	{line: "hive export G -o G.reg", schema: "written"},
 	{line: "hive import H G.reg", schema: "written"},
-	{line: "hive compare H G", schema: "hive-change", lines: true, status: 1},
+	{line: "hive compare H G", schema: "diff", lines: true, status: 1},
 	{line: "hive diff H G -o D", schema: "written"},
 	{line: "hive query -s D", schema: "key", lines: true},
 	{line: "hive dump D", schema: "dump", lines: true},
@@ -137,6 +144,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 
+	t.Setenv("MULLION_CACHE", filepath.Join(t.TempDir(), "cache"))
 	t.Chdir(t.TempDir())
 	ownCredentials(t)
 	registry, _ := countedRegistry(t, nil)
