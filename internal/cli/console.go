@@ -105,8 +105,8 @@ func (c *console) printJSONLine(v any) error {
 }
 
 // thrifty lowers the target of the garbage collector for commands whose memory grows
-// with the number of files. The tree of an image consists of large blocks without
-// pointers, so a collection costs little. The environment variable GOGC takes precedence.
+// with the number of files, or with a hive. The tree of an image, or a hive, consists of
+// large blocks without pointers, so a collection costs little. The environment variable GOGC takes precedence.
 func thrifty() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(10)
