@@ -81,6 +81,7 @@ var modules = map[string]struct{ linux, windows string }{
 	"layer":           {linux: ""},
 	"layer/hostile":   {linux: ""},
 	"layer/layertest": {linux: ""},
+	"mend":            {linux: ""},
 	"layerindex":      {linux: decompressor},
 	"mend":            {linux: ""},
 	"overlay":         {linux: ""},
