@@ -86,6 +86,10 @@ func (l *leftOut) end(c *console, file string, err error) error {
 	return err
 }
 
+// pipedText is the size for which room is made if that of the text is not known. Room that
+// is not used takes no memory.
+const pipedText = 512 << 20
+
 func newHiveImportCommand(c *console, f *hiveFlags) *cobra.Command {
 	var opt regtext.ImportOptions
 	var out outputFlags
@@ -110,6 +114,8 @@ without such a prefix start at the root, which is written as [].`,
   mullion hive import SYSTEM both.reg --key 'HKEY_LOCAL_MACHINE\SYSTEM'`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			thrifty()
+			opt.Size = pipedText
 			in := ctxio.Detach(cmd.Context(), c.in)
 			if args[1] != "-" {
 				file, err := openfile.Stream(cmd.Context(), args[1])
@@ -117,6 +123,9 @@ without such a prefix start at the root, which is written as [].`,
 					return about(args[1], plain(err))
 				}
 				defer file.Close()
+				if st, err := file.Stat(); err == nil && st.Mode().IsRegular() {
+					opt.Size = st.Size()
+				}
 				in = file
 			}
 			var left leftOut

@@ -39,7 +39,19 @@ var documents = []struct {
 	{line: "unpack $HELLO store", schema: "unpack"},
 	{line: "unpack --format wclayer $HELLO layers", schema: "unpack"},
 	{line: "convert wclayer:layers/00-2011a9cb4487 tar:base.tar", schema: "written"},
-	{line: "diff tar:base.tar $HELLO", schema: "-", lines: true, status: 1},
+	{line: "inspect --waste $HELLO", schema: "waste"},
+	{line: "blame $HELLO Files/Windows/win.ini", schema: "blame", lines: true},
+	{line: `blame $HELLO HKLM\SOFTWARE\Microsoft`, schema: "blame", lines: true},
+	{line: "manifest $HELLO", schema: "-"},
+	{line: "config $HELLO", schema: "-"},
+	{line: "copy $HELLO docker://$REGISTRY/app:v1", schema: "copy"},
+	{line: "tags $REGISTRY/app", schema: "tag", lines: true},
+	{line: "login $REGISTRY -u user --password-stdin", schema: "login"},
+	{line: "logout $REGISTRY", schema: "login"},
+	{line: "cache info", schema: "cache-info"},
+	{line: "cache clear", schema: "cache-clear"},
+	{line: "diff tar:base.tar $HELLO", schema: "diff", lines: true, status: 1},
+	{line: "diff $HELLO $HELLO", schema: "diff", lines: true},
 	{line: "check --severity info $HELLO", schema: "finding", lines: true, status: 1},
 	{line: "check --rules", schema: "rule", lines: true},
 	{line: "cim create tar:base.tar base.cim", schema: "written"},
@@ -63,7 +75,7 @@ var documents = []struct {
 	{line: "hive dump G", schema: "dump", lines: true},
 	{line: "hive export G -o G.reg", schema: "written"},
 	{line: "hive import H G.reg", schema: "written"},
-	{line: "hive compare H G", schema: "hive-change", lines: true, status: 1},
+	{line: "hive compare H G", schema: "diff", lines: true, status: 1},
 	{line: "hive diff H G -o D", schema: "written"},
 	{line: "hive query -s D", schema: "key", lines: true},
 	{line: "hive dump D", schema: "dump", lines: true},
@@ -130,9 +142,12 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 
+	t.Setenv("MULLION_CACHE", filepath.Join(t.TempDir(), "cache"))
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	registry, _ := countedRegistry(t, nil)
 	t.Chdir(t.TempDir())
 	for _, d := range documents {
-		args := strings.Fields(strings.ReplaceAll(d.line, "$HELLO", hello))
+		args := strings.Fields(strings.NewReplacer("$HELLO", hello, "$REGISTRY", registry).Replace(d.line))
 		switch args[0] {
 		case "bcdstore":
 			writeBCD(testStage{t}, args[1])
@@ -150,7 +165,7 @@ func TestDocuments(t *testing.T) {
 		}
 		delete(missing, commandName(cmd))
 		var stdout, stderr bytes.Buffer
-		status := run(t.Context(), append(args, "--json"), strings.NewReader(""), &stdout, &stderr)
+		status := run(t.Context(), append(args, "--json"), strings.NewReader("secret\n"), &stdout, &stderr)
 		if status != d.status {
 			t.Errorf("%s: status %d, %s", d.line, status, &stderr)
 			continue
