@@ -96,12 +96,6 @@ type hiveEntry struct {
 	sum  Sum
 }
 
-// streamHasher is implemented by readers that know the SHA-256 of the current stream, so
-// that it need not be read.
-type streamHasher interface {
-	StreamSum() (sum [sha256.Size]byte, ok bool)
-}
-
 // Layer reads a layer once and to its end. A layer whose key was used before is not read
 // again; "" is no key. The error is that of the source, or a *layer.Error.
 func (s *Scanner) Layer(ctx context.Context, key string, src layer.Source) (*Table, error) {
@@ -241,7 +235,7 @@ func (t *Table) hive(e *layer.Entry) (*hiveEntry, error) {
 
 // sum reads the current stream to its end, and copies it to w if that is not nil.
 func (s *Scanner) sum(ctx context.Context, r layer.Reader, w io.Writer) (Sum, error) {
-	if known, ok := r.(streamHasher); ok && w == nil {
+	if known, ok := r.(layer.StreamHasher); ok && w == nil {
 		if sum, ok := known.StreamSum(); ok {
 			return sum, nil
 		}

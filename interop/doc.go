@@ -7,4 +7,6 @@
 //
 // imgutil itself is not a dependency: its module isn't available from every module
 // proxy. The tests reproduce the known output of its writer.
+//
+// The page of "mullion diff --html" is tested here too, in Chromium.
 package interop

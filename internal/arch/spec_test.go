@@ -25,7 +25,7 @@ func sources(t *testing.T, root, suffix string, f func(rel string)) {
 			return err
 		}
 		name := e.Name()
-		if e.IsDir() && file != root && (name == "testdata" || name == "dist" || strings.HasPrefix(name, ".") && name != ".github" || strings.HasPrefix(name, "_")) {
+		if e.IsDir() && file != root && (name == "testdata" || name == "dist" || name == "node_modules" || strings.HasPrefix(name, ".") && name != ".github" || strings.HasPrefix(name, "_")) {
 			return filepath.SkipDir
 		}
 		rel, err := filepath.Rel(root, file)

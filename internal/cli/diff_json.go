@@ -147,6 +147,9 @@ func dataOf(v regf.Value) any {
 		return nil
 	}
 	data, _ := v.Data() // it could be read when it was compared
+	if v.Tombstone() {
+		return json.RawMessage(append(appendData([]byte{'{'}, v.Type(), data), `,"tombstone":true}`...))
+	}
 	return jsonData{v.Type(), data}
 }
 

@@ -14,7 +14,8 @@ import (
 )
 
 // documents are command lines and the schema in docs/schema that their output has. They
-// run in this order in one directory; $HELLO is the example image. Lines without a schema
+// run in this order in one directory, with a password on standard input; $HELLO is the
+// example image, $REGISTRY an empty registry. Lines without a schema
 // make files, see TestScripts. Each command of the
 // program has a line here, or the annotation noJSON.
 var documents = []struct {
@@ -51,6 +52,7 @@ var documents = []struct {
 	{line: "cache info", schema: "cache-info"},
 	{line: "cache clear", schema: "cache-clear"},
 	{line: "diff tar:base.tar $HELLO", schema: "diff", lines: true, status: 1},
+	{line: "diff --layer 1 --times $HELLO", schema: "diff", lines: true, status: 1},
 	{line: "diff $HELLO $HELLO", schema: "diff", lines: true},
 	{line: "check --severity info $HELLO", schema: "finding", lines: true, status: 1},
 	{line: "check --rules", schema: "rule", lines: true},
@@ -143,9 +145,9 @@ func TestDocuments(t *testing.T) {
 	}
 
 	t.Setenv("MULLION_CACHE", filepath.Join(t.TempDir(), "cache"))
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	registry, _ := countedRegistry(t, nil)
 	t.Chdir(t.TempDir())
+	ownCredentials(t)
+	registry, _ := countedRegistry(t, nil)
 	for _, d := range documents {
 		args := strings.Fields(strings.NewReplacer("$HELLO", hello, "$REGISTRY", registry).Replace(d.line))
 		switch args[0] {

@@ -17,6 +17,10 @@ type ImportOptions struct {
 	// HKU), one after the other HKEY_ names, and none if the path does not start with one.
 	// A key without a name, [], is the root if there is no prefix.
 	Prefix string
+	// Locate, if it is set, is called for the key of each change and returns its path in
+	// the hive. Root is the path of the root of the hive as the file names it, "" if it
+	// names none, and path that of the key below it. An error ends the import.
+	Locate func(root, path string) (string, error)
 	// Key applies only the changes to this key of the file, such as
 	// HKEY_LOCAL_MACHINE\SOFTWARE, and to those below it, so that a file may contain
 	// several hives. If Prefix is "", it is taken from Key. "" applies all.
@@ -46,7 +50,7 @@ type Stats struct {
 // Errors are those of [Reader], ErrOtherHive for a key outside the prefix, and
 // those of editing, all with the line.
 func Import(h *regf.Hive, r io.Reader, opt ImportOptions) (Stats, error) {
-	im := &importer{h: h, prefix: opt.Prefix, known: opt.Prefix != "", only: longForm(strings.TrimRight(opt.Key, `\`))}
+	im := &importer{h: h, place: opt.Locate, prefix: opt.Prefix, known: opt.Prefix != "", only: longForm(strings.TrimRight(opt.Key, `\`))}
 	if !im.known && im.only != "" {
 		im.prefix, im.known = FindPrefix(im.only), true
 	}
@@ -82,6 +86,7 @@ func hiveSize(text int64, enc Encoding) int64 {
 
 type importer struct {
 	h      *regf.Hive
+	place  func(root, path string) (string, error) // ImportOptions.Locate
 	prefix string
 	long   string // prefix without abbreviation
 	known  bool
@@ -208,7 +213,7 @@ func (im *importer) below(path string) (string, error) {
 		im.prefix, im.known = FindPrefix(path), true
 	}
 	if im.prefix == "" {
-		return strings.TrimPrefix(path, `\`), nil
+		return im.locate(strings.TrimPrefix(path, `\`))
 	}
 	if im.long == "" {
 		im.long = longForm(im.prefix)
@@ -217,7 +222,14 @@ func (im *importer) below(path string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("key %q is not below %q: %w", path, im.prefix, ErrOtherHive)
 	}
-	return rest, nil
+	return im.locate(rest)
+}
+
+func (im *importer) locate(path string) (string, error) {
+	if im.place == nil {
+		return path, nil
+	}
+	return im.place(im.prefix, path)
 }
 
 // cutFold removes a prefix of whole parts without regard to case.

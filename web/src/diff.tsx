@@ -16,6 +16,8 @@ function Page({ header, rows }: { header: Header; rows: Row[] }) {
   const [at, setAt] = useState(-1)
   const [copied, setCopied] = useState(false)
   const search = useRef<HTMLInputElement>(null)
+  // What the keys act on; an effect would follow the state only after the next frame.
+  const now = useRef({ shown: [] as Row[], at: -1 })
   const shown = useMemo(
     () => filterRows(rows, state).slice(0, maxRows),
     [rows, state.kinds, state.areas, state.side, state.under, state.query],
@@ -29,6 +31,12 @@ function Page({ header, rows }: { header: Header; rows: Row[] }) {
     return n
   }, [rows])
 
+  now.current = { shown, at }
+  const move = (by: number) => {
+    const { shown, at } = now.current
+    now.current.at = Math.max(0, Math.min(at + by, shown.length - 1))
+    setAt(now.current.at)
+  }
   const change = (part: Partial<State>) => setState((s) => ({ ...s, ...part }))
   const toggle = (set: string, x: string, all: string) =>
     [...all].filter((y) => (y === x) !== set.includes(y)).join('')
@@ -54,11 +62,11 @@ function Page({ header, rows }: { header: Header; rows: Row[] }) {
       } else if (e.key === '/') {
         search.current?.focus()
       } else if (e.key === 'j' || e.key === 'ArrowDown') {
-        setAt((i) => Math.min(i + 1, shown.length - 1))
+        move(1)
       } else if (e.key === 'k' || e.key === 'ArrowUp') {
-        setAt((i) => Math.max(i - 1, 0))
+        move(-1)
       } else if (e.key === 'Enter' && !(e.target instanceof HTMLButtonElement)) {
-        const r = shown[at]
+        const r = now.current.shown[now.current.at]
         if (!r) return
         setState((s) => ({ ...s, open: s.open === rowName(r) ? '' : rowName(r) }))
       } else {
@@ -68,7 +76,7 @@ function Page({ header, rows }: { header: Header; rows: Row[] }) {
     }
     addEventListener('keydown', keys)
     return () => removeEventListener('keydown', keys)
-  }, [shown, at])
+  }, [])
 
   const copy = async () => {
     try {
@@ -223,10 +231,12 @@ function List({ rows, open, at, onOpen, onAt }: ListProps) {
   return (
     <main ref={box} id="list" tabIndex={0} onScroll={(e) => setTop(e.currentTarget.scrollTop)}>
       <div class="space" style={{ height: `${rows.length * rowHeight + gap}px` }}>
-        {visible}
-        {expanded && (
-          <Details key={rowName(expanded)} row={expanded} y={(opened + 1) * rowHeight} onHeight={setExtra} />
-        )}
+        <div>{visible}</div>
+        <div>
+          {expanded && (
+            <Details key={rowName(expanded)} row={expanded} y={(opened + 1) * rowHeight} onHeight={setExtra} />
+          )}
+        </div>
       </div>
     </main>
   )
@@ -291,6 +301,7 @@ function Text({ value, sign }: { value: string | string[]; sign: string }) {
 const app = document.getElementById('app')
 if (app) {
   void readRows().then((rows) => {
+    app.replaceChildren() // what is shown without a script
     render(<Page header={readHeader()} rows={rows} />, app)
     // Tests and readers of the timeline see when the list is there.
     performance.mark('mullion-ready')
