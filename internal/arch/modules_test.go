@@ -83,7 +83,6 @@ var modules = map[string]struct{ linux, windows string }{
 	"layer/layertest": {linux: ""},
 	"mend":            {linux: ""},
 	"layerindex":      {linux: decompressor},
-	"mend":            {linux: ""},
 	"overlay":         {linux: ""},
 	"regf":            {linux: ""},
 	"regf/regtext":    {linux: ""},
