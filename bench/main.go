@@ -2,7 +2,7 @@
 // and prints one table. It is a module of its own so that the peers' modules do
 // not weigh on the library's.
 //
-//	go run . [layers] [hives] [cim] [fuse]   # all of them without a word
+//	go run . [layers] [diff] [hives] [cim] [fuse]   # all of them without a word
 //
 // Inputs that must be made or built are in ../.cache/bench and are kept.
 package main
