@@ -72,14 +72,14 @@ func unpackWine(root string) (string, error) {
 	get := exec.Command("apt-get", "download", "libwine")
 	get.Dir = dir
 	if out, err := get.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("apt-get download libwine: %w: %s", err, out)
+		return "", &missing{fmt.Sprintf("apt-get download libwine: %v: %.200s", err, out)}
 	}
 	debs, err := filepath.Glob(filepath.Join(dir, "libwine_*.deb"))
 	if err != nil || len(debs) != 1 {
 		return "", fmt.Errorf("%d packages in %s: %w", len(debs), dir, errors.ErrUnsupported)
 	}
 	if out, err := exec.Command("dpkg-deb", "-x", debs[0], dir).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("dpkg-deb: %w: %s", err, out)
+		return "", &missing{fmt.Sprintf("dpkg-deb: %v: %.200s", err, out)}
 	}
 	return dir, nil
 }

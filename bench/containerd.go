@@ -37,7 +37,7 @@ func benchContainerd(cache string) error {
 	if err != nil {
 		return err
 	}
-	for _, at := range []struct{ name, dir string }{{"tmpfs", "/dev/shm"}, {"disk", os.TempDir()}} {
+	for _, at := range []struct{ name, dir string }{{"tmpfs", memoryDir()}, {"disk", os.TempDir()}} {
 		if err := importBoth(at.name, at.dir, windows, linux, plain); err != nil {
 			return err
 		}

@@ -31,11 +31,7 @@ func init() {
 // never does), and everything is in memory: ext4 is slow to reuse the inodes of
 // deleted files, so the result would depend on the run before.
 func benchDirectories(cache string) error {
-	base := os.Getenv("MULLION_BENCH_DIR")
-	if base == "" {
-		base = "/dev/shm"
-	}
-	work, err := os.MkdirTemp(base, "mullion-bench-")
+	work, err := os.MkdirTemp(memoryDir(), "mullion-bench-")
 	if err != nil {
 		return err
 	}

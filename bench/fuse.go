@@ -25,11 +25,7 @@ func init() {
 // write to /dev/null. In the first case the kernel knows nothing of the mount, in the second
 // it has read it before, as it has the plain files.
 func benchFUSE(string) error {
-	base := os.Getenv("MULLION_BENCH_DIR")
-	if base == "" {
-		base = "/dev/shm"
-	}
-	work, err := os.MkdirTemp(base, "mullion-bench-")
+	work, err := os.MkdirTemp(memoryDir(), "mullion-bench-")
 	if err != nil {
 		return err
 	}

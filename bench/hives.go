@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -50,7 +51,7 @@ type hiveInput struct {
 // say. The big hives, of 60 and 240 MB, are made by this library of four and
 // seventeen copies of the largest genuine one.
 func benchHives(cache string) error {
-	work, err := os.MkdirTemp("/dev/shm", "mullion-bench-")
+	work, err := os.MkdirTemp(memoryDir(), "mullion-bench-")
 	if err != nil {
 		return err
 	}
@@ -59,14 +60,8 @@ func benchHives(cache string) error {
 	if err != nil {
 		return err
 	}
-	dump, err := compileC(cache, filepath.Join("..", "internal", "hiveoracle", "testdata", "hivexdump.c"), "hivex")
-	if err != nil {
-		return err
-	}
-	edit, err := compileC(cache, filepath.Join("testdata", "hivexedit.c"), "hivex")
-	if err != nil {
-		return err
-	}
+	dump, noDump := compileC(cache, filepath.Join("..", "internal", "hiveoracle", "testdata", "hivexdump.c"), "hivex")
+	edit, noEdit := compileC(cache, filepath.Join("testdata", "hivexedit.c"), "hivex")
 	out := filepath.Join(work, "out")
 	clean := func() error {
 		for _, name := range []string{out, out + ".hive"} {
@@ -97,19 +92,19 @@ func benchHives(cache string) error {
 		about := func(what string) string { return fmt.Sprintf("%s: %s (%.1f MB)", what, in.title, float64(in.size)/1e6) }
 		run(table.Group{Title: about("open"), Runs: in.runs, Cases: []table.Case{
 			ours("mullion", "hive-open", in.path),
-			{Name: "libhivex", Role: table.Peer, Command: table.Command(dump, in.path, "open")},
+			peer(table.Case{Name: "libhivex", Command: table.Command(dump, in.path, "open")}, dump, noDump),
 			{Name: "a process that does nothing", Role: table.Floor, Command: table.Self("hive-nothing")},
 		}})
 		velocidex := ours("velocidex regparser, in memory", "velocidex", in.path)
 		velocidex.Role = table.Peer
 		run(table.Group{Title: about("read every key, value and datum"), Items: in.keys, Bytes: in.size, Runs: in.runs, Cases: []table.Case{
 			ours("mullion, strict", "hive-enumerate", in.path),
-			{Name: "libhivex", Role: table.Peer, Command: table.Command(dump, in.path, "read")},
+			peer(table.Case{Name: "libhivex", Command: table.Command(dump, in.path, "read")}, dump, noDump),
 			velocidex,
 		}})
 		run(table.Group{Title: about("set one value and save"), Bytes: in.size, Runs: in.runs, Cases: []table.Case{
 			ours("mullion, atomic with fsync", "hive-edit", in.path, out),
-			{Name: "libhivex", Role: table.Peer, Before: clean, Command: table.Command(edit, in.path, out)},
+			peer(table.Case{Name: "libhivex", Before: clean, Command: table.Command(edit, in.path, out)}, edit, noEdit),
 			hivectl("hivectl set, in place", "set", out+".hive", "MullionBench", "Value", "42", "--type", "dword", "--create-key", "--backup=false"),
 		}})
 		run(table.Group{Title: about("compacting save"), Bytes: in.size, Runs: in.runs, Cases: []table.Case{
@@ -137,6 +132,10 @@ func benchHives(cache string) error {
 			return err
 		}
 		delta := filepath.Join(corpusDir(), "hives", "msuhanov_yarp", "System_Delta")
+		if _, err := os.Stat(delta); err != nil {
+			fmt.Printf("\n%s: left out: no %s\n", about("merge System_Delta over it"), delta)
+			continue
+		}
 		floor := func(c table.Case) table.Case { c.Role = table.Floor; return c }
 		run(table.Group{Title: about("merge System_Delta over it"), Bytes: in.size, Runs: in.runs, Cases: []table.Case{
 			ours("mullion", "hive-merge", in.path, delta, out),
@@ -166,10 +165,16 @@ func hiveInputs(cache, work string) ([]hiveInput, error) {
 		{title: "SYSTEM_WIN_10_1709", path: "mkorman90_regipy/SYSTEM_WIN_10_1709", runs: 21},
 	}
 	largest := ""
-	for i := range inputs {
-		largest = filepath.Join(corpusDir(), "hives", filepath.FromSlash(inputs[i].path))
-		inputs[i].path = largest
+	var there []hiveInput
+	for _, in := range inputs {
+		in.path = filepath.Join(corpusDir(), "hives", filepath.FromSlash(in.path))
+		if _, err := os.Stat(in.path); err != nil {
+			fmt.Printf("%s: left out: no %s\n", in.title, in.path)
+			continue
+		}
+		there, largest = append(there, in), in.path
 	}
+	inputs = there
 	for _, big := range []struct {
 		title  string
 		copies string
@@ -177,11 +182,18 @@ func hiveInputs(cache, work string) ([]hiveInput, error) {
 	}{{"four copies", "4", 9}, {"seventeen copies", "17", 5}} {
 		made := filepath.Join(cache, fmt.Sprintf("hive-%s-copies", big.copies))
 		if _, err := os.Stat(made); errors.Is(err, os.ErrNotExist) {
+			if largest == "" {
+				fmt.Printf("%s: left out: made of a hive of the corpus\n", big.title)
+				continue
+			}
 			if _, err := self("hive-copies", largest, made, big.copies); err != nil {
 				return nil, err
 			}
 		}
 		inputs = append(inputs, hiveInput{title: big.title, path: made, runs: big.runs})
+	}
+	if len(inputs) == 0 {
+		return nil, &missing{"no hives; MULLION_CORPUS is the directory with " + filepath.Join("hives", "mkorman90_regipy")}
 	}
 	for i := range inputs {
 		to := filepath.Join(work, strings.ReplaceAll(inputs[i].title, " ", "-"))
@@ -332,13 +344,18 @@ func exportHive(a []string) error {
 }
 
 func importHive(a []string) error {
+	debug.SetGCPercent(10) // as mullion hive import does
 	f, err := os.Open(a[0])
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
 	h := regf.New(nil)
-	if _, err := regtext.Import(h, f, regtext.ImportOptions{Raw: true}); err != nil {
+	if _, err := regtext.Import(h, f, regtext.ImportOptions{Raw: true, Size: info.Size()}); err != nil {
 		return err
 	}
 	return h.WriteImageFile(a[1], nil)

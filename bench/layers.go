@@ -81,7 +81,7 @@ func benchLayers(cache string) error {
 	if err := once(small, makeSmallFiles); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("/dev/shm", "mullion-layers-")
+	dir, err := os.MkdirTemp(memoryDir(), "mullion-layers-")
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func benchGzip(cache, file string) error {
 func libwine() (string, error) {
 	out, err := exec.Command(filepath.Join("..", "scripts", "make-libwine-layer")).Output()
 	if err != nil {
-		return "", fmt.Errorf("make-libwine-layer: %w", err)
+		return "", &missing{"scripts/make-libwine-layer: " + why(err)}
 	}
 	return filepath.Join("..", strings.TrimSpace(string(out))), nil
 }

@@ -48,7 +48,7 @@ func benchUnpack(cache string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("/dev/shm", "mullion-bench-")
+	dir, err := os.MkdirTemp(memoryDir(), "mullion-bench-")
 	if err != nil {
 		return err
 	}

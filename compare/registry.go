@@ -220,13 +220,21 @@ type HiveOptions struct {
 // Hives yields the differences between two hives in the order of keys. One of them can be
 // nil, then all of the other is added or removed. A read error ends the sequence.
 func Hives(ctx context.Context, a, b *regf.Hive, opt HiveOptions) iter.Seq2[*HiveChange, error] {
+	if a == nil || b == nil {
+		return func(yield func(*HiveChange, error) bool) {
+			c := &hiveComparer{ctx: ctx, opt: opt, yield: yield}
+			c.whole(a, b)
+		}
+	}
+	return Differences(ctx, regf.Compare(a, b, opt.CompareOptions), opt)
+}
+
+// Differences yields what Hives yields for the differences of regf.Compare, or of
+// regf.CompareKeys. The CompareOptions do not count.
+func Differences(ctx context.Context, list iter.Seq2[regf.Difference, error], opt HiveOptions) iter.Seq2[*HiveChange, error] {
 	return func(yield func(*HiveChange, error) bool) {
 		c := &hiveComparer{ctx: ctx, opt: opt, yield: yield}
-		if a == nil || b == nil {
-			c.whole(a, b)
-			return
-		}
-		for d, err := range regf.Compare(a, b, opt.CompareOptions) {
+		for d, err := range list {
 			if err == nil {
 				err = c.every()
 			}

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"hash/maphash"
+	"maps"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -31,6 +32,14 @@ func (b *Below) start() [2]maphash.Seed {
 		b.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	}
 	return b.seeds
+}
+
+// Clone returns a copy that knows the same layers and learns others.
+func (b *Below) Clone() *Below {
+	b.start()
+	c := *b
+	c.nodes = maps.Clone(b.nodes)
+	return &c
 }
 
 func (b *Below) keyOf(folded string) treeKey {

@@ -13,6 +13,8 @@ type Source interface {
 // of their own.
 type EntrySource interface {
 	Source
+	// Len returns the number of entries.
+	Len() int64
 	// EntryAt returns the entry of a number, from 0 in the order of the layer. The entry is
 	// the caller's to keep, its buffers are not to be changed.
 	EntryAt(n int32) (*Entry, error)

@@ -55,7 +55,14 @@ func newTree() *tree {
 
 // childOf finds a name, of a node that is there or was removed.
 func (t *tree) childOf(parent nodeID, name string) (nodeID, bool) {
-	h := t.hasher.Hash(uint32(parent), name)
+	return t.childAt(t.hash(parent, name), parent, name)
+}
+
+// hash returns the hash under which the index has a name.
+func (t *tree) hash(parent nodeID, name string) uint32 { return t.hasher.Hash(uint32(parent), name) }
+
+// childAt is childOf where the hash is known.
+func (t *tree) childAt(h uint32, parent nodeID, name string) (nodeID, bool) {
 	for n, skip := t.index.Next(h, 0); n != 0; n, skip = t.index.Next(h, skip) {
 		if c := &t.nodes[n]; c.parent == parent && (c.name == name || winfs.EqualFold(c.name, name)) {
 			return nodeID(n), true
@@ -64,15 +71,16 @@ func (t *tree) childOf(parent nodeID, name string) (nodeID, bool) {
 	return none, false
 }
 
-// add makes a node at which nothing is yet. The parent must not have the name.
-func (t *tree) add(parent nodeID, name string, layer int) nodeID {
+// add makes a node at which nothing is yet. The parent must not have the name, of which h is
+// the hash.
+func (t *tree) add(h uint32, parent nodeID, name string, layer int) nodeID {
 	id := nodeID(len(t.nodes))
 	t.nodes = append(t.nodes, node{
 		name: strings.Clone(name), parent: parent, child: none, sibling: t.nodes[parent].child,
 		object: noObject, next: none, layer: int16(layer), cleared: int16(layer),
 	})
 	t.nodes[parent].child = id
-	t.index.Add(t.hasher.Hash(uint32(parent), name), uint32(id))
+	t.index.Add(h, uint32(id))
 	return id
 }
 

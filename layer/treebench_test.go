@@ -15,12 +15,12 @@ func BenchmarkTree(b *testing.B) {
 	for b.Loop() {
 		t := newTree()
 		for d := range 100 {
-			dir := t.add(0, names[d], 0)
+			dir := t.add(t.hash(0, names[d]), 0, names[d], 0)
 			for _, n := range names {
 				if _, ok := t.childOf(dir, n); ok {
 					b.Fatal("found too early")
 				}
-				t.add(dir, n, 0)
+				t.add(t.hash(dir, n), dir, n, 0)
 			}
 			for _, n := range names {
 				if _, ok := t.childOf(dir, n); !ok {

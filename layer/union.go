@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -16,6 +18,7 @@ import (
 // used by one goroutine at a time. Close removes the temporary file.
 type View struct {
 	sources []Source
+	indexed []EntrySource // those of them that have their entries at hand, otherwise nil
 	tree    *tree
 	stash   *stash
 	objects []object
@@ -27,7 +30,7 @@ type View struct {
 
 // object is a file or directory of one layer, with any number of names.
 type object struct {
-	meta    int64  // in the stash
+	meta    int64  // in the stash, or -1: the source has it
 	streams int64  // alternate streams of a directory in the stash, or -1
 	names   nodeID // first living name; node.next links the others
 	ordinal int32  // number of the entry in its layer, from 0
@@ -106,6 +109,13 @@ type merger struct {
 	path      string
 	links     []pendingLink
 	conflicts []nodeID
+
+	// The directory of the last entry, for the next.
+	lastDir string
+	lastID  nodeID
+	// The directory of the target that was looked up last.
+	targetDir string
+	targetID  nodeID
 }
 
 // pendingLink is a hard link whose target is looked up when the layer is
@@ -125,7 +135,15 @@ const (
 )
 
 func (m *merger) run() error {
-	r, err := m.sources[m.layer].Open()
+	src := m.sources[m.layer]
+	x := entriesOf(src)
+	m.indexed = append(m.indexed, x)
+	if x != nil {
+		src = x
+		// The number of entries is an upper bound of what is new.
+		m.reserve(min(x.Len(), m.limits.Entries))
+	}
+	r, err := src.Open()
 	if err != nil {
 		return m.fail(err)
 	}
@@ -169,6 +187,14 @@ func (m *merger) run() error {
 	return m.resolveLinks()
 }
 
+// reserve makes room for n more names.
+func (m *merger) reserve(n int64) {
+	if n = min(n, math.MaxInt32-int64(len(m.tree.nodes))); n > 0 {
+		m.tree.nodes = slices.Grow(m.tree.nodes, int(n))
+		m.objects = slices.Grow(m.objects, int(n))
+	}
+}
+
 func (m *merger) fail(err error) error {
 	return &Error{Op: "union", Layer: fmt.Sprintf("layer %d", m.layer), Entry: m.path, Index: int64(m.ordinal) + 1, Offset: -1, Err: err}
 }
@@ -197,9 +223,10 @@ func (m *merger) entry(e *Entry, r Reader) error {
 	if err != nil {
 		return err
 	}
-	id, existed := m.tree.childOf(parent, name)
+	h := m.tree.hash(parent, name)
+	id, existed := m.tree.childAt(h, parent, name)
 	if !existed {
-		if id, err = m.newNode(parent, name); err != nil {
+		if id, err = m.newNode(h, parent, name); err != nil {
 			return err
 		}
 	}
@@ -231,7 +258,9 @@ func (m *merger) entry(e *Entry, r Reader) error {
 		n.flags |= nodeSurrogate
 	}
 	o := object{streams: -1, names: none, ordinal: m.ordinal, layer: int16(m.layer), kind: e.Kind, node: id}
-	if o.meta, err = m.stash.put(e); err != nil {
+	if m.indexed[m.layer] != nil {
+		o.meta = -1
+	} else if o.meta, err = m.stash.put(e); err != nil {
 		return err
 	}
 	if e.Kind == Dir {
@@ -263,22 +292,28 @@ func (m *merger) fileBelow(link nodeID, target string) int32 {
 	return n.object
 }
 
-func (m *merger) newNode(parent nodeID, name string) (nodeID, error) {
+func (m *merger) newNode(h uint32, parent nodeID, name string) (nodeID, error) {
 	if int64(len(m.tree.nodes)) > m.limits.Entries || len(m.tree.nodes) == math.MaxInt32 {
 		return none, &LimitError{Limit: "Entries", Max: m.limits.Entries}
 	}
-	return m.tree.add(parent, name, m.layer), nil
+	return m.tree.add(h, parent, name, m.layer), nil
 }
 
 // parents finds the directory of an entry, implying directories that no layer mentions.
 func (m *merger) parents(dir string) (nodeID, error) {
+	if n := &m.tree.nodes[m.lastID]; dir == m.lastDir && n.kind == Dir && n.flags == 0 {
+		return m.lastID, nil // as are all above it
+	}
 	id := nodeID(0)
+	m.lastDir, m.lastID = "", 0
+	whole := dir
 	for dir != "" {
 		name, rest := cutPath(dir)
-		next, ok := m.tree.childOf(id, name)
+		h := m.tree.hash(id, name)
+		next, ok := m.tree.childAt(h, id, name)
 		if !ok {
 			var err error
-			if next, err = m.newNode(id, name); err != nil {
+			if next, err = m.newNode(h, id, name); err != nil {
 				return none, err
 			}
 		}
@@ -298,6 +333,7 @@ func (m *merger) parents(dir string) (nodeID, error) {
 		}
 		id, dir = next, rest
 	}
+	m.lastDir, m.lastID = strings.Clone(whole), id
 	return id, nil
 }
 
@@ -497,18 +533,37 @@ func (m *merger) resolveLink(i int) error {
 
 // lookupHidden finds a name that exists, or that this very layer has hidden.
 func (m *merger) lookupHidden(path string) (nodeID, bool) {
+	dir, name := winfs.SplitPath(path)
+	id := m.targetID
+	if n := &m.tree.nodes[id]; dir != m.targetDir || n.kind != Dir || n.flags != 0 {
+		var ok bool
+		if id, ok = m.walkHidden(dir); !ok {
+			return none, false
+		}
+		m.targetDir, m.targetID = dir, id
+	}
+	id, ok := m.hiddenChild(id, name)
+	return id, ok && id != 0
+}
+
+func (m *merger) walkHidden(path string) (nodeID, bool) {
 	id := nodeID(0)
 	for path != "" {
 		name, rest := cutPath(path)
-		next, ok := m.tree.childOf(id, name)
+		next, ok := m.hiddenChild(id, name)
 		if !ok {
-			return none, false
-		}
-		n := &m.tree.nodes[next]
-		if n.kind == 0 && n.layer != int16(m.layer) {
 			return none, false
 		}
 		id, path = next, rest
 	}
-	return id, id != 0
+	return id, true
+}
+
+func (m *merger) hiddenChild(id nodeID, name string) (nodeID, bool) {
+	id, ok := m.tree.childOf(id, name)
+	if !ok {
+		return none, false
+	}
+	n := &m.tree.nodes[id]
+	return id, n.kind != 0 || n.layer == int16(m.layer)
 }

@@ -59,7 +59,22 @@ func (v *View) item(id nodeID) (*Item, error) {
 	for name := o.names; name != none; name = v.tree.nodes[name].next {
 		it.Links++
 	}
-	return it, v.stash.get(o.meta, &it.Entry)
+	return it, v.metadata(o, &it.Entry)
+}
+
+// metadata fills an entry, of which path and kind are set, with the rest.
+func (v *View) metadata(o *object, e *Entry) error {
+	if o.meta >= 0 {
+		return v.stash.get(o.meta, e)
+	}
+	from, err := v.indexed[o.layer].EntryAt(o.ordinal)
+	if err != nil {
+		return err
+	}
+	path, kind := e.Path, e.Kind
+	*e = *from
+	e.Path, e.Kind = path, kind
+	return nil
 }
 
 // children returns the living children of a node in the order of NTFS.
@@ -371,7 +386,7 @@ func (r *unionReader) yield(id nodeID) (*Entry, error) {
 	o := &v.objects[n.object]
 	if n.kind == Dir {
 		r.nextStream = o.streams
-		return e, v.stash.get(o.meta, e)
+		return e, v.metadata(o, e)
 	}
 	if !r.only && id != r.first {
 		*e = Entry{Path: e.Path, Kind: Link, Target: v.tree.path(r.first), Attributes: r.entry.Attributes, Times: r.entry.Times}

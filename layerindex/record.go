@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
@@ -210,7 +211,7 @@ func (c *decoder) next(r *record) error {
 	}
 	c.path = append(c.path[:shared], c.bytes()...)
 	r.Path = string(c.path)
-	if err := winfs.ValidatePath(r.Path); err != nil || r.Path == "" {
+	if err := validTail(r.Path, int(shared)); err != nil || r.Path == "" {
 		c.fail("path %.100q: %v", r.Path, err)
 	}
 	if r.Kind == layer.Link {
@@ -257,6 +258,20 @@ func (c *decoder) next(r *record) error {
 	c.streams(r)
 	c.write = r.Times.LastWrite
 	return c.err
+}
+
+// validTail checks a path of which the first bytes are those of another one that was
+// checked.
+func validTail(path string, shared int) error {
+	const short = winfs.MaxPath / 4 // bytes, so that the length needs no count of units
+	if len(path) > short {
+		return winfs.ValidatePath(path)
+	}
+	tail := path[strings.LastIndexByte(path[:shared], '\\')+1:]
+	if tail == "" {
+		tail = path // ends with a backslash
+	}
+	return winfs.ValidatePath(tail)
 }
 
 // value reads bytes of which none are nil.

@@ -52,6 +52,9 @@ func (s *Source) EntryAt(n int32) (*layer.Entry, error) {
 	return e, nil
 }
 
+// Len returns the number of entries.
+func (s *Source) Len() int64 { return s.x.head.Entries }
+
 // Hives returns the numbers of the entries at places of hives; see Index.Hives.
 func (s *Source) Hives() []int32 { return s.x.Hives() }
 

@@ -89,34 +89,42 @@ func (l *learner) follow(k key, target string) (end *node, path string, ok bool)
 
 // directories plans the entries for directories that have none where they are needed.
 func (l *learner) directories() {
+	linked := map[key]bool{} // may be meant as files
+	for _, x := range l.links {
+		linked[x.target] = true
+	}
 	for _, root := range []string{layer.RootFiles, layer.RootHives} {
 		n := l.nodes[l.keyOf(root)]
 		wanted := root == layer.RootFiles || l.opts.HasParents || !l.opts.Base && !l.hasSAM
-		linked := func(x link) bool { return x.target == l.keyOf(root) } // it may be meant as a file
-		if wanted && (n == nil || n.entries == 0) && (n != nil && n.implied || !slices.ContainsFunc(l.links, linked)) {
+		if wanted && (n == nil || n.entries == 0) && !linked[l.keyOf(root)] {
 			l.first = append(l.first, root)
 		}
 	}
+	// The uppermost come first.
+	slices.SortStableFunc(l.implied, func(a, b string) int { return len(a) - len(b) })
 	for _, dir := range l.implied {
 		k := l.keyOf(dir)
-		n := l.nodes[k]
-		if n.entries > 0 || slices.ContainsFunc(l.first, func(r string) bool { return winfs.EqualFold(r, dir) }) {
-			continue
-		}
-		if !l.onlyDirectoriesAbove(dir) {
+		if l.nodes[k].entries > 0 || l.isFirst(dir) || linked[k] || !l.wholeAbove(dir) {
 			continue
 		}
 		l.parents[k] = &layer.Entry{Path: dir, Kind: layer.Dir, Attributes: winfs.AttrDirectory}
 		l.missing = append(l.missing, dir)
 	}
-	slices.SortStableFunc(l.missing, func(a, b string) int { return len(a) - len(b) })
 }
 
-// onlyDirectoriesAbove reports whether no directory above a path is something else in the
-// layer.
-func (l *learner) onlyDirectoriesAbove(path string) bool {
+// isFirst reports whether a path is that of a root that is added.
+func (l *learner) isFirst(path string) bool {
+	return slices.ContainsFunc(l.first, func(r string) bool { return winfs.EqualFold(r, path) })
+}
+
+// wholeAbove reports whether each directory above a path is one in the layer or is added.
+func (l *learner) wholeAbove(path string) bool {
 	for dir, _ := winfs.SplitPath(path); dir != ""; dir, _ = winfs.SplitPath(dir) {
-		if n := l.nodes[l.keyOf(dir)]; n != nil && n.entries > 0 && n.kind != layer.Dir {
+		k := l.keyOf(dir)
+		if n := l.nodes[k]; n != nil && n.entries > 0 && n.kind == layer.Dir {
+			continue
+		}
+		if _, added := l.parents[k]; !added && !l.isFirst(dir) {
 			return false
 		}
 	}

@@ -90,6 +90,15 @@ func Compare(a, b *Hive, opt CompareOptions) iter.Seq2[Difference, error] {
 	}
 }
 
+// CompareKeys yields the differences between two keys and what is below them, as Compare
+// does. Path is that of the keys, with which the paths of the differences begin.
+func CompareKeys(a, b Key, path string, opt CompareOptions) iter.Seq2[Difference, error] {
+	return func(yield func(Difference, error) bool) {
+		c := &comparer{opt: opt, yield: yield}
+		c.keys(a.Traverse(), b.Traverse(), path)
+	}
+}
+
 type comparer struct {
 	opt   CompareOptions
 	yield func(Difference, error) bool

@@ -103,7 +103,8 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 	if u16(pb[nkFlags:])&uint16(KeySymlink) != 0 && !opt.copy {
 		return Key{}, false, ErrSymlink
 	}
-	if parent.depth() >= maxCreateDepth {
+	depth := k.h.depthOf(parent)
+	if depth >= maxCreateDepth {
 		return Key{}, false, fmt.Errorf("key would be more than %d levels deep: %w", maxCreateDepth, ErrInvalid)
 	}
 	if err := k.h.begin(); err != nil {
@@ -142,7 +143,27 @@ func (k Key) create(name string, opt CreateOptions) (Key, bool, error) {
 		}
 	}
 	parent.stamp(now)
+	k.h.edit.depths = [2]keyDepth{{parent.off, depth}, {n.off, depth + 1}}
 	return n, true, nil
+}
+
+// keyDepth is the number of levels above a key.
+type keyDepth struct {
+	key    uint32
+	levels int
+}
+
+// depthOf returns the depth of a key, which is remembered for the last new key and its
+// parent: most new keys are a sibling or a child of the one before.
+func (h *Hive) depthOf(k Key) int {
+	if h.edit != nil {
+		for _, d := range h.edit.depths {
+			if d.key == k.off && d.levels > 0 {
+				return d.levels
+			}
+		}
+	}
+	return k.depth()
 }
 
 // CreatePath creates a key and its missing parents.
@@ -360,7 +381,7 @@ func (h *Hive) freeKey(off uint32) {
 		}
 	}
 	h.release(u32(b[nkSecurity:]))
-	h.forgetSorted(off)
+	h.forgetKey(off)
 	h.free(off)
 }
 
@@ -450,7 +471,7 @@ func (k Key) rename(name string) (Key, error) {
 		h.shrink(to, round8(uint32(nkSize+len(raw)+4)))
 	} else {
 		h.free(k.off)
-		h.forgetSorted(k.off)
+		h.forgetKey(k.off)
 		for _, kid := range kids {
 			if kb, _, err := h.nk(kid); err == nil {
 				put32(kb[nkParent:], to)

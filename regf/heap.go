@@ -25,7 +25,8 @@ type editor struct {
 	secs    map[string]uint32 // descriptor to cell, nil until needed
 	heir    []byte            // inherited descriptor for children of heirOf, if not nil
 	heirOf  uint32
-	counted bool // reference counts were verified
+	depths  [2]keyDepth // of the last new key and its parent, see depthOf
+	counted bool        // reference counts were verified
 	changed bool
 }
 
@@ -260,6 +261,14 @@ func (h *Hive) alloc(n int) (uint32, error) {
 	return off, nil
 }
 
+// maxRoom bounds the room of Grow, which takes address space.
+const maxRoom = 1 << 26 << (4 * (^uint(0) >> 63)) // 1 GiB, or 64 MiB where int has 32 bits
+
+// Grow tells the hive that edits will add about n bytes to it. It is then not copied each
+// time it has become larger. Room that is not used takes address space alone. More may be
+// added; n is only a hint, and a negative one is 0.
+func (h *Hive) Grow(n int64) { h.room = int(max(0, min(n, maxRoom))) }
+
 // addBin appends a bin that is one free cell of at least size bytes.
 func (h *Hive) addBin(size uint32) (uint32, error) {
 	old := uint32(len(h.bins))
@@ -271,9 +280,10 @@ func (h *Hive) addBin(size uint32) (uint32, error) {
 	data := h.data[:baseSize+int(old)] // bytes after the bins are dropped
 	if cap(data) < baseSize+total || h.unmap != nil && !h.grown {
 		room := total / 8
-		if h.grown { // it is being filled, so that a small one may grow faster
-			room = min(total/2, room+4<<20)
+		if h.grown { // it is being filled; memory that is not used stays with the system
+			room = min(total, maxRoom)
 		}
+		room = max(room, h.room-int(add))
 		bigger := make([]byte, baseSize+total, baseSize+total+room+1<<16)
 		copy(bigger, data)
 		data = bigger

@@ -96,6 +96,7 @@ type Hive struct {
 	ignoreLayers bool
 	repair       *repairer // of the copy that a repair edits
 	grown        bool      // the bins have moved out of the mapping
+	room         int       // bytes that edits will add, see Grow
 
 	allowHarmless bool
 	warn          func(finding.Finding)

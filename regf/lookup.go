@@ -115,7 +115,7 @@ func (h *Hive) findLeaf(e []byte, sig uint16, t *target) uint32 {
 func (k Key) findLinear(t *target, b []byte) (uint32, error) {
 	h := k.h
 	n := u32(b[nkSubkeys:])
-	if n >= sortedMin && h.knownSorted(k.off) {
+	if (n >= sortedMin || h.edit != nil) && h.knownSorted(k.off) {
 		return nilCell, nil
 	}
 	var it subIter
@@ -210,7 +210,11 @@ func (h *Hive) markSorted(off uint32) {
 	h.sorted[off] = struct{}{}
 }
 
-func (h *Hive) forgetSorted(off uint32) {
+// forgetKey forgets what is known of a key whose cell is freed.
+func (h *Hive) forgetKey(off uint32) {
+	if h.edit != nil {
+		h.edit.depths = [2]keyDepth{}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.sorted, off)

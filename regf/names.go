@@ -50,6 +50,9 @@ type target struct {
 
 func (t *target) set(name string) {
 	t.hash, t.long = 0, nil
+	if t.setASCII(name) {
+		return
+	}
 	if len(name) <= len(t.buf) {
 		t.n = len(winfs.AppendUTF16(t.buf[:0], name))
 	} else {
@@ -61,6 +64,28 @@ func (t *target) set(name string) {
 		t.units()[i] = u
 		t.hash = t.hash*37 + uint32(u)
 	}
+}
+
+// setASCII is set for a short name in ASCII, as nearly all are, and reports whether the
+// name is one.
+func (t *target) setASCII(name string) bool {
+	if len(name) > len(t.buf) {
+		return false
+	}
+	hash := uint32(0)
+	for i := range len(name) {
+		c := name[i]
+		if c >= utf8.RuneSelf {
+			return false
+		}
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		t.buf[i] = uint16(c)
+		hash = hash*37 + uint32(c)
+	}
+	t.n, t.hash = len(name), hash
+	return true
 }
 
 func (t *target) units() []uint16 {

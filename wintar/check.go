@@ -72,7 +72,7 @@ func (c *checker) run(r io.Reader) error {
 		c.addFinding(rule, message)
 	}
 	a := newArchive(c.src)
-	a.plain = true // there is no hurry, and the findings are about archive/tar's view
+
 	for !c.stopped {
 		if err := c.ctx.Err(); err != nil {
 			return err

@@ -340,8 +340,13 @@ func (d *decoder) creationText(h *header, text string) {
 	if !ok {
 		return
 	}
-	sameSecond := sec == strconv.FormatInt(h.mtime.Unix(), 10)
-	nanos := strconv.Itoa(h.mtime.Nanosecond())
+	second, nanos := strconv.FormatInt(h.mtime.Unix(), 10), strconv.Itoa(h.mtime.Nanosecond())
+	if text := h.records.get(recMtime); text != "" { // which h.mtime does not have where an ordinary header was read
+		var digits string
+		second, digits, _ = strings.Cut(text, ".")
+		nanos = strings.TrimLeft((digits + "000000000")[:9], "0")
+	}
+	sameSecond := sec == second
 	if frac == "0" || sameSecond && frac == nanos && len(nanos) < 9 {
 		d.notice(RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
 	}

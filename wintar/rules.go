@@ -95,3 +95,13 @@ var (
 		Meaning: "Windows refuses the attribute without reparse data.",
 		Mend:    "Clear the attribute or store the data."})
 )
+
+// Rewritten returns the IDs of the rules that a layer keeps after a Reader has read it and a
+// Writer written it, whatever it was like before, as long as the Reader accepts it. The
+// entries have the meaning that the Reader gives them.
+func Rewritten() []string {
+	return []string{
+		RuleOddWhiteout.ID, RuleRootEntry.ID, RuleAfterEnd.ID, RuleStaleRecord.ID, RuleCreationTime.ID, RuleWrappedTime.ID,
+		RuleSparse.ID, RuleMachineAlias.ID, RuleGlobalHeader.ID, RuleTrailingSlash.ID, RuleSizeOnLink.ID, RuleLooseReparse.ID,
+	}
+}

@@ -198,4 +198,13 @@ func (s *dockerSource) Open(_ context.Context, d image.Descriptor) (io.ReadClose
 	return io.NopCloser(r), nil
 }
 
+// OpenRange implements image.RangeOpener.
+func (s *dockerSource) OpenRange(_ context.Context, d image.Descriptor, off, n int64) (io.ReadCloser, error) {
+	name, ok := s.blobs[d.Digest]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", image.ErrMissingBlob, d.Digest)
+	}
+	return s.openRange(name, off, n)
+}
+
 func (s *dockerSource) Close() error { return s.close() }

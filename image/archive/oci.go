@@ -53,4 +53,12 @@ func (s *ociSource) Open(_ context.Context, d image.Descriptor) (io.ReadCloser, 
 	return io.NopCloser(r), nil
 }
 
+// OpenRange implements image.RangeOpener.
+func (s *ociSource) OpenRange(_ context.Context, d image.Descriptor, off, n int64) (io.ReadCloser, error) {
+	if !s.Holds(d) {
+		return nil, fmt.Errorf("%w: %s", image.ErrMissingBlob, d.Digest)
+	}
+	return s.openRange(ocilayout.BlobPath(d.Digest), off, n)
+}
+
 func (s *ociSource) Close() error { return s.close() }

@@ -160,6 +160,15 @@ func (a *archive) open(name string) (*io.SectionReader, error) {
 	return io.NewSectionReader(a.file, f.offset, f.size), nil
 }
 
+// openRange opens a part of a file.
+func (a *archive) openRange(name string, off, n int64) (io.ReadCloser, error) {
+	r, err := a.open(name)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(io.NewSectionReader(r, off, n)), nil
+}
+
 // read reads a small file.
 func (a *archive) read(name string) ([]byte, error) {
 	r, err := a.open(name)

@@ -169,8 +169,21 @@ func (s *source) explain(err error) error {
 }
 
 func (s *source) Open(ctx context.Context, d image.Descriptor) (io.ReadCloser, error) {
+	return s.read(ctx, d, 0, 0)
+}
+
+// OpenRange implements image.RangeOpener.
+func (s *source) OpenRange(ctx context.Context, d image.Descriptor, off, n int64) (io.ReadCloser, error) {
+	if n <= 0 {
+		return io.NopCloser(strings.NewReader("")), nil
+	}
+	return s.read(ctx, d, off, n)
+}
+
+// read opens n bytes of a blob at an offset; 0 is all that follow.
+func (s *source) read(ctx context.Context, d image.Descriptor, off, n int64) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(s.in(ctx))
-	stream, err := contentapi.NewContentClient(s.conn).Read(ctx, &contentapi.ReadContentRequest{Digest: string(d.Digest)})
+	stream, err := contentapi.NewContentClient(s.conn).Read(ctx, &contentapi.ReadContentRequest{Digest: string(d.Digest), Offset: off, Size: n})
 	r := &reader{s: s, stream: stream, cancel: cancel}
 	if err == nil {
 		// The first piece, because only with it comes the answer that there is none.

@@ -85,6 +85,25 @@ func (s *source) Open(_ context.Context, d image.Descriptor) (io.ReadCloser, err
 	return f, nil
 }
 
+// OpenRange implements image.RangeOpener.
+func (s *source) OpenRange(ctx context.Context, d image.Descriptor, off, n int64) (io.ReadCloser, error) {
+	rc, err := s.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := rc.(*os.File)
+	if !ok {
+		return nil, errors.Join(image.ErrNoRanges, rc.Close())
+	}
+	return &part{io.NewSectionReader(f, off, n), f}, nil
+}
+
+// part is a range of a file.
+type part struct {
+	io.Reader
+	io.Closer
+}
+
 // size returns the size of a blob in bytes.
 func (s *source) size(d digest.Digest) (int64, error) {
 	info, err := s.root.Stat(ocilayout.BlobPath(d))

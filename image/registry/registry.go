@@ -118,7 +118,7 @@ func (t *transport) OpenSource(_ context.Context, ref image.Reference, _ layer.L
 	if err != nil {
 		return nil, err
 	}
-	return &source{r, puller}, nil
+	return &source{ref: r, puller: puller, options: &t.options}, nil
 }
 
 func (t *transport) OpenDestination(_ context.Context, ref image.Reference) (image.Destination, error) {

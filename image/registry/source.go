@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,8 +20,12 @@ import (
 
 // source is a repository in a registry.
 type source struct {
-	ref    name.Reference
-	puller *remote.Puller
+	ref     name.Reference
+	puller  *remote.Puller
+	options *options
+
+	mu     sync.Mutex
+	client *http.Client // of OpenRange, made when it is first called
 }
 
 func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {

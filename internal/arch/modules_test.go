@@ -82,6 +82,7 @@ var modules = map[string]struct{ linux, windows string }{
 	"layer/hostile":   {linux: ""},
 	"layer/layertest": {linux: ""},
 	"layerindex":      {linux: decompressor},
+	"mend":            {linux: ""},
 	"overlay":         {linux: ""},
 	"regf":            {linux: ""},
 	"regf/regtext":    {linux: ""},

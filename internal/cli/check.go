@@ -216,6 +216,7 @@ func parseFailOn(s string) (finding.Severity, error) {
 func newCheckCommand(c *console) *cobra.Command {
 	flags := contentFlags{layer: -1}
 	var check checkFlags
+	var fix fixFlags
 	var rules bool
 	cmd := &cobra.Command{
 		Use:   "check IMAGE|LAYER",
@@ -235,6 +236,8 @@ format, severity, the effect of a violation on Windows, and how to repair it.
 resolved. A layer image from a store written by "unpack" is recognised: it
 includes the layers below it and a merged registry.
 
+` + fixHelp + `
+
 ` + referenceHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if rules {
@@ -252,9 +255,15 @@ includes the layers below it and a merged registry.
 			if err := flags.check(args[0]); err != nil {
 				return err
 			}
+			if err := fix.check(&check, args[0]); err != nil {
+				return err
+			}
 			flags.options.limits = c.limits
 			subject := report.Subject{Name: args[0], URI: referenceURI(args[0])}
 			if ref, ok := parseLayerRef(args[0]); ok {
+				if fix.on {
+					return fix.layer(cmd.Context(), c, &check, ref, &flags.options)
+				}
 				return check.run(c, subject, ref.check(cmd.Context(), c, &flags.options))
 			}
 			img, err := flags.image.open(cmd.Context(), c, args[0])
@@ -262,10 +271,17 @@ includes the layers below it and a merged registry.
 				return err
 			}
 			defer img.Close()
+			if fix.on {
+				return fix.image(cmd.Context(), c, &check, &flags.image, img)
+			}
 			for _, l := range img.Layers() {
 				subject.Layers = append(subject.Layers, l.String())
 			}
-			return check.run(c, subject, img.Check(cmd.Context(), image.CheckLimits(c.limits)))
+			opts, err := fix.checkOptions()
+			if err != nil {
+				return err
+			}
+			return check.run(c, subject, img.Check(cmd.Context(), append(opts, image.CheckLimits(c.limits))...))
 		},
 	}
 	flags.image.add(cmd)
@@ -273,5 +289,6 @@ includes the layers below it and a merged registry.
 	cmd.Flags().BoolVar(&flags.options.base, "base", false, "check the layer as a base layer, one without parents")
 	cmd.Flags().BoolVar(&rules, "rules", false, "print the rules of all checks and exit")
 	check.add(cmd)
+	fix.add(cmd)
 	return cmd
 }

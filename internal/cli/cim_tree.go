@@ -16,7 +16,7 @@ import (
 // warnf prints a warning on standard error, unless --quiet is set.
 func (c *console) warnf(format string, a ...any) {
 	if !c.quiet {
-		fmt.Fprintln(c.err, visible(fmt.Sprintf("warning: "+format, a...)))
+		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourWarning, "warning:"), visible(fmt.Sprintf(format, a...)))
 	}
 }
 

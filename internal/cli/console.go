@@ -25,7 +25,10 @@ type console struct {
 	quiet, json, verbose bool
 	bytes                bool // print exact sizes
 	terminal             bool // results go to a terminal
-	width                int  // columns of the terminal that takes the results, 0 if none does
+	colour, errColour    bool // results and messages have colours
+	errTerminal          bool // messages go to a terminal, errFile
+	errFile              io.Writer
+	width                int // columns of the terminal that takes the results, 0 if none does
 
 	limits  layer.Limits // from --limit
 	caching cacheFlags
@@ -105,8 +108,8 @@ func (c *console) printJSONLine(v any) error {
 }
 
 // thrifty lowers the target of the garbage collector for commands whose memory grows
-// with the number of files. The tree of an image consists of large blocks without
-// pointers, so a collection costs little. The environment variable GOGC takes precedence.
+// with the number of files, or with a hive. The tree of an image, or a hive, consists of
+// large blocks without pointers, so a collection costs little. The environment variable GOGC takes precedence.
 func thrifty() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(10)
@@ -121,15 +124,21 @@ func isTerminal(w io.Writer) bool {
 
 // terminalWidth returns the columns of a terminal, or 0 if w is none or has no size.
 func terminalWidth(w io.Writer) int {
+	columns, _ := terminalSize(w)
+	return columns
+}
+
+// terminalSize returns the columns and rows of a terminal, 0 if w is none.
+func terminalSize(w io.Writer) (columns, rows int) {
 	f, ok := w.(*os.File)
 	if !ok {
-		return 0
+		return 0, 0
 	}
-	n, _, err := term.GetSize(int(f.Fd()))
+	columns, rows, err := term.GetSize(int(f.Fd()))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return n
+	return columns, rows
 }
 
 // results is the standard output of commands. Writes fail after ctx is done, so that

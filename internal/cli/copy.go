@@ -62,7 +62,11 @@ URL that leads to a private address is rejected without --private-network.
 			if c.json {
 				return c.printJSON(copied{string(done.Digest), done.Images, done.Blobs, done.Bytes, len(done.Omitted)})
 			}
-			return c.printf("%s\n", done.Digest)
+			if err := c.printf("%s\n", done.Digest); err != nil {
+				return err
+			}
+			c.summary("%s: %s, %s", args[1], counted(done.Blobs, "blob"), c.size(done.Bytes))
+			return nil
 		},
 	}
 	flags.add(cmd)

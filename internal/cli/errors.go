@@ -106,13 +106,13 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 	}
 	// Joined errors and answers of registries can have several lines.
 	text = strings.ReplaceAll(text, "\n", "; ")
-	fmt.Fprintf(c.err, "mullion: %s %s\n", op, visible(text))
+	fmt.Fprintf(c.err, "%s %s %s\n", paint(c.errColour, colourError, "mullion:"), op, visible(text))
 	if h := hintFor(err); h != "" {
-		fmt.Fprintf(c.err, "hint: %s\n", visible(h))
+		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourHint, "hint:"), visible(h))
 	}
 }
 
 // printWarning prints an error that does not end the command.
 func (c *console) printWarning(err error) {
-	fmt.Fprintf(c.err, "mullion: warning: %s\n", visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	fmt.Fprintf(c.err, "mullion: %s %s\n", paint(c.errColour, colourWarning, "warning:"), visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
 }

@@ -51,17 +51,19 @@ mullion serve --root /var/lib/mullion --address /run/mullion.sock`,
 	"hive query": `mullion hive query SOFTWARE 'Microsoft\Windows NT\CurrentVersion' -v UBR
 mullion hive query SYSTEM 'ControlSet001\Services\wcifs'
 mullion hive query SOFTWARE 'Vendor\key\\u0000with NUL'
-mullion hive query -s System_Delta`,
+mullion hive query -s System_Delta
+mullion hive query oci:layout:v1 'HKLM\SOFTWARE\Vendor'
+mullion hive query --layer 1 oci:layout:v1 'SYSTEM\CurrentControlSet'`,
 	"hive add": `mullion hive add SOFTWARE 'Vendor\App' -v Level -t REG_DWORD -d 3
 mullion hive add SOFTWARE App -v Paths -t REG_MULTI_SZ -d 'C:\a\0C:\b' -o NEW
-mullion hive add SYSTEM 'ControlSet001\Services\mine'`,
+mullion hive add SYSTEM 'HKLM\SYSTEM\CurrentControlSet\Services\mine'`,
 	"hive delete": `mullion hive delete SOFTWARE 'Vendor\App' -v Level
 mullion hive delete SOFTWARE 'Vendor\App'`,
 	"hive export": `mullion hive export SOFTWARE 'Vendor\App' -o app.reg
-mullion hive export SOFTWARE`,
-	"hive import":  `mullion hive import SOFTWARE app.reg`,
-	"hive compare": `mullion hive compare SOFTWARE.old SOFTWARE`,
-	"hive diff":    `mullion hive diff SOFTWARE.old SOFTWARE -o Software_Delta`,
+mullion hive export SOFTWARE
+mullion hive export oci:layout:v1 'HKLM\SOFTWARE\Vendor' -o vendor.reg`,
+	"hive import": `mullion hive import SOFTWARE app.reg`,
+	"hive diff":   `mullion hive diff SOFTWARE.old SOFTWARE -o Software_Delta`,
 	"hive merge": `mullion hive merge SOFTWARE Software_Delta -o SOFTWARE_BASE
 mullion hive merge SYSTEM lower_Delta upper_Delta -o SYSTEM_BASE`,
 	"hive dump":  `mullion hive dump SOFTWARE | jq -r 'select(.values | length > 100) | .path'`,
@@ -124,4 +126,12 @@ func count(n int, noun string) string {
 		return "1 " + noun + " was"
 	}
 	return fmt.Sprintf("%d %ss were", n, noun)
+}
+
+// plural returns a number with its noun: "1 key", "2 keys".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

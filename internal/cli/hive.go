@@ -25,11 +25,16 @@ func newHiveCommand(c *console) *cobra.Command {
 store, and the delta hives of container layers.
 
 KEY is the path of a key below the root of the hive, without the root's name,
-separated by backslashes: 'ControlSet001\Services'. Case is ignored. In KEY,
-and in the NAME of -v, characters that cannot be typed and backslashes that are
-part of a name are written as \\uXXXX: two backslashes, the letter u and four
-hexadecimal digits, one UTF-16 code unit. Names are printed in the same form,
-so that they can be copied. Put them in single quotes.
+separated by backslashes: 'ControlSet001\Services'. Case is ignored. What a
+hive does not contain is understood too, and a note says how: the place of the
+hive, as in 'HKLM\SYSTEM\Select', and CurrentControlSet, the control set that
+Select\Current names. A KEY that begins with a backslash is taken as it is, and
+so is one that begins with a key of the hive's root.
+
+In KEY, and in the NAME of -v, characters that cannot be typed and backslashes
+that are part of a name are written as \\uXXXX: two backslashes, the letter u
+and four hexadecimal digits, one UTF-16 code unit. Names are printed in the same
+form, so that they can be copied. Put them in single quotes.
 
 A hive that was not closed is dirty: its last changes are in its transaction
 logs. Dirty hives are rejected unless --log replays the logs in memory, or
@@ -252,8 +257,8 @@ func hiveKey(h *regf.Hive, file, path string) (k regf.Key, deepest string, err e
 			if deepest != "" {
 				where = quotePath(deepest)
 			}
-			err = fmt.Errorf("key %s does not exist: the deepest key that exists is %s", quotePath(path), where)
-			return k, deepest, about(file, keyHint(path, deepest, err))
+			err = &missingKeyError{fmt.Sprintf("key %s does not exist: the deepest key that exists is %s", quotePath(path), where)}
+			return k, deepest, about(file, keyHint(path, err))
 		}
 		if err != nil {
 			return k, deepest, hiveError(file, err)
@@ -265,14 +270,15 @@ func hiveKey(h *regf.Hive, file, path string) (k regf.Key, deepest string, err e
 	return k, deepest, nil
 }
 
-// keyHint adds advice for paths that start with a root key of the registry or contain
-// slashes.
-func keyHint(path, deepest string, err error) error {
-	root, _, _ := strings.Cut(strings.ToUpper(path), `\`)
-	switch {
-	case deepest == "" && (strings.HasPrefix(root, "HKEY_") || root == "HKLM" || root == "HKU" || root == "HKCU" || root == "HKCR"):
-		return hintf(err, `KEY starts below the root of the hive, without %s\...\`, root)
-	case strings.Contains(path, "/"):
+// missingKeyError is regf.ErrNotFound in the words of the command line.
+type missingKeyError struct{ text string }
+
+func (e *missingKeyError) Error() string { return e.text }
+func (e *missingKeyError) Unwrap() error { return regf.ErrNotFound }
+
+// keyHint adds advice for paths that contain slashes.
+func keyHint(path string, err error) error {
+	if strings.Contains(path, "/") {
 		return hintf(err, "the names in KEY are separated by backslashes")
 	}
 	return err
@@ -297,6 +303,9 @@ func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 
 // edit opens a hive, calls change and writes the result in place, or to the file of -o.
 func (f *hiveFlags) edit(ctx context.Context, c *console, path string, out *outputFlags, change func(*regf.Hive) error) (err error) {
+	if namesImage(path) {
+		return hintf(usagef("%s is no hive file: hives are changed in files", quote(path)), `mullion cat IMAGE 'Hives\SOFTWARE_BASE' -o FILE takes a hive out of an image`)
+	}
 	if out.path == "" && !out.force {
 		if err := oneName(path); err != nil {
 			return err

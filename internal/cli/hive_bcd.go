@@ -49,7 +49,7 @@ including those that boot a CimFS image, are shown but cannot be created.`,
 				return usagef("want HIVE alone, --set with OBJECT ELEMENT VALUE, or --delete with OBJECT ELEMENT")
 			}
 			if !set && !remove {
-				return f.read(cmd.Context(), c, args[:1], func(h *regf.Hive, _ regf.Key, _ string) error { return c.listBCD(args[0], h) })
+				return newHiveSource(f).read(cmd.Context(), c, args[:1], func(h *regf.Hive, _ regf.Key, _ string) error { return c.listBCD(args[0], h) })
 			}
 			err := f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error { return changeBCD(h, args[1:]) })
 			if errors.Is(err, bcd.ErrDeviceEncoding) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/mullion/mullion/compare"
 	"github.com/mullion/mullion/regf"
@@ -14,22 +15,34 @@ import (
 
 func newHiveCompareCommand(c *console, f *hiveFlags) *cobra.Command {
 	var opt regf.CompareOptions
+	from := newHiveSource(f)
 	cmd := &cobra.Command{
-		Use:   "compare A B",
+		Use:   "compare A B [KEY]",
 		Short: "List the differences between two hives",
 		Long: `Print one line for each key, value, class, descriptor or flag that differs: "+"
 if only B has it, "-" if only A has it, "~" if it changed. A key that only one
 hive has is printed once, without its subkeys. The exit status is 1 if there
 are differences. --json prints one object per line and lists all that is in such
-a key, as mullion diff does.`,
-		Args: cobra.ExactArgs(2),
+a key, as mullion diff does. With KEY, only that key and its subkeys are
+compared.
+
+A and B are hives or images.
+
+` + imageHiveHelp,
+		Example: `  mullion hive compare SOFTWARE.old SOFTWARE
+  mullion hive compare oci:layout:v1 oci:layout:v2 'HKLM\SOFTWARE\Vendor'`,
+		Args: cobra.RangeArgs(2, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.pair(cmd.Context(), c, args, func(a, b *regf.Hive) error {
+			key := ""
+			if len(args) == 3 {
+				key = args[2]
+			}
+			return from.pair(cmd.Context(), c, args[:2], key, func(a, b *regf.Hive, keys [2]string) error {
 				w := bufio.NewWriter(c.out)
 				var sum diffSummary
 				list := newDiffJSON(c)
 				options := compare.HiveOptions{CompareOptions: opt, Unfold: c.json}
-				for d, err := range compare.Hives(cmd.Context(), a, b, options) {
+				for d, err := range compare.Differences(cmd.Context(), compareKeys(a, b, keys, args, opt), options) {
 					if err != nil {
 						return errors.Join(hiveError(args[0], err), w.Flush(), list.w.Flush())
 					}
@@ -57,7 +70,32 @@ a key, as mullion diff does.`,
 		},
 	}
 	cmd.Flags().BoolVar(&opt.Times, "times", false, "compare the times of keys too")
+	from.add(cmd)
 	return cmd
+}
+
+// compareKeys compares a key of two hives. One of them may lack it.
+func compareKeys(a, b *regf.Hive, keys [2]string, files []string, opt regf.CompareOptions) iter.Seq2[regf.Difference, error] {
+	if len(regf.SplitPath(keys[0])) == 0 && len(regf.SplitPath(keys[1])) == 0 {
+		return regf.Compare(a, b, opt)
+	}
+	return func(yield func(regf.Difference, error) bool) {
+		inA, pathA, errA := hiveKey(a, files[0], keys[0])
+		inB, path, errB := hiveKey(b, files[1], keys[1])
+		missingA, missingB := errors.Is(errA, regf.ErrNotFound), errors.Is(errB, regf.ErrNotFound)
+		switch {
+		case errA != nil && !missingA, missingA && missingB:
+			yield(regf.Difference{}, errA)
+		case errB != nil && !missingB:
+			yield(regf.Difference{}, errB)
+		case missingA:
+			yield(regf.Difference{Kind: regf.Added, Path: path, B: inB}, nil)
+		case missingB:
+			yield(regf.Difference{Kind: regf.Removed, Path: pathA, A: inA}, nil)
+		default:
+			regf.CompareKeys(inA, inB, path, opt)(yield)
+		}
+	}
 }
 
 // pair calls fn with the two hives of a command and then prints their findings.

@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/hex"
 	"errors"
 
@@ -27,18 +26,21 @@ import (
 // Characters that JSON or UTF-8 cannot represent are escaped, so that no name changes.
 
 func newHiveDumpCommand(c *console, f *hiveFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "dump HIVE [KEY]",
+	from := newHiveSource(f)
+	cmd := &cobra.Command{
+		Use:   "dump HIVE|IMAGE [KEY]",
 		Short: "Print every key as one JSON object per line",
 		Long: `Print every key as one JSON object per line, the root first, then depth first
 in stored order. The fields are path, class, modified, sd, layer and values.
 The security descriptor (sd) and the data of values are hexadecimal; types are
 numbers. layer is the meaning of the key in a differencing hive (merge,
 tombstone, supersede-local, supersede-tree) and "" in other hives.
-inherit_class, and the tombstone of a value, are present only if true.`,
+inherit_class, and the tombstone of a value, are present only if true.
+
+` + imageHiveHelp,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, at string) error {
+			return from.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, at string) error {
 				w := &keyWriter{w: bufio.NewWriterSize(c.out, 1<<18)}
 				path := newPathStack(k, at)
 				for key, err := range k.Walk() {
@@ -53,28 +55,8 @@ inherit_class, and the tombstone of a value, are present only if true.`,
 			})
 		},
 	}
-}
-
-// read opens the hive and the key named by the arguments, calls fn with the key and its
-// path, and prints the findings of the hive.
-func (f *hiveFlags) read(ctx context.Context, c *console, args []string, fn func(*regf.Hive, regf.Key, string) error) (err error) {
-	h, err := f.open(ctx, c, args[0])
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	path := ""
-	if len(args) > 1 {
-		path = args[1]
-	}
-	k, path, err := hiveKey(h, args[0], path)
-	if err != nil {
-		return err
-	}
-	if err := fn(h, k, path); err != nil {
-		return err
-	}
-	return c.findings(args[0], h)
+	from.add(cmd)
+	return cmd
 }
 
 // pathStack tracks the path of the current key of a walk. It does not follow parent

@@ -37,7 +37,11 @@ for all other types. TYPE may be a number.`,
 				return err
 			}
 			return f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error {
-				k, err := makeKey(h, args[1])
+				path, err := c.resolveKey(h, args[0], args[1])
+				if err != nil {
+					return err
+				}
+				k, err := makeKey(h, path)
 				if err != nil || !withValue {
 					return err
 				}
@@ -86,9 +90,16 @@ The hive is changed in place, atomically, unless -o names another file.`,
 				return usagef("the root of a hive cannot be deleted")
 			}
 			return f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error {
-				k, _, err := hiveKey(h, args[0], args[1])
+				path, err := c.resolveKey(h, args[0], args[1])
 				if err != nil {
 					return err
+				}
+				k, _, err := hiveKey(h, args[0], path)
+				if err != nil {
+					return err
+				}
+				if !withValue && len(regf.SplitPath(path)) == 0 {
+					return usagef("the root of a hive cannot be deleted")
 				}
 				if !withValue {
 					return k.DeleteTree()

@@ -13,16 +13,19 @@ import (
 func newHiveQueryCommand(c *console, f *hiveFlags) *cobra.Command {
 	var name string
 	var all bool
+	from := newHiveSource(f)
 	cmd := &cobra.Command{
-		Use:   "query HIVE [KEY]",
+		Use:   "query HIVE|IMAGE [KEY]",
 		Short: "Print the values and subkeys of a key, like reg query",
 		Long: `Print the values of a key and the paths of its subkeys, like reg query. Without
 KEY, the root is used. -v prints one value; -s includes all subkeys
 recursively. --json prints one object per line: each key with its values, or
-with -v each value with its key. Data is printed decoded and in hexadecimal.`,
+with -v each value with its key. Data is printed decoded and in hexadecimal.
+
+` + imageHiveHelp,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, path string) error {
+			return from.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, path string) error {
 				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), one: cmd.Flags().Changed("value"), name: regf.UnescapeName(name), all: all}
 				return errors.Join(q.run(k, path), q.w.Flush())
 			})
@@ -30,6 +33,7 @@ with -v each value with its key. Data is printed decoded and in hexadecimal.`,
 	}
 	cmd.Flags().StringVarP(&name, "value", "v", "", "print only the value `NAME`; an empty name is the default value")
 	cmd.Flags().BoolVarP(&all, "recursive", "s", false, "print all subkeys recursively")
+	from.add(cmd)
 	return cmd
 }
 

@@ -16,8 +16,9 @@ func newHiveExportCommand(c *console, f *hiveFlags) *cobra.Command {
 	var opt regtext.Options
 	var out outputFlags
 	var utf8, old bool
+	from := newHiveSource(f)
 	cmd := &cobra.Command{
-		Use:   "export HIVE [KEY]",
+		Use:   "export HIVE|IMAGE [KEY]",
 		Short: "Write a key with its subkeys as .reg text",
 		Long: `Write a key with its values and subkeys, or without KEY the whole hive, as .reg
 text: Windows Registry Editor Version 5.00 in UTF-16, as Windows writes it, and
@@ -27,7 +28,9 @@ written as deletions.
 
 Names that the text cannot represent are omitted: those with line breaks or a
 NUL and, in keys, a backslash. Each is reported in a comment in the text and on
-standard error, and the exit status is 2.`,
+standard error, and the exit status is 2.
+
+` + imageHiveHelp,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -46,7 +49,10 @@ standard error, and the exit status is 2.`,
 				}
 				left.add(c, args[0], fmt.Errorf("%s is left out: %w", name, s.Err))
 			}
-			err := f.read(cmd.Context(), c, args, func(_ *regf.Hive, k regf.Key, _ string) error {
+			if n := from.hive(args); n != 0 && !cmd.Flags().Changed("prefix") {
+				opt.Prefix = registryLongRoots[n]
+			}
+			err := from.read(cmd.Context(), c, args, func(_ *regf.Hive, k regf.Key, _ string) error {
 				return out.write(c, func(w io.Writer) error { return hiveError(args[0], regtext.Export(w, k, opt)) })
 			})
 			return left.end(c, args[0], err)
@@ -56,6 +62,7 @@ standard error, and the exit status is 2.`,
 	cmd.Flags().BoolVar(&utf8, "utf8", false, "write UTF-8 instead of UTF-16")
 	cmd.Flags().BoolVar(&old, "regedit4", false, "write the older REGEDIT4 format, in Windows-1252")
 	out.add(cmd, "the text")
+	from.add(cmd)
 	return cmd
 }
 
@@ -86,6 +93,10 @@ func (l *leftOut) end(c *console, file string, err error) error {
 	return err
 }
 
+// pipedText is the size for which room is made if that of the text is not known. Room that
+// is not used takes no memory.
+const pipedText = 512 << 20
+
 func newHiveImportCommand(c *console, f *hiveFlags) *cobra.Command {
 	var opt regtext.ImportOptions
 	var out outputFlags
@@ -110,6 +121,8 @@ without such a prefix start at the root, which is written as [].`,
   mullion hive import SYSTEM both.reg --key 'HKEY_LOCAL_MACHINE\SYSTEM'`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			thrifty()
+			opt.Size = pipedText
 			in := ctxio.Detach(cmd.Context(), c.in)
 			if args[1] != "-" {
 				file, err := openfile.Stream(cmd.Context(), args[1])
@@ -117,6 +130,9 @@ without such a prefix start at the root, which is written as [].`,
 					return about(args[1], plain(err))
 				}
 				defer file.Close()
+				if st, err := file.Stat(); err == nil && st.Mode().IsRegular() {
+					opt.Size = st.Size()
+				}
 				in = file
 			}
 			var left leftOut
@@ -129,14 +145,15 @@ without such a prefix start at the root, which is written as [].`,
 				}
 			}
 			err := f.edit(cmd.Context(), c, args[0], &out, func(h *regf.Hive) error {
+				opt.Locate = c.importedKey(h, args[0], opt.Prefix != "")
 				n, err := regtext.Import(h, in, opt)
 				if err == nil && n.Outside > 0 && n.Keys == 0 {
 					return about(args[1], fmt.Errorf("none of its %d keys is %s or below it", n.Outside, opt.Key))
 				}
 				if err == nil {
-					c.notef("%d keys created, %d deleted, %d values set, %d deleted", n.KeysMade, n.KeysDeleted, n.ValuesSet, n.ValuesDeleted)
+					c.notef("%s created, %d deleted, %s set, %d deleted", plural(n.KeysMade, "key"), n.KeysDeleted, plural(n.ValuesSet, "value"), n.ValuesDeleted)
 					if n.Outside > 0 {
-						c.notef("%d keys of the file are not below %s", n.Outside, opt.Key)
+						c.notef("not below %s: %s of the file", opt.Key, plural(n.Outside, "key"))
 					}
 				}
 				switch {

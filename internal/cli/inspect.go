@@ -109,6 +109,7 @@ a different build than the hives.
 			return in.print(c, img)
 		},
 	}
+	c.addBytes(cmd)
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&waste, "waste", false, "read the layers: print what a container does not see of them")
 	cmd.Flags().BoolVarP(&layers, "layers", "a", false, "read the layers: count their files, and read the hives")
@@ -289,7 +290,7 @@ func (in *inspection) printLayers(c *console) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nLAYER  %-19s  %-19s  %11s  TYPE\n", "DIGEST", "DIFF ID", "STORED")
 	for i, l := range in.Layers {
-		fmt.Fprintf(&b, "%-5d  %-19.19s  %-19.19s  %11d  %s\n", i, l.Digest, l.DiffID, l.Stored, visible(shortType(l.MediaType)))
+		fmt.Fprintf(&b, "%-5d  %-19.19s  %-19.19s  %11s  %s\n", i, l.Digest, l.DiffID, c.size(l.Stored), visible(shortType(l.MediaType)))
 		if l.History != nil {
 			if line := cmp.Or(l.History.CreatedBy, l.History.Comment); line != "" {
 				fmt.Fprintf(&b, "       %s\n", visible(line))
@@ -299,7 +300,7 @@ func (in *inspection) printLayers(c *console) error {
 	if len(in.Layers) > 0 && in.Layers[0].layerContent != nil {
 		fmt.Fprintf(&b, "\nLAYER  %11s  %11s  %7s  %7s  %9s  %6s  HIVES\n", "SIZE", "CONTENT", "FILES", "DIRS", "WHITEOUTS", "LINKS")
 		for i, l := range in.Layers {
-			fmt.Fprintf(&b, "%-5d  %11d  %11d  %7d  %7d  %9d  %6d  %5d\n", i, l.Plain, l.Content, l.Files, l.Dirs, l.Whiteouts, l.Links, len(l.Hives))
+			fmt.Fprintf(&b, "%-5d  %11s  %11s  %7d  %7d  %9d  %6d  %5d\n", i, c.size(l.Plain), c.size(l.Content), l.Files, l.Dirs, l.Whiteouts, l.Links, len(l.Hives))
 		}
 	}
 	return c.printText(b.String())

@@ -123,7 +123,7 @@ func TestInspectRemote(t *testing.T) {
 	}
 
 	sent.Store(0)
-	if status, out, errs = run1("inspect", "-a", ref); status != 0 || sent.Load() < 100<<10 || !strings.Contains(out, "FILES") {
+	if status, out, errs = run1("inspect", "-a", "--no-cache", ref); status != 0 || sent.Load() < 100<<10 || !strings.Contains(out, "FILES") {
 		t.Errorf("status %d, %d bytes were sent, %s", status, sent.Load(), errs)
 	}
 }

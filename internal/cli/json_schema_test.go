@@ -14,7 +14,8 @@ import (
 )
 
 // documents are command lines and the schema in docs/schema that their output has. They
-// run in this order in one directory; $HELLO is the example image. Lines without a schema
+// run in this order in one directory, with a password on standard input; $HELLO is the
+// example image, $REGISTRY an empty registry. Lines without a schema
 // make files, see TestScripts. Each command of the
 // program has a line here, or the annotation noJSON.
 var documents = []struct {
@@ -39,6 +40,17 @@ var documents = []struct {
 	{line: "unpack $HELLO store", schema: "unpack"},
 	{line: "unpack --format wclayer $HELLO layers", schema: "unpack"},
 	{line: "convert wclayer:layers/00-2011a9cb4487 tar:base.tar", schema: "written"},
+	{line: "inspect --waste $HELLO", schema: "waste"},
+	{line: "blame $HELLO Files/Windows/win.ini", schema: "blame", lines: true},
+	{line: `blame $HELLO HKLM\SOFTWARE\Microsoft`, schema: "blame", lines: true},
+	{line: "manifest $HELLO", schema: "-"},
+	{line: "config $HELLO", schema: "-"},
+	{line: "copy $HELLO docker://$REGISTRY/app:v1", schema: "copy"},
+	{line: "tags $REGISTRY/app", schema: "tag", lines: true},
+	{line: "login $REGISTRY -u user --password-stdin", schema: "login"},
+	{line: "logout $REGISTRY", schema: "login"},
+	{line: "cache info", schema: "cache-info"},
+	{line: "cache clear", schema: "cache-clear"},
 	{line: "diff tar:base.tar $HELLO", schema: "diff", lines: true, status: 1},
 	{line: "diff --layer 1 --times $HELLO", schema: "diff", lines: true, status: 1},
 	{line: "diff $HELLO $HELLO", schema: "diff", lines: true},
@@ -132,9 +144,12 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 
+	t.Setenv("MULLION_CACHE", filepath.Join(t.TempDir(), "cache"))
 	t.Chdir(t.TempDir())
+	ownCredentials(t)
+	registry, _ := countedRegistry(t, nil)
 	for _, d := range documents {
-		args := strings.Fields(strings.ReplaceAll(d.line, "$HELLO", hello))
+		args := strings.Fields(strings.NewReplacer("$HELLO", hello, "$REGISTRY", registry).Replace(d.line))
 		switch args[0] {
 		case "bcdstore":
 			writeBCD(testStage{t}, args[1])
@@ -152,7 +167,7 @@ func TestDocuments(t *testing.T) {
 		}
 		delete(missing, commandName(cmd))
 		var stdout, stderr bytes.Buffer
-		status := run(t.Context(), append(args, "--json"), strings.NewReader(""), &stdout, &stderr)
+		status := run(t.Context(), append(args, "--json"), strings.NewReader("secret\n"), &stdout, &stderr)
 		if status != d.status {
 			t.Errorf("%s: status %d, %s", d.line, status, &stderr)
 			continue

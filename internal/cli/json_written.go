@@ -64,11 +64,7 @@ func (c *console) finish() error {
 	case c.json && !c.printedJSON:
 		return c.printJSON(w)
 	case w.Counts != nil:
-		files := "files"
-		if w.Counts.Files == 1 {
-			files = "file"
-		}
-		c.summary("%s: %d %s, %s", w.Output, w.Counts.Files, files, c.size(w.Counts.Bytes))
+		c.summary("%s: %s, %s", w.Output, counted(int(w.Counts.Files), "file"), c.size(w.Counts.Bytes))
 	}
 	return nil
 }
@@ -76,11 +72,19 @@ func (c *console) finish() error {
 // summary prints what long work has made and how long it took: on standard error, if that
 // is a terminal, and not with --quiet or --json.
 func (c *console) summary(format string, a ...any) {
-	if c.quiet || c.json || !isTerminal(c.err) {
+	if c.quiet || c.json || !c.errTerminal {
 		return
 	}
 	c.stopProgress()
 	fmt.Fprintf(c.err, "%s in %s\n", visible(fmt.Sprintf(format, a...)), showDuration(time.Since(c.started)))
+}
+
+// counted returns a number with its noun: "1 file", "2 files".
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // showDuration returns "0.3 s", "42 s" or "3 min 5 s".

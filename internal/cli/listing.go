@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/mullion/mullion/layer"
@@ -44,24 +45,39 @@ func (c *console) printRow(r row, long bool, name string) error {
 	case c.json:
 		return c.printJSONLine(r.jsonEntry)
 	case !long:
-		return c.printf("%s\n", name)
+		return c.printText(r.paint(c, name) + "\n")
 	}
+	name = r.paint(c, name)
 	target := r.Target
 	if r.Reparse != nil {
 		target = r.Reparse.Target
 	}
 	if target != "" {
-		name += " -> " + string(target)
+		name += " -> " + visible(string(target))
 	}
 	size := "-"
 	if r.Size != nil {
 		size = c.size(*r.Size)
 	}
 	if c.width > 0 && c.width < longWidth {
-		return c.printf("%s %c %10s %16s %s\n", shortAttributes(r.attributes), r.letter, size, shortTime(r.times.LastWrite), name)
+		return c.printText(fmt.Sprintf("%s %c %10s %16s %s\n", shortAttributes(r.attributes), r.letter, size, shortTime(r.times.LastWrite), name))
 	}
-	return c.printf("%s %c %12s  %-28s %-28s %-24s %s\n", r.attributes, r.letter, size,
-		dash(showTime(r.times.Creation)), dash(showTime(r.times.LastWrite)), dash(r.Owner), name)
+	return c.printText(fmt.Sprintf("%s %c %12s  %-28s %-28s %-24s %s\n", r.attributes, r.letter, size,
+		dash(showTime(r.times.Creation)), dash(showTime(r.times.LastWrite)), dash(visible(r.Owner)), name))
+}
+
+// paint returns the name in visible form, with its colour.
+func (r row) paint(c *console, name string) string {
+	colour := ""
+	switch r.Kind {
+	case kindDirectory:
+		colour = colourDirectory
+	case kindSymlink, kindJunction, kindLink:
+		colour = colourLink
+	case kindWhiteout, kindOpaque:
+		colour = colourHidden
+	}
+	return paint(c.colour, colour, visible(name))
 }
 
 // longWidth is the width of a terminal that has room for both times, the owner and a name

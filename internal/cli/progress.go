@@ -9,7 +9,10 @@ import (
 )
 
 // bars holds the progress bars of one command.
-type bars struct{ p *mpb.Progress }
+type bars struct {
+	p     *mpb.Progress
+	frame *frame
+}
 
 // bar is one line of progress; nil is a bar that draws nothing.
 type bar struct{ b *mpb.Bar }
@@ -17,7 +20,7 @@ type bar struct{ b *mpb.Bar }
 // progress returns a bar for total bytes; a total of 0 means unknown. It returns nil,
 // which draws nothing, without a terminal and with --quiet or --json.
 func (c *console) progress(label string, total int64) *bar {
-	if c.quiet || c.json || !isTerminal(c.err) {
+	if c.quiet || c.json || !c.errTerminal {
 		return nil
 	}
 	c.drawing.Lock()
@@ -26,7 +29,8 @@ func (c *console) progress(label string, total int64) *bar {
 		return nil
 	}
 	if c.bars == nil {
-		c.bars = &bars{mpb.NewWithContext(context.Background(), mpb.WithOutput(c.err), mpb.WithWidth(40))}
+		f := &frame{w: c.errFile, size: func() (int, int) { return terminalSize(c.errFile) }, open: true}
+		c.bars = &bars{mpb.NewWithContext(context.Background(), mpb.WithOutput(f), mpb.WithAutoRefresh(), mpb.WithWidth(barWidth)), f}
 	}
 	style, counters := mpb.BarStyle().Build(), decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)
 	if total == 0 {
@@ -92,12 +96,28 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// messages is standard error. While bars are drawn, messages appear above them.
+type messages struct {
+	c *console
+	w io.Writer
+}
+
+func (m *messages) Write(p []byte) (int, error) {
+	m.c.drawing.Lock()
+	defer m.c.drawing.Unlock()
+	if m.c.bars != nil {
+		return m.c.bars.frame.above(p)
+	}
+	return m.w.Write(p)
+}
+
 // stopProgress removes the progress bars, so that other output can follow.
 func (c *console) stopProgress() {
 	c.drawing.Lock()
 	defer c.drawing.Unlock()
 	if c.bars != nil {
 		c.bars.p.Shutdown()
+		c.bars.frame.end()
 		c.bars = nil
 	}
 }

@@ -60,9 +60,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	c := &console{in: stdin, err: stderr}
+	c := &console{in: stdin, errFile: stderr, errTerminal: isTerminal(stderr)}
+	c.err, c.errColour = &messages{c, stderr}, takesColour(c.errTerminal)
 	out := &results{ctx: ctx, c: c, w: stdout, terminal: isTerminal(stdout)}
-	c.out, c.terminal, c.width = out, out.terminal, terminalWidth(stdout)
+	c.out, c.terminal, c.width, c.colour = out, out.terminal, terminalWidth(stdout), takesColour(out.terminal)
 	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -81,8 +82,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			c.printJSONError(jsonError{Op: commandName(cmd), Message: err.Error(), Hint: usageHint(cmd, err), Status: exitFailed})
 			return exitFailed
 		}
-		fmt.Fprintf(stderr, "mullion: %s\n", visible(err.Error()))
-		fmt.Fprintf(stderr, "hint: %s\n", visible(usageHint(cmd, err)))
+		fmt.Fprintf(stderr, "%s %s\n", paint(c.errColour, colourError, "mullion:"), visible(err.Error()))
+		fmt.Fprintf(stderr, "%s %s\n", paint(c.errColour, colourHint, "hint:"), visible(usageHint(cmd, err)))
 		return exitFailed
 	case !silent(err):
 		c.printError(ctx, cmd, err, exitStatus(ctx, err))
@@ -128,6 +129,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	root.InitDefaultHelpCmd()
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", "Flags.FlagUsagesWrapped 80 "))
 	groups(root)
+	c.addVersionFlag(root)
 	markRunning(c, root)
 	return root
 }
@@ -232,7 +234,7 @@ func markRunning(c *console, cmd *cobra.Command) {
 			c.command = commandName(cmd)
 			c.subject = strings.Join(args[:min(1, len(args))], " ")
 			err := body(cmd, args)
-			if err == nil || errors.Is(err, errFound) {
+			if err == nil || silent(err) {
 				err = errors.Join(err, c.finish())
 			}
 			return err

@@ -189,11 +189,16 @@ func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string,
 	if c.json {
 		return c.printJSON(rows)
 	}
+	made := 0
 	for _, l := range done {
+		if l.Made {
+			made++
+		}
 		if err := c.printf("%s\n", filepath.Join(dir, filepath.FromSlash(l.Image))); err != nil {
 			return err
 		}
 	}
+	c.summary("%s: %s, %d of them new, %s read", dir, counted(len(done), "layer"), made, c.size(c.bytesRead.Load()))
 	return nil
 }
 
@@ -244,6 +249,7 @@ func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir strin
 			return err
 		}
 	}
+	c.summary("%s: %s, %s read", dir, counted(len(done), "layer"), c.size(c.bytesRead.Load()))
 	return nil
 }
 

@@ -26,21 +26,35 @@ func newVersionCommand(c *console) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			info, _ := debug.ReadBuildInfo()
-			v := buildVersion(version, revision, info)
-			if c.json {
-				return c.printJSON(v)
-			}
-			if v.Revision != "" {
-				v.Version += " (" + v.Revision
-				if v.Modified {
-					v.Version += ", modified"
-				}
-				v.Version += ")"
-			}
-			return c.printf("mullion %s %s %s\n", v.Version, v.Go, v.Platform)
-		},
+		RunE:  func(*cobra.Command, []string) error { return c.printVersion() },
+	}
+}
+
+func (c *console) printVersion() error {
+	info, _ := debug.ReadBuildInfo()
+	v := buildVersion(version, revision, info)
+	if c.json {
+		return c.printJSON(v)
+	}
+	if v.Revision != "" {
+		v.Version += " (" + v.Revision
+		if v.Modified {
+			v.Version += ", modified"
+		}
+		v.Version += ")"
+	}
+	return c.printf("mullion %s %s %s\n", v.Version, v.Go, v.Platform)
+}
+
+// addVersionFlag makes "mullion --version" the same as "mullion version".
+func (c *console) addVersionFlag(root *cobra.Command) {
+	show := root.Flags().Bool("version", false, "print the version")
+	help := root.RunE
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *show {
+			return c.printVersion()
+		}
+		return help(cmd, args)
 	}
 }
 

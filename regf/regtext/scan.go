@@ -1,6 +1,7 @@
 package regtext
 
 import (
+	"encoding/binary"
 	"io"
 	"unicode/utf8"
 
@@ -37,10 +38,17 @@ func (r *Reader) discard(n int) { r.pos += n }
 // LF, LF and CR, are returned as LF.
 func (r *Reader) char() (string, error) {
 	if r.enc == UTF16 {
-		if b := r.ahead(); len(b) >= 2 && b[1] == 0 && b[0] >= ' ' && b[0] < utf8.RuneSelf {
+		b := r.ahead()
+		if len(b) >= 2 && b[1] == 0 && b[0] >= ' ' && b[0] < utf8.RuneSelf {
 			r.pos += 2
 			r.charLine, r.ended = r.line, false
 			return ascii[b[0]], nil
+		}
+		if len(b) >= 4 && b[0] == '\r' && b[1] == 0 && b[2] == '\n' && b[3] == 0 {
+			r.pos += 4
+			r.charLine, r.ended = r.line, true
+			r.line++
+			return "\n", nil
 		}
 	}
 	c, err := r.rawChar()
@@ -55,6 +63,13 @@ func (r *Reader) char() (string, error) {
 
 // rawChar is char for texts, in which line endings are kept. It counts lines.
 func (r *Reader) rawChar() (string, error) {
+	if r.enc == UTF16 {
+		if b := r.ahead(); len(b) >= 2 && b[1] == 0 && b[0] >= ' ' && b[0] < utf8.RuneSelf {
+			r.pos += 2
+			r.charLine, r.ended = r.line, false
+			return ascii[b[0]], nil
+		}
+	}
 	c, err := r.decode()
 	if err != nil {
 		if err != io.EOF {
@@ -218,8 +233,18 @@ func (r *Reader) asciiRun(dst []byte) []byte {
 	b := r.ahead()
 	n := 0
 	if r.enc == UTF16 {
-		for n+1 < len(b) && b[n+1] == 0 && plainASCII[b[n]] {
-			dst = append(dst, b[n])
+		for len(b) >= 8 { // four at once
+			w := binary.LittleEndian.Uint64(b)
+			if w&0xFF00FF00FF00FF00 != 0 || !plainASCII[byte(w)] || !plainASCII[byte(w>>16)] || !plainASCII[byte(w>>32)] || !plainASCII[byte(w>>48)] {
+				break
+			}
+			dst = append(dst, byte(w), byte(w>>16), byte(w>>32), byte(w>>48))
+			b = b[8:]
+			n += 8
+		}
+		for len(b) >= 2 && b[1] == 0 && plainASCII[b[0]] {
+			dst = append(dst, b[0])
+			b = b[2:]
 			n += 2
 		}
 	} else {
@@ -241,24 +266,55 @@ var plainASCII = func() (t [256]bool) {
 }()
 
 // hexRun appends the whole "xx," groups in the buffer, of which most of a large file
-// consists, and reports whether there were any. It stops before anything else.
-func (r *Reader) hexRun() bool {
+// consists, also those in lines that continue this one. It stops before anything else and
+// returns the state of hex there, or -1 if it consumed nothing.
+func (r *Reader) hexRun() (state int) {
 	step := 1
 	if r.enc == UTF16 {
 		step = 2
 	}
-	b := r.ahead()
-	taken := 0
-	for room := r.maxData - len(r.data); room > 0 && len(b) >= 3*step; room-- {
-		hi, lo := hexValue[b[0]], hexValue[b[step]]
-		if hi > 15 || lo > 15 || b[2*step] != ',' || step == 2 && b[1]|b[3]|b[5] != 0 {
+	state = -1
+	b, data := r.ahead(), r.data
+	room := r.maxData - len(data)
+	for {
+		for room > 0 && len(b) >= 3*step {
+			hi, lo := hexValue[b[0]], hexValue[b[step]]
+			if hi > 15 || lo > 15 || b[2*step] != ',' || step == 2 && b[1]|b[3]|b[5] != 0 {
+				break
+			}
+			data = append(data, hi<<4|lo)
+			b, state = b[3*step:], afterComma
+			room--
+		}
+		n := continuation(b, step)
+		if state != afterComma || n == 0 {
 			break
 		}
-		r.data = append(r.data, hi<<4|lo)
-		b, taken = b[3*step:], taken+3*step
+		b, state = b[n:], newLine
+		r.line++
 	}
-	r.discard(taken)
-	return taken > 0
+	r.data = data
+	if state >= 0 {
+		r.discard(r.end - r.pos - len(b))
+		r.charLine, r.ended = r.line, false
+	}
+	return state
+}
+
+// continuation returns the length of a backslash with the end of its line, as Windows
+// writes it, and of the two blanks at the start of the next; 0 for anything else. A
+// character has step bytes.
+func continuation(b []byte, step int) int {
+	const text = "\\\r\n  "
+	if len(b) < len(text)*step {
+		return 0
+	}
+	for i := range len(text) {
+		if b[i*step] != text[i] || step == 2 && b[i*step+1] != 0 {
+			return 0
+		}
+	}
+	return len(text) * step
 }
 
 // hexValue maps digits to their values and all else to 0xFF.

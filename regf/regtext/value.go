@@ -224,8 +224,10 @@ const (
 func (r *Reader) hex() ([]byte, error) {
 	state, high := atStart, byte(0)
 	for {
-		if state <= newLine && r.hexRun() {
-			state = afterComma
+		if state <= newLine {
+			if s := r.hexRun(); s >= 0 {
+				state = s
+			}
 		}
 		c, err := r.char()
 		if err != nil && err != io.EOF {
