@@ -2,7 +2,7 @@
 // and prints one table. It is a module of its own so that the peers' modules do
 // not weigh on the library's.
 //
-//	go run . [layers] [inflate] [hives] [cim] [fuse]   # all of them without a word
+//	go run . [layers] [diff] [inflate] [hives] [cim] [fuse]   # all of them without a word
 //
 // Inputs that must be made or built are in ../.cache/bench and are kept. What needs an
 // input that is not there, such as the corpus of hives, is named and left out. A peer that

@@ -57,7 +57,7 @@ var (
 		Mend:    "Delete the key or value, or write it in the form that the library keeps."})
 	RuleOSVersionDiffers = rules.Add(finding.Rule{ID: "os-version-differs", Severity: finding.Error, Least: finding.Warning,
 		Meaning: "Hosts choose the image by os.version and run another build, which fails or has other system calls.",
-		Mend:    "Set os.version to the version in the hives; mullion osversion prints it."})
+		Mend:    "Set os.version to the version in the hives; mullion os-version prints it."})
 	RuleHost = rules.Add(finding.Rule{ID: "host-cannot-run", Severity: finding.Error,
 		Meaning: "The host refuses to run the image with process isolation; Hyper-V isolation runs older builds.",
 		Mend:    "Use a base image of a build that the host runs, or Hyper-V isolation."})

@@ -45,6 +45,7 @@ type checker struct {
 
 	path    string // what the current findings are about
 	owner   string // of streams that may follow
+	slashed bool   // the owner's name ends in a slash
 	entry   layer.Entry
 	streams map[string]bool
 	index   int64
@@ -164,7 +165,7 @@ func (c *checker) header(h *header) bool {
 		c.entry = c.dec.entry
 		c.owner, c.streams = "", nil
 		if c.entry.Kind == layer.File || c.entry.Kind == layer.Dir {
-			c.owner = c.entry.Path
+			c.owner, c.slashed = c.entry.Path, strings.HasSuffix(h.name, "/")
 		}
 		c.audit.Entry(&c.entry, c.index, c.src.block)
 		if c.entry.Kind == layer.File {
@@ -192,5 +193,8 @@ func (c *checker) stream(size int64) {
 		c.streams = map[string]bool{}
 	}
 	c.streams[folded] = true
+	if c.slashed {
+		c.addFinding(RuleStreamOfSlash, "the name of the file or directory ends in a slash, and that of the stream does not begin with it")
+	}
 	c.audit.Stream(&c.entry, size)
 }

@@ -70,6 +70,10 @@ func TestCheckFindings(t *testing.T) {
 		opts []wintar.Option
 		list []tar.Header
 	}{
+		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "UtilityVM/", Typeflag: tar.TypeDir}}},
+		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "./UtilityVM/Files", Typeflag: tar.TypeDir}}},
+		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "UtilityVM/files", Typeflag: tar.TypeDir}}},
+		{wintar.RuleStreamOfSlash.ID, nil, []tar.Header{{Name: "Files/d/", Typeflag: tar.TypeDir}, {Name: "Files/d:s"}}},
 		{layer.RuleNoDescriptor.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir}}},
 		{wintar.RuleNoAttributes.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir}}},
 		{layer.RuleGoZeroTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, AccessTime: layer.GoZeroTime.Time()}}},
@@ -87,6 +91,14 @@ func TestCheckFindings(t *testing.T) {
 	} {
 		if got := rulesOf(headers(t, c.list...), c.opts...); !slices.Contains(got, c.rule) {
 			t.Errorf("%s is not found, but %q", c.rule, got)
+		}
+	}
+	for _, list := range [][]tar.Header{
+		{{Name: "UtilityVM", Typeflag: tar.TypeDir}, {Name: "UtilityVM/Files", Typeflag: tar.TypeDir}, {Name: "UtilityVM/Files/x/", Typeflag: tar.TypeDir}},
+		{{Name: "Files/d", Typeflag: tar.TypeDir}, {Name: "Files/d:s"}},
+	} {
+		if got := rulesOf(headers(t, list...)); slices.Contains(got, wintar.RuleVMName.ID) || slices.Contains(got, wintar.RuleStreamOfSlash.ID) {
+			t.Errorf("%q", got)
 		}
 	}
 	// And their absence.
@@ -128,7 +140,7 @@ func TestEveryRuleIsFound(t *testing.T) {
 	elsewhere := []string{
 		// TestCheckFindings
 		layer.RuleNoDescriptor.ID, wintar.RuleNoAttributes.ID, layer.RuleGoZeroTime.ID, wintar.RuleWrappedTime.ID, wintar.RuleCreationTime.ID,
-		wintar.RuleLooseReparse.ID, layer.RuleReparseTag.ID, layer.RuleWhiteoutInBase.ID, layer.RuleLinkMissing.ID,
+		wintar.RuleVMName.ID, wintar.RuleStreamOfSlash.ID, wintar.RuleLooseReparse.ID, layer.RuleReparseTag.ID, layer.RuleWhiteoutInBase.ID, layer.RuleLinkMissing.ID,
 		// TestImportRules in package layer
 		layer.RuleLinkReplaced.ID, layer.RuleLinkCase.ID, layer.RuleLinkCount.ID, layer.RuleWhiteoutNothing.ID, layer.RuleVMDescriptor.ID,
 		layer.RuleVMBelow.ID, layer.RuleVMBoot.ID, layer.RuleVMWhiteout.ID, layer.RuleTimeRange.ID, layer.RuleTimeOverflow.ID,

@@ -125,6 +125,9 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 		return true
 	}
 	e.Path = p
+	if d.note != nil {
+		d.utilityVMName(h.name, p)
+	}
 	if regular && strings.HasSuffix(h.name, "/") {
 		d.notice(RuleTrailingSlash, "some readers take a name with a trailing slash for a directory")
 	}
@@ -160,6 +163,16 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 		}
 	}
 	return true
+}
+
+// utilityVMName reports the two names that hcsshim compares byte for byte in another
+// spelling. Another case of the first component is a fault of the tree (layer.RuleRootCase).
+func (d *decoder) utilityVMName(name, path string) {
+	for _, special := range []string{layer.RootUtilityVM, layer.RootUtilityVM + `\Files`} {
+		if winfs.EqualFold(path, special) && name != winfs.ToSlash(special) && strings.HasPrefix(path, layer.RootUtilityVM) {
+			d.notice(RuleVMName, "the name is spelled "+shorten(name)+" and not "+winfs.ToSlash(special))
+		}
+	}
 }
 
 // globalHeader skips records for all entries that follow. Windows importers ignore them;

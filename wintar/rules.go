@@ -94,6 +94,12 @@ var (
 	RuleLooseReparse = rules.Add(finding.Rule{ID: "reparse-attribute-without-data", Severity: finding.Warning,
 		Meaning: "Windows refuses the attribute without reparse data.",
 		Mend:    "Clear the attribute or store the data."})
+	RuleVMName = rules.Add(finding.Rule{ID: "utility-vm-name", Severity: finding.Error,
+		Meaning: "hcsshim compares the names UtilityVM and UtilityVM/Files byte for byte; with another spelling it refuses the layer, or does not process the utility VM of a base layer.",
+		Mend:    "Write the name without ./ and without a slash at its end; mullion convert does so."})
+	RuleStreamOfSlash = rules.Add(finding.Rule{ID: "stream-of-slashed-directory", Severity: finding.Warning,
+		Meaning: "hcsshim takes the stream of a directory whose name ends in a slash for a file with a colon in its name, and fails.",
+		Mend:    "Write the name of the directory without the slash; mullion convert does so."})
 )
 
 // Rewritten returns the IDs of the rules that a layer keeps after a Reader has read it and a
@@ -103,5 +109,6 @@ func Rewritten() []string {
 	return []string{
 		RuleOddWhiteout.ID, RuleRootEntry.ID, RuleAfterEnd.ID, RuleStaleRecord.ID, RuleCreationTime.ID, RuleWrappedTime.ID,
 		RuleSparse.ID, RuleMachineAlias.ID, RuleGlobalHeader.ID, RuleTrailingSlash.ID, RuleSizeOnLink.ID, RuleLooseReparse.ID,
+		RuleVMName.ID, RuleStreamOfSlash.ID,
 	}
 }

@@ -80,7 +80,8 @@ merge with those below, supersede them or are tombstones. -v shows one value.
 The argument is a key if it begins with HKLM, HKEY_LOCAL_MACHINE, HKU,
 HKEY_USERS or the name of a hive: SOFTWARE, SYSTEM, SAM, SECURITY or DEFAULT.
 Everything else is a path. --key and --file decide otherwise. CurrentControlSet
-is the control set that the base layer selects. All layers are read to the end.
+is the control set that the base layer selects. Layers are read to the end, or
+answered from the cache ("mullion cache --help").
 
 ` + referenceHelp,
 		Example: `  mullion blame oci-archive:hello.tar Files/hello/hello.txt

@@ -42,7 +42,7 @@ func (c *console) openTree(ctx context.Context, ref string) (layer.Reader, error
 // createTree returns a writer for a layer reference or a plain directory.
 func (c *console) createTree(ctx context.Context, ref string) (layer.Writer, error) {
 	if l, ok := parseLayerRef(ref); ok {
-		w, err := l.create(ctx, c, &layerOptions{limits: c.limits, compress: "none"})
+		w, err := l.create(ctx, c, &layerOptions{limits: c.limits})
 		return w, about(ref, err)
 	}
 	w, err := plaindir.Create(ref)

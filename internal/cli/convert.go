@@ -81,7 +81,7 @@ registry hives. "makebase" does the same for a directory.
 		},
 	}
 	o.addParents(cmd)
-	cmd.Flags().StringVar(&o.compress, "compress", "none", "compress the tar with `METHOD`: gzip, zstd or none")
+	cmd.Flags().StringVar(&o.compress, "compress", "", "compress the tar with `METHOD`: gzip, zstd or none; without it the name of the file decides: .gz, .tgz, .zst or .tzst")
 	o.cim.addNames(cmd, "3", "derived from the content")
 	cmd.Flags().BoolVar(&o.transport, "transport", false, "write a transport directory instead of a final layer directory")
 	cmd.Flags().BoolVar(&base, "base", false, "add the parts that a base layer needs")

@@ -83,7 +83,7 @@ func hintFor(err error) string {
 // printError prints an error returned by RunE, and the hint for it.
 func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error, status int) {
 	op := commandName(cmd)
-	text := err.Error()
+	text := limitText(err.Error(), err)
 	if interrupted(ctx, err) {
 		text, err = "interrupted", nil
 	}
@@ -110,6 +110,15 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 	if h := hintFor(err); h != "" {
 		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourHint, "hint:"), visible(h))
 	}
+}
+
+// limitText names the flag in the text of an error about a limit.
+func limitText(text string, err error) string {
+	var limit *layer.LimitError
+	if !errors.As(err, &limit) || limitNames[limit.Limit] == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, limit.Error(), fmt.Sprintf("--limit %s=%d is exceeded", limitNames[limit.Limit], limit.Max))
 }
 
 // printWarning prints an error that does not end the command.

@@ -25,7 +25,7 @@ mullion cat tar:layer.tar 'Files\hello\hello.txt:Zone.Identifier'
 mullion cat oci:layout:v1 'Hives\SOFTWARE_BASE' -o SOFTWARE`,
 	"convert": `mullion convert tar:layer.tar.gz wclayer:layer
 mullion convert --parent wclayer:base tar:app.tar.gz wclayer:app
-mullion convert cim:base.cim tar:base.tar.zst --compress zstd
+mullion convert cim:base.cim tar:base.tar.zst
 mullion convert wclayer:layer tar:- | sha256sum`,
 	"copy": `mullion copy mcr.microsoft.com/windows/nanoserver:ltsc2022 oci:layout:ltsc2022
 mullion copy --all docker://registry/app:1 oci-archive:app.tar
@@ -36,9 +36,9 @@ mullion check --parent tar:base.tar tar:app.tar
 mullion check --format sarif --fail-on never tar:app.tar
 mullion check --ignore 'link-target-missing:Files/app/**' tar:app.tar
 mullion check --rules`,
-	"osversion": `mullion osversion oci-archive:hello.tar
-mullion osversion -v tar:base.tar.gz
-mullion osversion --parent tar:base.tar tar:app.tar`,
+	"os-version": `mullion os-version oci-archive:hello.tar
+mullion os-version --verbose tar:base.tar.gz
+mullion os-version --parent tar:base.tar tar:app.tar`,
 	"env": `mullion env oci-archive:hello.tar
 mullion env --json oci:layout:v1 | jq -r '.[] | .name + " " + .source'`,
 	"sbom": `mullion sbom oci-archive:hello.tar -o hello.cdx.json

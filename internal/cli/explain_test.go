@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Every command has examples, and takes the flags and arguments in them.
@@ -80,6 +81,32 @@ func TestHelpWidth(t *testing.T) {
 		}
 	}
 	walk(newRoot(&console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}))
+}
+
+// A letter is the short form of one flag, in all commands.
+func TestShortFlags(t *testing.T) {
+	long := map[string]string{}
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		see := func(f *pflag.Flag) {
+			if f.Shorthand == "" {
+				return
+			}
+			if other := long[f.Shorthand]; other != "" && other != f.Name {
+				t.Errorf("%s: -%s is --%s, elsewhere --%s", cmd.CommandPath(), f.Shorthand, f.Name, other)
+			}
+			long[f.Shorthand] = f.Name
+		}
+		cmd.Flags().VisitAll(see)
+		cmd.PersistentFlags().VisitAll(see)
+	}
+	walk(newRoot(&console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}))
+	if long["v"] != "value" || long["q"] != "quiet" {
+		t.Errorf("%v", long)
+	}
 }
 
 // splitWords reads a line as a shell does, quotes included, up to a pipe.

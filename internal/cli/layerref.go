@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -55,8 +56,18 @@ func (o *layerOptions) addParents(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.parents, "parent", nil, "parent layer `REF`; repeat for more, immediate parent first, base last")
 }
 
-// format returns the compression that --compress asks for.
-func (o *layerOptions) format() (blob.Format, error) {
+// format returns the compression that --compress asks for, or without it the name of the
+// file.
+func (o *layerOptions) format(name string) (blob.Format, error) {
+	if o.compress == "" {
+		switch strings.ToLower(filepath.Ext(name)) {
+		case ".gz", ".tgz":
+			return blob.Gzip, nil
+		case ".zst", ".tzst":
+			return blob.Zstd, nil
+		}
+		return blob.Plain, nil
+	}
 	f, err := blob.ParseFormat(o.compress)
 	if err != nil {
 		return f, usagef("--compress: %v", err)

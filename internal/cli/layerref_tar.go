@@ -135,7 +135,7 @@ func checkTarTo(ctx context.Context, c *console, name string, o *layerOptions, r
 
 // createTar writes a tar through a compressor to a new file, or to standard output.
 func createTar(_ context.Context, c *console, name string, o *layerOptions) (layer.Writer, error) {
-	format, err := o.format()
+	format, err := o.format(name)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ func TestReadme(t *testing.T) {
 	if !found {
 		t.Fatal("README.md has no lines to run in order")
 	}
+	t.Setenv("MULLION_CACHE", t.TempDir())
 	t.Chdir(t.TempDir())
 	differ := map[string]int{"mullion diff tar:base.tar.gz oci:layout:v1": 1}
 	ran := 0

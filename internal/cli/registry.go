@@ -190,11 +190,12 @@ func (f *contentFlags) osVersion(ctx context.Context, c *console, text string) (
 func newOSVersionCommand(c *console) *cobra.Command {
 	flags := contentFlags{layer: -1}
 	cmd := &cobra.Command{
-		Use:   "osversion IMAGE|LAYER",
-		Short: "Print the Windows build that an image contains",
+		Use:     "os-version IMAGE|LAYER",
+		Aliases: []string{"osversion"},
+		Short:   "Print the Windows build that an image contains",
 		Long: `Print the Windows version from the SOFTWARE hive, with the delta hives of all
 layers merged in. The version that the image configuration claims is ignored. A
-base layer is read only up to the hive; -v prints the number of bytes read.
+base layer is read only up to the hive; --verbose prints how many bytes.
 --json adds the product, edition and installation type.
 
 A layer that is not a base has only delta hives; --parent names the layers

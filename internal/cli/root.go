@@ -108,7 +108,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	f := root.PersistentFlags()
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "print only results and errors, no progress and no notes")
 	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object per line for listings")
-	f.BoolVarP(&c.verbose, "verbose", "v", false, verboseUsage)
+	f.BoolVar(&c.verbose, "verbose", false, "print details on standard error")
 	f.Var(limitFlag{&c.limits}, "limit", "limit the layers that are read: NAME is entries, depth, file-size, total-size, streams, metadata or ratio, sizes are in bytes, -1 is unlimited; may be repeated")
 	c.caching.add(f)
 	f.SortFlags = false
@@ -116,7 +116,6 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 		root.AddCommand(newCommand(c))
 	}
 	explain(root)
-	ownShorthand(c, root)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
@@ -127,7 +126,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	}
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", "Flags.FlagUsagesWrapped 80 "))
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	groups(root)
 	c.addVersionFlag(root)
 	markRunning(c, root)
@@ -139,8 +138,6 @@ const noJSON = "no-json"
 
 // commandName returns the name of a command without that of the program.
 func commandName(cmd *cobra.Command) string { return strings.TrimPrefix(cmd.CommandPath(), "mullion ") }
-
-const verboseUsage = "print details on standard error"
 
 // newHelpCommand returns a help command that rejects unknown topics. The one of cobra
 // prints the help of the nearest known command and succeeds.
@@ -175,15 +172,9 @@ func newHelpCommand() *cobra.Command {
 	}
 }
 
-// ownShorthand lets commands define their own flag -v, as hive query does to match reg
-// query. In these commands --verbose has no short form.
-func ownShorthand(c *console, cmd *cobra.Command) {
-	if cmd.HasParent() && cmd.Flags().ShorthandLookup("v") != nil {
-		cmd.Flags().BoolVar(&c.verbose, "verbose", false, verboseUsage)
-	}
-	for _, sub := range cmd.Commands() {
-		ownShorthand(c, sub)
-	}
+// usageTemplate wraps flags at 80 columns, and leaves out aliases: they are former names.
+func usageTemplate(cobras string) string {
+	return strings.NewReplacer("Flags.FlagUsages ", "Flags.FlagUsagesWrapped 80 ", "{{if gt (len .Aliases) 0}}", "{{if false}}").Replace(cobras)
 }
 
 // groups sets RunE of every command that has subcommands: it prints the help and returns

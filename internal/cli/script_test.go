@@ -25,6 +25,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(cacheEnv) == "" { // of a script's command it is set
+		os.Setenv(cacheEnv, cacheOff) // no test uses the cache of the user
+	}
 	testscript.Main(m, map[string]func(){
 		"mullion": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})

@@ -26,6 +26,7 @@ import (
 	"github.com/mullion/mullion/image"
 	_ "github.com/mullion/mullion/image/all"
 	"github.com/mullion/mullion/image/imagetest"
+	"github.com/mullion/mullion/internal/cache"
 	"github.com/mullion/mullion/internal/cli"
 	"github.com/mullion/mullion/internal/plaindir"
 	"github.com/mullion/mullion/layer"
@@ -120,6 +121,9 @@ func hive(t *testing.T) *regf.Hive {
 	t.Cleanup(func() { h.Close() })
 	return h
 }
+
+// The writers of these tests leave nothing in the cache of the user.
+func init() { os.Setenv("MULLION_CACHE", "off") }
 
 // command runs the command line.
 func command(args ...string) error {
@@ -449,6 +453,22 @@ func writers() []*writer {
 					return err
 				})
 			}),
+		},
+		{
+			name: "cache", result: []string{"c"}, least: 12, replaces: true, shared: true,
+			before: func(t *testing.T, dir string) {
+				if err := os.Mkdir(filepath.Join(dir, "c"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			},
+			run: func(_ *testing.T, dir string) error {
+				d, err := cache.Open(filepath.Join(dir, "c"), 1<<20)
+				if err != nil {
+					return err
+				}
+				defer d.Close()
+				return d.Put("x.index", func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
+			},
 		},
 		{
 			name: "journal of a writable tree", result: []string{"tree"}, least: 9, replaces: true,
