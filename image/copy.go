@@ -22,7 +22,7 @@ type Parcel struct {
 
 // Copied is the result of Copy.
 type Copied struct {
-	Digest  digest.Digest // of the document that was written
+	Digest  digest.Digest // of the document that was written, "" for a docker archive, which holds none
 	Images  int
 	Blobs   int
 	Bytes   int64

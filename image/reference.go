@@ -50,6 +50,9 @@ func ParseReference(s string) (Reference, error) {
 // parse parses a reference and returns its transport. A text without a scheme is a name in a
 // registry. The schemes are those of skopeo.
 func (o *options) parse(s string) (Reference, Transport, error) {
+	if s == "" {
+		return Reference{}, nil, fmt.Errorf("%w: it is empty", ErrReference)
+	}
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || scheme == Registry || !o.has(scheme) {
 		for _, l := range layerSchemes {

@@ -1,6 +1,7 @@
 package regf
 
 import (
+	"fmt"
 	"iter"
 )
 
@@ -160,7 +161,7 @@ func (k Key) Value(name string) (Value, error) {
 		return Value{}, k.err("open value", err)
 	}
 	if off == nilCell {
-		return Value{}, k.h.opError("open value "+name+" of", k.Path(), int64(k.off), ErrNotFound)
+		return Value{}, k.err("open value", fmt.Errorf("value %q: %w", name, ErrNotFound))
 	}
 	return Value{h: k.h, off: off, key: k.off}, nil
 }

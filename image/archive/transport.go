@@ -41,6 +41,9 @@ func (ociTransport) OpenSource(ctx context.Context, ref image.Reference, limits 
 }
 
 func (ociTransport) OpenDestination(_ context.Context, ref image.Reference) (image.Destination, error) {
+	if err := ocilayout.CheckTag(ref.Name); err != nil {
+		return nil, err
+	}
 	return &ociDestination{ref}, nil
 }
 
@@ -61,5 +64,8 @@ func (dockerTransport) OpenSource(ctx context.Context, ref image.Reference, limi
 }
 
 func (dockerTransport) OpenDestination(_ context.Context, ref image.Reference) (image.Destination, error) {
+	if err := checkName(ref.Name); err != nil {
+		return nil, err
+	}
 	return &dockerDestination{ref}, nil
 }

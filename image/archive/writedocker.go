@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/internal/ocilayout"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/opencontainers/go-digest"
 )
@@ -32,7 +34,7 @@ func (d *dockerDestination) Write(ctx context.Context, p *image.Parcel) (*image.
 	}
 	defer f.Close()
 	img := p.Images[0]
-	done := &image.Copied{Digest: img.Digest(), Images: 1}
+	done := &image.Copied{Images: 1}
 	saved := savedImage{Config: configName(img), Layers: []string{}, RepoTags: []string{}}
 	if d.ref.Name != "" {
 		saved.RepoTags = append(saved.RepoTags, d.ref.Name)
@@ -84,6 +86,23 @@ func (d *dockerDestination) Write(ctx context.Context, p *image.Parcel) (*image.
 		return nil, err
 	}
 	return done, f.Commit()
+}
+
+// checkName checks the name of a new image in a docker archive, [REPOSITORY[:TAG]]. Only
+// what docker load rejects in any case is an error.
+func checkName(name string) error {
+	if err := ocilayout.CheckTag(name); err != nil {
+		return err
+	}
+	repository := name
+	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
+		repository = name[:at]
+	}
+	path := repository[strings.IndexByte(repository, '/')+1:] // a host may have capitals
+	if path != strings.ToLower(path) {
+		return fmt.Errorf("%w: %.200q: a name in a docker archive has no capital letters", image.ErrReference, name)
+	}
+	return nil
 }
 
 // configName is how docker save names a configuration.

@@ -43,6 +43,9 @@ func (transport) OpenSource(_ context.Context, ref image.Reference, _ layer.Limi
 }
 
 func (transport) OpenDestination(_ context.Context, ref image.Reference) (image.Destination, error) {
+	if err := ocilayout.CheckTag(ref.Name); err != nil {
+		return nil, err
+	}
 	return &destination{ref}, nil
 }
 

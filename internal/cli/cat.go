@@ -150,6 +150,9 @@ func copyStream(ctx context.Context, w io.Writer, r layer.Reader, e *layer.Entry
 			}
 			return fmt.Errorf("%s is a link to %q", name, target)
 		case e.Kind == layer.Dir:
+			if name == "" {
+				name = `\`
+			}
 			return hintf(fmt.Errorf("%s is a directory", name), "mullion extract writes a directory to disk")
 		case e.Kind != layer.File:
 			return fmt.Errorf("%s is a %v", name, e.Kind)

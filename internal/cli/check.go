@@ -133,7 +133,7 @@ func (f *checkFlags) run(c *console, subject report.Subject, check iter.Seq2[fin
 	default:
 		w = &lineWriter{c, format == "json"}
 	}
-	sum, err := report.New(w, o).Run(check)
+	sum, err := report.New(w, o).Run(namingLimits(check))
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ type cimRegions struct {
 }
 
 func newCIMInfoCommand(c *console) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "info IMAGE.cim",
 		Short: "Show the header, the versions and the regions of an image",
 		Args:  cobra.ExactArgs(1),
@@ -84,6 +84,8 @@ func newCIMInfoCommand(c *console) *cobra.Command {
 			return c.printCIM(info)
 		},
 	}
+	c.addBytes(cmd)
+	return cmd
 }
 
 func describeCIM(im *cimfs.Image) (*cimInfo, error) {
@@ -128,7 +130,7 @@ func (c *console) printCIM(info *cimInfo) error {
 		if !r.Own {
 			where = "parent's"
 		}
-		row("region", "%d  %-9s %-8s %12d  %s", r.Index, r.Type, where, r.Size, r.Name)
+		row("region", "%d  %-9s %-8s %12s  %s", r.Index, r.Type, where, c.size(r.Size), r.Name)
 	}
 	return c.printText(b.String())
 }

@@ -149,7 +149,8 @@ type results struct {
 	c        *console
 	w        io.Writer
 	terminal bool
-	closed   atomic.Bool // the reader closed the pipe; the error is not reported
+	closed   atomic.Bool           // the reader closed the pipe; the error is not reported
+	failed   atomic.Pointer[error] // of a write; cobra drops those of help
 }
 
 func (r *results) Write(p []byte) (int, error) {
@@ -162,6 +163,9 @@ func (r *results) Write(p []byte) (int, error) {
 	n, err := r.w.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
 		r.closed.Store(true)
+	}
+	if err != nil {
+		r.failed.Store(&err)
 	}
 	return n, err
 }

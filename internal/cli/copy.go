@@ -16,6 +16,8 @@ func newCopyCommand(c *console) *cobra.Command {
 		Short: "Copy an image between registries, layouts and archives",
 		Long: `Copy an image. Manifests and blobs are copied unchanged, so all digests remain
 valid; a docker archive stores only the configuration and uncompressed layers.
+The digest of the manifest or index that was written is printed; a docker
+archive has none.
 Digests, sizes and diff IDs are verified while copying, including those of
 blobs that the destination layout already has. From an index, one Windows image
 is copied, or all images with --all.
@@ -62,8 +64,10 @@ URL that leads to a private address is rejected without --private-network.
 			if c.json {
 				return c.printJSON(copied{string(done.Digest), done.Images, done.Blobs, done.Bytes, len(done.Omitted)})
 			}
-			if err := c.printf("%s\n", done.Digest); err != nil {
-				return err
+			if done.Digest != "" {
+				if err := c.printf("%s\n", done.Digest); err != nil {
+					return err
+				}
 			}
 			c.summary("%s: %s, %s", args[1], counted(done.Blobs, "blob"), c.size(done.Bytes))
 			return nil
@@ -77,7 +81,7 @@ URL that leads to a private address is rejected without --private-network.
 
 // copied is the output of "mullion copy --json".
 type copied struct {
-	Digest  string `json:"digest"`
+	Digest  string `json:"digest,omitempty"`
 	Images  int    `json:"images"`
 	Blobs   int    `json:"blobs"`
 	Bytes   int64  `json:"bytes"`

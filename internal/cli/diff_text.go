@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/mullion/mullion/compare"
@@ -14,21 +13,18 @@ import (
 
 // diffText prints differences as text.
 type diffText struct {
-	c      *console
-	f      *diffFlags
-	w      *bufio.Writer
-	colour bool
+	c *console
+	f *diffFlags
+	w *bufio.Writer
 }
 
 func newDiffText(c *console, f *diffFlags) *diffText {
-	out, _ := c.out.(*results)
-	colour := out != nil && out.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	return &diffText{c, f, bufio.NewWriterSize(c.out, 64<<10), colour}
+	return &diffText{c, f, bufio.NewWriterSize(c.out, 64<<10)}
 }
 
-// diffColours are the colours of the kinds of differences.
+// diffColours are the colours of the kinds of differences, as SGR parameters.
 var diffColours = map[compare.Kind]string{
-	compare.Added: "\x1b[32m", compare.Removed: "\x1b[31m", compare.Changed: "\x1b[33m", compare.Renamed: "\x1b[36m",
+	compare.Added: "32", compare.Removed: "31", compare.Changed: "33", compare.Renamed: "36",
 }
 
 // line prints a difference. With --name-only it prints the path alone.
@@ -40,10 +36,7 @@ func (d *diffText) line(k compare.Kind, path, rest string) error {
 		_, err := fmt.Fprintf(d.w, "%s\n", visible(path))
 		return err
 	}
-	word := fmt.Sprintf("%-7s", k)
-	if d.colour {
-		word = diffColours[k] + word + "\x1b[0m"
-	}
+	word := paint(d.c.colour, diffColours[k], fmt.Sprintf("%-7s", k))
 	_, err := fmt.Fprintf(d.w, "%s %s\n", word, visible(path+rest))
 	return err
 }

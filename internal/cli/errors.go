@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"strings"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
@@ -26,8 +28,12 @@ type subjectError struct {
 	err     error
 }
 
-func (e *subjectError) Error() string { return e.subject + ": " + e.err.Error() }
+func (e *subjectError) Error() string { return e.subject + ": " + unrepeated(e.subject, e.err.Error()) }
 func (e *subjectError) Unwrap() error { return e.err }
+
+// unrepeated returns the text of an error without "create" and the subject at its start,
+// with which an error of the file system says again what the message begins with.
+func unrepeated(subject, text string) string { return strings.TrimPrefix(text, "create "+subject+": ") }
 
 // about adds the subject of an error unless it has one. It returns nil if err is nil.
 func about(subject string, err error) error {
@@ -99,7 +105,7 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 	}
 	if err == nil || !errors.As(err, &s) {
 		if c.subject != "" {
-			text = c.subject + ": " + text
+			text = c.subject + ": " + unrepeated(c.subject, text)
 		} else {
 			op += ":"
 		}
@@ -119,6 +125,22 @@ func limitText(text string, err error) string {
 		return text
 	}
 	return strings.ReplaceAll(text, limit.Error(), fmt.Sprintf("--limit %s=%d is exceeded", limitNames[limit.Limit], limit.Max))
+}
+
+// namingLimits names the flag in the messages of findings about a limit.
+func namingLimits(check iter.Seq2[finding.Finding, error]) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		for f, err := range check {
+			if before, limit, found := strings.Cut(f.Message, layer.ErrLimit.Error()+": "); found {
+				if field, value, ok := strings.Cut(limit, " is "); ok && limitNames[field] != "" {
+					f.Message = fmt.Sprintf("%s--limit %s=%s is exceeded", before, limitNames[field], value)
+				}
+			}
+			if !yield(f, err) {
+				return
+			}
+		}
+	}
 }
 
 // printWarning prints an error that does not end the command.

@@ -113,6 +113,9 @@ func (f *hiveFlags) open(ctx context.Context, c *console, path string) (*regf.Hi
 	if err != nil {
 		return nil, err
 	}
+	if err := f.checkLogs(); err != nil {
+		return nil, err
+	}
 	h, err := regf.Open(path, opt)
 	if len(f.logs) > 0 && (errors.Is(err, regf.ErrDirty) || err == nil && h.Dirty()) {
 		if h != nil {
@@ -128,6 +131,21 @@ func (f *hiveFlags) open(ctx context.Context, c *console, path string) (*regf.Hi
 		return h, hiveError(path, err)
 	}
 	return h, hiveError(path, err)
+}
+
+// checkLogs opens the files named by --log: one that is missing is an error for a clean
+// hive too, although none is replayed over it.
+func (f *hiveFlags) checkLogs() error {
+	for _, name := range f.logs {
+		log, err := openfile.Regular(name)
+		if err == nil {
+			err = log.Close()
+		}
+		if err != nil {
+			return about(name, plain(err))
+		}
+	}
+	return nil
 }
 
 // readRegular reads a regular file.

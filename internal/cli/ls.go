@@ -270,7 +270,7 @@ func notFound(path string, err error) error {
 	}
 	err = fmt.Errorf("%s: %w", path, err)
 	if drive, rest, found := strings.Cut(path, ":"); found && len(drive) == 1 {
-		err = hintf(err, `a container's C:\ is the directory Files: Files%s`, rest)
+		err = hintf(err, `a container's C:\ is the directory Files: %s`, strings.TrimSuffix(`Files\`+insidePath(rest), `\`))
 	}
 	return err
 }

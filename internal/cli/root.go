@@ -69,6 +69,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	cmd, err := root.ExecuteContextC(ctx)
 	c.stopProgress()
 	c.closeCache()
+	if failed := out.failed.Load(); err == nil && failed != nil {
+		err, c.running = *failed, true
+	}
 	if err == nil {
 		return exitDone
 	}

@@ -48,8 +48,8 @@ type wastedFile struct {
 }
 
 type wastedCopy struct {
-	Layer int   `json:"layer"`
-	Size  int64 `json:"size"`
+	Layer jsonLayer `json:"layer"`
+	Size  int64     `json:"size"`
 }
 
 // printWaste reads the layers of an image and prints what they waste.
@@ -79,7 +79,8 @@ func (c *console) printWaste(ctx context.Context, img *image.Image) error {
 	for _, f := range w.Files {
 		x := wastedFile{Path: wtf8(f.Path), Wasted: f.Wasted, Removed: f.Removed}
 		for _, k := range f.Copies {
-			x.Copies = append(x.Copies, wastedCopy{k.Layer, k.Size})
+			of := jsonLayer{Index: k.Layer, Digest: out.Layers[k.Layer].Digest}
+			x.Copies = append(x.Copies, wastedCopy{of, k.Size})
 		}
 		out.Files = append(out.Files, x)
 	}

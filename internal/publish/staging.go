@@ -121,6 +121,10 @@ func stage(parent *os.Root, target string, o Options) (*staging, error) {
 		busy++
 		time.Sleep(time.Duration(mathrand.IntN(8<<busy)) * time.Millisecond / 4)
 	}
+	var made *fs.PathError // of the private folder, whose name says nothing
+	if errors.As(err, &made) {
+		err = made.Err
+	}
 	return nil, &fs.PathError{Op: "create", Path: target, Err: err}
 }
 

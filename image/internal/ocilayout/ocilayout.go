@@ -157,6 +157,35 @@ func ParseReference(s string) (image.Reference, error) {
 	return r, nil
 }
 
+// CheckTag checks the name under which a new image is listed: none, a tag, or a name of a
+// repository with or without one. Existing layouts are read with any name.
+//
+// Source: OCI Distribution Specification 1.1, "Pulling manifests": a tag matches
+// [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}.
+func CheckTag(name string) error {
+	if name == "" {
+		return nil
+	}
+	tag, repository := name, ""
+	if at := strings.LastIndexAny(name, ":/"); at >= 0 {
+		repository, tag = name[:at+1], name[at+1:]
+	}
+	if tag == "" || len(tag) > 128 || strings.ContainsFunc(tag, isNotOf("_.-")) || strings.HasPrefix(tag, ".") || strings.HasPrefix(tag, "-") {
+		return fmt.Errorf("%w: %.200q: a tag has up to 128 letters, digits, underscores, periods and hyphens and starts with neither of the last two", image.ErrReference, name)
+	}
+	if strings.ContainsFunc(repository, isNotOf("_.-:/")) {
+		return fmt.Errorf("%w: %.200q: a name has letters, digits, underscores, periods, hyphens, slashes and colons", image.ErrReference, name)
+	}
+	return nil
+}
+
+// isNotOf reports of a character whether it is neither an ASCII letter or digit nor listed.
+func isNotOf(more string) func(rune) bool {
+	return func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune(more, r)
+	}
+}
+
 var errNoPath = errors.New("it has no path")
 
 // looksLikeDigest reports whether the text after an at sign is meant as a digest and not as
