@@ -132,6 +132,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	groups(root)
 	c.addVersionFlag(root)
+	completions(root)
 	markRunning(c, root)
 	return root
 }
