@@ -42,6 +42,13 @@ func CheckLimits(l layer.Limits) CheckOption { return func(c *imageCheck) { c.li
 // isolation, see [Platform.Runs].
 func CheckHost(host Platform) CheckOption { return func(c *imageCheck) { c.host = &host } }
 
+// CheckQuick makes Check look at the entries of the layers without their content: registry
+// hives are not opened, nor programs, and neither is the format of the tar checked beyond
+// what a reader of it refuses. A layer with an index is not read, see WithCache; one without
+// is read to its end, which verifies its blob and leaves an index. The findings are the same
+// either way.
+func CheckQuick() CheckOption { return func(c *imageCheck) { c.quick = true } }
+
 type imageCheck struct {
 	ctx     context.Context
 	yield   func(finding.Finding, error) bool
@@ -49,6 +56,7 @@ type imageCheck struct {
 	host    *Platform
 	arch    string // of the configuration
 	below   layer.Below
+	quick   bool
 	stopped bool
 }
 
@@ -71,12 +79,18 @@ func (c *imageCheck) image(i *Image) (err error) {
 	registry := NewHiveChecker(c.report)
 	registry.Expect(i.Platform().OSVersion)
 	defer func() { err = errors.Join(err, registry.Close()) }()
+	placed := &hivePlaces{report: c.report}
 	whole := true
 	for _, l := range i.layers {
 		if l.Foreign() && len(l.Descriptor.URLs) == 0 {
 			c.addFinding(RuleForeign, l.String(), "the layer may not be distributed and names no URL to get it from")
 		}
-		ok, err := c.layer(l, registry)
+		var ok bool
+		if c.quick {
+			ok, err = c.quickLayer(l, placed)
+		} else {
+			ok, err = c.layer(l, registry)
+		}
 		if err != nil {
 			return err
 		}
@@ -85,7 +99,10 @@ func (c *imageCheck) image(i *Image) (err error) {
 		}
 		whole = whole && ok
 	}
-	if whole {
+	switch {
+	case c.quick:
+		placed.finish()
+	case whole:
 		registry.Finish(c.ctx)
 		if err := c.ctx.Err(); err != nil {
 			return err
@@ -98,7 +115,7 @@ func (c *imageCheck) image(i *Image) (err error) {
 // runsOn compares the platform of the image with that of the host. Without an os.version
 // the build in the registry counts.
 func (c *imageCheck) runsOn(p Platform, found hives.OSVersion) {
-	if c.host == nil {
+	if c.host == nil || p.OSVersion == "" && found.Build == 0 && c.quick {
 		return
 	}
 	if p.OSVersion == "" && found.Build != 0 {
@@ -109,15 +126,20 @@ func (c *imageCheck) runsOn(p Platform, found hives.OSVersion) {
 	}
 }
 
+// compression compares the media type of a layer with the format of its blob.
+func (c *imageCheck) compression(l *Layer, f blob.Format) {
+	if said := l.Descriptor.MediaType; !strings.HasSuffix(said, f.String()) && (f != blob.Plain || !strings.HasSuffix(said, "tar")) {
+		c.report(RuleMediaType.Lesser().At("", -1, "the media type is %s, the content is %v", said, compressionName(f)).In(l.String()))
+	}
+}
+
 // layer checks one layer and reports whether its blob could be read to the end.
 func (c *imageCheck) layer(l *Layer, registry *HiveChecker) (whole bool, err error) {
 	registry.Layer(l.String(), l.Index == 0)
 	r, err := l.Tar(c.ctx)
 	if err == nil {
 		defer r.Close()
-		if said := l.Descriptor.MediaType; !strings.HasSuffix(said, r.Format().String()) && (r.Format() != blob.Plain || !strings.HasSuffix(said, "tar")) {
-			c.addFinding(RuleMediaType.Lesser(), l.String(), "the media type is %s, the content is %v", said, compressionName(r.Format()))
-		}
+		c.compression(l, r.Format())
 		place := wintar.HasParents()
 		if l.Index == 0 {
 			place = wintar.Base()
