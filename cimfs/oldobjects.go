@@ -101,3 +101,49 @@ func (p *placer) sameAsFile(at RegionOffset, f *outFile, off, n int64) bool {
 	}
 	return true
 }
+
+// sameObjects compares the first n bytes of two objects of the parent.
+func (p *placer) sameObjects(x, y RegionOffset, n int64) bool {
+	b := make([]byte, 64<<10)
+	for n > 0 {
+		k := min(n, int64(len(b)))
+		if p.parent.read(y, b[:k]) != nil || !p.sameAs(x, b[:k]) {
+			return false
+		}
+		x, y, n = x+RegionOffset(k), y+RegionOffset(k), n-k
+	}
+	return true
+}
+
+// copyOld writes the first n bytes of an object of the parent to f at off.
+func (p *placer) copyOld(from RegionOffset, f *outFile, off, n int64) error {
+	b := make([]byte, 64<<10)
+	for n > 0 {
+		k := min(n, int64(len(b)))
+		if err := p.parent.read(from, b[:k]); err != nil {
+			return err
+		}
+		if err := f.writeAt(b[:k], off); err != nil {
+			return err
+		}
+		from, off, n = from+RegionOffset(k), off+k, n-k
+	}
+	return nil
+}
+
+// oldContent returns the object with the content of a file of the parent, if it is plain
+// and has size bytes, or 0.
+func (w *Writer) oldContent(path string, size int64) RegionOffset {
+	if w.parent == nil {
+		return 0
+	}
+	f, err := w.parent.Lookup(path)
+	if err != nil { // a file that is not there, or that cannot be read, saves nothing
+		return 0
+	}
+	s := f.rec.data
+	if s.kind() != PlainStream || s.packed != uint64(size) {
+		return 0
+	}
+	return RegionOffset(s.offset)
+}

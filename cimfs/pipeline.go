@@ -57,6 +57,7 @@ type job struct {
 	segments []segment    // buffered
 	toHash   chan segment // streamed
 	toWrite  chan segment
+	like     RegionOffset // of an object of the parent that may have the same content, 0 for none
 
 	digest  digest
 	ea      []byte // the hashes of an expanded executable, set by the hasher
@@ -71,7 +72,7 @@ func (j *job) reset() {
 	j.segments = j.segments[:0]
 	clear(j.message.Pieces)
 	j.message.Pieces = j.message.Pieces[:0]
-	j.stored, j.logical, j.pe, j.inline, j.toHash, j.toWrite, j.result, j.batch, j.ea = 0, 0, nil, false, nil, nil, nil, nil, nil
+	j.stored, j.logical, j.pe, j.inline, j.toHash, j.toWrite, j.result, j.batch, j.ea, j.like = 0, 0, nil, false, nil, nil, nil, nil, nil, 0
 }
 
 // batch is a number of items that go on together.
@@ -403,9 +404,16 @@ func (p *placer) placeStreamed(r *regionOut, j *job) (RegionOffset, error) {
 		err = r.room(j.stored)
 	}
 	p.fail(err)
+	like := j.like // while all bytes so far are equal to it, and none is written
 	for s := range j.toWrite {
 		if p.failed() == nil {
-			p.fail(f.writeAt(s.b, off))
+			if like != 0 && !p.sameAs(like+RegionOffset(off-start), s.b) {
+				p.fail(p.copyOld(like, f, start, off-start))
+				like = 0
+			}
+			if like == 0 {
+				p.fail(f.writeAt(s.b, off))
+			}
 			off += int64(len(s.b))
 		}
 		p.release(s.c)
@@ -416,10 +424,20 @@ func (p *placer) placeStreamed(r *regionOut, j *job) (RegionOffset, error) {
 	}
 	at, known := r.objects.find(uint64(j.stored), &j.digest)
 	if !known {
-		at, known = r.findOld(j.stored, &j.digest, func(at RegionOffset) bool { return p.sameAsFile(at, f, start, j.stored) })
+		at, known = r.findOld(j.stored, &j.digest, func(at RegionOffset) bool {
+			if like != 0 {
+				return at == like || p.sameObjects(at, like, j.stored)
+			}
+			return p.sameAsFile(at, f, start, j.stored)
+		})
 	}
 	if known {
 		return at, f.truncate(start)
+	}
+	if like != 0 { // the parent's table does not have it
+		if err := p.copyOld(like, f, start, j.stored); err != nil {
+			return 0, err
+		}
 	}
 	r.end = roundUp(off, r.typ.align())
 	r.bufAt = r.end

@@ -52,6 +52,9 @@ func (w *Writer) decide(f form) {
 	// Too large to wait in memory: hand it over now and feed it as it comes.
 	// The objects that wait in the batch can be hashed meanwhile.
 	j.toHash, j.toWrite = make(chan segment, chunkCount), make(chan segment, chunkCount)
+	if f.plan == nil && w.pending.rec != nil {
+		j.like = w.oldContent(w.path, w.size)
+	}
 	w.placer.flush()
 	w.placer.add(w.pending)
 	w.placer.flush()

@@ -98,7 +98,7 @@ func (l layerAt) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	if l.warn != nil {
 		opt.Warn = func(x finding.Finding) { l.warn(x.In(fmt.Sprintf("layer %d: %s", l.index, h.path))) }
 	}
-	return regf.OpenReaderAt(h.file, h.size, opt)
+	return regf.OpenFile(h.file.File, opt) // mapped: it would be read to the heap otherwise
 }
 
 // Open implements Registry.

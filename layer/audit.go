@@ -64,6 +64,12 @@ type Audit struct {
 	links    map[treeKey]uint32 // how many hard links name a target
 	vm       utilityVM
 
+	// Neighbours are mostly in one directory: of the last one, reachDir is the path if all its
+	// components are reachable, parentDir the folded path with its key.
+	reachDir  string
+	parentDir string
+	parentKey treeKey
+
 	e      *Entry
 	index  int64
 	offset int64
@@ -204,16 +210,27 @@ func (a *Audit) keyOf(folded string) treeKey {
 }
 
 func (a *Audit) names() {
-	a.reachable("path", a.e.Path)
-	a.reachable("target", a.e.Target)
+	dir, name := winfs.SplitPath(a.e.Path)
+	switch {
+	case dir == "" || dir != a.reachDir:
+		a.reachDir = ""
+		if a.reachable("path", a.e.Path, a.e.Path) {
+			a.reachDir = strings.Clone(dir)
+		}
+	default:
+		a.reachable("path", a.e.Path, name)
+	}
+	a.reachable("target", a.e.Target, a.e.Target)
 	if !utf8.ValidString(a.e.Path) {
 		a.report(RuleLoneSurrogate, "the name holds half of a surrogate pair and is not valid UTF-8")
 	}
 }
 
-// reachable looks for names that NTFS can hold and Win32 cannot always reach.
-func (a *Audit) reachable(what, path string) {
-	switch err := winfs.CheckPath(path); {
+// reachable looks for names that NTFS can hold and Win32 cannot always reach, in the end of a
+// path that is not known to be without, and reports whether there are none.
+func (a *Audit) reachable(what, path, end string) bool {
+	err := winfs.CheckPath(end)
+	switch {
 	case errors.Is(err, winfs.ErrNameReserved):
 		if bareDevice(path) {
 			a.report(RuleReserved, "programs take a component of the %s for a device", what)
@@ -223,14 +240,16 @@ func (a *Audit) reachable(what, path string) {
 	case err != nil:
 		a.report(RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips, so that programs do not find it", what)
 	}
+	return err == nil
 }
 
 func (a *Audit) roots() {
 	first, rest := cutPath(a.e.Path)
 	proper := ""
 	for _, r := range []string{RootFiles, RootHives, RootUtilityVM} {
-		if winfs.EqualFold(first, r) {
+		if first == r || len(first) == len(r) && winfs.EqualFold(first, r) { // ASCII letters fold only to each other
 			proper = r
+			break
 		}
 	}
 	if a.Merged && a.e.Kind == File && winfs.EqualFold(a.e.Path, RootLayout) {
@@ -350,7 +369,10 @@ func (a *Audit) parent(folded string) {
 	if dir == "" {
 		return
 	}
-	k := a.keyOf(dir)
+	if dir != a.parentDir {
+		a.parentDir, a.parentKey = strings.Clone(dir), a.keyOf(dir)
+	}
+	k := a.parentKey
 	n, ok := a.nodes[k]
 	switch {
 	case !ok || n.kind == 0:

@@ -182,6 +182,38 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 	return h, nil
 }
 
+// OpenFile opens a hive for reading from an open regular file, as [Open] does by name. It is
+// for files that only the caller has: the file must neither shrink nor change until Close,
+// which does not close it. The errors are those of Open.
+func OpenFile(f *os.File, opt *Options) (*Hive, error) {
+	fail := func(err error) (*Hive, error) {
+		return nil, &Error{Op: "open", Hive: f.Name(), Offset: -1, Err: err}
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return fail(err)
+	}
+	if !st.Mode().IsRegular() {
+		return fail(errIrregular)
+	}
+	if st.Size() > baseSize+int64(math.MaxUint32) {
+		return fail(ErrLimit)
+	}
+	data, unmap, err := mapFile(f, st.Size())
+	if err != nil || data == nil {
+		return OpenReaderAt(f, st.Size(), opt)
+	}
+	h := newHive("", opt)
+	h.data, h.unmap, h.owned = data, unmap, true
+	if canRelease {
+		h.resident = &residence{mapping: data}
+	}
+	if err := h.start(opt); err != nil {
+		return nil, errors.Join(err, unmap())
+	}
+	return h, nil
+}
+
 // OpenBytes opens a hive that is in memory. The hive retains b and never changes it: the
 // first edit makes a copy.
 func OpenBytes(b []byte, opt *Options) (*Hive, error) {

@@ -372,9 +372,14 @@ func (m *merger) writeAll() error {
 		left uint32
 	}
 	families := []family{{at: noSlot, left: 1}}
+	released := len(m.out)
 	for i := range m.plan {
 		if err := m.ctx.Err(); err != nil {
 			return err
+		}
+		if len(m.out)-released >= residentMax {
+			m.release()
+			released = len(m.out)
 		}
 		p := m.plan[i]
 		for families[0].left == 0 {
@@ -397,6 +402,16 @@ func (m *merger) writeAll() error {
 		families = append(families, family{at: slotAt{list: list, parent: nk}, left: p.kids})
 	}
 	return nil
+}
+
+// release releases the pages of mapped sources, which the survey has counted and this second
+// pass reads again.
+func (m *merger) release() {
+	for _, r := range m.roots {
+		if r.h.resident != nil {
+			releasePages(r.h.resident.mapping)
+		}
+	}
 }
 
 // key writes one merged key.
