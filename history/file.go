@@ -100,10 +100,16 @@ func File(ctx context.Context, layers []layer.Source, path string, limits layer.
 		}
 	}
 	if len(f.events) == 0 {
-		return nil, fmt.Errorf("no layer has %q: %w", path, fs.ErrNotExist)
+		return nil, missing(`"` + path + `"`)
 	}
 	return f.events, nil
 }
+
+// missing is the error about what no layer has: a path, a key, a value or a hive.
+type missing string
+
+func (m missing) Error() string        { return "no layer has " + string(m) }
+func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
 
 type fileHistory struct {
 	ctx    context.Context

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
@@ -75,11 +76,11 @@ func Key(ctx context.Context, found *image.Hives, n hives.Name, path string, val
 	}
 	switch {
 	case !any:
-		return nil, fmt.Errorf("no layer has the hive %v: %w", n, fs.ErrNotExist)
+		return nil, missing("the hive " + n.String())
 	case len(k.events) == 0 && value != nil && k.ever:
-		return nil, fmt.Errorf("in no layer has the key %q a value %q: %w", path, *value, fs.ErrNotExist)
+		return nil, missing(fmt.Sprintf(`a value "%s" in the key "%s"`, *value, strings.TrimSuffix(n.String()+`\`+path, `\`)))
 	case len(k.events) == 0:
-		return nil, fmt.Errorf("no layer has the key %q: %w", path, fs.ErrNotExist)
+		return nil, missing(fmt.Sprintf(`the key "%s"`, strings.TrimSuffix(n.String()+`\`+path, `\`)))
 	}
 	return k.events, nil
 }

@@ -240,7 +240,7 @@ func TestViewAccess(t *testing.T) {
 		t.Errorf("%+v, %v", it, err)
 	}
 	_, err = v.Lookup(`Files\dir\x\y`)
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `"Files\\Dir"`) {
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `"Files\Dir"`) {
 		t.Errorf("%v does not name the deepest directory", err)
 	}
 	var names []string

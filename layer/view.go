@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
-	"strconv"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -39,7 +38,7 @@ func (v *View) deepest(path string) string {
 	for path != "" {
 		path, _ = winfs.SplitPath(path)
 		if id, ok := v.tree.lookup(path); ok && path != "" {
-			return strconv.Quote(v.tree.path(id))
+			return `"` + v.tree.path(id) + `"`
 		}
 	}
 	return "the root"

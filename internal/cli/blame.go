@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/mullion/mullion/history"
@@ -192,6 +193,9 @@ func cutKey(s string) (first, rest string) {
 
 func (b *blame) blameFile(ctx context.Context, sources []layer.Source, histories []*layerHistory, path string) error {
 	events, err := history.File(ctx, sources, path, b.c.limits)
+	if errors.Is(err, fs.ErrNotExist) {
+		return containerHint(path, err)
+	}
 	if err != nil {
 		return imageHint(err)
 	}

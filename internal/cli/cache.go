@@ -18,7 +18,7 @@ func newCacheCommand(c *console) *cobra.Command {
 		Long: `Show or clear the cache. A command that reads a layer of an image to its end
 leaves an index of it there: the names and metadata of its files, hashes of
 their content, and access points into the compressed blob. From then on ls, cat,
-diff, blame, inspect, osversion, env and sbom answer from the index and read
+diff, blame, inspect, os-version, env and sbom answer from the index and read
 from the layer only the bytes that they print, compared with hashes in the
 index.
 

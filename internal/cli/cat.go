@@ -25,9 +25,8 @@ name after the path selects an alternate data stream. A terminal gets text only.
 
 The paths Hives\SYSTEM_BASE, Hives\SOFTWARE_BASE, Hives\SAM_BASE,
 Hives\SECURITY_BASE and Hives\DEFAULTUSER_BASE select the registry of the
-image:
-the hives of the base layer with the delta hives of all other layers merged in.
-No layer contains these merged hives; "unpack" writes the same ones.
+image: the hives of the base layer with the delta hives of all other layers
+merged in. No layer contains these merged hives; "unpack" writes the same ones.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(2),

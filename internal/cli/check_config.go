@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/finding/report"
@@ -130,14 +131,14 @@ func (p configParser) ignore(n *yaml.Node) (*report.Ignore, error) {
 // mapping returns the values of a mapping with these keys only.
 func (p configParser) mapping(n *yaml.Node, keys ...string) (map[string]*yaml.Node, error) {
 	if n.Kind != yaml.MappingNode {
-		return nil, p.fail(n, "there is no mapping with the keys %q", keys)
+		return nil, p.fail(n, "there is no mapping with the keys %s", strings.Join(keys, ", "))
 	}
 	out := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		switch {
 		case key.Kind != yaml.ScalarNode || !slices.Contains(keys, key.Value):
-			return nil, p.fail(key, "unknown key %q; the keys are %q", key.Value, keys)
+			return nil, p.fail(key, "unknown key %q; the keys are %s", key.Value, strings.Join(keys, ", "))
 		case out[key.Value] != nil:
 			return nil, p.fail(key, "a second %q", key.Value)
 		}

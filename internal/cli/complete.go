@@ -36,9 +36,9 @@ func valuesOf(cmd *cobra.Command, flag string) []string {
 	return flagValues[flag]
 }
 
-// imageSchemes and layerSchemes are the schemes of references that completion offers.
+// schemePrefixes and layerSchemes are the schemes of references that completion offers.
 var (
-	imageSchemes = []string{"oci:", "oci-archive:", "docker-archive:", "docker://", "containerd:"}
+	schemePrefixes = []string{"oci:", "oci-archive:", "docker-archive:", "docker://", "containerd:"}
 	layerSchemes = []string{"tar:", "wclayer:", "cim:"}
 )
 
@@ -92,15 +92,15 @@ var twoReferences = []string{"copy", "convert", "diff"}
 func schemesOf(cmd *cobra.Command) []string {
 	switch word := strings.Fields(cmd.Use); {
 	case cmd.Name() == "copy":
-		return imageSchemes
+		return schemePrefixes
 	case cmd.Name() == "convert":
 		return layerSchemes
 	case len(word) < 2:
 		return nil
 	case strings.HasPrefix(word[1], "IMAGE|LAYER"), strings.HasPrefix(word[1], "LAYER|IMAGE"), cmd.Name() == "diff" && !cmd.Parent().HasParent():
-		return append(slices.Clone(imageSchemes), layerSchemes...)
+		return append(slices.Clone(schemePrefixes), layerSchemes...)
 	case word[1] == "IMAGE":
-		return imageSchemes
+		return schemePrefixes
 	case word[1] == "LAYER":
 		return layerSchemes
 	}

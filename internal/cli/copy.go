@@ -30,7 +30,7 @@ Foreign layers may not be redistributed, so they stay at their URLs. Without
 --foreign they are neither downloaded nor pushed to registries. A redirect or
 URL that leads to a private address is rejected without --private-network.
 
-` + referenceHelp,
+` + imageHelp,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && flags.platform != "" {

@@ -36,7 +36,7 @@ default user and, overriding all others, those of the image configuration.
 
 COMPUTERNAME is missing because only a running container has one.
 
-` + referenceHelp,
+` + imageHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			img, err := flags.open(cmd.Context(), c, args[0], c.layerProgress())

@@ -26,7 +26,7 @@ func newExtractCommand(c *console) *cobra.Command {
 		Long: `Write files and directories of an image as a container sees it, or of a single
 layer, to the new directory DIR, each under its path in the image:
 Files\hello becomes DIR/Files/hello. A directory is written with all that is
-below it; PATH \ is everything. DIR is written completely or not at all.
+below it; PATH '\' is everything. DIR is written completely or not at all.
 
 Kept are content, names, write and access times, hard links between selected
 files, and holes. Symbolic links and junctions become symbolic links that never
@@ -50,7 +50,7 @@ are an error. So is a name that the host cannot have.
 
 ` + referenceHelp,
 		Example: `  mullion extract oci:layout:v1 Files/hello out
-  mullion extract --layer 1 oci:layout:v1 \ layer1
+  mullion extract --layer 1 oci:layout:v1 '\' layer1
   mullion extract tar:base.tar.gz Files/Windows/System32/drivers out
   getfattr -d -m ntfs -e hex out/Files/hello/hello.txt`,
 		Args: cobra.MinimumNArgs(3),

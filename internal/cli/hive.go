@@ -314,7 +314,7 @@ func hiveValue(k regf.Key, file, name string) (regf.Value, error) {
 		if name == "" {
 			what = "the default value"
 		}
-		return v, about(file, fmt.Errorf("%s does not exist in %s, which is the deepest key that exists", what, where))
+		return v, about(file, fmt.Errorf("%s does not exist in %s", what, where))
 	}
 	return v, hiveError(file, err)
 }

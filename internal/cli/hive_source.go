@@ -115,6 +115,9 @@ func (s *hiveSource) openImage(ctx context.Context, c *console, arg, key string)
 		if key != "" {
 			err = usagef("key %s names no hive of %s", quotePath(key), arg)
 		}
+		if strings.Contains(key, "/") {
+			return nil, "", nil, keyHint(key, err)
+		}
 		return nil, "", nil, hintf(err, `KEY begins with the hive, as in 'HKLM\SOFTWARE\Vendor' or 'SYSTEM\Select'`)
 	}
 	r, err := s.content.openRegistry(ctx, c, arg, n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,8 +104,8 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 	return img, imageHint(nameHint(ref, err))
 }
 
-// nameHint adds advice if ref is a layer reference, or the path of a file without a
-// scheme, which is looked up in a registry.
+// nameHint adds advice if ref is a layer reference, or has no scheme and is looked up in a
+// registry.
 func nameHint(ref string, err error) error {
 	if err == nil {
 		return nil
@@ -121,6 +122,8 @@ func fileHint(ref string) string {
 	}
 	st, err := os.Stat(ref)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return schemeHint(ref)
 	case err != nil:
 		return ""
 	case st.IsDir():
@@ -130,6 +133,32 @@ func fileHint(ref string) string {
 	}
 	return fmt.Sprintf("%s is a file here: an image is oci-archive:%[1]s or docker-archive:%[1]s, a layer tar:%[1]s", ref)
 }
+
+// schemeHint returns advice on a reference without a scheme, or with a misspelt one, that
+// names no file and is read as a name on Docker Hub.
+func schemeHint(ref string) string {
+	first, _, path := strings.Cut(ref, "/")
+	word, rest, colon := strings.Cut(ref, ":")
+	if slices.Contains(imageSchemes, word) && colon {
+		return ""
+	}
+	if colon && len(word) < len(first) {
+		spelt := &cobra.Command{SuggestionsMinimumDistance: max(1, len(word)/4)}
+		for _, scheme := range slices.Concat(imageSchemes, []string{"tar", "wclayer", "cim"}) {
+			spelt.AddCommand(&cobra.Command{Use: scheme, Run: func(*cobra.Command, []string) {}})
+		}
+		if near := spelt.SuggestionsFor(word); len(near) == 1 {
+			return near[0] + ":" + rest
+		}
+	}
+	if path && (first == "localhost" || strings.ContainsAny(first, ".:")) {
+		return ""
+	}
+	return fmt.Sprintf("%s has no scheme, so it is an image on Docker Hub; an image layout is oci:%[1]s, an image in a file oci-archive:%[1]s", ref)
+}
+
+// imageSchemes are the schemes of image references.
+var imageSchemes = []string{image.Layout, image.OCIArchive, image.DockerArchive, image.Registry, image.Containerd}
 
 // imageHint adds advice to errors of package image.
 func imageHint(err error) error {

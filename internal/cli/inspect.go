@@ -82,7 +82,7 @@ a different build than the hives.
 
 ` + wasteHelp + `
 
-` + referenceHelp,
+` + imageHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if layers && waste {

@@ -114,7 +114,13 @@ func mustLayerRef(s string) (layerRef, error) {
 	for _, f := range layerFormats {
 		schemes = append(schemes, f.scheme+":")
 	}
-	return layerRef{}, usagef("%q is not a layer reference, which starts with %s", s, strings.Join(schemes, " or "))
+	err := usagef("%q is not a layer reference, which starts with %s", s, strings.Join(schemes, " or "))
+	for _, scheme := range imageSchemes {
+		if strings.HasPrefix(s, scheme+":") {
+			return layerRef{}, hintf(err, "%s is an image; mullion copy converts images, mullion unpack writes their layers", s)
+		}
+	}
+	return layerRef{}, hintf(err, "a layer tar is tar:%[1]s, a layer directory wclayer:%[1]s, a CimFS image cim:%[1]s", s)
 }
 
 func (r layerRef) open(ctx context.Context, c *console, o *layerOptions) (layer.Reader, error) {

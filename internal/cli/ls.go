@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/image"
@@ -258,7 +259,7 @@ func (l *lister) entry(r layer.Reader, e *layer.Entry) error {
 	return l.c.printRow(row, l.long, l.name(e.Path))
 }
 
-// notFound adds the path, and advice for paths with a drive letter, to an fs.ErrNotExist
+// notFound adds the path, and advice for the path of a container, to an fs.ErrNotExist
 // error.
 func notFound(path string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -268,9 +269,22 @@ func notFound(path string, err error) error {
 	if errors.As(err, &where) {
 		err = where.Err
 	}
-	err = fmt.Errorf("%s: %w", path, err)
-	if drive, rest, found := strings.Cut(path, ":"); found && len(drive) == 1 {
-		err = hintf(err, `a container's C:\ is the directory Files: %s`, strings.TrimSuffix(`Files\`+insidePath(rest), `\`))
-	}
-	return err
+	return containerHint(path, fmt.Errorf("%s: %w", path, err))
 }
+
+// containerHint adds advice to an error about a path that begins with a drive letter or
+// with no directory that a layer has at its root: a container's path, probably.
+func containerHint(path string, err error) error {
+	rest := path
+	if drive, below, found := strings.Cut(path, ":"); found && len(drive) == 1 {
+		rest = below
+	} else if first, _, _ := strings.Cut(path, `\`); first == "" || slices.ContainsFunc(layerRoots, func(root string) bool {
+		return winfs.EqualFold(root, first)
+	}) {
+		return err
+	}
+	return hintf(err, `a container's C:\ is the directory Files: %s`, strings.TrimSuffix(`Files\`+insidePath(rest), `\`))
+}
+
+// layerRoots are the names that a layer can have at its root.
+var layerRoots = []string{"Files", "Hives", "UtilityVM"}

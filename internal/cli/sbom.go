@@ -41,7 +41,7 @@ The formats are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3) and syft (Syft's own
 format), all in JSON. Equal images with the same name produce equal bytes: the
 time in a document is the image's.
 
-` + referenceHelp,
+` + imageHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			at := slices.IndexFunc(sbomFormats, func(f sbomFormat) bool { return f.name == format })

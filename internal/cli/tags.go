@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/image/registry"
@@ -46,6 +47,9 @@ registry. REPOSITORY is a name without tag and digest: registry/name.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			repo := strings.TrimPrefix(args[0], "docker://")
+			if scheme, _, ok := strings.Cut(repo, ":"); ok && slices.Contains(imageSchemes, scheme) {
+				return usagef("%s is no repository in a registry, which is registry/name", args[0])
+			}
 			for tag, err := range registry.Tags(cmd.Context(), repo, remote.options()...) {
 				if err == nil && c.json {
 					err = c.printJSONLine(tagLine{tag})

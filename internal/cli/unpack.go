@@ -51,7 +51,7 @@ configuration. DIR is written completely or not at all.
 The paths of the layers are printed, base first; the last one is the whole
 image. --json adds the chain IDs and diff IDs, and whether each layer is new.
 
-` + referenceHelp,
+` + imageHelp,
 		Example: `  mullion unpack oci-archive:hello.tar store
   mullion unpack mcr.microsoft.com/windows/nanoserver:ltsc2022 store
   mullion unpack --platform 'windows(10.0.20348)/amd64' oci:layout store

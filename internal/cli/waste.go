@@ -91,14 +91,14 @@ func (r *wasteReport) print(c *console, files []history.WastedFile) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "LAYER  %-19s  %15s  %15s\n", "DIGEST", "SIZE", "WASTED")
 	for _, l := range r.Layers {
-		fmt.Fprintf(&b, "%-5d  %-19.19s  %15d  %15d\n", l.Index, l.Digest, l.Size, l.Wasted)
+		fmt.Fprintf(&b, "%-5d  %-19.19s  %15s  %15s\n", l.Index, l.Digest, c.size(l.Size), c.size(l.Wasted))
 		if l.History != nil {
 			if line := cmp.Or(l.History.CreatedBy, l.History.Comment); line != "" {
 				fmt.Fprintf(&b, "       %s\n", visible(line))
 			}
 		}
 	}
-	fmt.Fprintf(&b, "%-26s  %15d  %15d\nefficiency %.2f %%\n", "total", r.Total, r.Wasted, 100*r.Efficiency)
+	fmt.Fprintf(&b, "%-26s  %15s  %15s\nefficiency %.2f %%\n", "total", c.size(r.Total), c.size(r.Wasted), 100*r.Efficiency)
 	for i, f := range files {
 		if i == 0 {
 			fmt.Fprintf(&b, "\n%15s  %6s  %-8s  PATH\n", "WASTED", "COPIES", "STATE")
@@ -108,14 +108,14 @@ func (r *wasteReport) print(c *console, files []history.WastedFile) error {
 			for _, f := range files[i:] {
 				rest += f.Wasted
 			}
-			fmt.Fprintf(&b, "%15d  in %d more files; --json lists all\n", rest, len(files)-i)
+			fmt.Fprintf(&b, "%15s  in %d more files; --json lists all\n", c.size(rest), len(files)-i)
 			break
 		}
 		state := "replaced"
 		if f.Removed {
 			state = "removed"
 		}
-		fmt.Fprintf(&b, "%15d  %6d  %-8s  %s\n", f.Wasted, len(f.Copies), state, visible(f.Path))
+		fmt.Fprintf(&b, "%15s  %6d  %-8s  %s\n", c.size(f.Wasted), len(f.Copies), state, visible(f.Path))
 	}
 	return c.printText(b.String())
 }
