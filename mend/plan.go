@@ -75,11 +75,12 @@ func (p *Plan) exact(path string) uint64 { return maphash.String(p.seed, rootCas
 
 // node is what is known of a path.
 type node struct {
-	index    int64 // of the first entry that is no whiteout; 0 if there is none
-	target   string
+	index    int64  // of the first entry that is no whiteout; 0 if there is none
+	target   string // of a link; finish shortens it to the end of the chain, "" if there is none
 	exact    uint64 // hash of the path as it is spelled
 	meta     uint64 // hash of the metadata of a directory
 	pending  bool   // a link that comes before the file that it leads to
+	walking  bool   // a link of the chain that finish follows
 	kind     layer.Kind
 	entries  uint8 // that are no whiteouts, saturating
 	implied  bool  // entries in it come before it, or it has none
@@ -102,6 +103,7 @@ type link struct {
 	index  int64
 	self   key
 	target key
+	path   string       // of the target, as the link has it
 	entry  *layer.Entry // of a link before the file that it leads to
 }
 
@@ -200,7 +202,7 @@ func (l *learner) entry(e *layer.Entry, index int64, streams bool) {
 			l.drop[index] = true
 		}
 	case e.Kind == layer.Link && l.take(int64(2*len(e.Path)+2*len(e.Target))):
-		x := link{index: index, self: k, target: l.keyOf(e.Target)}
+		x := link{index: index, self: k, target: l.keyOf(e.Target), path: e.Target}
 		n.target = e.Target
 		if t := l.nodes[x.target]; (t == nil || t.entries == 0 || t.pending) && x.target != k {
 			c := e.Clone()
