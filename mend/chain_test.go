@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
@@ -67,5 +68,27 @@ func TestDeepParents(t *testing.T) {
 	}
 	if want := 1 + 1 + 100 + 1000; dirs != want { // Files, Hives
 		t.Errorf("%d directories, want %d", dirs, want)
+	}
+}
+
+// TestHeldLinks: the links that a plan holds, to move them, are bounded. The others stay
+// where they are, and lead to the file all the same.
+func TestHeldLinks(t *testing.T) {
+	const n = 300_000
+	l := parse("d Files")
+	for i := range n {
+		l.Items = append(l.Items, layertest.Item{Entry: layer.Entry{Kind: layer.Link, Path: fmt.Sprintf(`Files\%d`, i), Target: `Files\f`}})
+	}
+	l.Items = append(l.Items, parse(`f Files\f`).Items...)
+	moved, before := 0, true
+	got := mended(t, l, mend.Options{Base: true}).Items
+	for _, it := range got {
+		before = before && it.Kind != layer.File
+		if !before && it.Kind == layer.Link {
+			moved++
+		}
+	}
+	if limit := 64 << 20 / int(unsafe.Sizeof(layer.Entry{})); moved == 0 || moved > limit || len(got) != n+2 {
+		t.Errorf("%d links of %d are moved, at most %d should be; %d entries", moved, n, limit, len(got))
 	}
 }

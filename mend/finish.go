@@ -54,7 +54,7 @@ func (l *learner) linkTargets() {
 		case forward:
 			x.entry.Target = target
 			l.drop[x.index] = true
-			l.after[k] = append(l.after[k], *x.entry)
+			l.after[k] = append(l.after[k], x.entry)
 		case target != x.path:
 			l.retarget[x.index] = target
 		}

@@ -44,7 +44,7 @@ type reader struct {
 
 	queue  []*layer.Entry // before held
 	held   *layer.Entry   // of the layer, has streams
-	ending []layer.Entry  // links behind the entry that was returned last
+	ending []*layer.Entry // links behind the entry that was returned last
 	alone  bool           // the current entry is not that of the layer: it has no streams
 }
 
@@ -61,7 +61,7 @@ func (m *reader) Next() (*layer.Entry, error) {
 			m.held, m.alone = nil, false
 			return m.emit(e), nil
 		case len(m.ending) > 0:
-			e := m.ending[0]
+			e := *m.ending[0] // emit changes it, and others may read the plan too
 			if m.parents(e.Path); len(m.queue) > 0 {
 				continue
 			}
