@@ -77,25 +77,27 @@ func renamable(t *Tree, i int32) bool {
 func (f *FileChanges) pair(removed, added []int, gone map[int]bool, ignore layer.Aspect) {
 	type candidate struct{ was, is, score int }
 	var all []candidate
-	byName := map[string][]int{}
-	many := len(removed)*len(added) > maxPairs
-	if many {
+	if len(removed)*len(added) > maxPairs {
+		byName := map[string][]int{}
 		for _, i := range removed {
 			base := winfs.Fold(f.base(f.a, f.list[i].a))
 			byName[base] = append(byName[base], i)
 		}
-	}
-	for _, j := range added {
-		if many {
+		for _, j := range added {
 			base := winfs.Fold(f.base(f.b, f.list[j].b))
 			if list := byName[base]; len(list) > 0 {
 				byName[base] = list[1:]
 				all = append(all, candidate{list[0], j, 0})
 			}
-			continue
 		}
-		for _, i := range removed {
-			all = append(all, candidate{i, j, similarity(f.a.texts.get(f.a.names[f.list[i].a].path), f.b.texts.get(f.b.names[f.list[j].b].path))})
+	} else {
+		// Folding and splitting the paths takes longer than comparing them.
+		was := f.splitPaths(f.a, removed, func(x change) int32 { return x.a })
+		is := f.splitPaths(f.b, added, func(x change) int32 { return x.b })
+		for n, j := range added {
+			for m, i := range removed {
+				all = append(all, candidate{i, j, similarity(&was[m], &is[n])})
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(x, y candidate) int { return y.score - x.score })
@@ -117,26 +119,39 @@ func (f *FileChanges) base(t *Tree, i int32) string {
 	return base
 }
 
+// splitPath is a folded path.
+type splitPath struct {
+	base string
+	dirs []string
+}
+
+// splitPaths returns the paths of one side of differences.
+func (f *FileChanges) splitPaths(t *Tree, list []int, side func(change) int32) []splitPath {
+	out := make([]splitPath, len(list))
+	for n, i := range list {
+		dir, base := winfs.SplitPath(winfs.Fold(t.texts.get(t.names[side(f.list[i])].path)))
+		out[n] = splitPath{base, strings.Split(dir, `\`)}
+	}
+	return out
+}
+
 // similarity rates how alike two paths are: the same name first, then the same end of the
 // name, then the same directories.
-func similarity(a, b string) int {
-	dirA, baseA := winfs.SplitPath(winfs.Fold(a))
-	dirB, baseB := winfs.SplitPath(winfs.Fold(b))
+func similarity(a, b *splitPath) int {
 	score := 0
-	if baseA == baseB {
+	if a.base == b.base {
 		score += 1 << 24
 	}
 	end := 0
-	for end < len(baseA) && end < len(baseB) && baseA[len(baseA)-1-end] == baseB[len(baseB)-1-end] {
+	for end < len(a.base) && end < len(b.base) && a.base[len(a.base)-1-end] == b.base[len(b.base)-1-end] {
 		end++
 	}
 	start := 0
-	for start < len(baseA) && start < len(baseB) && baseA[start] == baseB[start] {
+	for start < len(a.base) && start < len(b.base) && a.base[start] == b.base[start] {
 		start++
 	}
 	score += min(start+end, 1<<10) << 12
-	partsA, partsB := strings.Split(dirA, `\`), strings.Split(dirB, `\`)
-	for i := 0; i < len(partsA) && i < len(partsB) && partsA[i] == partsB[i]; i++ {
+	for i := 0; i < len(a.dirs) && i < len(b.dirs) && a.dirs[i] == b.dirs[i]; i++ {
 		score++
 	}
 	return score

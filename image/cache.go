@@ -186,11 +186,18 @@ func (i *Image) Answer(kind string, v any) bool {
 }
 
 // Keep keeps v, as encoding/json encodes it, for Answer. It must follow from the layers and
-// the configuration of the image alone.
+// the configuration of the image alone. Nothing is kept while a layer has no index: its
+// blob was not read to the end then, and may be another than the configuration names,
+// which other images have too.
 func (i *Image) Keep(kind string, v any) {
 	c := i.opts.cache
 	if c == nil {
 		return
+	}
+	for _, l := range i.layers {
+		if l.index() == nil {
+			return
+		}
 	}
 	raw, err := json.Marshal(v)
 	if bytes.Contains(raw, []byte(`\ufffd`)) || bytes.Contains(raw, []byte("\ufffd")) {

@@ -68,7 +68,8 @@ func (l warned) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 // FindHives takes the named hives, all five without names, out of a chain of layers,
 // base first, in every form that the layers have. Each layer is read once and to its
 // end, the base only until all names are found: deltas are at the end of a layer,
-// the hives of a base in the middle. A layer that has a file which hives.Place
+// the hives of a base in the middle. The base of an image with a cache is read to its end
+// too, which verifies it and leaves an index. A layer that has a file which hives.Place
 // refuses, as unpacking does, makes Open of that hive fail. The caller closes the result.
 func FindHives(ctx context.Context, layers []layer.Source, names ...hives.Name) (*Hives, error) {
 	h := newHives(names)
@@ -99,7 +100,9 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	for {
+	s, whole := src.(*layerSource)
+	whole = whole && s.l.img.opts.cache != nil
+	for complete := false; !complete || whole; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -110,13 +113,15 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 		if err != nil {
 			return err
 		}
+		if complete {
+			continue // what follows is not looked at, as without a cache
+		}
 		if _, err := h.offer(ctx, index, e, r); err != nil {
 			return err
 		}
-		if index == 0 && len(h.layers[0][hives.Config]) == len(h.names) {
-			return nil
-		}
+		complete = index == 0 && len(h.layers[0][hives.Config]) == len(h.names)
 	}
+	return nil
 }
 
 // findIndexed looks at the entries alone that are at the place of a hive.

@@ -7,9 +7,6 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// maxChain bounds the links that are followed from one to the next.
-const maxChain = 1024
-
 const utilityFiles = layer.RootUtilityVM + `\Files`
 
 // finish decides what the whole tree decides.
@@ -41,12 +38,12 @@ func (l *learner) linkTargets() {
 		if n.index != x.index || n.entries != 1 || x.target == x.self {
 			continue
 		}
-		end, target, ok := l.follow(x.target, n.target)
+		end, target, ok := l.follow(x.target, x.path)
 		if !ok {
 			continue
 		}
 		forward := end.index > x.index
-		if forward && (x.entry == nil || !l.opts.Base && (l.opts.Below == nil || l.opts.Below.Find(n.target) != 0)) {
+		if forward && (x.entry == nil || !l.opts.Base && (l.opts.Below == nil || l.opts.Below.Find(x.path) != 0)) {
 			continue // a layer below may have the target that is meant
 		}
 		k := l.keyOf(target)
@@ -57,34 +54,41 @@ func (l *learner) linkTargets() {
 		case forward:
 			x.entry.Target = target
 			l.drop[x.index] = true
-			l.after[k] = append(l.after[k], *x.entry)
-		case target != n.target:
+			l.after[k] = append(l.after[k], x.entry)
+		case target != x.path:
 			l.retarget[x.index] = target
 		}
 	}
 }
 
-// follow returns the file of the layer that a link leads to.
+// follow returns the file of the layer that a link leads to. The links on the way then
+// lead there at once: a chain that begins at each of many links is walked once.
 func (l *learner) follow(k key, target string) (end *node, path string, ok bool) {
-	for range maxChain {
+	var chain []*node
+	for end == nil {
 		n := l.nodes[k]
-		if n == nil || n.entries != 1 || n.whiteout != 0 && !l.drop[n.whiteout] {
-			return nil, "", false
+		if n == nil || n.walking || n.entries != 1 || n.whiteout != 0 && !l.drop[n.whiteout] {
+			break
 		}
-		switch n.kind {
-		case layer.File:
-			return n, target, true
-		case layer.Link:
-			if n.target == "" {
-				return nil, "", false
-			}
-			target = n.target
-			k = l.keyOf(target)
-		default:
-			return nil, "", false
+		if n.kind == layer.File {
+			end = n
+			break
 		}
+		if n.kind != layer.Link || n.target == "" {
+			break
+		}
+		n.walking = true
+		chain = append(chain, n)
+		target = n.target
+		k = l.keyOf(target)
 	}
-	return nil, "", false
+	if end == nil {
+		target = ""
+	}
+	for _, n := range chain {
+		n.walking, n.target = false, target
+	}
+	return end, target, end != nil
 }
 
 // directories plans the entries for directories that have none where they are needed.
@@ -102,9 +106,10 @@ func (l *learner) directories() {
 	}
 	// The uppermost come first.
 	slices.SortStableFunc(l.implied, func(a, b string) int { return len(a) - len(b) })
+	whole := map[key]bool{}
 	for _, dir := range l.implied {
 		k := l.keyOf(dir)
-		if l.nodes[k].entries > 0 || l.isFirst(dir) || linked[k] || !l.wholeAbove(dir) {
+		if l.nodes[k].entries > 0 || l.isFirst(dir) || linked[k] || !l.wholeAbove(dir, whole) {
 			continue
 		}
 		l.parents[k] = &layer.Entry{Path: dir, Kind: layer.Dir, Attributes: winfs.AttrDirectory}
@@ -118,15 +123,20 @@ func (l *learner) isFirst(path string) bool {
 }
 
 // wholeAbove reports whether each directory above a path is one in the layer or is added.
-func (l *learner) wholeAbove(path string) bool {
-	for dir, _ := winfs.SplitPath(path); dir != ""; dir, _ = winfs.SplitPath(dir) {
-		k := l.keyOf(dir)
-		if n := l.nodes[k]; n != nil && n.entries > 0 && n.kind == layer.Dir {
-			continue
-		}
-		if _, added := l.parents[k]; !added && !l.isFirst(dir) {
-			return false
-		}
+// known has what is known of the directories above; later additions do not change it,
+// because the uppermost come first.
+func (l *learner) wholeAbove(path string, known map[key]bool) bool {
+	dir, _ := winfs.SplitPath(path)
+	if dir == "" {
+		return true
 	}
-	return true
+	k := l.keyOf(dir)
+	whole, ok := known[k]
+	if !ok {
+		n := l.nodes[k]
+		_, added := l.parents[k]
+		whole = (n != nil && n.entries > 0 && n.kind == layer.Dir || added || l.isFirst(dir)) && l.wholeAbove(dir, known)
+		known[k] = whole
+	}
+	return whole
 }

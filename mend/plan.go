@@ -6,14 +6,19 @@ import (
 	"hash/maphash"
 	"io"
 	"math"
+	"unsafe"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
 
-// budget bounds the bytes of entries and names that a plan holds. What does not fit stays
-// as it is.
-const budget = 64 << 20
+const (
+	// budget bounds the bytes of entries and names that a plan holds. What does not fit
+	// stays as it is.
+	budget = 64 << 20
+	// heldSize is what an entry takes besides its metadata.
+	heldSize = int64(unsafe.Sizeof(layer.Entry{}))
+)
 
 // Options say what is known about a layer.
 type Options struct {
@@ -32,14 +37,14 @@ type Plan struct {
 	opts Options
 	seed maphash.Seed
 
-	first    []string             // directories of the root that are missing
-	parents  map[key]*layer.Entry // directories that come late or are missing
-	missing  []string             // paths of those that are missing, uppermost first
-	after    map[key][]layer.Entry
-	drop     map[int64]bool   // entries, counted from 1
-	retarget map[int64]string // of links
-	spell    map[key]bool     // files that links spell in another case
-	vm       bool             // the entry UtilityVM has attributes and times alone
+	first    []string               // directories of the root that are missing
+	parents  map[key]*layer.Entry   // directories that come late or are missing
+	missing  []string               // paths of those that are missing, uppermost first
+	after    map[key][]*layer.Entry // links behind a file
+	drop     map[int64]bool         // entries, counted from 1
+	retarget map[int64]string       // of links
+	spell    map[key]bool           // files that links spell in another case
+	vm       bool                   // the entry UtilityVM has attributes and times alone
 }
 
 // key is a hash of a folded path. It is keyed, so that nobody can construct a collision.
@@ -75,11 +80,12 @@ func (p *Plan) exact(path string) uint64 { return maphash.String(p.seed, rootCas
 
 // node is what is known of a path.
 type node struct {
-	index    int64 // of the first entry that is no whiteout; 0 if there is none
-	target   string
+	index    int64  // of the first entry that is no whiteout; 0 if there is none
+	target   string // of a link; finish shortens it to the end of the chain, "" if there is none
 	exact    uint64 // hash of the path as it is spelled
 	meta     uint64 // hash of the metadata of a directory
 	pending  bool   // a link that comes before the file that it leads to
+	walking  bool   // a link of the chain that finish follows
 	kind     layer.Kind
 	entries  uint8 // that are no whiteouts, saturating
 	implied  bool  // entries in it come before it, or it has none
@@ -102,6 +108,7 @@ type link struct {
 	index  int64
 	self   key
 	target key
+	path   string       // of the target, as the link has it
 	entry  *layer.Entry // of a link before the file that it leads to
 }
 
@@ -109,7 +116,7 @@ type link struct {
 // corrections. The caller closes r. Errors are those of r and of ctx, and a
 // *layer.LimitError.
 func Learn(ctx context.Context, r layer.Reader, opts Options) (*Plan, error) {
-	p := &Plan{opts: opts, seed: maphash.MakeSeed(), parents: map[key]*layer.Entry{}, after: map[key][]layer.Entry{}, drop: map[int64]bool{}, retarget: map[int64]string{}, spell: map[key]bool{}}
+	p := &Plan{opts: opts, seed: maphash.MakeSeed(), parents: map[key]*layer.Entry{}, after: map[key][]*layer.Entry{}, drop: map[int64]bool{}, retarget: map[int64]string{}, spell: map[key]bool{}}
 	l := &learner{Plan: p, nodes: map[key]*node{}, left: budget}
 	limits := opts.Limits.WithDefaults()
 	for index := int64(1); ; index++ {
@@ -194,17 +201,20 @@ func (l *learner) entry(e *layer.Entry, index int64, streams bool) {
 	l.hasSAM = l.hasSAM || winfs.EqualFold(e.Path, `Files\Windows\System32\config\SAM`)
 	switch {
 	case e.Kind == layer.Dir && n.implied:
-		if !streams && !e.IsReparsePoint() && l.take(e.MetadataSize()) {
+		if !streams && !e.IsReparsePoint() && l.take(heldSize+e.MetadataSize()) {
 			c := e.Clone()
 			l.parents[k] = &c
 			l.drop[index] = true
 		}
 	case e.Kind == layer.Link && l.take(int64(2*len(e.Path)+2*len(e.Target))):
-		x := link{index: index, self: k, target: l.keyOf(e.Target)}
+		x := link{index: index, self: k, target: l.keyOf(e.Target), path: e.Target}
 		n.target = e.Target
 		if t := l.nodes[x.target]; (t == nil || t.entries == 0 || t.pending) && x.target != k {
-			c := e.Clone()
-			x.entry, n.pending = &c, true
+			n.pending = true
+			if l.take(heldSize + e.MetadataSize()) {
+				c := e.Clone()
+				x.entry = &c
+			}
 		}
 		l.links = append(l.links, x)
 	}

@@ -13,7 +13,7 @@ import (
 // the reader that the plan was made from. Closing it closes r. Holes of sparse streams stay
 // holes if r knows them.
 func (p *Plan) Reader(r layer.Reader) layer.Reader {
-	m := &reader{Reader: r, plan: p, made: map[key]bool{}, spelled: map[key]string{}}
+	m := &reader{Reader: r, plan: p, above: map[key]bool{}, spelled: map[key]string{}}
 	for _, root := range p.first {
 		m.queue = append(m.queue, &layer.Entry{Path: root, Kind: layer.Dir, Attributes: winfs.AttrDirectory})
 	}
@@ -39,12 +39,12 @@ type reader struct {
 	layer.Reader
 	plan    *Plan
 	index   int64
-	made    map[key]bool   // directories that were added or moved
+	above   map[key]bool   // directories that were added or moved, or need neither
 	spelled map[key]string // files of Plan.spell
 
 	queue  []*layer.Entry // before held
 	held   *layer.Entry   // of the layer, has streams
-	ending []layer.Entry  // links behind the entry that was returned last
+	ending []*layer.Entry // links behind the entry that was returned last
 	alone  bool           // the current entry is not that of the layer: it has no streams
 }
 
@@ -61,7 +61,7 @@ func (m *reader) Next() (*layer.Entry, error) {
 			m.held, m.alone = nil, false
 			return m.emit(e), nil
 		case len(m.ending) > 0:
-			e := m.ending[0]
+			e := *m.ending[0] // emit changes it, and others may read the plan too
 			if m.parents(e.Path); len(m.queue) > 0 {
 				continue
 			}
@@ -119,13 +119,14 @@ func (m *reader) parents(path string) {
 	}
 	for dir, _ := winfs.SplitPath(path); dir != ""; dir, _ = winfs.SplitPath(dir) {
 		k := m.plan.keyOf(dir)
-		d, ok := m.plan.parents[k]
-		if !ok || m.made[k] {
-			continue
+		if m.above[k] {
+			break // and so are those above it
 		}
-		m.made[k] = true
-		c := d.Clone()
-		m.queue = append(m.queue, &c)
+		m.above[k] = true
+		if d, ok := m.plan.parents[k]; ok {
+			c := d.Clone()
+			m.queue = append(m.queue, &c)
+		}
 	}
 	slices.Reverse(m.queue)
 }

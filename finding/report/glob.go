@@ -67,15 +67,14 @@ func (g glob) match(path string) bool {
 	// at[i] is set if the path so far has the first i parts.
 	at, next := make([]bool, len(g)+1), make([]bool, len(g)+1)
 	at[0] = true
-	g.skipEmpty(at)
+	from, to := 0, g.skipEmpty(at, 0, 0) // where at is set
 	for _, r := range path {
-		clear(next)
-		alive := false
-		for i, p := range g {
+		first, last := -1, 0 // where next is set, before skipEmpty
+		for i := from; i <= to && i < len(g); i++ {
 			if !at[i] {
 				continue
 			}
-			switch p.wild {
+			switch p := g[i]; p.wild {
 			case literal:
 				next[i+1] = next[i+1] || p.r == r
 			case anyOne:
@@ -85,22 +84,31 @@ func (g glob) match(path string) bool {
 			case anyPath:
 				next[i] = true
 			}
-			alive = alive || next[i] || next[i+1]
+			if next[i] || next[i+1] {
+				if first < 0 {
+					first = i
+				}
+				last = i + 1
+			}
 		}
-		if !alive {
+		if first < 0 {
 			return false
 		}
-		g.skipEmpty(next)
+		clear(at[from : to+1])
+		from, to = first, g.skipEmpty(next, first, last)
 		at, next = next, at
 	}
 	return at[len(g)]
 }
 
-// skipEmpty lets the wildcards that match nothing do so.
-func (g glob) skipEmpty(at []bool) {
-	for i, p := range g {
-		if at[i] && (p.wild == anyInName || p.wild == anyPath) {
+// skipEmpty lets the wildcards that match nothing do so. at is set from one index to
+// another at most; the result is the new end.
+func (g glob) skipEmpty(at []bool, from, to int) int {
+	for i := from; i <= to && i < len(g); i++ {
+		if at[i] && (g[i].wild == anyInName || g[i].wild == anyPath) {
 			at[i+1] = true
+			to = max(to, i+1)
 		}
 	}
+	return to
 }

@@ -17,10 +17,14 @@ import (
 // ErrCredentials says that a registry does not accept the credentials of Authenticate.
 var ErrCredentials = errors.New("the registry does not accept the credentials")
 
+// maxEmptyPages bounds the pages without a tag that follow each other.
+const maxEmptyPages = 100
+
 // Tags yields the tags of a repository, in the order of the registry, which sends them in
 // pages. The repository is a name such as mcr.microsoft.com/windows/nanoserver, without
 // tag and digest. Errors are image.ErrReference for a name that is not one, and
-// image.ErrNotFound.
+// image.ErrNotFound. A registry whose pages do not come to an end, because one names itself as
+// the next or too many are empty, is an error too.
 func Tags(ctx context.Context, repository string, opts ...Option) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		t := newTransport(opts)
@@ -35,6 +39,7 @@ func Tags(ctx context.Context, repository string, opts ...Option) iter.Seq2[stri
 			return
 		}
 		pages, err := puller.Lister(ctx, repo)
+		empty, next := 0, ""
 		for err == nil && pages.HasNext() {
 			var page *remote.Tags
 			if page, err = pages.Next(ctx); err != nil {
@@ -45,6 +50,14 @@ func Tags(ctx context.Context, repository string, opts ...Option) iter.Seq2[stri
 					return
 				}
 			}
+			if empty++; len(page.Tags) > 0 {
+				empty = 0
+			}
+			if page.Next != "" && page.Next == next || empty > maxEmptyPages {
+				err = fmt.Errorf("the pages of tags of %s do not end: the next is %.200q", repository, page.Next)
+				break
+			}
+			next = page.Next
 		}
 		if err != nil {
 			yield("", explain(err))

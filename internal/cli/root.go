@@ -51,8 +51,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal cancels ctx. It also restores the default action, so that a second
-	// signal ends the process.
-	context.AfterFunc(ctx, stop)
+	// signal ends the process, but not at once: timeout(1), and a shell together with a
+	// parent that passes signals on, send each signal twice, and temporary files are to be
+	// removed.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	// When a reader such as head exits early, writing fails with EPIPE instead of SIGPIPE
 	// ending the process, so that temporary files are removed.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
