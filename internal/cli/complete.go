@@ -39,7 +39,7 @@ func valuesOf(cmd *cobra.Command, flag string) []string {
 // schemePrefixes and layerSchemes are the schemes of references that completion offers.
 var (
 	schemePrefixes = []string{"oci:", "oci-archive:", "docker-archive:", "docker://", "containerd:"}
-	layerSchemes = []string{"tar:", "wclayer:", "cim:"}
+	layerSchemes   = []string{"tar:", "wclayer:", "cim:"}
 )
 
 // completions makes the values of flags and the schemes of references complete, in a
