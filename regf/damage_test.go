@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"testing"
 	"time"
@@ -310,11 +311,16 @@ func TestKnownFaultsAreCheap(t *testing.T) {
 	var cost [2]float64
 	for i, v := range values {
 		v.h = r
-		cost[i] = testing.AllocsPerRun(10, func() {
-			if _, err := v.Data(); err == nil {
-				t.Fatal("no fault")
-			}
-		})
+		// The least of several counts: goroutines of other tests, such as finalizers, allocate
+		// meanwhile.
+		cost[i] = math.Inf(1)
+		for range 5 {
+			cost[i] = min(cost[i], testing.AllocsPerRun(10, func() {
+				if _, err := v.Data(); err == nil {
+					t.Fatal("no fault")
+				}
+			}))
+		}
 	}
 	if cost[1] > cost[0] {
 		t.Errorf("%v allocations at the top, %v at the bottom", cost[0], cost[1])
