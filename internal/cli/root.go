@@ -49,8 +49,8 @@ var constructors = []func(*console) *cobra.Command{
 // one of those that "mullion help exit-status" lists.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// The first signal cancels ctx. It also restores the default action, so that a second
+	// Nothing stops ctx at the return: the process exits next, and a repeated signal before
+	// that must not change its status. The first signal cancels ctx. It also restores the default action, so that a second
 	// signal ends the process, but not at once: timeout(1), and a shell together with a
 	// parent that passes signals on, send each signal twice, and temporary files are to be
 	// removed.
