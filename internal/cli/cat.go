@@ -53,7 +53,7 @@ merged in. No layer contains these merged hives; "unpack" writes the same ones.
 			if err != nil {
 				return err
 			}
-			return errors.Join(out.write(c, func(w io.Writer) error { return catView(cmd.Context(), w, view, path, stream) }), done())
+			return errors.Join(out.write(c, func(w io.Writer) error { return catView(cmd.Context(), w, view, c.limits, path, stream) }), done())
 		},
 	}
 	flags.add(cmd)
@@ -76,7 +76,7 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 	return out.write(c, h.WriteImage)
 }
 
-func catView(ctx context.Context, w io.Writer, v *layer.View, path, stream string) error {
+func catView(ctx context.Context, w io.Writer, v *layer.View, limits layer.Limits, path, stream string) error {
 	if _, err := v.Lookup(path); err != nil {
 		return notFound(path, err)
 	}
@@ -85,6 +85,7 @@ func catView(ctx context.Context, w io.Writer, v *layer.View, path, stream strin
 		return err
 	}
 	defer r.Close()
+	r = layer.LimitReader(r, limits)
 	e, err := r.Next()
 	if err != nil {
 		return err
