@@ -23,7 +23,13 @@ var columns = []column{
 	{head: "min", cell: func(g *Group, i int, r []Result) string { return severalRuns(g, r[i].Min) }},
 	{head: "max", cell: func(g *Group, i int, r []Result) string { return severalRuns(g, r[i].Max) }},
 	{head: "CPU", cell: func(_ *Group, i int, r []Result) string { return duration(r[i].CPU) }},
-	{head: "peak MiB", cell: func(_ *Group, i int, r []Result) string { return fmt.Sprintf("%.1f", float64(r[i].PeakKiB)/1024) }},
+	{head: "peak MiB", cell: func(_ *Group, i int, r []Result) string {
+		below := ""
+		if r[i].PeakBelow {
+			below = "<"
+		}
+		return fmt.Sprintf("%s%.1f", below, float64(r[i].PeakKiB)/1024)
+	}},
 	{head: "of MiB", cell: func(g *Group, i int, r []Result) string {
 		return kept(g.Memory > 0 && g.Cases[i].Role == Ours, r[i].PeakKiB<<10 <= g.Memory, fmt.Sprintf("%.1f", float64(g.Memory)/(1<<20)))
 	}},

@@ -28,14 +28,31 @@ func readBytes(pid int) int64 {
 	if err != nil {
 		return -1
 	}
-	for line := range bytes.Lines(account) {
-		if n, ok := bytes.CutPrefix(line, []byte("rchar: ")); ok {
-			if read, err := strconv.ParseInt(string(bytes.TrimSpace(n)), 10, 64); err == nil {
-				return read
+	return field(account, "rchar:")
+}
+
+// field returns the number behind a name at the start of a line, -1 if there is none.
+func field(text []byte, name string) int64 {
+	for line := range bytes.Lines(text) {
+		if rest, ok := bytes.CutPrefix(line, []byte(name)); ok {
+			if words := bytes.Fields(rest); len(words) > 0 {
+				if n, err := strconv.ParseInt(string(words[0]), 10, 64); err == nil {
+					return n
+				}
 			}
 		}
 	}
 	return -1
+}
+
+// peakOfThis returns the peak of memory of this process in KiB since forgetPeak, -1 if it is
+// unknown.
+func peakOfThis() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return -1
+	}
+	return field(status, "VmHWM:")
 }
 
 // forgetPeak makes this process small and resets its peak of memory, because that of a
