@@ -86,6 +86,7 @@ func parse(args []string) ([]string, error) {
 	flags.StringVar(&options.hive, "hive", "", "measure hivequery with `FILE` too")
 	flags.StringVar(&options.dir, "dir", "", "write the output of convert and the caches of questions in `DIR`, not in a directory for temporary files")
 	flags.IntVar(&table.Rounds, "runs", 0, "count `N` rounds of each group; 1 is one round, without the uncounted one")
+	log := flags.Bool("v", false, "print each run on standard error when it is over")
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "usage: go run . [flags] [area…]\n\nareas: %s\n\n", strings.Join(known, " "))
 		flags.PrintDefaults()
@@ -105,6 +106,9 @@ func parse(args []string) ([]string, error) {
 			names = append(names, args[0])
 		}
 		args = args[1:]
+	}
+	if *log {
+		table.Log = os.Stderr
 	}
 	if table.Rounds < 0 {
 		return nil, fmt.Errorf("-runs %d: it is at least 1", table.Rounds)

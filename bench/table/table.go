@@ -87,6 +87,9 @@ type Group struct {
 // uncounted round is left out.
 var Rounds int
 
+// Log, if set, gets a line for each run of a case, when it is over.
+var Log io.Writer
+
 // Result is the measurement of one case.
 type Result struct {
 	// Median, Min and Max are times that passed.
@@ -151,6 +154,13 @@ func measure(g *Group) ([]Result, error) {
 				continue
 			}
 			s, err := once(&g.Cases[i], g.Moved)
+			if Log != nil {
+				fmt.Fprintf(Log, "%s: %s: wall %s, CPU %s, %.1f MiB", g.Title, g.Cases[i].Name, duration(s.wall), duration(s.cpu), float64(s.kib)/1024)
+				if err != nil {
+					fmt.Fprintf(Log, ": %v", err)
+				}
+				fmt.Fprintln(Log)
+			}
 			if err != nil {
 				results[i].Err = err
 				continue
