@@ -28,6 +28,7 @@ func Check(ctx context.Context, r io.Reader, opts ...Option) iter.Seq2[finding.F
 	return func(yield func(finding.Finding, error) bool) {
 		c := &checker{ctx: ctx, yield: yield}
 		c.dec.options = gather(opts)
+		c.ratio = c.dec.limits.WithDefaults().Ratio
 		c.src = newSource(r)
 		if err := c.run(r); err != nil && !c.stopped {
 			yield(finding.Finding{}, err)
@@ -41,6 +42,7 @@ type checker struct {
 	stopped bool
 	dec     decoder
 	src     *source
+	tar     *archive
 	audit   layer.Audit
 
 	path    string // what the current findings are about
@@ -49,6 +51,9 @@ type checker struct {
 	entry   layer.Entry
 	streams map[string]bool
 	index   int64
+
+	ratio int64
+	data  checkedStream // that the observer reads
 }
 
 func (c *checker) report(f finding.Finding) {
@@ -72,13 +77,16 @@ func (c *checker) run(r io.Reader) error {
 		}
 		c.addFinding(rule, message)
 	}
-	a := newArchive(c.src)
+	c.tar = newArchive(c.src)
 
 	for !c.stopped {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		h, err := a.next()
+		if err := c.rest(); err != nil {
+			return err
+		}
+		h, err := c.tar.next()
 		if err == io.EOF {
 			c.path = ""
 			if err := c.end(r); err != nil {
@@ -90,8 +98,15 @@ func (c *checker) run(r io.Reader) error {
 		if err != nil {
 			return c.broken(err)
 		}
-		if c.header(h) && c.dec.each != nil {
-			c.dec.each(&c.entry, a)
+		entry := c.header(h)
+		if c.dec.err != nil || c.dec.flaw != nil {
+			c.dec.observer = nil // a Reader stops here, or yields an entry with a defect
+		}
+		if !entry {
+			continue
+		}
+		if data := c.observe(); c.dec.each != nil {
+			c.dec.each(&c.entry, data)
 		}
 	}
 	return nil
@@ -125,8 +140,12 @@ func (c *checker) end(r io.Reader) error {
 			rule = rule.Lesser()
 		}
 		c.addFinding(rule, "the archive has no trailer: it may have been cut between two entries")
+		if c.dec.noTrailer {
+			c.observed()
+		}
 		return nil
 	}
+	c.observed()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := c.src.Read(buf)
@@ -179,14 +198,17 @@ func (c *checker) header(h *header) bool {
 func (c *checker) stream(size int64) {
 	if c.owner == "" || c.dec.owner != c.owner {
 		c.addFinding(RuleStreamPlace, "an alternate stream must directly follow its file")
+		c.dec.observer = nil
 		return
 	}
 	folded := winfs.Fold(c.dec.stream)
 	if c.streams[folded] {
 		c.addFinding(RuleStreamTwice, "the file has a stream of this name already")
+		c.dec.observer = nil
 		return
 	}
 	if len(c.streams) >= maxStreams {
+		c.dec.observer = nil
 		return
 	}
 	if c.streams == nil {
@@ -197,4 +219,5 @@ func (c *checker) stream(size int64) {
 		c.addFinding(RuleStreamOfSlash, "the name of the file or directory ends in a slash, and that of the stream does not begin with it")
 	}
 	c.audit.Stream(&c.entry, size)
+	c.observeStream(&layer.Stream{Name: c.dec.stream, Size: size, Sparse: c.dec.sparse})
 }
