@@ -24,8 +24,12 @@ type contentFlags struct {
 	digests []string // of the layers of the image that was opened last
 }
 
-// layerAt returns a layer of the image that was opened last, for JSON.
+// layerAt returns a layer of the image that was opened last, for JSON; nil if n is -1, as of
+// a directory that no layer mentions.
 func (f *contentFlags) layerAt(n int) *jsonLayer {
+	if n < 0 {
+		return nil
+	}
 	out := &jsonLayer{Index: n}
 	if n < len(f.digests) {
 		out.Digest = f.digests[n]
