@@ -59,7 +59,9 @@ func (e *Error) Error() string {
 		b.WriteByte(' ')
 		b.WriteString(e.Layer)
 	}
-	if e.Index > 0 || e.Entry != "" {
+	var cause *Error
+	named := e.Entry == "" && errors.As(e.Err, &cause) && cause.Entry != "" // by the cause
+	if !named && (e.Index > 0 || e.Entry != "") {
 		b.WriteString(": entry")
 		if e.Index > 0 {
 			fmt.Fprintf(&b, " %d", e.Index)

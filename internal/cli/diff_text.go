@@ -36,8 +36,9 @@ func (d *diffText) line(k compare.Kind, path, rest string) error {
 		_, err := fmt.Fprintf(d.w, "%s\n", visible(path))
 		return err
 	}
-	word := paint(d.c.colour, diffColours[k], fmt.Sprintf("%-7s", k))
-	_, err := fmt.Fprintf(d.w, "%s %s\n", word, visible(path+rest))
+	word := fmt.Sprintf("%-7s", k)
+	text := wrapWords(word+" "+visible(path+rest), d.c.width)
+	_, err := fmt.Fprintf(d.w, "%s%s\n", paint(d.c.colour, diffColours[k], word), text[len(word):])
 	return err
 }
 
@@ -46,7 +47,7 @@ func (d *diffText) detail(format string, a ...any) error {
 	if d.f.stat || d.f.nameOnly {
 		return nil
 	}
-	_, err := fmt.Fprintf(d.w, "        %s\n", visible(fmt.Sprintf(format, a...)))
+	_, err := fmt.Fprintf(d.w, "%s\n", wrapWords("        "+visible(fmt.Sprintf(format, a...)), d.c.width))
 	return err
 }
 
@@ -238,7 +239,7 @@ func (d *diffText) end(s *diffSummary) error {
 	if d.f.stat {
 		d.table(s)
 	} else {
-		fmt.Fprintf(d.w, "%s\n", summaryLine(d.c, s))
+		fmt.Fprintf(d.w, "%s\n", wrapWords(summaryLine(d.c, s), d.c.width))
 	}
 	return d.w.Flush()
 }

@@ -144,3 +144,50 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("CLICOLOR_FORCE: %q", &piped)
 	}
 }
+
+// The session in README.md is what a terminal of 80 columns shows.
+func TestReadmeSession(t *testing.T) {
+	root := testenv.Root(t)
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(readme), "```console\n")
+	session, _, closed := strings.Cut(text, "```\n")
+	if !found || !closed {
+		t.Fatal("README.md has no session")
+	}
+	image, err := os.ReadFile(filepath.Join(root, "examples", "hello", "hello.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NO_COLOR", "1")
+	t.Setenv(cacheEnv, filepath.Join(t.TempDir(), "cache"))
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("hello.tar", image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	commands := 0
+	for line := range strings.Lines(session) {
+		words, is := strings.CutPrefix(line, "$ mullion ")
+		if !is {
+			continue
+		}
+		commands++
+		got.WriteString(line)
+		x := openTerminal(t, 80, 24)
+		status := run(t.Context(), splitWords(strings.TrimSpace(words)), strings.NewReader(""), x.tty, x.tty)
+		out := x.close(t)
+		if status != exitDone && status != exitFound {
+			t.Errorf("%s: status %d", line, status)
+		}
+		got.WriteString(out)
+	}
+	if commands < 5 {
+		t.Errorf("the session has %d commands", commands)
+	}
+	if got.String() != session {
+		t.Errorf("the terminal shows\n%s", &got)
+	}
+}

@@ -9,21 +9,25 @@ import (
 const wrapIndent = "    "
 
 // wrapWords breaks a line at spaces, so that it fits into a terminal of so many columns; 0
-// is no terminal. Quoted paths stay whole. A word that is wider than the terminal is left to
+// is no terminal. The lines after the first have its indentation and wrapIndent. Quoted paths stay whole. A word that is wider than the terminal is left to
 // it.
 func wrapWords(line string, columns int) string {
 	if columns <= 2*len(wrapIndent) || utf8.RuneCountInString(line) <= columns {
 		return line
 	}
+	text := strings.TrimLeft(line, " ")
+	indent := line[:len(line)-len(text)]
 	var b strings.Builder
-	at := 0 // columns of the line that are taken
-	for word := range words(line) {
+	b.WriteString(indent)
+	at, first := len(indent), true // columns of the line that are taken
+	for word := range words(text) {
 		n := utf8.RuneCountInString(word)
 		switch {
-		case at == 0:
+		case first:
+			first = false
 		case at+1+n > columns:
-			b.WriteString("\n" + wrapIndent)
-			at = len(wrapIndent)
+			b.WriteString("\n" + indent + wrapIndent)
+			at = len(indent) + len(wrapIndent)
 		default:
 			b.WriteByte(' ')
 			at++

@@ -18,6 +18,7 @@ func TestWrapWords(t *testing.T) {
 		{"äöü äöü äöü äöü", 11, "äöü äöü äöü\n    äöü"},
 		{"word-that-is-wider-than-the-terminal and", 12, "word-that-is-wider-than-the-terminal\n    and"},
 		{"", 12, ""},
+		{"  in two three", 13, "  in two\n      three"},
 	} {
 		if got := wrapWords(c.line, c.columns); got != c.want {
 			t.Errorf("%q in %d columns:\n%s\nwant\n%s", c.line, c.columns, got, c.want)
