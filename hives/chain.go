@@ -51,8 +51,24 @@ type link struct {
 // If a hive cannot be opened or merged, the error is a *ChainError; for a chain without a
 // complete hive it is ErrNoBase.
 func Chain(ctx context.Context, layers []Layer, n Name) (h *regf.Hive, err error) {
+	return chain(ctx, layers, n, false)
+}
+
+// ChainView returns a view of the hive that [Chain] makes, see [regf.MergeView]: for reading
+// some of a large hive, or all of it in little memory. Writing it out merges the hives; it
+// cannot be edited. A fault in a part of the base that no delta touches is an error only
+// when the part is read. The hives of the layers are closed with the view, so that the
+// layers must stay open until then.
+func ChainView(ctx context.Context, layers []Layer, n Name) (h *regf.Hive, err error) {
+	return chain(ctx, layers, n, true)
+}
+
+func chain(ctx context.Context, layers []Layer, n Name, view bool) (h *regf.Hive, err error) {
 	var stack []link // topmost first
 	defer func() {
+		if view && err == nil {
+			return // the view has them
+		}
 		for _, s := range stack {
 			if s.Hive != h {
 				err = errors.Join(err, s.Close())
@@ -80,7 +96,7 @@ func Chain(ctx context.Context, layers []Layer, n Name) (h *regf.Hive, err error
 		}
 		if found {
 			slices.Reverse(stack)
-			return mergeChain(ctx, stack)
+			return mergeChain(ctx, stack, view)
 		}
 		if _, err := take(i, Delta); err != nil {
 			return nil, err
@@ -91,7 +107,7 @@ func Chain(ctx context.Context, layers []Layer, n Name) (h *regf.Hive, err error
 
 // mergeChain merges the hives of a chain, base first. Without a delta the result is the
 // base itself.
-func mergeChain(ctx context.Context, stack []link) (*regf.Hive, error) {
+func mergeChain(ctx context.Context, stack []link, view bool) (*regf.Hive, error) {
 	base := stack[0]
 	if err := validBase(base.Hive); err != nil {
 		return nil, &ChainError{base.layer, base.form, err}
@@ -103,7 +119,13 @@ func mergeChain(ctx context.Context, stack []link) (*regf.Hive, error) {
 	for _, s := range stack {
 		all = append(all, s.Hive)
 	}
-	merged, err := MergeHives(ctx, all...)
+	var merged *regf.Hive
+	var err error
+	if view {
+		merged, err = regf.MergeView(ctx, all, stepwise)
+	} else {
+		merged, err = MergeHives(ctx, all...)
+	}
 	if err == nil || ctx.Err() != nil {
 		return merged, err
 	}

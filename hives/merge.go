@@ -78,8 +78,11 @@ func Merge(ctx context.Context, out string, files []string, opts ...MergeOption)
 // MergeHives is [Merge] for open hives. The result is in memory, and the caller closes it;
 // the sources stay open.
 func MergeHives(ctx context.Context, layers ...*regf.Hive) (*regf.Hive, error) {
-	return regf.Merge(ctx, layers, &regf.MergeOptions{Stepwise: true})
+	return regf.Merge(ctx, layers, stepwise)
 }
+
+// stepwise merges as unpacking the layers one after the other does.
+var stepwise = &regf.MergeOptions{Stepwise: true}
 
 // Valid returns an error if a file cannot be the hive of a base layer: it is no hive, its
 // logs were not replayed, its root cannot be read, or it is a differencing hive, with which

@@ -19,10 +19,11 @@ import (
 // Version 10.0 saves all hives in this way, and version 6.2 those that it opened. Hives
 // that 6.2 created are filled from low addresses instead.
 type compactor struct {
-	out  []byte // base block and bins
-	free [len(freeBounds)][]span
-	big  bool // data above 16,344 bytes is cut into segments
-	hash bool // lists are lh, not lf
+	out    []byte // base block and bins
+	origin uint32 // offset of the first bin in out, 0 unless the bins continue those of a file
+	free   [len(freeBounds)][]span
+	big    bool // data above 16,344 bytes is cut into segments
+	hash   bool // lists are lh, not lf
 
 	sks []skEntry
 
@@ -83,13 +84,16 @@ func (c *compactor) alloc(n uint32) (uint32, error) {
 		c.cut(s, size)
 		return s.off, nil
 	}
-	bin := uint32(len(c.out) - baseSize)
+	bin := c.origin + uint32(len(c.out)-baseSize)
 	pages := roundPage(size + binHeader)
 	if size < n || uint64(bin)+uint64(pages) > c.limit {
-		return 0, ErrLimit
+		if c.limit == maxBins {
+			return 0, errBinsLimit
+		}
+		return 0, &LimitError{"bytes of bins: the cells of the hive overlap, and copies of them would be many times its size", int64(c.limit)}
 	}
 	c.out = grow(c.out, int(pages))
-	b := c.out[baseSize+bin:]
+	b := c.out[baseSize+bin-c.origin:]
 	copy(b, "hbin")
 	put32(b[4:], bin)
 	put32(b[8:], pages)
@@ -107,17 +111,17 @@ func grow(b []byte, n int) []byte {
 
 // cut allocates the first size bytes of a free cell.
 func (c *compactor) cut(s span, size uint32) {
-	put32(c.out[baseSize+s.off:], -size)
+	put32(c.out[baseSize+s.off-c.origin:], -size)
 	if rest := s.size - size; rest != 0 {
 		at := s.off + size
-		put32(c.out[baseSize+at:], rest)
+		put32(c.out[baseSize+at-c.origin:], rest)
 		k := freeClass(rest)
 		c.free[k] = append(c.free[k], span{at, rest})
 	}
 }
 
 // at returns the payload of a cell that was allocated.
-func (c *compactor) at(off uint32) []byte { return c.out[baseSize+off+4:] }
+func (c *compactor) at(off uint32) []byte { return c.out[baseSize+off-c.origin+4:] }
 
 // put allocates a cell and fills it.
 func (c *compactor) put(b []byte) (uint32, error) {
@@ -135,7 +139,7 @@ func (c *compactor) data(b []byte) (uint32, error) {
 	}
 	n := (len(b) + segmentSize - 1) / segmentSize
 	if n > 0xFFFF {
-		return 0, ErrLimit
+		return 0, &LimitError{"bytes of data in one value", 0xFFFF * segmentSize}
 	}
 	db, err := c.alloc(8)
 	if err != nil {
@@ -181,7 +185,7 @@ func (c *compactor) lists(n int) (uint32, error) {
 	}
 	leaves := (n + leafMax - 1) / leafMax
 	if leaves > 0xFFFF {
-		return 0, ErrLimit
+		return 0, errListLimit
 	}
 	ri, err := c.alloc(uint32(4 + 4*leaves))
 	if err != nil {
@@ -271,6 +275,6 @@ func (c *compactor) begin(minor int) {
 // finish completes the base block.
 func (c *compactor) finish(root uint32) {
 	put32(c.out[hdrRoot:], root)
-	put32(c.out[hdrBins:], uint32(len(c.out)-baseSize))
+	put32(c.out[hdrBins:], c.origin+uint32(len(c.out)-baseSize))
 	put32(c.out[hdrChecksum:], HeaderChecksum(c.out))
 }

@@ -120,7 +120,7 @@ func (c *comparer) keys(a, b Key, path string) bool {
 		return false
 	}
 	if !tell(FieldClass, !bytes.Equal(classA, classB)) || !tell(FieldSecurity, !bytes.Equal(sdA, sdB)) ||
-		!tell(FieldFlags, a.Flags()&^bookkeeping != b.Flags()&^bookkeeping || a.field8(nkVirtual) != b.field8(nkVirtual)) ||
+		!tell(FieldFlags, a.Flags()&^bookkeeping != b.Flags()&^bookkeeping || a.virtual() != b.virtual()) ||
 		!tell(FieldLayer, a.Layer() != b.Layer() || a.InheritClass() != b.InheritClass()) ||
 		!tell(FieldTime, c.opt.Times && a.LastWrite() != b.LastWrite()) {
 		return false

@@ -86,6 +86,8 @@ type Hive struct {
 	seen     []uint32 // one bit per 8 bytes of bins: a cell that was validated starts here
 	binAt    []uint32 // per page: offset of its bin plus 1; 0 unknown; binBad none
 	lazy     *pageSource
+	file     *os.File // of a mapped hive, if it can be mapped again
+	view     *view    // of a merged hive that shares the cells of its base
 	unmap    func() error
 	resident *residence // of a mapped hive that was not edited
 	owned    bool       // data may be written to
@@ -146,7 +148,7 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 	}
 	size := st.Size()
 	if size > baseSize+int64(math.MaxUint32) {
-		return fail(ErrLimit)
+		return fail(errFileLimit)
 	}
 	h := newHive(name, opt)
 	if opt != nil && opt.InMemory {
@@ -176,6 +178,11 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 		}
 		return fail(err)
 	}
+	if h.unmap != nil { // MergeView maps it again
+		unmap := h.unmap
+		h.file, h.unmap = f, func() error { return errors.Join(unmap(), f.Close()) }
+		return h, nil
+	}
 	if err := f.Close(); err != nil {
 		return nil, errors.Join(&Error{Op: "open", Hive: name, Offset: -1, Err: err}, h.Close())
 	}
@@ -197,14 +204,14 @@ func OpenFile(f *os.File, opt *Options) (*Hive, error) {
 		return fail(errIrregular)
 	}
 	if st.Size() > baseSize+int64(math.MaxUint32) {
-		return fail(ErrLimit)
+		return fail(errFileLimit)
 	}
 	data, unmap, err := mapFile(f, st.Size())
 	if err != nil || data == nil {
 		return OpenReaderAt(f, st.Size(), opt)
 	}
 	h := newHive("", opt)
-	h.data, h.unmap, h.owned = data, unmap, true
+	h.data, h.unmap, h.owned, h.file = data, unmap, true, f
 	if canRelease {
 		h.resident = &residence{mapping: data}
 	}
@@ -231,7 +238,7 @@ func OpenBytes(b []byte, opt *Options) (*Hive, error) {
 // The first edit reads the rest.
 func OpenReaderAt(r io.ReaderAt, size int64, opt *Options) (*Hive, error) {
 	if size < 0 || size > baseSize+int64(math.MaxUint32) {
-		return nil, &Error{Op: "open", Offset: -1, Err: ErrLimit}
+		return nil, &Error{Op: "open", Offset: -1, Err: errFileLimit}
 	}
 	h := newHive("", opt)
 	h.lazy = newPageSource(r, size)
@@ -399,7 +406,7 @@ func (h *Hive) Close() error {
 	h.data, h.bins, h.seen, h.binAt, h.edit = nil, nil, nil, nil, nil
 	h.root = nilCell
 	unmap := h.unmap
-	h.unmap, h.lazy, h.resident = nil, nil, nil
+	h.unmap, h.lazy, h.resident, h.file, h.view = nil, nil, nil, nil, nil
 	if unmap != nil {
 		if err := unmap(); err != nil {
 			return h.opError("close", "", -1, err)

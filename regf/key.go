@@ -152,7 +152,7 @@ func (k Key) Parent() (Key, bool) {
 	if err != nil || k.off == k.h.root {
 		return Key{}, false
 	}
-	p := u32(b[nkParent:])
+	p := k.h.parent(b)
 	if _, _, err := k.h.nk(p); err != nil {
 		return Key{}, false
 	}
@@ -200,7 +200,13 @@ func (k Key) field8(at int) byte {
 }
 
 // Flags returns the flags of the node.
-func (k Key) Flags() KeyFlags { return KeyFlags(k.field16(nkFlags)) }
+func (k Key) Flags() KeyFlags {
+	flags := KeyFlags(k.field16(nkFlags))
+	if k.inView() {
+		flags &= mergedFlags | flagNameLatin
+	}
+	return flags
+}
 
 // Symlink reports whether the key is a symbolic link: its value SymbolicLinkValue
 // of type REG_LINK names the target.
@@ -215,20 +221,40 @@ func (k Key) LastWrite() winfs.Filetime {
 }
 
 // AccessBits returns the access bits of the node.
-func (k Key) AccessBits() byte { return k.field8(nkAccess) }
+func (k Key) AccessBits() byte {
+	if k.inView() {
+		return 0
+	}
+	return k.field8(nkAccess)
+}
 
 // DebugBits returns the debug bits of the node.
 func (k Key) DebugBits() byte { return k.field8(nkDebug) }
 
 // VirtualFlags returns the virtualisation control, the high nibble of its byte.
-func (k Key) VirtualFlags() uint32 { return uint32(k.field8(nkVirtual) >> 4) }
+func (k Key) VirtualFlags() uint32 { return uint32(k.virtual() >> 4) }
 
 // UserFlags returns the user (Wow64) flags, the low nibble of the same byte. Windows
 // XP and 2003 kept them in the top nibble of Flags.
-func (k Key) UserFlags() uint32 { return uint32(k.field8(nkVirtual) & 15) }
+func (k Key) UserFlags() uint32 { return uint32(k.virtual() & 15) }
+
+// virtual returns the byte of VirtualFlags and UserFlags.
+func (k Key) virtual() byte {
+	b := k.field8(nkVirtual)
+	if k.inView() {
+		b &= mergedVirtual
+	}
+	return b
+}
 
 // LayerByte returns the byte for layer semantics, in hives without layers too.
-func (k Key) LayerByte() byte { return k.field8(nkLayer) }
+func (k Key) LayerByte() byte {
+	b := k.field8(nkLayer)
+	if k.inView() {
+		b &= spareLayerBits
+	}
+	return b
+}
 
 // Layer returns the layer semantics, LayerMerge if the hive is not layered.
 func (k Key) Layer() Layer {
@@ -251,7 +277,7 @@ func (k Key) ClassBytes() ([]byte, error) {
 		return nil, k.err("read class", err)
 	}
 	n, off := int(u16(b[nkClassLen:])), u32(b[nkClass:])
-	if n == 0 || off == nilCell {
+	if n == 0 || off == nilCell || k.h.view != nil && b[nkLayer]&inheritClass != 0 {
 		return nil, nil
 	}
 	c, err := k.h.cell(off)
@@ -333,7 +359,7 @@ func (k Key) SubkeyCount() int { return int(k.field32(nkSubkeys)) }
 // ValueCount returns the number of values that the node declares.
 func (k Key) ValueCount() int {
 	b, err := k.node()
-	if err != nil || u16(b[nkFlags:])&uint16(KeyPredefined) != 0 {
+	if err != nil || u16(b[nkFlags:])&uint16(KeyPredefined) != 0 || k.h.view != nil && k.brokenLink(b) {
 		return 0
 	}
 	return int(u32(b[nkValues:]))
@@ -482,8 +508,12 @@ func (k Key) Info() (KeyInfo, error) {
 	if err != nil {
 		return KeyInfo{}, err
 	}
+	class := int(u16(b[nkClassLen:]))
+	if k.inView() && b[nkLayer]&inheritClass != 0 {
+		class = 0
+	}
 	return KeyInfo{
-		ClassLen: int(u16(b[nkClassLen:])), Subkeys: k.SubkeyCount(), Values: k.ValueCount(),
+		ClassLen: class, Subkeys: k.SubkeyCount(), Values: k.ValueCount(),
 		MaxSubkeyName: int(u16(b[nkMaxName:])), MaxSubClass: int(u32(b[nkMaxClass:])),
 		MaxValueName: int(u32(b[nkMaxValName:])), MaxValueData: int(u32(b[nkMaxValData:])),
 		SecurityLen: len(sd), LastWrite: winfs.Filetime(u64(b[nkTime:])),

@@ -159,8 +159,8 @@ func (it *subIter) child(off uint32) error {
 	if it.w != nil && !it.w.claim(off) {
 		return faultf(ruleNkTwice, off, "key is reached twice")
 	}
-	if u32(b[nkParent:]) != it.owner {
-		return it.h.tolerate(faultf(ruleNkParent, off, "parent is %#x, not %#x", u32(b[nkParent:]), it.owner), nil)
+	if up := it.h.parent(b); up != it.owner {
+		return it.h.tolerate(faultf(ruleNkParent, off, "parent is %#x, not %#x", up, it.owner), nil)
 	}
 	return nil
 }

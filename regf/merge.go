@@ -107,7 +107,7 @@ func Merge(ctx context.Context, layers []*Hive, opt *MergeOptions) (*Hive, error
 	if minor < 3 || minor > 6 || opt.Fold && minor != 6 {
 		return fail(ErrInvalid)
 	}
-	if err := mergeable(ctx, layers, opt.Fold); err != nil {
+	if err := mergeable(ctx, layers, opt.Fold, false); err != nil {
 		return fail(err)
 	}
 	size := 0
@@ -133,8 +133,8 @@ func Merge(ctx context.Context, layers []*Hive, opt *MergeOptions) (*Hive, error
 }
 
 // mergeable returns an error if ORMergeHives would refuse the layers, or if a layer cannot
-// be read.
-func mergeable(ctx context.Context, layers []*Hive, fold bool) error {
+// be read. With lazy the pages of the base are not read yet.
+func mergeable(ctx context.Context, layers []*Hive, fold, lazy bool) error {
 	switch {
 	case len(layers) == 0, len(layers) == 1 && !fold:
 		return fmt.Errorf("a base and at least one layer above it are needed: %w", ErrInvalid)
@@ -156,8 +156,10 @@ func mergeable(ctx context.Context, layers []*Hive, fold bool) error {
 			return fmt.Errorf("layer %d is one of those before it: %w", i, ErrInvalid)
 		}
 		given[h] = true
-		if err := h.loadAll(); err != nil {
-			return err
+		if i > 0 || !lazy {
+			if err := h.loadAll(); err != nil {
+				return err
+			}
 		}
 		if i == 0 && !fold && h.flagged() {
 			return fmt.Errorf("the base is a differencing hive: %w", ErrInvalid)
@@ -187,6 +189,7 @@ type merger struct {
 	stacks  [][]Key // nodes of the keys that several layers have
 	kids    []Key
 	vals    valueSet
+	moved   map[uint32]uint32 // of a view: cells of keys below to those in their place
 }
 
 // planned is a key of the result, in the order of writing. All keys are planned before the
@@ -287,14 +290,14 @@ func (m *merger) survey(layers []*Hive) error {
 		}
 		if i == end {
 			if level++; level > MaxDepth {
-				return ErrLimit
+				return &LimitError{"levels of keys", MaxDepth}
 			}
 			end = len(m.plan)
 		}
 		p := m.plan[i]
 		var one [1]Key
 		nodes := m.nodes(p, &one, level)
-		if p.layer == LayerTombstone {
+		if p.layer == LayerTombstone || m.shared(p) {
 			continue
 		}
 		before := len(m.plan)
@@ -308,6 +311,9 @@ func (m *merger) survey(layers []*Hive) error {
 			return err
 		}
 		m.plan[i].kids = uint32(len(m.plan) - before)
+	}
+	if m.below != nil {
+		return nil
 	}
 	return m.descriptors()
 }
@@ -388,6 +394,12 @@ func (m *merger) writeAll() error {
 		at := families[0].at
 		families[0].at.index++
 		families[0].left--
+		if m.shared(p) {
+			if err := m.share(p, at); err != nil {
+				return err
+			}
+			continue
+		}
 		nk, err := m.key(p, at)
 		if err != nil {
 			return err
@@ -424,7 +436,15 @@ func (m *merger) key(p planned, at slotAt) (uint32, error) {
 	} else if err := m.describe(&out, nodes, p, at.list == nilCell); err != nil {
 		return 0, err
 	}
-	return m.write(&out, at)
+	nk, err := m.write(&out, at)
+	if err == nil && m.below != nil {
+		for _, k := range nodes {
+			if k.h == m.below {
+				m.moved[k.off] = nk
+			}
+		}
+	}
+	return nk, err
 }
 
 // descriptorSurvey collects descriptors in the order of their first use.

@@ -126,6 +126,13 @@ func (h *Hive) compactImage(opt *CompactOptions) ([]byte, error) {
 	if h.bins == nil {
 		return nil, ErrClosed
 	}
+	if h.view != nil {
+		m, err := h.merge()
+		if err != nil {
+			return nil, err
+		}
+		h = m
+	}
 	if h.dirty && !h.editDirty {
 		return nil, ErrDirty
 	}
@@ -663,6 +670,9 @@ func latinFlag(flags, latin uint16, is bool) uint16 {
 
 // loadAll loads all pages of a hive that is read lazily.
 func (h *Hive) loadAll() error {
+	if h.view != nil {
+		return errView
+	}
 	if h.lazy == nil {
 		return nil
 	}

@@ -76,6 +76,13 @@ func (h *Hive) image() ([]byte, error) {
 	if h.bins == nil {
 		return nil, ErrClosed
 	}
+	if h.view != nil {
+		m, err := h.merge()
+		if err != nil {
+			return nil, err
+		}
+		return m.data, nil
+	}
 	if h.dirty && h.edit == nil {
 		return nil, ErrDirty
 	}

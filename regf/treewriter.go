@@ -9,6 +9,7 @@ import (
 // after the root, the others at their first use.
 type treeWriter struct {
 	*compactor
+	below   *Hive // of a view: the hive whose cells the result shares
 	minor   int
 	layered bool // layer bytes and value tombstones have a meaning in the result
 	root    uint32
@@ -200,6 +201,10 @@ func (w *treeWriter) newList(nk uint32, n int) (uint32, error) {
 // secure points a key at the descriptor of the node it comes from.
 func (w *treeWriter) secure(nk uint32, from Key) error {
 	src := from.SecurityCell()
+	if from.h == w.below {
+		put32(w.at(nk)[nkSecurity:], src)
+		return nil
+	}
 	if w.lastSK.h != from.h || w.lastSK.src != src {
 		i, err := w.descriptor(from, src)
 		if err != nil {
@@ -284,6 +289,9 @@ func (w *treeWriter) value(v *outValue, merged bool) (at, units, size uint32, er
 	src, name, err := v.h.vk(v.off)
 	if err != nil {
 		return 0, 0, 0, err
+	}
+	if v.h == w.below {
+		return v.off, uint32(unitsOf(name, v.h.latinValue(src))), uint32(v.Size()), nil
 	}
 	flags := u16(src[vkFlags:]) &^ vkTombstone
 	if merged {

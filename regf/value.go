@@ -80,7 +80,7 @@ func (k Key) valueList() ([]byte, error) {
 		return nil, err
 	}
 	n := u32(b[nkValues:])
-	if n == 0 || u16(b[nkFlags:])&uint16(KeyPredefined) != 0 {
+	if n == 0 || u16(b[nkFlags:])&uint16(KeyPredefined) != 0 || k.h.view != nil && k.brokenLink(b) {
 		return nil, nil
 	}
 	off := u32(b[nkValueList:])
@@ -263,6 +263,9 @@ func (v Value) Type() Type {
 // Flags returns the flags of the value's cell.
 func (v Value) Flags() uint16 {
 	if b, err := v.node(); err == nil {
+		if v.h.view != nil {
+			return u16(b[vkFlags:]) & vkLatin
+		}
 		return u16(b[vkFlags:])
 	}
 	return 0

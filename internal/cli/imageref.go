@@ -101,7 +101,16 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 		return nil, err
 	}
 	img, err := image.Open(ctx, ref, append(opts, more...)...)
-	return img, imageHint(nameHint(ref, err))
+	if err != nil {
+		return nil, imageHint(nameHint(ref, err))
+	}
+	for _, l := range img.Layers() {
+		if !l.Indexed() {
+			sparing()
+			break
+		}
+	}
+	return img, nil
 }
 
 // destinationError names the target of a command in an error that is about it, instead of
