@@ -65,7 +65,7 @@ func Check(ctx context.Context, o cimfs.Opener, name string, opts CheckOptions) 
 			return
 		}
 		defer im.Close()
-		merged, err := isMerged(im)
+		merged, err := IsMerged(im)
 		if err != nil {
 			yield(finding.Finding{}, err)
 			return
@@ -87,8 +87,9 @@ func Check(ctx context.Context, o cimfs.Opener, name string, opts CheckOptions) 
 	}
 }
 
-// isMerged reports whether an image is that of a layer in a store.
-func isMerged(im *cimfs.Image) (bool, error) {
+// IsMerged reports whether an image is that of a layer in a [Store] or of one that Windows
+// has unpacked: it has the file layout or a merged hive.
+func IsMerged(im *cimfs.Image) (bool, error) {
 	paths := []string{layer.RootLayout}
 	for _, n := range hives.All() {
 		paths = append(paths, n.Path(hives.Base))
