@@ -83,6 +83,10 @@ func (c *tarCheck) Finish() error {
 	return err
 }
 
+// Indexed reports whether an index of the layer is at hand, so that questions about it do
+// not read its blob to the end.
+func (l *Layer) Indexed() bool { return l.index() != nil }
+
 // Source returns the layer as a source that can be read more than once. The blob is read
 // from its start until it was read to its end once, by this source, another of the image,
 // or one that has left an index in the cache of the image. From then on entries come from
