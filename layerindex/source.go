@@ -40,8 +40,12 @@ func (s *Source) Index() *Index { return s.x }
 // Open returns a reader at the first entry.
 func (s *Source) Open() (layer.Reader, error) { return s.open(0, false) }
 
-// OpenAt returns a reader at the entry of a number, from 0.
+// OpenAt returns a reader at the entry of a number, from 0, of which the content of that
+// entry alone is most likely to be read.
 func (s *Source) OpenAt(n int32) (layer.Reader, error) { return s.open(n, true) }
+
+// OpenFrom returns a reader at the entry of a number, of which more than that entry is read.
+func (s *Source) OpenFrom(n int32) (layer.Reader, error) { return s.open(n, false) }
 
 // EntryAt returns the entry of a number, from 0; see Index.EntryAt.
 func (s *Source) EntryAt(n int32) (*layer.Entry, error) {
