@@ -5,7 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -182,11 +185,11 @@ func TestReads(t *testing.T) {
 		{"env " + v1, whole, nothing, 0},
 		{"sbom " + v1, whole, nothing, 0},
 		{"hive query " + v1 + ` SOFTWARE`, whole, parts, 0},
-		{"check --quick " + v1, whole, nothing, 0},
+		{"check --quick --fail-on error " + v1, whole, nothing, 0},
 		{"diff " + v1 + " " + v2, whole, parts, 1},
-		{"extract " + v1 + ` Files\one001.bin OUT`, both, parts, 0},
+		{"extract " + v1 + ` Files\one001.bin OUT`, whole, parts, 0},
 		{"extract " + v1 + ` \ OUT`, whole, whole, 0},
-		{"check " + v1, whole, whole, 0},
+		{"check --fail-on error " + v1, whole, whole, 0},
 		{"copy " + v1 + " oci:OUT:x", whole, whole, 0},
 		{"copy " + v1 + " oci-archive:OUT:x", whole, whole, 0},
 		{"copy " + v1 + " docker-archive:OUT:x:y", whole, whole, 0},
@@ -240,5 +243,46 @@ func TestReads(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What extract writes of an image without an index is what it writes of one that has it,
+// and nothing else is left beside it.
+func TestExtractKept(t *testing.T) {
+	dir := t.TempDir()
+	countedImage(t, filepath.Join(dir, "layout"))
+	for _, path := range []string{`\`, `Files\one003.bin`} {
+		where := t.TempDir()
+		var first map[string]string
+		for _, out := range []string{"a", "b"} {
+			args := []string{"--cache", filepath.Join(where, "cache"), "extract", "oci:" + filepath.Join(dir, "layout") + ":v1", path, filepath.Join(where, out)}
+			if status, _, errs := run1(args...); status != 0 {
+				t.Fatal(errs)
+			}
+			files := map[string]string{}
+			err := filepath.WalkDir(filepath.Join(where, out), func(name string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return err
+				}
+				b, err := os.ReadFile(name)
+				rel, _ := filepath.Rel(filepath.Join(where, out), name)
+				files[rel] = string(b)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = files
+			} else if !maps.Equal(first, files) {
+				t.Errorf("%s: other files the second time: %d and %d", path, len(first), len(files))
+			}
+		}
+		if want := map[string]int{`\`: 325, `Files\one003.bin`: 1}[path]; len(first) != want {
+			t.Errorf("%s: %d files, not %d", path, len(first), want)
+		}
+		if list, err := os.ReadDir(where); err != nil || len(list) != 3 {
+			t.Errorf("%v, %v", list, err)
+		}
 	}
 }
