@@ -242,6 +242,25 @@ func takeOut(ctx context.Context, r layer.Reader) (h hiveFile, err error) {
 // Open returns one hive as a container sees it, all deltas merged. Without a base
 // hive that is hives.ErrNoBase. The caller closes it before h.
 func (h *Hives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
+	chain, err := h.chain(n)
+	if err != nil {
+		return nil, err
+	}
+	return hives.Chain(ctx, chain, n)
+}
+
+// View returns a view of the hive that Open makes, for reading it without the time and
+// memory that merging takes: see hives.ChainView. The caller closes it before h.
+func (h *Hives) View(ctx context.Context, n hives.Name) (*regf.Hive, error) {
+	chain, err := h.chain(n)
+	if err != nil {
+		return nil, err
+	}
+	return hives.ChainView(ctx, chain, n)
+}
+
+// chain returns the layers for one hive.
+func (h *Hives) chain(n hives.Name) ([]hives.Layer, error) {
 	if err := h.bad[n]; err != nil {
 		return nil, err
 	}
@@ -249,7 +268,7 @@ func (h *Hives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
 	for i, l := range h.layers {
 		chain[i] = warned{l, i, h.Warn}
 	}
-	return hives.Chain(ctx, chain, n)
+	return chain, nil
 }
 
 // OpenHive implements hives.Layer for the topmost layer.
@@ -266,7 +285,7 @@ func (h *Hives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 
 // OSVersion reads the build from the merged SOFTWARE hive.
 func (h *Hives) OSVersion(ctx context.Context) (v hives.OSVersion, err error) {
-	s, err := h.Open(ctx, hives.Software)
+	s, err := h.View(ctx, hives.Software)
 	if err != nil {
 		return v, err
 	}
@@ -282,7 +301,7 @@ func (h *Hives) Environment(ctx context.Context, config *Config) (env *hives.Env
 		name hives.Name
 		hive **regf.Hive
 	}{{hives.System, &reg.System}, {hives.Software, &reg.Software}, {hives.Default, &reg.Default}} {
-		s, err := h.Open(ctx, x.name)
+		s, err := h.View(ctx, x.name)
 		if errors.Is(err, hives.ErrNoBase) {
 			continue
 		}

@@ -148,7 +148,7 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 	}
 	size := st.Size()
 	if size > baseSize+int64(math.MaxUint32) {
-		return fail(ErrLimit)
+		return fail(errFileLimit)
 	}
 	h := newHive(name, opt)
 	if opt != nil && opt.InMemory {
@@ -204,7 +204,7 @@ func OpenFile(f *os.File, opt *Options) (*Hive, error) {
 		return fail(errIrregular)
 	}
 	if st.Size() > baseSize+int64(math.MaxUint32) {
-		return fail(ErrLimit)
+		return fail(errFileLimit)
 	}
 	data, unmap, err := mapFile(f, st.Size())
 	if err != nil || data == nil {
@@ -238,7 +238,7 @@ func OpenBytes(b []byte, opt *Options) (*Hive, error) {
 // The first edit reads the rest.
 func OpenReaderAt(r io.ReaderAt, size int64, opt *Options) (*Hive, error) {
 	if size < 0 || size > baseSize+int64(math.MaxUint32) {
-		return nil, &Error{Op: "open", Offset: -1, Err: ErrLimit}
+		return nil, &Error{Op: "open", Offset: -1, Err: errFileLimit}
 	}
 	h := newHive("", opt)
 	h.lazy = newPageSource(r, size)

@@ -161,14 +161,16 @@ func (f *fixFlags) plan(ctx context.Context, c *console, ref layerRef, o *layerO
 	if len(below) > 0 {
 		opts.Below = &layer.Below{}
 	}
-	for _, src := range below {
-		r, err := src.Open()
-		if err != nil {
-			return nil, err
+	known := *o
+	known.below = opts.Below
+	for i, src := range below {
+		parent := o.parents[len(o.parents)-1-i]
+		fault, err := learn(ctx, src, parent, i == 0, &known)
+		if err == nil && fault != nil {
+			err = errors.New(fault.Message)
 		}
-		_, err = finding.Collect(layer.Check(ctx, r, layer.CheckOptions{Limits: o.limits, Below: opts.Below, Quick: true}))
-		if err = errors.Join(err, r.Close()); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, about(parent, err)
 		}
 	}
 	r, err := ref.open(ctx, c, o)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 
 	"github.com/mullion/mullion/compare"
 	"github.com/mullion/mullion/hives"
@@ -66,7 +65,6 @@ func (f *diffFlags) hivePairs(ctx context.Context, c *console, a, b *diffSide) (
 				if err := h.Close(); err != nil {
 					return nil, err
 				}
-				runtime.GC() // a merged hive is as large as the one that is made next
 			}
 		}
 		if has {

@@ -70,6 +70,11 @@ type layersRegistry struct {
 	warnings hiveWarnings
 }
 
+// Open returns a view: merging a large hive takes more time and memory than most questions.
+func (r *layersRegistry) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
+	return r.View(ctx, n)
+}
+
 func (r *layersRegistry) Close() error {
 	r.warnings.print(r.c)
 	return r.Hives.Close()
