@@ -10,6 +10,7 @@ import (
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
@@ -73,7 +74,14 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 		return registryHint(err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	return out.write(c, h.WriteImage)
+	return out.write(c, func(w io.Writer) error {
+		err := h.WriteImage(w)
+		var re *regf.Error
+		if errors.As(err, &re) && re.Path == "" && re.Offset < 0 {
+			return re.Err // of the writer, which the operation of the hive says nothing about
+		}
+		return registryHint(err)
+	})
 }
 
 func catView(ctx context.Context, w io.Writer, v *layer.View, path, stream string) error {

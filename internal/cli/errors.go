@@ -69,10 +69,17 @@ var hints = []struct {
 	{fs.ErrPermission, "check the owner and permissions of the file and its directory"},
 }
 
-func hintFor(err error) string {
+// hintFor returns the advice for an error of a command.
+func hintFor(command string, err error) string {
 	var h *hintedError
 	if errors.As(err, &h) {
 		return h.hint
+	}
+	var fault *hiveFault
+	if errors.As(err, &fault) {
+		if hint := fault.advice(command); hint != "" {
+			return hint
+		}
 	}
 	var limit *layer.LimitError
 	if errors.As(err, &limit) && limitNames[limit.Limit] != "" {
@@ -95,7 +102,7 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 	}
 	var s *subjectError
 	if c.json {
-		e := jsonError{Op: op, Subject: c.subject, Message: text, Hint: hintFor(err), Status: status}
+		e := jsonError{Op: op, Subject: c.subject, Message: text, Hint: hintFor(op, err), Status: status}
 		if err != nil && errors.As(err, &s) {
 			e.Subject, e.Message = s.subject, strings.TrimPrefix(text, s.subject+": ")
 		}
@@ -113,7 +120,7 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 	// Joined errors and answers of registries can have several lines.
 	text = strings.ReplaceAll(text, "\n", "; ")
 	fmt.Fprintf(c.err, "%s %s %s\n", paint(c.errColour, colourError, "mullion:"), op, visible(text))
-	if h := hintFor(err); h != "" {
+	if h := hintFor(commandName(cmd), err); h != "" {
 		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourHint, "hint:"), visible(h))
 	}
 }
