@@ -100,9 +100,9 @@ func Match(path string) (Name, Form, bool) {
 	}
 	dir, file := path[:i], path[i+1:]
 	forms := [2]Form{Base, Delta}
-	switch {
-	case winfs.EqualFold(dir, HivesDir):
-	case winfs.EqualFold(dir, ConfigDir):
+	switch { // letters of ASCII fold only to each other
+	case len(dir) == len(HivesDir) && winfs.EqualFold(dir, HivesDir):
+	case len(dir) == len(ConfigDir) && winfs.EqualFold(dir, ConfigDir):
 		forms = [2]Form{Config, Config}
 	default:
 		return 0, 0, false

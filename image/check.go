@@ -136,7 +136,7 @@ func (c *imageCheck) compression(l *Layer, f blob.Format) {
 // layer checks one layer and reports whether its blob could be read to the end.
 func (c *imageCheck) layer(l *Layer, registry *HiveChecker) (whole bool, err error) {
 	registry.Layer(l.String(), l.Index == 0)
-	r, err := l.Tar(c.ctx)
+	r, err := l.tarCheck(c.ctx, l.img.opts.cache != nil)
 	if err == nil {
 		defer r.Close()
 		c.compression(l, r.Format())
@@ -145,10 +145,11 @@ func (c *imageCheck) layer(l *Layer, registry *HiveChecker) (whole bool, err err
 			place = wintar.Base()
 		}
 		each := func(e *layer.Entry, data io.Reader) {
-			checkMachine(e, data, c.arch, func(f finding.Finding) { c.report(f.In(l.String())) })
+			CheckMachine(e, data, c.arch, func(f finding.Finding) { c.report(f.In(l.String())) })
 			registry.Entry(e, data)
 		}
-		for f, cerr := range wintar.Check(c.ctx, r, place, wintar.Each(each), wintar.Label(l.String()), wintar.WithLimits(c.limits), wintar.Below(&c.below)) {
+		opts := append(r.options(), place, wintar.Each(each), wintar.Label(l.String()), wintar.WithLimits(c.limits), wintar.Below(&c.below))
+		for f, cerr := range wintar.Check(c.ctx, r, opts...) {
 			if cerr != nil {
 				// The blob failed in the middle; Finish has the reason.
 				err = cerr

@@ -39,6 +39,54 @@ func (l *Layer) tarOptions() []wintar.Option {
 	return []wintar.Option{wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)}
 }
 
+// tarCheck is the tar of a layer for wintar.Check. If the layer has no index, the check
+// leaves one.
+type tarCheck struct {
+	*blob.Reader
+	l   *Layer
+	obs *layerindex.Observer // or nil
+}
+
+// tarCheck opens the tar; with record, an index is made that lives as long as the image, or
+// in its cache.
+func (l *Layer) tarCheck(ctx context.Context, record bool) (*tarCheck, error) {
+	var opts []blob.ReaderOption
+	c := &tarCheck{l: l}
+	if record && l.index() == nil {
+		opts, c.obs = append(opts, blob.WithMap(0)), layerindex.Observe()
+	}
+	var err error
+	c.Reader, err = l.tar(ctx, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// options returns those that the check needs to leave an index.
+func (c *tarCheck) options() []wintar.Option {
+	if c.obs == nil {
+		return nil
+	}
+	return []wintar.Option{wintar.Observe(c.obs)}
+}
+
+// Finish verifies the blob as that of a blob.Reader does, and keeps the index.
+func (c *tarCheck) Finish() error {
+	err := c.Reader.Finish()
+	if err == nil && c.obs != nil {
+		if x := c.obs.Index(c.Reader); x != nil {
+			c.l.keep(x)
+		}
+		c.obs = nil
+	}
+	return err
+}
+
+// Indexed reports whether an index of the layer is at hand, so that questions about it do
+// not read its blob to the end.
+func (l *Layer) Indexed() bool { return l.index() != nil }
+
 // Source returns the layer as a source that can be read more than once. The blob is read
 // from its start until it was read to its end once, by this source, another of the image,
 // or one that has left an index in the cache of the image. From then on entries come from

@@ -61,14 +61,40 @@ func (l *Layer) tar(ctx context.Context, more ...blob.ReaderOption) (*blob.Reade
 
 // Verified opens the blob as it is stored, as Stored does. Its reader also decompresses
 // the blob and reports io.EOF only if the diff ID holds, so that a copy is an image that
-// can be unpacked. The error is ErrForeign for a layer that is only at its URLs. The caller
-// closes the reader.
+// can be unpacked. With a cache, reading to the end leaves an index of the layer; where
+// there is one, the diff ID is known to hold and nothing is decompressed. The error is
+// ErrForeign for a layer that is only at its URLs. The caller closes the reader.
 func (l *Layer) Verified(ctx context.Context) (io.ReadCloser, error) {
-	r, err := l.Stored(ctx)
-	if err != nil || l.DiffID == "" || !oci.IsLayer(l.Descriptor.MediaType) {
-		return r, err // the blob of an artifact
+	if l.DiffID == "" || !oci.IsLayer(l.Descriptor.MediaType) || l.index() != nil {
+		return l.Stored(ctx) // without a diff ID it is the blob of an artifact
 	}
-	return newDiffIDReader(ctx, r, l), nil
+	rc, err := l.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// This reader reads ahead and counts. The digest is verified beside, with the diff ID.
+	r, err := l.name(blob.NewReader(ctx, rc, blob.Stored(), blob.WithCloser(rc), blob.WithDigest("", l.Descriptor.Size)))
+	if err != nil {
+		return nil, err
+	}
+	return newBesideReader(r, func(r io.Reader) error { return l.verify(ctx, r, l.img.opts.cache != nil) }), nil
+}
+
+// Plain opens the layer's tar, decompressed, as Tar does. With a cache, reading to the end
+// leaves an index of the layer, where there is none. The caller closes the reader.
+func (l *Layer) Plain(ctx context.Context) (io.ReadCloser, error) {
+	if l.img.opts.cache == nil || l.index() != nil {
+		return l.Tar(ctx)
+	}
+	b, err := l.tar(ctx, blob.WithMap(0))
+	if err != nil {
+		return nil, err
+	}
+	return newBesideReader(b, func(tar io.Reader) error {
+		l.record(tar, b)
+		_, err := io.Copy(io.Discard, tar)
+		return err
+	}), nil
 }
 
 // name says which layer an error is about.

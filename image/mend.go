@@ -35,8 +35,9 @@ var mendable = func() map[string]bool {
 // Mend copies the image to another reference and corrects the faults of its layers for
 // which that is no guess, see package mend. A layer without such a fault keeps its blob; the
 // others get new blobs of the same compression, and the configuration and the manifest are
-// changed to name them, and otherwise keep their members. Each layer with faults is read up
-// to four times; foreign layers stay as they are.
+// changed to name them, and otherwise keep their members. A layer is read once to find its
+// faults and once more to write it anew; one with invalid metadata, of which there is no
+// index, up to four times. Foreign layers stay as they are.
 //
 // Blobs are verified while they are read. The new ones are in temporary files until all is
 // written. The error is layer.ErrCorrupt or the like for a layer that cannot be read or
@@ -107,7 +108,7 @@ func (w *mender) options(l *Layer) mend.Options {
 // broken reports whether a layer has a fault that is corrected. If it has none, it becomes
 // part of those below the next one.
 func (w *mender) broken(l *Layer) (bool, error) {
-	r, err := l.Tar(w.ctx)
+	r, err := l.tarCheck(w.ctx, true)
 	if errors.Is(err, ErrForeign) {
 		return false, nil // it stays where it is
 	}
@@ -116,16 +117,20 @@ func (w *mender) broken(l *Layer) (bool, error) {
 	}
 	defer r.Close()
 	below := w.below.Clone()
-	for f, err := range wintar.Check(w.ctx, r, append(w.place(l), wintar.Below(below))...) {
+	broken := false
+	for f, err := range wintar.Check(w.ctx, r, append(append(w.place(l), r.options()...), wintar.Below(below))...) {
 		if err != nil {
 			return false, errors.Join(r.Finish(), err)
 		}
-		if mendable[f.Rule] && !l.Foreign() {
-			return true, nil
-		}
+		broken = broken || mendable[f.Rule] && !l.Foreign()
 	}
-	w.below = below
-	return false, r.Finish()
+	if err := r.Finish(); err != nil {
+		return false, err
+	}
+	if !broken {
+		w.below = below
+	}
+	return broken, nil
 }
 
 func (w *mender) place(l *Layer) []wintar.Option {
@@ -180,7 +185,7 @@ func (w *mender) layer(l *Layer) (d Descriptor, id digest.Digest, err error) {
 // plan learns a layer. Directories that it lacks get the metadata that they have in the
 // layers below.
 func (w *mender) plan(l *Layer) (p *mend.Plan, err error) {
-	r, err := l.Open(w.ctx)
+	r, err := l.Source(w.ctx).Open()
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +206,7 @@ func (w *mender) plan(l *Layer) (p *mend.Plan, err error) {
 }
 
 func (w *mender) provide(p *mend.Plan, under *Layer, wanted map[string]bool) (err error) {
-	r, err := under.Open(w.ctx)
+	r, err := under.Source(w.ctx).Open()
 	if errors.Is(err, ErrForeign) {
 		return nil
 	}

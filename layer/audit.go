@@ -54,7 +54,8 @@ type Audit struct {
 	Below *Below
 
 	seeds    [2]maphash.Seed
-	nodes    map[treeKey]auditNode
+	started  bool
+	nodes    *nameTable[auditNode]
 	waiting  map[treeKey]waitingLink // targets of links that have not been seen
 	oddRoots map[string]bool
 	hasFiles bool
@@ -64,16 +65,24 @@ type Audit struct {
 	links    map[treeKey]uint32 // how many hard links name a target
 	vm       utilityVM
 
-	// Neighbours are mostly in one directory: of the last one, reachDir is the path if all its
-	// components are reachable, parentDir the folded path with its key.
-	reachDir  string
-	parentDir string
-	parentKey treeKey
-
 	e      *Entry
 	index  int64
 	offset int64
-	sds    map[uint64][]finding.Finding
+	folded []byte // the path of the entry
+	key    treeKey
+	root   string // which of the roots the path begins with, in any case; "" for none
+	inRoot string // the rest of the path
+
+	// Neighbours are mostly in one directory. Of that of the last entry:
+	dir       string // as it is spelled
+	dirKey    treeKey
+	dirFolded int  // length in folded, with the separator
+	dirReach  bool // Win32 reaches all components
+	dirFine   bool // it has an entry and is a directory
+
+	sds     map[uint64][]finding.Finding
+	lastSD  uint64 // key in sds of the last descriptor, whose findings are sdFound
+	sdFound []finding.Finding
 
 	total    int64 // bytes of streams
 	streams  int64 // of the current entry
@@ -114,13 +123,13 @@ const (
 
 // start makes the tables of an audit.
 func (a *Audit) start() {
-	if a.nodes != nil {
+	if a.started {
 		return
 	}
-	a.nodes = map[treeKey]auditNode{}
+	a.started = true
+	a.nodes = &nameTable[auditNode]{}
 	a.waiting = map[treeKey]waitingLink{}
 	a.oddRoots = map[string]bool{}
-	a.sds = map[uint64][]finding.Finding{}
 	a.links = map[treeKey]uint32{}
 	a.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	if a.Below != nil {
@@ -140,6 +149,7 @@ func (a *Audit) Entry(e *Entry, index, offset int64) {
 	if !a.within() {
 		return
 	}
+	a.locate()
 	a.names()
 	a.roots()
 	a.utilityVM()
@@ -209,17 +219,35 @@ func (a *Audit) keyOf(folded string) treeKey {
 	return treeKey{maphash.String(a.seeds[0], folded), maphash.String(a.seeds[1], folded)}
 }
 
-func (a *Audit) names() {
+func (a *Audit) keyOfBytes(folded []byte) treeKey {
+	return treeKey{maphash.Bytes(a.seeds[0], folded), maphash.Bytes(a.seeds[1], folded)}
+}
+
+// locate makes the key of the path, and learns about its directory if it is another than
+// that of the last entry.
+func (a *Audit) locate() {
 	dir, name := winfs.SplitPath(a.e.Path)
-	switch {
-	case dir == "" || dir != a.reachDir:
-		a.reachDir = ""
-		if a.reachable("path", a.e.Path, a.e.Path) {
-			a.reachDir = strings.Clone(dir)
+	if dir != a.dir || a.folded == nil {
+		a.dir = strings.Clone(dir)
+		a.folded = winfs.AppendFold(a.folded[:0], dir)
+		a.dirKey = a.keyOfBytes(a.folded)
+		if dir != "" {
+			a.folded = append(a.folded, '\\')
 		}
-	default:
-		a.reachable("path", a.e.Path, name)
+		a.dirFolded = len(a.folded)
+		a.dirReach = winfs.CheckPath(dir) == nil
+		a.dirFine = false
 	}
+	a.folded = winfs.AppendFold(a.folded[:a.dirFolded], name)
+	a.key = a.keyOfBytes(a.folded)
+}
+
+func (a *Audit) names() {
+	end := a.e.Path
+	if a.dirReach {
+		_, end = winfs.SplitPath(end)
+	}
+	a.reachable("path", a.e.Path, end)
 	a.reachable("target", a.e.Target, a.e.Target)
 	if !utf8.ValidString(a.e.Path) {
 		a.report(RuleLoneSurrogate, "the name holds half of a surrogate pair and is not valid UTF-8")
@@ -227,10 +255,9 @@ func (a *Audit) names() {
 }
 
 // reachable looks for names that NTFS can hold and Win32 cannot always reach, in the end of a
-// path that is not known to be without, and reports whether there are none.
-func (a *Audit) reachable(what, path, end string) bool {
-	err := winfs.CheckPath(end)
-	switch {
+// path that is not known to be without.
+func (a *Audit) reachable(what, path, end string) {
+	switch err := winfs.CheckPath(end); {
 	case errors.Is(err, winfs.ErrNameReserved):
 		if bareDevice(path) {
 			a.report(RuleReserved, "programs take a component of the %s for a device", what)
@@ -240,7 +267,6 @@ func (a *Audit) reachable(what, path, end string) bool {
 	case err != nil:
 		a.report(RuleTrailing, "a component of the %s ends with a dot or a space, which Win32 strips, so that programs do not find it", what)
 	}
-	return err == nil
 }
 
 func (a *Audit) roots() {
@@ -252,6 +278,7 @@ func (a *Audit) roots() {
 			break
 		}
 	}
+	a.root, a.inRoot = proper, rest
 	if a.Merged && a.e.Kind == File && winfs.EqualFold(a.e.Path, RootLayout) {
 		return
 	}
@@ -290,9 +317,8 @@ func (a *Audit) whiteout() {
 	if CheckPlace(e) != nil {
 		a.report(RuleWhiteoutOutside, "whiteouts are only allowed under Files and UtilityVM\\Files")
 	}
-	k := a.keyOf(winfs.Fold(e.Path))
-	n, ok := a.nodes[k]
-	if !ok {
+	n, added := a.nodes.at(a.key)
+	if added {
 		n.index = a.number()
 	}
 	bit := auditWhiteout
@@ -302,10 +328,9 @@ func (a *Audit) whiteout() {
 	if n.flags&bit != 0 {
 		a.report(RuleDuplicate.Lesser(), "the layer has the same %s twice", e.Kind)
 	}
-	a.hidesNothing(&n)
+	a.hidesNothing(n)
 	n.flags |= bit
-	a.sameLayer(&n)
-	a.nodes[k] = n
+	a.sameLayer(n)
 }
 
 // sameLayer reports a whiteout and an entry of one path, whichever came first.
@@ -326,13 +351,11 @@ func (a *Audit) number() uint32 {
 // place puts the entry into the tree.
 func (a *Audit) place() {
 	e := a.e
-	folded := winfs.Fold(e.Path)
-	a.parent(folded)
-	k := a.keyOf(folded)
+	a.parent()
 	exact := maphash.String(a.seeds[0], e.Path)
-	n, ok := a.nodes[k]
+	n, added := a.nodes.at(a.key)
 	switch {
-	case !ok || n.kind == 0:
+	case added || n.kind == 0:
 	case n.flags&auditImplied != 0:
 		if e.Kind != Dir {
 			a.report(RuleTypeChange, "entries before this one are inside of it, but it is a %s", e.Kind)
@@ -349,10 +372,9 @@ func (a *Audit) place() {
 	if isSurrogate(e) {
 		n.flags |= auditSurrogate
 	}
-	a.sameLayer(&n)
-	a.nodes[k] = n
-	if w, ok := a.waiting[k]; ok {
-		delete(a.waiting, k)
+	a.sameLayer(n)
+	if w, ok := a.waiting[a.key]; ok {
+		delete(a.waiting, a.key)
 		rule := RuleLinkForward
 		if w.below == belowHas {
 			rule = RuleLinkReplaced
@@ -360,54 +382,55 @@ func (a *Audit) place() {
 		a.report(rule, "entry %d, %q, is a hard link to this one and comes before it", w.index, w.path)
 	}
 	if e.Kind == Link {
-		a.link(k)
+		a.link()
 	}
 }
 
-func (a *Audit) parent(folded string) {
-	dir, _ := winfs.SplitPath(folded)
-	if dir == "" {
+// parent looks at the directory that the entry is in. An entry for the directory itself is
+// in another one, so that dirFine holds until locate resets it.
+func (a *Audit) parent() {
+	if a.dir == "" || a.dirFine {
 		return
 	}
-	if dir != a.parentDir {
-		a.parentDir, a.parentKey = strings.Clone(dir), a.keyOf(dir)
-	}
-	k := a.parentKey
-	n, ok := a.nodes[k]
+	n, added := a.nodes.at(a.dirKey)
 	switch {
-	case !ok || n.kind == 0:
+	case added || n.kind == 0:
 		a.report(RuleMissingParent, "no entry for the directory comes before its content")
 		n.kind, n.index = Dir, a.number()
 		n.flags |= auditImplied
-		a.nodes[k] = n
 	case n.flags&auditSurrogate != 0:
 		a.report(RuleThroughReparse, "the path leads through entry %d, which is a symbolic link or junction", n.index)
 	case n.kind != Dir:
 		a.report(RuleTypeChange, "the ancestor, entry %d, is a %s", n.index, n.kind)
+	default:
+		a.dirFine = true
 	}
 }
 
-func (a *Audit) link(self treeKey) {
+func (a *Audit) link() {
 	target := a.e.Target
 	if CheckPlace(a.e) != nil && !a.hiveLink() {
 		a.report(RuleLinkOutside, "the hard link or its target %s is not under Files or UtilityVM\\Files", shorten(target))
 	}
 	folded := winfs.Fold(target)
 	k := a.keyOf(folded)
-	if k == self {
+	if k == a.key {
 		a.report(RuleLinkToItself, "the hard link is its own target")
 		return
 	}
 	if dir, _ := winfs.SplitPath(folded); dir != "" {
-		if p, ok := a.nodes[a.keyOf(dir)]; ok && p.flags&auditSurrogate != 0 {
+		p := a.nodes.find(a.keyOf(dir))
+		switch {
+		case p == nil:
+		case p.flags&auditSurrogate != 0:
 			a.report(RuleThroughReparse, "the target of the hard link leads through entry %d, which is a symbolic link or junction", p.index)
-		} else if ok && p.kind != Dir && p.kind != 0 {
+		case p.kind != Dir && p.kind != 0:
 			a.report(RuleTypeChange, "the target of the hard link is below entry %d, which is a %s", p.index, p.kind)
 		}
 	}
-	t, ok := a.nodes[k]
+	t := a.nodes.find(k)
 	switch {
-	case !ok || t.kind == 0:
+	case t == nil || t.kind == 0:
 		w := waitingLink{index: a.number(), below: a.targetBelow(folded)}
 		if _, ok := a.waiting[k]; !ok {
 			w.path = strings.Clone(clip(a.e.Path))
@@ -418,7 +441,7 @@ func (a *Audit) link(self treeKey) {
 	case t.kind == Link:
 		a.report(RuleLinkToLink, "the target, entry %d, is itself a hard link", t.index)
 	}
-	if ok && t.kind == File && t.exact != maphash.String(a.seeds[0], target) {
+	if t != nil && t.kind == File && t.exact != maphash.String(a.seeds[0], target) {
 		a.report(RuleLinkCase, "the target %s differs in case from entry %d", shorten(target), t.index)
 	}
 	a.links[k]++

@@ -15,7 +15,7 @@ import (
 func (a *Audit) descriptor() {
 	sd := a.e.Security
 	if sd == nil {
-		if winfs.Under(a.e.Path, RootFiles) || winfs.Under(a.e.Path, RootUtilityVM) {
+		if a.inRoot != "" && (a.root == RootFiles || a.root == RootUtilityVM) {
 			a.report(RuleNoDescriptor, "there is no security descriptor: the file inherits one, or has none where layers are images")
 		}
 		return
@@ -24,14 +24,20 @@ func (a *Audit) descriptor() {
 		return // the writer of the image has made it up for an entry that has none
 	}
 	key := maphash.Bytes(a.seeds[0], sd)
-	found, ok := a.sds[key]
-	if !ok {
-		found = judgeDescriptor(sd)
-		if len(a.sds) < 4096 {
-			a.sds[key] = found
+	if key != a.lastSD || a.sds == nil {
+		if a.sds == nil {
+			a.sds = map[uint64][]finding.Finding{}
 		}
+		found, ok := a.sds[key]
+		if !ok {
+			found = judgeDescriptor(sd)
+			if len(a.sds) < 4096 {
+				a.sds[key] = found
+			}
+		}
+		a.lastSD, a.sdFound = key, found
 	}
-	for _, f := range found {
+	for _, f := range a.sdFound {
 		f.Path, f.Offset = a.e.Path, a.offset
 		a.Report(f)
 	}

@@ -3,6 +3,7 @@ package layer
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/winfs"
@@ -11,13 +12,9 @@ import (
 // metadata checks the metadata of an entry.
 func (a *Audit) metadata() {
 	e := a.e
-	for _, t := range []winfs.Filetime{e.Times.Creation, e.Times.LastAccess, e.Times.LastWrite, e.Times.Change} {
-		if t == GoZeroTime {
-			a.report(RuleGoZeroTime, "a time is 1754-08-30T22:43:41.1286549Z, which is no time but Go's unset one, wrapped")
-			break
-		}
+	if t := &e.Times; !usual(t.Creation) || !usual(t.LastAccess) || !usual(t.LastWrite) || !usual(t.Change) {
+		a.times()
 	}
-	a.times()
 	a.places()
 	a.eas()
 	if e.IsReparsePoint() {
@@ -34,12 +31,21 @@ const (
 	lastNanosecond  winfs.Filetime = 116444736000000000 + 92233720368547758
 )
 
-// times checks the range of the times. 0 is an unset time.
+// usual reports whether no rule is about a time. 0 is an unset one.
+func usual(t winfs.Filetime) bool {
+	return t == 0 || t >= firstNanosecond && t <= lastNanosecond && t != GoZeroTime
+}
+
+// times checks the times, of which some are not usual.
 func (a *Audit) times() {
+	t := &a.e.Times
+	if slices.Contains([]winfs.Filetime{t.Creation, t.LastAccess, t.LastWrite, t.Change}, GoZeroTime) {
+		a.report(RuleGoZeroTime, "a time is 1754-08-30T22:43:41.1286549Z, which is no time but Go's unset one, wrapped")
+	}
 	names := [...]string{"creation", "access", "write", "change"}
-	for i, t := range [...]winfs.Filetime{a.e.Times.Creation, a.e.Times.LastAccess, a.e.Times.LastWrite, a.e.Times.Change} {
+	for i, t := range [...]winfs.Filetime{t.Creation, t.LastAccess, t.LastWrite, t.Change} {
 		switch {
-		case t == 0 || t >= firstNanosecond && t <= lastNanosecond:
+		case usual(t) || t == GoZeroTime:
 			continue
 		case t < 0:
 			a.report(RuleTimeRange, "the %s time is %v", names[i], t)
@@ -57,8 +63,8 @@ var volumeFolders = [...]string{"$Recycle.Bin", "System Volume Information", "Wc
 // records of a tar cannot hold.
 func (a *Audit) places() {
 	e := a.e
-	if winfs.Under(e.Path, RootFiles) {
-		name := e.Path[len(RootFiles)+1:]
+	if a.root == RootFiles {
+		name := a.inRoot
 		for _, folder := range volumeFolders {
 			if len(name) == len(folder) && winfs.EqualFold(name, folder) {
 				a.report(RuleVolumeFolder, "the folder is no part of an image")

@@ -51,8 +51,8 @@ func (a *Audit) finishVM() {
 		a.Report(RuleVMDescriptor.At(RootUtilityVM, a.vm.offset, "the entry has a descriptor, extended attributes or reparse data"))
 	}
 	has := func(path string, kind Kind) bool {
-		n, ok := a.nodes[a.keyOf(winfs.Fold(path))]
-		return ok && n.kind == kind
+		n := a.nodes.find(a.keyOf(winfs.Fold(path)))
+		return n != nil && n.kind == kind
 	}
 	const boot = rootUtilityFiles + `\EFI\Microsoft\Boot\BCD`
 	if a.Base && has(rootUtilityFiles, Dir) && !has(boot, File) && !has(boot, Link) {
@@ -76,7 +76,7 @@ func (a *Audit) targetBelow(folded string) targetBelow {
 
 // hidesNothing reports a whiteout of a name that no layer has.
 func (a *Audit) hidesNothing(n *auditNode) {
-	if a.Below == nil || !a.HasParents || a.e.Kind != Whiteout || a.Below.find(winfs.Fold(a.e.Path)) != 0 {
+	if a.Below == nil || !a.HasParents || a.e.Kind != Whiteout || a.Below.find(string(a.folded)) != 0 {
 		return
 	}
 	if n.kind == 0 && winfs.Under(a.e.Path, rootUtilityFiles) {

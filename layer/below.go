@@ -2,19 +2,21 @@ package layer
 
 import (
 	"hash/maphash"
-	"maps"
+	"sync"
 
 	"github.com/mullion/mullion/winfs"
 )
 
 // Below knows which names the layers below one show, for the rules that depend on them. It
-// keeps some 40 bytes for each name of all layers. The zero value knows of no layer. The
+// keeps some 60 bytes for each name of all layers. The zero value knows of no layer. The
 // layers are added base first, each by an [Audit] that has it.
 type Below struct {
-	seeds  [2]maphash.Seed
-	nodes  map[treeKey]belowNode
-	layers uint32
-	lastVM uint32 // the topmost layer that has UtilityVM\Files, 0 for none
+	seeds    [2]maphash.Seed
+	nodes    *nameTable[belowNode]
+	top      *nameTable[auditNode] // of the layer that was added last, not yet in nodes
+	starting sync.Mutex            // for calls of Find at once
+	layers   uint32
+	lastVM   uint32 // the topmost layer that has UtilityVM\Files, 0 for none
 }
 
 // belowNode is a name. Layers count from 1.
@@ -27,19 +29,20 @@ type belowNode struct {
 
 // start prepares for one more layer and returns the seeds of keys.
 func (b *Below) start() [2]maphash.Seed {
+	b.starting.Lock()
+	defer b.starting.Unlock()
 	if b.nodes == nil {
-		b.nodes = map[treeKey]belowNode{}
+		b.nodes = &nameTable[belowNode]{}
 		b.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	}
+	b.settle()
 	return b.seeds
 }
 
 // Clone returns a copy that knows the same layers and learns others.
 func (b *Below) Clone() *Below {
 	b.start()
-	c := *b
-	c.nodes = maps.Clone(b.nodes)
-	return &c
+	return &Below{seeds: b.seeds, nodes: b.nodes.clone(), layers: b.layers, lastVM: b.lastVM}
 }
 
 func (b *Below) keyOf(folded string) treeKey {
@@ -50,25 +53,44 @@ func (b *Below) keyOf(folded string) treeKey {
 func (b *Below) Find(path string) Kind { return b.find(winfs.Fold(path)) }
 
 func (b *Below) find(folded string) Kind {
-	n := b.nodes[b.keyOf(folded)]
-	if n.added == 0 || n.deleted > n.added {
+	b.start()
+	n := b.nodes.find(b.keyOf(folded))
+	if n == nil || n.added == 0 || n.deleted > n.added {
 		return 0
 	}
 	for dir, _ := winfs.SplitPath(folded); dir != ""; dir, _ = winfs.SplitPath(dir) {
-		if d := b.nodes[b.keyOf(dir)]; d.deleted > n.added || d.cleared > n.added {
+		if d := b.nodes.find(b.keyOf(dir)); d != nil && (d.deleted > n.added || d.cleared > n.added) {
 			return 0
 		}
 	}
 	return n.kind
 }
 
-// add puts the entries of one more layer over those below it. Their order does not matter:
-// what a layer hides is in the layers below it.
-func (b *Below) add(nodes map[treeKey]auditNode) {
+// add puts the entries of one more layer over those below it. The topmost layer is often
+// never asked about, so that its entries are only kept.
+func (b *Below) add(nodes *nameTable[auditNode]) {
 	b.start()
 	b.layers++
-	for k, a := range nodes {
-		n := b.nodes[k]
+	b.top = nodes
+	vm := b.keyOf(winfs.Fold(rootUtilityFiles))
+	if n := nodes.find(vm); n != nil && n.kind != 0 {
+		if was := b.nodes.find(vm); n.flags&auditImplied == 0 || was == nil || was.added <= was.deleted {
+			b.lastVM = b.layers
+		}
+	}
+}
+
+// settle adds the entries that add has kept. Their order does not matter: what a layer hides
+// is in the layers below it.
+func (b *Below) settle() {
+	top := b.top
+	if top == nil {
+		return
+	}
+	b.top = nil
+	for i := range top.named {
+		a := &top.named[i].value
+		n, _ := b.nodes.at(top.named[i].key)
 		if a.flags&auditWhiteout != 0 {
 			n.deleted = b.layers
 		}
@@ -83,9 +105,5 @@ func (b *Below) add(nodes map[treeKey]auditNode) {
 			}
 			n.added, n.kind = b.layers, a.kind
 		}
-		b.nodes[k] = n
-	}
-	if n := b.nodes[b.keyOf(winfs.Fold(rootUtilityFiles))]; n.added == b.layers {
-		b.lastVM = b.layers
 	}
 }

@@ -302,6 +302,21 @@ func Under(p, prefix string) bool {
 	if prefix == "" {
 		return p != ""
 	}
+	// ASCII needs no decoding; the loop ends at the first other byte.
+	i := 0
+	for ; i < len(prefix) && i < len(p) && p[i]|prefix[i] < 0x80; i++ {
+		if upcaseTable[p[i]] != upcaseTable[prefix[i]] {
+			return false
+		}
+	}
+	if i == len(prefix) {
+		return len(p) > i+1 && p[i] == '\\'
+	}
+	return underUnits(p[i:], prefix[i:])
+}
+
+// underUnits is Under for a prefix that is not empty, one unit at a time.
+func underUnits(p, prefix string) bool {
 	rp, rx := unitReader{s: p}, unitReader{s: prefix}
 	for {
 		x, okX := rx.next()

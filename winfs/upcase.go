@@ -1,6 +1,7 @@
 package winfs
 
 import (
+	"encoding/binary"
 	"strconv"
 	"strings"
 )
@@ -120,31 +121,74 @@ func EqualFold(a, b string) bool { return CompareFold(a, b) == 0 }
 // already in that form is returned unchanged.
 func Fold(s string) string {
 	i := 0
+	for i+8 <= len(s) {
+		w := word(s[i:])
+		if w&wordHighs != 0 || lowerCase(w) != 0 {
+			break
+		}
+		i += 8
+	}
 	for i < len(s) && s[i] < 0x80 && (s[i] < 'a' || s[i] > 'z') {
 		i++
 	}
 	if i == len(s) {
 		return s
 	}
-	// ASCII needs no decoding; the loop ends at the first other byte.
-	var ascii strings.Builder
-	ascii.Grow(len(s))
-	ascii.WriteString(s[:i])
+	var buf [256]byte // so that most names need no other memory than the result
+	return string(appendFold(append(buf[:0], s[:i]...), s[i:]))
+}
+
+// AppendFold appends the result of [Fold] to dst. The folded form of a path is that of its
+// components, joined by backslashes.
+func AppendFold(dst []byte, s string) []byte { return appendFold(dst, s) }
+
+// appendFold maps eight bytes at a time while they are ASCII. TestFoldWords compares it with
+// appendFoldUnits.
+func appendFold(dst []byte, s string) []byte {
+	i := 0
+	for i+8 <= len(s) {
+		w := word(s[i:])
+		if w&wordHighs != 0 {
+			break
+		}
+		dst = binary.LittleEndian.AppendUint64(dst, w^lowerCase(w)>>2)
+		i += 8
+	}
 	for ; i < len(s) && s[i] < 0x80; i++ {
-		ascii.WriteByte(byte(upcaseTable[s[i]]))
+		dst = append(dst, byte(upcaseTable[s[i]]))
 	}
 	if i == len(s) {
-		return ascii.String()
+		return dst
 	}
-	out := append(make([]byte, 0, len(s)+8), ascii.String()...)
-	r := unitReader{s: s[i:]}
+	return appendFoldUnits(dst, s[i:])
+}
+
+// appendFoldUnits maps one unit at a time.
+func appendFoldUnits(dst []byte, s string) []byte {
+	r := unitReader{s: s}
 	var high uint16
 	for {
 		u, ok := r.next()
 		if !ok {
-			break
+			return flushUnit(dst, high)
 		}
-		out, high = appendUnit(out, high, upcaseTable[u])
+		dst, high = appendUnit(dst, high, upcaseTable[u])
 	}
-	return string(flushUnit(out, high))
+}
+
+// wordHighs has the high bit of each byte of a word, which no byte of ASCII has.
+const wordHighs = 0x8080808080808080
+
+// word returns the first eight bytes of s.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// lowerCase returns the high bit of each byte of a word of ASCII that is in a to z: adding
+// 0x80 less a letter sets it in the bytes from that letter on.
+func lowerCase(w uint64) uint64 {
+	const each = 0x0101010101010101
+	return (w + (0x80-'a')*each) &^ (w + (0x80-'z'-1)*each) & wordHighs
 }

@@ -3,6 +3,8 @@ package winfs
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -35,6 +37,45 @@ func TestCompareFold(t *testing.T) {
 		}
 		if got := Fold(c.a) == Fold(c.b); got != (c.want == 0) {
 			t.Errorf("Fold(%q) == Fold(%q) is %v", c.a, c.b, got)
+		}
+	}
+}
+
+// TestFoldWords compares the form that maps words with the one that maps units, at each
+// place and length around a word, for all bytes and for others than ASCII.
+func TestFoldWords(t *testing.T) {
+	check := func(s string) {
+		t.Helper()
+		want := string(appendFoldUnits(nil, s))
+		if got := string(AppendFold([]byte("x"), s)); got != "x"+want {
+			t.Fatalf("AppendFold(%q) is %q, want %q", s, got[1:], want)
+		}
+		if got := Fold(s); got != want {
+			t.Fatalf("Fold(%q) is %q, want %q", s, got, want)
+		}
+	}
+	for length := range 20 {
+		for at := range length {
+			for c := range 256 {
+				for _, fill := range []string{"a", "Z"} {
+					b := []byte(strings.Repeat(fill, length))
+					b[at] = byte(c)
+					check(string(b))
+				}
+			}
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	parts := []string{"a", "Z", `\`, ".", "9", "ÿ", "\u1e9e", "ﬀ", "\U00010438", "\xed\xa0\x80", "\xed\xb0\x80", "\xff", "abcdefgh", "{`@["}
+	for range 20000 {
+		var b strings.Builder
+		for range rng.IntN(12) {
+			b.WriteString(parts[rng.IntN(len(parts))])
+		}
+		check(b.String())
+		p, prefix := b.String(), parts[rng.IntN(len(parts))]+parts[rng.IntN(len(parts))]
+		if got, want := Under(p, prefix), underUnits(p, prefix); got != want {
+			t.Fatalf("Under(%q, %q) is %v, want %v", p, prefix, got, want)
 		}
 	}
 }

@@ -28,6 +28,7 @@ func Check(ctx context.Context, r io.Reader, opts ...Option) iter.Seq2[finding.F
 	return func(yield func(finding.Finding, error) bool) {
 		c := &checker{ctx: ctx, yield: yield}
 		c.dec.options = gather(opts)
+		c.ratio = c.dec.limits.WithDefaults().Ratio
 		c.src = newSource(r)
 		if err := c.run(r); err != nil && !c.stopped {
 			yield(finding.Finding{}, err)
@@ -41,14 +42,18 @@ type checker struct {
 	stopped bool
 	dec     decoder
 	src     *source
+	tar     *archive
 	audit   layer.Audit
 
-	path    string // what the current findings are about
+	name    string // of the header that the current findings are about, as the archive has it
 	owner   string // of streams that may follow
 	slashed bool   // the owner's name ends in a slash
 	entry   layer.Entry
 	streams map[string]bool
 	index   int64
+
+	ratio int64
+	data  checkedStream // that the observer reads
 }
 
 func (c *checker) report(f finding.Finding) {
@@ -59,7 +64,25 @@ func (c *checker) report(f finding.Finding) {
 }
 
 func (c *checker) addFinding(rule *finding.Rule, message string) {
-	c.report(rule.At(c.path, c.src.block, "%s", message))
+	c.report(rule.At(entryPath(c.name), c.src.block, "%s", message))
+}
+
+// entryPath spells the name of a header as the path of its entry, by which all findings about
+// the entry name it. A name that is that of no entry is spelled in the same way as far as it
+// goes.
+func entryPath(name string) string {
+	p := clipName(strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/"), "/", `\`))
+	dir, base := winfs.SplitPath(p)
+	hidden, ok := strings.CutPrefix(base, whiteoutPrefix)
+	switch {
+	case !ok:
+		return p
+	case base == whiteoutOpaque && dir != "":
+		return dir
+	case winfs.ValidateComponent(hidden) == nil:
+		return winfs.JoinPath(dir, hidden)
+	}
+	return p
 }
 
 func (c *checker) run(r io.Reader) error {
@@ -72,15 +95,18 @@ func (c *checker) run(r io.Reader) error {
 		}
 		c.addFinding(rule, message)
 	}
-	a := newArchive(c.src)
+	c.tar = newArchive(c.src)
 
 	for !c.stopped {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		h, err := a.next()
+		if err := c.rest(); err != nil {
+			return err
+		}
+		h, err := c.tar.next()
 		if err == io.EOF {
-			c.path = ""
+			c.name = ""
 			if err := c.end(r); err != nil {
 				return err
 			}
@@ -90,8 +116,15 @@ func (c *checker) run(r io.Reader) error {
 		if err != nil {
 			return c.broken(err)
 		}
-		if c.header(h) && c.dec.each != nil {
-			c.dec.each(&c.entry, a)
+		entry := c.header(h)
+		if c.dec.err != nil || c.dec.flaw != nil {
+			c.dec.observer = nil // a Reader stops here, or yields an entry with a defect
+		}
+		if !entry {
+			continue
+		}
+		if data := c.observe(); c.dec.each != nil {
+			c.dec.each(&c.entry, data)
 		}
 	}
 	return nil
@@ -99,7 +132,7 @@ func (c *checker) run(r io.Reader) error {
 
 // broken reports the damage that ends the reading, and returns other errors.
 func (c *checker) broken(err error) error {
-	c.path = ""
+	c.name = ""
 	after := ""
 	if c.index > 0 {
 		after = fmt.Sprintf(", after entry %d, %s", c.index, shorten(c.entry.Path))
@@ -125,8 +158,12 @@ func (c *checker) end(r io.Reader) error {
 			rule = rule.Lesser()
 		}
 		c.addFinding(rule, "the archive has no trailer: it may have been cut between two entries")
+		if c.dec.noTrailer {
+			c.observed()
+		}
 		return nil
 	}
+	c.observed()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := c.src.Read(buf)
@@ -149,7 +186,7 @@ func (c *checker) end(r io.Reader) error {
 // header looks at an entry and reports whether it is one that can be understood, and
 // no stream of another.
 func (c *checker) header(h *header) bool {
-	c.path = clipName(strings.TrimSuffix(strings.TrimPrefix(h.name, "./"), "/"))
+	c.name = h.name
 	usable := c.dec.decode(h, &c.dec.entry)
 	switch {
 	case c.dec.role == roleStream:
@@ -179,14 +216,17 @@ func (c *checker) header(h *header) bool {
 func (c *checker) stream(size int64) {
 	if c.owner == "" || c.dec.owner != c.owner {
 		c.addFinding(RuleStreamPlace, "an alternate stream must directly follow its file")
+		c.dec.observer = nil
 		return
 	}
 	folded := winfs.Fold(c.dec.stream)
 	if c.streams[folded] {
 		c.addFinding(RuleStreamTwice, "the file has a stream of this name already")
+		c.dec.observer = nil
 		return
 	}
 	if len(c.streams) >= maxStreams {
+		c.dec.observer = nil
 		return
 	}
 	if c.streams == nil {
@@ -197,4 +237,5 @@ func (c *checker) stream(size int64) {
 		c.addFinding(RuleStreamOfSlash, "the name of the file or directory ends in a slash, and that of the stream does not begin with it")
 	}
 	c.audit.Stream(&c.entry, size)
+	c.observeStream(&layer.Stream{Name: c.dec.stream, Size: size, Sparse: c.dec.sparse})
 }

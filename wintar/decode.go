@@ -350,19 +350,21 @@ func (d *decoder) time(h *header, key, ownKey string, field time.Time, missing w
 // "Times").
 func (d *decoder) creationText(h *header, text string) {
 	sec, frac, ok := strings.Cut(text, ".")
-	if !ok {
-		return
+	if !ok || len(frac) >= 9 {
+		return // no leading zero is missing
 	}
-	second, nanos := strconv.FormatInt(h.mtime.Unix(), 10), strconv.Itoa(h.mtime.Nanosecond())
-	if text := h.records.get(recMtime); text != "" { // which h.mtime does not have where an ordinary header was read
-		var digits string
-		second, digits, _ = strings.Cut(text, ".")
-		nanos = strings.TrimLeft((digits + "000000000")[:9], "0")
+	if frac != "0" {
+		// The builder takes the time of creation for that of the last write, too.
+		if mtime := h.records.get(recMtime); mtime != "" { // which h.mtime does not have where an ordinary header was read
+			second, digits, _ := strings.Cut(mtime, ".")
+			if second != sec || frac != strings.TrimLeft((digits + "000000000")[:9], "0") {
+				return
+			}
+		} else if sec != strconv.FormatInt(h.mtime.Unix(), 10) || frac != strconv.Itoa(h.mtime.Nanosecond()) {
+			return
+		}
 	}
-	sameSecond := sec == second
-	if frac == "0" || sameSecond && frac == nanos && len(nanos) < 9 {
-		d.notice(RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
-	}
+	d.notice(RuleCreationTime, "the fraction of the creation time is not padded to its place, so that it reads as another time")
 }
 
 func (d *decoder) records(h *header, e *layer.Entry) {

@@ -20,6 +20,7 @@ type options struct {
 	offset, index int64 // where the source begins
 	below         *layer.Below
 	each          func(e *layer.Entry, data io.Reader)
+	observer      Observer
 	blob          []blob.ReaderOption
 }
 

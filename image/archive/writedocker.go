@@ -57,7 +57,7 @@ func (d *dockerDestination) Write(ctx context.Context, p *image.Parcel) (*image.
 			continue
 		}
 		written[name] = true
-		r, err := l.Tar(ctx)
+		r, err := l.Plain(ctx)
 		if errors.Is(err, image.ErrMissingBlob) && l.Foreign() {
 			done.Omitted = append(done.Omitted, l.Descriptor)
 			continue

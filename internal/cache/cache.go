@@ -7,6 +7,10 @@
 // the files together are larger than the limit, those that were not used for the longest
 // time are removed; the use of a file is recorded in its modification time. Several
 // processes may use one directory.
+//
+// A name is 64 hexadecimal digits, a hyphen, lower-case letters and digits, and .index or
+// .answer. Files of other names are neither listed, counted nor removed: the directory is
+// named by the user, perhaps by mistake, and may have other things in it.
 package cache
 
 import (
@@ -122,6 +126,9 @@ func (d *Dir) refuse(name string) error {
 // Put makes or replaces a file with what fill writes, and then removes others until the
 // directory is within its limit. A file that alone is beyond the limit is not kept.
 func (d *Dir) Put(name string, fill func(io.Writer) error) error {
+	if !isName(name) {
+		return fmt.Errorf("%w: the name %.100q of a file in a cache", fs.ErrInvalid, name)
+	}
 	f, err := publish.CreateIn(d.root, name, publish.Options{Replace: true, Private: true, Shared: true})
 	if err != nil {
 		return err
@@ -142,6 +149,19 @@ func (d *Dir) Put(name string, fill func(io.Writer) error) error {
 	return d.evict(name)
 }
 
+// isName reports whether a file of this name can be one of a cache.
+func isName(name string) bool {
+	const digits = 64
+	rest, ok := strings.CutSuffix(name, ".index")
+	if !ok {
+		rest, ok = strings.CutSuffix(name, ".answer")
+	}
+	if !ok || len(rest) <= digits || rest[digits] != '-' || strings.Trim(rest[:digits], "0123456789abcdef") != "" {
+		return false
+	}
+	return strings.Trim(rest[digits+1:], "0123456789abcdefghijklmnopqrstuvwxyz") == ""
+}
+
 // Remove removes a file. One that does not exist is no error.
 func (d *Dir) Remove(name string) error { return publish.RemoveAll(d.root, name) }
 
@@ -160,6 +180,9 @@ func (d *Dir) Files() ([]File, error) {
 	}
 	var list []File
 	for _, e := range entries {
+		if !isName(e.Name()) {
+			continue
+		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process has removed it
@@ -167,7 +190,7 @@ func (d *Dir) Files() ([]File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if info.Mode().IsRegular() && !strings.HasPrefix(e.Name(), ".") {
+		if info.Mode().IsRegular() {
 			list = append(list, File{e.Name(), info.Size(), info.ModTime()})
 		}
 	}
@@ -203,7 +226,7 @@ func (d *Dir) evict(keep string) error {
 	return nil
 }
 
-// Clear removes all files, also what killed processes have left, and returns how many
+// Clear removes all kept files, also what killed processes have left, and returns how many
 // there were and their size.
 func (d *Dir) Clear() (files int, size int64, err error) {
 	list, err := d.Files()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,9 +25,12 @@ func openDir(t *testing.T, limit int64) *Dir {
 	return d
 }
 
+// long returns the name of a file that the tests call by one letter.
+func long(name string) string { return strings.Repeat("0", 64) + "-" + name + ".index" }
+
 func put(t *testing.T, d *Dir, name, text string) {
 	t.Helper()
-	if err := d.Put(name, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
+	if err := d.Put(long(name), func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -34,7 +38,7 @@ func put(t *testing.T, d *Dir, name, text string) {
 // get returns the content of a file, "" if there is none.
 func get(t *testing.T, d *Dir, name string) string {
 	t.Helper()
-	f, err := d.Get(name)
+	f, err := d.Get(long(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
@@ -60,7 +64,7 @@ func TestPutGet(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	broken := errors.New("broken")
-	if err := d.Put("x", func(w io.Writer) error { io.WriteString(w, "half"); return broken }); !errors.Is(err, broken) {
+	if err := d.Put(long("x"), func(w io.Writer) error { io.WriteString(w, "half"); return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	if got := get(t, d, "x"); got != "two" {
@@ -81,7 +85,7 @@ func TestEvict(t *testing.T) {
 	for i := range 5 {
 		name := fmt.Sprint(i)
 		put(t, d, name, string(make([]byte, 20)))
-		if err := d.root.Chtimes(name, old, old.Add(time.Duration(i)*time.Minute)); err != nil {
+		if err := d.root.Chtimes(long(name), old, old.Add(time.Duration(i)*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +97,7 @@ func TestEvict(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range list {
-		left += f.Name
+		left += f.Name[len(long(""))-len(".index"):][:1]
 	}
 	if left != "0345" {
 		t.Errorf("%s are left, want 0345", left)
@@ -111,15 +115,15 @@ func TestForeign(t *testing.T) {
 	}
 	d := openDir(t, 100)
 	put(t, d, "x", "one")
-	info, err := os.Stat(filepath.Join(d.Path(), "x"))
+	info, err := os.Stat(filepath.Join(d.Path(), long("x")))
 	if err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	at := filepath.Join(d.Path(), "x")
+	at := filepath.Join(d.Path(), long("x"))
 	for what, spoil := range map[string]func() error{
 		"readable": func() error { return os.Chmod(at, 0o644) },
 		"a link": func() error {
-			return errors.Join(os.Rename(at, at+"y"), os.Symlink("xy", at))
+			return errors.Join(os.Rename(at, at+"y"), os.Symlink(long("x")+"y", at))
 		},
 		"a second name": func() error { return os.Link(at, at+"z") },
 	} {
@@ -157,7 +161,7 @@ func TestConcurrent(t *testing.T) {
 			defer other.Close()
 			for range 20 {
 				text := bytes.Repeat([]byte{byte('a' + i)}, 5000)
-				if err := other.Put("x", func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+				if err := other.Put(long("x"), func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
 					t.Error(err)
 				}
 				if got := get(t, other, "x"); len(got) != 5000 || got != string(bytes.Repeat([]byte{got[0]}, 5000)) {
@@ -167,4 +171,38 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// TestOthers: a directory that was named by mistake keeps what is in it.
+func TestOthers(t *testing.T) {
+	d := openDir(t, 100)
+	digits := strings.Repeat("0123456789abcdef", 4)
+	others := []string{
+		"thesis.doc", ".profile", "book.index", "a-b.answer", "dump-1.index", digits, digits + ".index", digits[1:] + "-0.index",
+		digits + "-0.index.bak", digits + "-0_.index", digits[1:] + "A-0.index", digits + "0-.answer",
+	}
+	for _, name := range others {
+		if err := os.WriteFile(filepath.Join(d.Path(), name), make([]byte, 200), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Put(name, func(io.Writer) error { return nil }); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	put(t, d, "x", "one")
+	put(t, d, "y", "two")
+	if get(t, d, "x") != "one" || get(t, d, "y") != "two" {
+		t.Error("other files count")
+	}
+	if list, err := d.Files(); len(list) != 2 || err != nil {
+		t.Errorf("%v, %v", list, err)
+	}
+	if n, size, err := d.Clear(); n != 2 || size != 6 || err != nil {
+		t.Errorf("Clear: %d, %d, %v", n, size, err)
+	}
+	for _, name := range others {
+		if info, err := os.Stat(filepath.Join(d.Path(), name)); err != nil || info.Size() != 200 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
@@ -50,11 +51,11 @@ merged in. No layer contains these merged hives; "unpack" writes the same ones.
 			if n, form, ok := hives.Match(path); ok && form == hives.Base && stream == "" {
 				return catHive(cmd.Context(), c, &flags, &out, args[0], n)
 			}
-			view, done, err := flags.openView(cmd.Context(), c, args[0])
+			tree, done, err := flags.openTree(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
-			return errors.Join(out.write(c, func(w io.Writer) error { return catView(cmd.Context(), w, view, path, stream) }), done())
+			return errors.Join(out.write(c, func(w io.Writer) error { return catTree(cmd.Context(), w, tree, path, stream) }), done())
 		},
 	}
 	flags.add(cmd)
@@ -84,11 +85,11 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 	})
 }
 
-func catView(ctx context.Context, w io.Writer, v *layer.View, path, stream string) error {
-	if _, err := v.Lookup(path); err != nil {
+func catTree(ctx context.Context, w io.Writer, t image.Tree, path, stream string) error {
+	if _, err := t.Lookup(path); err != nil {
 		return notFound(path, err)
 	}
-	r, err := v.Open(path)
+	r, err := t.Open(path)
 	if err != nil {
 		return err
 	}

@@ -238,9 +238,16 @@ layer has an index in the cache; a layer without one is read to its end, which
 verifies its digests and leaves the index. A layer with an index is not read, so
 damage of its blob is not found. --host goes by os.version alone.
 
---parent names the layers below a layer, so that hard links into them are
-resolved. A layer image from a store written by "unpack" is recognised: it
+--parent names the layers below a layer. The rules about them then hold too:
+links into them, whiteouts of what they do not have, a utility VM that they
+lack, hives that cannot be merged with theirs. Their own faults are not
+reported. A layer image from a store written by "unpack" is recognised: it
 includes the layers below it and a merged registry.
+
+--platform of a layer, such as windows/amd64, has its programs and drivers
+checked for that architecture, and, with --base or --parent, the build of a
+version such as windows(10.0.20348)/amd64 compared with that in the registry.
+An image says both itself.
 
 ` + fixHelp + `
 
@@ -258,6 +265,20 @@ includes the layers below it and a merged registry.
 			if _, _, err := check.options(c); err != nil {
 				return err
 			}
+			ref, isLayer := parseLayerRef(args[0])
+			if isLayer && flags.image.platform != "" {
+				p, err := image.ParsePlatform(flags.image.platform)
+				if err != nil {
+					return usagef("--platform: %v", err)
+				}
+				if p.OS != "windows" || p.Architecture != "" && !image.HasMachines(p.Architecture) {
+					return usagef("--platform %s: want windows with one of the architectures that Windows has, such as windows/amd64", flags.image.platform)
+				}
+				if p.OSVersion != "" && !flags.options.base && len(flags.options.parents) == 0 {
+					return usagef("--platform with a version is compared with the registry of a base layer, or of all layers: --base or --parent is missing")
+				}
+				flags.options.platform, flags.image.platform = p, ""
+			}
 			if err := flags.check(args[0]); err != nil {
 				return err
 			}
@@ -266,7 +287,6 @@ includes the layers below it and a merged registry.
 			}
 			flags.options.limits = c.limits
 			subject := report.Subject{Name: args[0], URI: referenceURI(args[0])}
-			ref, isLayer := parseLayerRef(args[0])
 			switch {
 			case quick && isLayer:
 				return usagef("--quick is for images, %s is a layer", args[0])

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 	"iter"
+	"os"
 	"strings"
 
 	"github.com/mullion/mullion/blob"
@@ -91,6 +92,12 @@ func (f *fixFlags) layer(ctx context.Context, c *console, check *checkFlags, ref
 	if !ref.reopens() || !out.reopens() {
 		return usagef("--fix reads the layer twice, before and after: name files, not standard input and output")
 	}
+	for _, in := range append([]string{ref.text}, o.parents...) {
+		if in, ok := parseLayerRef(in); ok && sameFile(in.name, out.name) {
+			// The layer is read again after OUT is written, to tell what was corrected.
+			return usagef("--fix reads %s once more when OUT is written: name another file with -o", in.text)
+		}
+	}
 	plan, err := f.plan(ctx, c, ref, o)
 	if err != nil {
 		return about(ref.text, err)
@@ -113,6 +120,16 @@ func (f *fixFlags) layer(ctx context.Context, c *console, check *checkFlags, ref
 		return err
 	}
 	return f.report(c, check, report.Subject{Name: out.text, URI: referenceURI(out.text)}, ref.check(ctx, c, o), out.check(ctx, c, o))
+}
+
+// sameFile reports whether two names are those of one file or directory.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 func (f *fixFlags) copy(ctx context.Context, c *console, plan *mend.Plan, ref, out layerRef, o *layerOptions) (err error) {
@@ -144,14 +161,16 @@ func (f *fixFlags) plan(ctx context.Context, c *console, ref layerRef, o *layerO
 	if len(below) > 0 {
 		opts.Below = &layer.Below{}
 	}
-	for _, src := range below {
-		r, err := src.Open()
-		if err != nil {
-			return nil, err
+	known := *o
+	known.below = opts.Below
+	for i, src := range below {
+		parent := o.parents[len(o.parents)-1-i]
+		fault, err := learn(ctx, src, parent, i == 0, &known)
+		if err == nil && fault != nil {
+			err = errors.New(fault.Message)
 		}
-		_, err = finding.Collect(layer.Check(ctx, r, layer.CheckOptions{Limits: o.limits, Below: opts.Below, Quick: true}))
-		if err = errors.Join(err, r.Close()); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, about(parent, err)
 		}
 	}
 	r, err := ref.open(ctx, c, o)
@@ -216,6 +235,10 @@ func (f *fixFlags) image(ctx context.Context, c *console, check *checkFlags, fla
 		c.warnf("foreign layer %s was left at its URLs", d.Digest)
 	}
 	fixed, err := image.Open(ctx, f.out, opts...)
+	if errors.Is(err, image.ErrAmbiguous) && done.Digest != "" {
+		// There were images in OUT, and it names none of them by a tag.
+		fixed, err = image.Open(ctx, f.out+"@"+string(done.Digest), opts...)
+	}
 	if err != nil {
 		return err
 	}

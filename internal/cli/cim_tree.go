@@ -74,6 +74,19 @@ func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Rea
 	return layer.Copy(ctx, dst, src, opts...)
 }
 
+// asLayer returns the reader of what a layer must be that has the tree of src: of a merged
+// image one base layer. The caller closes src and not the result.
+func asLayer(src layer.Reader) (layer.Reader, error) {
+	r, ok := src.(*cimReader)
+	if !ok {
+		return src, nil
+	}
+	if merged, err := cimlayer.IsMerged(r.im); !merged || err != nil {
+		return src, err
+	}
+	return cimlayer.NewBaseReader(r.im)
+}
+
 // cimReader is a reader of an image that closes the image.
 type cimReader struct {
 	*cimlayer.ImageReader

@@ -243,7 +243,8 @@ func newCIMExtractCommand(c *console) *cobra.Command {
 		Long: `Write the tree of an image to DST, which is a layer (tar:FILE, wclayer:DIR,
 cim:FILE.cim) or a new plain directory. A plain directory keeps names, content,
 modification times, hard links, and symbolic links that stay inside it;
-anything else is counted on standard error.`,
+anything else is counted on standard error. A layer of an image that "unpack"
+has made is one base layer, as "convert" writes it.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(cmd.Context(), args[0], nil)
@@ -256,7 +257,13 @@ anything else is counted on standard error.`,
 				return newFolderHint(err)
 			}
 			defer dst.Close()
-			stats, err := c.copyLayer(cmd.Context(), dst, cimlayer.NewImageReader(im), filepath.Base(args[0]))
+			src := layer.Reader(cimlayer.NewImageReader(im))
+			if _, ok := parseLayerRef(args[1]); ok {
+				if src, err = asLayer(&cimReader{cimlayer.NewImageReader(im), im}); err != nil {
+					return about(args[0], err)
+				}
+			}
+			stats, err := c.copyLayer(cmd.Context(), dst, src, filepath.Base(args[0]))
 			if err != nil {
 				return err
 			}

@@ -101,7 +101,16 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 		return nil, err
 	}
 	img, err := image.Open(ctx, ref, append(opts, more...)...)
-	return img, imageHint(nameHint(ref, err))
+	if err != nil {
+		return nil, imageHint(nameHint(ref, err))
+	}
+	for _, l := range img.Layers() {
+		if !l.Indexed() {
+			sparing()
+			break
+		}
+	}
+	return img, nil
 }
 
 // nameHint adds advice if ref is a layer reference, or has no scheme and is looked up in a

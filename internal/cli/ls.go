@@ -24,8 +24,12 @@ type contentFlags struct {
 	digests []string // of the layers of the image that was opened last
 }
 
-// layerAt returns a layer of the image that was opened last, for JSON.
+// layerAt returns a layer of the image that was opened last, for JSON; nil if n is -1, as of
+// a directory that no layer mentions.
 func (f *contentFlags) layerAt(n int) *jsonLayer {
+	if n < 0 {
+		return nil
+	}
 	out := &jsonLayer{Index: n}
 	if n < len(f.digests) {
 		out.Digest = f.digests[n]
@@ -96,6 +100,21 @@ func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (
 	return img.Layers()[f.layer].Source(ctx), img.Close, nil
 }
 
+// openTree opens the merged tree of an image for questions about single names. The returned
+// function closes both.
+func (f *contentFlags) openTree(ctx context.Context, c *console, text string) (image.Tree, func() error, error) {
+	img, err := f.openImage(ctx, c, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	tree, err := img.Tree(ctx)
+	if err != nil {
+		img.Close()
+		return nil, nil, imageHint(err)
+	}
+	return tree, func() error { return errors.Join(tree.Close(), img.Close()) }, nil
+}
+
 // openView opens the merged view of an image. The returned function closes both.
 func (f *contentFlags) openView(ctx context.Context, c *console, text string) (*layer.View, func() error, error) {
 	img, err := f.openImage(ctx, c, text)
@@ -146,11 +165,11 @@ prints all metadata, one object per line. The kinds are f (file), d
 			if source != nil {
 				return errors.Join(l.layer(cmd.Context(), source), done())
 			}
-			view, done, err := flags.openView(cmd.Context(), c, args[0])
+			tree, done, err := flags.openTree(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
-			return errors.Join(l.view(view), done())
+			return errors.Join(l.tree(tree), done())
 		},
 	}
 	cmd.Flags().BoolVarP(&l.long, "long", "l", false, "print attributes, kind, size, times and owner")
@@ -160,18 +179,18 @@ prints all metadata, one object per line. The kinds are f (file), d
 	return cmd
 }
 
-// view lists from the merged view.
-func (l *lister) view(v *layer.View) error {
-	it, err := v.Lookup(l.path)
+// tree lists from the merged tree.
+func (l *lister) tree(t image.Tree) error {
+	it, err := t.Lookup(l.path)
 	if err != nil {
 		return notFound(l.path, err)
 	}
 	if it.Kind != layer.Dir {
 		return l.item(it)
 	}
-	items := v.Children(l.path)
+	items := t.Children(l.path)
 	if l.recursive {
-		items = v.Walk(l.path)
+		items = t.Walk(l.path)
 	}
 	for it, err := range items {
 		if err != nil {

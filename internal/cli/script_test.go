@@ -87,6 +87,11 @@ func mktar(ts *testscript.TestScript, _ bool, args []string) {
 			h.Typeflag = tar.TypeDir
 		case "file":
 			h.Typeflag, h.Size = tar.TypeReg, int64(len(more))
+		case "program": // for a machine, in hexadecimal
+			machine, err := strconv.ParseUint(more, 16, 16)
+			ts.Check(err)
+			more = "MZ" + strings.Repeat("\x00", 58) + "\x40\x00\x00\x00PE\x00\x00" + string([]byte{byte(machine), byte(machine >> 8)})
+			h.Typeflag, h.Size = tar.TypeReg, int64(len(more))
 		case "symlink":
 			h.Typeflag, h.Linkname = tar.TypeSymlink, more
 		case "hardlink":

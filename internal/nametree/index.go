@@ -8,6 +8,7 @@ package nametree
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"slices"
 
 	"github.com/mullion/mullion/winfs"
 )
@@ -139,6 +140,15 @@ func (s *shard) grow(least int) {
 			s.place(slot)
 		}
 	}
+}
+
+// Clone returns a copy.
+func (x *Index) Clone() Index {
+	c := *x
+	for i := range c.shards {
+		c.shards[i].slots = slices.Clone(c.shards[i].slots)
+	}
+	return c
 }
 
 // Remove removes a number that was added with the hash.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 
@@ -467,7 +468,7 @@ func writers() []*writer {
 					return err
 				}
 				defer d.Close()
-				return d.Put("x.index", func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
+				return d.Put(strings.Repeat("0", 64)+"-.index", func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 			},
 		},
 		{
