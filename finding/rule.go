@@ -25,6 +25,9 @@ type Rule struct {
 	Meaning string `json:"meaning"`
 	// Mend says how the fault is mended.
 	Mend string `json:"mend"`
+	// Fix says what "check --fix" changes at a breach, and which breaches it leaves because
+	// there is more than one correction. It is empty if it corrects none.
+	Fix string `json:"fix,omitempty"`
 }
 
 // At makes a finding of the rule. Path may be empty, offset is -1 if unknown. The verb %q
@@ -95,6 +98,17 @@ func (c *Catalogue) Add(r Rule) *Rule {
 	}
 	c.rules = append(c.rules, &r)
 	return &r
+}
+
+// Fixed returns the IDs of the rules that have a Fix, ordered.
+func (c *Catalogue) Fixed() []string {
+	var ids []string
+	for _, r := range c.All() {
+		if r.Fix != "" {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
 }
 
 // All returns the rules, ordered by ID.

@@ -231,7 +231,8 @@ layer, path, offset, explanation.
 ` + reportHelp + `
 
 --rules prints the rules instead, from --severity upwards if it is given:
-format, severity, the effect of a violation on Windows, and how to repair it.
+format, severity, the effect of a violation on Windows, how to repair it, and
+what --fix changes.
 
 --quick looks at the entries of an image and not at what is in the files: hives
 and programs are not opened. It is for images, and takes a moment once each

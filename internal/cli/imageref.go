@@ -112,6 +112,16 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 	return img, nil
 }
 
+// destinationError names the target of a command in an error that is about it, instead of
+// the image that is read.
+func destinationError(target string, err error) error {
+	var dst *image.DestinationError
+	if errors.As(err, &dst) {
+		return about(target, dst.Err)
+	}
+	return err
+}
+
 // nameHint adds advice if ref is a layer reference, or has no scheme and is looked up in a
 // registry.
 func nameHint(ref string, err error) error {
