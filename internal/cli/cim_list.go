@@ -84,6 +84,7 @@ func canonical(im *cimfs.Image, path string) (string, error) {
 }
 
 type cimLister struct {
+	rows  rows
 	c     *console
 	im    *cimfs.Image
 	long  bool
@@ -142,7 +143,7 @@ func (l *cimLister) row(path string, f *cimfs.File) (row, error) {
 	if e.Reparse, err = f.Reparse(); err != nil {
 		return row{}, err
 	}
-	return rowOf(e), nil
+	return l.rows.of(e), nil
 }
 
 // findLinks lists the names of every file that has several.
