@@ -126,7 +126,7 @@ func (l Location) String() string { return filepath.Join(l.Images, l.Name) }
 
 // Usage returns the bytes that a layer takes up on disk and the number of its files on
 // the host: image, region and object files, and the files next to the image. The files of
-// its parents don't count.
+// its parents don't count, except for a hive that it shares with one of them.
 func (l Location) Usage() (bytes, files int64, err error) {
 	im, err := l.openImage()
 	if err != nil {
