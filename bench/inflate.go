@@ -222,7 +222,7 @@ func benchInflate(cache string) error {
 
 // benchZstd compresses the layer.
 func benchZstd(wine string, size int64) error {
-	dir, err := os.MkdirTemp("/dev/shm", "mullion-zstd-")
+	dir, err := os.MkdirTemp(memoryDir(), "mullion-zstd-")
 	if err != nil {
 		return err
 	}

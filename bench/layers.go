@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -28,8 +29,27 @@ func init() {
 	}}
 }
 
-// runMullion is the command line in this process.
+// runMullion is the command line in this process. Where MULLION_BENCH_PROFILE names a
+// directory, profiles of the processor time and of all allocations are left there: cpu.pprof
+// and allocs.pprof.
 func runMullion(args []string) error {
+	if dir := os.Getenv("MULLION_BENCH_PROFILE"); dir != "" {
+		cpu, err := os.Create(filepath.Join(dir, "cpu.pprof"))
+		if err != nil {
+			return err
+		}
+		defer cpu.Close()
+		if err := pprof.StartCPUProfile(cpu); err != nil {
+			return err
+		}
+		defer func() {
+			pprof.StopCPUProfile()
+			if allocs, err := os.Create(filepath.Join(dir, "allocs.pprof")); err == nil {
+				pprof.Lookup("allocs").WriteTo(allocs, 0)
+				allocs.Close()
+			}
+		}()
+	}
 	if status := cli.Main(args, os.Stdin, os.Stdout, os.Stderr); status != 0 {
 		return fmt.Errorf("status %d", status)
 	}

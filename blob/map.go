@@ -42,6 +42,16 @@ type Map struct {
 	Points []Point
 
 	windows windowSource
+	closer  io.Closer // of the windows, or nil
+}
+
+// Close releases the temporary file that has the windows of a large map which a Reader
+// made. It does not close the file of a map that OpenMap has opened.
+func (m *Map) Close() error {
+	if m.closer == nil {
+		return nil
+	}
+	return m.closer.Close()
 }
 
 // A Point is a position at which decompression can start.
@@ -82,7 +92,8 @@ func WithMap(spacing int64) ReaderOption {
 	return func(o *readerOptions) { o.spacing, o.sum = spacing, true }
 }
 
-// Map returns the map of a blob that was read with WithMap to io.EOF.
+// Map returns the map of a blob that was read with WithMap to io.EOF. The caller closes it,
+// once for all calls.
 func (r *Reader) Map() (*Map, error) {
 	if r.survey == nil {
 		return nil, fmt.Errorf("%w: the blob is not read with WithMap", ErrMap)
@@ -90,7 +101,7 @@ func (r *Reader) Map() (*Map, error) {
 	if r.err != io.EOF {
 		return nil, fmt.Errorf("%w: the blob is not read to its end", ErrMap)
 	}
-	return r.survey.finish(r), nil
+	return r.survey.finish(r)
 }
 
 // start returns the index of the last point at or before an offset of the plain bytes.
@@ -138,15 +149,10 @@ type survey struct {
 	spacing int64
 	chunks  [][sha256.Size]byte // owned by the stage of the stored bytes until it is done
 	points  []Point             // owned by the decompressor until the stage of the plain bytes is done
-	windows []*packedWindow     // of the points, nil for those without
+	windows []*windowRef        // of the points, nil for those without
 	number  int                 // of windows
 	packing sync.WaitGroup
-}
-
-// A packedWindow is the deflate stream of a window.
-type packedWindow struct {
-	b   []byte
-	sum [sha256.Size]byte
+	store   windowStore
 }
 
 var packers = sync.Pool{New: func() any {
@@ -154,15 +160,16 @@ var packers = sync.Pool{New: func() any {
 	return w
 }}
 
-func (w *packedWindow) pack(plain []byte) {
+// pack stores a window as a deflate stream.
+func (s *survey) pack(ref *windowRef, plain []byte) {
 	var b bytes.Buffer
 	f := packers.Get().(*flate.Writer)
 	defer packers.Put(f)
 	f.Reset(&b)
 	f.Write(plain) // to memory: no error
 	f.Close()
-	w.b = bytes.Clone(b.Bytes())
-	w.sum = sha256.Sum256(w.b)
+	ref.size, ref.sum = b.Len(), sha256.Sum256(b.Bytes())
+	ref.off = s.store.add(b.Bytes())
 }
 
 // start adds the start of a member or frame. Many of them may be small, as those of files
@@ -181,14 +188,14 @@ func (s *survey) block(bits, plain int64, window []byte) {
 	if len(window) == 0 || plain-s.points[len(s.points)-1].Plain < s.spacing {
 		return
 	}
-	w := new(packedWindow)
+	w := new(windowRef)
 	window = bytes.Clone(window)
-	s.packing.Go(func() { w.pack(window) })
+	s.packing.Go(func() { s.pack(w, window) })
 	s.add(Point{Plain: plain, Stored: bits / 8, Bit: uint8(bits % 8), Window: len(window)}, w)
 	s.number++
 }
 
-func (s *survey) add(p Point, w *packedWindow) {
+func (s *survey) add(p Point, w *windowRef) {
 	s.points, s.windows = append(s.points, p), append(s.windows, w)
 	if s.number < maxWindows && len(s.points) < maxPoints {
 		return
@@ -208,7 +215,7 @@ func (s *survey) add(p Point, w *packedWindow) {
 }
 
 // finish returns the map of a blob that was read to its end.
-func (s *survey) finish(r *Reader) *Map {
+func (s *survey) finish(r *Reader) (*Map, error) {
 	m := &Map{
 		Digest: r.Digest(), DiffID: r.DiffID(), Format: r.format, Stored: r.StoredSize(), Plain: r.Size(),
 		ChunkSize: chunkSize, Chunks: s.chunks, Points: slices.Clone(s.points),
@@ -217,13 +224,14 @@ func (s *survey) finish(r *Reader) *Map {
 		m.Points = []Point{{}}
 	}
 	s.packing.Wait()
-	var all []byte
 	for i, w := range s.windows {
 		if w != nil {
-			m.Points[i].window = windowRef{off: int64(len(all)), size: len(w.b), sum: w.sum}
-			all = append(all, w.b...)
+			m.Points[i].window = *w
 		}
 	}
-	m.windows = windowSource{bytes.NewReader(all)}
-	return m
+	if err := s.store.take(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMap, err)
+	}
+	m.windows, m.closer = windowSource{&s.store}, &s.store
+	return m, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"sync"
 	"testing"
@@ -33,6 +34,9 @@ func mapOf(t testing.TB, blob []byte, spacing int64) *Map {
 		t.Fatal(err)
 	}
 	file := encode(t, made)
+	if n := made.EncodedSize(); n != int64(len(file)) {
+		t.Errorf("EncodedSize %d, not %d", n, len(file))
+	}
 	m, err := OpenMap(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +48,10 @@ func mapOf(t testing.TB, blob []byte, spacing int64) *Map {
 	for i := range made.Points {
 		made.Points[i].window = m.Points[i].window
 	}
+	if err := made.Close(); err != nil {
+		t.Fatal(err)
+	}
+	made.closer = nil
 	if made.windows = m.windows; !reflect.DeepEqual(made, m) {
 		t.Error("a map changes when it is stored")
 	}
@@ -247,6 +255,63 @@ func TestMapEnds(t *testing.T) {
 	}
 	if _, err := plain.Map(); !errors.Is(err, ErrMap) {
 		t.Errorf("a map that was not asked for: %v", err)
+	}
+}
+
+// The windows of a large map are in a temporary file until the map is closed, or the reader
+// if it made none.
+func TestManyWindows(t *testing.T) {
+	data := make([]byte, 6<<20)
+	rand.NewChaCha8([32]byte{}).Read(data) // not to be compressed, so neither are the windows
+	stored := compress(t, Gzip, data)
+	for _, wanted := range []bool{true, false} {
+		r, err := NewReader(t.Context(), bytes.NewReader(stored), WithMap(64<<10))
+		if err == nil {
+			err = r.Finish()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.survey.packing.Wait()
+		store := &r.survey.store
+		if store.file == nil || store.size < windowsInMemory/2 || len(store.buf) > windowsInMemory {
+			t.Fatalf("%d bytes in the file, %d in memory", store.size, len(store.buf))
+		}
+		if !wanted {
+			r.Close()
+			if _, err := store.file.Stat(); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("the file is left open: %v", err)
+			}
+			if _, err := r.Map(); !errors.Is(err, ErrMap) {
+				t.Errorf("a map of a closed reader: %v", err)
+			}
+			continue
+		}
+		m, err := r.Map()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		for _, off := range []int64{0, 1 << 20, 3<<20 + 5, 6<<20 - 9} {
+			got := make([]byte, 9)
+			part, err := m.NewReader(t.Context(), RangesOf(bytes.NewReader(stored)), off, 9)
+			if err == nil {
+				_, err = io.ReadFull(part, got)
+				part.Close()
+			}
+			if err != nil || !bytes.Equal(got, data[off:off+9]) {
+				t.Errorf("offset %d: %x, %v", off, got, err)
+			}
+		}
+		if err := errors.Join(m.Close(), m.Close()); err != nil {
+			t.Error(err)
+		}
+		if _, err := store.file.Stat(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("the file is left open: %v", err)
+		}
+		if _, err := m.window(&m.Points[len(m.Points)-1]); !errors.Is(err, ErrMap) {
+			t.Errorf("a window of a closed map: %v", err)
+		}
 	}
 }
 

@@ -66,8 +66,8 @@ func (m *Map) window(p *Point) ([]byte, error) {
 	return b, nil
 }
 
-// Encode writes the map in a form that OpenMap reads. Equal maps give equal bytes.
-func (m *Map) Encode(w io.Writer) error {
+// head returns the encoded map without the windows.
+func (m *Map) head() []byte {
 	t := []byte{byte(m.Format)}
 	for _, s := range []string{m.Digest, m.DiffID} {
 		t = append(append(t, byte(len(s))), s...)
@@ -93,7 +93,21 @@ func (m *Map) Encode(w io.Writer) error {
 	head = append(head, make([]byte, sha256.Size)...)
 	head = append(head, t...)
 	seal(head)
-	if _, err := w.Write(head); err != nil {
+	return head
+}
+
+// EncodedSize returns the number of bytes that Encode writes.
+func (m *Map) EncodedSize() int64 {
+	n := int64(len(m.head()))
+	for i := range m.Points {
+		n += int64(m.Points[i].window.size)
+	}
+	return n
+}
+
+// Encode writes the map in a form that OpenMap reads. Equal maps give equal bytes.
+func (m *Map) Encode(w io.Writer) error {
+	if _, err := w.Write(m.head()); err != nil {
 		return err
 	}
 	var buf []byte

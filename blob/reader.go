@@ -254,6 +254,9 @@ func (r *Reader) Size() int64 { return r.last().n.Load() }
 // Close stops the reader. It may be called twice.
 func (r *Reader) Close() error {
 	r.cancel()
+	if r.survey != nil {
+		r.survey.store.discard()
+	}
 	if r.err == nil {
 		r.err = layer.ErrClosed
 	}

@@ -452,6 +452,29 @@ func (im *Image) Regions() ([]RegionInfo, error) {
 	return out, nil
 }
 
+// OwnRegions is [Image.Regions] without those of the parents.
+func (im *Image) OwnRegions() ([]RegionInfo, error) {
+	var out []RegionInfo
+	for i := im.ownBase(); i < len(im.regions); i++ {
+		r, err := im.region(i)
+		if err != nil {
+			return nil, im.fail("open", "", err)
+		}
+		out = append(out, RegionInfo{i, r.name(), true, r.typ, r.src.Size()})
+	}
+	return out, nil
+}
+
+// RegionFiles returns the names of all region files, those of the parents too, in index
+// order, without opening them.
+func (im *Image) RegionFiles() []string {
+	out := make([]string, len(im.regions))
+	for i := range im.regions {
+		out[i] = im.regions[i].name()
+	}
+	return out
+}
+
 // Close closes the files that were opened. The image and the files and readers from it
 // must not be used afterwards.
 func (im *Image) Close() error {

@@ -32,6 +32,8 @@ type CheckOptions struct {
 	// Base and HasParents are those of layer.CheckOptions, for an image that is not that
 	// of a layer in a store.
 	Base, HasParents bool
+	// Below is that of layer.CheckOptions, for such an image too.
+	Below *layer.Below
 	// Format bounds the check of the format, Limits the image and Layer the layer in it.
 	Format cimfs.CheckOptions
 	Limits cimfs.Limits
@@ -63,7 +65,7 @@ func Check(ctx context.Context, o cimfs.Opener, name string, opts CheckOptions) 
 			return
 		}
 		defer im.Close()
-		merged, err := isMerged(im)
+		merged, err := IsMerged(im)
 		if err != nil {
 			yield(finding.Finding{}, err)
 			return
@@ -71,7 +73,10 @@ func Check(ctx context.Context, o cimfs.Opener, name string, opts CheckOptions) 
 		least := max(opts.Format.Severity, finding.Info)
 		report := func(f finding.Finding, err error) bool { return err == nil && f.Severity < least || yield(f, err) }
 		damage := func(err error) bool { return layer.IsDamage(err) || errors.Is(err, cimfs.ErrCorrupt) }
-		for f, err := range layer.Check(ctx, NewImageReader(im), layer.CheckOptions{Label: opts.Label, Base: opts.Base || merged, HasParents: opts.HasParents && !merged, Merged: merged, Limits: opts.Layer, Damage: damage}) {
+		if merged {
+			opts.Below = nil
+		}
+		for f, err := range layer.Check(ctx, NewImageReader(im), layer.CheckOptions{Label: opts.Label, Base: opts.Base || merged, HasParents: opts.HasParents && !merged, Merged: merged, Limits: opts.Layer, Below: opts.Below, Damage: damage}) {
 			if !report(f, err) || err != nil {
 				return
 			}
@@ -82,8 +87,9 @@ func Check(ctx context.Context, o cimfs.Opener, name string, opts CheckOptions) 
 	}
 }
 
-// isMerged reports whether an image is that of a layer in a store.
-func isMerged(im *cimfs.Image) (bool, error) {
+// IsMerged reports whether an image is that of a layer in a [Store] or of one that Windows
+// has unpacked: it has the file layout or a merged hive.
+func IsMerged(im *cimfs.Image) (bool, error) {
 	paths := []string{layer.RootLayout}
 	for _, n := range hives.All() {
 		paths = append(paths, n.Path(hives.Base))

@@ -299,6 +299,21 @@ func (w *ImageWriter) note(path string, as ownership) {
 	}
 }
 
+// inherits reports whether a path shows a file of the parent that the layer neither hides
+// nor replaces.
+func (w *ImageWriter) inherits(path string) bool {
+	there := w.w.Stat(path)
+	if !there.Exists || !there.Old || there.Dir {
+		return false
+	}
+	for _, h := range w.hidden {
+		if winfs.Under(path, h.path) || !h.opaque && winfs.EqualFold(path, h.path) {
+			return false
+		}
+	}
+	return true
+}
+
 // tryLink links if the target is there: in this layer, or in the parent where this layer
 // has put nothing before. At the end everything is there that will be.
 func (w *ImageWriter) tryLink(path, target string, atEnd bool) (bool, error) {

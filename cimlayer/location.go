@@ -90,7 +90,8 @@ func (l Location) exists() (bool, error) {
 	return err == nil, errors.Join(err, done())
 }
 
-// openHive opens a hive next to the image. Its name is compared without regard to case.
+// openHive opens a hive next to the image, which is no config hive. Its name is compared
+// without regard to case.
 func (l Location) openHive(n hives.Name, form hives.Form) (_ *os.File, err error) {
 	root, done, err := l.openLayers()
 	if err != nil {

@@ -128,16 +128,34 @@ func layerName(chainID string) (string, error) {
 	return hex, nil
 }
 
-// Has reports whether a layer is there, whole.
+// Has reports whether a layer is there, whole: its image opens, all region files exist, and
+// so do the merged hives beside it. A layer that has lost one of them is none, and Add
+// makes it again.
 func (s *Store) Has(chainID string) (bool, error) {
 	loc, err := s.Location(chainID)
 	if err != nil {
 		return false, err
 	}
-	return loc.exists()
+	there, _, err := s.lookup(loc, nil)
+	return there, err
 }
 
-// Add makes a layer unless it is there, and reports whether it did. parents are the
+// lookup is Has for a layer whose parents are known, immediate parent last. damage says
+// what is wrong with a layer that is there but not whole.
+func (s *Store) lookup(loc Location, parents []Location) (there bool, damage, err error) {
+	var parent *Location
+	if n := len(parents); n > 0 {
+		parent = &parents[n-1]
+	}
+	there, err = loc.state(parent)
+	if d := (*damaged)(nil); errors.As(err, &d) {
+		return false, d.err, nil
+	}
+	return there, nil, err
+}
+
+// Add makes a layer unless it is there, whole, and reports whether it did. A layer that has
+// lost files is removed and made again (see WithDamage). parents are the
 // chain IDs of the layers below it, base first; they must be there.
 // fill writes the entries; the store commits. A base layer that is there without the
 // hives that opts ask for is an error, ErrNoHive. Two processes, or goroutines, that add
@@ -147,12 +165,14 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 	if err != nil {
 		return false, err
 	}
-	if there, err := s.Has(chainID); there || err != nil {
-		return false, errors.Join(err, s.hives(loc, len(parents), opts), s.sweep())
-	}
 	chain, err := s.locations(parents)
 	if err != nil {
 		return false, err
+	}
+	if there, _, err := s.lookup(loc, chain); err != nil {
+		return false, err
+	} else if there {
+		return false, errors.Join(s.hives(loc, len(parents), opts), s.sweep())
 	}
 	name, _ := layerName(chainID)
 	unlock, err := publish.LockIn(ctx, s.locks, name)
@@ -160,13 +180,10 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		return false, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if there, err := s.Has(chainID); there || err != nil {
-		return false, errors.Join(err, s.hives(loc, len(parents), opts))
-	}
-	// A process that held the lock and died may have published the files but not the
-	// image, without which there is no layer.
-	if err := loc.removeFiles(); err != nil {
+	if there, err := s.clear(loc, chain, opts); err != nil {
 		return false, err
+	} else if there {
+		return false, s.hives(loc, len(parents), opts)
 	}
 	w, err := Create(loc, chain, opts...)
 	if err != nil {
@@ -177,6 +194,28 @@ func (s *Store) Add(ctx context.Context, chainID string, parents []string, fill 
 		return false, err
 	}
 	return true, w.Commit()
+}
+
+// clear reports whether a layer is there, and removes what there is of one that is not
+// whole. The caller holds its lock.
+func (s *Store) clear(loc Location, chain []Location, opts []Option) (there bool, err error) {
+	there, damage, err := s.lookup(loc, chain)
+	if there || err != nil {
+		return there, err
+	}
+	if damage != nil {
+		if f := newOptions(opts).damage; f != nil {
+			name := strings.TrimSuffix(loc.Name, ".cim")
+			if id, ok := chainIDOf(name); ok {
+				name = id
+			}
+			f(name, damage)
+		}
+		return false, s.removeDamaged(loc)
+	}
+	// A process that held the lock and died may have published the files but not the
+	// image, without which there is no layer.
+	return false, loc.removeFiles()
 }
 
 // locations returns the places of layers in the order of their chain IDs.
@@ -195,10 +234,7 @@ func (s *Store) locations(chainIDs []string) ([]Location, error) {
 // hives refuses an existing base layer that was made without all hives by a caller who
 // allowed that.
 func (s *Store) hives(loc Location, parents int, opts []Option) error {
-	var o options
-	for _, f := range opts {
-		f(&o)
-	}
+	o := newOptions(opts)
 	if parents > 0 || o.missing == LeaveMissing || o.missing == TreeMissing {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/mullion/mullion/internal/publish"
@@ -44,13 +43,15 @@ func (s *Store) AddComputed(ctx context.Context, parents []string, fill func(lay
 	if err != nil {
 		return "", false, err
 	}
-	if there, err := s.Has(chainID); there || err != nil {
-		return chainID, false, errors.Join(err, s.hives(loc, len(parents), opts))
+	if there, _, err := s.lookup(loc, chain); err != nil {
+		return chainID, false, err
+	} else if there {
+		return chainID, false, s.hives(loc, len(parents), opts)
 	}
 	if err := w.Commit(); err != nil {
 		return "", false, err
 	}
-	made, err = s.publish(ctx, temp, loc)
+	made, err = s.publish(ctx, temp, loc, chain, opts)
 	if err == nil && !made {
 		err = s.hives(loc, len(parents), opts)
 	}
@@ -94,18 +95,14 @@ func (s *Store) tryLock(name string) (unlock func() error, err error) {
 
 // publish renames a complete layer to its final name. The region files of the image keep
 // their names: an image refers to them by the GUID in it.
-func (s *Store) publish(ctx context.Context, from, to Location) (made bool, err error) {
+func (s *Store) publish(ctx context.Context, from, to Location, chain []Location, opts []Option) (made bool, err error) {
 	name := strings.TrimSuffix(to.Name, ".cim")
 	unlock, err := publish.LockIn(ctx, s.locks, name)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if _, err := s.images.Lstat(to.Name); !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	// A process that held the lock and died may have published the files but not the image.
-	if err := to.removeFiles(); err != nil {
+	if there, err := s.clear(to, chain, opts); there || err != nil {
 		return false, err
 	}
 	if err := s.rename(from, to); err != nil {

@@ -93,6 +93,15 @@ type options struct {
 	lossy   func(path, what string)
 
 	hiveWarn func(finding.Finding)
+	damage   func(chainID string, cause error)
+}
+
+func newOptions(opts []Option) options {
+	var o options
+	for _, f := range opts {
+		f(&o)
+	}
+	return o
 }
 
 // Option changes how a layer is written.
@@ -111,6 +120,12 @@ func WithHiveWarnings(f func(finding.Finding)) Option {
 	return func(opt *options) { opt.hiveWarn = f }
 }
 
+// WithDamage has f called before [Store.Add] or [Store.AddComputed] makes a layer again that
+// the store has but that is not whole, with the reason.
+func WithDamage(f func(chainID string, cause error)) Option {
+	return func(opt *options) { opt.damage = f }
+}
+
 // WithLossy allows entries with properties that an image can't represent: each such
 // property is omitted and passed to f.
 func WithLossy(f func(path, what string)) Option { return func(opt *options) { opt.lossy = f } }
@@ -119,10 +134,7 @@ func WithLossy(f func(path, what string)) Option { return func(opt *options) { o
 // is empty. parents are the layers below it, base first, the immediate parent last;
 // none makes it a base layer. They are opened for reading and never changed.
 func Create(loc Location, parents []Location, opts ...Option) (*Writer, error) {
-	w := &Writer{loc: loc, parents: nearestFirst(parents), byPath: map[string]int{}}
-	for _, o := range opts {
-		o(&w.opt)
-	}
+	w := &Writer{loc: loc, parents: nearestFirst(parents), opt: newOptions(opts), byPath: map[string]int{}}
 	if err := w.open(); err != nil {
 		w.Close()
 		return nil, w.place("", err)

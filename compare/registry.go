@@ -101,7 +101,7 @@ func (l layerAt) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	return regf.OpenFile(h.file.File, opt) // mapped: it would be read to the heap otherwise
 }
 
-// Open implements Registry.
+// Open implements Registry. It returns a view, see hives.ChainView.
 func (l *LayerHives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
 	if err := l.bad[n]; err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (l *LayerHives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error)
 	for i := range l.layers {
 		chain[i] = layerAt{l, i}
 	}
-	return hives.Chain(ctx, chain, n)
+	return hives.ChainView(ctx, chain, n)
 }
 
 // OpenHive implements hives.Layer for the topmost layer.

@@ -111,18 +111,40 @@ func (l *Layer) expands(x *layerindex.Index) bool {
 	return ratio > 0 && x.PlainSize() > layer.RatioFloor && x.PlainSize()/ratio > x.StoredSize()
 }
 
-// keep makes a new index that of the layer, and puts it into the cache.
+// keep makes a new index that of the layer, and puts it into the cache. From there it is
+// opened again, because that takes less memory.
 func (l *Layer) keep(x *layerindex.Index) {
 	l.mu.Lock()
-	known := l.known != nil
-	if !known {
-		l.known = x
+	defer l.mu.Unlock()
+	if l.known != nil {
+		x.Close()
+		return
 	}
-	l.mu.Unlock()
-	if c := l.img.opts.cache; c != nil && !known {
-		if err := c.dir.Put(l.indexName(), x.Encode); err != nil {
-			c.note(fmt.Errorf("%v: the index is not kept: %w", l, err))
-		}
+	l.known = x
+	c := l.img.opts.cache
+	if c == nil {
+		return
+	}
+	if err := c.dir.Put(l.indexName(), x.Encode); err != nil {
+		c.note(fmt.Errorf("%v: the index is not kept: %w", l, err))
+		return
+	}
+	if kept, err := l.load(c); err == nil && kept != nil {
+		l.known = kept
+		x.Close()
+	}
+}
+
+// distrust removes an index whose map has turned out to be damaged, so that the next use of
+// the layer makes it again.
+func (l *Layer) distrust(err error) {
+	c := l.img.opts.cache
+	if c == nil {
+		return
+	}
+	c.note(fmt.Errorf("%v: the index in the cache is removed: %w", l, err))
+	if err := c.dir.Remove(l.indexName()); err != nil {
+		c.note(err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/layerindex"
 )
 
 // asker opens an image again and again with one cache directory.
@@ -52,6 +53,11 @@ func listing(t *testing.T, img *image.Image) string {
 		t.Fatal(err)
 	}
 	defer v.Close()
+	return listTree(t, v)
+}
+
+func listTree(t *testing.T, v image.Tree) string {
+	t.Helper()
 	var out strings.Builder
 	for it, err := range v.Walk("") {
 		if err != nil {
@@ -155,6 +161,92 @@ func TestCacheAnswers(t *testing.T) {
 	}
 }
 
+// treeListing is listing of Image.Tree.
+func treeListing(t *testing.T, img *image.Image) string {
+	t.Helper()
+	tree, err := img.Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	return listTree(t, tree)
+}
+
+// TestTreeKept: the kept names give the answers of the union, are made again when they are
+// damaged or those of other layers, and do not hide that a limit is exceeded.
+func TestTreeKept(t *testing.T) {
+	ref := "oci:" + layout(t, twoLayers(t, "10.0.17763.1", "v1"))
+	plain, err := image.Open(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	want := listing(t, plain)
+	if got := treeListing(t, plain); got != want {
+		t.Errorf("without a cache:\ngot  %s\nwant %s", got, want)
+	}
+	a := &asker{ref: ref, dir: filepath.Join(t.TempDir(), "cache")}
+	ask := func(what string, kept bool, notes int) {
+		t.Helper()
+		img, done := a.open(t)
+		defer done()
+		a.notes = nil
+		tree, err := img.Tree(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, is := tree.(*layerindex.Tree); is != kept || len(a.notes) != notes {
+			t.Errorf("%s: it is a %T, notes %v", what, tree, a.notes)
+		}
+		if got := listTree(t, tree); got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", what, got, want)
+		}
+		if err := tree.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	ask("first", false, 0)
+	ask("second", true, 0)
+	files, err := filepath.Glob(filepath.Join(a.dir, "*-names1.answer"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	file, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, bad := range map[string][]byte{"damaged": append(bytes.Clone(file[:len(file)-1]), file[len(file)-1]^1), "cut": file[:len(file)-1], "empty": nil} {
+		if err := os.WriteFile(files[0], bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ask(what, false, 1)
+		ask(what+", again", true, 0)
+	}
+	// The names do not hide that an index is gone, or a limit.
+	indexes, err := filepath.Glob(filepath.Join(a.dir, "*.index"))
+	if err != nil || len(indexes) != 2 {
+		t.Fatal(indexes, err)
+	}
+	if err := os.Remove(indexes[0]); err != nil {
+		t.Fatal(err)
+	}
+	ask("without an index", false, 0)
+	ask("with all indexes again", true, 0)
+	c, err := image.OpenCache(a.dir, image.DefaultCacheSize, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	img, err := image.Open(t.Context(), ref, image.WithCache(c), image.WithLimits(layer.Limits{Entries: 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	if _, err := img.Tree(t.Context()); !errors.Is(err, layer.ErrLimit) {
+		t.Errorf("with a limit: %v", err)
+	}
+}
+
 // TestCacheConcurrent: many users of one cache get the same answers.
 func TestCacheConcurrent(t *testing.T) {
 	ref := "oci:" + layout(t, twoLayers(t, "10.0.17763.1", "v1"))
@@ -172,6 +264,9 @@ func TestCacheConcurrent(t *testing.T) {
 				a := &asker{ref: ref, dir: dir}
 				img, done := a.open(t)
 				if got := listing(t, img); got != want {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+				if got := treeListing(t, img); got != want {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}
 				done()
@@ -257,5 +352,54 @@ func TestAnswerKept(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestExamine: the same with and without a cache, the first and the second time, when nothing
+// is read, and after an answer is gone.
+func TestExamine(t *testing.T) {
+	a := &asker{ref: "oci-archive:../examples/hello/hello.tar", dir: filepath.Join(t.TempDir(), "cache")}
+	plain, err := image.Open(t.Context(), a.ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	tell := func(img *image.Image) string {
+		t.Helper()
+		x, err := img.Examine(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(x.OSVersionErr, x.EnvironmentErr); err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf("%+v %+v", x.OSVersion, x.Environment.All())
+		for _, s := range x.Layers {
+			text += fmt.Sprintf(" %+v", *s)
+		}
+		return text
+	}
+	want := tell(plain)
+	for n := range 4 {
+		img, done := a.open(t)
+		if got := tell(img); got != want {
+			t.Errorf("%d:\ngot  %s\nwant %s", n, got, want)
+		}
+		if read := a.read.Load(); (read > 0) != (n == 0 || n == 2) {
+			t.Errorf("%d: %d bytes read", n, read)
+		}
+		done()
+		list, _ := filepath.Glob(filepath.Join(a.dir, "*.answer"))
+		if len(list) != 2 {
+			t.Errorf("%d: answers %q", n, list)
+		}
+		if n == 1 {
+			if err := os.Remove(list[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(a.notes) > 0 {
+		t.Error(a.notes)
 	}
 }

@@ -145,7 +145,7 @@ func (c *imageCheck) layer(l *Layer, registry *HiveChecker) (whole bool, err err
 			place = wintar.Base()
 		}
 		each := func(e *layer.Entry, data io.Reader) {
-			checkMachine(e, data, c.arch, func(f finding.Finding) { c.report(f.In(l.String())) })
+			CheckMachine(e, data, c.arch, func(f finding.Finding) { c.report(f.In(l.String())) })
 			registry.Entry(e, data)
 		}
 		opts := append(r.options(), place, wintar.Each(each), wintar.Label(l.String()), wintar.WithLimits(c.limits), wintar.Below(&c.below))

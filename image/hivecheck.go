@@ -239,24 +239,35 @@ func HiveFault(path string, err error) finding.Finding {
 
 // checkVersion compares the build in the merged SOFTWARE hive with os.version.
 func (c *HiveChecker) checkVersion(h *regf.Hive) {
+	v, f, differs := CompareOSVersion(h, c.version)
+	c.found = v
+	if differs {
+		c.report(f)
+	}
+}
+
+// CompareOSVersion reads the build in the SOFTWARE hive of a base layer or of an image and
+// compares it with an os.version, of three numbers or four. The finding is one of
+// RuleOSVersionDiffers if they differ. Nothing differs from an os.version that is empty or
+// not one, nor from a hive without a build, as those of images without Windows are.
+func CompareOSVersion(h *regf.Hive, version string) (found hives.OSVersion, f finding.Finding, differs bool) {
 	v, err := hives.OSVersionOf(h)
 	if err != nil {
-		return // an image without Windows, as tests and minimal bases are
+		return v, f, false
 	}
-	c.found = v
-	want, ok := parseVersion(c.version)
+	want, ok := parseVersion(version)
 	if !ok {
-		return
+		return v, f, false
 	}
 	rule := RuleOSVersionDiffers
 	switch {
 	case [3]int(want[:3]) != [3]int{int(v.Major), int(v.Minor), int(v.Build)}:
-	case strings.Count(c.version, ".") == 3 && v.HasUBR && want[3] != int(v.UBR):
+	case strings.Count(version, ".") == 3 && v.HasUBR && want[3] != int(v.UBR):
 		rule = rule.Lesser()
 	default:
-		return
+		return v, f, false
 	}
-	c.report(rule.At(hives.Software.Path(hives.Config), -1, "os.version is %s, and the registry of the image has %v", c.version, v))
+	return v, rule.At(hives.Software.Path(hives.Config), -1, "os.version is %s, and the registry has %v", version, v), true
 }
 
 // Close ends the temporary files.

@@ -124,18 +124,49 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 	return nil
 }
 
-// findIndexed looks at the entries alone that are at the place of a hive.
-func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) error {
-	for _, n := range x.Hives() {
-		r, err := x.OpenAt(n)
-		if err != nil {
-			return err
+// findIndexed looks at the entries alone that are at the place of a hive. Those that are
+// near to each other are found with one reader, since reading on costs less than starting
+// at an access point.
+func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) (err error) {
+	if err := x.CheckEntries(); err != nil {
+		return err
+	}
+	const near = 256 // entries
+	var r layer.Reader
+	closeReader := func() error {
+		if r == nil {
+			return nil
 		}
-		e, err := r.Next()
-		if err == nil {
-			_, err = h.offer(ctx, index, e, r)
+		old := r
+		r = nil
+		return old.Close()
+	}
+	defer func() { err = errors.Join(err, closeReader()) }()
+	all := x.Hives()
+	at := int32(-1) // the entry that r yields next
+	for i, n := range all {
+		if r != nil && n-at >= near {
+			if err := closeReader(); err != nil {
+				return err
+			}
 		}
-		if err = errors.Join(err, r.Close()); err != nil {
+		if r == nil {
+			open := x.OpenAt
+			if i+1 < len(all) && all[i+1]-n < near {
+				open = x.OpenFrom
+			}
+			if r, err = open(n); err != nil {
+				return err
+			}
+			at = n
+		}
+		var e *layer.Entry
+		for ; at <= n; at++ {
+			if e, err = r.Next(); err != nil {
+				return err
+			}
+		}
+		if _, err := h.offer(ctx, index, e, r); err != nil {
 			return err
 		}
 		if index == 0 && len(h.layers[0][hives.Config]) == len(h.names) {
@@ -214,6 +245,25 @@ func takeOut(ctx context.Context, r layer.Reader) (h hiveFile, err error) {
 // Open returns one hive as a container sees it, all deltas merged. Without a base
 // hive that is hives.ErrNoBase. The caller closes it before h.
 func (h *Hives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
+	chain, err := h.chain(n)
+	if err != nil {
+		return nil, err
+	}
+	return hives.Chain(ctx, chain, n)
+}
+
+// View returns a view of the hive that Open makes, for reading it without the time and
+// memory that merging takes: see hives.ChainView. The caller closes it before h.
+func (h *Hives) View(ctx context.Context, n hives.Name) (*regf.Hive, error) {
+	chain, err := h.chain(n)
+	if err != nil {
+		return nil, err
+	}
+	return hives.ChainView(ctx, chain, n)
+}
+
+// chain returns the layers for one hive.
+func (h *Hives) chain(n hives.Name) ([]hives.Layer, error) {
 	if err := h.bad[n]; err != nil {
 		return nil, err
 	}
@@ -221,7 +271,7 @@ func (h *Hives) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
 	for i, l := range h.layers {
 		chain[i] = warned{l, i, h.Warn}
 	}
-	return hives.Chain(ctx, chain, n)
+	return chain, nil
 }
 
 // OpenHive implements hives.Layer for the topmost layer.
@@ -238,7 +288,7 @@ func (h *Hives) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 
 // OSVersion reads the build from the merged SOFTWARE hive.
 func (h *Hives) OSVersion(ctx context.Context) (v hives.OSVersion, err error) {
-	s, err := h.Open(ctx, hives.Software)
+	s, err := h.View(ctx, hives.Software)
 	if err != nil {
 		return v, err
 	}
@@ -254,7 +304,7 @@ func (h *Hives) Environment(ctx context.Context, config *Config) (env *hives.Env
 		name hives.Name
 		hive **regf.Hive
 	}{{hives.System, &reg.System}, {hives.Software, &reg.Software}, {hives.Default, &reg.Default}} {
-		s, err := h.Open(ctx, x.name)
+		s, err := h.View(ctx, x.name)
 		if errors.Is(err, hives.ErrNoBase) {
 			continue
 		}

@@ -43,6 +43,9 @@ var machines = map[string][]uint16{
 	"386":   {machine386},
 }
 
+// HasMachines reports whether CheckMachine knows an architecture.
+func HasMachines(architecture string) bool { return machines[architecture] != nil }
+
 // machineOf reads the machine from the head of a PE file. ok is false for any other file.
 func machineOf(r io.Reader) (machine uint16, ok bool) {
 	head := make([]byte, dosHeader, 512)
@@ -64,9 +67,10 @@ func machineOf(r io.Reader) (machine uint16, ok bool) {
 	return binary.LittleEndian.Uint16(pe[4:]), true
 }
 
-// checkMachine reports a program, library or driver that Windows of an architecture does
-// not load. It reads the head of data, the main stream of e.
-func checkMachine(e *layer.Entry, data io.Reader, architecture string, report func(finding.Finding)) {
+// CheckMachine reports a program, library or driver that Windows of an architecture, such as
+// amd64, does not load (RuleMachine). It reads the head of data, the main stream of e. Of an
+// architecture that it does not know it reports nothing.
+func CheckMachine(e *layer.Entry, data io.Reader, architecture string, report func(finding.Finding)) {
 	if e.Kind != layer.File || len(e.Path) < 4 || e.Size < dosHeader {
 		return
 	}
@@ -89,8 +93,8 @@ func checkMachine(e *layer.Entry, data io.Reader, architecture string, report fu
 	}
 	switch {
 	case driver && machine != runs[0]:
-		report(RuleMachine.At(e.Path, -1, "the driver is for %s, and the image for %s", name, architecture))
+		report(RuleMachine.At(e.Path, -1, "the driver is for %s, and the platform is %s", name, architecture))
 	case !driver && !slices.Contains(runs, machine):
-		report(RuleMachine.Lesser().At(e.Path, -1, "the file is for %s, and the image for %s", name, architecture))
+		report(RuleMachine.Lesser().At(e.Path, -1, "the file is for %s, and the platform is %s", name, architecture))
 	}
 }

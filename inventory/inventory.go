@@ -106,7 +106,7 @@ func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err e
 	defer func() { err = errors.Join(err, found.Close()) }()
 	var warnings []finding.Finding
 	found.Warn = func(f finding.Finding) { warnings = append(warnings, f) }
-	h, err := found.Open(ctx, hives.Software)
+	h, err := found.View(ctx, hives.Software)
 	if err != nil {
 		return nil, s, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strings"
 
 	"github.com/mullion/mullion/finding"
 )
@@ -87,7 +88,8 @@ func Unreadable(err error) finding.Finding {
 	f := RuleUnreadable.At("", -1, "%v", err)
 	var where *Error
 	if errors.As(err, &where) {
-		f = RuleUnreadable.At(where.Entry, where.Offset, "%v", where.Err)
+		// A tar has slashes where paths have backslashes, and no path has a slash.
+		f = RuleUnreadable.At(strings.ReplaceAll(where.Entry, "/", `\`), where.Offset, "%v", where.Err)
 	}
 	return f
 }

@@ -32,4 +32,20 @@
 // marks, 16 bytes for each group of 16 entries; the descriptors, each with its length
 // before it; the entries; the sums, 32 bytes each; and the map of package blob. Paths are
 // front-coded within a group, so that any entry is found by decoding at most 16.
+//
+// # The file of a tree
+//
+// A Tree keeps the names of the union of a chain, so that one name is found without merging
+// the layers. Its file begins with the SHA-256 of all that follows:
+//
+//	0x20  8   "MLNNAMES"
+//	0x28  4   version, 1
+//	0x2C  4   length of the head, JSON with the layers and the numbers of names and bytes
+//
+// Behind the head are five columns of 32-bit numbers, a row for each name in the order of
+// layer.View.Levels: where its text begins; the number of the first name in it; the number of
+// its entry from 1, 0 for none; the number of names of the file; the number of its layer from
+// 1, 0 for none, with the highest bit set for a file. The first two have one row more, which
+// ends the last. The text of all names follows. The names in a directory are sorted, so that
+// one is found by halving.
 package layerindex

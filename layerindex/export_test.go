@@ -25,3 +25,13 @@ func Seal(b []byte) []byte {
 	copy(b[size:], sum[:])
 	return b
 }
+
+// SealTree does the same to a file of names.
+func SealTree(b []byte) []byte {
+	b = bytes.Clone(b)
+	if len(b) >= sha256.Size {
+		sum := sha256.Sum256(b[sha256.Size:])
+		copy(b, sum[:])
+	}
+	return b
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -84,6 +85,12 @@ type Index struct {
 
 	plainMap *blob.Map
 	file     io.Closer // or nil
+
+	// Entries are often asked for in the order of the tar, those of a directory, say: the
+	// decoder stays where it is.
+	mu   sync.Mutex // guards near and rec
+	near *cursor    // or nil
+	rec  record
 }
 
 // Digest returns the digest of the blob, DiffID that of the tar in it.
@@ -108,30 +115,40 @@ func (x *Index) Map() *blob.Map { return x.plainMap }
 // hive and are no whiteouts (hives.Match). The caller does not change the slice.
 func (x *Index) Hives() []int32 { return x.head.Hives }
 
-// Close closes the file of an index that Open has opened.
+// Close closes the file of an index that Open has opened, and the temporary file of one
+// that was made. Streams that are read through it end.
 func (x *Index) Close() error {
-	if x.file == nil {
-		return nil
+	err := x.plainMap.Close()
+	if x.file != nil {
+		err = errors.Join(err, x.file.Close())
 	}
-	return x.file.Close()
+	return err
 }
 
 // EntryAt returns the entry of a number, from 0 in the order of the tar. The entry is the
 // caller's, its buffers belong to the index.
 func (x *Index) EntryAt(n int32) (*layer.Entry, error) {
-	var r record
-	if err := x.record(n, &r); err != nil {
-		return nil, err
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c := x.near
+	x.near = nil // a decoder that has failed is not used again
+	if c == nil || c.n > n || c.n/groupSize != n/groupSize && c.n != n {
+		var err error
+		if c, err = x.cursor(n); err != nil {
+			return nil, err
+		}
 	}
-	return &r.Entry, nil
-}
-
-func (x *Index) record(n int32, r *record) error {
-	c, err := x.cursor(n)
-	if err != nil {
-		return err
+	for {
+		at := c.n
+		if err := c.next(&x.rec); err != nil {
+			return nil, err
+		}
+		if at == n {
+			x.near = c
+			e := x.rec.Entry
+			return &e, nil
+		}
 	}
-	return c.next(r)
 }
 
 // cursor returns a decoder whose next record is that of a number.
@@ -204,24 +221,23 @@ func (x *Index) Encode(w io.Writer) error {
 	for _, d := range x.descriptors {
 		descriptors = appendBytes(descriptors, d)
 	}
-	var points bytes.Buffer
-	if err := x.plainMap.Encode(&points); err != nil {
-		return err
-	}
-	parts := [sections][]byte{h, marks, descriptors, x.table, x.sums, points.Bytes()}
+	parts := [sectionMap][]byte{h, marks, descriptors, x.table, x.sums}
 	b := binary.LittleEndian.AppendUint32([]byte(magic), version)
 	b = binary.LittleEndian.AppendUint32(b, sections)
 	at := int64(headerSize + sections*sectionSize + sumSize)
-	for i, p := range parts {
-		b = binary.LittleEndian.AppendUint64(b, uint64(at))
-		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
-		b = append(b, make([]byte, 16)...)
+	for i := range sections {
+		var length int64
 		var sum [sumSize]byte
-		if i != sectionMap {
-			sum = sha256.Sum256(p)
+		if i == sectionMap {
+			length = x.plainMap.EncodedSize()
+		} else {
+			length, sum = int64(len(parts[i])), sha256.Sum256(parts[i])
 		}
+		b = binary.LittleEndian.AppendUint64(b, uint64(at))
+		b = binary.LittleEndian.AppendUint64(b, uint64(length))
+		b = append(b, make([]byte, 16)...)
 		b = append(b, sum[:]...)
-		at += int64(len(p))
+		at += length
 	}
 	sum := sha256.Sum256(b)
 	b = append(b, sum[:]...)
@@ -230,7 +246,7 @@ func (x *Index) Encode(w io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	return x.plainMap.Encode(w)
 }
 
 // section is a row of the directory of a file.

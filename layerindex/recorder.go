@@ -17,8 +17,8 @@ type Recorder struct {
 }
 
 // Record returns a reader of the layer that r reads from a blob, which blob.WithMap made.
-// When the layer was read to its end and is verified, done is called with its index, before
-// Next returns io.EOF. There is no index of a layer with entries whose metadata is invalid
+// When the layer was read to its end and is verified, done is called with its index, which
+// it closes, before Next returns io.EOF. There is no index of a layer with entries whose metadata is invalid
 // (layer.Entry.Defect), or with more metadata than its entries explain: done is not called.
 // If r reads the content of a blob from elsewhere, done is nil and Index returns the index.
 // Close closes r.

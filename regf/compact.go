@@ -87,7 +87,10 @@ func (c *compactor) alloc(n uint32) (uint32, error) {
 	bin := c.origin + uint32(len(c.out)-baseSize)
 	pages := roundPage(size + binHeader)
 	if size < n || uint64(bin)+uint64(pages) > c.limit {
-		return 0, ErrLimit
+		if c.limit == maxBins {
+			return 0, errBinsLimit
+		}
+		return 0, &LimitError{"bytes of bins: the cells of the hive overlap, and copies of them would be many times its size", int64(c.limit)}
 	}
 	c.out = grow(c.out, int(pages))
 	b := c.out[baseSize+bin-c.origin:]
@@ -136,7 +139,7 @@ func (c *compactor) data(b []byte) (uint32, error) {
 	}
 	n := (len(b) + segmentSize - 1) / segmentSize
 	if n > 0xFFFF {
-		return 0, ErrLimit
+		return 0, &LimitError{"bytes of data in one value", 0xFFFF * segmentSize}
 	}
 	db, err := c.alloc(8)
 	if err != nil {
@@ -182,7 +185,7 @@ func (c *compactor) lists(n int) (uint32, error) {
 	}
 	leaves := (n + leafMax - 1) / leafMax
 	if leaves > 0xFFFF {
-		return 0, ErrLimit
+		return 0, errListLimit
 	}
 	ri, err := c.alloc(uint32(4 + 4*leaves))
 	if err != nil {

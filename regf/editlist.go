@@ -265,7 +265,7 @@ func (k Key) split(p place) (place, error) {
 			return p, err
 		}
 		if leaves >= 0xFFFF {
-			return p, ErrLimit
+			return p, errListLimit
 		}
 		last = p.slot == leaves-1
 	}

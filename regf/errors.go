@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"strings"
 
 	"github.com/mullion/mullion/finding"
@@ -104,7 +105,8 @@ var (
 	ErrMoreData error = &sentinel{text: "buffer is too small", codes: [2]Errno{ErrorMoreData}}
 	// ErrType reports that a value has another type than the getter expects.
 	ErrType error = &sentinel{text: "value has another type"}
-	// ErrLimit reports that a limit of the format or of this package was exceeded.
+	// ErrLimit reports that a limit of the format or of this package was exceeded. The error
+	// is a *LimitError that says which.
 	ErrLimit error = &sentinel{text: "limit exceeded", codes: [2]Errno{ErrorInvalidParameter}}
 	// ErrUnsupported reports that this version of the format can be read but not written.
 	ErrUnsupported error = &sentinel{text: "not supported by this version of the format", codes: [2]Errno{ErrorInvalidParameter}}
@@ -146,6 +148,29 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// LimitError is [ErrLimit] with the limit. No option changes these limits: those of the
+// format cannot be exceeded by any hive, the others bound what a hostile hive can cost.
+type LimitError struct {
+	Limit string // what is counted, such as "bytes of bins"
+	Max   int64  // the largest number that is allowed
+}
+
+// Error formats as "limit exceeded: more than 512 levels of keys".
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%v: more than %d %s", ErrLimit, e.Max, e.Limit)
+}
+
+// Is reports whether the target is ErrLimit or the Windows code that offreg returns.
+func (e *LimitError) Is(target error) bool { return target == ErrLimit || errors.Is(ErrLimit, target) }
+
+// The limits that are exceeded in more than one place.
+var (
+	errBinsLimit = &LimitError{"bytes of bins, the most that a hive has", maxBins}
+	errCellLimit = &LimitError{"bytes in one cell", maxBins - pageSize}
+	errFileLimit = &LimitError{"bytes of file", baseSize + math.MaxUint32}
+	errListLimit = &LimitError{"leaves in the list of subkeys of one key", 0xFFFF}
+)
 
 // fault is one violation of the format, found while reading.
 type fault struct {

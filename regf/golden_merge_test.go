@@ -252,6 +252,7 @@ func TestGoldenMerges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			viewed(t, h, layers, &MergeOptions{Now: f.MergeClock})
 			var version [2]int
 			for i := range version {
 				n, _ := f.Save[i].(json.Number).Int64()

@@ -237,7 +237,7 @@ func (e *editor) takeFree(h *Hive, size uint32) (uint32, bool) {
 // alloc returns a new cell with room for n bytes, all zero.
 func (h *Hive) alloc(n int) (uint32, error) {
 	if uint64(n) > maxBins-pageSize {
-		return 0, ErrLimit
+		return 0, errCellLimit
 	}
 	size := round8(uint32(n) + 4)
 	off, ok, err := h.edit.space(h, size)
@@ -274,7 +274,7 @@ func (h *Hive) addBin(size uint32) (uint32, error) {
 	old := uint32(len(h.bins))
 	add := roundPage(size + binHeader)
 	if uint64(old)+uint64(add) > maxBins {
-		return 0, ErrLimit
+		return 0, errBinsLimit
 	}
 	total := int(old + add)
 	data := h.data[:baseSize+int(old)] // bytes after the bins are dropped
@@ -371,7 +371,7 @@ func (e *editor) before(off uint32) uint32 {
 func (h *Hive) resize(off uint32, n int) (uint32, error) {
 	have := uint32(-h.rawSize(off))
 	if uint64(n) > maxBins-pageSize {
-		return 0, ErrLimit
+		return 0, errCellLimit
 	}
 	size := round8(uint32(n) + 4)
 	if size <= have {

@@ -290,7 +290,7 @@ func (m *merger) survey(layers []*Hive) error {
 		}
 		if i == end {
 			if level++; level > MaxDepth {
-				return ErrLimit
+				return &LimitError{"levels of keys", MaxDepth}
 			}
 			end = len(m.plan)
 		}

@@ -154,7 +154,7 @@ func TestMergeRules(t *testing.T) {
 			for _, m := range c.layers[1:] {
 				hives = append(hives, m.open(t, 6, true))
 			}
-			h := merged(t, nil, hives...)
+			h := mergedBoth(t, nil, hives...)
 			c.want.sortKids()
 			if got := modelOf(t, h).String(); got != c.want.String() {
 				t.Errorf("got\n%swant\n%s", got, c.want)
@@ -169,12 +169,12 @@ func TestMergeGoesByTheBaseBlock(t *testing.T) {
 	base := kid("ROOT", 0, val("v", "1"), kid("a", 0, "base"))
 	delta := kid("ROOT", 0, gone("v"), kid("a", tomb), kid("b", ic, "x"))
 	for minor := 3; minor <= 6; minor++ {
-		if got := modelOf(t, merged(t, nil, base.open(t, 5, false), delta.open(t, minor, true))).String(); got != kid("ROOT", 0, kid("b", 0)).String() {
+		if got := modelOf(t, mergedBoth(t, nil, base.open(t, 5, false), delta.open(t, minor, true))).String(); got != kid("ROOT", 0, kid("b", 0)).String() {
 			t.Errorf("1.%d with the flag:\n%s", minor, got)
 		}
 		// Without it the delta is an ordinary hive, whose tombstone is a value without data.
 		want := kid("ROOT", 0, modelValue{"v", 0, "", false}, kid("a", 0), kid("b", 0))
-		if got := modelOf(t, merged(t, nil, base.open(t, minor, false), delta.open(t, minor, false))).String(); got != want.String() {
+		if got := modelOf(t, mergedBoth(t, nil, base.open(t, minor, false), delta.open(t, minor, false))).String(); got != want.String() {
 			t.Errorf("1.%d without the flag:\n%s", minor, got)
 		}
 	}
@@ -220,7 +220,7 @@ func TestMergeBits(t *testing.T) {
 	delta := kid("Delta", 0, kid("B", 0))
 	delta.patch = base.patch
 	delta.kids[0].patch = set(0xFFFF&^0x60, 0xFF, 0x7C)
-	h := merged(t, &MergeOptions{Now: 5}, base.open(t, 5, false), delta.open(t, 6, true))
+	h := mergedBoth(t, &MergeOptions{Now: 5}, base.open(t, 5, false), delta.open(t, 6, true))
 	for path, want := range map[string]struct {
 		name  string
 		flags KeyFlags
@@ -255,7 +255,7 @@ func TestMergeCompressesNames(t *testing.T) {
 		nk[76], nk[77] = 0xE9, 0
 	}
 	base.kids[0].patch = wide
-	h := merged(t, nil, base.open(t, 5, false), kid("ROOT", 0).open(t, 6, true))
+	h := mergedBoth(t, nil, base.open(t, 5, false), kid("ROOT", 0).open(t, 6, true))
 	if k, err := h.Key("é"); err != nil || k.Flags()&KeyCompressed == 0 {
 		t.Errorf("%v, flags %#x", err, k.Flags())
 	}
@@ -286,7 +286,7 @@ func TestMergeSymbolicLinks(t *testing.T) {
 			"delta": {kid("ROOT", 0), kid("ROOT", 0, a)},
 		} {
 			for _, opt := range []*MergeOptions{nil, {Stepwise: true}} {
-				h := merged(t, opt, layers[0].open(t, 5, false), layers[1].open(t, 6, true), kid("ROOT", 0).open(t, 6, true))
+				h := mergedBoth(t, opt, layers[0].open(t, 5, false), layers[1].open(t, 6, true), kid("ROOT", 0).open(t, 6, true))
 				want := kid("ROOT", 0, kid("a", 0))
 				want.kids[0].values = c.want
 				if got := modelOf(t, h).String(); got != want.String() {
@@ -302,7 +302,7 @@ func TestMergeSymbolicLinks(t *testing.T) {
 	base, top := kid("a", 0, target), kid("a", ic, val("v", "1"))
 	base.patch = link
 	for _, opt := range []*MergeOptions{nil, {Stepwise: true}} {
-		h := merged(t, opt, kid("ROOT", 0, base).open(t, 5, false), kid("ROOT", 0, top).open(t, 6, true))
+		h := mergedBoth(t, opt, kid("ROOT", 0, base).open(t, 5, false), kid("ROOT", 0, top).open(t, 6, true))
 		if got := modelOf(t, h).String(); got != kid("ROOT", 0, kid("a", 0, val("v", "1"), target)).String() {
 			t.Errorf("over a link:\n%s", got)
 		}
@@ -312,13 +312,13 @@ func TestMergeSymbolicLinks(t *testing.T) {
 	a := kid("a", 0, target)
 	a.patch = link
 	layers := []*Hive{kid("ROOT", 0, kid("a", 0, val("v", "1"))).open(t, 5, false), kid("ROOT", 0, a).open(t, 6, true), kid("ROOT", 0, kid("a", 0, val("w", "2"))).open(t, 6, true)}
-	step := merged(t, nil, merged(t, nil, layers[:2]...), layers[2])
-	for name, h := range map[string]*Hive{"one after the other": step, "step by step": merged(t, &MergeOptions{Stepwise: true}, layers...)} {
+	step := mergedBoth(t, nil, mergedBoth(t, nil, layers[:2]...), layers[2])
+	for name, h := range map[string]*Hive{"one after the other": step, "step by step": mergedBoth(t, &MergeOptions{Stepwise: true}, layers...)} {
 		if got := modelOf(t, h).String(); got != kid("ROOT", 0, kid("a", 0, val("w", "2"))).String() {
 			t.Errorf("%s:\n%s", name, got)
 		}
 	}
-	if got := modelOf(t, merged(t, nil, layers...)).String(); got != kid("ROOT", 0, kid("a", 0, val("w", "2"), target, val("v", "1"))).String() {
+	if got := modelOf(t, mergedBoth(t, nil, layers...)).String(); got != kid("ROOT", 0, kid("a", 0, val("w", "2"), target, val("v", "1"))).String() {
 		t.Errorf("at once:\n%s", got)
 	}
 }

@@ -442,3 +442,21 @@ func fixSum(b []byte) []byte {
 	put32(b[hdrChecksum:], HeaderChecksum(b))
 	return b
 }
+
+// Merging with the same layer again changes no byte, unless a symbolic link is in it
+// (TestMergeSymbolicLinks). cimlayer relies on it.
+func TestMergeTwice(t *testing.T) {
+	for seed := range rounds() {
+		r := rand.New(rand.NewPCG(uint64(seed), 2))
+		base, layer := randomModel(r, 3, false), randomModel(r, 3, true)
+		if r.IntN(2) == 0 {
+			layer.loosen(r)
+		}
+		d := layer.open(t, 3+r.IntN(4), true)
+		once := merged(t, &MergeOptions{Stepwise: true}, base.open(t, 5, false), d)
+		twice := merged(t, &MergeOptions{Stepwise: true}, once, d)
+		if !bytes.Equal(once.data, twice.data) {
+			t.Fatalf("seed %d: once\n%stwice\n%s", seed, modelOf(t, once), modelOf(t, twice))
+		}
+	}
+}

@@ -19,6 +19,8 @@ type view struct {
 	// moved maps the cell of a key of the base to that of the key in its place, of which
 	// its subkeys are subkeys.
 	moved map[uint32]uint32
+	// written is the first cell that is not of the base.
+	written uint32
 }
 
 // MergeView returns the hive that [Merge] makes, without making it: a view that reads the
@@ -102,7 +104,7 @@ func mergeView(ctx context.Context, layers []*Hive, opt *MergeOptions) (*Hive, e
 	stamp(b, opt.Now)
 	put32(b[hdrChecksum:], HeaderChecksum(b))
 	h := newHive(base.name, &Options{Mode: base.mode, AllowHarmless: base.allowHarmless, Warn: base.warn})
-	h.view = &view{ctx: ctx, opt: *opt, layers: layers, moved: m.moved}
+	h.view = &view{ctx: ctx, opt: *opt, layers: layers, moved: m.moved, written: m.origin}
 	if err := h.share(base, b); err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func (h *Hive) share(base *Hive, written []byte) error {
 	below := baseSize + len(base.bins)
 	total := below + len(written) - baseSize
 	if total-baseSize > maxBins {
-		return ErrLimit
+		return errBinsLimit
 	}
 	var r io.ReaderAt = base.file
 	if base.lazy != nil {
@@ -193,7 +195,7 @@ func (k Key) inView() bool { return k.h != nil && k.h.view != nil }
 // brokenLink reports whether a key of a view, with cell b, is a symbolic link whose values
 // merging drops.
 func (k Key) brokenLink(b []byte) bool {
-	if u16(b[nkFlags:])&uint16(KeySymlink) == 0 {
+	if u16(b[nkFlags:])&uint16(KeySymlink) == 0 || k.off >= k.h.view.written {
 		return false
 	}
 	list, err := k.h.cell(u32(b[nkValueList:]))

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -89,12 +90,63 @@ func everything(t testing.TB, k Key) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if w, err := k.Value(v.Name()); err != nil || w.off != v.off {
+			if w, err := k.Value(v.Name()); err != nil || w.CompareName(v) != 0 {
 				t.Fatalf("looking up value %q: %v", v.Name(), err)
 			}
 		}
 	}
 	return b.String()
+}
+
+// firstLine returns the first line that differs, of the view and of the merged hive.
+func firstLine(a, b string) string {
+	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(x), len(y)) {
+		if x[i] != y[i] {
+			return fmt.Sprintf("%s\nmerged %s", x[i], y[i])
+		}
+	}
+	return fmt.Sprintf("has %d lines, merged %d", len(x), len(y))
+}
+
+// viewed requires that a view of the layers is like the hive that they were merged to.
+func viewed(t *testing.T, want *Hive, layers []*Hive, opt *MergeOptions) {
+	t.Helper()
+	layers = append([]*Hive{onDisk(t, layers[0], 1)}, layers[1:]...)
+	for i, h := range layers[1:] {
+		again, err := OpenBytes(h.data, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers[i+1] = again
+	}
+	for _, f := range checked(layers[0]) {
+		if f.Rule == ruleVkDuplicate.ID {
+			return // the view shows both
+		}
+	}
+	shared := layers[0].sharable()
+	got, err := MergeView(t.Context(), layers, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	if (got.view != nil) != shared {
+		t.Fatal("the base is not shared")
+	}
+	if a, b := everything(t, got.Root()), everything(t, want.Root()); a != b {
+		t.Fatalf("view %s", firstLine(a, b))
+	}
+}
+
+// mergedBoth merges, and requires that a view is like the result.
+func mergedBoth(t *testing.T, opt *MergeOptions, layers ...*Hive) *Hive {
+	t.Helper()
+	h := merged(t, opt, layers...)
+	if opt == nil || !opt.Fold {
+		viewed(t, h, layers, opt)
+	}
+	return h
 }
 
 // The view of merged layers is the merged hive, whichever keys the layers share.
@@ -125,7 +177,7 @@ func TestMergeView(t *testing.T) {
 			t.Fatal("the base is not shared")
 		}
 		if a, b := everything(t, got.Root()), everything(t, want.Root()); a != b {
-			t.Fatalf("seed %d: view\n%smerged\n%s", seed, a, b)
+			t.Fatalf("seed %d: view %s", seed, firstLine(a, b))
 		}
 		for k := range got.Root().Walk() {
 			if k.off < uint32(len(base.bins)) {

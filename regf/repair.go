@@ -217,7 +217,7 @@ func (r *repairer) begin() {
 	r.keyNames, r.supersede = map[uint32]storedName{}, map[uint32]struct{}{}
 	r.mended, r.lost = append([]finding.Finding(nil), r.rootFault...), nil
 	// No sound hive has more entries in its lists than it has room for keys.
-	r.room = len(r.v.bins)/4 + 4096
+	r.room = r.entries()
 	v := r.v
 	b, name, err := v.nk(v.root)
 	if err != nil {

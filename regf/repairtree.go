@@ -148,7 +148,7 @@ func (r *repairer) subkeys(w *walk, k Key, b []byte, kids []uint32) ([]uint32, e
 				break
 			}
 			if r.room--; r.room < 0 {
-				return kids, ErrLimit
+				return kids, r.crowded()
 			}
 			nb, name, err := v.nk(off)
 			if err == nil && off == v.root {
@@ -221,7 +221,7 @@ func (r *repairer) forgotten(w *walk, k Key, b []byte, kids []uint32) ([]uint32,
 			break
 		}
 		if r.room--; r.room < 0 {
-			return kids[:0], ErrLimit
+			return kids[:0], r.crowded()
 		}
 		nb, _, err := v.nk(off)
 		if err != nil || off == v.root || u32(nb[nkParent:]) != k.off || w.has(off) {
@@ -552,4 +552,13 @@ func (r *repairer) renameValues(k Key, list []uint32, taken map[string]int) []ui
 		kept = append(kept, off)
 	}
 	return kept
+}
+
+// entries returns how many entries of lists a repair examines: several times as many as a
+// sound hive of this size has.
+func (r *repairer) entries() int { return len(r.v.bins)/4 + 4096 }
+
+// crowded returns the error for a hive with more entries.
+func (r *repairer) crowded() error {
+	return &LimitError{"entries in lists of subkeys, more than a hive of this size has room for", int64(r.entries())}
 }

@@ -46,6 +46,9 @@ func AsBase() Option { return wctransport.AsBase() }
 // HasParents makes [Check] treat the layer as one with parents.
 func HasParents() Option { return wctransport.HasParents() }
 
+// Below lets [Check] know the layers below, and adds the layer to them at its end.
+func Below(b *layer.Below) Option { return wctransport.Below(b) }
+
 func check(c *layerdir.Checker, o layerdir.Options) {
 	o.Tolerate = c.Tolerate
 	public, err := open(c.Path, o)
@@ -55,7 +58,7 @@ func check(c *layerdir.Checker, o layerdir.Options) {
 	}
 	defer public.Close()
 	r := &public.r
-	audit := layer.Audit{Report: c.Report, Limits: o.Limits, Base: o.AsBase, HasParents: o.HasParents}
+	audit := layer.Audit{Report: c.Report, Limits: o.Limits, Base: o.AsBase, HasParents: o.HasParents, Below: o.Below}
 	if r.Index != nil {
 		base := r.Index.Flags&layerdir.IndexBase != 0
 		audit.Base, audit.HasParents = base, !base

@@ -35,7 +35,7 @@ func check(c *layerdir.Checker, o layerdir.Options) {
 	defer public.Close()
 	r := &public.r
 	c.Entry = func() string { return r.Entry.Path }
-	audit := &layer.Audit{Report: c.Report, Limits: o.Limits, Base: o.AsBase, HasParents: o.HasParents || !o.AsBase && r.delta != nil}
+	audit := &layer.Audit{Report: c.Report, Limits: o.Limits, Base: o.AsBase, HasParents: o.HasParents || !o.AsBase && r.delta != nil, Below: o.Below}
 	base, seen := o.AsBase, false
 	err = c.Entries(public, audit, func(e *layer.Entry) {
 		base = base || !audit.HasParents && winfs.EqualFold(e.Path, samPath)
@@ -64,3 +64,6 @@ func AsBase() Option { return func(o *layerdir.Options) { o.AsBase = true } }
 
 // HasParents makes [Check] treat the layer as one with parents.
 func HasParents() Option { return func(o *layerdir.Options) { o.HasParents = true } }
+
+// Below lets [Check] know the layers below, and adds the layer to them at its end.
+func Below(b *layer.Below) Option { return func(o *layerdir.Options) { o.Below = b } }

@@ -45,7 +45,7 @@ type checker struct {
 	tar     *archive
 	audit   layer.Audit
 
-	path    string // what the current findings are about
+	name    string // of the header that the current findings are about, as the archive has it
 	owner   string // of streams that may follow
 	slashed bool   // the owner's name ends in a slash
 	entry   layer.Entry
@@ -64,7 +64,25 @@ func (c *checker) report(f finding.Finding) {
 }
 
 func (c *checker) addFinding(rule *finding.Rule, message string) {
-	c.report(rule.At(c.path, c.src.block, "%s", message))
+	c.report(rule.At(entryPath(c.name), c.src.block, "%s", message))
+}
+
+// entryPath spells the name of a header as the path of its entry, by which all findings about
+// the entry name it. A name that is that of no entry is spelled in the same way as far as it
+// goes.
+func entryPath(name string) string {
+	p := clipName(strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/"), "/", `\`))
+	dir, base := winfs.SplitPath(p)
+	hidden, ok := strings.CutPrefix(base, whiteoutPrefix)
+	switch {
+	case !ok:
+		return p
+	case base == whiteoutOpaque && dir != "":
+		return dir
+	case winfs.ValidateComponent(hidden) == nil:
+		return winfs.JoinPath(dir, hidden)
+	}
+	return p
 }
 
 func (c *checker) run(r io.Reader) error {
@@ -88,7 +106,7 @@ func (c *checker) run(r io.Reader) error {
 		}
 		h, err := c.tar.next()
 		if err == io.EOF {
-			c.path = ""
+			c.name = ""
 			if err := c.end(r); err != nil {
 				return err
 			}
@@ -114,7 +132,7 @@ func (c *checker) run(r io.Reader) error {
 
 // broken reports the damage that ends the reading, and returns other errors.
 func (c *checker) broken(err error) error {
-	c.path = ""
+	c.name = ""
 	after := ""
 	if c.index > 0 {
 		after = fmt.Sprintf(", after entry %d, %s", c.index, shorten(c.entry.Path))
@@ -168,7 +186,7 @@ func (c *checker) end(r io.Reader) error {
 // header looks at an entry and reports whether it is one that can be understood, and
 // no stream of another.
 func (c *checker) header(h *header) bool {
-	c.path = clipName(strings.TrimSuffix(strings.TrimPrefix(h.name, "./"), "/"))
+	c.name = h.name
 	usable := c.dec.decode(h, &c.dec.entry)
 	switch {
 	case c.dec.role == roleStream:

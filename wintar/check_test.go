@@ -175,7 +175,7 @@ func TestCheckGoesOn(t *testing.T) {
 	// The findings carry path and offset, and stop when the caller does.
 	n := 0
 	for f, err := range wintar.Check(t.Context(), bytes.NewReader(b), wintar.Label("layer.tar")) {
-		if n++; err != nil || f.Path != "../evil" || f.Offset != 0 || f.Layer != "layer.tar" {
+		if n++; err != nil || f.Path != `..\evil` || f.Offset != 0 || f.Layer != "layer.tar" {
 			t.Errorf("%+v", f)
 		}
 		break
@@ -188,6 +188,44 @@ func TestCheckGoesOn(t *testing.T) {
 	}
 	if err := drain(wintar.NewReader(brokenReader{})); !errors.Is(err, errBroken) {
 		t.Error(err)
+	}
+}
+
+// TestCheckPaths: all rules name an entry in one way, that of paths.
+func TestCheckPaths(t *testing.T) {
+	for want, h := range map[string]tar.Header{
+		`Files\d\x`: {Name: "./Files/d/x", PAXRecords: map[string]string{"VENDOR.x": "1"}},
+		`Files\d`:   {Name: "Files/d/", Typeflag: tar.TypeDir, PAXRecords: map[string]string{"VENDOR.x": "1"}},
+		`Files\w`:   {Name: "Files/.wh.w", Typeflag: tar.TypeDir},
+		`Files\o`:   {Name: "Files/o/.wh..wh..opq", Typeflag: tar.TypeDir},
+	} {
+		rules := map[string]bool{}
+		for f, err := range wintar.Check(t.Context(), bytes.NewReader(headers(t, h)), wintar.Base()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Path != want && f.Path != "" {
+				t.Errorf("%s is %q in %v", want, f.Path, f)
+			}
+			rules[f.Rule] = true
+		}
+		if !(rules[wintar.RuleUnknownRecord.ID] && rules[layer.RuleMissingParent.ID] || rules[wintar.RuleOddWhiteout.ID] && rules[layer.RuleWhiteoutInBase.ID]) {
+			t.Errorf("%s: %v", want, rules)
+		}
+	}
+	for _, c := range hostile.Cases() {
+		if c.Packed != "" || c.Heavy {
+			continue
+		}
+		b, err := c.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for f, err := range wintar.Check(t.Context(), bytes.NewReader(b)) {
+			if err != nil || strings.Contains(f.Path, "/") {
+				t.Errorf("%s: %v, %v", c.Name, f, err)
+			}
+		}
 	}
 }
 

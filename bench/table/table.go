@@ -1,22 +1,37 @@
-// Package table runs competing commands in turns and prints one table.
+// Package table runs competing commands in turns and prints one table, in Markdown.
 //
 // A benchmark is a [Group] of cases that do the same work: ours, the peers', and
 // floors that do less on purpose. The cases of a group run interleaved, so that a
 // slow spell of the machine falls on all of them, each in a process of its own, so
-// that its peak memory can be measured. The first round warms the cache and is not
-// counted. The figure is the median.
+// that its peak memory can be measured. The first round warms the cache of the system
+// and is not counted, unless there is only one. The figure is the median.
+//
+// The columns are
+//
+//   - wall, min, max: the time that passed: the median, the shortest, the longest;
+//   - CPU: processor time of the command and its children, user and system;
+//   - peak MiB: the largest resident set of one process. On Linux that of a child begins with
+//     that of this process, so that less than that is not told from it: "<22";
+//   - of MiB: what a group allows for it, and whether a case of mullion kept to it;
+//   - read MB: what read calls returned to the command and its children (Linux), from
+//     files, pipes and connections, whether it came from the disk or from its cache;
+//     what a process maps into its memory isn't in it;
+//   - moved MB: what the server sent, with the headers;
+//   - wall ×, CPU ×: the row divided by the first row of mullion of its group;
+//   - CPU/floor: the processor time divided by that of the group's floor.
 package table
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 )
 
@@ -46,6 +61,10 @@ type Case struct {
 	OKStatus []int
 	// Skip, if not empty, says why the case cannot run here; it is printed.
 	Skip string
+	// Items sizes the work of a case where those of a group differ; 0 for none.
+	Items int64
+	// Goal is the time within which the shortest run is to be over; 0 for none.
+	Goal time.Duration
 }
 
 // Group is a set of cases that do the same work.
@@ -53,60 +72,116 @@ type Group struct {
 	Title string
 	// Items and Bytes size the work for the rates that are printed; 0 for none.
 	Items, Bytes int64
-	// Runs is the number of counted rounds, 5 if 0.
+	// Runs is the number of counted rounds, 5 if 0. See [Rounds].
 	Runs  int
 	Cases []Case
+	// Moved, if set, returns how many bytes servers have sent so far.
+	Moved func() int64
+	// Memory is the peak in bytes that cases of mullion may have; 0 for any.
+	Memory int64
+	// Floor is the processor time of a floor that was measured before; 0 for none.
+	Floor time.Duration
 }
+
+// Rounds, if not 0, is the number of counted rounds of every group. If it is 1, the
+// uncounted round is left out.
+var Rounds int
+
+// Log, if set, gets a line for each run of a case, when it is over.
+var Log io.Writer
 
 // Result is the measurement of one case.
 type Result struct {
+	// Median, Min and Max are times that passed.
 	Median, Min, Max time.Duration
 	// CPU is the median of processor time, user and system. On a machine with other
 	// work it says more than the time that passed.
 	CPU     time.Duration
 	PeakKiB int64
-	Err     error
+	// PeakBelow reports that the peak is not known but is at most PeakKiB, which is that of
+	// this process.
+	PeakBelow bool
+	// Read and Moved are bytes, medians; -1 if unknown.
+	Read, Moved int64
+	Err         error
+}
+
+// sample is the measurement of one run.
+type sample struct {
+	wall, cpu        time.Duration
+	kib, read, moved int64
+	below            bool
 }
 
 // Run measures a group and prints it to w. A peer or floor that fails is a row, and the
 // error is that of our own cases.
 func Run(w io.Writer, g Group) ([]Result, error) {
-	runs := g.Runs
-	if runs == 0 {
-		runs = 5
+	results, err := measure(&g)
+	print(w, g.Title, "", []Group{g}, [][]Result{results})
+	return results, err
+}
+
+// RunAll measures groups one after the other and prints one table, whose first column,
+// headed what, is the title of the group.
+func RunAll(w io.Writer, title, what string, groups []Group) ([][]Result, error) {
+	var errs []error
+	results := make([][]Result, len(groups))
+	for i := range groups {
+		var err error
+		results[i], err = measure(&groups[i])
+		errs = append(errs, err)
 	}
-	times := make([][]time.Duration, len(g.Cases))
-	cpu := make([][]time.Duration, len(g.Cases))
+	print(w, title, what, groups, results)
+	return results, errors.Join(errs...)
+}
+
+// measure runs the cases of a group, whose Runs it sets.
+func measure(g *Group) ([]Result, error) {
+	warm := 1
+	if g.Runs == 0 {
+		g.Runs = 5
+	}
+	if Rounds != 0 {
+		if g.Runs = Rounds; Rounds == 1 {
+			warm = 0
+		}
+	}
+	samples := make([][]sample, len(g.Cases))
 	results := make([]Result, len(g.Cases))
-	for round := range runs + 1 {
+	for round := range g.Runs + warm {
 		for i := range g.Cases {
 			if results[i].Err != nil || g.Cases[i].Skip != "" {
 				continue
 			}
-			d, c, kib, err := once(&g.Cases[i])
+			s, err := once(&g.Cases[i], g.Moved)
+			if Log != nil {
+				fmt.Fprintf(Log, "%s: %s: wall %s, CPU %s, %.1f MiB", g.Title, g.Cases[i].Name, duration(s.wall), duration(s.cpu), float64(s.kib)/1024)
+				if err != nil {
+					fmt.Fprintf(Log, ": %v", err)
+				}
+				fmt.Fprintln(Log)
+			}
 			if err != nil {
 				results[i].Err = err
 				continue
 			}
-			if round > 0 {
-				times[i] = append(times[i], d)
-				cpu[i] = append(cpu[i], c)
+			if round >= warm {
+				samples[i] = append(samples[i], s)
 			}
-			results[i].PeakKiB = max(results[i].PeakKiB, kib)
+			if s.kib > results[i].PeakKiB {
+				results[i].PeakKiB, results[i].PeakBelow = s.kib, s.below
+			}
 		}
 	}
-	for i, t := range times {
-		if len(t) == 0 {
-			continue
-		}
-		slices.Sort(t)
-		slices.Sort(cpu[i])
-		results[i].CPU = cpu[i][len(cpu[i])/2]
-		results[i].Median, results[i].Min, results[i].Max = t[len(t)/2], t[0], t[len(t)-1]
-	}
-	print(w, g, runs, results)
 	var errs []error
-	for i, r := range results {
+	for i, s := range samples {
+		r := &results[i]
+		if len(s) > 0 {
+			r.Median, r.Min, r.Max = medianOf(s, func(s sample) time.Duration { return s.wall })
+			r.CPU, _, _ = medianOf(s, func(s sample) time.Duration { return s.cpu })
+			r.Read, _, _ = medianOf(s, func(s sample) int64 { return s.read })
+			r.Moved, _, _ = medianOf(s, func(s sample) int64 { return s.moved })
+		}
 		if r.Err != nil && g.Cases[i].Role == Ours {
 			errs = append(errs, fmt.Errorf("%s: %s: %w", g.Title, g.Cases[i].Name, r.Err))
 		}
@@ -114,98 +189,77 @@ func Run(w io.Writer, g Group) ([]Result, error) {
 	return results, errors.Join(errs...)
 }
 
-func once(c *Case) (wall, cpu time.Duration, kib int64, err error) {
+func medianOf[T cmp.Ordered](samples []sample, of func(sample) T) (median, least, most T) {
+	values := make([]T, len(samples))
+	for i, s := range samples {
+		values[i] = of(s)
+	}
+	slices.Sort(values)
+	return values[len(values)/2], values[0], values[len(values)-1]
+}
+
+func once(c *Case, moved func() int64) (s sample, err error) {
 	if c.Before != nil {
 		if err := c.Before(); err != nil {
-			return 0, 0, 0, fmt.Errorf("prepare: %w", err)
+			return s, fmt.Errorf("prepare: %w", err)
 		}
 	}
 	cmd, err := c.Command()
 	if err != nil {
-		return 0, 0, 0, err
+		return s, err
 	}
 	var served time.Duration
 	if c.Servers != nil {
 		if served, err = c.Servers(); err != nil {
-			return 0, 0, 0, err
+			return s, err
 		}
 	}
 	var stderr strings.Builder
 	if cmd.Stderr == nil {
 		cmd.Stderr = &stderr
 	}
+	s.moved = -1
+	if moved != nil {
+		s.moved = -moved()
+	}
+	forgetPeak()
 	start := time.Now()
-	err = cmd.Run()
-	d := time.Since(start)
+	var own int64
+	if err = cmd.Start(); err == nil {
+		own = peakOfThis()
+		s.read = readBytes(cmd.Process.Pid)
+		err = cmd.Wait()
+	}
+	s.wall = time.Since(start)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && slices.Contains(c.OKStatus, exit.ExitCode()) {
 		err = nil
 	}
 	if err != nil {
-		text := stderr.String()
-		return 0, 0, 0, fmt.Errorf("%w: %s", err, text[:min(len(text), 2000)])
+		text := strings.TrimSpace(stderr.String())
+		return s, fmt.Errorf("%w: %s", err, text[:min(len(text), 2000)])
 	}
-	cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if moved != nil {
+		s.moved += moved()
+	}
+	s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if c.Servers != nil {
 		after, err := c.Servers()
 		if err != nil {
-			return 0, 0, 0, err
+			return s, err
 		}
-		cpu += after - served
+		s.cpu += after - served
 	}
 	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		kib = u.Maxrss
+		if s.kib = u.Maxrss; runtime.GOOS == "darwin" { // where it is in bytes
+			s.kib /= 1024
+		}
+		s.below = s.kib <= own
 	}
 	if c.After != nil {
 		err = c.After()
 	}
-	return d, cpu, kib, err
-}
-
-func print(w io.Writer, g Group, runs int, results []Result) {
-	fmt.Fprintf(w, "\n%s (median of %d, interleaved)\n", g.Title, runs)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	head := "case\trole\tmedian\tmin\tmax\tcpu\tpeak MiB"
-	if g.Items > 0 {
-		head += "\tpeak B/item\titems/s"
-	}
-	if g.Bytes > 0 {
-		head += "\tMB/s"
-	}
-	fmt.Fprintln(tw, head+"\tmullion is")
-	var ours time.Duration
-	for i, c := range g.Cases {
-		if c.Role == Ours && results[i].Median > 0 {
-			ours = results[i].Median
-			break
-		}
-	}
-	for i, c := range g.Cases {
-		r := results[i]
-		if c.Skip != "" || r.Err != nil {
-			why := c.Skip
-			if r.Err != nil {
-				why, _, _ = strings.Cut(r.Err.Error(), "\n")
-			}
-			fmt.Fprintf(tw, "%s\t%s\tnot run: %s\n", c.Name, c.Role, why)
-			continue
-		}
-		ms := func(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/1e6) }
-		row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%.1f", c.Name, c.Role, ms(r.Median), ms(r.Min), ms(r.Max), ms(r.CPU), float64(r.PeakKiB)/1024)
-		if g.Items > 0 {
-			row += fmt.Sprintf("\t%.0f\t%.0f", float64(r.PeakKiB)*1024/float64(g.Items), float64(g.Items)/r.Median.Seconds())
-		}
-		if g.Bytes > 0 {
-			row += fmt.Sprintf("\t%.0f", float64(g.Bytes)/1e6/r.Median.Seconds())
-		}
-		if ours > 0 && c.Role != Ours {
-			row += fmt.Sprintf("\t%.2fx as fast", r.Median.Seconds()/ours.Seconds())
-		} else {
-			row += "\t"
-		}
-		fmt.Fprintln(tw, row)
-	}
-	tw.Flush()
+	return s, err
 }
 
 // Self returns a command that runs this program again with the words given, for

@@ -8,8 +8,10 @@ import (
 	"io/fs"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
@@ -49,11 +51,11 @@ merged in. No layer contains these merged hives; "unpack" writes the same ones.
 			if n, form, ok := hives.Match(path); ok && form == hives.Base && stream == "" {
 				return catHive(cmd.Context(), c, &flags, &out, args[0], n)
 			}
-			view, done, err := flags.openView(cmd.Context(), c, args[0])
+			tree, done, err := flags.openTree(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
-			return errors.Join(out.write(c, func(w io.Writer) error { return catView(cmd.Context(), w, view, path, stream) }), done())
+			return errors.Join(out.write(c, func(w io.Writer) error { return catTree(cmd.Context(), w, tree, c.limits, path, stream) }), done())
 		},
 	}
 	flags.add(cmd)
@@ -73,18 +75,26 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 		return registryHint(err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	return out.write(c, h.WriteImage)
+	return out.write(c, func(w io.Writer) error {
+		err := h.WriteImage(w)
+		var re *regf.Error
+		if errors.As(err, &re) && re.Path == "" && re.Offset < 0 {
+			return re.Err // of the writer, which the operation of the hive says nothing about
+		}
+		return registryHint(err)
+	})
 }
 
-func catView(ctx context.Context, w io.Writer, v *layer.View, path, stream string) error {
-	if _, err := v.Lookup(path); err != nil {
+func catTree(ctx context.Context, w io.Writer, t image.Tree, limits layer.Limits, path, stream string) error {
+	if _, err := t.Lookup(path); err != nil {
 		return notFound(path, err)
 	}
-	r, err := v.Open(path)
+	r, err := t.Open(path)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	r = layer.LimitReader(r, limits)
 	e, err := r.Next()
 	if err != nil {
 		return err

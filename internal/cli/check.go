@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/finding"
@@ -178,7 +179,7 @@ func (w *lineWriter) Finding(f finding.Finding, ignored *report.Ignore) error {
 	case w.json:
 		return w.c.printJSONLine(f)
 	}
-	return w.c.printf("%v\n", f)
+	return w.c.printText(wrapWords(visible(f.String()), w.c.width) + "\n")
 }
 
 // Close implements report.Writer.
@@ -230,7 +231,8 @@ layer, path, offset, explanation.
 ` + reportHelp + `
 
 --rules prints the rules instead, from --severity upwards if it is given:
-format, severity, the effect of a violation on Windows, and how to repair it.
+format, severity, the effect of a violation on Windows, how to repair it, and
+what --fix changes.
 
 --quick looks at the entries of an image and not at what is in the files: hives
 and programs are not opened. It is for images, and takes a moment once each
@@ -238,9 +240,16 @@ layer has an index in the cache; a layer without one is read to its end, which
 verifies its digests and leaves the index. A layer with an index is not read, so
 damage of its blob is not found. --host goes by os.version alone.
 
---parent names the layers below a layer, so that hard links into them are
-resolved. A layer image from a store written by "unpack" is recognised: it
+--parent names the layers below a layer. The rules about them then hold too:
+links into them, whiteouts of what they do not have, a utility VM that they
+lack, hives that cannot be merged with theirs. Their own faults are not
+reported. A layer image from a store written by "unpack" is recognised: it
 includes the layers below it and a merged registry.
+
+--platform of a layer, such as windows/amd64, has its programs and drivers
+checked for that architecture, and, with --base or --parent, the build of a
+version such as windows(10.0.20348)/amd64 compared with that in the registry.
+An image says both itself.
 
 ` + fixHelp + `
 
@@ -258,6 +267,20 @@ includes the layers below it and a merged registry.
 			if _, _, err := check.options(c); err != nil {
 				return err
 			}
+			ref, isLayer := parseLayerRef(args[0])
+			if isLayer && flags.image.platform != "" {
+				p, err := image.ParsePlatform(flags.image.platform)
+				if err != nil {
+					return usagef("--platform: %v", err)
+				}
+				if p.OS != "windows" || p.Architecture != "" && !image.HasMachines(p.Architecture) {
+					return usagef("--platform %s: want windows with one of the architectures that Windows has, such as windows/amd64", flags.image.platform)
+				}
+				if p.OSVersion != "" && !flags.options.base && len(flags.options.parents) == 0 {
+					return usagef("--platform with a version is compared with the registry of a base layer, or of all layers: --base or --parent is missing")
+				}
+				flags.options.platform, flags.image.platform = p, ""
+			}
 			if err := flags.check(args[0]); err != nil {
 				return err
 			}
@@ -266,7 +289,6 @@ includes the layers below it and a merged registry.
 			}
 			flags.options.limits = c.limits
 			subject := report.Subject{Name: args[0], URI: referenceURI(args[0])}
-			ref, isLayer := parseLayerRef(args[0])
 			switch {
 			case quick && isLayer:
 				return usagef("--quick is for images, %s is a layer", args[0])
@@ -274,6 +296,9 @@ includes the layers below it and a merged registry.
 				return usagef("--quick and --fix: choose one")
 			}
 			if isLayer {
+				if f, ok := sniff(ref.name); ok && ref.format == tarFormat && slices.Contains(imageSchemes, f.scheme) {
+					c.warnf("%s is an image, %s:%s, and is read as a layer", args[0], f.scheme, ref.name)
+				}
 				if fix.on {
 					return fix.layer(cmd.Context(), c, &check, ref, &flags.options)
 				}

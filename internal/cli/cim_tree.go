@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 
@@ -12,13 +11,6 @@ import (
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winsec"
 )
-
-// warnf prints a warning on standard error, unless --quiet is set.
-func (c *console) warnf(format string, a ...any) {
-	if !c.quiet {
-		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourWarning, "warning:"), visible(fmt.Sprintf(format, a...)))
-	}
-}
 
 // openTree opens a layer reference or a plain directory for reading.
 func (c *console) openTree(ctx context.Context, ref string) (layer.Reader, error) {
@@ -72,6 +64,19 @@ func (c *console) copyLayer(ctx context.Context, dst layer.Writer, src layer.Rea
 		}))
 	}
 	return layer.Copy(ctx, dst, src, opts...)
+}
+
+// asLayer returns the reader of what a layer must be that has the tree of src: of a merged
+// image one base layer. The caller closes src and not the result.
+func asLayer(src layer.Reader) (layer.Reader, error) {
+	r, ok := src.(*cimReader)
+	if !ok {
+		return src, nil
+	}
+	if merged, err := cimlayer.IsMerged(r.im); !merged || err != nil {
+		return src, err
+	}
+	return cimlayer.NewBaseReader(r.im)
 }
 
 // cimReader is a reader of an image that closes the image.

@@ -226,14 +226,34 @@ files.`,
 			if errors.Is(err, fs.ErrExist) {
 				err = hintf(err, "an image is never replaced; its files are named by GUID: use --guid or another directory")
 			}
-			if err == nil {
-				c.wroteFile(args[1])
+			if err != nil {
+				return about(args[1], err)
 			}
-			return about(args[1], err)
+			size, err := sizeOfCIM(dir, name)
+			if err != nil {
+				return about(args[1], err)
+			}
+			c.wroteFile(args[1])
+			c.summary("%s: %s, %s", args[1], counted(int(im.NumFiles()), "record"), c.size(size))
+			return nil
 		},
 	}
 	flags.addNames(cmd, "that of IN.cim", "that of IN.cim, so that OUT.cim needs another directory")
 	return cmd
+}
+
+// sizeOfCIM returns the size of an image with its region files.
+func sizeOfCIM(dir, name string) (size int64, err error) {
+	im, err := cimfs.Open(dir, name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, im.Close()) }()
+	regions, err := im.OwnRegions()
+	for _, r := range regions {
+		size += r.Size
+	}
+	return size, err
 }
 
 func newCIMExtractCommand(c *console) *cobra.Command {
@@ -243,7 +263,8 @@ func newCIMExtractCommand(c *console) *cobra.Command {
 		Long: `Write the tree of an image to DST, which is a layer (tar:FILE, wclayer:DIR,
 cim:FILE.cim) or a new plain directory. A plain directory keeps names, content,
 modification times, hard links, and symbolic links that stay inside it;
-anything else is counted on standard error.`,
+anything else is counted on standard error. A layer of an image that "unpack"
+has made is one base layer, as "convert" writes it.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := openCIM(cmd.Context(), args[0], nil)
@@ -256,7 +277,13 @@ anything else is counted on standard error.`,
 				return newFolderHint(err)
 			}
 			defer dst.Close()
-			stats, err := c.copyLayer(cmd.Context(), dst, cimlayer.NewImageReader(im), filepath.Base(args[0]))
+			src := layer.Reader(cimlayer.NewImageReader(im))
+			if _, ok := parseLayerRef(args[1]); ok {
+				if src, err = asLayer(&cimReader{cimlayer.NewImageReader(im), im}); err != nil {
+					return about(args[0], err)
+				}
+			}
+			stats, err := c.copyLayer(cmd.Context(), dst, src, filepath.Base(args[0]))
 			if err != nil {
 				return err
 			}

@@ -107,6 +107,18 @@ func (c *console) printJSONLine(v any) error {
 	return e.Encode(v)
 }
 
+// sparing lowers the target of the garbage collector, less than thrifty, for commands that
+// read layers to their ends: an index of each grows meanwhile.
+func sparing() {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	const percent = 25
+	if old := debug.SetGCPercent(percent); old >= 0 && old < percent {
+		debug.SetGCPercent(old)
+	}
+}
+
 // thrifty lowers the target of the garbage collector for commands whose memory grows
 // with the number of files, or with a hive. The tree of an image, or a hive, consists of
 // large blocks without pointers, so a collection costs little. The environment variable GOGC takes precedence.

@@ -23,7 +23,10 @@ that is not a base layer, or a CIM that is a fork. Reading a forked CIM
 includes the content of its parents.
 
 Only the layer itself is converted: no hives are merged into a CIM and no files
-are added. "unpack" produces layers with both, as Windows stores them.
+are added. "unpack" produces layers with both, as Windows stores them. From a
+CIM that it has produced, one base layer is written with the whole tree: the
+merged hives are in the config directory, and the files that "unpack" added are
+left out.
 
 --base turns a layer without parents into a base layer by adding the parts that
 are missing: the config directory and a minimal version of each of the five
@@ -60,6 +63,10 @@ registry hives. "makebase" does the same for a directory.
 				return err
 			}
 			defer r.Close()
+			from, err := asLayer(r)
+			if err != nil {
+				return about(args[0], err)
+			}
 			w, err := dst.create(cmd.Context(), c, &o)
 			if err != nil {
 				return about(args[1], err)
@@ -68,7 +75,7 @@ registry hives. "makebase" does the same for a directory.
 			if base {
 				w = hives.Complete(w, v)
 			}
-			stats, err := c.copyLayer(cmd.Context(), w, r, "write")
+			stats, err := c.copyLayer(cmd.Context(), w, from, "write")
 			if err != nil {
 				return o.parentHint(err)
 			}

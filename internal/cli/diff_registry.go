@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 
 	"github.com/mullion/mullion/compare"
 	"github.com/mullion/mullion/hives"
@@ -66,7 +65,6 @@ func (f *diffFlags) hivePairs(ctx context.Context, c *console, a, b *diffSide) (
 				if err := h.Close(); err != nil {
 					return nil, err
 				}
-				runtime.GC() // a merged hive is as large as the one that is made next
 			}
 		}
 		if has {
@@ -123,8 +121,22 @@ func (f *diffFlags) diffHives(ctx context.Context, sink diffSink, sum *diffSumma
 	opt.Times = f.times
 	matched := f.filter.empty()
 	if !matched {
+		filter := f.filter
+		if root.path == registryRoots[hives.System] {
+			h := b
+			if h == nil {
+				h = a
+			}
+			var err error
+			filter, err = filter.controlSet(func() (string, error) {
+				return hives.ResolveKey(h, hives.System, "CurrentControlSet")
+			})
+			if err != nil {
+				return err
+			}
+		}
 		opt.Keep = func(path string) bool {
-			keep := f.filter.keeps(root.of(path))
+			keep := filter.keeps(root.of(path))
 			matched = matched || keep
 			return keep
 		}

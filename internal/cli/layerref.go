@@ -29,7 +29,7 @@ type layerFormat struct {
 	open func(ctx context.Context, c *console, name string, o *layerOptions) (layer.Reader, error)
 	// create returns a writer for the layer. Nothing is visible before Commit.
 	create func(ctx context.Context, c *console, name string, o *layerOptions) (layer.Writer, error)
-	// check yields the faults of the layer without regard to its parents.
+	// check yields the faults of the layer, with what layerOptions.below knows.
 	check func(ctx context.Context, c *console, name string, o *layerOptions) iter.Seq2[finding.Finding, error]
 }
 
@@ -42,8 +42,10 @@ func init() { // in init to break a cycle: formats parse references to their par
 
 // layerOptions are the flags for reading and writing a layer.
 type layerOptions struct {
-	parents   []string // references, immediate parent first
-	base      bool     // the layer has no parents
+	parents   []string       // references, immediate parent first
+	below     *layer.Below   // what they show, in a check
+	platform  image.Platform // that the content is checked for
+	base      bool           // the layer has no parents
 	force     bool
 	transport bool // write a transport directory
 	compress  string
@@ -137,7 +139,13 @@ func (r layerRef) create(ctx context.Context, c *console, o *layerOptions) (laye
 // source returns a source that opens the layer on each call. Standard input can be
 // opened once only, see reopens.
 func (r layerRef) source(ctx context.Context, c *console, o *layerOptions) layer.Source {
-	return layer.SourceFunc(func() (layer.Reader, error) { return r.open(ctx, c, o) })
+	return layer.SourceFunc(func() (layer.Reader, error) {
+		in, err := r.open(ctx, c, o)
+		if err != nil {
+			return nil, err
+		}
+		return layer.LimitReader(in, o.limits), nil
+	})
 }
 
 // reopens reports whether the layer can be read twice.
@@ -156,8 +164,9 @@ func (r layerRef) chain(ctx context.Context, c *console, o *layerOptions) ([]lay
 	return append(sources, r.source(ctx, c, o)), nil
 }
 
-// check yields the faults of the layer: first those of its format and, if none of them
-// is an error, those found by merging it with its parents.
+// check yields the faults of the layer: first those of its format, its tree and its
+// metadata, with regard to the entries of its parents, and, if none of them is an error,
+// those found by merging its hives with those of its parents.
 func (r layerRef) check(ctx context.Context, c *console, o *layerOptions) iter.Seq2[finding.Finding, error] {
 	return func(yield func(finding.Finding, error) bool) {
 		chain, err := r.chain(ctx, c, o)
@@ -166,6 +175,27 @@ func (r layerRef) check(ctx context.Context, c *console, o *layerOptions) iter.S
 			return
 		}
 		severe := false
+		if below := chain[:len(chain)-1]; len(below) > 0 {
+			known := *o
+			known.below = &layer.Below{}
+			for i, src := range below {
+				parent := o.parents[len(o.parents)-1-i]
+				fault, err := learn(ctx, src, parent, i == 0, &known)
+				if err == nil && fault != nil && !yield(*fault, nil) {
+					return
+				}
+				if err != nil {
+					yield(finding.Finding{}, about(parent, err))
+					return
+				}
+				if fault != nil { // nothing is known of the layers from here on
+					severe = true
+					known.below = nil
+					break
+				}
+			}
+			o = &known
+		}
 		for f, err := range r.format.check(ctx, c, r.name, o) {
 			if err == nil && ctx.Err() != nil {
 				err = ctx.Err() // an interrupted read can look like a fault
@@ -175,37 +205,55 @@ func (r layerRef) check(ctx context.Context, c *console, o *layerOptions) iter.S
 			}
 			severe = severe || f.Severity == finding.Error
 		}
-		if len(chain) == 1 {
-			if r.format != tarFormat { // whose check has read the hives
-				r.checkHives(ctx, c, o, severe, yield)
+		if r.format != tarFormat && (len(chain) == 1 || o.platform.Architecture != "") { // the check of a tar has seen the content
+			if !r.checkContent(ctx, c, o, severe, yield) {
+				return
 			}
+		}
+		if len(chain) == 1 {
 			return
 		}
 		if severe || !r.reopens() {
 			return
 		}
-		view, err := layer.Union(ctx, chain, layer.WithUnionLimits(o.limits))
-		var where *layer.Error
-		if errors.Is(err, layer.ErrLinkTarget) && errors.As(err, &where) {
-			yield(layer.RuleLinkMissing.At(where.Entry, -1, "%v", where.Err).In(r.name), nil)
-			return
-		}
-		if err != nil {
-			yield(finding.Finding{}, err)
-			return
-		}
-		defer view.Close()
-		r.checkRegistry(ctx, chain, yield)
+		r.checkRegistry(ctx, chain, o.platform.OSVersion, yield)
 	}
 }
 
-// checkHives reports the hives of a layer that cannot be loaded, without those below it.
-// damaged is set if the layer has errors, because of which reading it again may fail.
-func (r layerRef) checkHives(ctx context.Context, c *console, o *layerOptions, damaged bool, yield func(finding.Finding, error) bool) {
+// learn adds the names of one more parent to those that are known below the layer. Faults of
+// a parent are not those of the layer: only the one is returned because of which the parent
+// cannot be read to its end.
+func learn(ctx context.Context, src layer.Source, name string, base bool, o *layerOptions) (fault *finding.Finding, err error) {
+	r, err := src.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	opts := layer.CheckOptions{Label: name, Base: base, HasParents: !base, Limits: o.limits, Below: o.below, Quick: true}
+	for f, err := range layer.Check(ctx, r, opts) {
+		if err != nil {
+			return nil, err
+		}
+		if f.Rule == layer.RuleUnreadable.ID || f.Rule == layer.RuleLimitExceeded.ID {
+			fault = &f
+		}
+	}
+	return fault, nil
+}
+
+// checkContent reports the hives of a layer that cannot be loaded, without those below it, and
+// programs for another machine. damaged is set if the layer has errors, because of which
+// reading it again may fail. It returns false if the check has ended.
+func (r layerRef) checkContent(ctx context.Context, c *console, o *layerOptions, damaged bool, yield func(finding.Finding, error) bool) bool {
 	stopped := false
 	registry := image.NewHiveChecker(func(f finding.Finding) { stopped = stopped || !yield(f, nil) })
 	registry.Layer(r.name, o.base)
+	registry.Expect(o.platform.OSVersion)
 	err := r.eachFile(ctx, c, o, func(e *layer.Entry, data io.Reader) bool {
+		image.CheckMachine(e, data, o.platform.Architecture, func(f finding.Finding) { stopped = stopped || !yield(f.In(r.name), nil) })
+		if len(o.parents) > 0 {
+			return !stopped // checkRegistry has the hives
+		}
 		// The merged hives of an unpacked layer are not entries of the layer; package
 		// cimlayer checks those in an image.
 		if _, form, ok := hives.Match(e.Path); ok && form != hives.Base {
@@ -221,7 +269,9 @@ func (r layerRef) checkHives(ctx context.Context, c *console, o *layerOptions, d
 	}
 	if err = errors.Join(err, registry.Close()); err != nil && !stopped {
 		yield(finding.Finding{}, err)
+		return false
 	}
+	return !stopped
 }
 
 // eachFile calls f with each file of a layer and its main stream until f returns false.
@@ -258,8 +308,9 @@ func (r layerRef) eachFile(ctx context.Context, c *console, o *layerOptions, f f
 	}
 }
 
-// checkRegistry reports the hives of a layer that cannot be merged with those below it.
-func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, yield func(finding.Finding, error) bool) {
+// checkRegistry reports the hives of a layer that cannot be merged with those below it, and
+// another build in the result than that of an os.version.
+func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, osVersion string, yield func(finding.Finding, error) bool) {
 	found, err := image.FindHives(ctx, chain)
 	if err != nil {
 		yield(finding.Finding{}, err)
@@ -268,14 +319,18 @@ func (r layerRef) checkRegistry(ctx context.Context, chain []layer.Source, yield
 	defer found.Close()
 	for _, n := range hives.All() {
 		h, err := found.OpenHive(n, hives.Delta)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && (n != hives.Software || osVersion == "") {
 			continue
 		}
 		if err == nil {
 			err = h.Close()
 		}
-		if err == nil {
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			if h, err = found.Open(ctx, n); err == nil {
+				if _, f, differs := image.CompareOSVersion(h, osVersion); n == hives.Software && differs && !yield(f.In(r.name), nil) {
+					h.Close()
+					return
+				}
 				err = h.Close()
 			}
 		}

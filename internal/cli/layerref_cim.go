@@ -31,7 +31,7 @@ var cimFormat = &layerFormat{
 			}
 			bar := c.progress("read", 0)
 			defer bar.done()
-			opts := cimlayer.CheckOptions{Label: path, Base: o.base, HasParents: len(o.parents) > 0, Limits: imageLimits(o.limits), Layer: o.limits}
+			opts := cimlayer.CheckOptions{Label: path, Base: o.base, HasParents: len(o.parents) > 0, Below: o.below, Limits: imageLimits(o.limits), Layer: o.limits}
 			cimlayer.Check(ctx, &cimFiles{ctx, dir, bar}, name, opts)(yield)
 		}
 	},

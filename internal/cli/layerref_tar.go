@@ -101,12 +101,20 @@ func checkTarTo(ctx context.Context, c *console, name string, o *layerOptions, r
 	registry := image.NewHiveChecker(report)
 	defer func() { err = errors.Join(err, registry.Close()) }()
 	registry.Layer(name, o.base)
-	opts := []wintar.Option{wintar.Label(name), wintar.Each(registry.Entry), wintar.WithLimits(o.limits)}
+	registry.Expect(o.platform.OSVersion)
+	each := func(e *layer.Entry, data io.Reader) {
+		image.CheckMachine(e, data, o.platform.Architecture, func(f finding.Finding) { report(f.In(name)) })
+		registry.Entry(e, data)
+	}
+	opts := []wintar.Option{wintar.Label(name), wintar.Each(each), wintar.WithLimits(o.limits)}
 	switch {
 	case o.base:
 		opts = append(opts, wintar.Base())
 	case len(o.parents) > 0:
 		opts = append(opts, wintar.HasParents())
+		if o.below != nil {
+			opts = append(opts, wintar.Below(o.below))
+		}
 	}
 	for f, cerr := range wintar.Check(ctx, b, opts...) {
 		if cerr != nil {

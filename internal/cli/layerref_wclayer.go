@@ -25,6 +25,9 @@ var wclayerFormat = &layerFormat{
 			opts = append(opts, wclayer.AsBase())
 		case len(o.parents) > 0:
 			opts = append(opts, wclayer.HasParents())
+			if o.below != nil {
+				opts = append(opts, wclayer.Below(o.below))
+			}
 		}
 		return wclayer.Check(ctx, name, opts...)
 	},

@@ -100,6 +100,21 @@ func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (
 	return img.Layers()[f.layer].Source(ctx), img.Close, nil
 }
 
+// openTree opens the merged tree of an image for questions about single names. The returned
+// function closes both.
+func (f *contentFlags) openTree(ctx context.Context, c *console, text string) (image.Tree, func() error, error) {
+	img, err := f.openImage(ctx, c, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	tree, err := img.Tree(ctx)
+	if err != nil {
+		img.Close()
+		return nil, nil, imageHint(err)
+	}
+	return tree, func() error { return errors.Join(tree.Close(), img.Close()) }, nil
+}
+
 // openView opens the merged view of an image. The returned function closes both.
 func (f *contentFlags) openView(ctx context.Context, c *console, text string) (*layer.View, func() error, error) {
 	img, err := f.openImage(ctx, c, text)
@@ -120,6 +135,7 @@ type lister struct {
 	flags           *contentFlags
 	path            string // directory or file to list, "" is the root
 	long, recursive bool
+	rows            rows
 }
 
 func newLsCommand(c *console) *cobra.Command {
@@ -150,11 +166,11 @@ prints all metadata, one object per line. The kinds are f (file), d
 			if source != nil {
 				return errors.Join(l.layer(cmd.Context(), source), done())
 			}
-			view, done, err := flags.openView(cmd.Context(), c, args[0])
+			tree, done, err := flags.openTree(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
-			return errors.Join(l.view(view), done())
+			return errors.Join(l.tree(tree), done())
 		},
 	}
 	cmd.Flags().BoolVarP(&l.long, "long", "l", false, "print attributes, kind, size, times and owner")
@@ -164,18 +180,18 @@ prints all metadata, one object per line. The kinds are f (file), d
 	return cmd
 }
 
-// view lists from the merged view.
-func (l *lister) view(v *layer.View) error {
-	it, err := v.Lookup(l.path)
+// tree lists from the merged tree.
+func (l *lister) tree(t image.Tree) error {
+	it, err := t.Lookup(l.path)
 	if err != nil {
 		return notFound(l.path, err)
 	}
 	if it.Kind != layer.Dir {
 		return l.item(it)
 	}
-	items := v.Children(l.path)
+	items := t.Children(l.path)
 	if l.recursive {
-		items = v.Walk(l.path)
+		items = t.Walk(l.path)
 	}
 	for it, err := range items {
 		if err != nil {
@@ -189,7 +205,7 @@ func (l *lister) view(v *layer.View) error {
 }
 
 func (l *lister) item(it *layer.Item) error {
-	r := rowOf(&it.Entry)
+	r := l.rows.of(&it.Entry)
 	r.Layer, r.Links = l.flags.layerAt(it.Layer), it.Links
 	return l.c.printRow(r, l.long, l.name(it.Path))
 }
@@ -242,7 +258,7 @@ func (l *lister) layer(ctx context.Context, source layer.Source) error {
 }
 
 func (l *lister) entry(r layer.Reader, e *layer.Entry) error {
-	row := rowOf(e)
+	row := l.rows.of(e)
 	if l.flags.layer >= 0 {
 		row.Layer = l.flags.layerAt(l.flags.layer)
 	}

@@ -27,6 +27,9 @@ type imageRegistry interface {
 // named by --parent.
 func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string, names ...hives.Name) (imageRegistry, error) {
 	if ref, ok := parseLayerRef(text); ok && ref.format == cimFormat {
+		if (c.limits != layer.Limits{}) {
+			return nil, usagef("--limit has no effect on %s, of which only the hives are read", text)
+		}
 		return openCIMRegistry(ctx, c, ref.text)
 	}
 	source, done, err := f.openLayer(ctx, c, text)
@@ -68,6 +71,11 @@ type layersRegistry struct {
 	*image.Hives
 	c        *console
 	warnings hiveWarnings
+}
+
+// Open returns a view: merging a large hive takes more time and memory than most questions.
+func (r *layersRegistry) Open(ctx context.Context, n hives.Name) (*regf.Hive, error) {
+	return r.View(ctx, n)
 }
 
 func (r *layersRegistry) Close() error {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
@@ -30,7 +31,8 @@ With --format cim, the default, DIR is a store that any number of images share:
                layer with all layers below it and the merged registry hives
   layers/      further files of each layer: hives, and the layout file of a base
   images/      one record per image: its layers and its configuration
-Layers already in the store are not read again. Several processes may use a
+Layers already in the store are not read again, except one that has lost a file:
+it is made again, with a warning. Several processes may use a
 store at once; if one dies, the next one cleans up. A base layer without the
 five registry hives is rejected unless --hives is set: create adds minimal
 hives, leave unpacks the layer without.
@@ -46,7 +48,8 @@ error, to be run on Windows. The virtual disk is created there too.
 With --format wclayer, every layer becomes a directory for the Windows layer
 filter in DIR, named by its number and the start of its chain ID. layers.json
 lists the layers with their parents, and config.json is the image
-configuration. DIR is written completely or not at all.
+configuration. DIR is written completely or not at all. A hive that is damaged
+is an error in both formats.
 
 The paths of the layers are printed, base first; the last one is the whole
 image. --json adds the chain IDs and diff IDs, and whether each layer is new.
@@ -166,7 +169,10 @@ func missingHives(word string) (cimlayer.MissingHives, error) {
 // unpackStore puts the layers into the store at dir.
 func (c *console) unpackStore(ctx context.Context, img *image.Image, dir string, opts ...cimlayer.Option) error {
 	var warnings hiveWarnings
-	done, err := unpackToStore(ctx, img, dir, append(opts, cimlayer.WithHiveWarnings(warnings.add))...)
+	opts = append(opts, cimlayer.WithHiveWarnings(warnings.add), cimlayer.WithDamage(func(id string, cause error) {
+		c.warnf("layer %s is not whole in the store and is unpacked again: %v", id, cause)
+	}))
+	done, err := unpackToStore(ctx, img, dir, opts...)
 	if errors.Is(err, cimlayer.ErrNoHive) {
 		err = hintf(err, "--hives create adds minimal hives, --hives leave continues without")
 	}
@@ -235,10 +241,12 @@ func checkStore(dir string) error {
 // unpackFolders writes every layer as a layer directory.
 func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir string) error {
 	done, err := img.Unpack(ctx, dir, func(root *os.Root, name string, parents []string) (layer.Writer, error) {
-		return wclayer.CreateIn(root, name, parents, wclayer.WithLimits(c.limits))
+		// A damaged hive is refused here as it is where hives are merged.
+		check := wclayer.WithFinish(func(root *os.Root) error { return hives.CheckDirectory(ctx, root, len(parents) == 0) })
+		return wclayer.CreateIn(root, name, parents, wclayer.WithLimits(c.limits), check)
 	})
 	if err != nil {
-		return unpackHint(imageHint(err), dir)
+		return unpackHint(damagedHint(imageHint(destinationError(dir, err))), dir)
 	}
 	c.stopProgress()
 	if c.json {

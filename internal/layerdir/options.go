@@ -50,6 +50,8 @@ type Options struct {
 	Finish   func(root *os.Root) error
 	// For Check: the layer is known to have no parents, or to have parents.
 	AsBase, HasParents bool
+	// Below is that of layer.Audit.
+	Below *layer.Below
 	Wrap               func(hostfs.Directory) hostfs.Directory // fault injection in tests
 	Tolerate           func(error) bool                        // for Check: receives an error, reports whether to go on
 }

@@ -89,6 +89,13 @@ func vacant(root *os.Root, name string) error {
 // Root returns the directory, to be filled. It belongs to the Dir.
 func (d *Dir) Root() *os.Root { return d.root }
 
+// Link adds the name to in the directory to a file that is called from in the directory
+// in which it will appear. Both are paths with several components, none of which may be a
+// symbolic link that leads outside. The name is durable when its directory is.
+func (d *Dir) Link(from, to string) error {
+	return d.s.parent.Link(from, filepath.Join(d.s.name, treeName, to))
+}
+
 // Path returns a path of the directory for messages, and for programs that need one.
 // Another process of the same user could replace a directory on that path.
 func (d *Dir) Path() string { return filepath.Join(d.s.parent.Name(), d.s.name, treeName) }
