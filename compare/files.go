@@ -81,7 +81,7 @@ type change struct {
 func Files(ctx context.Context, a, b *Tree, opt FileOptions) (*FileChanges, error) {
 	out := &FileChanges{a: a, b: b}
 	keep := func(t *Tree, i int) bool {
-		return opt.Keep == nil || opt.Keep(t.texts.get(t.names[i].path))
+		return opt.Keep == nil || opt.Keep(string(t.path(int32(i))))
 	}
 	for i, j, n := 0, 0, 0; i < len(a.names) || j < len(b.names); n++ {
 		if n%4096 == 0 {
@@ -128,7 +128,7 @@ func (f *FileChanges) order(i, j int) int {
 		return -1
 	}
 	x, y := &f.a.names[i], &f.b.names[j]
-	if c := comparePaths(f.a.texts.view(x.path), f.b.texts.view(y.path)); c != 0 {
+	if c := comparePaths(f.a.path(int32(i)), f.b.views[1].of(&f.b.paths, y.path)); c != 0 {
 		return c
 	}
 	return effect(x.kind) - effect(y.kind)
@@ -145,7 +145,7 @@ func (f *FileChanges) aspects(i, j int32) layer.Aspect {
 		}
 	}
 	differ(layer.AspectKind, m.kind != n.kind)
-	differ(layer.AspectName, string(f.a.texts.view(m.path)) != string(f.b.texts.view(n.path)))
+	differ(layer.AspectName, string(f.a.path(i)) != string(f.b.views[1].of(&f.b.paths, n.path)))
 	differ(layer.AspectAttributes, x.attributes != y.attributes)
 	differ(layer.AspectCreation, x.times.Creation != y.times.Creation)
 	differ(layer.AspectLastAccess, x.times.LastAccess != y.times.LastAccess)
@@ -161,9 +161,8 @@ func (f *FileChanges) aspects(i, j int32) layer.Aspect {
 	if m.kind == layer.Link || n.kind == layer.Link { // the file is in a layer below
 		differ(layer.AspectLinks, !f.sameTarget(x, y))
 	} else {
-		first, other := f.a.names[m.first].path, f.b.names[n.first].path
 		alone := m.first == i && n.first == j
-		differ(layer.AspectLinks, !alone && comparePaths(f.a.texts.view(first), f.b.texts.view(other)) != 0)
+		differ(layer.AspectLinks, !alone && comparePaths(f.a.path(m.first), f.b.views[1].of(&f.b.paths, f.b.names[n.first].path)) != 0)
 	}
 	return what
 }
@@ -221,7 +220,7 @@ func (f *FileChanges) Fold(i int) (fold Fold, ok bool) {
 	if x.kind != Added && x.kind != Removed || t.names[at].kind != layer.Dir {
 		return Fold{}, false
 	}
-	dir := t.texts.get(t.names[at].path)
+	dir := t.paths.get(t.names[at].path)
 	j := i + 1
 	for ; j < len(f.list); j++ {
 		y := f.list[j]
@@ -229,7 +228,7 @@ func (f *FileChanges) Fold(i int) (fold Fold, ok bool) {
 		if n < 0 {
 			u, n = f.a, y.a
 		}
-		if !winfs.Under(u.texts.get(u.names[n].path), dir) {
+		if !winfs.Under(string(u.path(n)), dir) {
 			break
 		}
 		if y.kind != x.kind {

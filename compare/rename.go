@@ -115,8 +115,7 @@ func (f *FileChanges) pair(removed, added []int, gone map[int]bool, ignore layer
 }
 
 func (f *FileChanges) base(t *Tree, i int32) string {
-	_, base := winfs.SplitPath(t.texts.get(t.names[i].path))
-	return base
+	return string(t.paths.name(t.names[i].path))
 }
 
 // splitPath is a folded path.
@@ -129,7 +128,7 @@ type splitPath struct {
 func (f *FileChanges) splitPaths(t *Tree, list []int, side func(change) int32) []splitPath {
 	out := make([]splitPath, len(list))
 	for n, i := range list {
-		dir, base := winfs.SplitPath(winfs.Fold(t.texts.get(t.names[side(f.list[i])].path)))
+		dir, base := winfs.SplitPath(winfs.Fold(string(t.path(side(f.list[i])))))
 		out[n] = splitPath{base, strings.Split(dir, `\`)}
 	}
 	return out

@@ -91,22 +91,3 @@ func (s *store) close() error {
 	s.file = nil
 	return err
 }
-
-// texts holds strings one behind the other, without a pointer for each.
-type texts struct{ b []byte }
-
-type text struct {
-	at int64
-	n  uint32
-}
-
-func (t *texts) add(s string) text {
-	at := int64(len(t.b))
-	t.b = append(t.b, s...)
-	return text{at, uint32(len(s))}
-}
-
-func (t *texts) get(x text) string { return string(t.view(x)) }
-
-// view returns the bytes themselves, which must not be changed.
-func (t *texts) view(x text) []byte { return t.b[x.at : x.at+int64(x.n)] }

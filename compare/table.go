@@ -61,8 +61,7 @@ func (s *Scanner) Close() error {
 type Table struct {
 	scan  *Scanner
 	list  []entry
-	texts texts
-	dirs  []text // directories of entries
+	paths paths
 	hives []hiveEntry
 }
 
@@ -72,8 +71,7 @@ type entry struct {
 	times      winfs.Times
 	size       int64 // of the main stream
 	sum        Sum   // of the main stream
-	name       text
-	dir        uint32 // index of dirs
+	path       place
 	attributes winfs.Attributes
 	security   uint32
 	eas        uint32
@@ -118,7 +116,7 @@ func (s *Scanner) Layer(ctx context.Context, key string, src layer.Source) (*Tab
 }
 
 func (t *Table) read(ctx context.Context, r layer.Reader) error {
-	dirs := map[string]uint32{}
+	defer t.paths.done()
 	for n := int64(0); ; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -137,7 +135,7 @@ func (t *Table) read(ctx context.Context, r layer.Reader) error {
 		case e.MetadataSize() > t.scan.limits.MetadataLen:
 			err = &layer.LimitError{Limit: "MetadataLen", Max: t.scan.limits.MetadataLen}
 		default:
-			err = t.add(ctx, e, r, dirs)
+			err = t.add(ctx, e, r)
 		}
 		if err != nil {
 			return &layer.Error{Op: "compare", Entry: e.Path, Index: n + 1, Offset: -1, Err: err}
@@ -145,16 +143,8 @@ func (t *Table) read(ctx context.Context, r layer.Reader) error {
 	}
 }
 
-func (t *Table) add(ctx context.Context, e *layer.Entry, r layer.Reader, dirs map[string]uint32) error {
-	dir, name := winfs.SplitPath(e.Path)
-	x := entry{times: e.Times, sum: emptySum, attributes: e.Attributes, kind: e.Kind, surrogate: isSurrogate(e)}
-	var ok bool
-	if x.dir, ok = dirs[dir]; !ok {
-		x.dir = uint32(len(t.dirs))
-		t.dirs = append(t.dirs, t.texts.add(dir))
-		dirs[strings.Clone(dir)] = x.dir
-	}
-	x.name = t.texts.add(name)
+func (t *Table) add(ctx context.Context, e *layer.Entry, r layer.Reader) error {
+	x := entry{path: t.paths.add(e.Path), times: e.Times, sum: emptySum, attributes: e.Attributes, kind: e.Kind, surrogate: isSurrogate(e)}
 	st := t.scan.store
 	for _, record := range []struct {
 		id *uint32
@@ -267,7 +257,7 @@ func isSurrogate(e *layer.Entry) bool {
 }
 
 func (t *Table) path(x *entry) string {
-	return winfs.JoinPath(t.texts.get(t.dirs[x.dir]), t.texts.get(x.name))
+	return t.paths.get(x.path)
 }
 
 // Open returns a reader of names, kinds and links alone, which is all that a union needs.

@@ -15,12 +15,14 @@ type Tree struct {
 	scan   *Scanner
 	tables []*Table
 	names  []name
-	texts  texts
+	paths  paths
+	// views show the paths that are compared; a tree is used by one goroutine at a time.
+	views [2]pathBuffer
 }
 
 // name is a path of a tree.
 type name struct {
-	path  text
+	path  place
 	table int16 // -1 for a directory that no layer mentions
 	kind  layer.Kind
 	entry int32 // in the table
@@ -44,7 +46,7 @@ func Merge(ctx context.Context, scan *Scanner, tables ...*Table) (*Tree, error) 
 	var first []int32 // by object, plus 1
 	for n := range v.Names() {
 		at := int32(len(t.names))
-		x := name{path: t.texts.add(n.Path), table: int16(n.Layer), kind: n.Kind, entry: int32(n.Ordinal), first: at, count: 1}
+		x := name{path: t.paths.add(n.Path), table: int16(n.Layer), kind: n.Kind, entry: int32(n.Ordinal), first: at, count: 1}
 		if n.Kind == layer.File {
 			for len(first) <= n.Object {
 				first = append(first, 0)
@@ -64,6 +66,7 @@ func Merge(ctx context.Context, scan *Scanner, tables ...*Table) (*Tree, error) 
 		}
 	}
 	t.names = slices.Clip(t.names)
+	t.paths.done()
 	return t, nil
 }
 
@@ -79,10 +82,11 @@ func Single(scan *Scanner, table *Table) (*Tree, error) {
 	t := &Tree{scan: scan, tables: []*Table{table}}
 	for i := range table.list {
 		x := &table.list[i]
-		t.names = append(t.names, name{path: t.texts.add(table.path(x)), kind: x.kind, entry: int32(i)})
+		t.names = append(t.names, name{path: t.paths.add(table.path(x)), kind: x.kind, entry: int32(i)})
 	}
+	t.paths.done()
 	slices.SortStableFunc(t.names, func(a, b name) int {
-		if c := comparePaths(t.texts.view(a.path), t.texts.view(b.path)); c != 0 {
+		if c := t.order(a.path, b.path); c != 0 {
 			return c
 		}
 		return effect(a.kind) - effect(b.kind)
@@ -91,7 +95,7 @@ func Single(scan *Scanner, table *Table) (*Tree, error) {
 	for i, n := range t.names {
 		if len(kept) > 0 && i > 0 {
 			last := &kept[len(kept)-1]
-			if effect(last.kind) == effect(n.kind) && comparePaths(t.texts.view(last.path), t.texts.view(n.path)) == 0 {
+			if effect(last.kind) == effect(n.kind) && t.order(last.path, n.path) == 0 {
 				if last.kind == layer.Dir && n.kind == layer.Dir {
 					*last = n
 					continue
@@ -99,7 +103,7 @@ func Single(scan *Scanner, table *Table) (*Tree, error) {
 				if effect(n.kind) != 0 {
 					continue // a whiteout twice
 				}
-				return nil, &layer.Error{Op: "compare", Entry: t.texts.get(n.path), Index: int64(n.entry) + 1, Offset: -1, Err: layer.ErrDuplicate}
+				return nil, &layer.Error{Op: "compare", Entry: t.paths.get(n.path), Index: int64(n.entry) + 1, Offset: -1, Err: layer.ErrDuplicate}
 			}
 		}
 		kept = append(kept, n)
@@ -107,6 +111,17 @@ func Single(scan *Scanner, table *Table) (*Tree, error) {
 	t.names = slices.Clip(kept)
 	return t, t.groupLinks()
 }
+
+// order compares two paths of the tree.
+func (t *Tree) order(a, b place) int {
+	if a.dir == b.dir {
+		return winfs.CompareFold(string(t.paths.name(a)), string(t.paths.name(b)))
+	}
+	return comparePaths(t.views[0].of(&t.paths, a), t.views[1].of(&t.paths, b))
+}
+
+// path returns the path of a name, valid until the next one.
+func (t *Tree) path(i int32) []byte { return t.views[0].of(&t.paths, t.names[i].path) }
 
 // effect distinguishes a whiteout from an entry of the same layer with the same path.
 func effect(k layer.Kind) int {
@@ -157,12 +172,12 @@ func (t *Tree) groupLinks() error {
 // find returns the file or link at a path.
 func (t *Tree) find(path []byte) (int32, bool) {
 	i, ok := slices.BinarySearchFunc(t.names, path, func(n name, p []byte) int {
-		return comparePaths(t.texts.view(n.path), p)
+		return comparePaths(t.views[0].of(&t.paths, n.path), p)
 	})
 	if !ok {
 		return 0, false
 	}
-	for i > 0 && comparePaths(t.texts.view(t.names[i-1].path), path) == 0 {
+	for i > 0 && comparePaths(t.views[0].of(&t.paths, t.names[i-1].path), path) == 0 {
 		i-- // an entry is before the whiteouts of its path
 	}
 	k := t.names[i].kind
@@ -221,7 +236,7 @@ type File struct {
 func (t *Tree) File(i int) (*File, error) {
 	n := &t.names[i]
 	f := &File{Layer: int(n.table), Links: int(t.names[n.first].count)}
-	f.Path, f.Kind = t.texts.get(n.path), n.kind
+	f.Path, f.Kind = t.paths.get(n.path), n.kind
 	if n.table < 0 {
 		f.Attributes = winfs.AttrDirectory
 		return f, nil
@@ -243,7 +258,7 @@ func (t *Tree) File(i int) (*File, error) {
 		f.Target = string(records[x.target])
 	}
 	if n.first != int32(i) {
-		f.Kind, f.Target = layer.Link, t.texts.get(t.names[n.first].path)
+		f.Kind, f.Target = layer.Link, t.paths.get(t.names[n.first].path)
 	}
 	return f, nil
 }
