@@ -26,6 +26,7 @@ func (h *Hive) rebuildBase() (bool, error) {
 	if !h.owned {
 		h.data, h.owned = bytes.Clone(h.data), true
 	}
+	h.resident = nil // releasing the page would bring the damaged block back
 	b := h.data
 	copy(b, "regf")
 	if m := u32(b[hdrMinor:]); u32(b[hdrMajor:]) != 1 || m < 3 || m > 6 {

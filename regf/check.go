@@ -460,7 +460,7 @@ func (c *checker) values(k Key, b []byte) {
 		n = uint32(len(cell) / 4)
 	}
 	var longName, longData uint32
-	names := make(map[string]struct{}, min(n, 64))
+	var names nameSet
 	for i := range n {
 		off := u32(cell[4*i:])
 		v, name, err := c.v.vk(off)
@@ -473,11 +473,9 @@ func (c *checker) values(k Key, b []byte) {
 		}
 		latin := c.v.latinValue(v)
 		c.name(Key{h: c.v, off: k.off}, name, latin, "value")
-		folded := foldStored(name, latin)
-		if _, ok := names[folded]; ok {
+		if !names.add(name, latin) {
 			c.bad(ruleVkDuplicate, off, k, "two values have the name %q", nameString(name, latin))
 		}
-		names[folded] = struct{}{}
 		size := u32(v[vkDataSize:])
 		c.data(k, off, v)
 		if c.v.layered && u16(v[vkFlags:])&vkTombstone != 0 && (size != 0 || u32(v[vkType:]) != 0) {

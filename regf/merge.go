@@ -420,9 +420,7 @@ func (m *merger) writeAll() error {
 // pass reads again.
 func (m *merger) release() {
 	for _, r := range m.roots {
-		if r.h.resident != nil {
-			releasePages(r.h.resident.mapping)
-		}
+		r.h.releaseMapped()
 	}
 }
 

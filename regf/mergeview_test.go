@@ -212,3 +212,26 @@ func TestMergeView(t *testing.T) {
 		t.Fatalf("%d keys of the base were shared in all", shared)
 	}
 }
+
+// A base block that was made anew in memory survives the release of the pages of the file.
+func TestReleaseKeepsBaseBlock(t *testing.T) {
+	b := New(nil).data
+	clear(b[4:baseSize])
+	name := filepath.Join(t.TempDir(), "hive")
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, err := Open(name, &Options{Mode: Salvage, AllowDirty: true, EditDirty: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	h.releaseMapped()
+	r, err := h.Repair(t.Context(), &RepairOptions{AllowLoss: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hdr := r.Hive.Header(); !hdr.ChecksumOK || hdr.Major != 1 {
+		t.Fatalf("the repaired hive has the header %+v", hdr)
+	}
+}

@@ -207,8 +207,18 @@ func newRepairer(h *Hive) *repairer {
 				setBit(r.covered, at)
 			}
 		}
+		if i%(residentMax/512) == 0 {
+			v.releaseMapped()
+		}
 	}
 	return r
+}
+
+// releaseMapped releases the pages of a mapped hive that was not edited.
+func (h *Hive) releaseMapped() {
+	if h.resident != nil {
+		releasePages(h.resident.mapping)
+	}
 }
 
 // begin is called when a save starts to write, and again if the first attempt has found the

@@ -471,8 +471,8 @@ func (r *repairer) values(k Key, out []uint32) []uint32 {
 	}
 	var gone []missing
 	last := uint32(0)
-	seen := make(map[uint32]struct{}, n)
-	taken := make(map[string]int, n) // the first value of a name
+	seen := make(map[uint32]struct{}, min(n, 64))
+	var names nameSet
 	for i := range n {
 		off := u32(c[4*i:])
 		vb, name, err := v.vk(off)
@@ -498,16 +498,14 @@ func (r *repairer) values(k Key, out []uint32) []uint32 {
 			name, latin = r.valueName(off, name, latin)
 			r.mend(ruleNameOdd, off, k, "the odd last byte of the name of value %q is left out", nameString(name, latin))
 		}
-		fold := foldStored(name, latin)
-		if _, ok := taken[fold]; !ok {
-			taken[fold] = len(out)
-			out = append(out, off)
-			continue
-		}
 		out = append(out, off)
-		r.valueNames[off] = storedName{name, latin} // to be renamed when all names are known
+		if !names.add(name, latin) {
+			r.valueNames[off] = storedName{name, latin} // to be renamed when all names are known
+		}
 	}
-	out = r.renameValues(k, out, taken)
+	if len(r.valueNames) > 0 {
+		out = r.renameValues(k, out)
+	}
 	for _, m := range gone {
 		// After the last value of a list that is too short for the number of values there
 		// were none: the number is wrong.
@@ -520,16 +518,27 @@ func (r *repairer) values(k Key, out []uint32) []uint32 {
 
 // renameValues renames values that have the name of one before them. A value that is equal
 // in all is omitted.
-func (r *repairer) renameValues(k Key, list []uint32, taken map[string]int) []uint32 {
+func (r *repairer) renameValues(k Key, list []uint32) []uint32 {
+	stored := func(off uint32) ([]byte, bool) {
+		raw, latin := r.valueName(off, nil, true)
+		if raw == nil {
+			raw, latin = Value{h: r.v, off: off, key: k.off}.RawName()
+		}
+		return raw, latin
+	}
+	taken := make(map[string]int, len(list)) // the first value of a name
+	for i, off := range list {
+		fold := foldStored(stored(off))
+		if _, ok := taken[fold]; !ok {
+			taken[fold] = i
+		}
+	}
 	var names map[string]struct{}
 	next := map[string]int{}
 	kept := list[:0:0]
 	for i, off := range list {
 		v := Value{h: r.v, off: off, key: k.off}
-		raw, latin := r.valueName(off, nil, true)
-		if raw == nil {
-			raw, latin = v.RawName()
-		}
+		raw, latin := stored(off)
 		first := taken[foldStored(raw, latin)]
 		if first == i {
 			kept = append(kept, off)

@@ -213,6 +213,7 @@ func (s *saver) run(root Key) error {
 	}
 	end := len(s.queue)
 	s.level = 1
+	released := 0
 	for i := 0; i < len(s.queue); i++ {
 		if i == end {
 			s.level++
@@ -223,6 +224,10 @@ func (s *saver) run(root Key) error {
 		if s.h.repair != nil {
 			if err := s.h.repair.ctx.Err(); err != nil {
 				return err
+			}
+			if len(s.out)-released >= residentMax {
+				s.h.releaseMapped() // its check has counted all pages already
+				released = len(s.out)
 			}
 		}
 		p := s.queue[i]

@@ -73,3 +73,37 @@ func (x *valueIndex) take(list []outValue, v Value, taken []bool) int {
 	}
 	return i
 }
+
+// nameSet is a set of stored names without regard to case. The first few are searched; a
+// map is made for more.
+type nameSet struct {
+	few  [shortList]storedName
+	n    int
+	many map[string]struct{}
+}
+
+// add adds a name and reports whether it is new. The set retains the bytes.
+func (s *nameSet) add(name []byte, latin bool) bool {
+	if s.many == nil {
+		for _, x := range s.few[:s.n] {
+			if compareStored(x.b, x.latin, name, latin) == 0 {
+				return false
+			}
+		}
+		if s.n < len(s.few) {
+			s.few[s.n] = storedName{name, latin}
+			s.n++
+			return true
+		}
+		s.many = make(map[string]struct{}, 4*len(s.few))
+		for _, x := range s.few {
+			s.many[foldStored(x.b, x.latin)] = struct{}{}
+		}
+	}
+	fold := foldStored(name, latin)
+	if _, twice := s.many[fold]; twice {
+		return false
+	}
+	s.many[fold] = struct{}{}
+	return true
+}

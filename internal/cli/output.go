@@ -65,7 +65,7 @@ func (o *outputFlags) checkJSON(c *console) error {
 func writeFile(path string, force bool, fill func(io.Writer) error) error {
 	f, err := publish.Create(path, publish.Options{Replace: force})
 	if errors.Is(err, fs.ErrNotExist) {
-		return about(path, fmt.Errorf("the directory %s does not exist: %w", quote(filepath.Dir(path)), fs.ErrNotExist))
+		return about(path, fmt.Errorf("the directory %s does not exist", quote(filepath.Dir(path))))
 	}
 	if err != nil {
 		return about(path, existsHint(err))
