@@ -2,8 +2,11 @@ package finding
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+
+	"github.com/mullion/mullion/internal/wtf8"
 )
 
 // Rule is one rule that a check verifies.
@@ -27,9 +30,34 @@ type Rule struct {
 	Fix string `json:"fix,omitempty"`
 }
 
-// At makes a finding of the rule. Path may be empty, offset is -1 if unknown.
+// At makes a finding of the rule. Path may be empty, offset is -1 if unknown. The verb %q
+// quotes a string as [Finding.String] quotes the path, not as a Go string.
 func (r *Rule) At(path string, offset int64, format string, args ...any) Finding {
+	for i, x := range args {
+		if s, ok := x.(string); ok {
+			args[i] = quotable(s)
+		}
+	}
 	return Finding{Severity: r.Severity, Rule: r.ID, Path: path, Offset: offset, Message: fmt.Sprintf(format, args...)}
+}
+
+// quotable is a string whose verb %q is wtf8.Quote: a backslash, which is in most paths,
+// stays single.
+type quotable string
+
+// Format implements fmt.Formatter.
+func (q quotable) Format(s fmt.State, verb rune) {
+	if verb != 'q' {
+		fmt.Fprintf(s, fmt.FormatString(s, verb), string(q))
+		return
+	}
+	text := string(q)
+	if most, ok := s.Precision(); ok {
+		if r := []rune(text); len(r) > most {
+			text = string(r[:most])
+		}
+	}
+	_, _ = io.WriteString(s, wtf8.Quote(text))
 }
 
 // Lesser returns the rule with the severity Least, if it has one.

@@ -126,6 +126,9 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 
 // findIndexed looks at the entries alone that are at the place of a hive.
 func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) error {
+	if err := x.CheckEntries(); err != nil {
+		return err
+	}
 	for _, n := range x.Hives() {
 		r, err := x.OpenAt(n)
 		if err != nil {

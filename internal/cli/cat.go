@@ -54,7 +54,7 @@ merged in. No layer contains these merged hives; "unpack" writes the same ones.
 			if err != nil {
 				return err
 			}
-			return errors.Join(out.write(c, func(w io.Writer) error { return catTree(cmd.Context(), w, tree, path, stream) }), done())
+			return errors.Join(out.write(c, func(w io.Writer) error { return catTree(cmd.Context(), w, tree, c.limits, path, stream) }), done())
 		},
 	}
 	flags.add(cmd)
@@ -77,7 +77,7 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 	return out.write(c, h.WriteImage)
 }
 
-func catTree(ctx context.Context, w io.Writer, t image.Tree, path, stream string) error {
+func catTree(ctx context.Context, w io.Writer, t image.Tree, limits layer.Limits, path, stream string) error {
 	if _, err := t.Lookup(path); err != nil {
 		return notFound(path, err)
 	}
@@ -86,6 +86,7 @@ func catTree(ctx context.Context, w io.Writer, t image.Tree, path, stream string
 		return err
 	}
 	defer r.Close()
+	r = layer.LimitReader(r, limits)
 	e, err := r.Next()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/finding"
@@ -178,7 +179,7 @@ func (w *lineWriter) Finding(f finding.Finding, ignored *report.Ignore) error {
 	case w.json:
 		return w.c.printJSONLine(f)
 	}
-	return w.c.printf("%v\n", f)
+	return w.c.printText(wrapWords(visible(f.String()), w.c.width) + "\n")
 }
 
 // Close implements report.Writer.
@@ -295,6 +296,9 @@ An image says both itself.
 				return usagef("--quick and --fix: choose one")
 			}
 			if isLayer {
+				if f, ok := sniff(ref.name); ok && ref.format == tarFormat && slices.Contains(imageSchemes, f.scheme) {
+					c.warnf("%s is an image, %s:%s, and is read as a layer", args[0], f.scheme, ref.name)
+				}
 				if fix.on {
 					return fix.layer(cmd.Context(), c, &check, ref, &flags.options)
 				}
