@@ -118,6 +118,12 @@ func (s *source) OpenRange(ctx context.Context, d image.Descriptor, off, n int64
 	return &part{io.NewSectionReader(f, off, n), f}, nil
 }
 
+// Local implements image.LocalSource: a blob is a file, and others are refused by OpenRange.
+func (s *source) Local(d image.Descriptor) bool {
+	info, err := s.root.Stat(ocilayout.BlobPath(d.Digest))
+	return err == nil && info.Mode().IsRegular()
+}
+
 // part is a range of a file.
 type part struct {
 	io.Reader

@@ -11,6 +11,7 @@ import (
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
@@ -74,7 +75,14 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 		return registryHint(err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	return out.write(c, h.WriteImage)
+	return out.write(c, func(w io.Writer) error {
+		err := h.WriteImage(w)
+		var re *regf.Error
+		if errors.As(err, &re) && re.Path == "" && re.Offset < 0 {
+			return re.Err // of the writer, which the operation of the hive says nothing about
+		}
+		return registryHint(err)
+	})
 }
 
 func catTree(ctx context.Context, w io.Writer, t image.Tree, limits layer.Limits, path, stream string) error {

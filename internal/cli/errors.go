@@ -81,10 +81,17 @@ type listedError struct {
 func (e *listedError) Error() string { return e.err.Error() }
 func (e *listedError) Unwrap() error { return e.err }
 
-func hintFor(err error) string {
+// hintFor returns the advice for an error of a command.
+func hintFor(command string, err error) string {
 	var h *hintedError
 	if errors.As(err, &h) {
 		return h.hint
+	}
+	var fault *hiveFault
+	if errors.As(err, &fault) {
+		if hint := fault.advice(command); hint != "" {
+			return hint
+		}
 	}
 	var limit *layer.LimitError
 	if errors.As(err, &limit) && limitNames[limit.Limit] != "" {
@@ -107,7 +114,7 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 	}
 	var s *subjectError
 	var l *listedError
-	hint := hintFor(err)
+	hint := hintFor(op, err)
 	if errors.As(err, &s) && hint == "" {
 		hint = misread(s.subject)
 	} else if err != nil && hint == "" {

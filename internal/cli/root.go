@@ -212,7 +212,7 @@ func groups(cmd *cobra.Command) {
 
 // usageHint returns the advice for a usage error.
 func usageHint(cmd *cobra.Command, err error) string {
-	if hint := hintFor(err); hint != "" {
+	if hint := hintFor(commandName(cmd), err); hint != "" {
 		return hint
 	}
 	return cmd.CommandPath() + " --help"
