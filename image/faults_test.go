@@ -11,8 +11,10 @@ import (
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // program returns the head of a PE file for a machine.
@@ -95,6 +97,7 @@ func TestImageFaults(t *testing.T) {
 	minor := func(n uint32) func(b []byte) { return func(b []byte) { binary.LittleEndian.PutUint32(b[24:], n) } }
 	unlayered := func(b []byte) { b[0x90] &^= regf.HeaderLayered }
 	corrupt := strings.Replace(hiveWith(t, deletes, nil), "lh\x01\x00", "no\x01\x00", 1) // the list of subkeys
+	broken := map[string]bool{}
 	for _, c := range []struct {
 		want      string // severity, rule, path
 		bad, good [][]entry
@@ -117,6 +120,7 @@ func TestImageFaults(t *testing.T) {
 		{want: `error executable-machine Files\a.sys`, bad: over(file(`Files\a.sys`, program(0x14C))), good: over(file(`Files\a.sys`, program(0x8664)))},
 		{want: `error utility-vm-below-missing UtilityVM\Files`, bad: over(entry{kind: layer.Dir, path: "UtilityVM"}, entry{kind: layer.Dir, path: `UtilityVM\Files`}), good: over()},
 		{want: `error link-target-missing Files\l`, bad: over(entry{kind: layer.Link, path: `Files\l`, target: `Files\no`}), good: over(entry{kind: layer.Link, path: `Files\l`, target: hives.SAM.Path(hives.Config)})},
+		{want: `error registry-hive-place Hives\SYSTEM_BASE`, bad: over(file(`Hives\SYSTEM_BASE`, "x")), good: over()},
 		{want: `error base-hive-missing ` + hives.System.Path(hives.Config), bad: [][]entry{base[:len(base)-1]}, good: [][]entry{base}},
 	} {
 		rules := func(layers [][]entry, version string, opts []image.CheckOption) []string {
@@ -142,6 +146,64 @@ func TestImageFaults(t *testing.T) {
 		if got := rules(c.good, "", c.goodOpts); len(got) > 0 {
 			t.Errorf("where %s does not hold there is %q", c.want, got)
 		}
+		broken[strings.Fields(c.want)[1]] = true
+	}
+	documentFaults(t, base, broken)
+	for _, r := range image.Rules() {
+		if !broken[r.ID] {
+			t.Errorf("nothing breaks %s", r.ID)
+		}
+	}
+}
+
+// documentFaults breaks the rules of the documents and blobs of an image, which is without
+// findings as it is made, and notes those that were found.
+func documentFaults(t *testing.T, base []entry, broken map[string]bool) {
+	for want, c := range map[string]struct {
+		change func(img *imagetest.Image)
+		after  func(dir string, img *image.Image)
+	}{
+		"warning os-version-missing": {change: func(img *imagetest.Image) { img.Config.OSVersion = "" }},
+		"error no-layers":            {change: func(img *imagetest.Image) { img.Layers = nil }},
+		"warning foreign-without-urls": {change: func(img *imagetest.Image) {
+			img.Layers[0].MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+		}},
+		"warning media-type": {change: func(img *imagetest.Image) { img.Layers[0].MediaType = ocispec.MediaTypeImageLayerZstd }},
+		"error media-type":   {change: func(img *imagetest.Image) { img.Layers[0].MediaType = "application/octet-stream" }},
+		"error blob-missing": {change: func(img *imagetest.Image) { img.Layers[0].Absent = true }},
+		"error blob-unreadable": {change: func(img *imagetest.Image) {
+			img.Layers[0] = imagetest.Layer{Tar: []byte("\x1f\x8b\x08 and no more of a gzip stream"), MediaType: ocispec.MediaTypeImageLayerGzip}
+		}},
+		"error blob-mismatch": {after: func(dir string, img *image.Image) { flip(t, dir, string(img.Layers()[0].Descriptor.Digest)) }},
+	} {
+		check := func(faulty bool) (all []string) {
+			img := gzipped(base)(t)
+			if faulty && c.change != nil {
+				c.change(&img)
+			}
+			dir := layout(t, img)
+			opened := openLayout(t, dir)
+			if faulty && c.after != nil {
+				c.after(dir, opened)
+			}
+			found, err := finding.Collect(opened.Check(t.Context()))
+			if err != nil {
+				t.Fatalf("%s: %v", want, err)
+			}
+			for _, f := range found {
+				if f.Rule != layer.RuleNoDescriptor.ID {
+					all = append(all, fmt.Sprintf("%v %s", f.Severity, f.Rule))
+				}
+			}
+			return all
+		}
+		if got := check(true); !slices.Contains(got, want) {
+			t.Errorf("%s is not found, but %q", want, got)
+		}
+		if got := check(false); len(got) > 0 {
+			t.Errorf("where %s does not hold there is %q", want, got)
+		}
+		broken[strings.Fields(want)[1]] = true
 	}
 }
 

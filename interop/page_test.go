@@ -259,3 +259,37 @@ func TestLargeDiffPage(t *testing.T) {
 	}
 	b.close()
 }
+
+// TestDiffPageLeft: a page says how many changes its list leaves out. The page has a smaller
+// list here than those that are written.
+func TestDiffPageLeft(t *testing.T) {
+	var b bytes.Buffer
+	p, err := diffpage.New(&b, "first", "second")
+	for i := 0; err == nil && i < 7; i++ {
+		err = p.Add(diffpage.Row{Kind: diffpage.Added, Area: diffpage.File, Path: fmt.Sprintf(`Files\file%d`, i)})
+	}
+	if err == nil {
+		err = p.Close("different")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := fmt.Appendf(nil, `"most":%d`, diffpage.MostShown)
+	if bytes.Count(b.Bytes(), most) != 1 {
+		t.Fatal("the page does not have its bound")
+	}
+	page := filepath.Join(t.TempDir(), "left.html")
+	if err := os.WriteFile(page, bytes.Replace(b.Bytes(), most, []byte(`"most":5`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tab := openBrowser(t, page)
+	tab.open("")
+	tab.count("5 of 7 changes")
+	if text := eval[string](tab, `document.getElementById('left').innerText`); !strings.HasPrefix(text, "2 more changes are not in the list, which holds 5") {
+		t.Errorf("the page says %q", text)
+	}
+	tab.open("#q=file6")
+	tab.count("1 of 7 changes")
+	tab.shown("#left", false)
+	tab.close()
+}

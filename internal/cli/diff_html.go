@@ -156,6 +156,9 @@ func (d *diffPage) end(s *diffSummary) error {
 	if d.err != nil {
 		return d.err
 	}
+	if n := d.p.Hidden(); n > 0 {
+		d.c.warnf("the list of the page holds %d changes; %d more are shown when a search or a filter leaves fewer", diffpage.MostShown, n)
+	}
 	return d.p.Close(visible(summaryLine(d.c, s)))
 }
 

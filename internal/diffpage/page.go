@@ -94,6 +94,7 @@ type Writer struct {
 	details [][]Field
 	bytes   int
 	header  header
+	rows    int
 }
 
 // index is the part of a block that a page reads when it opens.
@@ -105,15 +106,21 @@ type index struct {
 	Notes []string `json:"notes"`
 }
 
+// MostShown is the number of rows that the list of a page holds at a time: browsers bound the
+// height of an element at 17 million pixels or more, and a row has 24. A page says how many
+// rows are left out, and shows them when a search or a filter leaves fewer.
+const MostShown = 600_000
+
 type header struct {
 	A       string `json:"a"`
 	B       string `json:"b"`
 	Summary string `json:"summary"`
+	Most    int    `json:"most"`
 }
 
 // New begins a page about two sides, whose names are texts as in a Row.
 func New(w io.Writer, a, b string) (*Writer, error) {
-	p := &Writer{w: w, header: header{A: a, B: b}}
+	p := &Writer{w: w, header: header{A: a, B: b, Most: MostShown}}
 	hash := func(s string) string {
 		sum := sha256.Sum256([]byte(s))
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
@@ -136,6 +143,7 @@ func New(w io.Writer, a, b string) (*Writer, error) {
 
 // Add writes a row behind those before.
 func (p *Writer) Add(r Row) error {
+	p.rows++
 	p.index.Kinds += string(rune(r.Kind))
 	p.index.Areas += string(rune(r.Area))
 	same, units := common(p.last, r.Path)
@@ -163,6 +171,9 @@ func (p *Writer) Add(r Row) error {
 	}
 	return nil
 }
+
+// Hidden returns the number of rows that the list does not hold when the page opens.
+func (p *Writer) Hidden() int { return max(0, p.rows-MostShown) }
 
 // common returns the length of the common beginning of two texts, in whole characters, in
 // bytes and in UTF-16 units.

@@ -158,3 +158,20 @@ func TestReproducible(t *testing.T) {
 		}
 	}
 }
+
+// TestHidden: the writer knows how many rows the list leaves out.
+func TestHidden(t *testing.T) {
+	p, err := New(new(bytes.Buffer), "a", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.rows = MostShown - 1
+	for want := range 3 {
+		if err := p.Add(Row{Kind: Added, Area: File, Path: "x"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Hidden(); got != want {
+			t.Errorf("%d rows are hidden, want %d", got, want)
+		}
+	}
+}

@@ -32,6 +32,8 @@ export interface Header {
   a: string
   b: string
   summary: string
+  /** how many rows the list holds */
+  most: number
 }
 
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> {

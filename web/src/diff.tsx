@@ -8,8 +8,6 @@ const kindWords: Record<string, string> = { a: 'added', r: 'removed', c: 'change
 const areaWords: Record<string, string> = { c: 'configuration', f: 'files', k: 'registry' }
 
 const rowHeight = 24
-// Browsers bound the height of an element at 17 million pixels or more.
-const maxRows = 600_000
 
 function Page({ header, rows }: { header: Header; rows: Row[] }) {
   const [state, setState] = useState<State>(() => parseState(location.hash))
@@ -18,10 +16,12 @@ function Page({ header, rows }: { header: Header; rows: Row[] }) {
   const search = useRef<HTMLInputElement>(null)
   // What the keys act on; an effect would follow the state only after the next frame.
   const now = useRef({ shown: [] as Row[], at: -1 })
-  const shown = useMemo(
-    () => filterRows(rows, state).slice(0, maxRows),
+  const matching = useMemo(
+    () => filterRows(rows, state),
     [rows, state.kinds, state.areas, state.side, state.under, state.query],
   )
+  const shown = useMemo(() => matching.slice(0, header.most), [matching])
+  const left = matching.length - shown.length
   const counts = useMemo(() => {
     const n: Record<string, number> = {}
     for (const r of rows) {
@@ -150,6 +150,12 @@ function Page({ header, rows }: { header: Header; rows: Row[] }) {
             {shown.length === rows.length ? `${rows.length} changes` : `${shown.length} of ${rows.length} changes`}
           </output>
         </p>
+        {left > 0 && (
+          <p id="left" role="status">
+            {left} more changes are not in the list, which holds {header.most}; a search or a filter that leaves fewer shows
+            them.
+          </p>
+        )}
       </header>
       <List rows={shown} open={state.open} at={at} onOpen={(open) => change({ open })} onAt={setAt} />
       <footer>/ search · j k move · Enter expand · Esc close</footer>
