@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -51,6 +52,16 @@ type cacheCleared struct {
 	Path  string `json:"path"`
 	Files int    `json:"files"`
 	Size  int64  `json:"size"`
+
+	Left []string `json:"left,omitempty"` // names of what is not of the cache
+}
+
+// listed returns the first of a list and the number of the others.
+func listed(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // existing opens a cache that exists; nil if there is none.
@@ -115,7 +126,8 @@ func newCacheClearCommand(c *console) *cobra.Command {
 		Use:   "clear",
 		Short: "Remove everything from the cache",
 		Long: `Remove all indexes and answers from the cache, and what killed processes have
-left in it. The directory itself stays.`,
+left in it. The directory itself stays, and so does what is not of the cache: it
+is named in a warning.`,
 		Example: `  mullion cache clear
   mullion cache clear --cache /var/tmp/mullion`,
 		Args: cobra.NoArgs,
@@ -133,6 +145,12 @@ left in it. The directory itself stays.`,
 				defer d.Close()
 				if done.Files, done.Size, err = d.Clear(); err != nil {
 					return err
+				}
+				if done.Left, err = d.Foreign(); err != nil {
+					return err
+				}
+				if len(done.Left) > 0 {
+					c.warnf("%s: left what is not of the cache: %s", dir, listed(done.Left, 5))
 				}
 			}
 			if c.json {

@@ -110,14 +110,14 @@ func (l *cimLister) list(ctx context.Context) error {
 			return l.manifest(ctx, path, f)
 		case path == "":
 			return nil
-		case !l.long:
+		case !l.long && !l.c.colour:
 			return l.c.printf("%s\n", path)
 		}
 		r, err := l.row(path, f)
 		if err != nil {
 			return err
 		}
-		return l.c.printRow(r, true, path)
+		return l.c.printRow(r, l.long, path)
 	})
 }
 
