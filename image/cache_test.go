@@ -382,6 +382,11 @@ func TestExamine(t *testing.T) {
 	want := tell(plain)
 	for n := range 4 {
 		img, done := a.open(t)
+		for _, l := range img.Layers() {
+			if l.Indexed() != (n > 0) {
+				t.Errorf("%d: %v is indexed: %v", n, l, l.Indexed())
+			}
+		}
 		if got := tell(img); got != want {
 			t.Errorf("%d:\ngot  %s\nwant %s", n, got, want)
 		}

@@ -133,9 +133,22 @@ func (c *tarCheck) Finish() error {
 	return err
 }
 
-// Indexed reports whether an index of the layer is at hand, so that questions about it do
-// not read its blob to the end.
-func (l *Layer) Indexed() bool { return l.index() != nil }
+// Indexed reports whether there is an index of the layer, so that questions about it do not
+// read its blob to the end. The index is not read: if it turns out to be damaged, it is made
+// again.
+func (l *Layer) Indexed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.img.opts.cache
+	if l.known != nil || l.looked || c == nil {
+		return l.known != nil
+	}
+	f, err := c.dir.Get(l.indexName())
+	if err != nil {
+		return false // whoever uses the index notes the error
+	}
+	return f.Close() == nil
+}
 
 // Source returns the layer as a source that can be read more than once. The blob is read
 // from its start until it was read to its end once, by this source, another of the image,

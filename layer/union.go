@@ -26,6 +26,7 @@ type View struct {
 	byOrdinal [][]int32
 	limits    Limits
 	fsys      *ViewFS // made by FS
+	counts    []int32 // of the names of each object, nil until one has many
 }
 
 // object is a file or directory of one layer, with any number of names.

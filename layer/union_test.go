@@ -381,6 +381,37 @@ func (w *whiteoutLayer) Next() (*layer.Entry, error) {
 func (w *whiteoutLayer) NextStream() (*layer.Stream, error) { return nil, io.EOF }
 func (w *whiteoutLayer) Close() error                       { return nil }
 
+// TestManyNames: the number of names of a file, counted on either way, and that Levels agrees
+// with Lookup.
+func TestManyNames(t *testing.T) {
+	for _, links := range []int{1, 62, 63, 64, 65, 300} {
+		items := []string{"d Files", `f Files\a=1`, `f Files\b=2`}
+		for i := range links {
+			items = append(items, fmt.Sprintf(`l Files\l%03d>Files\a`, i))
+		}
+		v, err := union(t, parse(t, items...), parse(t, `w Files\l000`, `l Files\x>Files\b`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int{`Files\a`: links, `Files\b`: 2, `Files\x`: 2, "Files": 1}
+		for path, n := range want {
+			if it, err := v.Lookup(path); err != nil || it.Links != n {
+				t.Errorf("%d links: %s has %d names, not %d, %v", links, path, it.Links, n, err)
+			}
+		}
+		names := 0
+		for l := range v.Levels() {
+			names++
+			if n, ok := want[`Files\`+l.Name]; ok && int(l.Links) != n {
+				t.Errorf("%d links: %+v", links, l)
+			}
+		}
+		if names != 2+2+links-1+1 {
+			t.Errorf("%d links: %d names", links, names)
+		}
+	}
+}
+
 // TestWhiteoutsAreLinear compares the time for n and for 8n whiteouts of every
 // awkward kind. Quadratic work would take 64 times as long.
 func TestWhiteoutsAreLinear(t *testing.T) {

@@ -54,11 +54,26 @@ func (v *View) item(id nodeID) (*Item, error) {
 	}
 	o := &v.objects[n.object]
 	it.Layer = int(o.layer)
-	it.Links = 0
-	for name := o.names; name != none; name = v.tree.nodes[name].next {
-		it.Links++
-	}
+	it.Links = v.links(n.object)
 	return it, v.metadata(o, &it.Entry)
+}
+
+// links returns the number of names of an object.
+func (v *View) links(object int32) int {
+	// Few files have many names; walking over one that does must not take the square of them.
+	const few = 64
+	count := 0
+	name := v.objects[object].names
+	for ; name != none && count < few; name = v.tree.nodes[name].next {
+		count++
+	}
+	if name == none {
+		return count
+	}
+	if v.counts == nil {
+		v.counts = v.countNames()
+	}
+	return int(v.counts[object])
 }
 
 // metadata fills an entry, of which path and kind are set, with the rest.
