@@ -62,7 +62,7 @@ func makeUp(out io.Writer, files, mean int) error {
 	rng := rand.New(rand.NewPCG(3, 5))
 	for i := range files {
 		size := 1 + rng.IntN(2*mean)
-		if i == files-files/20-1 {
+		if i == files-files/20-2 { // which the update leaves alone
 			size = 1_000_000
 		}
 		data := make([]byte, size)

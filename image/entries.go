@@ -186,12 +186,17 @@ func (s *layerSource) Open() (layer.Reader, error) {
 	if x := s.Indexed(); x != nil {
 		return x.Open()
 	}
-	return s.l.read(s.ctx, true)
+	r, err := s.l.read(s.ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	return layer.LimitReader(r, s.l.img.opts.limits), nil
 }
 
 func (s *layerSource) Indexed() layer.EntrySource {
 	if x := s.l.index(); x != nil {
-		return x.Source(s.ctx, &s.l.parts, s.l.String(), wintar.WithLimits(s.l.img.opts.limits))
+		limits := s.l.img.opts.limits
+		return x.Source(s.ctx, &s.l.parts, s.l.String(), wintar.WithLimits(limits)).Limited(limits)
 	}
 	return nil
 }

@@ -128,6 +128,9 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 // near to each other are found with one reader, since reading on costs less than starting
 // at an access point.
 func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) (err error) {
+	if err := x.CheckEntries(); err != nil {
+		return err
+	}
 	const near = 256 // entries
 	var r layer.Reader
 	closeReader := func() error {

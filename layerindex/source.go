@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/layer"
@@ -23,6 +24,8 @@ type Source struct {
 	label string
 	opts  []wintar.Option
 	kept  Streams // or nil
+
+	limits *layer.Limits // of the readers, nil for none
 }
 
 // Streams has streams of a layer that were kept elsewhere than in its blob.
@@ -53,15 +56,41 @@ func (s *Source) Indexed() layer.EntrySource { return s }
 // Index returns the index that the source reads.
 func (s *Source) Index() *Index { return s.x }
 
+// Limited sets the limits of the readers that the source opens, as layer.LimitReader applies
+// them, and returns the source.
+func (s *Source) Limited(limits layer.Limits) *Source {
+	s.limits = &limits
+	return s
+}
+
 // Open returns a reader at the first entry.
-func (s *Source) Open() (layer.Reader, error) { return s.open(0, false) }
+func (s *Source) Open() (layer.Reader, error) { return s.limit(s.open(0, false)) }
 
 // OpenAt returns a reader at the entry of a number, from 0, of which the content of that
 // entry alone is most likely to be read.
-func (s *Source) OpenAt(n int32) (layer.Reader, error) { return s.open(n, true) }
+func (s *Source) OpenAt(n int32) (layer.Reader, error) { return s.limit(s.open(n, true)) }
+
+// CheckEntries returns a layer.LimitError if the index has more entries than Limited allows,
+// for a program that does not read through them.
+func (s *Source) CheckEntries() error {
+	if s.limits == nil {
+		return nil
+	}
+	if most := s.limits.WithDefaults().Entries; s.Len() > most {
+		return s.fail("", int32(min(most, math.MaxInt32-1)), &layer.LimitError{Limit: "Entries", Max: most})
+	}
+	return nil
+}
+
+func (s *Source) limit(r layer.Reader, err error) (layer.Reader, error) {
+	if err != nil || s.limits == nil {
+		return r, err
+	}
+	return layer.LimitReader(r, *s.limits), nil
+}
 
 // OpenFrom returns a reader at the entry of a number, of which more than that entry is read.
-func (s *Source) OpenFrom(n int32) (layer.Reader, error) { return s.open(n, false) }
+func (s *Source) OpenFrom(n int32) (layer.Reader, error) { return s.limit(s.open(n, false)) }
 
 // EntryAt returns the entry of a number, from 0; see Index.EntryAt.
 func (s *Source) EntryAt(n int32) (*layer.Entry, error) {
