@@ -15,9 +15,9 @@ import (
 
 // Open returns a reader of the layer's entries. Next reports io.EOF only if digest, size
 // and diff ID are verified, so a writer that commits at io.EOF has verified content. With a
-// cache, reading to the end leaves an index. A layer that has one is verified by the hashes
-// that were made of its blob when digest and diff ID were, and where the blob is in a local
-// file, several processors decompress it. The caller closes the reader.
+// cache, reading to the end leaves an index. Several processors decompress a local blob that
+// has one; what is stored is then compared with the hashes that were made of the blob when
+// its digest was verified. The caller closes the reader.
 func (l *Layer) Open(ctx context.Context) (layer.Reader, error) {
 	return l.read(ctx, l.img.opts.cache != nil)
 }
@@ -49,14 +49,41 @@ func (l *Layer) local() bool {
 }
 
 // readIndexed reads a blob that has an index: several parts of it are decompressed at a
-// time, and what is stored is compared with the hashes in the index.
+// time. What is stored is compared with the hashes in the index, and the tar with the diff
+// ID.
 func (l *Layer) readIndexed(ctx context.Context, x *layerindex.Index) (layer.Reader, error) {
-	tar, err := x.Map().NewParallelReader(ctx, &l.parts, 0, -1)
+	parts := &localRanges{l: l, add: func(int64) {}, done: func() {}}
+	if begin := l.img.opts.progress; begin != nil {
+		parts.add, parts.done = begin(l)
+	}
+	tar, err := x.Map().NewParallelReader(ctx, parts, 0, -1)
 	if err != nil {
+		parts.done()
 		return nil, l.nameError(err)
 	}
-	src := &indexedTar{tar, x, l}
-	return &indexedReader{wintar.NewReader(src, l.tarOptions()...), src}, nil
+	// The diff ID is that of the image, whatever the index says.
+	plain, err := l.name(blob.NewReader(ctx, tar, blob.Stored(), blob.WithCloser(tar), blob.WithDigest(l.DiffID, x.PlainSize())))
+	if err != nil {
+		parts.done()
+		return nil, err
+	}
+	src := &indexedTar{plain, x, l}
+	return &indexedReader{wintar.NewReader(src, l.tarOptions()...), src, parts.done}, nil
+}
+
+// localRanges are those of a local blob, whose progress is that of one reading.
+type localRanges struct {
+	l    *Layer
+	add  func(int64)
+	done func()
+}
+
+func (r *localRanges) OpenRange(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+	rc, err := r.l.img.src.Source.(RangeOpener).OpenRange(ctx, r.l.Descriptor, off, n)
+	if err != nil {
+		return nil, r.l.nameError(err)
+	}
+	return &tracked{rc, r.add, func() {}}, nil
 }
 
 // indexedTar is the tar of a layer that is read with the map in its index.
@@ -69,7 +96,7 @@ type indexedTar struct {
 func (t *indexedTar) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
 	if errors.Is(err, blob.ErrMap) {
-		t.l.distrust(err)
+		t.l.distrust(err) // the blob itself is as it was
 	}
 	return n, err
 }
@@ -80,10 +107,15 @@ func (t *indexedTar) StoredSize() int64 { return t.x.StoredSize() }
 // indexedReader closes the tar with its reader.
 type indexedReader struct {
 	*wintar.Reader
-	tar io.Closer
+	tar  io.Closer
+	done func() // ends the progress
 }
 
-func (r *indexedReader) Close() error { return errors.Join(r.Reader.Close(), r.tar.Close()) }
+func (r *indexedReader) Close() error {
+	r.done()
+	r.done = func() {}
+	return errors.Join(r.Reader.Close(), r.tar.Close())
+}
 
 func (l *Layer) tarOptions() []wintar.Option {
 	return []wintar.Option{wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)}

@@ -207,4 +207,7 @@ func (s *dockerSource) OpenRange(_ context.Context, d image.Descriptor, off, n i
 	return s.openRange(name, off, n)
 }
 
+// Local implements image.LocalSource.
+func (s *dockerSource) Local(d image.Descriptor) bool { _, ok := s.blobs[d.Digest]; return ok }
+
 func (s *dockerSource) Close() error { return s.close() }

@@ -61,4 +61,7 @@ func (s *ociSource) OpenRange(_ context.Context, d image.Descriptor, off, n int6
 	return s.openRange(ocilayout.BlobPath(d.Digest), off, n)
 }
 
+// Local implements image.LocalSource.
+func (s *ociSource) Local(d image.Descriptor) bool { return s.Holds(d) }
+
 func (s *ociSource) Close() error { return s.close() }

@@ -18,9 +18,10 @@ func newCopyCommand(c *console) *cobra.Command {
 valid; a docker archive stores only the configuration and uncompressed layers.
 The digest of the manifest or index that was written is printed; a docker
 archive has none.
-Digests, sizes and diff IDs are verified while copying, including those of
-blobs that the destination layout already has. From an index, one Windows image
-is copied, or all images with --all.
+Digests, sizes and diff IDs are verified while copying, including the digests of
+blobs that the destination layout already has. A layer leaves an index in the
+cache; one that has an index is not decompressed again to verify its diff ID.
+From an index of images, one Windows image is copied, or all with --all.
 
 Credentials stored by "docker login" are used for registries. HTTP is allowed
 for registries at localhost, at private addresses and in .local; others need
