@@ -93,18 +93,21 @@ func askAll(w io.Writer, s *subject, mullion string) error {
 		return err
 	}
 	q.floor, q.startUp = floors[0][0].CPU, floors[1][0].Min
-	q.archive()
-
 	var errs []error
-	_, err = table.RunAll(w, "Questions about an image in a local layout; the cache is empty the first time", "question", q.groups(q.local(), nil))
-	errs = append(errs, err)
+	if groups := q.groups(q.local(), nil); len(groups) > 0 {
+		_, err = table.RunAll(w, "Questions about an image in a local layout; the cache is empty the first time", "question", groups)
+		errs = append(errs, err)
+	}
 	server, err := serveLayout(s.dir)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	defer server.Close()
-	_, err = table.RunAll(w, "The same questions about the image in a registry on loopback", "question", q.groups(q.remote(server.Host), server.Sent))
-	return errors.Join(append(errs, err)...)
+	if groups := q.groups(q.remote(server.Host), server.Sent); len(groups) > 0 {
+		_, err = table.RunAll(w, "Questions about the image in a registry on loopback", "question", groups)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // questioner makes the groups of the tables.
@@ -145,6 +148,7 @@ func (q *questioner) archive() {
 
 // place is where an image is, for the command lines.
 type place struct {
+	name       string // local or registry
 	ref, other string
 	flags      []string // of mullion
 	peers      func(question string) []table.Case
@@ -184,6 +188,9 @@ func (q *questioner) groups(p place, moved func() int64) []table.Group {
 	dir := filepath.Join(q.work, "cache")
 	var groups []table.Group
 	for _, ask := range q.questions() {
+		if options.match != nil && !options.match.MatchString(p.name+"/"+ask.name) {
+			continue
+		}
 		args := append([]string{}, ask.args...)
 		args = append(args, p.flags...)
 		switch {
@@ -212,7 +219,7 @@ func allowance(entries int64) int64 { return 64<<20 + 400*entries }
 
 // local is the layout.
 func (q *questioner) local() place {
-	return place{ref: q.ref, other: q.other, peers: func(question string) []table.Case {
+	return place{name: "local", ref: q.ref, other: q.other, peers: func(question string) []table.Case {
 		switch question {
 		case "inspect":
 			return []table.Case{q.skopeo("skopeo inspect", "inspect", q.ref)}
@@ -222,6 +229,7 @@ func (q *questioner) local() place {
 		case "cat":
 			return []table.Case{q.pipe("tar -xO of the base layer", "tar", `tar -xOf "$0" "$1" 2>/dev/null`, q.plan.Blobs[0], q.plan.File)}
 		case "--waste":
+			q.archive()
 			return []table.Case{peer(table.Case{Name: "dive --ci, of a docker archive", Command: q.command("dive", "--ci", "--source", "docker-archive",
 				"--lowestEfficiency", "disabled", "--highestUserWastedPercent", "disabled", q.docker)}, "dive", q.noDocker)}
 		}
@@ -238,7 +246,7 @@ func (q *questioner) remote(host string) place {
 		return host + "/image:" + ref[strings.LastIndexByte(ref, ':')+1:]
 	}
 	name := at(q.ref)
-	p := place{ref: "docker://" + name, flags: []string{"--plain-http"}}
+	p := place{name: "registry", ref: "docker://" + name, flags: []string{"--plain-http"}}
 	if q.other != "" {
 		p.other = "docker://" + at(q.other)
 	}

@@ -242,7 +242,12 @@ func TestParse(t *testing.T) {
 	if names, err := parse(nil); err != nil || len(names) != len(areas) {
 		t.Errorf("%v, %v", names, err)
 	}
-	for _, bad := range [][]string{{"nothing"}, {"-runs", "-1"}, {"-other", "oci:x:y"}} {
+	q := &questioner{subject: &subject{}}
+	if _, err := parse([]string{"-match", "^registry/inspect"}); err != nil || len(q.groups(q.remote("host"), nil)) != 3 || len(q.groups(q.local(), nil)) != 0 {
+		t.Errorf("-match: %v", err)
+	}
+	options.match = nil
+	for _, bad := range [][]string{{"nothing"}, {"-match", "("}, {"-runs", "-1"}, {"-other", "oci:x:y"}} {
 		options.image = ""
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%v: no error", bad)
