@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -28,7 +29,7 @@ import (
 func init() {
 	areas["questions"] = area{run: benchQuestions, exec: map[string]func([]string) error{
 		"questions-image": func(a []string) error { return writeQuestionImage(a[0], a[1]) },
-		"questions-plan":  func(a []string) error { return printPlan(a) },
+		"questions-plan":  func(a []string) error { options.cache = a[0]; return printPlan(a[1:]) },
 		"inflate-hash": func(files []string) error {
 			for _, f := range files {
 				if err := inflateAndHash(f); err != nil {
@@ -83,16 +84,20 @@ func askAll(w io.Writer, s *subject, mullion string) error {
 	defer os.RemoveAll(work)
 	// Neither credentials of the user nor settings of dive have a say.
 	q := &questioner{subject: s, mullion: mullion, work: work,
-		env: append(os.Environ(), "DOCKER_CONFIG="+filepath.Join(work, "docker"), "MULLION_CACHE="+filepath.Join(work, "cache"))}
-	floors, err := table.RunAll(w, fmt.Sprintf("Floors: %d blobs, %.0f MB, %d entries", len(s.plan.Blobs), float64(s.plan.Stored)/1e6, s.plan.Entries), "work",
-		[]table.Group{
-			{Title: "all blobs", Cases: []table.Case{{Name: "bare inflation and two hashes, one thread", Role: table.Floor, Command: q.self("inflate-hash", s.plan.Blobs...)}}},
-			{Title: "start-up", Cases: []table.Case{{Name: "mullion version", Role: table.Ours, Command: q.command(mullion, "version")}}},
-		})
+		env: append(os.Environ(), "DOCKER_CONFIG="+filepath.Join(work, "docker"), "MULLION_CACHE="+cmp.Or(options.cache, filepath.Join(work, "cache")))}
+	groups := []table.Group{{Title: "start-up", Cases: []table.Case{{Name: "mullion version", Role: table.Ours, Command: q.command(mullion, "version")}}}}
+	if options.cache == "" {
+		groups = append(groups, table.Group{Title: "all blobs", Cases: []table.Case{
+			{Name: "bare inflation and two hashes, one thread", Role: table.Floor, Command: q.self("inflate-hash", s.plan.Blobs...)}}})
+	}
+	floors, err := table.RunAll(w, fmt.Sprintf("Floors: %d blobs, %.0f MB, %d entries", len(s.plan.Blobs), float64(s.plan.Stored)/1e6, s.plan.Entries), "work", groups)
 	if err != nil {
 		return err
 	}
-	q.floor, q.startUp = floors[0][0].CPU, floors[1][0].Min
+	q.startUp = floors[0][0].Min
+	if len(floors) > 1 {
+		q.floor = floors[1][0].CPU
+	}
 	var errs []error
 	if groups := q.groups(q.local(), nil); len(groups) > 0 {
 		_, err = table.RunAll(w, "Questions about an image in a local layout; the cache is empty the first time", "question", groups)
@@ -208,7 +213,11 @@ func (q *questioner) groups(p place, moved func() int64) []table.Group {
 		first, second := ours("first"), ours("second")
 		first.Before = func() error { return os.RemoveAll(dir) }
 		second.Goal = ask.goal
-		groups = append(groups, table.Group{Title: ask.name, Cases: append([]table.Case{first, second}, p.peers(ask.args[len(ask.args)-1])...),
+		cases := []table.Case{first, second}
+		if options.cache != "" {
+			cases = cases[1:]
+		}
+		groups = append(groups, table.Group{Title: ask.name, Cases: append(cases, p.peers(ask.args[len(ask.args)-1])...),
 			Moved: moved, Memory: allowance(q.plan.Entries), Floor: q.floor})
 	}
 	return groups
@@ -317,7 +326,7 @@ func (s *subject) look() error {
 		s.dir = dir
 		*ref = "oci:" + dir + ":" + r.Name
 	}
-	words := []string{"questions-plan", s.ref}
+	words := []string{"questions-plan", options.cache, s.ref}
 	if s.other != "" {
 		words = append(words, s.other)
 	}
@@ -335,7 +344,16 @@ func printPlan(refs []string) error {
 	var c candidates
 	seen := map[string]bool{}
 	for n, ref := range refs {
-		img, err := image.Open(context.Background(), ref)
+		var opts []image.Option
+		if options.cache != "" {
+			c, err := image.OpenCache(options.cache, 1<<40, nil)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			opts = append(opts, image.WithCache(c))
+		}
+		img, err := image.Open(context.Background(), ref, opts...)
 		if err != nil {
 			return err
 		}
@@ -381,7 +399,7 @@ type candidate struct {
 // read counts the entries of a layer. From the base it takes the files; of the other layers
 // of the image it takes note when they have an entry that is, or is above, one of these.
 func (c *candidates) read(l *image.Layer, base, own bool) (entries int64, err error) {
-	r, err := l.Open(context.Background())
+	r, err := l.Source(context.Background()).Open()
 	if err != nil {
 		return 0, err
 	}
