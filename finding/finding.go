@@ -15,6 +15,8 @@ package finding
 import (
 	"fmt"
 	"iter"
+
+	"github.com/mullion/mullion/internal/wtf8"
 )
 
 // Finding is one fault that a check reports.
@@ -30,7 +32,7 @@ type Finding struct {
 }
 
 // String formats the finding as one line: severity, rule, layer, path, value, offset,
-// message and hint. Path and value are quoted as Go strings.
+// message and hint. Path and value are quoted, with what is not printable escaped.
 func (f Finding) String() string { return fmt.Sprintf("%v %s", f.Severity, f.Unrated()) }
 
 // Unrated formats the finding as String does, without the severity.
@@ -40,10 +42,10 @@ func (f Finding) Unrated() string {
 		s += " " + f.Layer
 	}
 	if f.Path != "" {
-		s += fmt.Sprintf(" %q", f.Path)
+		s += " " + wtf8.Quote(f.Path)
 	}
 	if f.Value != "" {
-		s += fmt.Sprintf(" value %q", f.Value)
+		s += " value " + wtf8.Quote(f.Value)
 	}
 	if f.Offset >= 0 {
 		s += fmt.Sprintf(" at %#x", f.Offset)

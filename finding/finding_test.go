@@ -17,11 +17,13 @@ func TestFindingForms(t *testing.T) {
 		line, json string
 	}{
 		{testRule.At("", -1, "%d bytes", 3), "error b-rule: 3 bytes", `{"severity":"error","rule":"b-rule","message":"3 bytes"}`},
-		{testRule.Lesser().At(`Files\a`, 0, "m").In("l.tar"), `info b-rule l.tar "Files\\a" at 0x0: m`,
+		{testRule.At("", -1, "%q is not %.3q, %-4s%d", `A\b "c"`, `d\ef`, "x", 3), `error b-rule: "A\b \u0022c\u0022" is not "d\e", x   3`,
+			`{"severity":"error","rule":"b-rule","message":"\"A\\b \\u0022c\\u0022\" is not \"d\\e\", x   3"}`},
+		{testRule.Lesser().At(`Files\a`, 0, "m").In("l.tar"), `info b-rule l.tar "Files\a" at 0x0: m`,
 			`{"severity":"info","rule":"b-rule","layer":"l.tar","path":"Files\\a","offset":0,"message":"m"}`},
 		{Finding{Severity: Warning, Rule: "r", Path: "K", Value: "v", Offset: 32, Message: "m"}.WithHint("run x"), `warning r "K" value "v" at 0x20: m; run x`,
 			`{"severity":"warning","rule":"r","path":"K","value":"v","offset":32,"message":"m","hint":"run x"}`},
-		{Finding{Severity: Info, Rule: "r", Path: "a\xed\xa0\x80<", Offset: -1, Message: "m"}, `info r "a\xed\xa0\x80<": m`,
+		{Finding{Severity: Info, Rule: "r", Path: "a\xed\xa0\x80<", Offset: -1, Message: "m"}, `info r "a\ud800<": m`,
 			`{"severity":"info","rule":"r","path":"a\ud800<","message":"m"}`},
 	} {
 		if got := c.f.String(); got != c.line {

@@ -2,8 +2,11 @@ package finding
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+
+	"github.com/mullion/mullion/internal/wtf8"
 )
 
 // Rule is one rule that a check verifies.
@@ -22,11 +25,39 @@ type Rule struct {
 	Meaning string `json:"meaning"`
 	// Mend says how the fault is mended.
 	Mend string `json:"mend"`
+	// Fix says what "check --fix" changes at a breach, and which breaches it leaves because
+	// there is more than one correction. It is empty if it corrects none.
+	Fix string `json:"fix,omitempty"`
 }
 
-// At makes a finding of the rule. Path may be empty, offset is -1 if unknown.
+// At makes a finding of the rule. Path may be empty, offset is -1 if unknown. The verb %q
+// quotes a string as [Finding.String] quotes the path, not as a Go string.
 func (r *Rule) At(path string, offset int64, format string, args ...any) Finding {
+	for i, x := range args {
+		if s, ok := x.(string); ok {
+			args[i] = quotable(s)
+		}
+	}
 	return Finding{Severity: r.Severity, Rule: r.ID, Path: path, Offset: offset, Message: fmt.Sprintf(format, args...)}
+}
+
+// quotable is a string whose verb %q is wtf8.Quote: a backslash, which is in most paths,
+// stays single.
+type quotable string
+
+// Format implements fmt.Formatter.
+func (q quotable) Format(s fmt.State, verb rune) {
+	if verb != 'q' {
+		fmt.Fprintf(s, fmt.FormatString(s, verb), string(q))
+		return
+	}
+	text := string(q)
+	if most, ok := s.Precision(); ok {
+		if r := []rune(text); len(r) > most {
+			text = string(r[:most])
+		}
+	}
+	_, _ = io.WriteString(s, wtf8.Quote(text))
 }
 
 // Lesser returns the rule with the severity Least, if it has one.
@@ -67,6 +98,17 @@ func (c *Catalogue) Add(r Rule) *Rule {
 	}
 	c.rules = append(c.rules, &r)
 	return &r
+}
+
+// Fixed returns the IDs of the rules that have a Fix, ordered.
+func (c *Catalogue) Fixed() []string {
+	var ids []string
+	for _, r := range c.All() {
+		if r.Fix != "" {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
 }
 
 // All returns the rules, ordered by ID.

@@ -135,6 +135,19 @@ func (l *Layer) keep(x *layerindex.Index) {
 	}
 }
 
+// distrust removes an index whose map has turned out to be damaged, so that the next use of
+// the layer makes it again.
+func (l *Layer) distrust(err error) {
+	c := l.img.opts.cache
+	if c == nil {
+		return
+	}
+	c.note(fmt.Errorf("%v: the index in the cache is removed: %w", l, err))
+	if err := c.dir.Remove(l.indexName()); err != nil {
+		c.note(err)
+	}
+}
+
 // forget closes the index.
 func (l *Layer) forget() error {
 	l.mu.Lock()

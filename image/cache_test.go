@@ -207,7 +207,7 @@ func TestTreeKept(t *testing.T) {
 	}
 	ask("first", false, 0)
 	ask("second", true, 0)
-	files, err := filepath.Glob(filepath.Join(a.dir, "*.names"))
+	files, err := filepath.Glob(filepath.Join(a.dir, "*-names1.answer"))
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
@@ -352,5 +352,54 @@ func TestAnswerKept(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestExamine: the same with and without a cache, the first and the second time, when nothing
+// is read, and after an answer is gone.
+func TestExamine(t *testing.T) {
+	a := &asker{ref: "oci-archive:../examples/hello/hello.tar", dir: filepath.Join(t.TempDir(), "cache")}
+	plain, err := image.Open(t.Context(), a.ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	tell := func(img *image.Image) string {
+		t.Helper()
+		x, err := img.Examine(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(x.OSVersionErr, x.EnvironmentErr); err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf("%+v %+v", x.OSVersion, x.Environment.All())
+		for _, s := range x.Layers {
+			text += fmt.Sprintf(" %+v", *s)
+		}
+		return text
+	}
+	want := tell(plain)
+	for n := range 4 {
+		img, done := a.open(t)
+		if got := tell(img); got != want {
+			t.Errorf("%d:\ngot  %s\nwant %s", n, got, want)
+		}
+		if read := a.read.Load(); (read > 0) != (n == 0 || n == 2) {
+			t.Errorf("%d: %d bytes read", n, read)
+		}
+		done()
+		list, _ := filepath.Glob(filepath.Join(a.dir, "*.answer"))
+		if len(list) != 2 {
+			t.Errorf("%d: answers %q", n, list)
+		}
+		if n == 1 {
+			if err := os.Remove(list[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(a.notes) > 0 {
+		t.Error(a.notes)
 	}
 }

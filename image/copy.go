@@ -42,7 +42,7 @@ func Copy(ctx context.Context, from, to string, opts ...Option) (*Copied, error)
 	}
 	dst, err := t.OpenDestination(ctx, dstRef)
 	if err != nil {
-		return nil, err
+		return nil, ToDestination(dstRef, err)
 	}
 	srcRef, src, err := o.openSource(ctx, from)
 	if err != nil {

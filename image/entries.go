@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"io"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
@@ -13,15 +14,21 @@ import (
 )
 
 // Open returns a reader of the layer's entries. Next reports io.EOF only if digest, size
-// and diff ID are verified, so a writer that commits at io.EOF has verified content. The
-// caller closes the reader. With a cache, reading to the end leaves an index.
+// and diff ID are verified, so a writer that commits at io.EOF has verified content. With a
+// cache, reading to the end leaves an index. A layer that has one is verified by the hashes
+// that were made of its blob when digest and diff ID were, and where the blob is in a local
+// file, several processors decompress it. The caller closes the reader.
 func (l *Layer) Open(ctx context.Context) (layer.Reader, error) {
 	return l.read(ctx, l.img.opts.cache != nil)
 }
 
 // read opens the layer's blob; with record, reading it to the end leaves an index.
 func (l *Layer) read(ctx context.Context, record bool) (layer.Reader, error) {
-	if !record || l.index() != nil {
+	x := l.index()
+	switch {
+	case x != nil && l.local():
+		return l.readIndexed(ctx, x)
+	case !record || x != nil:
 		r, err := l.Tar(ctx)
 		if err != nil {
 			return nil, err
@@ -34,6 +41,49 @@ func (l *Layer) read(ctx context.Context, record bool) (layer.Reader, error) {
 	}
 	return layerindex.Record(wintar.NewBlobReader(r, l.tarOptions()...), l.keep), nil
 }
+
+// local reports whether the blob can be opened at several places at once at no cost.
+func (l *Layer) local() bool {
+	src, ok := l.img.src.Source.(LocalSource)
+	return ok && src.Local(l.Descriptor)
+}
+
+// readIndexed reads a blob that has an index: several parts of it are decompressed at a
+// time, and what is stored is compared with the hashes in the index.
+func (l *Layer) readIndexed(ctx context.Context, x *layerindex.Index) (layer.Reader, error) {
+	tar, err := x.Map().NewParallelReader(ctx, &l.parts, 0, -1)
+	if err != nil {
+		return nil, l.nameError(err)
+	}
+	src := &indexedTar{tar, x, l}
+	return &indexedReader{wintar.NewReader(src, l.tarOptions()...), src}, nil
+}
+
+// indexedTar is the tar of a layer that is read with the map in its index.
+type indexedTar struct {
+	io.ReadCloser
+	x *layerindex.Index
+	l *Layer
+}
+
+func (t *indexedTar) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if errors.Is(err, blob.ErrMap) {
+		t.l.distrust(err)
+	}
+	return n, err
+}
+
+// StoredSize implements layer.Metered.
+func (t *indexedTar) StoredSize() int64 { return t.x.StoredSize() }
+
+// indexedReader closes the tar with its reader.
+type indexedReader struct {
+	*wintar.Reader
+	tar io.Closer
+}
+
+func (r *indexedReader) Close() error { return errors.Join(r.Reader.Close(), r.tar.Close()) }
 
 func (l *Layer) tarOptions() []wintar.Option {
 	return []wintar.Option{wintar.Label(l.String()), wintar.WithLimits(l.img.opts.limits)}
@@ -104,12 +154,17 @@ func (s *layerSource) Open() (layer.Reader, error) {
 	if x := s.Indexed(); x != nil {
 		return x.Open()
 	}
-	return s.l.read(s.ctx, true)
+	r, err := s.l.read(s.ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	return layer.LimitReader(r, s.l.img.opts.limits), nil
 }
 
 func (s *layerSource) Indexed() layer.EntrySource {
 	if x := s.l.index(); x != nil {
-		return x.Source(s.ctx, &s.l.parts, s.l.String(), wintar.WithLimits(s.l.img.opts.limits))
+		limits := s.l.img.opts.limits
+		return x.Source(s.ctx, &s.l.parts, s.l.String(), wintar.WithLimits(limits)).Limited(limits)
 	}
 	return nil
 }

@@ -95,3 +95,24 @@ func list(candidates []Candidate) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// DestinationError says that the place that Copy or Unpack writes to could not be made or
+// published, as opposed to one that they read.
+type DestinationError struct {
+	Reference string // or the path of a directory
+	Err       error
+}
+
+// Error formats as "REFERENCE: cause".
+func (e *DestinationError) Error() string { return e.Reference + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *DestinationError) Unwrap() error { return e.Err }
+
+// ToDestination returns a [DestinationError] for a reference, nil if err is nil.
+func ToDestination(ref Reference, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &DestinationError{ref.String(), err}
+}

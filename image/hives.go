@@ -124,18 +124,49 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 	return nil
 }
 
-// findIndexed looks at the entries alone that are at the place of a hive.
-func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) error {
-	for _, n := range x.Hives() {
-		r, err := x.OpenAt(n)
-		if err != nil {
-			return err
+// findIndexed looks at the entries alone that are at the place of a hive. Those that are
+// near to each other are found with one reader, since reading on costs less than starting
+// at an access point.
+func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) (err error) {
+	if err := x.CheckEntries(); err != nil {
+		return err
+	}
+	const near = 256 // entries
+	var r layer.Reader
+	closeReader := func() error {
+		if r == nil {
+			return nil
 		}
-		e, err := r.Next()
-		if err == nil {
-			_, err = h.offer(ctx, index, e, r)
+		old := r
+		r = nil
+		return old.Close()
+	}
+	defer func() { err = errors.Join(err, closeReader()) }()
+	all := x.Hives()
+	at := int32(-1) // the entry that r yields next
+	for i, n := range all {
+		if r != nil && n-at >= near {
+			if err := closeReader(); err != nil {
+				return err
+			}
 		}
-		if err = errors.Join(err, r.Close()); err != nil {
+		if r == nil {
+			open := x.OpenAt
+			if i+1 < len(all) && all[i+1]-n < near {
+				open = x.OpenFrom
+			}
+			if r, err = open(n); err != nil {
+				return err
+			}
+			at = n
+		}
+		var e *layer.Entry
+		for ; at <= n; at++ {
+			if e, err = r.Next(); err != nil {
+				return err
+			}
+		}
+		if _, err := h.offer(ctx, index, e, r); err != nil {
 			return err
 		}
 		if index == 0 && len(h.layers[0][hives.Config]) == len(h.names) {

@@ -102,7 +102,7 @@ func (w *mender) close() error {
 
 // options says what is known of a layer.
 func (w *mender) options(l *Layer) mend.Options {
-	return mend.Options{Base: l.Index == 0, HasParents: l.Index > 0, Below: w.below, Limits: w.img.opts.limits}
+	return mend.Options{Base: l.Index == 0, HasParents: l.Index > 0, Below: w.below, FileAttributes: winfs.AttrArchive, Limits: w.img.opts.limits}
 }
 
 // broken reports whether a layer has a fault that is corrected. If it has none, it becomes

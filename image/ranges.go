@@ -16,6 +16,14 @@ type RangeOpener interface {
 	OpenRange(ctx context.Context, d Descriptor, off, n int64) (io.ReadCloser, error)
 }
 
+// A LocalSource is a RangeOpener of local files.
+type LocalSource interface {
+	RangeOpener
+	// Local reports whether the content that a descriptor names can be opened in several
+	// parts at once, none of which costs more than reading it.
+	Local(d Descriptor) bool
+}
+
 // ErrNoRanges reports content that a source can only open as a whole.
 var ErrNoRanges = errors.New("the content cannot be opened in parts")
 

@@ -86,7 +86,7 @@ func (l *Layer) summarize(ctx context.Context, take func(*layer.Entry, layer.Rea
 	if err != nil {
 		return nil, err
 	}
-	r := layerindex.Record(wintar.NewBlobReader(tar, l.tarOptions()...), l.keep)
+	r := layer.LimitReader(layerindex.Record(wintar.NewBlobReader(tar, l.tarOptions()...), l.keep), l.img.opts.limits)
 	defer r.Close()
 	s := &Summary{}
 	for {

@@ -55,7 +55,7 @@ func (i *Image) Tree(ctx context.Context) (Tree, error) {
 // with those below.
 func (i *Image) treeName() string {
 	_, digits, _ := strings.Cut(i.treeChain(), ":")
-	return fmt.Sprintf("%.64s.names", digits)
+	return fmt.Sprintf("%.64s-names1.answer", digits)
 }
 
 func (i *Image) treeChain() string { return string(i.layers[len(i.layers)-1].ChainID) }

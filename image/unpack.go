@@ -40,11 +40,12 @@ func (l *Layer) FolderName() string { return fmt.Sprintf("%02d-%.12s", l.Index, 
 
 // Unpack writes every layer into the folder dir, which must not exist or be empty,
 // base first, and layers.json and the configuration next to them. dir does not
-// appear before all layers are complete and verified.
+// appear before all layers are complete and verified. If it cannot be made, the error is a
+// DestinationError.
 func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]UnpackedLayer, error) {
 	out, err := publish.CreateDir(dir, publish.Options{})
 	if err != nil {
-		return nil, err
+		return nil, &DestinationError{dir, err}
 	}
 	defer out.Close()
 	var done []UnpackedLayer
@@ -68,7 +69,10 @@ func (i *Image) Unpack(ctx context.Context, dir string, create CreateFunc) ([]Un
 	if err := writePart(out.Root(), ConfigFile, i.rawConfig); err != nil {
 		return nil, err
 	}
-	return done, out.Commit()
+	if err := out.Commit(); err != nil {
+		return nil, &DestinationError{dir, err}
+	}
+	return done, nil
 }
 
 // unpack writes one layer.

@@ -29,6 +29,9 @@ import (
 	"github.com/mullion/mullion/image"
 	_ "github.com/mullion/mullion/image/archive"
 	"github.com/mullion/mullion/internal/testenv"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/mend"
+	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/wintar"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -51,6 +54,15 @@ var tree = []item{
 	{tar.TypeReg, "app/twice.txt", "two"},
 	{tar.TypeReg, "app/Twice.TXT", "three"},
 	{tar.TypeReg, "../../evil.txt", "outside"},
+}
+
+// careful is what a user hands over who makes no mistake of his own: what check finds in it
+// is of the builder.
+var careful = []item{
+	{tar.TypeDir, "app", ""},
+	{tar.TypeReg, "app/tool.exe", "not really a program"},
+	{tar.TypeSymlink, "app/relative", "tool.exe"},
+	{tar.TypeReg, "app/once.txt", "one"},
 }
 
 func userTar(t *testing.T, items []item) []byte {
@@ -80,8 +92,17 @@ func userTar(t *testing.T, items []item) []byte {
 // rules counts findings by rule, and logs them for whoever runs the test with -v.
 func rules(t *testing.T, r io.Reader) map[string]int {
 	t.Helper()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return check(t, data)
+}
+
+func check(t *testing.T, data []byte) map[string]int {
+	t.Helper()
 	found := map[string]int{}
-	for f, err := range wintar.Check(t.Context(), r, wintar.HasParents()) {
+	for f, err := range wintar.Check(t.Context(), bytes.NewReader(data), wintar.HasParents()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,6 +110,51 @@ func rules(t *testing.T, r io.Reader) map[string]int {
 		t.Log(f)
 	}
 	return found
+}
+
+// fix corrects a layer as "check --fix" does and verifies that what the rules say about the
+// correction holds: those with a Fix are broken no more, and no other is. It returns the
+// rules that remain.
+func fix(t *testing.T, r io.Reader) map[string]int {
+	t.Helper()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := check(t, data)
+	correct := func(data []byte) []byte {
+		p, err := mend.Learn(t.Context(), wintar.NewReader(bytes.NewReader(data)), mend.Options{HasParents: true, FileAttributes: winfs.AttrArchive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		w := wintar.NewWriter(&b)
+		if _, err := layer.Copy(t.Context(), w, p.Reader(wintar.NewReader(bytes.NewReader(data)))); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	corrected := correct(data)
+	after := check(t, corrected)
+	corrections := append(mend.Rules(), wintar.Rewritten()...)
+	if !slices.ContainsFunc(corrections, func(id string) bool { return before[id] > 0 }) {
+		t.Errorf("%v: nothing is there to be corrected", before)
+	}
+	for id, n := range after {
+		if n > before[id] {
+			t.Errorf("%s: %d findings become %d", id, before[id], n)
+		}
+		if slices.Contains(corrections, id) {
+			t.Errorf("%s stays", id)
+		}
+	}
+	if !bytes.Equal(correct(corrected), corrected) {
+		t.Error("a second correction changes something")
+	}
+	return after
 }
 
 // want compares the rules that were broken with those that must have been.
@@ -108,18 +174,7 @@ func want(t *testing.T, found map[string]int, names ...string) {
 // go-containerregistry: `crane append` to a Windows image prefixes names, not the
 // targets of hard links, and gives everything a descriptor without a DACL.
 func TestGoContainerRegistryAppend(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "app.tar")
-	if err := os.WriteFile(file, userTar(t, tree), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	base, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "windows", OSVersion: "10.0.20348.2700", Architecture: "amd64"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := crane.Append(mutate.MediaType(base, types.OCIManifestSchema1), file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := craneAppend(t, tree)
 	layers, err := img.Layers()
 	if err != nil {
 		t.Fatal(err)
@@ -130,8 +185,39 @@ func TestGoContainerRegistryAppend(t *testing.T) {
 	}
 	defer rc.Close()
 	want(t, rules(t, rc), ggcrRules...)
+	craneSaved(t, img)
 
-	// The whole image, through a file that go-containerregistry writes.
+	if layers, err = craneAppend(t, careful).Layers(); err != nil {
+		t.Fatal(err)
+	}
+	rc, err = layers[0].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rc.Close()
+	want(t, fix(t, rc), "descriptor-without-dacl")
+}
+
+func craneAppend(t *testing.T, items []item) v1.Image {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "app.tar")
+	if err := os.WriteFile(file, userTar(t, items), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	base, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "windows", OSVersion: "10.0.20348.2700", Architecture: "amd64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := crane.Append(mutate.MediaType(base, types.OCIManifestSchema1), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// craneSaved checks the whole image, through a file that go-containerregistry writes.
+func craneSaved(t *testing.T, img v1.Image) {
+	t.Helper()
 	saved := filepath.Join(t.TempDir(), "saved.tar")
 	if err := crane.Save(img, "example.com/app:v1", saved); err != nil {
 		t.Fatal(err)
@@ -156,6 +242,12 @@ func TestGoContainerRegistryAppend(t *testing.T) {
 // imgutil: the writer makes Files, Hives and parent folders, without any Windows
 // record, and hands every header on with Files/ before its name alone.
 func TestImgutilShape(t *testing.T) {
+	want(t, rules(t, imgutilLayer(t, tree)), imgutilRules...)
+	want(t, fix(t, imgutilLayer(t, careful)), "descriptor-missing")
+}
+
+func imgutilLayer(t *testing.T, items []item) io.Reader {
+	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	seen := map[string]bool{}
@@ -169,7 +261,7 @@ func TestImgutilShape(t *testing.T) {
 	}
 	dir("Files")
 	dir("Hives")
-	for _, it := range tree {
+	for _, it := range items {
 		if strings.HasPrefix(it.name, "..") {
 			continue // it accepts absolute names only, which cannot escape
 		}
@@ -198,14 +290,20 @@ func TestImgutilShape(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want(t, rules(t, &b), imgutilRules...)
+	return &b
 }
 
 // BuildKit: the differ prefixes names and all link targets, those of symbolic links
 // too, and writes the fraction of the creation time without its zeros.
 func TestBuildKitDiffer(t *testing.T) {
+	want(t, rules(t, bytes.NewReader(buildKitLayer(t, tree))), buildkitRules...)
+	want(t, fix(t, bytes.NewReader(buildKitLayer(t, careful))), "descriptor-missing", "symlink-target-with-files-prefix")
+}
+
+func buildKitLayer(t *testing.T, items []item) []byte {
+	t.Helper()
 	root := t.TempDir()
-	for _, it := range tree {
+	for _, it := range items {
 		name := filepath.Join(root, filepath.Clean("/"+it.name))
 		var err error
 		switch it.kind {
@@ -224,7 +322,10 @@ func TestBuildKitDiffer(t *testing.T) {
 	}
 	// A fraction with a zero in front, which is what the differ gets wrong.
 	when := time.Unix(1700000000, 12345600)
-	for _, name := range []string{"app/tool.exe", "app/twice.txt", "app/Twice.TXT", "evil.txt", "app"} {
+	for _, name := range []string{"app/tool.exe", "app/twice.txt", "app/Twice.TXT", "app/once.txt", "evil.txt", "app"} {
+		if _, err := os.Lstat(filepath.Join(root, name)); err != nil {
+			continue // not in these items
+		}
 		if err := os.Chtimes(filepath.Join(root, name), when, when); err != nil {
 			t.Fatal(err)
 		}
@@ -253,10 +354,14 @@ func TestBuildKitDiffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	want(t, rules(t, r), buildkitRules...)
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := r.Finish(); err != nil {
 		t.Error(err)
 	}
+	return data
 }
 
 func namespaced(ctx context.Context) context.Context { return namespaces.WithNamespace(ctx, "mullion") }

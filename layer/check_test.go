@@ -74,12 +74,12 @@ func TestCheck(t *testing.T) {
 		err  error
 	}{
 		{"sound", scripted{entries: tree(t, "d Files", "d Hives"), err: io.EOF}, layer.CheckOptions{}, nil, nil},
-		{"damaged", scripted{entries: tree(t, "d Files"), err: place}, layer.CheckOptions{Label: "l"}, []string{`error unreadable l "Files\\b" at 0x200: corrupt layer`}, nil},
+		{"damaged", scripted{entries: tree(t, "d Files"), err: place}, layer.CheckOptions{Label: "l"}, []string{`error unreadable l "Files\b" at 0x200: corrupt layer`}, nil},
 		{"disk", scripted{entries: tree(t, "d Files"), err: broken}, layer.CheckOptions{}, nil, broken},
 		{"limit", scripted{entries: tree(t, "d Files", `f Files\a`, `f Files\b`), size: 10, err: io.EOF}, layer.CheckOptions{Limits: layer.Limits{TotalSize: 15}},
-			[]string{`error limit-exceeded "Files\\b": limit exceeded: TotalSize is 15`}, nil},
+			[]string{`error limit-exceeded "Files\b": limit exceeded: TotalSize is 15`}, nil},
 		{"one stream", scripted{entries: tree(t, "d Files", `f Files\a`), size: 10, err: io.EOF}, layer.CheckOptions{Limits: layer.Limits{FileSize: 9}},
-			[]string{`error limit-exceeded "Files\\a": limit exceeded: FileSize is 9`}, nil},
+			[]string{`error limit-exceeded "Files\a": limit exceeded: FileSize is 9`}, nil},
 	} {
 		found, err := finding.Collect(layer.Check(t.Context(), &c.r, c.opts))
 		var got []string

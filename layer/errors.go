@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/mullion/mullion/internal/wtf8"
 )
 
 // The errors that readers and writers of layers share. Test with errors.Is; the errors
@@ -79,9 +81,9 @@ func (e *Error) Error() string {
 func quoteEntry(path string) string {
 	const most = 600
 	if len(path) > most {
-		return fmt.Sprintf("%q... (%d bytes)", path[:most], len(path))
+		return fmt.Sprintf("%s... (%d bytes)", wtf8.Quote(path[:most]), len(path))
 	}
-	return fmt.Sprintf("%q", path)
+	return wtf8.Quote(path)
 }
 
 // Unwrap returns the cause.

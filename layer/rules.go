@@ -12,13 +12,15 @@ func Rules() []finding.Rule { return rules.All() }
 var (
 	RuleDuplicate = rules.Add(finding.Rule{ID: "duplicate-entry", Severity: finding.Error, Least: finding.Warning,
 		Meaning: "Importers keep the first or the last of two entries, depending on the program.",
-		Mend:    "Remove one of the entries."})
+		Mend:    "Remove one of the entries.",
+		Fix:     "The second of two entries for a directory that agree in all metadata is left out, and the second of two whiteouts. Two files stay, and directories that differ."})
 	RuleCaseConflict = rules.Add(finding.Rule{ID: "case-conflict", Severity: finding.Error,
 		Meaning: "NTFS keeps one of two names that differ in case alone; importers overwrite the other or fail.",
 		Mend:    "Rename or remove one of the entries."})
 	RuleMissingParent = rules.Add(finding.Rule{ID: "missing-parent", Severity: finding.Error,
 		Meaning: "Importers fail on an entry whose directory does not exist yet.",
-		Mend:    "Add an entry for the directory before it."})
+		Mend:    "Add an entry for the directory before it.",
+		Fix:     "An entry for the directory is put before its content: the late one, or one with the metadata that the directory has in a layer below, otherwise with none. Stays if the path of the directory is that of a file or link too, or if the late entry has streams or is a link."})
 	RuleTypeChange = rules.Add(finding.Rule{ID: "type-change", Severity: finding.Error,
 		Meaning: "Importers fail, or write below a file.",
 		Mend:    "Remove one of the entries."})
@@ -30,22 +32,26 @@ var (
 		Mend:    "Make the entry a directory."})
 	RuleRootCase = rules.Add(finding.Rule{ID: "root-name-case", Severity: finding.Error,
 		Meaning: "Importers compare the names at the root with regard to case and ignore or refuse others.",
-		Mend:    "Spell the name Files, Hives or UtilityVM."})
+		Mend:    "Spell the name Files, Hives or UtilityVM.",
+		Fix:     "The name is spelled Files, Hives or UtilityVM, in paths and in targets."})
 	RuleUnknownRoot = rules.Add(finding.Rule{ID: "unknown-root", Severity: finding.Warning,
 		Meaning: "Importers ignore or refuse the entry.",
 		Mend:    "Move the entry below Files or remove it."})
 	RuleMissingRoot = rules.Add(finding.Rule{ID: "missing-hives-or-files-root", Severity: finding.Error,
 		Meaning: "hcsshim and the Host Compute Service refuse a layer without Files, or without Hives above a base layer.",
-		Mend:    "Add an entry for the directory."})
+		Mend:    "Add an entry for the directory.",
+		Fix:     "An entry for the directory is added, without a descriptor."})
 	RuleLinkOutside = rules.Add(finding.Rule{ID: "link-target-outside-files", Severity: finding.Error,
 		Meaning: "Importers refuse hard links from or to other places than Files and UtilityVM\\Files.",
 		Mend:    "Write the target with the prefix Files."})
 	RuleLinkForward = rules.Add(finding.Rule{ID: "forward-link", Severity: finding.Error,
 		Meaning: "Importers fail on a hard link whose target does not exist yet.",
-		Mend:    "Move the target before the link."})
+		Mend:    "Move the target before the link.",
+		Fix:     "The link is moved behind its target, in a base layer or where no layer below has the target. Stays if a layer below has it or if those are not known."})
 	RuleLinkToLink = rules.Add(finding.Rule{ID: "link-to-link", Severity: finding.Warning,
 		Meaning: "Importers that resolve links by their names can fail.",
-		Mend:    "Link to the file itself."})
+		Mend:    "Link to the file itself.",
+		Fix:     "The link names the file at the end of the chain. Stays if one name of the chain has two entries or a whiteout, or the end is not in the layer."})
 	RuleLinkToDirectory = rules.Add(finding.Rule{ID: "link-to-directory", Severity: finding.Error,
 		Meaning: "NTFS has no hard links to directories; importers fail.",
 		Mend:    "Make it a symbolic link or junction."})
@@ -57,13 +63,15 @@ var (
 		Mend:    "Add the target or remove the link."})
 	RuleWhiteoutSame = rules.Add(finding.Rule{ID: "whiteout-same-layer", Severity: finding.Warning,
 		Meaning: "Importers delete the entry that the layer itself adds.",
-		Mend:    "Remove the whiteout or the entry."})
+		Mend:    "Remove the whiteout or the entry.",
+		Fix:     "The whiteout of a name for which the layer has one file or link is left out: the entry hides what is below in any case. That of a directory stays."})
 	RuleWhiteoutOutside = rules.Add(finding.Rule{ID: "whiteout-outside-files", Severity: finding.Error,
 		Meaning: "Importers refuse whiteouts in other places than Files and UtilityVM\\Files.",
 		Mend:    "Remove the whiteout."})
 	RuleWhiteoutInBase = rules.Add(finding.Rule{ID: "whiteout-in-base", Severity: finding.Error,
 		Meaning: "A base layer has nothing below it; importers refuse the whiteout.",
-		Mend:    "Remove the whiteout."})
+		Mend:    "Remove the whiteout.",
+		Fix:     "The whiteout is left out."})
 	RuleOpaque = rules.Add(finding.Rule{ID: "opaque-whiteout", Severity: finding.Warning,
 		Meaning: "Importers for Windows do not know opaque whiteouts and ignore them, so that hidden files stay visible.",
 		Mend:    "Write a whiteout for each hidden entry."})
@@ -90,7 +98,8 @@ var (
 		Mend:    "Replace the reparse point with the file that it represents."})
 	RuleGoZeroTime = rules.Add(finding.Rule{ID: "go-zero-time", Severity: finding.Warning,
 		Meaning: "Windows shows the year 1754.",
-		Mend:    "Set the time."})
+		Mend:    "Set the time.",
+		Fix:     "A time of creation, access or change becomes that of the last write. The time of the last write stays."})
 	RuleBadEAs = rules.Add(finding.Rule{ID: "bad-eas", Severity: finding.Error,
 		Meaning: "NTFS refuses the extended attributes.",
 		Mend:    "Write the extended attributes anew."})

@@ -11,7 +11,8 @@ var (
 		Mend:    "Move the target before the link."})
 	RuleLinkCase = rules.Add(finding.Rule{ID: "link-target-case", Severity: finding.Warning,
 		Meaning: "hcsshim compares link targets with the names in the layer with regard to case, and looks for others in the layers below.",
-		Mend:    "Spell the target as its entry is spelled."})
+		Mend:    "Spell the target as its entry is spelled.",
+		Fix:     "The target is spelled as its entry is."})
 	RuleLinkCount = rules.Add(finding.Rule{ID: "too-many-links", Severity: finding.Error,
 		Meaning: "NTFS gives a file 1,024 names at most; importers fail with error 0x476.",
 		Mend:    "Store a copy of the file and link further names to it."})
@@ -20,13 +21,15 @@ var (
 		Mend:    "Remove the whiteout."})
 	RuleVMDescriptor = rules.Add(finding.Rule{ID: "utility-vm-metadata", Severity: finding.Error,
 		Meaning: "hcsshim stops at metadata of the directory UtilityVM in a layer with parents, because it opens no file for it.",
-		Mend:    "Store the entry UtilityVM with attributes and times alone."})
+		Mend:    "Store the entry UtilityVM with attributes and times alone.",
+		Fix:     "The entry UtilityVM keeps attributes and times alone, in a layer of an image or with --parent."})
 	RuleVMOutside = rules.Add(finding.Rule{ID: "utility-vm-outside-files", Severity: finding.Error, Least: finding.Warning,
 		Meaning: "hcsshim refuses entries of UtilityVM outside UtilityVM\\Files in a layer with parents, and ignores them in a base layer.",
 		Mend:    "Move the entry below UtilityVM\\Files or remove it."})
 	RuleVMWhiteout = rules.Add(finding.Rule{ID: "utility-vm-whiteout-missing", Severity: finding.Error,
 		Meaning: "hcsshim fails on a whiteout of a file that the utility VM does not have.",
-		Mend:    "Remove the whiteout."})
+		Mend:    "Remove the whiteout.",
+		Fix:     "The whiteout is left out."})
 	RuleVMBelow = rules.Add(finding.Rule{ID: "utility-vm-below-missing", Severity: finding.Error, Least: finding.Warning,
 		Meaning: "hcsshim clones the utility VM of the immediate parent before a layer changes it, and fails if the parent has none.",
 		Mend:    "Add UtilityVM\\Files to the layer below, or remove it from this one."})

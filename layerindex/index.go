@@ -85,6 +85,12 @@ type Index struct {
 
 	plainMap *blob.Map
 	file     io.Closer // or nil
+
+	// Entries are often asked for in the order of the tar, those of a directory, say: the
+	// decoder stays where it is.
+	mu   sync.Mutex // guards near and rec
+	near *cursor    // or nil
+	rec  record
 }
 
 // Digest returns the digest of the blob, DiffID that of the tar in it.
@@ -122,19 +128,27 @@ func (x *Index) Close() error {
 // EntryAt returns the entry of a number, from 0 in the order of the tar. The entry is the
 // caller's, its buffers belong to the index.
 func (x *Index) EntryAt(n int32) (*layer.Entry, error) {
-	var r record
-	if err := x.record(n, &r); err != nil {
-		return nil, err
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c := x.near
+	x.near = nil // a decoder that has failed is not used again
+	if c == nil || c.n > n || c.n/groupSize != n/groupSize && c.n != n {
+		var err error
+		if c, err = x.cursor(n); err != nil {
+			return nil, err
+		}
 	}
-	return &r.Entry, nil
-}
-
-func (x *Index) record(n int32, r *record) error {
-	c, err := x.cursor(n)
-	if err != nil {
-		return err
+	for {
+		at := c.n
+		if err := c.next(&x.rec); err != nil {
+			return nil, err
+		}
+		if at == n {
+			x.near = c
+			e := x.rec.Entry
+			return &e, nil
+		}
 	}
-	return c.next(r)
 }
 
 // cursor returns a decoder whose next record is that of a number.

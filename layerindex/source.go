@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/layer"
@@ -22,6 +23,24 @@ type Source struct {
 	src   blob.Ranges
 	label string
 	opts  []wintar.Option
+	kept  Streams // or nil
+
+	limits *layer.Limits // of the readers, nil for none
+}
+
+// Streams has streams of a layer that were kept elsewhere than in its blob.
+type Streams interface {
+	// Stream returns a reader of a stream, by the number of its entry and its own number
+	// there, both from 0; nil if it is not kept.
+	Stream(entry int32, stream int) io.Reader
+}
+
+// WithStreams returns the source such that streams that k has are read from there and not
+// from the blob. They are not compared with hashes.
+func (s *Source) WithStreams(k Streams) *Source {
+	with := *s
+	with.kept = k
+	return &with
 }
 
 // Source returns the layer that the index describes; src is its blob as it is stored, which
@@ -37,11 +56,41 @@ func (s *Source) Indexed() layer.EntrySource { return s }
 // Index returns the index that the source reads.
 func (s *Source) Index() *Index { return s.x }
 
-// Open returns a reader at the first entry.
-func (s *Source) Open() (layer.Reader, error) { return s.open(0, false) }
+// Limited sets the limits of the readers that the source opens, as layer.LimitReader applies
+// them, and returns the source.
+func (s *Source) Limited(limits layer.Limits) *Source {
+	s.limits = &limits
+	return s
+}
 
-// OpenAt returns a reader at the entry of a number, from 0.
-func (s *Source) OpenAt(n int32) (layer.Reader, error) { return s.open(n, true) }
+// Open returns a reader at the first entry.
+func (s *Source) Open() (layer.Reader, error) { return s.limit(s.open(0, false)) }
+
+// OpenAt returns a reader at the entry of a number, from 0, of which the content of that
+// entry alone is most likely to be read.
+func (s *Source) OpenAt(n int32) (layer.Reader, error) { return s.limit(s.open(n, true)) }
+
+// CheckEntries returns a layer.LimitError if the index has more entries than Limited allows,
+// for a program that does not read through them.
+func (s *Source) CheckEntries() error {
+	if s.limits == nil {
+		return nil
+	}
+	if most := s.limits.WithDefaults().Entries; s.Len() > most {
+		return s.fail("", int32(min(most, math.MaxInt32-1)), &layer.LimitError{Limit: "Entries", Max: most})
+	}
+	return nil
+}
+
+func (s *Source) limit(r layer.Reader, err error) (layer.Reader, error) {
+	if err != nil || s.limits == nil {
+		return r, err
+	}
+	return layer.LimitReader(r, *s.limits), nil
+}
+
+// OpenFrom returns a reader at the entry of a number, of which more than that entry is read.
+func (s *Source) OpenFrom(n int32) (layer.Reader, error) { return s.limit(s.open(n, false)) }
 
 // EntryAt returns the entry of a number, from 0; see Index.EntryAt.
 func (s *Source) EntryAt(n int32) (*layer.Entry, error) {
@@ -82,6 +131,8 @@ type reader struct {
 	stream int // in rec, from 1; 0 before the first
 	sums   int // of streams before the current that are summed
 	onData bool
+	kept   io.Reader // the current stream, if the source keeps it
+	finder layer.ExtentFinder
 	err    error
 
 	// The tar, where its reader is. last is the only entry that data goes on for, -1 for
@@ -104,7 +155,7 @@ func (r *reader) Next() (*layer.Entry, error) {
 			return nil, r.fail(context.Cause(r.s.ctx))
 		}
 	}
-	r.stream, r.sums, r.onData = 0, 0, false
+	r.stream, r.sums, r.onData, r.kept = 0, 0, false, nil
 	n := r.c.n
 	if err := r.c.next(&r.rec); err == io.EOF {
 		r.begun, r.err = false, io.EOF
@@ -121,7 +172,7 @@ func (r *reader) NextStream() (*layer.Stream, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	r.onData = false
+	r.onData, r.kept = false, nil
 	if r.stream > 0 && r.stream <= len(r.rec.streams) && r.rec.streams[r.stream-1].summed {
 		r.sums++
 	}
@@ -130,6 +181,10 @@ func (r *reader) NextStream() (*layer.Stream, error) {
 		return nil, io.EOF
 	}
 	r.stream++
+	if r.s.kept != nil {
+		r.kept = r.s.kept.Stream(r.n, r.stream-1)
+		r.finder.Reset()
+	}
 	return &r.rec.streams[r.stream-1].Stream, nil
 }
 
@@ -155,6 +210,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	if r.err != nil || s == nil || s.Size == 0 {
 		return 0, r.ended()
 	}
+	if r.kept != nil {
+		if r.finder.Active() {
+			return r.finder.Read(p)
+		}
+		return r.kept.Read(p)
+	}
 	if err := r.locate(); err != nil {
 		return 0, err
 	}
@@ -170,6 +231,9 @@ func (r *reader) NextExtent() (layer.Extent, error) {
 	s := r.current()
 	if r.err != nil || s == nil || s.Size == 0 {
 		return layer.Extent{}, r.ended()
+	}
+	if r.kept != nil {
+		return r.finder.Next(r.kept, s.Size)
 	}
 	if err := r.locate(); err != nil {
 		return layer.Extent{}, err

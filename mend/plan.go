@@ -27,6 +27,9 @@ type Options struct {
 	Base, HasParents bool
 	// Below knows the names of the layers below, nil if they are not known.
 	Below *layer.Below
+	// FileAttributes are given to files that have none, as those of a tar without records of
+	// them; 0 leaves them without.
+	FileAttributes winfs.Attributes
 	// Limits bound the layer. Entries and MetadataLen count.
 	Limits layer.Limits
 }

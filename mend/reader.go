@@ -159,6 +159,9 @@ func (m *reader) normalise(e *layer.Entry) {
 			}
 		}
 	}
+	if e.Kind == layer.File && e.Attributes == 0 && !e.IsReparsePoint() {
+		e.Attributes = m.plan.opts.FileAttributes
+	}
 	if m.plan.vm && e.Kind == layer.Dir && winfs.EqualFold(e.Path, layer.RootUtilityVM) && !e.IsReparsePoint() {
 		e.Security, e.EAs = nil, nil
 	}

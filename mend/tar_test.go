@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/mend"
+	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -53,7 +53,7 @@ func rulesOf(t *testing.T, data []byte) (list []string, tangled bool) {
 // mendAndCompare corrects a layer tar and verifies the result.
 func mendAndCompare(t *testing.T, data []byte) {
 	t.Helper()
-	out, err := mendTar(t.Context(), data, mend.Options{Limits: fuzzLimits})
+	out, err := mendTar(t.Context(), data, mend.Options{Limits: fuzzLimits, FileAttributes: winfs.AttrArchive})
 	if err != nil {
 		return // the layer cannot be read, or not be written without a loss
 	}
@@ -62,7 +62,7 @@ func mendAndCompare(t *testing.T, data []byte) {
 	if len(after) > len(before) && !tangled {
 		t.Errorf("%d errors become %d: %q, then %q", len(before), len(after), before, after)
 	}
-	again, err := mendTar(t.Context(), out, mend.Options{Limits: fuzzLimits})
+	again, err := mendTar(t.Context(), out, mend.Options{Limits: fuzzLimits, FileAttributes: winfs.AttrArchive})
 	if err != nil {
 		t.Fatalf("what was written is not read: %v", err)
 	}
@@ -85,59 +85,6 @@ func TestMendHostile(t *testing.T) {
 			mendAndCompare(t, b)
 		})
 	}
-}
-
-// TestRules: each rule that is said to be mended is one of package layer, and the hostile
-// corpus or TestMend has a breach that goes away.
-func TestRules(t *testing.T) {
-	known := map[string]bool{}
-	for _, r := range layer.Rules() {
-		known[r.ID] = true
-	}
-	for _, id := range mend.Rules() {
-		if !known[id] {
-			t.Errorf("%s is no rule of a layer", id)
-		}
-	}
-	gone := map[string]bool{}
-	for _, words := range [][]string{
-		{"d Hives", `f Files\d\x`}, {"d Hives"}, {"d files", "d Hives", `f files\a`}, {"d Files", "d Hives", "d Hives", `d Files\d`, `d Files\d`},
-		{"d Files", "d Hives", `w Files\a`, `f Files\a`}, {"d Files", "d Hives", `f Files\a`, `l Files\b>Files\A`, `l Files\c>Files\b`},
-	} {
-		l := parse(words...)
-		is := func(l []string) map[string]bool {
-			m := map[string]bool{}
-			for _, f := range l {
-				m[strings.TrimSuffix(strings.Fields(f)[1], ":")] = true
-			}
-			return m
-		}
-		before, after := is(findings(t, l, mend.Options{})), is(findings(t, mended(t, l, mend.Options{}), mend.Options{}))
-		for rule := range before {
-			gone[rule] = gone[rule] || !after[rule]
-		}
-	}
-	for _, rule := range []*finding.Rule{layer.RuleMissingParent, layer.RuleMissingRoot, layer.RuleRootCase, layer.RuleDuplicate, layer.RuleWhiteoutSame, layer.RuleLinkToLink, layer.RuleLinkCase} {
-		if !gone[rule.ID] {
-			t.Errorf("%v stays", rule)
-		}
-	}
-}
-
-// findings returns all findings of a layer.
-func findings(t *testing.T, l interface{ Open() (layer.Reader, error) }, opts mend.Options) (all []string) {
-	t.Helper()
-	r, err := l.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for f, err := range layer.Check(t.Context(), r, layer.CheckOptions{Base: opts.Base, HasParents: opts.HasParents}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, f.String())
-	}
-	return all
 }
 
 // FuzzMendTar: a mutated layer that can be read is written so that it is read again, with no

@@ -148,7 +148,7 @@ func openFile(f *os.File, name string, opt *Options) (*Hive, error) {
 	}
 	size := st.Size()
 	if size > baseSize+int64(math.MaxUint32) {
-		return fail(errFileLimit)
+		return fail(tooLarge(f))
 	}
 	h := newHive(name, opt)
 	if opt != nil && opt.InMemory {
@@ -204,7 +204,7 @@ func OpenFile(f *os.File, opt *Options) (*Hive, error) {
 		return fail(errIrregular)
 	}
 	if st.Size() > baseSize+int64(math.MaxUint32) {
-		return fail(errFileLimit)
+		return fail(tooLarge(f))
 	}
 	data, unmap, err := mapFile(f, st.Size())
 	if err != nil || data == nil {
@@ -238,7 +238,7 @@ func OpenBytes(b []byte, opt *Options) (*Hive, error) {
 // The first edit reads the rest.
 func OpenReaderAt(r io.ReaderAt, size int64, opt *Options) (*Hive, error) {
 	if size < 0 || size > baseSize+int64(math.MaxUint32) {
-		return nil, &Error{Op: "open", Offset: -1, Err: errFileLimit}
+		return nil, &Error{Op: "open", Offset: -1, Err: tooLarge(r)}
 	}
 	h := newHive("", opt)
 	h.lazy = newPageSource(r, size)
@@ -248,6 +248,15 @@ func OpenReaderAt(r io.ReaderAt, size int64, opt *Options) (*Hive, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// tooLarge returns the error for a file that is larger than any hive.
+func tooLarge(r io.ReaderAt) error {
+	b := make([]byte, 4)
+	if _, err := r.ReadAt(b, 0); err == nil && string(b) != "regf" {
+		return ErrNotHive
+	}
+	return errFileLimit
 }
 
 func newHive(name string, opt *Options) *Hive {

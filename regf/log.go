@@ -105,7 +105,7 @@ const growthSlack = 16 << 20
 // one, and the [Recovery] records its position: Windows does the same, and the resulting
 // state was a consistent one. A clean hive is returned unchanged.
 //
-// If no log fits a dirty hive, the error is [ErrNoUsableLog], and the Recovery returned
+// If the hive is itself a log, the error is [ErrLogFile]. If no log fits a dirty hive, the error is [ErrNoUsableLog], and the Recovery returned
 // with it has the reason for each log. If the hive was truncated, and its logs do not hold
 // all the missing parts, the error is [ErrTruncated], and those parts are zero in the
 // result: [Hive.Repair] can repair it.
@@ -118,6 +118,9 @@ func Recover(ctx context.Context, hive []byte, logs ...[]byte) ([]byte, *Recover
 	}
 	for _, l := range logs {
 		r.room += int64(len(l))
+	}
+	if hdr, err := ParseHeader(hive); err == nil && hdr.ChecksumOK && (hdr.Type == 1 || hdr.Type == 2 || hdr.Type == 6) {
+		return nil, &r.out, (*Hive)(nil).opError("recover", "", -1, ErrLogFile)
 	}
 	baseGood := logBaseValid(hive)
 	if baseGood && u32(hive[hdrPrimary:]) == u32(hive[hdrSecondary:]) {

@@ -39,7 +39,8 @@ var (
 		Mend:    "Remove the whiteout."})
 	RuleOddWhiteout = rules.Add(finding.Rule{ID: "odd-whiteout", Severity: finding.Warning,
 		Meaning: "Importers look at the name alone, other programs at the content too.",
-		Mend:    "Write the whiteout as an empty file."})
+		Mend:    "Write the whiteout as an empty file.",
+		Fix:     "The whiteout becomes an empty file."})
 	RuleStreamPlace = rules.Add(finding.Rule{ID: "stream-misplaced", Severity: finding.Error,
 		Meaning: "Importers give the stream to another file or fail.",
 		Mend:    "Store the stream right behind its file."})
@@ -48,7 +49,8 @@ var (
 		Mend:    "Remove one of the streams."})
 	RuleRootEntry = rules.Add(finding.Rule{ID: "root-entry", Severity: finding.Error, Least: finding.Info,
 		Meaning: "The root is no part of a layer; importers ignore it, or fail where it is no directory.",
-		Mend:    "Leave the entry out."})
+		Mend:    "Leave the entry out.",
+		Fix:     "The entry is left out if it is a directory. A root of another type stays: the layer is not read."})
 	RuleBadHeader = rules.Add(finding.Rule{ID: "bad-header", Severity: finding.Error,
 		Meaning: "Readers stop here; the rest of the layer is lost.",
 		Mend:    "Make the archive anew."})
@@ -60,55 +62,63 @@ var (
 		Mend:    "Get the archive again, or add two blocks of zeros."})
 	RuleAfterEnd = rules.Add(finding.Rule{ID: "data-after-end", Severity: finding.Warning,
 		Meaning: "Readers ignore the data, or take it for more entries.",
-		Mend:    "Cut the archive behind its trailer."})
+		Mend:    "Cut the archive behind its trailer.",
+		Fix:     "The data is left out."})
 	RuleUnknownRecord = rules.Add(finding.Rule{ID: "unknown-record", Severity: finding.Error, Least: finding.Info,
 		Meaning: "Readers ignore a record that they do not know, and with it the metadata in it.",
 		Mend:    "Read the layer with a later version of mullion if the record is of one."})
 	RuleStaleRecord = rules.Add(finding.Rule{ID: "stale-record", Severity: finding.Warning,
 		Meaning: "Programs that know the record see other metadata than those that do not.",
-		Mend:    "Remove the record; mullion convert writes it anew."})
+		Mend:    "Remove the record; mullion convert writes it anew.",
+		Fix:     "The record is written as the others have it."})
 	RuleNoAttributes = rules.Add(finding.Rule{ID: "missing-fileattr", Severity: finding.Warning,
 		Meaning: "Importers take the attributes from the typeflag, so that hidden and system files become visible.",
-		Mend:    "Add the record MSWINDOWS.fileattr."})
+		Mend:    "Add the record MSWINDOWS.fileattr.",
+		Fix:     "A directory gets the attribute DIRECTORY, a file ARCHIVE, which Windows gives to a file that is made without others."})
 	RuleCreationTime = rules.Add(finding.Rule{ID: "creation-time-unpadded", Severity: finding.Warning,
 		Meaning: "Readers of PAX times see another creation time.",
-		Mend:    "Write the fraction with leading zeros; mullion convert does so."})
+		Mend:    "Write the fraction with leading zeros; mullion convert does so.",
+		Fix:     "The time is written in full, as readers of PAX times see it."})
 	RuleWrappedTime = rules.Add(finding.Rule{ID: "wrapped-time", Severity: finding.Warning,
 		Meaning: "Windows shows the year 2185.",
-		Mend:    "Set the time."})
+		Mend:    "Set the time.",
+		Fix:     "The time becomes unset."})
 	RuleSparse = rules.Add(finding.Rule{ID: "sparse-entry", Severity: finding.Warning,
 		Meaning: "Some importers make sparse files empty.",
-		Mend:    "Write the file without holes; mullion convert does so."})
+		Mend:    "Write the file without holes; mullion convert does so.",
+		Fix:     "The file is written without holes."})
 	RuleMachineAlias = rules.Add(finding.Rule{ID: "machine-alias", Severity: finding.Warning,
 		Meaning: "The account exists on the machine that wrote the layer only.",
-		Mend:    "Name an account that exists in the container."})
+		Mend:    "Name an account that exists in the container.",
+		Fix:     "The descriptor is written with the account that it was read with, which is none of the container's."})
 	RuleGlobalHeader = rules.Add(finding.Rule{ID: "global-header", Severity: finding.Warning, Least: finding.Info,
 		Meaning: "Importers for Windows do not apply global headers; other programs do.",
-		Mend:    "Write the records to each entry."})
+		Mend:    "Write the records to each entry.",
+		Fix:     "The header is left out; its records were not applied."})
 	RuleTrailingSlash = rules.Add(finding.Rule{ID: "trailing-slash-on-file", Severity: finding.Warning,
 		Meaning: "Some readers take the file for a directory.",
-		Mend:    "Write the name without the slash."})
+		Mend:    "Write the name without the slash.",
+		Fix:     "The name is written without the slash."})
 	RuleSizeOnLink = rules.Add(finding.Rule{ID: "size-without-data", Severity: finding.Warning,
 		Meaning: "Readers disagree on where the next entry begins.",
-		Mend:    "Set the size to 0."})
+		Mend:    "Set the size to 0.",
+		Fix:     "The size is written as 0."})
 	RuleLooseReparse = rules.Add(finding.Rule{ID: "reparse-attribute-without-data", Severity: finding.Warning,
 		Meaning: "Windows refuses the attribute without reparse data.",
-		Mend:    "Clear the attribute or store the data."})
+		Mend:    "Clear the attribute or store the data.",
+		Fix:     "The attribute is cleared."})
 	RuleVMName = rules.Add(finding.Rule{ID: "utility-vm-name", Severity: finding.Error,
 		Meaning: "hcsshim compares the names UtilityVM and UtilityVM/Files byte for byte; with another spelling it refuses the layer, or does not process the utility VM of a base layer.",
-		Mend:    "Write the name without ./ and without a slash at its end; mullion convert does so."})
+		Mend:    "Write the name without ./ and without a slash at its end; mullion convert does so.",
+		Fix:     "The name is written as hcsshim has it."})
 	RuleStreamOfSlash = rules.Add(finding.Rule{ID: "stream-of-slashed-directory", Severity: finding.Warning,
 		Meaning: "hcsshim takes the stream of a directory whose name ends in a slash for a file with a colon in its name, and fails.",
-		Mend:    "Write the name of the directory without the slash; mullion convert does so."})
+		Mend:    "Write the name of the directory without the slash; mullion convert does so.",
+		Fix:     "The name of the directory is written without the slash."})
 )
 
 // Rewritten returns the IDs of the rules that a layer keeps after a Reader has read it and a
-// Writer written it, whatever it was like before, as long as the Reader accepts it. The
-// entries have the meaning that the Reader gives them.
-func Rewritten() []string {
-	return []string{
-		RuleOddWhiteout.ID, RuleRootEntry.ID, RuleAfterEnd.ID, RuleStaleRecord.ID, RuleCreationTime.ID, RuleWrappedTime.ID,
-		RuleSparse.ID, RuleMachineAlias.ID, RuleGlobalHeader.ID, RuleTrailingSlash.ID, RuleSizeOnLink.ID, RuleLooseReparse.ID,
-		RuleVMName.ID, RuleStreamOfSlash.ID,
-	}
-}
+// Writer written it, whatever it was like before, as long as the Reader accepts it: those with
+// a Fix. The entries have the meaning that the Reader gives them, and a file without
+// attributes, which would have no record of them again, those that mend.Options says.
+func Rewritten() []string { return rules.Fixed() }

@@ -65,7 +65,7 @@ func TestSARIF(t *testing.T) {
 	}
 	r := log.Runs[0].Results
 	at := r[0].Locations[0]
-	if r[0].Level != "error" || r[0].Index != 0 || r[0].Message.Text != `layer 1 (sha256:02) "Files\\a" at 0x200: first` ||
+	if r[0].Level != "error" || r[0].Index != 0 || r[0].Message.Text != `layer 1 (sha256:02) "Files\a" at 0x200: first` ||
 		at.Physical.Artifact != (sarifArtifact{"a.tar", "%SRCROOT%"}) || at.Physical.Address.Relative != 512 ||
 		at.Logical[0] != (sarifLogical{"a", `layer 1 (sha256:02)/Files\a`, "entry"}) {
 		t.Errorf("%+v", r[0])
@@ -139,16 +139,16 @@ func TestJUnit(t *testing.T) {
   </testsuite>
   <testsuite name="layer 1 (sha256:02)" tests="2" failures="1" errors="0" skipped="1">
     <testcase classname="layer 1 (sha256:02)" name="a-rule Files\a">
-      <failure message="first" type="error">error a-rule layer 1 (sha256:02) &#34;Files\\a&#34; at 0x200: first&#xA;Bad.&#xA;Mend it.</failure>
+      <failure message="first" type="error">error a-rule layer 1 (sha256:02) &#34;Files\a&#34; at 0x200: first&#xA;Bad.&#xA;Mend it.</failure>
     </testcase>
     <testcase classname="layer 1 (sha256:02)" name="b-rule Files\ok">
       <skipped message="known &lt;since&gt; 2024"></skipped>
-      <system-out>warning b-rule layer 1 (sha256:02) &#34;Files\\ok&#34;: second</system-out>
+      <system-out>warning b-rule layer 1 (sha256:02) &#34;Files\ok&#34;: second</system-out>
     </testcase>
   </testsuite>
   <testsuite name="layer 2" tests="1" failures="0" errors="0" skipped="0">
     <testcase classname="layer 2" name="b-rule Files\b">
-      <system-out>warning b-rule layer 2 &#34;Files\\b&#34;: third</system-out>
+      <system-out>warning b-rule layer 2 &#34;Files\b&#34;: third</system-out>
     </testcase>
   </testsuite>
 </testsuites>

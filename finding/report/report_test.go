@@ -77,14 +77,14 @@ func TestReport(t *testing.T) {
 		lines   []string
 	}{
 		{Options{}, "3 errors, 2 warnings, 1 info", 6, "", []string{
-			`error a-rule "Files\\a" at 0x1: one`, `error a-rule "Files\\b" at 0x2: two`, `error a-rule "Files\\c" at 0x3: three`,
-			`warning b-rule "Files\\a": four`, `info a-rule: five`, `warning b-rule "Files\\TMP\\x": six`}},
+			`error a-rule "Files\a" at 0x1: one`, `error a-rule "Files\b" at 0x2: two`, `error a-rule "Files\c" at 0x3: three`,
+			`warning b-rule "Files\a": four`, `info a-rule: five`, `warning b-rule "Files\TMP\x": six`}},
 		{Options{Severity: finding.Warning, FailOn: finding.Error, PerRule: 2, Ignores: []*Ignore{unused, tmp}},
 			"3 errors, 1 warning; 1 ignored; 1 of lower severity", 3, "1 more of a-rule", []string{
-				`error a-rule "Files\\a" at 0x1: one`, `error a-rule "Files\\b" at 0x2: two`,
-				`warning b-rule "Files\\a": four`, `ignored warning b-rule "Files\\TMP\\x": six`}},
+				`error a-rule "Files\a" at 0x1: one`, `error a-rule "Files\b" at 0x2: two`,
+				`warning b-rule "Files\a": four`, `ignored warning b-rule "Files\TMP\x": six`}},
 		{Options{Severity: finding.Error, FailOn: Never, PerRule: 1}, "3 errors; 3 of lower severity", 0, "2 more of a-rule",
-			[]string{`error a-rule "Files\\a" at 0x1: one`}},
+			[]string{`error a-rule "Files\a" at 0x1: one`}},
 	} {
 		var w recorder
 		s, err := New(&w, c.o).Run(yielding(nil, all...))

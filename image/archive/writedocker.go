@@ -30,14 +30,14 @@ func (d *dockerDestination) Write(ctx context.Context, p *image.Parcel) (*image.
 	}
 	f, err := publish.Create(d.ref.Path, publish.Options{Replace: p.Replace})
 	if err != nil {
-		return nil, err
+		return nil, image.ToDestination(d.ref, err)
 	}
 	defer f.Close()
 	img := p.Images[0]
 	done := &image.Copied{Images: 1}
 	saved := savedImage{Config: configName(img), Layers: []string{}, RepoTags: []string{}}
 	if d.ref.Name != "" {
-		saved.RepoTags = append(saved.RepoTags, d.ref.Name)
+		saved.RepoTags = append(saved.RepoTags, tagged(d.ref.Name))
 	}
 	w := &dockerWriter{f: f}
 	written := map[string]bool{}
@@ -85,7 +85,7 @@ func (d *dockerDestination) Write(ctx context.Context, p *image.Parcel) (*image.
 	if err := w.finish(); err != nil {
 		return nil, err
 	}
-	return done, f.Commit()
+	return done, image.ToDestination(d.ref, f.Commit())
 }
 
 // checkName checks the name of a new image in a docker archive, [REPOSITORY[:TAG]]. Only
@@ -94,15 +94,28 @@ func checkName(name string) error {
 	if err := ocilayout.CheckTag(name); err != nil {
 		return err
 	}
-	repository := name
-	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
-		repository = name[:at]
-	}
+	repository, _ := cutTag(name)
 	path := repository[strings.IndexByte(repository, '/')+1:] // a host may have capitals
 	if path != strings.ToLower(path) {
 		return fmt.Errorf("%w: %.200q: a name in a docker archive has no capital letters", image.ErrReference, name)
 	}
 	return nil
+}
+
+// cutTag splits a name with an optional tag, which has no slash, unlike the port of a host.
+func cutTag(name string) (repository, tag string) {
+	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
+		return name[:at], name[at+1:]
+	}
+	return name, ""
+}
+
+// tagged returns a name as docker save writes it: the tag "latest" is not left out.
+func tagged(name string) string {
+	if _, tag := cutTag(name); tag == "" {
+		return name + ":latest"
+	}
+	return name
 }
 
 // configName is how docker save names a configuration.

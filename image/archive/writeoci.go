@@ -27,7 +27,7 @@ type ociDestination struct {
 func (d *ociDestination) Write(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
 	f, err := publish.Create(d.ref.Path, publish.Options{Replace: p.Replace})
 	if err != nil {
-		return nil, err
+		return nil, image.ToDestination(d.ref, err)
 	}
 	defer f.Close()
 	done := &image.Copied{Digest: p.Root.Descriptor.Digest, Images: len(p.Images)}
@@ -48,7 +48,7 @@ func (d *ociDestination) Write(ctx context.Context, p *image.Parcel) (*image.Cop
 	if err := tw.Close(); err != nil {
 		return nil, err
 	}
-	return done, f.Commit()
+	return done, image.ToDestination(d.ref, f.Commit())
 }
 
 // item is a blob to be written: either small or a layer.

@@ -31,14 +31,14 @@ func (d *destination) Write(ctx context.Context, p *image.Parcel) (*image.Copied
 	}
 	dir, err := publish.CreateDir(d.ref.Path, publish.Options{})
 	if err != nil {
-		return nil, err
+		return nil, image.ToDestination(d.ref, err)
 	}
 	defer dir.Close()
 	done, err := d.fill(ctx, dir.Root(), p, nil)
 	if err != nil {
 		return nil, err
 	}
-	return done, dir.Commit()
+	return done, image.ToDestination(d.ref, dir.Commit())
 }
 
 // add puts the image into a layout that exists. Blobs that are there stay; the
@@ -46,23 +46,23 @@ func (d *destination) Write(ctx context.Context, p *image.Parcel) (*image.Copied
 func (d *destination) add(ctx context.Context, p *image.Parcel) (*image.Copied, error) {
 	root, err := openfile.Root(d.ref.Path)
 	if err != nil {
-		return nil, err
+		return nil, image.ToDestination(d.ref, err)
 	}
 	defer root.Close()
 	// A process that was killed may have published this layout and left its folder.
 	if err := publish.SweepBeside(d.ref.Path); err != nil {
-		return nil, err
+		return nil, image.ToDestination(d.ref, err)
 	}
 	index, err := publish.CreateIn(root, ocispec.ImageIndexFile, publish.Options{Replace: true})
 	if err != nil {
-		return nil, err
+		return nil, image.ToDestination(d.ref, err)
 	}
 	defer index.Close()
 	done, err := d.fill(ctx, root, p, index)
 	if err != nil {
 		return nil, err
 	}
-	return done, index.Commit()
+	return done, image.ToDestination(d.ref, index.Commit())
 }
 
 // fill writes blobs and index. With index set, the layout exists and this is its

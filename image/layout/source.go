@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/image"
@@ -36,7 +37,12 @@ func (transport) ParseReference(rest string) (image.Reference, error) {
 
 func (transport) OpenSource(_ context.Context, ref image.Reference, _ layer.Limits) (image.Source, error) {
 	root, err := openfile.Root(ref.Path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &missingError{fmt.Sprintf("no OCI layout: there is no directory %q", ref.Path)}
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, fmt.Errorf("no OCI layout: %q is not a directory", ref.Path)
+	case err != nil:
 		return nil, err
 	}
 	return &source{root, ref.Name, ref.Digest}, nil
@@ -48,6 +54,14 @@ func (transport) OpenDestination(_ context.Context, ref image.Reference) (image.
 	}
 	return &destination{ref}, nil
 }
+
+// missingError is an fs.ErrNotExist error that says what is missing.
+type missingError struct{ text string }
+
+func (e *missingError) Error() string { return e.text }
+
+// Is makes errors.Is(err, fs.ErrNotExist) hold.
+func (e *missingError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // source is an OCI image layout in a folder.
 type source struct {
@@ -63,6 +77,9 @@ func (s *source) Roots(context.Context) ([]image.Descriptor, error) {
 // read reads a small file of the layout.
 func (s *source) read(name string) ([]byte, error) {
 	f, err := openRegular(s.root, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &missingError{fmt.Sprintf("no OCI layout: there is no file %q in the directory", name)}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +116,12 @@ func (s *source) OpenRange(ctx context.Context, d image.Descriptor, off, n int64
 		return nil, errors.Join(image.ErrNoRanges, rc.Close())
 	}
 	return &part{io.NewSectionReader(f, off, n), f}, nil
+}
+
+// Local implements image.LocalSource: a blob is a file, and others are refused by OpenRange.
+func (s *source) Local(d image.Descriptor) bool {
+	info, err := s.root.Stat(ocilayout.BlobPath(d.Digest))
+	return err == nil && info.Mode().IsRegular()
 }
 
 // part is a range of a file.

@@ -226,8 +226,24 @@ func (d *Dir) evict(keep string) error {
 	return nil
 }
 
+// Foreign returns the names of what is in the directory and is no kept file: others have put
+// it there. It does not return what killed processes have left.
+func (d *Dir) Foreign() ([]string, error) {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if n := e.Name(); !publish.IsTemp(n, "") && !(isName(n) && e.Type().IsRegular()) {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
 // Clear removes all kept files, also what killed processes have left, and returns how many
-// there were and their size.
+// there were and their size. What Foreign returns stays.
 func (d *Dir) Clear() (files int, size int64, err error) {
 	list, err := d.Files()
 	if err != nil {

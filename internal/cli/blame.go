@@ -78,10 +78,11 @@ key and changes no value), removed and restored, with the values before and
 after. The base layer has whole hives, the others have delta hives, whose keys
 merge with those below, supersede them or are tombstones. -v shows one value.
 
-The argument is a key if it begins with HKLM, HKEY_LOCAL_MACHINE, HKU,
-HKEY_USERS or the name of a hive: SOFTWARE, SYSTEM, SAM, SECURITY or DEFAULT.
-Everything else is a path. --key and --file decide otherwise. CurrentControlSet
-is the control set that the base layer selects. Layers are read to the end, or
+The argument is a key if it begins with HKLM, HKU, HKCU (the default user),
+HKCR (the classes in SOFTWARE), the long form of one, such as
+HKEY_LOCAL_MACHINE, or the name of a hive: SOFTWARE, SYSTEM, SAM, SECURITY or
+DEFAULT. Everything else is a path. --key and --file decide otherwise.
+CurrentControlSet is the control set that the base layer selects. Layers are read to the end, or
 answered from the cache ("mullion cache --help").
 
 ` + referenceHelp,
@@ -155,29 +156,24 @@ func historiesOf(img *image.Image) []*layerHistory {
 	return out
 }
 
-// parseKeyArg parses a key in a hive of an image: HKLM\SOFTWARE\App, HKU\.DEFAULT\App or
-// SOFTWARE\App. ok is false for a path. The error is about a key of another hive.
+// parseKeyArg parses a key in a hive of an image: HKLM\SOFTWARE\App and the other places
+// of hives.ParseKeyPath, or SOFTWARE\App. ok is false for a path. The error is about a key
+// of another hive.
 func parseKeyArg(s string) (n hives.Name, key string, ok bool, err error) {
-	first, rest := cutKey(strings.TrimPrefix(s, `\`))
-	switch strings.ToUpper(first) {
-	case "HKLM", "HKEY_LOCAL_MACHINE":
-		first, key = cutKey(rest)
-	case "HKU", "HKEY_USERS":
-		if first, key = cutKey(rest); strings.EqualFold(first, ".DEFAULT") {
-			return hives.Default, key, true, nil
+	path := strings.TrimPrefix(s, `\`)
+	first, rest := cutKey(path)
+	switch strings.ToUpper(strings.TrimSuffix(first, ":")) {
+	case "HKLM", "HKEY_LOCAL_MACHINE", "HKU", "HKEY_USERS", "HKCU", "HKEY_CURRENT_USER", "HKCR", "HKEY_CLASSES_ROOT":
+		if n, key, ok = hives.ParseKeyPath(path); !ok {
+			return 0, "", true, usagef("%q: the hives of an image are HKLM\\SOFTWARE, HKLM\\SYSTEM, HKLM\\SAM, HKLM\\SECURITY and HKU\\.DEFAULT", s)
 		}
-		return 0, "", true, usagef("%q: an image has no hive of users but HKU\\.DEFAULT", s)
-	default:
-		key = rest
-		if !isHive(first) {
-			return 0, "", false, nil
-		}
+		return n, key, true, nil
 	}
 	if !isHive(first) {
-		return 0, "", true, usagef("%q: the hives of an image are HKLM\\SOFTWARE, HKLM\\SYSTEM, HKLM\\SAM, HKLM\\SECURITY and HKU\\.DEFAULT", s)
+		return 0, "", false, nil
 	}
 	n, _ = hives.ParseName(first)
-	return n, key, true, nil
+	return n, rest, true, nil
 }
 
 // isHive reports whether a name is that of a hive, and not only of one of its files.
@@ -258,9 +254,11 @@ func (b *blame) blameKey(ctx context.Context, sources []layer.Source, histories 
 		warnings.print(b.c)
 		err = errors.Join(err, found.Close())
 	}()
-	if key, err = controlSet(found, n, key); err != nil {
+	asked := key
+	if key, err = controlSet(found, n, asked); err != nil {
 		return err
 	}
+	b.c.noteKey(asked, key, n.String())
 	var value *string
 	if b.hasName {
 		name := regf.UnescapeName(b.value)

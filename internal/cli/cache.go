@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -20,7 +21,8 @@ leaves an index of it there: the names and metadata of its files, hashes of
 their content, and access points into the compressed blob. From then on ls, cat,
 diff, blame, inspect, os-version, env and sbom answer from the index and read
 from the layer only the bytes that they print, compared with hashes in the
-index.
+index. Answers about an image are kept too: its build, its environment, its
+software, and the names of its merged tree, in which ls and cat look up theirs.
 
 The directory is mullion in the user's cache directory ($XDG_CACHE_HOME, else
 ~/.cache), or the one that --cache or $MULLION_CACHE names; MULLION_CACHE=off is
@@ -50,6 +52,16 @@ type cacheCleared struct {
 	Path  string `json:"path"`
 	Files int    `json:"files"`
 	Size  int64  `json:"size"`
+
+	Left []string `json:"left,omitempty"` // names of what is not of the cache
+}
+
+// listed returns the first of a list and the number of the others.
+func listed(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // existing opens a cache that exists; nil if there is none.
@@ -114,7 +126,8 @@ func newCacheClearCommand(c *console) *cobra.Command {
 		Use:   "clear",
 		Short: "Remove everything from the cache",
 		Long: `Remove all indexes and answers from the cache, and what killed processes have
-left in it. The directory itself stays.`,
+left in it. The directory itself stays, and so does what is not of the cache: it
+is named in a warning.`,
 		Example: `  mullion cache clear
   mullion cache clear --cache /var/tmp/mullion`,
 		Args: cobra.NoArgs,
@@ -132,6 +145,12 @@ left in it. The directory itself stays.`,
 				defer d.Close()
 				if done.Files, done.Size, err = d.Clear(); err != nil {
 					return err
+				}
+				if done.Left, err = d.Foreign(); err != nil {
+					return err
+				}
+				if len(done.Left) > 0 {
+					c.warnf("%s: left what is not of the cache: %s", dir, listed(done.Left, 5))
 				}
 			}
 			if c.json {

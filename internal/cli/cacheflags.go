@@ -82,7 +82,12 @@ func (c *console) openCache() ([]image.Option, error) {
 		if err == nil && dir != "" {
 			f.cache, err = image.OpenCache(dir, limit, func(err error) { c.notef("cache: %v", err) })
 		}
-		if err != nil {
+		switch {
+		case err != nil && f.dir != "" && !f.off:
+			c.warnf("--cache %s is not used: %v", f.dir, plainCache(f.dir, err))
+		case err != nil && os.Getenv(cacheEnv) != "":
+			c.warnf("the cache that %s names is not used: %v", cacheEnv, err)
+		case err != nil:
 			c.notef("no cache: %v", err)
 		}
 	}
@@ -90,6 +95,11 @@ func (c *console) openCache() ([]image.Option, error) {
 		return nil, nil
 	}
 	return []image.Option{image.WithCache(f.cache)}, nil
+}
+
+// plainCache returns the text of an error about a directory that the message names.
+func plainCache(dir string, err error) string {
+	return strings.TrimPrefix(err.Error(), "cache "+dir+": ")
 }
 
 // closeCache closes the cache at the end of a command.

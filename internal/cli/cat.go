@@ -11,6 +11,7 @@ import (
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 	"github.com/spf13/cobra"
 )
@@ -54,7 +55,7 @@ merged in. No layer contains these merged hives; "unpack" writes the same ones.
 			if err != nil {
 				return err
 			}
-			return errors.Join(out.write(c, func(w io.Writer) error { return catTree(cmd.Context(), w, tree, path, stream) }), done())
+			return errors.Join(out.write(c, func(w io.Writer) error { return catTree(cmd.Context(), w, tree, c.limits, path, stream) }), done())
 		},
 	}
 	flags.add(cmd)
@@ -74,10 +75,17 @@ func catHive(ctx context.Context, c *console, flags *contentFlags, out *outputFl
 		return registryHint(err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	return out.write(c, h.WriteImage)
+	return out.write(c, func(w io.Writer) error {
+		err := h.WriteImage(w)
+		var re *regf.Error
+		if errors.As(err, &re) && re.Path == "" && re.Offset < 0 {
+			return re.Err // of the writer, which the operation of the hive says nothing about
+		}
+		return registryHint(err)
+	})
 }
 
-func catTree(ctx context.Context, w io.Writer, t image.Tree, path, stream string) error {
+func catTree(ctx context.Context, w io.Writer, t image.Tree, limits layer.Limits, path, stream string) error {
 	if _, err := t.Lookup(path); err != nil {
 		return notFound(path, err)
 	}
@@ -86,6 +94,7 @@ func catTree(ctx context.Context, w io.Writer, t image.Tree, path, stream string
 		return err
 	}
 	defer r.Close()
+	r = layer.LimitReader(r, limits)
 	e, err := r.Next()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/finding"
@@ -178,7 +179,7 @@ func (w *lineWriter) Finding(f finding.Finding, ignored *report.Ignore) error {
 	case w.json:
 		return w.c.printJSONLine(f)
 	}
-	return w.c.printf("%v\n", f)
+	return w.c.printText(wrapWords(visible(f.String()), w.c.width) + "\n")
 }
 
 // Close implements report.Writer.
@@ -230,7 +231,8 @@ layer, path, offset, explanation.
 ` + reportHelp + `
 
 --rules prints the rules instead, from --severity upwards if it is given:
-format, severity, the effect of a violation on Windows, and how to repair it.
+format, severity, the effect of a violation on Windows, how to repair it, and
+what --fix changes.
 
 --quick looks at the entries of an image and not at what is in the files: hives
 and programs are not opened. It is for images, and takes a moment once each
@@ -294,6 +296,9 @@ An image says both itself.
 				return usagef("--quick and --fix: choose one")
 			}
 			if isLayer {
+				if f, ok := sniff(ref.name); ok && ref.format == tarFormat && slices.Contains(imageSchemes, f.scheme) {
+					c.warnf("%s is an image, %s:%s, and is read as a layer", args[0], f.scheme, ref.name)
+				}
 				if fix.on {
 					return fix.layer(cmd.Context(), c, &check, ref, &flags.options)
 				}

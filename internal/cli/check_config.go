@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/finding/report"
@@ -154,9 +155,18 @@ func (p configParser) text(n *yaml.Node) (string, error) {
 	return n.Value, nil
 }
 
+// knownRules has the rules of all checks. A configuration can name thousands.
+var knownRules = sync.OnceValue(func() map[string]bool {
+	known := map[string]bool{}
+	for _, r := range allRules() {
+		known[r.ID] = true
+	}
+	return known
+})
+
 // knownRule returns an error if no check has the rule.
 func knownRule(id string) error {
-	if slices.ContainsFunc(allRules(), func(r finding.Rule) bool { return r.ID == id }) {
+	if knownRules()[id] {
 		return nil
 	}
 	return hintf(fmt.Errorf("unknown rule %q", id), "%s", rulesHint)

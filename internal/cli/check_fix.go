@@ -29,10 +29,10 @@ type fixFlags struct {
 }
 
 const fixHelp = `--fix -o OUT writes the image or layer to OUT with those faults corrected for
-which that is no guess: missing and late directories, hard links before their
-target or to another link, directories and whiteouts that are there twice,
-whiteouts that change nothing, roots in the wrong case, times that no clock has
-shown, and headers that a tar in canonical form does not have. OUT is a layer
+which that is no guess; --rules says for each rule what is changed and what
+stays: missing and late directories, hard links before their target or to
+another link, what is there twice, whiteouts that change nothing, roots in the
+wrong case, unset times and attributes, headers of a tar. OUT is a layer
 if the subject is one, otherwise an image; layers without such faults keep
 their digest. Each corrected fault is printed as "fixed" after those that
 remain, and the exit status is that of a check of OUT.
@@ -157,6 +157,9 @@ func (f *fixFlags) plan(ctx context.Context, c *console, ref layerRef, o *layerO
 		return nil, err
 	}
 	opts := mend.Options{Base: o.base, HasParents: len(o.parents) > 0, Limits: o.limits}
+	if ref.format == tarFormat {
+		opts.FileAttributes = winfs.AttrArchive
+	}
 	below := chain[:len(chain)-1]
 	if len(below) > 0 {
 		opts.Below = &layer.Below{}

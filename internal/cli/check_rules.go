@@ -58,7 +58,11 @@ func ruleText(r finding.Rule) string {
 	if r.Least != 0 {
 		severity = r.Least.String() + ", " + severity
 	}
-	return fmt.Sprintf("%s %s: %s\n%s%s", r.Where, r.ID, severity, indented(r.Meaning), indented("Mend: "+r.Mend))
+	text := fmt.Sprintf("%s %s: %s\n%s%s", r.Where, r.ID, severity, indented(r.Meaning), indented("Mend: "+r.Mend))
+	if r.Fix != "" {
+		text += indented("--fix: " + r.Fix)
+	}
+	return text
 }
 
 // indented breaks a text into lines of at most 80 columns that begin with four spaces.

@@ -84,6 +84,7 @@ func canonical(im *cimfs.Image, path string) (string, error) {
 }
 
 type cimLister struct {
+	rows  rows
 	c     *console
 	im    *cimfs.Image
 	long  bool
@@ -109,14 +110,14 @@ func (l *cimLister) list(ctx context.Context) error {
 			return l.manifest(ctx, path, f)
 		case path == "":
 			return nil
-		case !l.long:
+		case !l.long && !l.c.colour:
 			return l.c.printf("%s\n", path)
 		}
 		r, err := l.row(path, f)
 		if err != nil {
 			return err
 		}
-		return l.c.printRow(r, true, path)
+		return l.c.printRow(r, l.long, path)
 	})
 }
 
@@ -142,7 +143,7 @@ func (l *cimLister) row(path string, f *cimfs.File) (row, error) {
 	if e.Reparse, err = f.Reparse(); err != nil {
 		return row{}, err
 	}
-	return rowOf(e), nil
+	return l.rows.of(e), nil
 }
 
 // findLinks lists the names of every file that has several.

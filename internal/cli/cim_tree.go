@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 
@@ -12,13 +11,6 @@ import (
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winsec"
 )
-
-// warnf prints a warning on standard error, unless --quiet is set.
-func (c *console) warnf(format string, a ...any) {
-	if !c.quiet {
-		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourWarning, "warning:"), visible(fmt.Sprintf(format, a...)))
-	}
-}
 
 // openTree opens a layer reference or a plain directory for reading.
 func (c *console) openTree(ctx context.Context, ref string) (layer.Reader, error) {

@@ -226,14 +226,34 @@ files.`,
 			if errors.Is(err, fs.ErrExist) {
 				err = hintf(err, "an image is never replaced; its files are named by GUID: use --guid or another directory")
 			}
-			if err == nil {
-				c.wroteFile(args[1])
+			if err != nil {
+				return about(args[1], err)
 			}
-			return about(args[1], err)
+			size, err := sizeOfCIM(dir, name)
+			if err != nil {
+				return about(args[1], err)
+			}
+			c.wroteFile(args[1])
+			c.summary("%s: %s, %s", args[1], counted(int(im.NumFiles()), "record"), c.size(size))
+			return nil
 		},
 	}
 	flags.addNames(cmd, "that of IN.cim", "that of IN.cim, so that OUT.cim needs another directory")
 	return cmd
+}
+
+// sizeOfCIM returns the size of an image with its region files.
+func sizeOfCIM(dir, name string) (size int64, err error) {
+	im, err := cimfs.Open(dir, name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, im.Close()) }()
+	regions, err := im.OwnRegions()
+	for _, r := range regions {
+		size += r.Size
+	}
+	return size, err
 }
 
 func newCIMExtractCommand(c *console) *cobra.Command {

@@ -25,13 +25,19 @@ var flagValues = map[string][]string{
 	"log-format":      {"text", "json"},
 	"type": {"REG_NONE", "REG_SZ", "REG_EXPAND_SZ", "REG_BINARY", "REG_DWORD", "REG_DWORD_BIG_ENDIAN", "REG_LINK",
 		"REG_MULTI_SZ", "REG_RESOURCE_LIST", "REG_FULL_RESOURCE_DESCRIPTOR", "REG_RESOURCE_REQUIREMENTS_LIST", "REG_QWORD"},
-	"limit": {"entries=", "depth=", "file-size=", "total-size=", "streams=", "metadata=", "ratio="},
 }
 
 // valuesOf returns the values that a flag of a command completes to, nil if it takes any.
 func valuesOf(cmd *cobra.Command, flag string) []string {
 	if v, ok := flagValues[commandName(cmd)+" --"+flag]; ok {
 		return v
+	}
+	if flag == "limit" {
+		var values []string
+		for _, name := range limitsOf[commandName(cmd)] {
+			values = append(values, name+"=")
+		}
+		return values
 	}
 	return flagValues[flag]
 }

@@ -48,6 +48,7 @@ URL that leads to a private address is rejected without --private-network.
 				opts = append(opts, image.WithForce())
 			}
 			done, err := image.Copy(cmd.Context(), args[0], args[1], opts...)
+			err = destinationError(args[1], err)
 			if errors.Is(err, fs.ErrExist) {
 				return hintf(about(args[1], err), "--force replaces an archive; a directory must be an OCI layout or empty")
 			}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -91,13 +92,13 @@ access.
 	p.BoolVar(&f.times, "times", false, "compare times too")
 	p.StringSliceVar(&f.ignore, "ignore", nil, "ignore these `PROPERTIES`, for example security,attributes")
 	p.BoolVar(&f.noRenames, "no-renames", false, "print a renamed file as removed and added")
-	p.StringArrayVar(&f.only, "only", nil, "compare only paths that match `GLOB`; may be repeated")
-	p.StringArrayVar(&f.exclude, "exclude", nil, "do not compare paths that match `GLOB`; may be repeated")
+	p.StringArrayVar(&f.only, "only", nil, "compare only paths, or keys of the registry, that match `GLOB`; may be repeated")
+	p.StringArrayVar(&f.exclude, "exclude", nil, "do not compare paths or keys that match `GLOB`; may be repeated")
 	p.BoolVar(&f.stat, "stat", false, "print only how much differs")
 	p.BoolVar(&f.nameOnly, "name-only", false, "print only the paths that differ")
 	p.BoolVar(&f.details, "details", false, "print both sides of every property that differs")
 	p.BoolVar(&f.unfold, "unfold", false, "list all that is in an added or removed directory or key")
-	p.StringVar(&f.html, "html", "", "write a page to `FILE` instead of printing")
+	p.StringVar(&f.html, "html", "", "write a page to the new `FILE` instead of printing")
 	p.BoolVar(&f.force, "force", false, "replace the file of --html if it exists")
 	return cmd
 }
@@ -201,10 +202,16 @@ func (f *diffFlags) run(ctx context.Context, c *console, args []string) (err err
 		}
 		return sink.end(sum)
 	}
-	if f.html != "" {
-		err = writeFile(f.html, f.force, func(w io.Writer) error { return work(newDiffPage(c, w, a.ref, b.ref)) })
-	} else {
+	switch f.html {
+	case "":
 		err = work(f.newPrinter(c))
+	case "-":
+		err = work(newDiffPage(c, c.out, a.ref, b.ref))
+	default:
+		err = writeFile(f.html, f.force, func(w io.Writer) error { return work(newDiffPage(c, w, a.ref, b.ref)) })
+	}
+	if err == nil && f.html != "" && !c.quiet {
+		fmt.Fprintf(c.err, "%s: %s\n", visible(f.html), visible(summaryLine(c, sum)))
 	}
 	if err == nil && !sum.same() {
 		err = errFound

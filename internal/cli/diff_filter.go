@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/winfs"
@@ -27,10 +28,57 @@ func newPathFilter(only, exclude []string) (f pathFilter, err error) {
 			if len(names) == 1 {
 				names = []string{"**", g}
 			}
-			*list.to = append(*list.to, names)
+			*list.to = append(*list.to, registryNames(names))
 		}
 	}
 	return f, nil
+}
+
+// registryNames replaces the first names of a glob that begins as a key of the registry does
+// by those that diff prints: HKLM for HKEY_LOCAL_MACHINE, and so on.
+func registryNames(names []string) []string {
+	short, ok := map[string][]string{
+		"HKEY_LOCAL_MACHINE": {"HKLM"}, "HKLM:": {"HKLM"}, "HKEY_USERS": {"HKU"}, "HKU:": {"HKU"},
+		"HKCU": {"HKU", ".DEFAULT"}, "HKEY_CURRENT_USER": {"HKU", ".DEFAULT"}, "HKCU:": {"HKU", ".DEFAULT"},
+		"HKCR": {"HKLM", "SOFTWARE", "CLASSES"}, "HKEY_CLASSES_ROOT": {"HKLM", "SOFTWARE", "CLASSES"}, "HKCR:": {"HKLM", "SOFTWARE", "CLASSES"},
+	}[strings.ToUpper(names[0])]
+	if !ok {
+		return names
+	}
+	list := slices.Clone(names[1:])
+	for i := len(short) - 1; i >= 0; i-- {
+		list = slices.Insert(list, 0, winfs.Fold(short[i]))
+	}
+	return list
+}
+
+// controlSet returns the filter with a control set in place of CurrentControlSet, which no
+// hive has. resolve is called if a glob names it.
+func (f pathFilter) controlSet(resolve func() (string, error)) (pathFilter, error) {
+	current, set := []string{winfs.Fold("HKLM"), winfs.Fold("SYSTEM"), winfs.Fold("CurrentControlSet")}, ""
+	replace := func(list []pathGlob) ([]pathGlob, error) {
+		list = slices.Clone(list)
+		for i, g := range list {
+			if len(g) < len(current) || !slices.Equal([]string(g[:len(current)]), current) {
+				continue
+			}
+			if set == "" {
+				name, err := resolve()
+				if err != nil {
+					return nil, err
+				}
+				set = winfs.Fold(name)
+			}
+			list[i] = slices.Clone(g)
+			list[i][len(current)-1] = set
+		}
+		return list, nil
+	}
+	var err error
+	if f.only, err = replace(f.only); err == nil {
+		f.exclude, err = replace(f.exclude)
+	}
+	return f, err
 }
 
 // empty reports whether the filter keeps everything.

@@ -20,6 +20,12 @@ func TestPathFilter(t *testing.T) {
 		{"*.dll", "", `Files\a.dlls`, false},
 		{"?.tx?", "", `Files\ä.txt`, true},
 		{`HKLM\SOFTWARE`, "", `HKLM\SOFTWARE\Hello`, true},
+		{`HKEY_LOCAL_MACHINE\SOFTWARE\A*`, "", `HKLM\SOFTWARE\App`, true},
+		{`HKCU\Environment`, "", `HKU\.DEFAULT\Environment`, true},
+		{`hkcr\.txt`, "", `HKLM\SOFTWARE\Classes\.txt\x`, true},
+		{`HKLM\SYSTEM\CurrentControlSet\Services`, "", `HKLM\SYSTEM\ControlSet002\Services\x`, true},
+		{"", `HKLM\SYSTEM\CurrentControlSet`, `HKLM\SYSTEM\ControlSet002\Services`, false},
+		{`HKLM\SYSTEM\CurrentControlSet`, "", `HKLM\SYSTEM\ControlSet001`, false},
 		{"", `Files\Windows`, `Files\Windows\x`, false},
 		{"", `Files\Windows`, `Files\x`, true},
 		{"Files", "*.log", `Files\a.log`, false},
@@ -35,6 +41,9 @@ func TestPathFilter(t *testing.T) {
 		}
 		f, err := newPathFilter(only, exclude)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if f, err = f.controlSet(func() (string, error) { return "ControlSet002", nil }); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.keeps(c.path); got != c.want {

@@ -121,8 +121,22 @@ func (f *diffFlags) diffHives(ctx context.Context, sink diffSink, sum *diffSumma
 	opt.Times = f.times
 	matched := f.filter.empty()
 	if !matched {
+		filter := f.filter
+		if root.path == registryRoots[hives.System] {
+			h := b
+			if h == nil {
+				h = a
+			}
+			var err error
+			filter, err = filter.controlSet(func() (string, error) {
+				return hives.ResolveKey(h, hives.System, "CurrentControlSet")
+			})
+			if err != nil {
+				return err
+			}
+		}
 		opt.Keep = func(path string) bool {
-			keep := f.filter.keeps(root.of(path))
+			keep := filter.keeps(root.of(path))
 			matched = matched || keep
 			return keep
 		}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"regexp"
 	"strings"
 
+	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
@@ -69,10 +71,27 @@ var hints = []struct {
 	{fs.ErrPermission, "check the owner and permissions of the file and its directory"},
 }
 
-func hintFor(err error) string {
+// listedError is an error that is printed as a text and, in lines of their own, a list.
+type listedError struct {
+	err   error
+	text  string
+	lines []string
+}
+
+func (e *listedError) Error() string { return e.err.Error() }
+func (e *listedError) Unwrap() error { return e.err }
+
+// hintFor returns the advice for an error of a command.
+func hintFor(command string, err error) string {
 	var h *hintedError
 	if errors.As(err, &h) {
 		return h.hint
+	}
+	var fault *hiveFault
+	if errors.As(err, &fault) {
+		if hint := fault.advice(command); hint != "" {
+			return hint
+		}
 	}
 	var limit *layer.LimitError
 	if errors.As(err, &limit) && limitNames[limit.Limit] != "" {
@@ -94,14 +113,24 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 		text, err = "interrupted", nil
 	}
 	var s *subjectError
+	var l *listedError
+	hint := hintFor(op, err)
+	if errors.As(err, &s) && hint == "" {
+		hint = misread(s.subject)
+	} else if err != nil && hint == "" {
+		hint = misread(c.subject)
+	}
 	if c.json {
-		e := jsonError{Op: op, Subject: c.subject, Message: text, Hint: hintFor(err), Status: status}
+		e := jsonError{Op: op, Subject: c.subject, Message: text, Hint: hint, Status: status}
 		if err != nil && errors.As(err, &s) {
 			e.Subject, e.Message = s.subject, strings.TrimPrefix(text, s.subject+": ")
 		}
 		e.Message = strings.ReplaceAll(e.Message, "\n", "; ")
 		c.printJSONError(e)
 		return
+	}
+	if errors.As(err, &l) {
+		text = strings.ReplaceAll(text, l.Error(), l.text)
 	}
 	if err == nil || !errors.As(err, &s) {
 		if c.subject != "" {
@@ -113,15 +142,26 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 	// Joined errors and answers of registries can have several lines.
 	text = strings.ReplaceAll(text, "\n", "; ")
 	fmt.Fprintf(c.err, "%s %s %s\n", paint(c.errColour, colourError, "mullion:"), op, visible(text))
-	if h := hintFor(err); h != "" {
-		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourHint, "hint:"), visible(h))
+	if l != nil {
+		for _, line := range l.lines {
+			fmt.Fprintf(c.err, "  %s\n", visible(line))
+		}
+	}
+	if hint != "" {
+		fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourHint, "hint:"), visible(hint))
 	}
 }
+
+// cimLimit is the text of package cimfs for an image that is larger than imageLimits allows.
+var cimLimit = regexp.MustCompile(regexp.QuoteMeta(cimfs.ErrLimit.Error()) + `: more than (\d+) (?:names|objects)`)
 
 // limitText names the flag in the text of an error about a limit.
 func limitText(text string, err error) string {
 	var limit *layer.LimitError
 	if !errors.As(err, &limit) || limitNames[limit.Limit] == "" {
+		if errors.Is(err, cimfs.ErrLimit) {
+			return cimLimit.ReplaceAllString(text, "--limit entries=$1 is exceeded")
+		}
 		return text
 	}
 	return strings.ReplaceAll(text, limit.Error(), fmt.Sprintf("--limit %s=%d is exceeded", limitNames[limit.Limit], limit.Max))
@@ -143,7 +183,14 @@ func namingLimits(check iter.Seq2[finding.Finding, error]) iter.Seq2[finding.Fin
 	}
 }
 
+// warnf prints a warning on standard error, unless --quiet is set.
+func (c *console) warnf(format string, a ...any) {
+	if !c.quiet {
+		c.printWarning(fmt.Errorf(format, a...))
+	}
+}
+
 // printWarning prints an error that does not end the command.
 func (c *console) printWarning(err error) {
-	fmt.Fprintf(c.err, "mullion: %s %s\n", paint(c.errColour, colourWarning, "warning:"), visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	fmt.Fprintf(c.err, "%s %s\n", paint(c.errColour, colourWarning, "mullion: warning:"), visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/mullion/mullion/internal/plaindir"
 	"github.com/mullion/mullion/layer"
@@ -75,7 +76,7 @@ are an error. So is a name that the host cannot have.
 }
 
 func (f *contentFlags) extract(ctx context.Context, c *console, ref string, paths []string, dir string) (err error) {
-	view, done, err := f.openSelectable(ctx, c, ref, paths)
+	view, done, err := f.openSelectable(ctx, c, ref, paths, filepath.Dir(dir))
 	if err != nil {
 		return err
 	}
@@ -135,14 +136,23 @@ func (f *contentFlags) extract(ctx context.Context, c *console, ref string, path
 
 // openSelectable opens the merged view of an image, or a view of the part of a single layer
 // that the paths select. In that, whiteouts hide nothing and are left out, and a hard link
-// finds only targets of its own layer.
-func (f *contentFlags) openSelectable(ctx context.Context, c *console, ref string, paths []string) (*layer.View, func() error, error) {
+// finds only targets of its own layer. What is selected of an image without an index is kept
+// in a temporary file in dir until done is called.
+func (f *contentFlags) openSelectable(ctx context.Context, c *console, ref string, paths []string, dir string) (*layer.View, func() error, error) {
 	source, done, err := f.openLayer(ctx, c, ref)
 	if err != nil {
 		return nil, nil, err
 	}
 	if source == nil {
-		return f.openView(ctx, c, ref)
+		img, err := f.openImage(ctx, c, ref)
+		if err != nil {
+			return nil, nil, err
+		}
+		view, done, err := img.UnionKeeping(ctx, dir, func(path string) bool { return selects(paths, path) })
+		if err != nil {
+			return nil, nil, errors.Join(imageHint(err), img.Close())
+		}
+		return view, func() error { return errors.Join(view.Close(), done(), img.Close()) }, nil
 	}
 	if l, ok := parseLayerRef(ref); ok && !l.reopens() {
 		return nil, nil, errors.Join(usagef("%s: a layer is read twice, standard input only once", ref), done())
@@ -199,8 +209,11 @@ func (r *partReader) Next() (*layer.Entry, error) {
 	}
 }
 
-func (r *partReader) selects(path string) bool {
-	for _, p := range r.paths {
+func (r *partReader) selects(path string) bool { return selects(r.paths, path) }
+
+// selects reports whether a path is one of those or below one.
+func selects(paths []string, path string) bool {
+	for _, p := range paths {
 		if p == "" || winfs.EqualFold(path, p) || winfs.Under(path, p) {
 			return true
 		}

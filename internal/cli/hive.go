@@ -212,11 +212,14 @@ func plain(err error) error {
 	return err
 }
 
-// hiveError adds the path, key and cell of an error in a hive, and advice.
+// hiveError adds the path, key and cell of an error in a hive; the command adds advice.
 func hiveError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var cut *cutError
 	if errors.As(err, &cut) { // before the regf.Error inside is unwrapped, which would lose the image
-		return about(path, hintf(cut, "mullion hive repair saves the remaining data"))
+		return about(path, &hiveFault{path, cut})
 	}
 	var re *regf.Error
 	if errors.As(err, &re) {
@@ -228,22 +231,15 @@ func hiveError(path string, err error) error {
 			where = fmt.Sprintf("%scell %#x: ", where, re.Offset)
 		}
 		if re.Path != "" || re.Offset >= 0 || re.Hive != "" {
+			var hinted *hintedError
+			hasHint := errors.As(err, &hinted)
 			err = fmt.Errorf("%s%w", where, plain(re.Err))
+			if hasHint {
+				err = hintf(err, "%s", hinted.hint)
+			}
 		}
 	}
-	switch {
-	case errors.Is(err, regf.ErrNoUsableLog):
-		err = hintf(err, "--allow-dirty reads the hive without its last changes")
-	case errors.Is(err, regf.ErrDirty):
-		err = hintf(err, "--log F replays its logs, --allow-dirty reads it without its last changes")
-	case errors.Is(err, regf.ErrNeedsRepair):
-		err = hintf(err, "mullion hive repair IN -o OUT writes a sound copy, mullion hive check lists the faults")
-	case errors.Is(err, regf.ErrTruncated):
-		err = hintf(err, "mullion hive repair saves the remaining data")
-	case errors.Is(err, regf.ErrCorrupt):
-		err = hintf(err, "mullion hive check lists the faults, --mode report skips them, mullion hive repair mends them")
-	}
-	return about(path, err)
+	return about(path, &hiveFault{path, err})
 }
 
 // findings prints the faults that reading h has skipped. It returns errPartial if one

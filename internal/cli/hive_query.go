@@ -26,7 +26,7 @@ with -v each value with its key. Data is printed decoded and in hexadecimal.
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return from.read(cmd.Context(), c, args, func(h *regf.Hive, k regf.Key, path string) error {
-				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), one: cmd.Flags().Changed("value"), name: regf.UnescapeName(name), all: all}
+				q := &hiveQuery{c: c, file: args[0], w: bufio.NewWriter(c.out), root: registryRoots[from.hive(args)], one: cmd.Flags().Changed("value"), name: regf.UnescapeName(name), all: all}
 				return errors.Join(q.run(k, path), q.w.Flush())
 			})
 		},
@@ -40,6 +40,7 @@ with -v each value with its key. Data is printed decoded and in hexadecimal.
 type hiveQuery struct {
 	c    *console
 	file string
+	root string // of an image: where the registry has the hive, so that a printed key can be asked for again
 	w    *bufio.Writer
 	one  bool
 	name string
@@ -99,7 +100,7 @@ func (q *hiveQuery) key(k regf.Key, path string) error {
 			return err
 		}
 		if !q.c.json {
-			fmt.Fprintf(q.w, "%s\n", hiveHeading(path))
+			fmt.Fprintf(q.w, "%s\n", q.heading(path))
 		}
 		if err := q.value(k, path, v); err != nil {
 			return err
@@ -109,7 +110,7 @@ func (q *hiveQuery) key(k regf.Key, path string) error {
 		}
 		return nil
 	}
-	fmt.Fprintf(q.w, "%s\n", hiveHeading(path))
+	fmt.Fprintf(q.w, "%s\n", q.heading(path))
 	for v, err := range k.Values() {
 		if err == nil {
 			err = q.value(k, path, v)
@@ -126,9 +127,17 @@ func (q *hiveQuery) key(k regf.Key, path string) error {
 		if err != nil {
 			return hiveError(q.file, err)
 		}
-		fmt.Fprintf(q.w, "%s\n", hiveHeading(below(sub)))
+		fmt.Fprintf(q.w, "%s\n", q.heading(below(sub)))
 	}
 	return nil
+}
+
+// heading returns the line of a key.
+func (q *hiveQuery) heading(path string) string {
+	if q.root != "" && path == "" {
+		return q.root
+	}
+	return q.root + hiveHeading(path)
 }
 
 func (q *hiveQuery) value(k regf.Key, path string, v regf.Value) error {

@@ -14,7 +14,6 @@ import (
 	_ "github.com/mullion/mullion/image/all"
 	"github.com/mullion/mullion/image/containerd"
 	"github.com/mullion/mullion/image/registry"
-	"github.com/mullion/mullion/layer"
 	"github.com/spf13/cobra"
 )
 
@@ -102,7 +101,7 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 	}
 	img, err := image.Open(ctx, ref, append(opts, more...)...)
 	if err != nil {
-		return nil, imageHint(nameHint(ref, err))
+		return nil, imageHintAt(ref, nameHint(ref, err))
 	}
 	for _, l := range img.Layers() {
 		if !l.Indexed() {
@@ -111,6 +110,16 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 		}
 	}
 	return img, nil
+}
+
+// destinationError names the target of a command in an error that is about it, instead of
+// the image that is read.
+func destinationError(target string, err error) error {
+	var dst *image.DestinationError
+	if errors.As(err, &dst) {
+		return about(target, dst.Err)
+	}
+	return err
 }
 
 // nameHint adds advice if ref is a layer reference, or has no scheme and is looked up in a
@@ -135,6 +144,13 @@ func fileHint(ref string) string {
 		return schemeHint(ref)
 	case err != nil:
 		return ""
+	}
+	if f, ok := sniff(ref); ok && f.scheme != "" {
+		return fmt.Sprintf("%[1]s is %[2]s: %[3]s:%[1]s", ref, f.what, f.scheme)
+	} else if ok {
+		return fmt.Sprintf("%s is %s", ref, f.what)
+	}
+	switch {
 	case st.IsDir():
 		return fmt.Sprintf("%s is a directory here: an image layout is oci:%[1]s, a layer directory wclayer:%[1]s", ref)
 	case strings.EqualFold(filepath.Ext(ref), ".cim"):
@@ -170,7 +186,10 @@ func schemeHint(ref string) string {
 var imageSchemes = []string{image.Layout, image.OCIArchive, image.DockerArchive, image.Registry, image.Containerd}
 
 // imageHint adds advice to errors of package image.
-func imageHint(err error) error {
+func imageHint(err error) error { return imageHintAt("", err) }
+
+// imageHintAt is imageHint for the error of opening ref.
+func imageHintAt(ref string, err error) error {
 	var many *image.AmbiguousError
 	var hinted *hintedError
 	switch {
@@ -179,7 +198,7 @@ func imageHint(err error) error {
 	case errors.As(err, &hinted):
 		return err
 	case errors.As(err, &many):
-		return hintf(err, "%s", chooseHint(many.Candidates))
+		return hintf(listCandidates(ref, err, many), "%s", chooseHint(ref, many.Candidates))
 	case errors.Is(err, image.ErrReference):
 		return hintf(err, "see mullion --help for the forms of a reference")
 	case errors.Is(err, image.ErrForeign):
@@ -190,9 +209,57 @@ func imageHint(err error) error {
 	return err
 }
 
+// maxCandidates is the number of images that an error lists.
+const maxCandidates = 16
+
+// listCandidates returns the error about several images with one of them on a line: a whole
+// reference and its platform.
+func listCandidates(ref string, err error, many *image.AmbiguousError) error {
+	l := &listedError{err: err, text: strings.ReplaceAll(err.Error(), many.Error(), image.ErrAmbiguous.Error())}
+	for i, c := range many.Candidates {
+		if i == maxCandidates {
+			l.lines = append(l.lines, fmt.Sprintf("and %d more", len(many.Candidates)-i))
+			break
+		}
+		line := wholeReference(ref, c, "") + "  " + c.Platform.String()
+		if c.Name != "" {
+			line += "  (" + c.Name + ")"
+		}
+		if c.Absent {
+			line += "  (named, not stored)"
+		}
+		l.lines = append(l.lines, line)
+	}
+	return l
+}
+
+// wholeReference returns a reference to a candidate of ref, by its tag if one is given,
+// otherwise by its digest.
+func wholeReference(ref string, c image.Candidate, tag string) string {
+	digest := "@" + string(c.Descriptor.Digest)
+	r, err := image.ParseReference(ref)
+	if err != nil {
+		return digest
+	}
+	switch r.Transport {
+	case image.Layout, image.OCIArchive, image.DockerArchive:
+		if r.Name, r.Digest = tag, c.Descriptor.Digest; tag != "" {
+			r.Digest = ""
+		}
+		return r.String()
+	case image.Registry:
+		name, _, _ := strings.Cut(strings.TrimPrefix(ref, "docker://"), "@")
+		if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+			name = name[:i]
+		}
+		return name + digest
+	}
+	return digest
+}
+
 // chooseHint returns advice on selecting one of several images, by a property in which
 // the first one differs from all others.
-func chooseHint(all []image.Candidate) string {
+func chooseHint(ref string, all []image.Candidate) string {
 	alone := func(same func(a, b image.Candidate) bool) bool {
 		return !slices.ContainsFunc(all[1:], func(c image.Candidate) bool { return same(all[0], c) })
 	}
@@ -201,43 +268,7 @@ func chooseHint(all []image.Candidate) string {
 	case alone(func(a, b image.Candidate) bool { return a.Platform.Runs(b.Platform) }):
 		return fmt.Sprintf("choose one by its platform, as in --platform '%s'", first.Platform)
 	case first.Name != "" && alone(func(a, b image.Candidate) bool { return a.Name == b.Name }):
-		return fmt.Sprintf("name one by its tag, as %s", first.Name)
+		return "name one by its tag: " + wholeReference(ref, first, first.Name)
 	}
-	return fmt.Sprintf("name one by its digest, as @%s at the end of the reference", first.Descriptor.Digest)
-}
-
-// limitFlag is --limit NAME=N.
-type limitFlag struct{ limits *layer.Limits }
-
-// limitNames maps the fields of layer.Limits to the names that --limit uses.
-var limitNames = map[string]string{
-	"Entries": "entries", "FileSize": "file-size", "TotalSize": "total-size",
-	"Streams": "streams", "Depth": "depth", "MetadataLen": "metadata", "Ratio": "ratio",
-}
-
-func (f limitFlag) String() string { return "" }
-func (f limitFlag) Type() string   { return "NAME=N" }
-
-func (f limitFlag) Set(s string) error {
-	var name string
-	var n int64
-	for i := range s {
-		if s[i] == '=' {
-			name = s[:i]
-			if _, err := fmt.Sscanf(s[i+1:]+"\n", "%d\n", &n); err != nil {
-				return fmt.Errorf("%q is not a number", s[i+1:])
-			}
-			break
-		}
-	}
-	fields := map[string]*int64{
-		"entries": &f.limits.Entries, "file-size": &f.limits.FileSize, "total-size": &f.limits.TotalSize,
-		"streams": &f.limits.Streams, "depth": &f.limits.Depth, "metadata": &f.limits.MetadataLen, "ratio": &f.limits.Ratio,
-	}
-	p, ok := fields[name]
-	if !ok {
-		return errors.New("want entries, file-size, total-size, streams, depth, metadata or ratio, = and a number; -1 is no limit")
-	}
-	*p = n
-	return nil
+	return "name one by its digest: " + wholeReference(ref, first, "")
 }

@@ -166,48 +166,37 @@ func (in *inspection) warn(format string, a ...any) {
 	in.Warnings = append(in.Warnings, fmt.Sprintf(format, a...))
 }
 
-// readLayers reads the layers and adds what they contain.
+// readLayers reads the layers and adds what they contain. Errors in hives become warnings,
+// because the rest of the image can still be inspected.
 func (in *inspection) readLayers(ctx context.Context, img *image.Image) error {
-	summaries, found, err := img.Survey(ctx)
+	var harmless hiveWarnings
+	x, err := img.Examine(ctx, harmless.add)
 	if err != nil {
 		return err
 	}
-	in.readRegistry(ctx, img, found)
-	if err := found.Close(); err != nil {
-		return err
-	}
-	for n, s := range summaries {
+	for n, s := range x.Layers {
 		in.Layers[n].layerContent = &layerContent{
 			Plain: s.Plain, Content: s.Content, Files: s.Files, Dirs: s.Dirs, Whiteouts: s.Whiteouts, Links: s.Links,
 			Hives: append([]string{}, s.Hives...),
 		}
 	}
-	return nil
-}
-
-// readRegistry adds the version and environment from the hives. Errors in hives become
-// warnings, because the rest of the image can still be inspected.
-func (in *inspection) readRegistry(ctx context.Context, img *image.Image, found *image.Hives) {
-	var harmless hiveWarnings
-	found.Warn = harmless.add
 	defer func() { in.Warnings = append(in.Warnings, harmless.lines()...) }()
-	v, err := found.OSVersion(ctx)
 	switch claim := img.Platform().OSVersion; {
-	case errors.Is(err, hives.ErrNoBase):
-	case err != nil:
-		in.warn("%v", err)
+	case errors.Is(x.OSVersionErr, hives.ErrNoBase):
+	case x.OSVersionErr != nil:
+		in.warn("%v", x.OSVersionErr)
 	default:
-		in.OSVersion = describeVersion(v)
+		in.OSVersion = describeVersion(x.OSVersion)
 		if claim != "" && claim != in.OSVersion.Version {
 			in.warn("the configuration claims Windows %s, the hives have %s", claim, in.OSVersion.Version)
 		}
 	}
-	env, err := found.Environment(ctx, img.Config())
-	if err != nil {
-		in.warn("%v", err)
-		return
+	if x.EnvironmentErr != nil {
+		in.warn("%v", x.EnvironmentErr)
+		return nil
 	}
-	in.Environment = variables(env)
+	in.Environment = variables(x.Environment)
+	return nil
 }
 
 // print prints the inspection as text: the image, its configuration, the layers, and the

@@ -170,6 +170,13 @@ type jsonEntry struct {
 
 // entryOf returns the entry without what it does not hold: streams, links and layer.
 func entryOf(e *layer.Entry) *jsonEntry {
+	var d describedSecurity
+	d.owner, d.sddl = securityOf(e.Security)
+	return describeEntry(e, d)
+}
+
+// describeEntry is entryOf where it is known what the descriptor says.
+func describeEntry(e *layer.Entry, d describedSecurity) *jsonEntry {
 	out := &jsonEntry{
 		Path: wtf8(e.Path), Kind: kindOf(e.Kind, e.Reparse), Target: wtf8(e.Target),
 		Attributes: attributesOf(e.Attributes), jsonTimes: timesOf(e.Times), EAs: easOf(e.EAs),
@@ -179,7 +186,7 @@ func entryOf(e *layer.Entry) *jsonEntry {
 		size := e.Size
 		out.Size = &size
 	}
-	out.Owner, out.Security = securityOf(e.Security)
+	out.Owner, out.Security = d.owner, d.sddl
 	return out
 }
 

@@ -139,7 +139,13 @@ func (r layerRef) create(ctx context.Context, c *console, o *layerOptions) (laye
 // source returns a source that opens the layer on each call. Standard input can be
 // opened once only, see reopens.
 func (r layerRef) source(ctx context.Context, c *console, o *layerOptions) layer.Source {
-	return layer.SourceFunc(func() (layer.Reader, error) { return r.open(ctx, c, o) })
+	return layer.SourceFunc(func() (layer.Reader, error) {
+		in, err := r.open(ctx, c, o)
+		if err != nil {
+			return nil, err
+		}
+		return layer.LimitReader(in, o.limits), nil
+	})
 }
 
 // reopens reports whether the layer can be read twice.

@@ -17,8 +17,30 @@ type row struct {
 	letter     byte // f, d, h (hard link), w (whiteout) or o (opaque whiteout)
 }
 
-func rowOf(e *layer.Entry) row {
-	return row{entryOf(e), e.Attributes, e.Times, e.Kind.String()[0]}
+// rows makes rows. Most entries share a descriptor with others, so that what it says is kept
+// for them.
+type rows struct {
+	known map[string]describedSecurity
+	size  int // bytes in known
+}
+
+type describedSecurity struct{ owner, sddl string }
+
+// maxSecurities is the number of bytes that are kept for descriptors.
+const maxSecurities = 4 << 20
+
+func (r *rows) of(e *layer.Entry) row {
+	d, ok := r.known[string(e.Security)]
+	if !ok {
+		d.owner, d.sddl = securityOf(e.Security)
+		size := len(e.Security) + len(d.owner) + len(d.sddl) + 100
+		if r.known == nil || r.size+size > maxSecurities {
+			r.known, r.size = map[string]describedSecurity{}, 0
+		}
+		r.known[string(e.Security)] = d
+		r.size += size
+	}
+	return row{describeEntry(e, d), e.Attributes, e.Times, e.Kind.String()[0]}
 }
 
 // ownerName returns the name of a well-known account, or the SID of another one.

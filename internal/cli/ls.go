@@ -135,6 +135,7 @@ type lister struct {
 	flags           *contentFlags
 	path            string // directory or file to list, "" is the root
 	long, recursive bool
+	rows            rows
 }
 
 func newLsCommand(c *console) *cobra.Command {
@@ -204,7 +205,7 @@ func (l *lister) tree(t image.Tree) error {
 }
 
 func (l *lister) item(it *layer.Item) error {
-	r := rowOf(&it.Entry)
+	r := l.rows.of(&it.Entry)
 	r.Layer, r.Links = l.flags.layerAt(it.Layer), it.Links
 	return l.c.printRow(r, l.long, l.name(it.Path))
 }
@@ -257,7 +258,7 @@ func (l *lister) layer(ctx context.Context, source layer.Source) error {
 }
 
 func (l *lister) entry(r layer.Reader, e *layer.Entry) error {
-	row := rowOf(e)
+	row := l.rows.of(e)
 	if l.flags.layer >= 0 {
 		row.Layer = l.flags.layerAt(l.flags.layer)
 	}

@@ -126,7 +126,7 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 	}
 	// While programs use the file system, unmounting fails and is tried again. A second
 	// Ctrl-C detaches it: further access to open files fails.
-	again := make(chan os.Signal, 1)
+	first, again := time.Now(), make(chan os.Signal, 1)
 	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(again)
 	for warned := false; ; warned = true {
@@ -138,11 +138,18 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 		case <-served:
 			return nil
 		case <-again:
+			// A signal that is sent twice, as by timeout(1), is no second Ctrl-C.
+			if time.Since(first) < sameSignal {
+				continue
+			}
 			return about(dir, s.Detach())
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
+
+// sameSignal is the time within which another signal is the first one once more.
+const sameSignal = 300 * time.Millisecond
 
 // openMountable opens an image or a layer as a tree. The tree stays readable after ctx
 // is done, until it is unmounted. The returned function releases it.
@@ -152,6 +159,8 @@ func (f *contentFlags) openMountable(ctx context.Context, c *console, text, stor
 	switch {
 	case store != "" && single:
 		return nil, nil, usagef("--store is for whole images, not for one layer")
+	case isLayer && ref.format == cimFormat && c.limits != layer.Limits{}:
+		return nil, nil, usagef("--limit has no effect on %s, which is served in place", text)
 	case isLayer && ref.format == cimFormat:
 		im, err := holdCIM(ref.text)
 		if err != nil {

@@ -26,6 +26,7 @@ func TestMountScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "fuse"),
 		Setup: func(e *testscript.Env) error {
+			e.Setenv(raceEnv, os.Getenv(raceEnv))
 			e.Setenv("HELLO", "oci-archive:"+filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar"))
 			return nil
 		},

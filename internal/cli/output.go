@@ -2,8 +2,10 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
@@ -62,6 +64,9 @@ func (o *outputFlags) checkJSON(c *console) error {
 // readable by its owner only.
 func writeFile(path string, force bool, fill func(io.Writer) error) error {
 	f, err := publish.Create(path, publish.Options{Replace: force})
+	if errors.Is(err, fs.ErrNotExist) {
+		return about(path, fmt.Errorf("the directory %s does not exist: %w", quote(filepath.Dir(path)), fs.ErrNotExist))
+	}
 	if err != nil {
 		return about(path, existsHint(err))
 	}

@@ -27,6 +27,9 @@ type imageRegistry interface {
 // named by --parent.
 func (f *contentFlags) openRegistry(ctx context.Context, c *console, text string, names ...hives.Name) (imageRegistry, error) {
 	if ref, ok := parseLayerRef(text); ok && ref.format == cimFormat {
+		if (c.limits != layer.Limits{}) {
+			return nil, usagef("--limit has no effect on %s, of which only the hives are read", text)
+		}
 		return openCIMRegistry(ctx, c, ref.text)
 	}
 	source, done, err := f.openLayer(ctx, c, text)

@@ -114,12 +114,11 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "print only results and errors, no progress and no notes")
 	f.BoolVar(&c.json, "json", false, "print JSON: one document, or one object per line for listings")
 	f.BoolVar(&c.verbose, "verbose", false, "print details on standard error")
-	f.Var(limitFlag{&c.limits}, "limit", "limit the layers that are read: NAME is entries, depth, file-size, total-size, streams, metadata or ratio, sizes are in bytes, -1 is unlimited; may be repeated")
-	c.caching.add(f)
 	f.SortFlags = false
 	for _, newCommand := range constructors {
 		root.AddCommand(newCommand(c))
 	}
+	addLayerFlags(c, root)
 	explain(root)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -213,7 +212,7 @@ func groups(cmd *cobra.Command) {
 
 // usageHint returns the advice for a usage error.
 func usageHint(cmd *cobra.Command, err error) string {
-	if hint := hintFor(err); hint != "" {
+	if hint := hintFor(commandName(cmd), err); hint != "" {
 		return hint
 	}
 	return cmd.CommandPath() + " --help"

@@ -28,10 +28,18 @@ func TestMain(m *testing.M) {
 	if os.Getenv(cacheEnv) == "" { // of a script's command it is set
 		os.Setenv(cacheEnv, cacheOff) // no test uses the cache of the user
 	}
+	// A program with the race detector waits for a second before it exits. The scripts run a
+	// thousand.
+	if os.Getenv(raceEnv) == "" {
+		os.Setenv(raceEnv, "atexit_sleep_ms=10")
+	}
 	testscript.Main(m, map[string]func(){
 		"mullion": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
+
+// raceEnv has the options of the race detector.
+const raceEnv = "GORACE"
 
 // The scripts in testdata/script are the documentation of the commands by example.
 // $HELLO is the example image. In addition to the commands of testscript there are
@@ -62,6 +70,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HELLO", "oci-archive:"+filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar"))
 			e.Setenv("DOCKER_CONFIG", e.WorkDir)
+			e.Setenv(raceEnv, os.Getenv(raceEnv))
 			e.Setenv("MULLION_CACHE", filepath.Join(e.WorkDir, ".cache"))
 			return nil
 		},

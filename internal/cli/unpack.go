@@ -246,7 +246,7 @@ func (c *console) unpackFolders(ctx context.Context, img *image.Image, dir strin
 		return wclayer.CreateIn(root, name, parents, wclayer.WithLimits(c.limits), check)
 	})
 	if err != nil {
-		return unpackHint(damagedHint(imageHint(err)), dir)
+		return unpackHint(damagedHint(imageHint(destinationError(dir, err))), dir)
 	}
 	c.stopProgress()
 	if c.json {

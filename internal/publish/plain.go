@@ -84,10 +84,7 @@ func split(path string) (*os.Root, string, error) {
 	if base == "" || base == "." || base == ".." {
 		return nil, "", &fs.PathError{Op: "create", Path: path, Err: fs.ErrInvalid}
 	}
-	if dir == "" {
-		dir = "."
-	}
-	root, err := openfile.Root(dir)
+	root, err := openfile.Root(filepath.Clean(dir)) // without the slash at its end
 	return root, base, err
 }
 

@@ -36,4 +36,10 @@ func Visible(s string) string {
 	return b.String()
 }
 
+// Quote returns the visible form of a text between quotation marks, in which a mark of the
+// text is \u0022. Backslashes stay single, as people write paths.
+func Quote(s string) string {
+	return `"` + strings.ReplaceAll(Visible(s), `"`, `\u0022`) + `"`
+}
+
 func hidden(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }

@@ -44,3 +44,16 @@ func FuzzVisible(f *testing.F) {
 		}
 	})
 }
+
+func TestQuote(t *testing.T) {
+	for s, want := range map[string]string{
+		`Files\a`: `"Files\a"`,
+		`a"b`:     `"a\u0022b"`,
+		"a\nb":    `"a\u000ab"`,
+		"":        `""`,
+	} {
+		if got := Quote(s); got != want {
+			t.Errorf("Quote(%q) = %s, want %s", s, got, want)
+		}
+	}
+}

@@ -51,8 +51,9 @@ const maxColumn = 79
 // line: applying the text to the base has the effect of the hive.
 //
 // The package comment lists the limits of the format. A name that it cannot hold is
-// ErrCannotHold, or is omitted if Options.Skip is set. Errors of the hive and of w end the
-// export.
+// ErrCannotHold, or is omitted if Options.Skip is set. A value whose data a hive that is not
+// in strict mode cannot read is omitted too, and is in the findings of the hive. Other errors
+// of the hive and those of w end the export.
 func Export(w io.Writer, k regf.Key, opt Options) error {
 	e := &exporter{w: w, unit: 2, skip: opt.Skip}
 	if opt.Prefix == "" {
@@ -284,6 +285,10 @@ func (e *exporter) key(k regf.Key, path []byte) error {
 		}
 		mark := len(e.buf)
 		if err := e.value(v); err != nil {
+			if k.Hive().Mode() != regf.Strict && errors.Is(err, regf.ErrCorrupt) {
+				e.buf = e.buf[:mark] // the hive has a finding about it
+				continue
+			}
 			if !errors.Is(err, ErrCannotHold) {
 				return err
 			}
