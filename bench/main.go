@@ -20,6 +20,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -75,6 +76,8 @@ var options struct {
 	image, other string // references of images, oci:DIR:TAG, or ""
 	hive         string // a hive, or ""
 	dir          string // where images are written, or ""
+	match        *regexp.Regexp
+	cache        string // of the layers, or ""
 }
 
 // parse reads the command line: flags and areas in any order. Without areas it returns all.
@@ -86,6 +89,8 @@ func parse(args []string) ([]string, error) {
 	flags.StringVar(&options.hive, "hive", "", "measure hivequery with `FILE` too")
 	flags.StringVar(&options.dir, "dir", "", "write the output of convert and the caches of questions in `DIR`, not in a directory for temporary files")
 	flags.IntVar(&table.Rounds, "runs", 0, "count `N` rounds of each group; 1 is one round, without the uncounted one")
+	flags.StringVar(&options.cache, "cache", "", "leave out the first times and the floor of questions, and answer from the cache in `DIR`")
+	match := flags.String("match", "", "ask only the questions that `REGEXP` matches, such as '^local/inspect' or '^registry/'")
 	log := flags.Bool("v", false, "print each run on standard error when it is over")
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "usage: go run . [flags] [area…]\n\nareas: %s\n\n", strings.Join(known, " "))
@@ -106,6 +111,15 @@ func parse(args []string) ([]string, error) {
 			names = append(names, args[0])
 		}
 		args = args[1:]
+	}
+	var err error
+	if options.cache != "" {
+		if options.cache, err = filepath.Abs(options.cache); err != nil { // each command has its own directory
+			return nil, err
+		}
+	}
+	if options.match, err = regexp.Compile(*match); err != nil {
+		return nil, fmt.Errorf("-match: %w", err)
 	}
 	if *log {
 		table.Log = os.Stderr

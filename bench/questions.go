@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -28,7 +29,7 @@ import (
 func init() {
 	areas["questions"] = area{run: benchQuestions, exec: map[string]func([]string) error{
 		"questions-image": func(a []string) error { return writeQuestionImage(a[0], a[1]) },
-		"questions-plan":  func(a []string) error { return printPlan(a) },
+		"questions-plan":  func(a []string) error { options.cache = a[0]; return printPlan(a[1:]) },
 		"inflate-hash": func(files []string) error {
 			for _, f := range files {
 				if err := inflateAndHash(f); err != nil {
@@ -83,28 +84,35 @@ func askAll(w io.Writer, s *subject, mullion string) error {
 	defer os.RemoveAll(work)
 	// Neither credentials of the user nor settings of dive have a say.
 	q := &questioner{subject: s, mullion: mullion, work: work,
-		env: append(os.Environ(), "DOCKER_CONFIG="+filepath.Join(work, "docker"), "MULLION_CACHE="+filepath.Join(work, "cache"))}
-	floors, err := table.RunAll(w, fmt.Sprintf("Floors: %d blobs, %.0f MB, %d entries", len(s.plan.Blobs), float64(s.plan.Stored)/1e6, s.plan.Entries), "work",
-		[]table.Group{
-			{Title: "all blobs", Cases: []table.Case{{Name: "bare inflation and two hashes, one thread", Role: table.Floor, Command: q.self("inflate-hash", s.plan.Blobs...)}}},
-			{Title: "start-up", Cases: []table.Case{{Name: "mullion version", Role: table.Ours, Command: q.command(mullion, "version")}}},
-		})
+		env: append(os.Environ(), "DOCKER_CONFIG="+filepath.Join(work, "docker"), "MULLION_CACHE="+cmp.Or(options.cache, filepath.Join(work, "cache")))}
+	groups := []table.Group{{Title: "start-up", Cases: []table.Case{{Name: "mullion version", Role: table.Ours, Command: q.command(mullion, "version")}}}}
+	if options.cache == "" {
+		groups = append(groups, table.Group{Title: "all blobs", Cases: []table.Case{
+			{Name: "bare inflation and two hashes, one thread", Role: table.Floor, Command: q.self("inflate-hash", s.plan.Blobs...)}}})
+	}
+	floors, err := table.RunAll(w, fmt.Sprintf("Floors: %d blobs, %.0f MB, %d entries", len(s.plan.Blobs), float64(s.plan.Stored)/1e6, s.plan.Entries), "work", groups)
 	if err != nil {
 		return err
 	}
-	q.floor, q.startUp = floors[0][0].CPU, floors[1][0].Min
-	q.archive()
-
+	q.startUp = floors[0][0].Min
+	if len(floors) > 1 {
+		q.floor = floors[1][0].CPU
+	}
 	var errs []error
-	_, err = table.RunAll(w, "Questions about an image in a local layout; the cache is empty the first time", "question", q.groups(q.local(), nil))
-	errs = append(errs, err)
+	if groups := q.groups(q.local(), nil); len(groups) > 0 {
+		_, err = table.RunAll(w, "Questions about an image in a local layout; the cache is empty the first time", "question", groups)
+		errs = append(errs, err)
+	}
 	server, err := serveLayout(s.dir)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	defer server.Close()
-	_, err = table.RunAll(w, "The same questions about the image in a registry on loopback", "question", q.groups(q.remote(server.Host), server.Sent))
-	return errors.Join(append(errs, err)...)
+	if groups := q.groups(q.remote(server.Host), server.Sent); len(groups) > 0 {
+		_, err = table.RunAll(w, "Questions about the image in a registry on loopback", "question", groups)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // questioner makes the groups of the tables.
@@ -145,6 +153,7 @@ func (q *questioner) archive() {
 
 // place is where an image is, for the command lines.
 type place struct {
+	name       string // local or registry
 	ref, other string
 	flags      []string // of mullion
 	peers      func(question string) []table.Case
@@ -184,6 +193,9 @@ func (q *questioner) groups(p place, moved func() int64) []table.Group {
 	dir := filepath.Join(q.work, "cache")
 	var groups []table.Group
 	for _, ask := range q.questions() {
+		if options.match != nil && !options.match.MatchString(p.name+"/"+ask.name) {
+			continue
+		}
 		args := append([]string{}, ask.args...)
 		args = append(args, p.flags...)
 		switch {
@@ -201,7 +213,11 @@ func (q *questioner) groups(p place, moved func() int64) []table.Group {
 		first, second := ours("first"), ours("second")
 		first.Before = func() error { return os.RemoveAll(dir) }
 		second.Goal = ask.goal
-		groups = append(groups, table.Group{Title: ask.name, Cases: append([]table.Case{first, second}, p.peers(ask.args[len(ask.args)-1])...),
+		cases := []table.Case{first, second}
+		if options.cache != "" {
+			cases = cases[1:]
+		}
+		groups = append(groups, table.Group{Title: ask.name, Cases: append(cases, p.peers(ask.args[len(ask.args)-1])...),
 			Moved: moved, Memory: allowance(q.plan.Entries), Floor: q.floor})
 	}
 	return groups
@@ -212,7 +228,7 @@ func allowance(entries int64) int64 { return 64<<20 + 400*entries }
 
 // local is the layout.
 func (q *questioner) local() place {
-	return place{ref: q.ref, other: q.other, peers: func(question string) []table.Case {
+	return place{name: "local", ref: q.ref, other: q.other, peers: func(question string) []table.Case {
 		switch question {
 		case "inspect":
 			return []table.Case{q.skopeo("skopeo inspect", "inspect", q.ref)}
@@ -222,6 +238,7 @@ func (q *questioner) local() place {
 		case "cat":
 			return []table.Case{q.pipe("tar -xO of the base layer", "tar", `tar -xOf "$0" "$1" 2>/dev/null`, q.plan.Blobs[0], q.plan.File)}
 		case "--waste":
+			q.archive()
 			return []table.Case{peer(table.Case{Name: "dive --ci, of a docker archive", Command: q.command("dive", "--ci", "--source", "docker-archive",
 				"--lowestEfficiency", "disabled", "--highestUserWastedPercent", "disabled", q.docker)}, "dive", q.noDocker)}
 		}
@@ -238,7 +255,7 @@ func (q *questioner) remote(host string) place {
 		return host + "/image:" + ref[strings.LastIndexByte(ref, ':')+1:]
 	}
 	name := at(q.ref)
-	p := place{ref: "docker://" + name, flags: []string{"--plain-http"}}
+	p := place{name: "registry", ref: "docker://" + name, flags: []string{"--plain-http"}}
 	if q.other != "" {
 		p.other = "docker://" + at(q.other)
 	}
@@ -309,7 +326,7 @@ func (s *subject) look() error {
 		s.dir = dir
 		*ref = "oci:" + dir + ":" + r.Name
 	}
-	words := []string{"questions-plan", s.ref}
+	words := []string{"questions-plan", options.cache, s.ref}
 	if s.other != "" {
 		words = append(words, s.other)
 	}
@@ -327,7 +344,16 @@ func printPlan(refs []string) error {
 	var c candidates
 	seen := map[string]bool{}
 	for n, ref := range refs {
-		img, err := image.Open(context.Background(), ref)
+		var opts []image.Option
+		if options.cache != "" {
+			c, err := image.OpenCache(options.cache, 1<<40, nil)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			opts = append(opts, image.WithCache(c))
+		}
+		img, err := image.Open(context.Background(), ref, opts...)
 		if err != nil {
 			return err
 		}
@@ -373,7 +399,7 @@ type candidate struct {
 // read counts the entries of a layer. From the base it takes the files; of the other layers
 // of the image it takes note when they have an entry that is, or is above, one of these.
 func (c *candidates) read(l *image.Layer, base, own bool) (entries int64, err error) {
-	r, err := l.Open(context.Background())
+	r, err := l.Source(context.Background()).Open()
 	if err != nil {
 		return 0, err
 	}

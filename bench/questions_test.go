@@ -242,7 +242,12 @@ func TestParse(t *testing.T) {
 	if names, err := parse(nil); err != nil || len(names) != len(areas) {
 		t.Errorf("%v, %v", names, err)
 	}
-	for _, bad := range [][]string{{"nothing"}, {"-runs", "-1"}, {"-other", "oci:x:y"}} {
+	q := &questioner{subject: &subject{}}
+	if _, err := parse([]string{"-match", "^registry/inspect"}); err != nil || len(q.groups(q.remote("host"), nil)) != 3 || len(q.groups(q.local(), nil)) != 0 {
+		t.Errorf("-match: %v", err)
+	}
+	options.match = nil
+	for _, bad := range [][]string{{"nothing"}, {"-match", "("}, {"-runs", "-1"}, {"-other", "oci:x:y"}} {
 		options.image = ""
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%v: no error", bad)
@@ -267,5 +272,34 @@ func TestHiveQuestion(t *testing.T) {
 	out, err := exec.Command(exe, "exec", "hive-value", file).Output()
 	if err != nil || string(out) != "Vendor\\Update\nLevel\n" {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// With -cache there is no first time, and the cache is the one of the flag.
+func TestWarmCache(t *testing.T) {
+	s, mullion := tinySubject(t)
+	options.cache = filepath.Join(t.TempDir(), "cache")
+	defer func() { options.cache = "" }()
+	cmd := exec.Command(mullion, "ls", "--quiet", s.ref)
+	cmd.Env = append(os.Environ(), "MULLION_CACHE="+options.cache)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	before, err := os.ReadDir(options.cache)
+	if err != nil || len(before) == 0 {
+		t.Fatalf("%v, %v", before, err)
+	}
+	old := s.plan
+	if err := s.look(); err != nil || s.plan.Entries != old.Entries || s.plan.File != old.File {
+		t.Fatalf("plan %+v of the cache, %+v without, %v", s.plan, old, err)
+	}
+	q := &questioner{subject: s, mullion: mullion}
+	for _, g := range q.groups(q.local(), nil) {
+		if c := g.Cases[0]; c.Name != "mullion, second time" || c.Before != nil || len(g.Cases) > 1 && g.Cases[1].Role == table.Ours {
+			t.Errorf("%s: %+v", g.Title, g.Cases)
+		}
+	}
+	if after, err := os.ReadDir(options.cache); err != nil || len(after) < len(before) {
+		t.Errorf("the cache had %v and has %v, %v", before, after, err)
 	}
 }
