@@ -51,9 +51,9 @@ type Options struct {
 	// For Check: the layer is known to have no parents, or to have parents.
 	AsBase, HasParents bool
 	// Below is that of layer.Audit.
-	Below *layer.Below
-	Wrap               func(hostfs.Directory) hostfs.Directory // fault injection in tests
-	Tolerate           func(error) bool                        // for Check: receives an error, reports whether to go on
+	Below    *layer.Below
+	Wrap     func(hostfs.Directory) hostfs.Directory // fault injection in tests
+	Tolerate func(error) bool                        // for Check: receives an error, reports whether to go on
 }
 
 // Option changes how a reader or writer works. The zero set is right for most.
