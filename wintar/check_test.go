@@ -81,7 +81,9 @@ func checkCases(t *testing.T) []checkCase {
 	return []checkCase{
 		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "UtilityVM/", Typeflag: tar.TypeDir}}},
 		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "./UtilityVM/Files", Typeflag: tar.TypeDir}}},
-		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "UtilityVM/files", Typeflag: tar.TypeDir}}},
+		{wintar.RuleVMName.ID, []wintar.Option{wintar.HasParents()}, []tar.Header{{Name: "./UtilityVM", Typeflag: tar.TypeDir}}},
+		{wintar.RuleVMName.ID, []wintar.Option{wintar.HasParents()}, []tar.Header{{Name: "UtilityVM/files", Typeflag: tar.TypeDir}}},
+		{wintar.RuleVMName.ID, []wintar.Option{wintar.Base()}, []tar.Header{{Name: "UtilityVM/Files/", Typeflag: tar.TypeDir}}},
 		{wintar.RuleStreamOfSlash.ID, nil, []tar.Header{{Name: "Files/d/", Typeflag: tar.TypeDir}, {Name: "Files/d:s"}}},
 		{layer.RuleNoDescriptor.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir}}},
 		{wintar.RuleNoAttributes.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir}}},
