@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -137,6 +138,42 @@ func TestRuleIDs(t *testing.T) {
 		where[r.ID] = r.Where
 		if strings.ToLower(r.ID) != r.ID || strings.Contains(r.ID, " ") || !strings.HasSuffix(r.Meaning, ".") || !strings.HasSuffix(r.Mend, ".") {
 			t.Errorf("%+v is not written as the others", r)
+		}
+	}
+}
+
+// TestCauses: the specification lists each rule of layers and layer tars about something that
+// makes an import fail, and no rule that does not exist.
+func TestCauses(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(testenv.Root(t), "docs", "spec", "layers.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Causes of failed imports\n")
+	section, _, ok := strings.Cut(section, "\n## ")
+	if !ok {
+		t.Fatal("the section is missing")
+	}
+	known, named := map[string]bool{}, map[string]bool{}
+	for _, r := range catalogues() {
+		known[r.ID] = true
+	}
+	for _, row := range strings.Split(section, "\n") {
+		cells := strings.Split(row, " | ")
+		if len(cells) != 3 || !strings.HasSuffix(row, "` |") {
+			continue
+		}
+		for id := range strings.SplitSeq(strings.TrimSuffix(cells[2], " |"), ", ") {
+			id = strings.Trim(id, "`")
+			if named[id] = true; !known[id] {
+				t.Errorf("there is no rule %s", id)
+			}
+		}
+	}
+	for _, r := range append(layer.Rules(), wintar.Rules()...) {
+		// A limit is one of this program, not of Windows.
+		if r.Severity == finding.Error && !named[r.ID] && r.ID != layer.RuleLimitExceeded.ID {
+			t.Errorf("the causes of failed imports lack %s", r.ID)
 		}
 	}
 }
