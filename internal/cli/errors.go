@@ -12,6 +12,7 @@ import (
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/wclayer"
 	"github.com/spf13/cobra"
 )
 
@@ -101,6 +102,11 @@ func hintFor(command string, err error) string {
 	var limit *layer.LimitError
 	if errors.As(err, &limit) && limitNames[limit.Limit] != "" {
 		return fmt.Sprintf("--limit %s=N allows more, -1 everything", limitNames[limit.Limit])
+	}
+	// Without an entry, the error says itself why there is no metadata.
+	var of *layer.Error
+	if errors.Is(err, wclayer.ErrNoMetadata) && errors.As(err, &of) && of.Entry != "" {
+		return "a copy of a layer directory must keep the extended attributes, as cp -a, rsync -X and tar --xattrs do"
 	}
 	for _, h := range hints {
 		if errors.Is(err, h.is) {
