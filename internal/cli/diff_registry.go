@@ -145,7 +145,9 @@ func (f *diffFlags) diffHives(ctx context.Context, sink diffSink, sum *diffSumma
 		if err != nil {
 			return registryHint(err)
 		}
-		sum.Registry.Count(d.Kind())
+		for range 1 + d.Keys + d.Values { // a key that is folded counts as what is in it
+			sum.Registry.Count(d.Kind())
+		}
 		if err := sink.hive(root, d); err != nil {
 			return err
 		}

@@ -64,9 +64,18 @@ including those that boot a CimFS image, are shown but cannot be created.`,
 	return cmd
 }
 
+// openBCD opens the store in a hive. That a hive is none is said without the key that it lacks.
+func openBCD(h *regf.Hive) (*bcd.Store, error) {
+	s, err := bcd.Open(h)
+	if errors.Is(err, bcd.ErrNotStore) {
+		return nil, bcd.ErrNotStore
+	}
+	return s, err
+}
+
 // changeBCD sets OBJECT ELEMENT VALUE, or deletes OBJECT ELEMENT.
 func changeBCD(h *regf.Hive, args []string) error {
-	s, err := bcd.Open(h)
+	s, err := openBCD(h)
 	if err != nil {
 		return err
 	}
@@ -102,7 +111,7 @@ func parseBCD(f bcd.Format, text string) (bcd.Value, error) {
 
 // listBCD prints all objects.
 func (c *console) listBCD(file string, h *regf.Hive) error {
-	s, err := bcd.Open(h)
+	s, err := openBCD(h)
 	if err != nil {
 		return about(file, err)
 	}

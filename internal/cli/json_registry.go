@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
@@ -136,7 +137,8 @@ func appendData(b []byte, t regf.Type, data []byte) []byte {
 
 // appendDecoded appends the field decoded: a string for a text, an array of strings for a
 // list, a number for an integer. It appends nothing for other types, and for data that
-// does not have the form of its type.
+// does not have the form of its type. A text with a lone surrogate is such data: jq and
+// others refuse the escape, and with it the whole line.
 func appendDecoded(b []byte, t regf.Type, data []byte) []byte {
 	const field = `,"decoded":`
 	switch t {
@@ -146,12 +148,18 @@ func appendDecoded(b []byte, t regf.Type, data []byte) []byte {
 			if t != regf.RegLink {
 				text = strings.TrimSuffix(text, "\x00")
 			}
-			return appendJSON(append(b, field...), []byte(text))
+			if utf8.ValidString(text) {
+				return appendJSON(append(b, field...), []byte(text))
+			}
 		}
 	case regf.RegMultiSZ:
 		if len(data)%2 == 0 {
+			list := multiStrings(data)
+			if slices.ContainsFunc(list, func(s string) bool { return !utf8.ValidString(s) }) {
+				return b
+			}
 			b = append(append(b, field...), '[')
-			for i, s := range multiStrings(data) {
+			for i, s := range list {
 				if i > 0 {
 					b = append(b, ',')
 				}

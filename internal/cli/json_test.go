@@ -66,7 +66,8 @@ func TestJSONValue(t *testing.T) {
 		want  string
 	}{
 		{jsonValue{Name: "a", Type: regf.RegSZ, Data: []byte("h\x00i\x00\x00\x00")}, `{"name":"a","type":{"value":1,"name":"REG_SZ"},"data":"680069000000","decoded":"hi"}`},
-		{jsonValue{Type: regf.RegSZ, Data: []byte("\x00\xd8")}, `{"name":"","type":{"value":1,"name":"REG_SZ"},"data":"00d8","decoded":"\ud800"}`},
+		{jsonValue{Type: regf.RegSZ, Data: []byte("\x00\xd8")}, `{"name":"","type":{"value":1,"name":"REG_SZ"},"data":"00d8"}`},
+		{jsonValue{Type: regf.RegMultiSZ, Data: []byte("a\x00\x00\x00\x00\xd8\x00\x00\x00\x00")}, `{"name":"","type":{"value":7,"name":"REG_MULTI_SZ"},"data":"6100000000d800000000"}`},
 		{jsonValue{Type: regf.RegSZ, Data: []byte("abc")}, `{"name":"","type":{"value":1,"name":"REG_SZ"},"data":"616263"}`},
 		{jsonValue{Type: regf.RegMultiSZ, Data: []byte("a\x00\x00\x00b\x00\x00\x00\x00\x00")}, `{"name":"","type":{"value":7,"name":"REG_MULTI_SZ"},"data":"61000000620000000000","decoded":["a","b"]}`},
 		{jsonValue{Type: regf.RegMultiSZ, Data: []byte{0, 0}}, `{"name":"","type":{"value":7,"name":"REG_MULTI_SZ"},"data":"0000","decoded":[]}`},
