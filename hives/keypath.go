@@ -47,6 +47,7 @@ type place struct {
 	hive  Name     // 0 if it is not one of the five
 	other bool     // one that Windows has besides the five, such as HKLM\HARDWARE
 	names int      // of the path, that lead to the root of the hive
+	user  bool     // the place of one user, who has a hive of his own
 	below []string // keys below the root at which the place begins
 }
 
@@ -80,6 +81,7 @@ func placeOf(names []string) (p place, ok bool) {
 		p = place{names: min(2, len(names))}
 		if second == ".DEFAULT" || strings.HasPrefix(second, "S-1-5-") {
 			p.hive = Default
+			p.user = second != ".DEFAULT" && second != "S-1-5-18" // LocalSystem has that of .DEFAULT
 		}
 		return p, true
 	case "HKCU", "HKEY_CURRENT_USER":
@@ -92,12 +94,12 @@ func placeOf(names []string) (p place, ok bool) {
 
 // ParseKeyPath splits the path of a key in the registry into the hive and the path below
 // the root of the hive, in which control sets are not resolved. It may begin with a place
-// such as HKLM\SOFTWARE, HKEY_USERS\.DEFAULT, HKCU (the default user) or HKCR (the classes
+// such as HKLM\SOFTWARE, HKEY_USERS\.DEFAULT or S-1-5-18, HKCU (the default user) or HKCR (the classes
 // in SOFTWARE), or with the name of the hive, SOFTWARE. ok is false for any other path.
 func ParseKeyPath(path string) (n Name, below string, ok bool) {
 	names := regf.SplitPath(path)
 	if p, found := placeOf(names); found {
-		if p.hive == 0 {
+		if p.hive == 0 || p.user {
 			return 0, "", false
 		}
 		return p.hive, regf.JoinPath(append(p.below, names[p.names:]...)...), true

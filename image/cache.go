@@ -172,10 +172,11 @@ func (i *Image) answerName(kind string) string {
 
 // Answer fills v, as encoding/json decodes it, with what the cache has kept under a kind
 // for the image, and reports whether there was anything. The kind names the question and
-// the form of v, in lower-case letters and digits.
+// the form of v, in lower-case letters and digits. An image that was opened with a limit below
+// its default has no answers, for nothing tells whether they can be found under it.
 func (i *Image) Answer(kind string, v any) bool {
 	c := i.opts.cache
-	if c == nil {
+	if c == nil || !i.opts.limits.Allow(layer.Limits{}) {
 		return false
 	}
 	f, err := c.dir.Get(i.answerName(kind))
@@ -210,10 +211,11 @@ func (i *Image) Answer(kind string, v any) bool {
 // Keep keeps v, as encoding/json encodes it, for Answer. It must follow from the layers and
 // the configuration of the image alone. Nothing is kept while a layer has no index: its
 // blob was not read to the end then, and may be another than the configuration names,
-// which other images have too.
+// which other images have too. Nor is it kept with a limit above its default, without which
+// there might be no answer.
 func (i *Image) Keep(kind string, v any) {
 	c := i.opts.cache
-	if c == nil {
+	if c == nil || !(layer.Limits{}).Allow(i.opts.limits) {
 		return
 	}
 	for _, l := range i.layers {

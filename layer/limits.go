@@ -59,6 +59,13 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// Allow reports whether everything that m allows is allowed by l: no limit of l is smaller.
+func (l Limits) Allow(m Limits) bool {
+	l, m = l.WithDefaults(), m.WithDefaults()
+	return m.Entries <= l.Entries && m.FileSize <= l.FileSize && m.TotalSize <= l.TotalSize && m.Streams <= l.Streams &&
+		m.Depth <= l.Depth && m.MetadataLen <= l.MetadataLen && m.Ratio <= l.Ratio
+}
+
 // CheckDepth returns a LimitError for a path of too many components. The limits must have
 // their defaults.
 func (l *Limits) CheckDepth(path string) error {

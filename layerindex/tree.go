@@ -194,12 +194,7 @@ func (t *Tree) split(b []byte, chain string) error {
 
 // Within reports whether the layers can be merged under limits, as far as is known: they
 // were merged under others that are not larger.
-func (t *Tree) Within(l layer.Limits) bool {
-	l = l.WithDefaults()
-	m := &t.head.Limits
-	return m.Entries <= l.Entries && m.FileSize <= l.FileSize && m.TotalSize <= l.TotalSize && m.Streams <= l.Streams &&
-		m.Depth <= l.Depth && m.MetadataLen <= l.MetadataLen && m.Ratio <= l.Ratio
-}
+func (t *Tree) Within(l layer.Limits) bool { return l.Allow(t.head.Limits) }
 
 // Close does nothing: a Tree holds no file. It makes Tree and layer.View alike.
 func (t *Tree) Close() error { return nil }

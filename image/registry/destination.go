@@ -3,13 +3,17 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	registryerr "github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/mullion/mullion/image"
 )
@@ -36,13 +40,39 @@ func (d *destination) Write(ctx context.Context, p *image.Parcel) (*image.Copied
 		done.Bytes += l.Descriptor.Size
 	}
 	if p.Root.Index != nil {
-		return done, remote.WriteIndex(d.ref, &pushIndex{ctx, p, p.Root}, opts...)
+		return done, d.blame(remote.WriteIndex(d.ref, &pushIndex{ctx, p, p.Root}, opts...))
 	}
 	img, err := pushImage(ctx, p, p.Images[0])
 	if err != nil {
 		return nil, err
 	}
-	return done, remote.Write(d.ref, img, opts...)
+	return done, d.blame(remote.Write(d.ref, img, opts...))
+}
+
+// blame makes an error of a request to the destination an [image.DestinationError], so that
+// it is not taken for one of the source. The URL of the request decides: it is that of the
+// registry itself, or of the repository.
+func (d *destination) blame(err error) error {
+	var host, path string
+	var answer *registryerr.Error
+	var unanswered *url.Error
+	switch {
+	case errors.As(err, &answer) && answer.Request != nil:
+		host, path = answer.Request.URL.Host, answer.Request.URL.Path
+	case errors.As(err, &unanswered):
+		u, parseErr := url.Parse(unanswered.URL)
+		if parseErr != nil {
+			return err
+		}
+		host, path = u.Host, u.Path
+	default:
+		return err
+	}
+	repo := d.ref.Context()
+	if host == repo.RegistryStr() && (path == "/v2/" || strings.HasPrefix(path, "/v2/"+repo.RepositoryStr()+"/")) {
+		return &image.DestinationError{Reference: image.Registry + "://" + d.ref.Name(), Err: err}
+	}
+	return err
 }
 
 // pushImage shows an image to the registry client.

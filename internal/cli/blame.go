@@ -82,8 +82,8 @@ The argument is a key if it begins with HKLM, HKU, HKCU (the default user),
 HKCR (the classes in SOFTWARE), the long form of one, such as
 HKEY_LOCAL_MACHINE, or the name of a hive: SOFTWARE, SYSTEM, SAM, SECURITY or
 DEFAULT. Everything else is a path. --key and --file decide otherwise.
-CurrentControlSet is the control set that the base layer selects. Layers are read to the end, or
-answered from the cache ("mullion cache --help").
+CurrentControlSet is the control set that the base layer selects. Layers are
+read to the end, or answered from the cache ("mullion cache --help").
 
 ` + referenceHelp,
 		Example: `  mullion blame oci-archive:hello.tar Files/hello/hello.txt

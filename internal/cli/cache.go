@@ -114,7 +114,7 @@ their last use.`,
 			if c.json {
 				return c.printJSON(info)
 			}
-			return c.printf("%s: %d indexes, %d answers, %s of %s\n", dir, indexes, len(info.Files)-indexes, c.size(info.Size), c.size(limit))
+			return c.printf("%s: %s, %s, %s of %s\n", dir, counted(indexes, "index"), counted(len(info.Files)-indexes, "answer"), c.size(info.Size), c.size(limit))
 		},
 	}
 	c.addBytes(cmd)
@@ -156,7 +156,7 @@ is named in a warning.`,
 			if c.json {
 				return c.printJSON(done)
 			}
-			return c.printf("%s: %d files removed, %s\n", dir, done.Files, c.size(done.Size))
+			return c.printf("%s: %s removed, %s\n", dir, counted(done.Files, "file"), c.size(done.Size))
 		},
 	}
 	c.addBytes(cmd)

@@ -141,7 +141,11 @@ func (f *checkFlags) run(c *console, subject report.Subject, check iter.Seq2[fin
 	c.stopProgress()
 	for _, x := range o.Ignores {
 		if x.Used() == 0 {
-			c.warnf("%s: no finding of %s was there to ignore", x.Origin, x)
+			of := "" // an Ignore of the command line has itself as its origin
+			if !strings.HasSuffix(x.Origin, x.String()) {
+				of = " of " + x.String()
+			}
+			c.warnf("%s: no finding%s was there to ignore", x.Origin, of)
 		}
 	}
 	if !c.quiet && format != "json" {
@@ -256,7 +260,10 @@ An image says both itself.
 ` + referenceHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if rules {
-				return cobra.NoArgs(cmd, args)
+				if len(args) > 0 {
+					return usagef("--rules prints the rules of all checks, and takes no IMAGE or LAYER")
+				}
+				return nil
 			}
 			return cobra.ExactArgs(1)(cmd, args)
 		},

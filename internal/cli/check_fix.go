@@ -232,7 +232,7 @@ func (f *fixFlags) image(ctx context.Context, c *console, check *checkFlags, fla
 	}
 	done, err := img.Mend(ctx, f.out, opts...)
 	if err != nil {
-		return existsHint(imageHint(nameHint(f.out, err)))
+		return existsHint(imageHint(nameHint("check", f.out, err)))
 	}
 	for _, d := range done.Omitted {
 		c.warnf("foreign layer %s was left at its URLs", d.Digest)

@@ -274,7 +274,7 @@ has made is one base layer, as "convert" writes it.`,
 			defer im.Close()
 			dst, err := c.createTree(cmd.Context(), args[1])
 			if err != nil {
-				return newFolderHint(err)
+				return newTargetHint(err)
 			}
 			defer dst.Close()
 			src := layer.Reader(cimlayer.NewImageReader(im))
@@ -288,7 +288,7 @@ has made is one base layer, as "convert" writes it.`,
 				return err
 			}
 			if err := dst.Commit(); err != nil {
-				return about(args[1], err)
+				return about(args[1], newTargetHint(err))
 			}
 			c.warnLost(dst)
 			c.wroteLayer(args[1], stats)

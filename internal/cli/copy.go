@@ -18,6 +18,7 @@ func newCopyCommand(c *console) *cobra.Command {
 valid; a docker archive stores only the configuration and uncompressed layers.
 The digest of the manifest or index that was written is printed; a docker
 archive has none.
+
 Digests, sizes and diff IDs are verified while copying, including the digests of
 blobs that the destination layout already has. A layer leaves an index in the
 cache; one that has an index is not decompressed again to verify its diff ID.
@@ -57,7 +58,7 @@ URL that leads to a private address is rejected without --private-network.
 				return hintf(err, "the index names images that %s does not hold; without --all, one that it holds is copied", args[0])
 			}
 			if err != nil {
-				return imageHint(nameHint(args[0], nameHint(args[1], err)))
+				return imageHint(nameHint(c.command, args[0], nameHint(c.command, args[1], err)))
 			}
 			c.stopProgress()
 			for _, d := range done.Omitted {

@@ -33,9 +33,14 @@ type subjectError struct {
 func (e *subjectError) Error() string { return e.subject + ": " + unrepeated(e.subject, e.err.Error()) }
 func (e *subjectError) Unwrap() error { return e.err }
 
-// unrepeated returns the text of an error without "create" and the subject at its start,
-// with which an error of the file system says again what the message begins with.
-func unrepeated(subject, text string) string { return strings.TrimPrefix(text, "create "+subject+": ") }
+// unrepeated returns the text of an error without the subject at its start, with or without
+// "create" before it: the message begins with the subject already.
+func unrepeated(subject, text string) string {
+	if rest, ok := strings.CutPrefix(strings.TrimPrefix(text, "create "), subject+": "); ok && subject != "" {
+		return rest
+	}
+	return text
+}
 
 // about adds the subject of an error unless it has one. It returns nil if err is nil.
 func about(subject string, err error) error {
@@ -116,9 +121,9 @@ func (c *console) printError(ctx context.Context, cmd *cobra.Command, err error,
 	var l *listedError
 	hint := hintFor(op, err)
 	if errors.As(err, &s) && hint == "" {
-		hint = misread(s.subject)
+		hint = misread(op, s.subject)
 	} else if err != nil && hint == "" {
-		hint = misread(c.subject)
+		hint = misread(op, c.subject)
 	}
 	if c.json {
 		e := jsonError{Op: op, Subject: c.subject, Message: text, Hint: hint, Status: status}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -105,7 +106,10 @@ func explain(cmd *cobra.Command) {
 			takes = "no arguments"
 		}
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if valid(cmd, args) != nil {
+			var own *usageError
+			if err := valid(cmd, args); errors.As(err, &own) {
+				return err
+			} else if err != nil {
 				return fmt.Errorf("%s takes %s; %s given", path, takes, count(len(args), "argument"))
 			}
 			return nil
@@ -126,12 +130,4 @@ func count(n int, noun string) string {
 		return "1 " + noun + " was"
 	}
 	return fmt.Sprintf("%d %ss were", n, noun)
-}
-
-// plural returns a number with its noun: "1 key", "2 keys".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -85,7 +85,7 @@ func TestEditOfDamagedHiveIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, _, errs := run1("hive", "add", path, "New")
-	if status == 0 || !strings.Contains(errs, "has to be repaired before it is edited") || !strings.Contains(errs, "hint: mullion hive repair IN -o OUT ") {
+	if status == 0 || !strings.Contains(errs, "has to be repaired before it is edited") || !strings.Contains(errs, "hint: mullion hive repair "+path+" -o OUT ") {
 		t.Errorf("status %d: %s", status, errs)
 	}
 	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, b) {

@@ -151,9 +151,9 @@ without such a prefix start at the root, which is written as [].`,
 					return about(args[1], fmt.Errorf("none of its %d keys is %s or below it", n.Outside, opt.Key))
 				}
 				if err == nil {
-					c.notef("%s created, %d deleted, %s set, %d deleted", plural(n.KeysMade, "key"), n.KeysDeleted, plural(n.ValuesSet, "value"), n.ValuesDeleted)
+					c.notef("%s created, %d deleted, %s set, %d deleted", counted(n.KeysMade, "key"), n.KeysDeleted, counted(n.ValuesSet, "value"), n.ValuesDeleted)
 					if n.Outside > 0 {
-						c.notef("not below %s: %s of the file", opt.Key, plural(n.Outside, "key"))
+						c.notef("not below %s: %s of the file", opt.Key, counted(n.Outside, "key"))
 					}
 				}
 				switch {

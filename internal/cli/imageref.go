@@ -101,7 +101,7 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 	}
 	img, err := image.Open(ctx, ref, append(opts, more...)...)
 	if err != nil {
-		return nil, imageHintAt(ref, nameHint(ref, err))
+		return nil, imageHintAt(ref, nameHint(c.command, ref, err))
 	}
 	for _, l := range img.Layers() {
 		if !l.Indexed() {
@@ -124,17 +124,17 @@ func destinationError(target string, err error) error {
 
 // nameHint adds advice if ref is a layer reference, or has no scheme and is looked up in a
 // registry.
-func nameHint(ref string, err error) error {
+func nameHint(command, ref string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if hint := fileHint(ref); hint != "" {
+	if hint := fileHint(command, ref); hint != "" {
 		return hintf(err, "%s", hint)
 	}
 	return err
 }
 
-func fileHint(ref string) string {
+func fileHint(command, ref string) string {
 	if _, ok := parseLayerRef(ref); ok {
 		return ref + " is a layer; an image is oci:DIR, oci-archive:FILE, docker-archive:FILE, containerd:NAME or the name of one in a registry"
 	}
@@ -145,10 +145,8 @@ func fileHint(ref string) string {
 	case err != nil:
 		return ""
 	}
-	if f, ok := sniff(ref); ok && f.scheme != "" {
-		return fmt.Sprintf("%[1]s is %[2]s: %[3]s:%[1]s", ref, f.what, f.scheme)
-	} else if ok {
-		return fmt.Sprintf("%s is %s", ref, f.what)
+	if f, ok := sniff(ref); ok {
+		return f.advice(command, ref)
 	}
 	switch {
 	case st.IsDir():

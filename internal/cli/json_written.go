@@ -79,9 +79,13 @@ func (c *console) summary(format string, a ...any) {
 	fmt.Fprintf(c.err, "%s in %s\n", visible(fmt.Sprintf(format, a...)), showDuration(time.Since(c.started)))
 }
 
-// counted returns a number with its noun: "1 file", "2 files".
+// counted returns a number with its noun: "1 file", "2 files", "2 indexes".
 func counted(n int, noun string) string {
-	if n != 1 {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(noun, "x"):
+		noun += "es"
+	default:
 		noun += "s"
 	}
 	return fmt.Sprintf("%d %s", n, noun)

@@ -56,7 +56,7 @@ var limitsOf = map[string][]string{
 
 // cached are the commands that use the cache.
 var cached = []string{
-	"blame", "cat", "check", "diff", "env", "extract", "inspect", "ls", "mount", "os-version", "sbom", "unpack",
+	"blame", "cat", "check", "copy", "diff", "env", "extract", "inspect", "ls", "mount", "os-version", "sbom", "unpack",
 	"hive query", "hive export", "hive dump", "hive compare", "cache info", "cache clear",
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -241,6 +242,29 @@ func TestTagsPaged(t *testing.T) {
 	}
 	if status, _, errs := run1("tags", host+"/none"); status != 2 || !strings.Contains(errs, "mullion: tags ") {
 		t.Errorf("status %d, %s", status, errs)
+	}
+}
+
+// The error of a request to the registry that a copy goes to names that registry.
+func TestCopyToNoRegistry(t *testing.T) {
+	ownCredentials(t)
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	gone := strings.TrimPrefix(server.URL, "http://")
+	host, _ := countedRegistry(t, nil)
+	hello := "oci-archive:" + filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar")
+	if status, _, errs := run1("copy", hello, host+"/hello:v1"); status != 0 {
+		t.Fatal(errs)
+	}
+	for _, c := range [][3]string{
+		{hello, gone + "/app:v1", gone + "/app:v1"},
+		{host + "/hello:v1", "docker://" + gone + "/app:v1", "docker://" + gone + "/app:v1"},
+		{"docker://" + gone + "/app:v1", host + "/hello:v2", "docker://" + gone + "/app:v1"},
+		{host + "/none:v1", host + "/hello:v2", host + "/none:v1"},
+	} {
+		if status, _, errs := run1("copy", c[0], c[1]); status != 2 || !strings.HasPrefix(errs, "mullion: copy "+c[2]+": ") {
+			t.Errorf("copy %s %s: status %d, %s", c[0], c[1], status, errs)
+		}
 	}
 }
 

@@ -19,10 +19,10 @@ func newMakeBaseCommand(c *console) *cobra.Command {
 		Long: `Complete DIR to a base layer directory, in place, as ConvertToBaseLayer of
 hcsshim does. DIR/Files must contain the tree of a Windows system. The config
 directory and minimal registry hives are created where they are missing, the
-five hives are
-added to Hives as NAME_BASE, and the layout file is written. Existing hives are
-kept and must be intact. A utility VM must have its boot configuration. No
-virtual disk is created: the machine that runs the layer does that.
+five hives are added to Hives as NAME_BASE, and the layout file is written.
+Existing hives are kept and must be intact. A utility VM must have its boot
+configuration. No virtual disk is created: the machine that runs the layer does
+that.
 
 Every file is written completely or not at all. Running the command again
 completes an interrupted conversion.`,

@@ -29,7 +29,7 @@ manifest.
 			}
 			doc, err := image.Root(cmd.Context(), args[0], opts...)
 			if err != nil {
-				return imageHint(nameHint(args[0], err))
+				return imageHint(nameHint(c.command, args[0], err))
 			}
 			_, err = c.out.Write(doc.Raw)
 			return err

@@ -85,6 +85,14 @@ func newFolderHint(err error) error {
 	return err
 }
 
+// newTargetHint is newFolderHint for a command without --force that also writes files.
+func newTargetHint(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return hintf(err, "name a file that does not exist")
+	}
+	return newFolderHint(err)
+}
+
 func existsHint(err error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return hintf(err, "--force replaces it")

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -32,14 +33,33 @@ func (c *console) progress(label string, total int64) *bar {
 		f := &frame{w: c.errFile, size: func() (int, int) { return terminalSize(c.errFile) }, open: true}
 		c.bars = &bars{mpb.NewWithContext(context.Background(), mpb.WithOutput(f), mpb.WithAutoRefresh(), mpb.WithWidth(barWidth)), f}
 	}
-	style, counters := mpb.BarStyle().Build(), decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)
+	style, counters := mpb.BarStyle().Build(), func(s decor.Statistics) string {
+		return formatSize(s.Current) + " / " + formatSize(s.Total)
+	}
 	if total == 0 {
-		style, counters = mpb.SpinnerStyle().PositionLeft().Build(), decor.CurrentKibiByte("% .1f", decor.WCSyncSpace)
+		style, counters = mpb.SpinnerStyle().PositionLeft().Build(), func(s decor.Statistics) string { return formatSize(s.Current) }
 	}
 	return &bar{c.bars.p.MustAdd(total, style,
 		mpb.PrependDecorators(decor.Name(label, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(counters, decor.Name("  "), decor.AverageSpeed(decor.SizeB1024(0), "% .1f")),
+		mpb.AppendDecorators(decor.Any(counters, decor.WCSyncSpace), decor.Name("  "), decor.Any(averageSpeed(time.Now))),
 	)}
+}
+
+// averageSpeed returns the text of a bar that shows the bytes of a second since now, up to
+// the end of the bar: "1.5 MiB/s".
+func averageSpeed(now func() time.Time) func(decor.Statistics) string {
+	start, text := now(), ""
+	return func(s decor.Statistics) string {
+		if text != "" && (s.Completed || s.Aborted) {
+			return text
+		}
+		var speed float64
+		if d := now().Sub(start).Seconds(); d > 0 {
+			speed = float64(s.Current) / d
+		}
+		text = formatSize(int64(min(speed, 1<<62))) + "/s"
+		return text
+	}
 }
 
 // drawn reports whether a bar is shown.

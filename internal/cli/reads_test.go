@@ -197,12 +197,12 @@ func TestReads(t *testing.T) {
 		{"unpack --format wclayer " + v1 + " OUT", whole, whole, 0},
 	} {
 		t.Run(c.command, func(t *testing.T) {
-			cache := filepath.Join(t.TempDir(), "cache")
+			t.Setenv(cacheEnv, filepath.Join(t.TempDir(), "cache"))
 			var first string
 			for turn, want := range []int{c.first, c.second} {
 				readCount.reset()
 				replace := strings.NewReplacer("DIR", dir, "OUT", filepath.Join(t.TempDir(), "out"))
-				args := []string{"--cache", cache}
+				var args []string
 				for word := range strings.FieldsSeq(c.command) {
 					args = append(args, replace.Replace(word))
 				}
@@ -234,7 +234,7 @@ func TestReads(t *testing.T) {
 				return
 			}
 			readCount.reset()
-			if status, _, errs := run1("--cache", cache, "ls", "-R", "counted:"+dir+":v1"); status != 0 {
+			if status, _, errs := run1("ls", "-R", "counted:"+dir+":v1"); status != 0 {
 				t.Fatal(errs)
 			}
 			for n, l := range layers {

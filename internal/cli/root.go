@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -128,6 +129,7 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 			}
 		}
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
@@ -136,6 +138,19 @@ layers on Linux, macOS and Windows, with no Windows host and no Windows API.
 	completions(root)
 	markRunning(c, root)
 	return root
+}
+
+// flagError replaces what package strconv says about the value of a flag.
+func flagError(err error) error {
+	var number *strconv.NumError
+	if !errors.As(err, &number) {
+		return err
+	}
+	want := "want a whole number"
+	if number.Func == "ParseBool" {
+		want = "want true or false"
+	}
+	return usagef("%s", strings.Replace(err.Error(), number.Error(), want, 1))
 }
 
 // noJSON is the annotation of a command that prints no JSON: the reason.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mullion/mullion/blob"
@@ -123,24 +124,37 @@ func sniffTar(r io.Reader) (found, bool) {
 	return found{}, false
 }
 
+// imageCommands are the commands that read images and no layers.
+var imageCommands = []string{"config", "copy", "env", "inspect", "manifest", "sbom", "unpack"}
+
+// advice says what lies at a path and how a command reads it.
+func (f found) advice(command, path string) string {
+	switch _, isLayer := parseLayerRef(f.scheme + ":" + path); {
+	case f.scheme == "":
+		return fmt.Sprintf("%s is %s", path, f.what)
+	case isLayer && slices.Contains(imageCommands, command):
+		return fmt.Sprintf("%s is %s, not an image; ls, cat, check, diff and blame read %s:%[1]s", path, f.what, f.scheme)
+	}
+	return fmt.Sprintf("%s is %s: %s:%[1]s", path, f.what, f.scheme)
+}
+
 // misread returns advice on a reference whose scheme is not that of what lies at its path,
 // or "".
-func misread(ref string) string {
+func misread(command, ref string) string {
 	scheme, path := "", ""
 	if l, ok := parseLayerRef(ref); ok {
 		scheme, path = l.format.scheme, l.name
 	} else if r, err := image.ParseReference(ref); err == nil && (r.Transport == image.Layout || r.Transport == image.OCIArchive || r.Transport == image.DockerArchive) {
 		scheme, path = r.Transport, r.Path
+	} else if st, err := os.Stat(ref); err == nil && st.IsDir() {
+		path = ref // read as a plain directory
 	}
 	if path == "" || path == "-" {
 		return ""
 	}
 	f, ok := sniff(path)
-	switch {
-	case !ok || f.scheme == scheme:
+	if !ok || f.scheme == scheme {
 		return ""
-	case f.scheme == "":
-		return fmt.Sprintf("%s is %s", path, f.what)
 	}
-	return fmt.Sprintf("%[1]s is %[2]s: %[3]s:%[1]s", path, f.what, f.scheme)
+	return f.advice(command, path)
 }

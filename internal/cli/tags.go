@@ -35,6 +35,18 @@ type tagLine struct {
 	Tag string `json:"tag"`
 }
 
+// repositoryHint adds advice if the name of a repository has no registry, and the file or
+// directory of that name, if there is one.
+func repositoryHint(repo string, err error) error {
+	if f, ok := sniff(repo); ok {
+		return hintf(err, "%s is %s here, and tags asks registries only", repo, f.what)
+	}
+	if first, _, path := strings.Cut(repo, "/"); path && (first == "localhost" || strings.ContainsAny(first, ".:")) {
+		return err
+	}
+	return hintf(err, "%s names no registry, so it is a repository on Docker Hub; that of another registry is registry/name", repo)
+}
+
 func newTagsCommand(c *console) *cobra.Command {
 	var remote remoteFlags
 	cmd := &cobra.Command{
@@ -57,7 +69,7 @@ registry. REPOSITORY is a name without tag and digest: registry/name.`,
 					err = c.printf("%s\n", tag)
 				}
 				if err != nil {
-					return imageHint(nameHint(args[0], err))
+					return imageHint(repositoryHint(repo, err))
 				}
 			}
 			return nil

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -127,13 +129,23 @@ func hive(t *testing.T) *regf.Hive {
 func init() { os.Setenv("MULLION_CACHE", "off") }
 
 // command runs the command line.
-func command(args ...string) error {
+func command(args ...string) error { return commandWith("", args...) }
+
+// commandWith runs the command line with a standard input.
+func commandWith(in string, args ...string) error {
 	var out bytes.Buffer
-	if status := cli.Main(args, bytes.NewReader(nil), io.Discard, &out); status != 0 {
+	if status := cli.Main(args, strings.NewReader(in), io.Discard, &out); status != 0 {
 		return &failed{status, out.String()}
 	}
 	return nil
 }
+
+// openRegistry returns the host of a registry that asks for no credentials, so that all are
+// good. It is the same one until the end of the process: the host is part of the result.
+var openRegistry = sync.OnceValue(func() string {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	return strings.TrimPrefix(server.URL, "http://")
+})
 
 // failed is an error of the command line, which has only its message to show.
 type failed struct {
@@ -496,6 +508,14 @@ func writers() []*writer {
 			},
 			run: func(_ *testing.T, dir string) error {
 				return existing(command("convert", "tar:"+filepath.Join(dir, "in.tar"), "tar:"+filepath.Join(dir, "out.tar")))
+			},
+		},
+		{
+			name: "login", result: []string{"config.json"}, least: 9, replaces: true,
+			before: old("config.json", `{"credsStore": "", "psFormat": "table"}`),
+			run: func(t *testing.T, dir string) error {
+				t.Setenv("DOCKER_CONFIG", dir)
+				return commandWith("secret", "login", openRegistry(), "--username", "user", "--password-stdin")
 			},
 		},
 		applied(false), applied(true),
