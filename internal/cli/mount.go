@@ -31,12 +31,15 @@ func newMountCommand(c *console) *cobra.Command {
 directory DIR. The command runs until Ctrl-C or until DIR is unmounted. It
 needs FUSE: Linux, or macOS with macFUSE.
 
-An image is first unpacked to a store of CimFS images with its registry hives
-merged into Hives. The store is temporary unless --store DIR names a permanent
-one, as "unpack" writes it; a second mount from it starts at once. A cim: layer
-is served in place. A tar: or wclayer: layer is copied to a temporary file. A
-layer that is not a base shows the files it adds, without whiteouts; with
---parent, which names the layers below it, the merged tree is shown.
+An image is read once, which leaves an index in the cache ("mullion help
+cache"); a second mount starts at once. Files are decompressed when they are
+read, together with what lies near them, into temporary files without names,
+and the registry hives are merged into Hives. Without a cache (--no-cache), or
+with --store DIR, the image is unpacked to a store of CimFS images instead: a
+temporary one, or a permanent one as "unpack" writes it. A cim: layer is served
+in place. A tar: or wclayer: layer is copied to a temporary file. A layer that
+is not a base shows the files it adds, without whiteouts; with --parent, which
+names the layers below it, the merged tree is shown.
 
 The file system maps Windows metadata as follows:
   names               case-insensitive, case-preserving
