@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/mullion/mullion/cimlayer"
@@ -86,10 +87,15 @@ func (i *Image) mergedHives(ctx, serve context.Context, sources []*layerindex.So
 		}
 	}()
 	sizes = hiveSizes{}
-	for _, n := range hives.All() {
-		if !deltas[n] {
-			continue
+	wanted := slices.DeleteFunc(hives.All(), func(n hives.Name) bool { return !deltas[n] })
+	var found *Hives
+	if len(wanted) > 0 {
+		if found, err = FindHives(ctx, i.Sources(ctx), wanted...); err != nil {
+			return nil, err
 		}
+		defer func() { err = errors.Join(err, found.Close()) }()
+	}
+	for _, n := range wanted {
 		var h *mergedHive
 		for _, x := range m.all {
 			if x.name == n {
@@ -99,7 +105,10 @@ func (i *Image) mergedHives(ctx, serve context.Context, sources []*layerindex.So
 		if h == nil {
 			return nil, fmt.Errorf("%s: %w", n.Path(hives.Delta), hives.ErrNoBase)
 		}
-		if err := h.merge(ctx, true); err != nil {
+		if err := h.merge(ctx, found); err != nil {
+			return nil, err
+		}
+		if h.link, err = found.same(ctx, n, h.file, h.size); err != nil {
 			return nil, err
 		}
 		if !h.link {
@@ -163,25 +172,11 @@ func unpackable(ctx context.Context, s *layerindex.Source, number int) (err erro
 	}
 }
 
-// merge makes the hive. With compare, it finds out whether that is the base hive as it was,
-// of which the name is another one then.
-func (h *mergedHive) merge(ctx context.Context, compare bool) (err error) {
-	found, err := FindHives(ctx, h.img.Sources(ctx), h.name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, found.Close()) }()
-	file, size, err := found.write(ctx, h.name)
-	if err != nil {
+// merge makes the hive of those of the layers.
+func (h *mergedHive) merge(ctx context.Context, found *Hives) (err error) {
+	if h.file, h.size, err = found.write(ctx, h.name); err != nil {
 		return fmt.Errorf("merge %s: %w", h.path, err)
 	}
-	if compare {
-		h.link, err = found.same(ctx, h.name, file, size)
-	}
-	if h.link || err != nil {
-		return errors.Join(err, file.Close())
-	}
-	h.file, h.size = file, size
 	return nil
 }
 
@@ -192,15 +187,19 @@ func (h *mergedHive) open() (io.ReaderAt, error) {
 	if h.file != nil {
 		return h.file, nil
 	}
-	size := h.size
-	err := h.merge(h.ctx, false)
-	if err == nil && h.size != size {
-		err = fmt.Errorf("%w: %s has %d bytes, not %d", layerindex.ErrDamaged, h.path, h.size, size)
-		h.size = size
-		err = errors.Join(err, h.file.Close())
-		h.file = nil
-	}
+	found, err := FindHives(h.ctx, h.img.Sources(h.ctx), h.name)
 	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	size := h.size
+	if err := h.merge(h.ctx, found); err != nil {
+		return nil, err
+	}
+	if h.size != size {
+		err := fmt.Errorf("%w: %s has %d bytes, not %d", layerindex.ErrDamaged, h.path, h.size, size)
+		err = errors.Join(err, h.file.Close())
+		h.file, h.size = nil, size
 		return nil, err
 	}
 	return h.file, nil

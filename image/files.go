@@ -30,9 +30,11 @@ import (
 // decompressed then, together with what lies around it, and put into a temporary file; see
 // [blob.Spool].
 //
-// There are two differences. A name that several layers spell in different ways is spelled as
-// in the topmost of them, as in [Image.Tree], and in a CIM as in the lowest. And a file that
-// is all hole has the attribute SPARSE in a CIM even if the layer does not say so.
+// There are three differences. A name that several layers spell in different ways is spelled
+// as in the topmost of them, as in [Image.Tree], and in a CIM as in the lowest. All names of a
+// file are those of one file, while in a CIM a hard link of one layer to a file of another can
+// separate it from further names. And a file that is all hole has the attribute SPARSE in a
+// CIM even if the layer does not say so.
 type Files struct {
 	img    *Image
 	ctx    context.Context

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,17 +14,19 @@ import (
 
 	"github.com/mullion/mullion/cimfs"
 	"github.com/mullion/mullion/cimlayer"
+	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/imagetest"
 	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/overlay"
+	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
 
 // lowerListing returns all that a tree has, a line for each name: metadata, streams, and
-// which of the names before it is the same file.
-func lowerListing(t *testing.T, tree overlay.Lower) []string {
+// with links which of the names before it is the same file.
+func lowerListing(t *testing.T, tree overlay.Lower, links bool) []string {
 	t.Helper()
 	var out []string
 	first := map[uint64]string{}
@@ -49,15 +52,19 @@ func lowerListing(t *testing.T, tree overlay.Lower) []string {
 		sd, err1 := f.Security()
 		eas, err2 := f.EAs()
 		rp, err3 := f.Reparse()
-		links, err4 := f.NumLinks()
+		count, err4 := f.NumLinks()
 		if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
 			t.Fatal(path, err1, err2, err3, err4)
 		}
-		line := fmt.Sprintf("%s dir=%v size=%d links=%d %v %v sd=%x ea=%x rp=%x", path, f.IsDir(), f.Size(), links, f.Attributes(), f.Times(), sd, eas, rp)
-		if other, ok := first[f.ID()]; ok {
-			line += " = " + other
-		} else {
+		path = winfs.Fold(path) // the spelling may differ; see image.Files
+		line := fmt.Sprintf("%s dir=%v size=%d %v %v sd=%x ea=%x rp=%x", path, f.IsDir(), f.Size(), f.Attributes(), f.Times(), sd, eas, rp)
+		if other, ok := first[f.ID()]; !ok {
 			first[f.ID()] = path
+		} else if links {
+			line += " = " + other
+		}
+		if links {
+			line += fmt.Sprintf(" links=%d", count)
 		}
 		if !f.IsDir() {
 			s, err := f.Open()
@@ -104,7 +111,7 @@ func lowerListing(t *testing.T, tree overlay.Lower) []string {
 }
 
 // storeListing is the listing of an image that is unpacked.
-func storeListing(t *testing.T, img *image.Image) []string {
+func storeListing(t *testing.T, img *image.Image, links bool) []string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "store")
 	layers, err := img.UnpackStore(t.Context(), openStore(t, dir), cimlayer.WithMissingHives(cimlayer.LeaveMissing))
@@ -116,11 +123,11 @@ func storeListing(t *testing.T, img *image.Image) []string {
 		t.Fatal(err)
 	}
 	defer im.Close()
-	return lowerListing(t, overlay.CimLower(im))
+	return lowerListing(t, overlay.CimLower(im), links)
 }
 
 // sameAsUnpacked compares the files of an image, twice, with those of the unpacked one.
-func sameAsUnpacked(t *testing.T, ref string) {
+func sameAsUnpacked(t *testing.T, ref string, links bool) {
 	t.Helper()
 	a := &asker{ref: ref, dir: filepath.Join(t.TempDir(), "cache")}
 	plain, err := image.Open(t.Context(), ref)
@@ -128,7 +135,7 @@ func sameAsUnpacked(t *testing.T, ref string) {
 		t.Fatal(err)
 	}
 	defer plain.Close()
-	want := storeListing(t, plain)
+	want := storeListing(t, plain, links)
 	for turn := range 2 {
 		img, done := a.open(t)
 		files, err := img.Files(t.Context())
@@ -138,7 +145,7 @@ func sameAsUnpacked(t *testing.T, ref string) {
 		if n := a.read.Load(); turn > 0 && n > 0 {
 			t.Errorf("turn %d: %d bytes are read before a file is", turn, n)
 		}
-		got := lowerListing(t, files)
+		got := lowerListing(t, files, links)
 		if !slices.Equal(got, want) {
 			for n := range max(len(got), len(want)) {
 				if n >= len(got) || n >= len(want) || got[n] != want[n] {
@@ -182,12 +189,76 @@ func TestFilesAsUnpacked(t *testing.T) {
 		})(t),
 		"two layers": twoLayers(t, "10.0.17763.1", "v1"),
 	} {
-		t.Run(name, func(t *testing.T) { sameAsUnpacked(t, "oci:"+layout(t, img)) })
+		t.Run(name, func(t *testing.T) { sameAsUnpacked(t, "oci:"+layout(t, img), true) })
 	}
 	t.Run("hello", func(t *testing.T) {
-		sameAsUnpacked(t, "oci-archive:"+filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar"))
+		sameAsUnpacked(t, "oci-archive:"+filepath.Join(testenv.Root(t), "examples", "hello", "hello.tar"), true)
 	})
 	if ref := os.Getenv("MULLION_FILES_IMAGE"); ref != "" { // a larger one
-		t.Run("given", func(t *testing.T) { sameAsUnpacked(t, ref) })
+		t.Run("given", func(t *testing.T) { sameAsUnpacked(t, ref, true) })
+	}
+}
+
+// Random layers, with random changes of the registry, show the same as when they are unpacked.
+func TestFilesOfRandomImages(t *testing.T) {
+	rounds := 4
+	if os.Getenv("MULLION_LONG") == "1" {
+		rounds = 100
+	}
+	open := func(b []byte) *regf.Hive {
+		h, err := regf.OpenBytes(slices.Clone(b), &regf.Options{Clock: func() winfs.Filetime { return 132e15 }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	compact := func(h *regf.Hive) []byte {
+		b, err := h.Compact(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for seed := range rounds {
+		r := rand.New(rand.NewPCG(uint64(seed), 11))
+		now := map[hives.Name][]byte{} // what a container sees
+		var chain [][]entry
+		below := naive{}
+		for number := range 2 + r.IntN(3) {
+			l := randomLayer(r, number == 0, below)
+			if number == 0 {
+				for _, e := range hiveEntries(t) {
+					if n, _, ok := hives.Match(e.path); ok {
+						now[n] = []byte(e.data)
+					}
+					if !slices.ContainsFunc(l, func(x entry) bool { return winfs.EqualFold(x.path, e.path) }) {
+						l = append(l, e)
+					}
+				}
+			} else {
+				for _, n := range hives.All() {
+					if r.IntN(2) == 0 {
+						continue // a layer without a delta for this hive
+					}
+					before, after := open(now[n]), open(now[n])
+					if r.IntN(4) > 0 { // otherwise one that changes nothing
+						edit(t, r, after, registryModel{})
+					}
+					d, err := regf.Diff(before, after, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					l = append(l, entry{kind: layer.File, path: n.Path(hives.Delta), data: string(compact(d))})
+					now[n] = compact(after)
+				}
+			}
+			below.apply(l)
+			chain = append(chain, l)
+		}
+		// Layers link to files of those below them here; see image.Files.
+		sameAsUnpacked(t, "oci:"+layout(t, gzipped(chain...)(t)), false)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
 	}
 }

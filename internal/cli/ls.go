@@ -115,20 +115,6 @@ func (f *contentFlags) openTree(ctx context.Context, c *console, text string) (i
 	return tree, func() error { return errors.Join(tree.Close(), img.Close()) }, nil
 }
 
-// openView opens the merged view of an image. The returned function closes both.
-func (f *contentFlags) openView(ctx context.Context, c *console, text string) (*layer.View, func() error, error) {
-	img, err := f.openImage(ctx, c, text)
-	if err != nil {
-		return nil, nil, err
-	}
-	view, err := img.Union(ctx)
-	if err != nil {
-		img.Close()
-		return nil, nil, imageHint(err)
-	}
-	return view, func() error { return errors.Join(view.Close(), img.Close()) }, nil
-}
-
 // lister prints a listing.
 type lister struct {
 	c               *console

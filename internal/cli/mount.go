@@ -31,12 +31,15 @@ func newMountCommand(c *console) *cobra.Command {
 directory DIR. The command runs until Ctrl-C or until DIR is unmounted. It
 needs FUSE: Linux, or macOS with macFUSE.
 
-An image is first unpacked to a store of CimFS images with its registry hives
-merged into Hives. The store is temporary unless --store DIR names a permanent
-one, as "unpack" writes it; a second mount from it starts at once. A cim: layer
-is served in place. A tar: or wclayer: layer is copied to a temporary file. A
-layer that is not a base shows the files it adds, without whiteouts; with
---parent, which names the layers below it, the merged tree is shown.
+An image is read once, which leaves an index in the cache ("mullion help
+cache"); a second mount starts at once. Files are decompressed when they are
+read, together with what lies near them, into temporary files without names,
+and the registry hives are merged into Hives. Without a cache (--no-cache), or
+with --store DIR, the image is unpacked to a store of CimFS images instead: a
+temporary one, or a permanent one as "unpack" writes it. A cim: layer is served
+in place. A tar: or wclayer: layer is copied to a temporary file. A layer that
+is not a base shows the files it adds, without whiteouts; with --parent, which
+names the layers below it, the merged tree is shown.
 
 The file system maps Windows metadata as follows:
   names               case-insensitive, case-preserving
@@ -108,7 +111,7 @@ func (c *console) serveTree(ctx context.Context, tree fusefs.Tree, name, dir str
 	if err != nil {
 		return about(dir, hintf(plain(err), "FUSE is needed: /dev/fuse, and fusermount3 unless root mounts"))
 	}
-	c.stopProgress()
+	c.endProgress() // reading what is asked for shows none
 	switch {
 	case c.json:
 		if err := c.printJSON(jsonWritten{Command: c.command, Source: wtf8(name), Output: wtf8(dir)}); err != nil {
@@ -217,17 +220,33 @@ func (f *contentFlags) spoolLayer(ctx context.Context, c *console, text string) 
 	return s, s.Close, nil
 }
 
-// storeImage unpacks an image to a store and opens its topmost layer, which contains the
-// merged tree. A temporary store is removed before the function returns, while the tree
+// storeImage opens an image as its index has it. Without a cache, or if dir is not empty, it
+// unpacks the image to a store and opens the topmost layer, which contains the merged tree. A
+// temporary store is removed before the function returns, while the tree
 // keeps its files open, so that a killed process leaves no files behind.
 func (f *contentFlags) storeImage(ctx context.Context, c *console, text, dir string) (_ fusefs.Tree, _ func() error, err error) {
 	img, err := f.image.open(ctx, c, text, c.layerProgress())
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, img.Close()) }()
+	served := false
+	defer func() {
+		if !served {
+			err = errors.Join(err, img.Close())
+		}
+	}()
 	if len(img.Layers()) == 0 {
 		return nil, nil, errors.New("the image has no layers")
+	}
+	if dir == "" {
+		files, err := img.Files(ctx)
+		if err != nil {
+			return nil, nil, damagedHint(imageHint(err))
+		}
+		if files != nil {
+			served = true
+			return files, func() error { return errors.Join(files.Close(), img.Close()) }, nil
+		}
 	}
 	if dir != "" {
 		layers, err := unpackToStore(ctx, img, dir)

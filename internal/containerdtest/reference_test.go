@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mullion/mullion/blob"
@@ -41,6 +42,7 @@ func TestReferences(t *testing.T) {
 	if out := r.Ctr(t, "-n", "tests", "leases", "ls", "-q"); strings.TrimSpace(out) != "" {
 		t.Errorf("leases are left: %s", out)
 	}
+	secondUse(t, "containerd:tests/"+name, in)
 	// A collection of garbage leaves what the image refers to. Removing any image
 	// with --sync runs one.
 	if _, err := image.Copy(t.Context(), "oci-archive:"+file, "containerd:tests/example.com/other:v1", in); err != nil {
@@ -87,5 +89,58 @@ func TestReferences(t *testing.T) {
 	}
 	if _, err := image.Open(t.Context(), "containerd:"+name, image.WithTransport(containerd.New(containerd.WithAddress(filepath.Join(t.TempDir(), "no.sock"))))); err == nil || !strings.Contains(err.Error(), "no.sock") {
 		t.Errorf("without containerd: %v", err)
+	}
+}
+
+// secondUse requires that what was read of an image in containerd once is not read again: the
+// names, the examination of the layers and the files of a mount come from the cache, and of a
+// file no more than what it needs from the store.
+func secondUse(t *testing.T, ref string, in image.Option) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "cache")
+	for turn := range 2 {
+		var read atomic.Int64
+		cache, err := image.OpenCache(dir, image.DefaultCacheSize, func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := image.Open(t.Context(), ref, in, image.WithCache(cache), image.WithProgress(func(*image.Layer) (func(int64), func()) {
+			return func(n int64) { read.Add(n) }, func() {}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := img.Files(t.Context())
+		if err != nil || files == nil {
+			t.Fatal(files, err)
+		}
+		for _, l := range img.Layers() {
+			if s, err := l.Summarize(t.Context()); err != nil || s.Files == 0 {
+				t.Errorf("%+v, %v", s, err)
+			}
+		}
+		f, err := files.Root()
+		for _, name := range []string{"files", "hello.txt"} {
+			if err == nil {
+				f, err = f.Child(name)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := read.Load(); (n > 0) != (turn == 0) {
+			t.Errorf("turn %d: %d bytes of layers are read", turn, n)
+		}
+		s, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, s.Size())
+		if _, err := s.ReadAt(b, 0); err != nil || string(b) != "hello" {
+			t.Errorf("%q, %v", b, err)
+		}
+		if err := errors.Join(files.Close(), img.Close(), cache.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
