@@ -92,8 +92,8 @@ func WithMap(spacing int64) ReaderOption {
 	return func(o *readerOptions) { o.spacing, o.sum = spacing, true }
 }
 
-// Map returns the map of a blob that was read with WithMap to io.EOF. The caller closes it,
-// once for all calls.
+// Map returns the map of a blob that was read with WithMap to io.EOF, if it is called before
+// Close. The caller closes the map, once for all calls.
 func (r *Reader) Map() (*Map, error) {
 	if r.survey == nil {
 		return nil, fmt.Errorf("%w: the blob is not read with WithMap", ErrMap)

@@ -216,11 +216,6 @@ func (c *checker) inFile(rule *finding.Rule, file string, off int64, format stri
 
 func (c *checker) run() error {
 	im := c.im
-	if im.own.Count == 0 && len(im.parents) == 0 {
-		if err := c.inFile(ruleNoRegions, im.name, imageRegionsAt, "the image has no region of its own"); err != nil {
-			return err
-		}
-	}
 	for i := range im.regions {
 		if err := c.region(i); err != nil {
 			return err
@@ -303,6 +298,9 @@ func (c *checker) objectTables() error {
 func (c *checker) region(i int) error {
 	r, err := c.im.region(i)
 	if err != nil {
+		if p := (*place)(nil); !errors.As(err, &p) {
+			err = &place{c.im.regions[i].name(), -1, err} // it could not be opened at all
+		}
 		return c.blame(ruleRegionOpen, err)
 	}
 	if i < c.im.ownBase() {

@@ -66,9 +66,6 @@ var (
 	ruleNameOrder = rules.Add(finding.Rule{ID: "name-order", Severity: finding.Error,
 		Meaning: "The driver searches names by halves and does not find some files.",
 		Mend:    again})
-	ruleNoRegions = rules.Add(finding.Rule{ID: "no-regions", Severity: finding.Error,
-		Meaning: "The driver does not mount the image.",
-		Mend:    again})
 	ruleObjectBounds = rules.Add(finding.Rule{ID: "object-bounds", Severity: finding.Error,
 		Meaning: "The driver reads past the region, which stops the Windows kernel.",
 		Mend:    again})

@@ -2,9 +2,9 @@ package cimfs
 
 import (
 	"bytes"
-	"context"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mullion/mullion/finding"
@@ -42,6 +42,7 @@ func TestRules(t *testing.T) {
 	u32 := func(off int64, v uint32) func(b []byte) { return func(b []byte) { le.PutUint32(b[off:], v) } }
 	u16 := func(off int64, v uint16) func(b []byte) { return func(b []byte) { le.PutUint16(b[off:], v) } }
 	u64 := func(off int64, v uint64) func(b []byte) { return func(b []byte) { le.PutUint64(b[off:], v) } }
+	broken := map[string]bool{}
 	for _, c := range []struct {
 		rule string
 		file string
@@ -105,19 +106,130 @@ func TestRules(t *testing.T) {
 		if c.at >= 0 {
 			reseal(set, int(c.at))
 		}
-		im, err := OpenFiles(set, "a.cim", Limits{})
-		if err != nil {
-			t.Errorf("%s: %v", c.rule, err)
-			continue
+		wantRule(t, set, c.rule)
+		broken[c.rule] = true
+	}
+
+	// entry changes the entry of an object table that is about the object at off.
+	entry := func(off int64, change func(entry []byte)) func(set memOpener) {
+		return func(set memOpener) {
+			b := set[objects(0)]
+			for e := objectHeaderSize; e < len(b); e += objectEntrySize {
+				if int64(le.Uint64(b[e+32:])&maxOffset) == off {
+					change(b[e:][:objectEntrySize])
+					return
+				}
+			}
+			t.Errorf("no object is at %#x", off)
 		}
-		found, err := finding.Collect(im.Check(context.Background(), CheckOptions{}))
-		im.Close()
-		if err != nil {
-			t.Errorf("%s: %v", c.rule, err)
+	}
+	longer := func(e []byte) { le.PutUint64(e, le.Uint64(e)+8) }
+	shorter := func(e []byte) { le.PutUint64(e, le.Uint64(e)-8) }
+	sealed := func(off int64, change func(b []byte)) func(set memOpener) {
+		return func(set memOpener) {
+			change(set[region(0)])
+			reseal(set, int(off))
 		}
-		if !slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Rule == c.rule && f.Layer != "" && f.Offset >= 0 }) {
-			t.Errorf("%s: found %v", c.rule, found)
+	}
+	names := root + 8 + 4*4 + 4*4 // of the four in the root: c, d, e, x.exe
+	for _, c := range []struct {
+		rule string
+		edit func(set memOpener)
+	}{
+		{"open", func(set memOpener) { set["a.cim"][0]++ }},
+		{"region-open", func(set memOpener) { delete(set, region(1)) }},
+		{"region-size", func(set memOpener) { set[region(1)] = append(set[region(1)], 0) }},
+		{"header-length", func(set memOpener) { set[region(1)][headerLengthAt]++ }},
+		{"object-table-missing", func(set memOpener) { delete(set, objects(1)) }},
+		{"object-table", func(set memOpener) { set[objects(1)] = set[objects(1)][:objectHeaderSize-1] }},
+		{"file-system", entry(im.fileSystem.Offset(), longer)},
+		{"file-tables", entry(im.tablesAt.Offset(), longer)},
+		{"file-table", entry(tables.offset.Offset(), longer)},
+		{"pe-descriptor", entry(pe, longer)},
+		{"stream-table", entry(streams, longer)},
+		{"gap", entry(im.upcaseAt.Offset(), shorter)},
+		{"empty-directory", sealed(recordAt("d"), func(b []byte) {
+			le.PutUint64(b[recordAt("d")+0x28:], 0)
+			le.PutUint64(b[recordAt("d")+0x30:], uint64(TableStream)<<streamTypeShift|streamSparse)
+		})},
+		{"name", sealed(root, func(b []byte) { b[names+2] = '/' })},
+		{"odd-name", sealed(root, func(b []byte) { b[names+2] = '.' })},
+		{"link-table-length", sealed(root, func(b []byte) { b[names+3*4] -= 2 })},
+		{"parent-link-order", sealed(links, func(b []byte) {
+			first := links + 8 + 2*4 + 2*4
+			b[first+2], b[first+4+2] = b[first+4+2], b[first+2]
+		})},
+		{"root", sealed(im.fileSystem.Offset(), func(b []byte) { le.PutUint32(b[im.fileSystem.Offset()+20:], uint32(look("c").id)) })},
+	} {
+		set := memOpener{}
+		for name, b := range good {
+			set[name] = slices.Clone(b)
 		}
+		c.edit(set)
+		wantRule(t, set, c.rule)
+		broken[c.rule] = true
+	}
+	wantRule(t, longPathImage(t), "path-length")
+	broken["path-length"] = true
+
+	// The neighbour of all: the image as it was.
+	if found, err := finding.Collect(CheckFiles(t.Context(), good, "a.cim", Limits{}, CheckOptions{})); len(found) > 0 || err != nil {
+		t.Errorf("the image has %v, %v", found, err)
+	}
+	for _, r := range Rules() {
+		if !broken[r.ID] {
+			t.Errorf("nothing breaks %s", r.ID)
+		}
+	}
+}
+
+// longPathImage makes an image with a path that is one unit too long: the numbers of two
+// directories in the root are exchanged, so that the longer name leads to the deeper tree.
+func longPathImage(t *testing.T) memOpener {
+	t.Helper()
+	dir := t.TempDir()
+	b := newBuilder(t, dir, "a.cim", &Options{Version: V3})
+	b.dir("ab", Meta{})
+	b.file(`ab\x`, Meta{}, nil)
+	b.dir("c", Meta{})
+	path := "c"
+	for len(path)+1+250 < maxPath {
+		path += `\` + strings.Repeat("n", 250)
+		b.dir(path, Meta{})
+	}
+	b.file(path+`\`+strings.Repeat("f", maxPath-len(path)-1), Meta{}, nil)
+	b.commit(dir, "a.cim")
+	set := memOpener(readSet(t, dir))
+	if found, err := finding.Collect(CheckFiles(t.Context(), set, "a.cim", Limits{}, CheckOptions{})); len(found) > 0 || err != nil {
+		t.Fatalf("a path of %d units: %v, %v", maxPath, found, err)
+	}
+	im, err := OpenFiles(set, "a.cim", Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Close()
+	root, err := im.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := set[regionName(im.guid, 0)][RegionOffset(root.rec.data.offset).Offset()+8:]
+	first, second := le.Uint32(ids), le.Uint32(ids[4:])
+	le.PutUint32(ids, second)
+	le.PutUint32(ids[4:], first)
+	return set
+}
+
+// wantRule checks an image and wants a finding of the rule, with its place.
+func wantRule(t *testing.T, set memOpener, rule string) {
+	t.Helper()
+	found, err := finding.Collect(CheckFiles(t.Context(), set, "a.cim", Limits{}, CheckOptions{}))
+	if err != nil {
+		t.Errorf("%s: %v", rule, err)
+	}
+	if !slices.ContainsFunc(found, func(f finding.Finding) bool {
+		return f.Rule == rule && f.Layer != "" && (f.Offset >= 0 || rule == ruleRegionOpen.ID || rule == ruleObjectTableMissing.ID)
+	}) {
+		t.Errorf("%s: found %v", rule, found)
 	}
 }
 

@@ -5,6 +5,10 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
+// LayoutName is the file that unpacking adds to the root of a base layer, and LayoutText what
+// is in it.
+const LayoutName, LayoutText = layoutName, layoutText
+
 // layoutName is the file that describes an unpacked base layer to start-up code,
 // layoutText its content if the hives are part of the file system.
 const (

@@ -144,9 +144,9 @@ func (c *imageCheck) layer(l *Layer, registry *HiveChecker) (whole bool, err err
 		if l.Index == 0 {
 			place = wintar.Base()
 		}
-		each := func(e *layer.Entry, data io.Reader) {
-			CheckMachine(e, data, c.arch, func(f finding.Finding) { c.report(f.In(l.String())) })
-			registry.Entry(e, data)
+		each := func(e *layer.Entry, data io.Reader, report func(finding.Finding)) {
+			CheckMachine(e, data, c.arch, report)
+			registry.EntryTo(e, data, report)
 		}
 		opts := append(r.options(), place, wintar.Each(each), wintar.Label(l.String()), wintar.WithLimits(c.limits), wintar.Below(&c.below))
 		for f, cerr := range wintar.Check(c.ctx, r, opts...) {

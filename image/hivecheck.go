@@ -43,21 +43,28 @@ func (c *HiveChecker) Layer(label string, base bool) {
 	c.hives.layers = append(c.hives.layers, hiveLayer{})
 }
 
+var errEmpty = errors.New("the file is empty")
+
 func (c *HiveChecker) fault(index int, rule *finding.Rule, path string, err error) {
 	c.report(rule.At(path, -1, "%v", err).In(c.labels[index]))
 }
 
 // Entry looks at an entry of the layer that was started last, and reads data, its main
 // stream, if it is a hive.
-func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
+func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) { c.EntryTo(e, data, c.report) }
+
+// EntryTo is Entry with another function that findings are passed to, such as that of
+// wintar.Each.
+func (c *HiveChecker) EntryTo(e *layer.Entry, data io.Reader, report func(finding.Finding)) {
 	index := len(c.labels) - 1
+	fault := func(rule *finding.Rule, err error) { report(rule.At(e.Path, -1, "%v", err).In(c.labels[index])) }
 	n, form, ok, err := hives.Place(e, c.base && index == 0)
 	switch {
 	case !ok:
 		return
 	case err != nil:
 		c.hives.bad[n] = err
-		c.fault(index, RuleHivePlace, e.Path, err)
+		fault(RuleHivePlace, err)
 		return
 	case form == hives.Config && index > 0:
 		return
@@ -76,14 +83,14 @@ func (c *HiveChecker) Entry(e *layer.Entry, data io.Reader) {
 		if h.size, err = io.Copy(f, io.LimitReader(data, maxHive+1)); err == nil && h.size <= maxHive {
 			if h.size == 0 {
 				c.hives.bad[n] = regf.ErrNotHive
-				c.report(RuleHiveEmpty.At(e.Path, -1, "the file is empty").In(c.labels[index]))
+				fault(RuleHiveEmpty, errEmpty)
 			}
 			found[form][n] = h
 			return
 		}
 		if err == nil {
 			c.hives.bad[n] = layer.ErrLimit
-			c.fault(index, RuleHive, e.Path, &layer.LimitError{Limit: "hive size", Max: maxHive})
+			fault(RuleHive, &layer.LimitError{Limit: "hive size", Max: maxHive})
 		}
 		f.Close()
 	}

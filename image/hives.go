@@ -62,7 +62,7 @@ func (l warned) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	if l.warn != nil {
 		opt.Warn = func(x finding.Finding) { l.warn(x.In(fmt.Sprintf("layer %d: %s", l.index, n.Path(f)))) }
 	}
-	return regf.OpenReaderAt(h.file, h.size, opt)
+	return regf.OpenFile(h.file.File, opt) // which gives back pages that were read
 }
 
 // FindHives takes the named hives, all five without names, out of a chain of layers,

@@ -35,10 +35,7 @@ var (
 func (i *Image) Tree(ctx context.Context) (Tree, error) {
 	t, err := i.keptTree(ctx)
 	if err != nil {
-		i.opts.cache.note(fmt.Errorf("the names in the cache are not used: %w", err))
-		if err := i.opts.cache.dir.Remove(i.treeName()); err != nil {
-			i.opts.cache.note(err)
-		}
+		i.dropTree(err)
 	}
 	if t != nil {
 		return t, nil
@@ -49,6 +46,14 @@ func (i *Image) Tree(ctx context.Context) (Tree, error) {
 	}
 	i.keepTree(ctx, v)
 	return v, nil
+}
+
+// dropTree removes names that cannot be used from the cache.
+func (i *Image) dropTree(err error) {
+	i.opts.cache.note(fmt.Errorf("the names in the cache are not used: %w", err))
+	if err := i.opts.cache.dir.Remove(i.treeName()); err != nil {
+		i.opts.cache.note(err)
+	}
 }
 
 // treeName is the name of the names of an image in a cache: that of its topmost layer together

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/layer/layertest"
@@ -23,7 +24,9 @@ func observe(t testing.TB, stored []byte, most int64) *layerindex.Index {
 	}
 	defer b.Close()
 	o := layerindex.Observe()
-	each := func(_ *layer.Entry, data io.Reader) { io.Copy(io.Discard, io.LimitReader(data, most)) }
+	each := func(_ *layer.Entry, data io.Reader, _ func(finding.Finding)) {
+		io.Copy(io.Discard, io.LimitReader(data, most))
+	}
 	for _, err := range wintar.Check(t.Context(), b, wintar.Observe(o), wintar.Each(each)) {
 		if err != nil {
 			return nil

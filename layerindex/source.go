@@ -23,7 +23,8 @@ type Source struct {
 	src   blob.Ranges
 	label string
 	opts  []wintar.Option
-	kept  Streams // or nil
+	kept  Streams     // or nil
+	tar   io.ReaderAt // the decompressed blob, or nil
 
 	limits *layer.Limits // of the readers, nil for none
 }
@@ -322,7 +323,7 @@ func (r *reader) reopen() error {
 		}
 	}
 	r.single = false
-	rc, err := r.s.x.plainMap.NewReader(r.s.ctx, r.s.src, r.rec.offset, length)
+	rc, err := r.s.openTar(r.rec.offset, length)
 	if err != nil {
 		return err
 	}
@@ -380,7 +381,7 @@ func (r *reader) Close() error {
 
 // metered measures the expansion of holes by the whole blob, as when it was read first.
 type metered struct {
-	*blob.RangeReader
+	io.ReadCloser
 	stored int64
 }
 

@@ -251,6 +251,77 @@ func TestParseErrors(t *testing.T) {
 
 func fatal(f finding.Finding) bool { return f.Severity == finding.Error }
 
+// TestEveryRule: each rule is broken by a descriptor, next to a neighbour without findings.
+func TestEveryRule(t *testing.T) {
+	const (
+		header = `01 00 0480 14000000 14000000 00000000 20000000`
+		system = `0101000000000005 12000000`
+		acl    = `02 00 1C00 0100 0000 00 00 1400 FF011F00 0101000000000005 12000000`
+	)
+	raw := func(words ...string) []byte { return testenv.Hex(t, strings.Join(words, " ")) }
+	text := func(sddl string, change func(d *Descriptor)) []byte {
+		d, err := ParseSDDL(sddl)
+		if err != nil {
+			t.Fatalf("%s: %v", sddl, err)
+		}
+		if change != nil {
+			change(d)
+		}
+		b, err := d.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	plain := func(sddl string) []byte { return text(sddl, nil) }
+	whole := raw(header, system, acl)
+	object := "O:BAG:BAD:(OA;;CC;00112233-4455-6677-8899-aabbccddeeff;;BA)"
+	broken := map[string]bool{}
+	for _, c := range []struct {
+		rule      *finding.Rule
+		bad, good []byte
+	}{
+		{ruleSdTruncated, whole[:19], whole},
+		{ruleSdRevision, raw(`02 00 0480 14000000 14000000 00000000 20000000`, system, acl), whole},
+		{ruleSdNotSelfRelative, raw(`01 00 0400 14000000 14000000 00000000 20000000`, system, acl), whole},
+		{ruleSdOffset, raw(`01 00 0480 14000000 14000000 00000000 3C000000`, system, acl), whole},
+		{ruleSdUnaligned, raw(`01 00 0480 15000000 15000000 00000000 24000000 00`, system, `000000`, acl), raw(`01 00 0480 14000000 14000000 00000000 20000000`, system, acl)},
+		{ruleSid, raw(header, `0201000000000005 12000000`, acl), whole},
+		{ruleAcl, raw(header, system, `09 00 1C00 0100 0000 00 00 1400 FF011F00 0101000000000005 12000000`), whole},
+		{ruleAce, raw(header, system, `02 00 1C00 0100 0000 00 00 1400 FF011F00 0102000000000005 12000000`), whole},
+		{ruleSdOverlap, raw(`01 00 0480 14000000 18000000 00000000 24000000`, `0101000001010000 00000005 12000000`, acl), whole},
+		{ruleSdGap, raw(`01 00 0480 14000000 14000000 00000000 24000000`, system, `00000000`, acl), whole},
+		{ruleSdUnusedOffset, raw(`01 00 0480 14000000 14000000 20000000 20000000`, system, acl), raw(`01 00 1480 14000000 14000000 00000000 20000000`, system, acl)},
+		{ruleSdNoOwner, raw(`01 00 0480 00000000 14000000 00000000 20000000`, system, acl), whole},
+		{ruleSdNoGroup, raw(`01 00 0480 14000000 00000000 00000000 20000000`, system, acl), whole},
+		{ruleSdNoDacl, raw(`01 00 0080 14000000 14000000 00000000 00000000`, system), whole},
+		{ruleSdNullDacl, raw(`01 00 0480 14000000 14000000 00000000 00000000`, system), whole},
+		{ruleAclOrder, plain("O:BAG:BAD:(A;;FA;;;BA)(D;;FA;;;BU)"), plain("O:BAG:BAD:(D;;FA;;;BU)(A;;FA;;;BA)")},
+		{ruleAclOrder, plain("O:BAG:BAD:(A;ID;FA;;;BA)(A;;FA;;;BA)"), plain("O:BAG:BAD:(A;;FA;;;BA)(A;ID;FA;;;BA)")},
+		{ruleAclRevision, text(object, func(d *Descriptor) { d.DACL.Revision = 2 }), plain(object)},
+		{ruleAclSlack, text(object, func(d *Descriptor) { d.DACL.Slack = make([]byte, 8) }), plain(object)},
+		{ruleAceWrongList, plain("O:BAG:BAD:(AU;SA;FA;;;BA)"), plain("O:BAG:BAD:S:(AU;SA;FA;;;BA)")},
+		{ruleAceUnknownType, plain("O:BAG:BAD:(0x80;;#00112233)"), plain("O:BAG:BAD:(A;;FA;;;BA)")},
+		{ruleAceUnaligned, plain("O:BAG:BAD:(XA;;FA;;;BA;#0011)"), plain("O:BAG:BAD:(XA;;FA;;;BA;#00112233)")},
+		{ruleAceTrailingData, plain("O:BAG:BAD:(A;;FA;;;BA;#00000000)"), plain("O:BAG:BAD:(XA;;FA;;;BA;#00000000)")},
+		{ruleAceCondition, plain("O:BAG:BAD:(XA;;FA;;;BA;#61727478ff000000)"), plain("O:BAG:BAD:(XA;;FA;;;BA;(@User.x == 1))")},
+		{ruleAceClaim, plain("O:BAG:BAD:S:(RA;;;;;WD;#00000000)"), plain(`O:BAG:BAD:S:(RA;;;;;WD;("n",TI,0x0,-5,7))`)},
+	} {
+		if got := check(c.bad); !slices.ContainsFunc(got, func(f finding.Finding) bool { return f.Rule == c.rule.ID && f.Severity == c.rule.Severity }) {
+			t.Errorf("%v is not found, but %v", c.rule, got)
+		}
+		if got := check(c.good); len(got) > 0 {
+			t.Errorf("the neighbour of %v has %v", c.rule, got)
+		}
+		broken[c.rule.ID] = true
+	}
+	for _, r := range Rules() {
+		if !broken[r.ID] {
+			t.Errorf("nothing breaks %s", r.ID)
+		}
+	}
+}
+
 func TestCheckRules(t *testing.T) {
 	for name, c := range map[string]struct {
 		raw  string

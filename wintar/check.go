@@ -20,7 +20,9 @@ import (
 // the layer's tree and metadata (layer.Audit), with the limits that WithLimits sets; and
 // properties that are known to cause trouble elsewhere. It goes on after everything but
 // the loss of the archive's framing; after a limit that was exceeded with the format alone.
-// It keeps some 60 bytes an entry.
+// It keeps some 60 bytes an entry. The layer's tree is checked in another goroutine, which
+// ends before Check does; findings come when some hundred entries more were read, in order.
+// If r can seek, data that nothing looks at is skipped by seeking.
 //
 // The options Base and HasParents say what a tar itself does not. The error is that of r
 // or of ctx.
@@ -30,7 +32,9 @@ func Check(ctx context.Context, r io.Reader, opts ...Option) iter.Seq2[finding.F
 		c.dec.options = gather(opts)
 		c.ratio = c.dec.limits.WithDefaults().Ratio
 		c.src = newSource(r)
-		if err := c.run(r); err != nil && !c.stopped {
+		defer c.auditor.close()
+		err := c.run(r)
+		if c.auditor.flush(); err != nil && !c.stopped {
 			yield(finding.Finding{}, err)
 		}
 	}
@@ -43,7 +47,7 @@ type checker struct {
 	dec     decoder
 	src     *source
 	tar     *archive
-	audit   layer.Audit
+	auditor auditor
 
 	name    string // of the header that the current findings are about, as the archive has it
 	owner   string // of streams that may follow
@@ -56,7 +60,8 @@ type checker struct {
 	data  checkedStream // that the observer reads
 }
 
-func (c *checker) report(f finding.Finding) {
+// tell yields a finding.
+func (c *checker) tell(f finding.Finding) {
 	if c.stopped {
 		return
 	}
@@ -64,7 +69,7 @@ func (c *checker) report(f finding.Finding) {
 }
 
 func (c *checker) addFinding(rule *finding.Rule, message string) {
-	c.report(rule.At(entryPath(c.name), c.src.block, "%s", message))
+	c.auditor.report(rule.At(entryPath(c.name), c.src.block, "%s", message))
 }
 
 // entryPath spells the name of a header as the path of its entry, by which all findings about
@@ -86,7 +91,8 @@ func entryPath(name string) string {
 }
 
 func (c *checker) run(r io.Reader) error {
-	c.audit = layer.Audit{Report: c.report, Base: c.dec.base, HasParents: c.dec.parents, Limits: c.dec.limits, Below: c.dec.below}
+	c.auditor.audit = layer.Audit{Report: c.tell, Base: c.dec.base, HasParents: c.dec.parents, Limits: c.dec.limits, Below: c.dec.below}
+	c.auditor.yield, c.auditor.serial = c.tell, c.dec.serial
 	c.dec.note = func(rule *finding.Rule, err error, message string) {
 		// The finding has the name as its path.
 		var name *winfs.NameError
@@ -110,7 +116,7 @@ func (c *checker) run(r io.Reader) error {
 			if err := c.end(r); err != nil {
 				return err
 			}
-			c.audit.Finish()
+			c.auditor.finish()
 			return nil
 		}
 		if err != nil {
@@ -124,7 +130,7 @@ func (c *checker) run(r io.Reader) error {
 			continue
 		}
 		if data := c.observe(); c.dec.each != nil {
-			c.dec.each(&c.entry, data)
+			c.dec.each(&c.entry, data, c.auditor.report)
 		}
 	}
 	return nil
@@ -204,10 +210,11 @@ func (c *checker) header(h *header) bool {
 		if c.entry.Kind == layer.File || c.entry.Kind == layer.Dir {
 			c.owner, c.slashed = c.entry.Path, strings.HasSuffix(h.name, "/")
 		}
-		c.audit.Entry(&c.entry, c.index, c.src.block)
+		main := int64(-1)
 		if c.entry.Kind == layer.File {
-			c.audit.Stream(&c.entry, h.size)
+			main = h.size
 		}
+		c.auditor.entry(&c.entry, c.index, c.src.block, main)
 		return true
 	}
 	return false
@@ -236,6 +243,6 @@ func (c *checker) stream(size int64) {
 	if c.slashed {
 		c.addFinding(RuleStreamOfSlash, "the name of the file or directory ends in a slash, and that of the stream does not begin with it")
 	}
-	c.audit.Stream(&c.entry, size)
+	c.auditor.alternate(&c.entry, size)
 	c.observeStream(&layer.Stream{Name: c.dec.stream, Size: size, Sparse: c.dec.sparse})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mullion/mullion/layer/hostile"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/winsec"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -52,11 +53,11 @@ func rulesOf(b []byte, opts ...wintar.Option) []string {
 	return slices.Compact(out)
 }
 
-// checkCase is an archive that breaks a rule.
+// checkCase is an archive that breaks a rule, and its neighbour that keeps it.
 type checkCase struct {
-	rule string
-	opts []wintar.Option
-	list []tar.Header
+	rule      string
+	opts      []wintar.Option
+	bad, good []byte
 }
 
 // records makes a map of keys and values.
@@ -71,51 +72,130 @@ func records(more ...string) map[string]string {
 // modified is a time with a fraction that begins with a zero, .0123400 s.
 var modified = winfs.Filetime(132356160000123400).Time()
 
-// checkCases returns one archive for each rule that the hostile corpus does not need.
+// reheaded changes the last header of an archive, which has no data.
+func reheaded(b []byte, change func(block []byte)) []byte {
+	b = bytes.Clone(b)
+	block := b[len(b)-3*512:][:512]
+	change(block)
+	copy(block[148:156], "        ")
+	sum := 0
+	for _, x := range block {
+		sum += int(x)
+	}
+	copy(block[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	return b
+}
+
+// checkCases returns archives for each rule of tars, and for rules of layers that an archive
+// breaks and keeps most plainly.
 func checkCases(t *testing.T) []checkCase {
 	t.Helper()
 	wci, err := (&winfs.ReparsePoint{Tag: winfs.ReparseTagWCI, Data: []byte{1, 2, 3, 4}}).Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
+	link, err := winfs.EncodeSymlink("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	dir := func(name string, pairs ...string) tar.Header {
+		return tar.Header{Name: name, Typeflag: tar.TypeDir, PAXRecords: records(pairs...)}
+	}
+	file := func(name string, pairs ...string) tar.Header {
+		return tar.Header{Name: name, PAXRecords: records(pairs...)}
+	}
+	typed := func(name string, typeflag byte, target string) tar.Header {
+		return tar.Header{Name: name, Typeflag: typeflag, Linkname: target}
+	}
+	list := func(l ...tar.Header) []byte { return headers(t, l...) }
+	base, parents := []wintar.Option{wintar.Base()}, []wintar.Option{wintar.HasParents()}
+	whole := list(file("Files/x"))
+	const creation = "LIBARCHIVE.creationtime"
+	accessed := func(tm winfs.Filetime) []byte {
+		return list(tar.Header{Name: "Files", Typeflag: tar.TypeDir, AccessTime: tm.Time()})
+	}
+	created := func(text string) []byte {
+		return list(tar.Header{Name: "Files", Typeflag: tar.TypeDir, ModTime: modified, PAXRecords: records(creation, text)})
+	}
 	return []checkCase{
-		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "UtilityVM/", Typeflag: tar.TypeDir}}},
-		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "./UtilityVM/Files", Typeflag: tar.TypeDir}}},
-		{wintar.RuleVMName.ID, nil, []tar.Header{{Name: "UtilityVM/files", Typeflag: tar.TypeDir}}},
-		{wintar.RuleStreamOfSlash.ID, nil, []tar.Header{{Name: "Files/d/", Typeflag: tar.TypeDir}, {Name: "Files/d:s"}}},
-		{layer.RuleNoDescriptor.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir}}},
-		{wintar.RuleNoAttributes.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir}}},
-		{layer.RuleGoZeroTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, AccessTime: layer.GoZeroTime.Time()}}},
-		{wintar.RuleWrappedTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("LIBARCHIVE.creationtime", "6802270473.709551616")}}},
-		{wintar.RuleCreationTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, ModTime: modified, PAXRecords: records("LIBARCHIVE.creationtime", "1591142400.12340000")}}},
-		{wintar.RuleCreationTime.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("LIBARCHIVE.creationtime", "1591142400.0")}}},
-		{wintar.RuleLooseReparse.ID, nil, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir, PAXRecords: records("MSWINDOWS.fileattr", "1040")}}},
-		{layer.RuleReparseTag.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir, PAXRecords: records("MSWINDOWS.fileattr", "1040", "MULLION.reparse", base64.StdEncoding.EncodeToString(wci))}}},
-		{wintar.RuleStaleRecord.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeDir, PAXRecords: records("MULLION.reparse", base64.StdEncoding.EncodeToString(wci))}}},
-		{layer.RuleWhiteoutInBase.ID, []wintar.Option{wintar.Base()}, []tar.Header{{Name: "Files/.wh.x"}}},
-		{layer.RuleLinkMissing.ID, []wintar.Option{wintar.Base()}, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeLink, Linkname: "Files/y"}}},
-		{layer.RuleMissingRoot.ID, []wintar.Option{wintar.HasParents()}, []tar.Header{{Name: "Files", Typeflag: tar.TypeDir}, {Name: "Files/Windows/System32/config/SAM"}}},
-		{layer.RuleSymlinkPrefix.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeSymlink, Linkname: "Files/y"}}},
-		{layer.RuleSymlinkPrefix.ID, nil, []tar.Header{{Name: "Files/x", Typeflag: tar.TypeSymlink, Linkname: `\files\y`}}},
+		{wintar.RuleNameEscapes.ID, nil, list(file("Files/../x")), list(file("Files/..x"))},
+		{wintar.RuleAbsoluteName.ID, nil, list(file("/Files/x")), list(file("./Files/x"))},
+		{wintar.RuleColon.ID, nil, list(dir("Files/a:b")), list(dir("Files/ab"))},
+		{wintar.RuleInvalidName.ID, nil, list(file("Files/a?")), list(file("Files/a!"))},
+		{wintar.RuleBadRecord.ID, nil, list(file("Files/x", "MSWINDOWS.fileattr", "0x20")), list(file("Files/x", "MSWINDOWS.fileattr", "32"))},
+		{wintar.RuleBadLinkTarget.ID, nil, list(typed("Files/x", tar.TypeSymlink, strings.Repeat("a/", 9000)+"a")), list(typed("Files/x", tar.TypeSymlink, strings.Repeat("a/", 900)+"a"))},
+		{wintar.RuleUnsupported.ID, nil, list(typed("Files/x", tar.TypeFifo, "")), list(typed("Files/x", tar.TypeReg, ""))},
+		{wintar.RuleTypeMismatch.ID, nil, list(file("Files/x", "MSWINDOWS.fileattr", "16")), list(dir("Files/x", "MSWINDOWS.fileattr", "16"))},
+		{wintar.RuleTypeMismatch.ID, nil, list(dir("Files/x", "MSWINDOWS.fileattr", "32")), list(file("Files/x", "MSWINDOWS.fileattr", "32"))},
+		{wintar.RuleBadWhiteout.ID, nil, list(file("Files/.wh...")), list(file("Files/.wh...x"))},
+		{wintar.RuleOddWhiteout.ID, nil, list(dir("Files/.wh.x")), list(file("Files/.wh.x"))},
+		{wintar.RuleStreamPlace.ID, nil, list(file("Files/a"), file("Files/b"), file("Files/a:s")), list(file("Files/b"), file("Files/a"), file("Files/a:s"))},
+		{wintar.RuleStreamTwice.ID, nil, list(file("Files/a"), file("Files/a:s"), file("Files/a:S")), list(file("Files/a"), file("Files/a:s"), file("Files/a:t"))},
+		{wintar.RuleRootEntry.ID, nil, list(dir("./")), list(dir("./Files"))},
+		{wintar.RuleBadHeader.ID, nil, append(bytes.Repeat([]byte("text"), 128), whole...), whole},
+		{wintar.RuleTruncated.ID, nil, whole[:len(whole)-100], whole},
+		{wintar.RuleMissingTrailer.ID, nil, whole[:len(whole)-1024], whole},
+		{wintar.RuleAfterEnd.ID, nil, append(bytes.Clone(whole), "more"...), append(bytes.Clone(whole), 0, 0, 0, 0)},
+		{wintar.RuleUnknownRecord.ID, nil, list(file("Files/x", "VENDOR.x", "1")), list(file("Files/x", "MSWINDOWS.fileattr", "32"))},
+		{wintar.RuleNoAttributes.ID, nil, list(dir("Files")), list(dir("Files", "MSWINDOWS.fileattr", "16"))},
+		{wintar.RuleSparse.ID, nil, hostileCase(t, "type/gnu-sparse-1.0"), list(file("Files/x"))},
+		{wintar.RuleMachineAlias.ID, nil, list(file("Files/x", "MSWINDOWS.sd", "O:LAG:SYD:(A;;FA;;;SY)")), list(file("Files/x", "MSWINDOWS.sd", "O:BAG:SYD:(A;;FA;;;SY)"))},
+		{wintar.RuleGlobalHeader.ID, nil, list(tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: records("uname", "x")}, file("Files/x")), list(tar.Header{Name: "Files/x", Uname: "x"})},
+		{wintar.RuleTrailingSlash.ID, nil, reheaded(whole, func(b []byte) { copy(b, "Files/x/\x00") }), whole},
+		{wintar.RuleSizeOnLink.ID, nil, reheaded(list(dir("Files/x")), func(b []byte) { copy(b[124:], "00000001000\x00") }), list(dir("Files/x"))},
+		{wintar.RuleVMName.ID, nil, list(dir("UtilityVM/")), list(dir("UtilityVM"))},
+		{wintar.RuleVMName.ID, nil, list(dir("./UtilityVM/Files")), list(dir("UtilityVM/Files"))},
+		{wintar.RuleVMName.ID, parents, list(dir("./UtilityVM")), list(dir("UtilityVM"), dir("UtilityVM/Files/"))},
+		{wintar.RuleVMName.ID, parents, list(dir("UtilityVM/files")), list(dir("./UtilityVM/Files"))},
+		{wintar.RuleVMName.ID, base, list(dir("UtilityVM/Files/")), list(dir("UtilityVM/"), dir("UtilityVM/Files"), dir("UtilityVM/Files/x/"))},
+		{wintar.RuleVMName.ID, base, list(dir("UtilityVM/FILES")), list(dir("./UtilityVM"), dir("UtilityVM/Files"))},
+		{wintar.RuleStreamOfSlash.ID, nil, list(dir("Files/d/"), file("Files/d:s")), list(dir("Files/d"), file("Files/d:s"))},
+		{wintar.RuleWrappedTime.ID, nil, created("6802270473.709551616"), created("6802270473.709551500")},
+		{wintar.RuleCreationTime.ID, nil, created("1591142400.12340000"), created("1591142400.01234")},
+		{wintar.RuleCreationTime.ID, nil, created("1591142400.0"), created("1591142400")},
+		{wintar.RuleLooseReparse.ID, nil, list(dir("Files", "MSWINDOWS.fileattr", "1040")), list(dir("Files", "MSWINDOWS.fileattr", "16"))},
+		{wintar.RuleStaleRecord.ID, nil, list(dir("Files/x", "MULLION.reparse", b64(wci))), list(dir("Files/x", "MSWINDOWS.fileattr", "1040", "MULLION.reparse", b64(wci)))},
+		{layer.RuleReparseTag.ID, nil, list(dir("Files/x", "MSWINDOWS.fileattr", "1040", "MULLION.reparse", b64(wci))), list(dir("Files/x", "MSWINDOWS.fileattr", "1040", "MULLION.reparse", b64(link)))},
+		{layer.RuleNoDescriptor.ID, nil, list(dir("Files/x")), list(dir("Files/x", "MSWINDOWS.rawsd", b64(descriptor(t))))},
+		{layer.RuleGoZeroTime.ID, nil, accessed(layer.GoZeroTime), accessed(layer.GoZeroTime + 10)},
+		{layer.RuleWhiteoutInBase.ID, base, list(file("Files/.wh.x")), list(file("Files/x"))},
+		{layer.RuleLinkMissing.ID, base, list(typed("Files/x", tar.TypeLink, "Files/y")), list(file("Files/y"), typed("Files/x", tar.TypeLink, "Files/y"))},
+		{layer.RuleMissingRoot.ID, parents, list(dir("Files"), file("Files/Windows/System32/config/SAM")), list(dir("Files"), dir("Hives"), file("Files/Windows/System32/config/SAM"))},
+		{layer.RuleSymlinkPrefix.ID, nil, list(typed("Files/x", tar.TypeSymlink, "Files/y")), list(typed("Files/x", tar.TypeSymlink, "File/y"))},
+		{layer.RuleSymlinkPrefix.ID, nil, list(typed("Files/x", tar.TypeSymlink, `\files\y`)), list(typed("Files/x", tar.TypeSymlink, `\y`))},
+		{layer.RuleStream.ID, nil, list(file("Files/a"), file("Files/a:s")), list(file("Files/a"), file("Files/s"))},
+		{layer.RuleStreamOnDir.ID, nil, list(dir("Files/a"), file("Files/a:s")), list(file("Files/a"), file("Files/a:s"))},
 	}
 }
 
-// TestCheckFindings: each of those archives breaks its rule, and a clean one none.
+// hostileCase returns an archive of the hostile corpus.
+func hostileCase(t *testing.T, name string) []byte {
+	t.Helper()
+	for _, c := range hostile.Cases() {
+		if c.Name == name {
+			b, err := c.Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+	}
+	t.Fatalf("there is no case %s", name)
+	return nil
+}
+
+// TestCheckFindings: each of those archives breaks its rule, its neighbour does not, and a
+// clean one breaks none.
 func TestCheckFindings(t *testing.T) {
-	for _, c := range checkCases(t) {
-		if got := rulesOf(headers(t, c.list...), c.opts...); !slices.Contains(got, c.rule) {
-			t.Errorf("%s is not found, but %q", c.rule, got)
+	for i, c := range checkCases(t) {
+		if got := rulesOf(c.bad, c.opts...); !slices.Contains(got, c.rule) {
+			t.Errorf("%d: %s is not found, but %q", i, c.rule, got)
+		}
+		if got := rulesOf(c.good, c.opts...); slices.Contains(got, c.rule) {
+			t.Errorf("%d: %s is found in the neighbour, with %q", i, c.rule, got)
 		}
 	}
-	for _, list := range [][]tar.Header{
-		{{Name: "UtilityVM", Typeflag: tar.TypeDir}, {Name: "UtilityVM/Files", Typeflag: tar.TypeDir}, {Name: "UtilityVM/Files/x/", Typeflag: tar.TypeDir}},
-		{{Name: "Files/d", Typeflag: tar.TypeDir}, {Name: "Files/d:s"}},
-	} {
-		if got := rulesOf(headers(t, list...)); slices.Contains(got, wintar.RuleVMName.ID) || slices.Contains(got, wintar.RuleStreamOfSlash.ID) {
-			t.Errorf("%q", got)
-		}
-	}
-	// And their absence.
 	clean := headers(t,
 		tar.Header{Name: "Files", Typeflag: tar.TypeDir, ModTime: modified, PAXRecords: records("MSWINDOWS.fileattr", "16", "LIBARCHIVE.creationtime", "1591142400.01234", "MSWINDOWS.rawsd", base64.StdEncoding.EncodeToString(descriptor(t)))},
 		tar.Header{Name: "Hives", Typeflag: tar.TypeDir, ModTime: modified, PAXRecords: records("MSWINDOWS.fileattr", "16", "LIBARCHIVE.creationtime", "1591142400.01234")})
@@ -136,26 +216,12 @@ func descriptor(t *testing.T) []byte {
 	return nil
 }
 
-// TestEveryRuleIsFound: each rule of layers and of tars is broken by an archive of the hostile
-// corpus, or by a case here, which has a neighbour that keeps it.
+// TestEveryRuleIsFound: each rule of layers and of tars is broken by a layer here or in
+// checkCases, next to a neighbour that keeps it.
 func TestEveryRuleIsFound(t *testing.T) {
 	found := map[string]bool{}
-	for _, c := range hostile.Cases() {
-		if c.Packed != "" || c.Heavy {
-			continue
-		}
-		b, err := c.Bytes()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range rulesOf(b) {
-			found[r] = true
-		}
-	}
 	for _, c := range checkCases(t) {
-		for _, r := range rulesOf(headers(t, c.list...), c.opts...) {
-			found[r] = true
-		}
+		found[c.rule] = true // TestCheckFindings
 	}
 
 	// What a tar cannot bring to the check, or what needs layers below.
@@ -194,6 +260,25 @@ func TestEveryRuleIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	nowhere, err := (&winfs.ReparsePoint{Tag: winfs.ReparseTagSymlink}).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sd := func(text string) []byte {
+		d, err := winsec.ParseSDDL(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := d.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	secured := func(b []byte) func(e *layer.Entry) { return func(e *layer.Entry) { e.Security = b } }
+	linked := func(path string, target []byte) layer.Entry {
+		return layer.Entry{Kind: layer.Dir, Path: path, Security: descriptor(t), Reparse: target}
+	}
 	base := list{dir("Files"), file(`Files\old`, nil)}
 	wrote := func(tm winfs.Filetime) func(e *layer.Entry) { return func(e *layer.Entry) { e.Times.LastWrite = tm } }
 	reparse := func(b []byte) func(e *layer.Entry) { return func(e *layer.Entry) { e.Reparse = b } }
@@ -220,6 +305,31 @@ func TestEveryRuleIsFound(t *testing.T) {
 		{rule: layer.RuleOwnMetadata, bad: over(file(`Files\a`, func(e *layer.Entry) { e.ObjectID = make([]byte, 64) })), good: over(file(`Files\a`, nil))},
 		{rule: layer.RuleBadReparse, bad: over(file(`Files\a`, reparse([]byte{1, 2, 3}))), good: over(file(`Files\a`, reparse(plain)))},
 		{rule: layer.RuleBadEAs, bad: over(file(`Files\a`, func(e *layer.Entry) { e.EAs = []winfs.EA{{Name: "A"}, {Name: "a"}} })), good: over(file(`Files\a`, func(e *layer.Entry) { e.EAs = []winfs.EA{{Name: "A"}} }))},
+		{rule: layer.RuleDuplicate, bad: over(file(`Files\a`, nil), file(`Files\a`, nil)), good: over(file(`Files\a`, nil), file(`Files\b`, nil))},
+		{rule: layer.RuleCaseConflict, bad: over(file(`Files\a`, nil), file(`Files\A`, nil)), good: over(file(`Files\a`, nil), file(`Files\b`, nil))},
+		{rule: layer.RuleMissingParent, bad: over(file(`Files\d\a`, nil)), good: over(dir(`Files\d`), file(`Files\d\a`, nil))},
+		{rule: layer.RuleTypeChange, bad: over(file(`Files\a`, nil), file(`Files\a\b`, nil)), good: over(dir(`Files\a`), file(`Files\a\b`, nil))},
+		{rule: layer.RuleThroughReparse, bad: over(linked(`Files\d`, plain), file(`Files\d\a`, nil)), good: over(dir(`Files\d`), file(`Files\d\a`, nil))},
+		{rule: layer.RuleRootNotDirectory, bad: list{file("Files", nil), dir("Hives")}, good: over()},
+		{rule: layer.RuleRootCase, bad: list{dir("files"), dir("Hives")}, good: over()},
+		{rule: layer.RuleUnknownRoot, bad: over(dir("Other")), good: over(bare("UtilityVM"))},
+		{rule: layer.RuleLinkOutside, bad: over(file(`Hives\a`, nil), link(`Files\l`, `Hives\a`)), good: over(file(`Files\a`, nil), link(`Files\l`, `Files\a`))},
+		{rule: layer.RuleLinkForward, bad: over(link(`Files\l`, `Files\a`), file(`Files\a`, nil)), good: over(file(`Files\a`, nil), link(`Files\l`, `Files\a`))},
+		{rule: layer.RuleLinkToLink, bad: over(file(`Files\a`, nil), link(`Files\l`, `Files\a`), link(`Files\m`, `Files\l`)), good: over(file(`Files\a`, nil), link(`Files\l`, `Files\a`), link(`Files\m`, `Files\a`))},
+		{rule: layer.RuleLinkToDirectory, bad: over(dir(`Files\a`), link(`Files\l`, `Files\a`)), good: over(file(`Files\a`, nil), link(`Files\l`, `Files\a`))},
+		{rule: layer.RuleLinkToItself, below: base, bad: over(link(`Files\old`, `Files\old`)), good: over(link(`Files\new`, `Files\old`))},
+		{rule: layer.RuleWhiteoutSame, below: base, bad: over(hides(`Files\old`), file(`Files\old`, nil)), good: over(hides(`Files\old`), file(`Files\new`, nil))},
+		{rule: layer.RuleWhiteoutOutside, below: base, bad: over(hides(`Hives\old`)), good: over(hides(`Files\old`))},
+		{rule: layer.RuleOpaque, below: base, bad: over(dir(`Files\d`), layer.Entry{Kind: layer.Opaque, Path: `Files\d`}), good: over(dir(`Files\d`))},
+		{rule: layer.RuleReserved, bad: over(file(`Files\nul`, nil)), good: over(file(`Files\null`, nil))},
+		{rule: layer.RuleTrailing, bad: over(file(`Files\a.`, nil)), good: over(file(`Files\.a`, nil))},
+		{rule: layer.RuleLoneSurrogate, bad: over(file("Files\\\xed\xa0\x80", nil)), good: over(file("Files\\\U00010000", nil))},
+		{rule: layer.RuleLongPath, bad: over(dir(`Files\`+strings.Repeat("d", 200)), file(`Files\`+strings.Repeat("d", 200)+`\`+strings.Repeat("f", 56), nil)), good: over(dir(`Files\`+strings.Repeat("d", 200)), file(`Files\`+strings.Repeat("d", 200)+`\`+strings.Repeat("f", 55), nil))},
+		{rule: layer.RuleLinkNowhere, bad: over(file(`Files\a`, reparse(nowhere))), good: over(file(`Files\a`, reparse(plain)))},
+		{rule: layer.RuleNoDACL, bad: over(file(`Files\a`, secured(sd("O:BAG:SY")))), good: over(file(`Files\a`, secured(sd("O:BAG:SYD:"))))},
+		{rule: layer.RuleBadDescriptor, bad: over(file(`Files\a`, secured(sd("O:BAG:SYD:")[1:]))), good: over(file(`Files\a`, secured(sd("O:BAG:SYD:"))))},
+		{rule: layer.RuleVMOutside, below: append(base, vm...), bad: over(vm[0], dir(`UtilityVM\Other`)), good: over(vm...)},
+		{rule: layer.RuleSparseFile, bad: over(file(`Files\a`, func(e *layer.Entry) { e.Attributes = winfs.AttrSparse })), good: over(file(`Files\a`, nil))},
 		{rule: layer.RuleUnreadable, bad: over(), good: over(), err: layer.ErrCorrupt},
 		{rule: layer.RuleLimitExceeded, bad: over(file(`Files\a`, nil)), good: over(), opts: layer.CheckOptions{Limits: layer.Limits{Entries: 2}}},
 	} {

@@ -166,12 +166,22 @@ func (d *decoder) decode(h *header, e *layer.Entry) bool {
 }
 
 // utilityVMName reports the two names that hcsshim compares byte for byte in another
-// spelling. Another case of the first component is a fault of the tree (layer.RuleRootCase).
+// spelling: UtilityVM in a layer with parents, UtilityVM/Files in a base layer. The other
+// of the two it cleans before, so that only the case counts. Another case of the first
+// component is a fault of the tree (layer.RuleRootCase).
 func (d *decoder) utilityVMName(name, path string) {
-	for _, special := range []string{layer.RootUtilityVM, layer.RootUtilityVM + `\Files`} {
-		if winfs.EqualFold(path, special) && name != winfs.ToSlash(special) && strings.HasPrefix(path, layer.RootUtilityVM) {
-			d.notice(RuleVMName, "the name is spelled "+shorten(name)+" and not "+winfs.ToSlash(special))
-		}
+	if !strings.HasPrefix(path, layer.RootUtilityVM) {
+		return
+	}
+	const files = layer.RootUtilityVM + `\Files`
+	special, verbatim := layer.RootUtilityVM, !d.base
+	if winfs.EqualFold(path, files) {
+		special, verbatim = files, !d.parents
+	} else if path != special {
+		return
+	}
+	if path != special || verbatim && name != winfs.ToSlash(special) {
+		d.notice(RuleVMName, "the name is spelled "+shorten(name)+" and not "+winfs.ToSlash(special))
 	}
 }
 

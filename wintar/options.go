@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/layer"
 )
 
@@ -19,7 +20,8 @@ type options struct {
 	limits        layer.Limits
 	offset, index int64 // where the source begins
 	below         *layer.Below
-	each          func(e *layer.Entry, data io.Reader)
+	each          func(e *layer.Entry, data io.Reader, report func(finding.Finding))
+	serial        bool // Check uses one goroutine, in tests
 	observer      Observer
 	blob          []blob.ReaderOption
 }
@@ -55,8 +57,13 @@ func HasParents() Option { return func(o *options) { o.parents = true } }
 func Below(b *layer.Below) Option { return func(o *options) { o.below = b } }
 
 // Each makes Check call f for every entry that it can decode. f may read from data, the
-// main stream of a file; the rest is skipped. The entry is valid until f returns.
-func Each(f func(e *layer.Entry, data io.Reader)) Option { return func(o *options) { o.each = f } }
+// main stream of a file; the rest is skipped. Findings that f passes to report are yielded
+// among those of Check in the order of the archive. The entry and the functions are valid
+// until f returns. After the caller of Check has stopped it, f may still be called for some
+// entries more.
+func Each(f func(e *layer.Entry, data io.Reader, report func(finding.Finding))) Option {
+	return func(o *options) { o.each = f }
+}
 
 // WithLimits sets limits; a Reader uses Ratio: the number of zeros for holes of sparse
 // files that it returns for each byte that its source has stored. Holes that a writer keeps

@@ -282,6 +282,16 @@ func (r *Reader) NextExtent() (layer.Extent, error) {
 	return x, err
 }
 
+// DataOffset returns the offset in the archive at which the content of the current stream
+// is, if nothing of it was read yet and if it is there in one piece: that of a sparse
+// stream may not be.
+func (r *Reader) DataOffset() (int64, bool) {
+	if r.err != nil || r.state != streamOpen || r.extents.Active() || r.tr.tr != nil || r.tr.sparse != nil || r.tr.left != r.stream.Size {
+		return 0, false
+	}
+	return r.src.offset, true
+}
+
 // finish reads the bytes after the archive, and decides whether the archive is complete.
 func (r *Reader) finish() error {
 	if r.src.ended && !r.src.blockZero && !r.dec.noTrailer {

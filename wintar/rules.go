@@ -108,7 +108,7 @@ var (
 		Mend:    "Clear the attribute or store the data.",
 		Fix:     "The attribute is cleared."})
 	RuleVMName = rules.Add(finding.Rule{ID: "utility-vm-name", Severity: finding.Error,
-		Meaning: "hcsshim compares the names UtilityVM and UtilityVM/Files byte for byte; with another spelling it refuses the layer, or does not process the utility VM of a base layer.",
+		Meaning: "With another spelling of UtilityVM hcsshim refuses a layer with parents, with one of UtilityVM/Files it does not process the utility VM of a base layer: it compares them byte for byte.",
 		Mend:    "Write the name without ./ and without a slash at its end; mullion convert does so.",
 		Fix:     "The name is written as hcsshim has it."})
 	RuleStreamOfSlash = rules.Add(finding.Rule{ID: "stream-of-slashed-directory", Severity: finding.Warning,

@@ -58,6 +58,22 @@ func parseGlob(s string) (glob, error) {
 	return g, nil
 }
 
+// literals returns the folded text before, between and behind the wildcards, one element for
+// a pattern without any.
+func (g glob) literals() []string {
+	var runs []string
+	var run strings.Builder
+	for _, p := range g {
+		if p.wild == literal {
+			run.WriteRune(p.r)
+			continue
+		}
+		runs = append(runs, run.String())
+		run.Reset()
+	}
+	return append(runs, run.String())
+}
+
 // foldPath returns the form of a path that is compared.
 func foldPath(s string) string { return winfs.Fold(strings.ReplaceAll(s, "/", `\`)) }
 

@@ -1,10 +1,6 @@
 package report
 
-import (
-	"fmt"
-
-	"github.com/mullion/mullion/finding"
-)
+import "fmt"
 
 // Ignore excuses the findings of one rule, everywhere or at some paths.
 type Ignore struct {
@@ -42,9 +38,4 @@ func (x *Ignore) String() string {
 		return x.Rule
 	}
 	return x.Rule + ":" + x.Path
-}
-
-// matches reports whether f is excused. folded is its path as foldPath returns it.
-func (x *Ignore) matches(f finding.Finding, folded string) bool {
-	return x.Rule == f.Rule && (x.Path == "" || f.Path != "" && x.pattern.match(folded))
 }

@@ -102,6 +102,7 @@ func (s *Summary) String() string {
 type Report struct {
 	w       Writer
 	o       Options
+	ignores ignoreIndex
 	summary Summary
 	written map[string]int64 // findings of each rule that were passed to w
 	excused map[string]int64
@@ -112,7 +113,7 @@ func New(w Writer, o Options) *Report {
 	if o.FailOn == 0 {
 		o.FailOn = o.Severity
 	}
-	return &Report{w: w, o: o, written: map[string]int64{}, excused: map[string]int64{}}
+	return &Report{w: w, o: o, ignores: newIgnoreIndex(o.Ignores), written: map[string]int64{}, excused: map[string]int64{}}
 }
 
 // Run reads a check to its end and completes the document. The error is that of the
@@ -141,7 +142,7 @@ func (r *Report) Run(check iter.Seq2[finding.Finding, error]) (*Summary, error) 
 }
 
 func (r *Report) add(f finding.Finding) error {
-	x := r.ignored(f)
+	x := r.ignores.find(f)
 	if x != nil {
 		x.used++ // also if the finding would not be reported
 	}
@@ -174,20 +175,4 @@ func (r *Report) pass(counts map[string]int64, f finding.Finding, x *Ignore) err
 		return nil
 	}
 	return r.w.Finding(f, x)
-}
-
-func (r *Report) ignored(f finding.Finding) *Ignore {
-	folded := ""
-	for _, x := range r.o.Ignores {
-		if x.Rule != f.Rule {
-			continue
-		}
-		if folded == "" && x.Path != "" {
-			folded = foldPath(f.Path)
-		}
-		if x.matches(f, folded) {
-			return x
-		}
-	}
-	return nil
 }

@@ -3,7 +3,9 @@ package report
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -157,12 +159,15 @@ func TestIgnore(t *testing.T) {
 		{"Files/*a*b*c", `Files\xaxbxc`, true},
 		{"Files/***x", `Files\a\x`, true},
 		{"GRÜN", "grün", true},
+		{"x\xed\xa0\x80", "X\xed\xa0\x80", true},
+		{"x\xed\xa0\x80*", "X\xed\xa0\x80y", true},
+		{"ab*ba", "aba", false},
 	} {
-		x := ignore(t, "a-rule", c.pattern)
-		if got := x.matches(ruleA.At(c.path, -1, "m"), foldPath(c.path)); got != c.want {
+		index := newIgnoreIndex([]*Ignore{ignore(t, "a-rule", c.pattern)})
+		if got := index.find(ruleA.At(c.path, -1, "m")) != nil; got != c.want {
 			t.Errorf("%q on %q is %v", c.pattern, c.path, got)
 		}
-		if x.matches(ruleB.At(c.path, -1, "m"), foldPath(c.path)) {
+		if index.find(ruleB.At(c.path, -1, "m")) != nil {
 			t.Errorf("%q matches another rule", c.pattern)
 		}
 	}
@@ -174,6 +179,81 @@ func TestIgnore(t *testing.T) {
 	}
 	if x := ignore(t, "r", ""); x.String() != "r" {
 		t.Error(x)
+	}
+}
+
+// TestIgnoreIndex: whatever their number and kinds, the first Ignore that matches counts, as
+// in a plain search.
+func TestIgnoreIndex(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
+	text := func(wild bool) string {
+		s := ""
+		for range 1 + rnd.IntN(4) {
+			if wild && rnd.IntN(4) == 0 {
+				s += pick("*", "**", "?")
+			} else {
+				s += pick("a", "B", "/", "ü", "\xff")
+			}
+		}
+		return s
+	}
+	excused := 0
+	for range 300 {
+		var all []*Ignore
+		for range rnd.IntN(40) {
+			path := text(rnd.IntN(2) == 0)
+			if rnd.IntN(60) == 0 {
+				path = ""
+			}
+			all = append(all, ignore(t, pick("a-rule", "b-rule"), path))
+		}
+		index := newIgnoreIndex(all)
+		for range 50 {
+			path := ""
+			if rnd.IntN(20) > 0 {
+				path = text(false)
+			}
+			var want *Ignore
+			for _, x := range all {
+				if x.Rule == ruleA.ID && (x.Path == "" || path != "" && x.pattern.match(foldPath(path))) {
+					want = x
+					break
+				}
+			}
+			if got := index.find(ruleA.At(path, -1, "m")); got != want {
+				t.Fatalf("%q: %v, want %v of %v", path, got, want, all)
+			}
+			if want != nil {
+				excused++
+			}
+		}
+	}
+	if excused < 1000 {
+		t.Errorf("%d findings were excused", excused)
+	}
+}
+
+// BenchmarkManyIgnores asks 13,000 Ignores about a finding that none excuses.
+func BenchmarkManyIgnores(b *testing.B) {
+	for _, pattern := range []string{"Files/app/node_modules/m%d/x", "Files/app/node_modules/m%d/**", "**/m%d/*"} {
+		var all []*Ignore
+		for i := range 13000 {
+			x, err := NewIgnore("a-rule", fmt.Sprintf(pattern, i), "known", "test")
+			if err != nil {
+				b.Fatal(err)
+			}
+			all = append(all, x)
+		}
+		index := newIgnoreIndex(all)
+		f := ruleA.At(`Files\app\node_modules\other\lib\file.js`, -1, "m")
+		b.Run(pattern, func(b *testing.B) {
+			for b.Loop() {
+				if index.find(f) != nil {
+					b.Fatal("it is excused")
+				}
+			}
+		})
 	}
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"os"
 
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/internal/ctxio"
 	"github.com/mullion/mullion/internal/openfile"
 	"github.com/mullion/mullion/internal/publish"
 	"github.com/mullion/mullion/layer"
@@ -35,6 +37,65 @@ func openTarBlob(ctx context.Context, c *console, name string, o *layerOptions) 
 	}
 	b := c.progress("read", info.Size())
 	return blob.NewReader(ctx, c.count(b.read(f)), append(opts, blob.WithCloser(closers(func() error { b.done(); return f.Close() })))...)
+}
+
+// checkedTar is a layer tar that is checked.
+type checkedTar struct {
+	io.Reader
+	finish func() error // tells at the end of a blob whether it was sound
+	close  func() error
+}
+
+// openCheckedTar opens a file or standard input. A plain file is read directly: it has no sums
+// to compare, reading it ahead costs more than it saves, and a check skips what it does not
+// look at.
+func openCheckedTar(ctx context.Context, c *console, name string, o *layerOptions) (*checkedTar, error) {
+	if name != "-" {
+		f, err := openfile.Stream(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && isPlain(f) {
+			b := c.progress("read", info.Size())
+			r := &skippingReader{ctxio.Reader(ctx, c.count(b.read(f))), f, b}
+			return &checkedTar{r, func() error { return nil }, func() error { b.done(); return f.Close() }}, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
+	b, err := openTarBlob(ctx, c, name, o)
+	if err != nil {
+		return nil, err
+	}
+	return &checkedTar{b, b.Finish, b.Close}, nil
+}
+
+// isPlain reports whether a regular file is not compressed.
+func isPlain(f *os.File) bool {
+	head := make([]byte, blob.DetectLength)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return false
+	}
+	format, err := blob.Detect(head[:n])
+	return err == nil && format == blob.Plain
+}
+
+// skippingReader reads a file of which parts are skipped, and moves the bar over them.
+type skippingReader struct {
+	io.Reader
+	f *os.File
+	b *bar
+}
+
+// Seek implements io.Seeker.
+func (r *skippingReader) Seek(offset int64, whence int) (int64, error) {
+	n, err := r.f.Seek(offset, whence)
+	if err == nil && whence == io.SeekCurrent {
+		r.b.add(offset)
+	}
+	return n, err
 }
 
 // closers adapts a function to io.Closer.
@@ -93,18 +154,18 @@ func checkTar(ctx context.Context, c *console, name string, o *layerOptions) ite
 }
 
 func checkTarTo(ctx context.Context, c *console, name string, o *layerOptions, report func(finding.Finding), stopped *bool) (err error) {
-	b, err := openTarBlob(ctx, c, name, o)
+	in, err := openCheckedTar(ctx, c, name, o)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer in.close()
 	registry := image.NewHiveChecker(report)
 	defer func() { err = errors.Join(err, registry.Close()) }()
 	registry.Layer(name, o.base)
 	registry.Expect(o.platform.OSVersion)
-	each := func(e *layer.Entry, data io.Reader) {
-		image.CheckMachine(e, data, o.platform.Architecture, func(f finding.Finding) { report(f.In(name)) })
-		registry.Entry(e, data)
+	each := func(e *layer.Entry, data io.Reader, report func(finding.Finding)) {
+		image.CheckMachine(e, data, o.platform.Architecture, report)
+		registry.EntryTo(e, data, report)
 	}
 	opts := []wintar.Option{wintar.Label(name), wintar.Each(each), wintar.WithLimits(o.limits)}
 	switch {
@@ -116,7 +177,7 @@ func checkTarTo(ctx context.Context, c *console, name string, o *layerOptions, r
 			opts = append(opts, wintar.Below(o.below))
 		}
 	}
-	for f, cerr := range wintar.Check(ctx, b, opts...) {
+	for f, cerr := range wintar.Check(ctx, in.Reader, opts...) {
 		if cerr != nil {
 			// The blob failed in the middle; Finish has the reason.
 			err = cerr
@@ -126,7 +187,7 @@ func checkTarTo(ctx context.Context, c *console, name string, o *layerOptions, r
 			return nil
 		}
 	}
-	if ferr := b.Finish(); ferr != nil {
+	if ferr := in.finish(); ferr != nil {
 		err = ferr
 	}
 	if err == nil {
