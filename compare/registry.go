@@ -94,7 +94,7 @@ func (l layerAt) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
-	opt := &regf.Options{AllowHarmless: true}
+	opt := &regf.Options{AllowHarmless: true, Content: string(h.sum[:])}
 	if l.warn != nil {
 		opt.Warn = func(x finding.Finding) { l.warn(x.In(fmt.Sprintf("layer %d: %s", l.index, h.path))) }
 	}

@@ -68,6 +68,9 @@ type Options struct {
 	IgnoreLayers bool
 	// Clock returns the times that edits write. nil is the time of day.
 	Clock func() winfs.Filetime
+	// Content identifies the bytes of the file, by a hash for instance. Compare does not read
+	// what two hives have from bases of one Content. "" identifies nothing.
+	Content string
 }
 
 // Hive is an open hive. See the package comment for concurrent use.
@@ -86,6 +89,7 @@ type Hive struct {
 	seen     []uint32 // one bit per 8 bytes of bins: a cell that was validated starts here
 	binAt    []uint32 // per page: offset of its bin plus 1; 0 unknown; binBad none
 	lazy     *pageSource
+	content  string   // of Options, or of the base of a view
 	file     *os.File // of a mapped hive, if it can be mapped again
 	view     *view    // of a merged hive that shares the cells of its base
 	unmap    func() error
@@ -265,7 +269,7 @@ func newHive(name string, opt *Options) *Hive {
 		h.mode = opt.Mode
 		h.editDirty = opt.EditDirty
 		h.ignoreLayers = opt.IgnoreLayers
-		h.allowHarmless, h.warn = opt.AllowHarmless, opt.Warn
+		h.allowHarmless, h.warn, h.content = opt.AllowHarmless, opt.Warn, opt.Content
 		if opt.Clock != nil {
 			h.clock = opt.Clock
 		}

@@ -103,7 +103,7 @@ func mergeView(ctx context.Context, layers []*Hive, opt *MergeOptions) (*Hive, e
 	b := m.image()
 	stamp(b, opt.Now)
 	put32(b[hdrChecksum:], HeaderChecksum(b))
-	h := newHive(base.name, &Options{Mode: base.mode, AllowHarmless: base.allowHarmless, Warn: base.warn})
+	h := newHive(base.name, &Options{Mode: base.mode, AllowHarmless: base.allowHarmless, Warn: base.warn, Content: base.content})
 	h.view = &view{ctx: ctx, opt: *opt, layers: layers, moved: m.moved, written: m.origin}
 	if err := h.share(base, b); err != nil {
 		return nil, err

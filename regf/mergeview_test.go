@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -136,6 +138,113 @@ func viewed(t *testing.T, want *Hive, layers []*Hive, opt *MergeOptions) {
 	}
 	if a, b := everything(t, got.Root()), everything(t, want.Root()); a != b {
 		t.Fatalf("view %s", firstLine(a, b))
+	}
+	if shared {
+		comparedWithBase(t, onDisk(t, layers[0], 1), got)
+	}
+}
+
+// comparedWithBase requires that a comparison with the base of a view, known to be the base,
+// finds what one finds that reads all keys, but for what merging sets right in keys of the
+// base.
+func comparedWithBase(t *testing.T, base, view *Hive) {
+	t.Helper()
+	defer base.Close()
+	list := func(a, b *Hive, all bool) (out []string) {
+		for d, err := range Compare(a, b, CompareOptions{Times: true}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all && d.A.Valid() && d.B.Valid() && d.A.off == d.B.off && d.A.fromFile() && d.B.fromFile() {
+				continue
+			}
+			out = append(out, fmt.Sprintf("%v %q %v %q", d.Kind, d.Path, d.Field, d.Name))
+		}
+		return out
+	}
+	for _, pair := range [][2]*Hive{{base, view}, {view, base}} {
+		base.content, view.content = "", ""
+		want := list(pair[0], pair[1], true)
+		base.content, view.content = "base", "base"
+		if got := list(pair[0], pair[1], false); !slices.Equal(got, want) {
+			t.Fatalf("compared with the base:\n%q\nwant\n%q", got, want)
+		}
+	}
+}
+
+// A comparison of views of one base reads only what the layers above it change.
+func TestCompareContent(t *testing.T) {
+	h := New(nil)
+	for i := range 300 {
+		k, err := h.CreatePath(fmt.Sprintf(`a\%d`, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.SetValue("v", RegDword, []byte{byte(i), 0, 0, 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.CreatePath(`b\c`); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := h.WriteImage(&b); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "hive")
+	if err := os.WriteFile(name, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func(content string) *Hive {
+		t.Helper()
+		h, err := Open(name, &Options{Content: content})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	delta := func(value string) *Hive {
+		t.Helper()
+		d := New(nil)
+		if err := d.SetLayered(true); err != nil {
+			t.Fatal(err)
+		}
+		k, err := d.CreatePath(`b\c`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.SetValue("x", RegBinary, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	var cells [2]int
+	for i, content := range []string{"", "one"} {
+		var views [2]*Hive
+		for i := range views {
+			v, err := MergeView(t.Context(), []*Hive{open(content), delta(fmt.Sprint(i))}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.Close()
+			views[i] = v
+		}
+		var got []string
+		for d, err := range Compare(views[0], views[1], CompareOptions{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, d.Path+" "+d.Name)
+		}
+		if len(got) != 1 || got[0] != `b\c x` {
+			t.Errorf("%q", got)
+		}
+		for _, word := range views[0].seen {
+			cells[i] += bits.OnesCount32(word)
+		}
+	}
+	if cells[1] > cells[0]/10 {
+		t.Errorf("%d cells are read, %d without Options.Content", cells[1], cells[0])
 	}
 }
 
