@@ -2,13 +2,13 @@ package layer
 
 import (
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"math"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/mullion/mullion/finding"
+	"github.com/mullion/mullion/internal/wtf8"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -467,7 +467,7 @@ func clip(s string) string {
 	return s[:most] + "..."
 }
 
-func shorten(s string) string { return fmt.Sprintf("%q", clip(s)) }
+func shorten(s string) string { return wtf8.Quote(clip(s)) }
 
 // Finish reports the faults that only the end of the layer reveals.
 func (a *Audit) Finish() {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mullion/mullion/internal/wtf8"
 	"github.com/mullion/mullion/winfs"
 )
 
@@ -325,7 +326,7 @@ func (m *merger) parents(dir string) (nodeID, error) {
 			n.layer, n.cleared = int16(m.layer), int16(m.layer)
 		case n.kind == Dir && n.flags&nodeSurrogate == 0:
 		case n.layer == int16(m.layer):
-			return none, fmt.Errorf("%w: %q is a %s of the same layer", ErrNotDirectory, m.tree.path(next), nodeNoun(n))
+			return none, fmt.Errorf("%w: %s is a %s of the same layer", ErrNotDirectory, wtf8.Quote(m.tree.path(next)), nodeNoun(n))
 		default:
 			// A whiteout or a directory later in the layer may still remove the file below.
 			n.kind, n.object, n.flags = Dir, noObject, nodeConflict
@@ -506,18 +507,18 @@ func (m *merger) resolveLink(i int) error {
 		}
 		id, ok := m.lookupHidden(target)
 		if !ok {
-			return fmt.Errorf("%w: there is no %q in this layer or below", ErrLinkTarget, target)
+			return fmt.Errorf("%w: there is no %s in this layer or below", ErrLinkTarget, wtf8.Quote(target))
 		}
 		n := &m.tree.nodes[id]
 		if n.object >= 0 {
 			if m.objects[n.object].kind != File {
-				return fmt.Errorf("%w: %q is a directory", ErrLinkTarget, target)
+				return fmt.Errorf("%w: %s is a directory", ErrLinkTarget, wtf8.Quote(target))
 			}
 			found = n.object
 			break
 		}
 		if n.object == noObject {
-			return fmt.Errorf("%w: %q is a directory", ErrLinkTarget, target)
+			return fmt.Errorf("%w: %s is a directory", ErrLinkTarget, wtf8.Quote(target))
 		}
 		next := int(noObject - 1 - n.object)
 		if m.links[next].state == linkBusy {

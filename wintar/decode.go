@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mullion/mullion/finding"
+	"github.com/mullion/mullion/internal/wtf8"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
@@ -600,7 +601,7 @@ func agrees(raw []byte, linkname string, isMount bool) bool {
 func shorten(s string) string {
 	const most = 120
 	if len(s) > most {
-		return fmt.Sprintf("%q...", s[:most])
+		return wtf8.Quote(s[:most]) + "..."
 	}
-	return strconv.Quote(s)
+	return wtf8.Quote(s)
 }
