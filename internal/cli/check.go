@@ -21,6 +21,7 @@ type checkFlags struct {
 	config   string
 	noConfig bool
 	all      bool
+	layers   layerNames // of the images that are checked
 }
 
 func (f *checkFlags) add(cmd *cobra.Command) {
@@ -132,7 +133,7 @@ func (f *checkFlags) run(c *console, subject report.Subject, check iter.Seq2[fin
 	case "junit":
 		w = report.NewJUnit(c.out, doc)
 	default:
-		w = &lineWriter{c, format == "json"}
+		w = &lineWriter{c, format == "json", f.layers}
 	}
 	sum, err := report.New(w, o).Run(namingLimits(check))
 	if err != nil {
@@ -171,8 +172,9 @@ func subjectName(s report.Subject) string {
 
 // lineWriter prints each finding on a line, as text or JSON, without those that are ignored.
 type lineWriter struct {
-	c    *console
-	json bool
+	c      *console
+	json   bool
+	layers layerNames
 }
 
 // Finding implements report.Writer.
@@ -181,7 +183,7 @@ func (w *lineWriter) Finding(f finding.Finding, ignored *report.Ignore) error {
 	case ignored != nil:
 		return nil
 	case w.json:
-		return w.c.printJSONLine(f)
+		return w.c.printJSONLine(w.layers.finding(f))
 	}
 	return w.c.printText(wrapWords(visible(f.String()), w.c.width) + "\n")
 }
@@ -319,9 +321,7 @@ An image says both itself.
 			if fix.on {
 				return fix.image(cmd.Context(), c, &check, &flags.image, img)
 			}
-			for _, l := range img.Layers() {
-				subject.Layers = append(subject.Layers, l.String())
-			}
+			subject = check.subjectOf(args[0], img)
 			opts, err := fix.checkOptions()
 			if err != nil {
 				return err

@@ -251,11 +251,8 @@ func (f *fixFlags) image(ctx context.Context, c *console, check *checkFlags, fla
 		return err
 	}
 	more = append(more, image.CheckLimits(c.limits))
-	subject := report.Subject{Name: f.out, URI: referenceURI(f.out)}
-	for _, l := range fixed.Layers() {
-		subject.Layers = append(subject.Layers, l.String())
-	}
-	return f.report(c, check, subject, img.Check(ctx, more...), fixed.Check(ctx, more...))
+	check.subjectOf(f.out, img) // the findings before name its layers
+	return f.report(c, check, check.subjectOf(f.out, fixed), img.Check(ctx, more...), fixed.Check(ctx, more...))
 }
 
 // report prints the faults that remain, and then those that were there before.
@@ -301,7 +298,9 @@ func (f *fixFlags) report(c *console, check *checkFlags, subject report.Subject,
 			continue
 		}
 		if format == "json" {
-			err = c.printJSONLine(fixedFinding(f))
+			line := check.layers.finding(f)
+			line.Fixed = true
+			err = c.printJSONLine(line)
 		} else {
 			err = c.printf("fixed %v\n", f)
 		}
@@ -313,16 +312,4 @@ func (f *fixFlags) report(c *console, check *checkFlags, subject report.Subject,
 		fmt.Fprintf(c.err, "%s: corrected: %d\n", visible(f.out), fixed)
 	}
 	return rest
-}
-
-// fixedFinding is a finding that is no more: its JSON has the member "fixed".
-type fixedFinding finding.Finding
-
-// MarshalJSON returns the finding with "fixed": true.
-func (f fixedFinding) MarshalJSON() ([]byte, error) {
-	b, err := finding.Finding(f).MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return append(b[:len(b)-1], `,"fixed":true}`...), nil
 }
