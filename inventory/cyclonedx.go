@@ -18,18 +18,17 @@ func WriteCycloneDX(w io.Writer, inv *Inventory, s Subject) error {
 		Component: &root,
 	}
 	list, refs := []cdx.Component{}, []string{}
-	if inv.HasOS {
-		list = append(list, cdx.Component{
-			BOMRef: "os", Type: cdx.ComponentTypeOS, Publisher: "Microsoft Corporation",
-			Name: osName(inv.OS), Version: inv.osVersion(), CPE: osCPE(inv.OS),
-		})
-		refs = append(refs, "os")
-	}
 	for i := range inv.Components {
 		c := &inv.Components[i]
 		out := cdx.Component{BOMRef: c.ref(), Type: cdx.ComponentTypeApplication, Publisher: c.Publisher, Name: c.Name, Version: c.Version}
-		if c.Kind != Program {
+		switch c.Kind {
+		case OS:
+			out.Type = cdx.ComponentTypeOS
+		case Update, Package, Feature, Library:
 			out.Type = cdx.ComponentTypeLibrary
+		}
+		if len(c.CPEs) > 0 {
+			out.CPE = c.CPEs[0]
 		}
 		var props []cdx.Property
 		for _, p := range c.properties() {

@@ -13,7 +13,7 @@ const tool = "mullion"
 
 // ref is a name for a component inside a document, the same in every run.
 func (c *Component) ref() string {
-	sum := sha256.Sum256([]byte(string(c.Kind) + "\x00" + c.Key))
+	sum := sha256.Sum256([]byte(string(c.Kind) + "\x00" + c.FoundBy + "\x00" + c.Evidence[0].String() + "\x00" + c.Name))
 	return string(c.Kind) + "-" + hex.EncodeToString(sum[:8])
 }
 
@@ -33,14 +33,6 @@ func (s Subject) created() string {
 	return t.UTC().Format("2006-01-02T15:04:05Z")
 }
 
-// osVersion is the version of the operating system, "10.0.20348.2700".
-func (inv *Inventory) osVersion() string {
-	if !inv.HasOS {
-		return ""
-	}
-	return inv.OS.String()
-}
-
 // property is a fact that a document has no field for.
 type property struct{ name, value string }
 
@@ -49,11 +41,19 @@ func (c *Component) properties() []property {
 	var list []property
 	for _, p := range []property{
 		{"kind", string(c.Kind)}, {"architecture", c.Architecture}, {"kb", c.KB},
-		{"installDate", c.InstallDate}, {"productCode", c.ProductCode}, {"registryKey", `HKLM\SOFTWARE\` + c.Key},
+		{"state", string(c.State)}, {"installed", c.installed()}, {"productCode", c.ProductCode}, {"evidence", c.Evidence[0].String()},
 	} {
 		if p.value != "" {
 			list = append(list, property{"mullion:" + p.name, p.value})
 		}
 	}
 	return list
+}
+
+// installed is the date of installation, "" if it is not known.
+func (c *Component) installed() string {
+	if c.Installed.IsZero() {
+		return ""
+	}
+	return c.Installed.UTC().Format(time.DateOnly)
 }

@@ -33,21 +33,18 @@ func WriteSPDX(w io.Writer, inv *Inventory, s Subject) error {
 		})
 	}
 	relate("DOCUMENT", "DESCRIBES", "image")
-	if inv.HasOS {
-		p := newPackage("os", osName(inv.OS), inv.osVersion(), "Microsoft Corporation")
-		p.PrimaryPackagePurpose = "OPERATING-SYSTEM"
-		if cpe := osCPE(inv.OS); cpe != "" {
-			p.PackageExternalReferences = []*spdx.PackageExternalReference{{Category: "SECURITY", RefType: "cpe23Type", Locator: cpe}}
-		}
-		doc.Packages = append(doc.Packages, p)
-		relate("image", "CONTAINS", "os")
-	}
 	for i := range inv.Components {
 		c := &inv.Components[i]
 		p := newPackage(c.ref(), c.Name, c.Version, c.Publisher)
 		p.PrimaryPackagePurpose = "INSTALL"
-		if c.Kind == Program {
+		switch c.Kind {
+		case OS:
+			p.PrimaryPackagePurpose = "OPERATING_SYSTEM"
+		case Program:
 			p.PrimaryPackagePurpose = "APPLICATION"
+		}
+		for _, cpe := range c.CPEs {
+			p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{Category: "SECURITY", RefType: "cpe23Type", Locator: cpe})
 		}
 		var facts []string
 		for _, f := range c.properties() {

@@ -82,9 +82,11 @@ func WriteSyft(w io.Writer, inv *Inventory, s Subject) error {
 		Descriptor: syftName{Name: tool},
 		Schema:     syftSchemaName{syftSchema, "https://raw.githubusercontent.com/anchore/syft/main/schema/json/schema-" + syftSchema + ".json"},
 	}
-	if inv.HasOS {
-		doc.Distro = syftDistro{PrettyName: osName(inv.OS), Name: osName(inv.OS), ID: "windows",
-			Version: inv.osVersion(), VersionID: inv.osVersion(), CPEName: osCPE(inv.OS)}
+	if os := inv.System(); os != nil {
+		doc.Distro = syftDistro{PrettyName: os.Name, Name: os.Name, ID: "windows", Version: os.Version, VersionID: os.Version}
+		if len(os.CPEs) > 0 {
+			doc.Distro.CPEName = os.CPEs[0]
+		}
 	}
 	for i := range inv.Components {
 		c := &inv.Components[i]
@@ -102,7 +104,5 @@ func WriteSyft(w io.Writer, inv *Inventory, s Subject) error {
 	return e.Encode(doc)
 }
 
-// location is the hive that registers a component, and the key in it.
-func (c *Component) location() string {
-	return `C:\Windows\System32\config\SOFTWARE#` + c.Key
-}
+// location is the place where a component was found.
+func (c *Component) location() string { return c.Evidence[0].String() }
