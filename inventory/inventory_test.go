@@ -123,7 +123,7 @@ func TestRead(t *testing.T) {
 	const ms = "Microsoft Corporation"
 	want := []row{
 		{Update, "Package_for_KB5034439", "20348.2201.1.0", ms, "amd64", "KB5034439", "", false},
-		{Update, "Package_for_RollupFix", "20348.2700.1.8", ms, "amd64", "", "", false},
+		{Update, "Package_for_RollupFix", "20348.2700.1.8", ms, "amd64", "KB5042881", "", false},
 		{Update, "Update for Framework (KB4018272)", "", "", "", "KB4018272", "", false},
 		{Update, "Windows XP Service Pack", "", ms, "", "KB835935", "", false},
 		{Package, "Client-Package", "1.2.3.4", "", "amd64", "", "", false},
@@ -153,7 +153,7 @@ CurrentState=112
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(inv.Components) != 3 || inv.Components[1].Name != "no identity" || inv.Components[2].Name != "B" {
+	if len(inv.Components) != 4 || inv.Components[2].Name != "no identity" || inv.Components[3].Name != "B" {
 		t.Errorf("%+v", inv.Components)
 	}
 	h := regf.New(nil)
@@ -252,8 +252,8 @@ func TestDocuments(t *testing.T) {
 			kbs++
 		}
 	}
-	if kbs != 3 {
-		t.Errorf("%d numbered updates, want 3", kbs)
+	if kbs != 4 {
+		t.Errorf("%d numbered updates, want 4", kbs)
 	}
 }
 
