@@ -36,6 +36,8 @@ var documents = []struct {
 	{line: "cache clear", schema: "cache-clear"},
 	{line: "env $HELLO", schema: "env"},
 	{line: "sbom $HELLO", schema: "-"},
+	{line: "updates $HELLO", schema: "updates"},
+	{line: "updates --latest 10.0.20348.2762 $HELLO", schema: "updates", status: 1},
 	{line: "sbom $HELLO -o hello.cdx.json", schema: "written"},
 	{line: "copy $HELLO oci:layout:v1", schema: "copy"},
 	{line: "unpack $HELLO store", schema: "unpack"},
