@@ -1,0 +1,43 @@
+package inventory
+
+// options are those of an inventory of an image.
+type options struct {
+	languages bool
+}
+
+// Option configures [Of].
+type Option func(*options)
+
+// WithLanguages also lists the packages of programming languages, of the kind [Library]. The
+// catalogers are those that [Languages] returns.
+func WithLanguages() Option { return func(o *options) { o.languages = true } }
+
+func newOptions(opts []Option) *options {
+	o := new(options)
+	for _, f := range opts {
+		f(o)
+	}
+	return o
+}
+
+// catalogers returns new catalogers for the options.
+func (o *options) catalogers() ([]Cataloger, error) {
+	all := Catalogers()
+	if o.languages {
+		more, err := Languages()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return all, nil
+}
+
+// key is a name for the set of options, for kept answers.
+func (o *options) key() string {
+	key := ""
+	if o.languages {
+		key += "-languages"
+	}
+	return key
+}
