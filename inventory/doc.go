@@ -9,6 +9,9 @@
 //	Microsoft\Windows NT\CurrentVersion                            the Windows itself: product, build, update
 //	Microsoft\Windows\CurrentVersion\Uninstall\KEY                 one key a program, made by its installer
 //	WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall\KEY     the same for 32-bit programs
+//	Microsoft\Windows\CurrentVersion\Installer\UserData\SID\Products\CODE
+//	                                                               one key a product of Windows Installer: InstallProperties,
+//	                                                               and Patches with one key a patch; S-1-5-18 is for all users
 //	Microsoft\Windows NT\CurrentVersion\ProfileList\SID           one key a user: the profile, whose NTUSER.DAT has such
 //	                                                               keys below Software for the programs of that user
 //	Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages\NAME
@@ -29,6 +32,7 @@
 //
 //	program, update   installLocation    the directory, as the installer wrote it
 //	                  parent             the Uninstall key or product code of the program that this one updates
+//	                  patchCode          the GUID of a patch of Windows Installer
 //	                  systemComponent    "true": Windows does not show the program
 //	                  user               the SID of the only user who has it; S-1-5-18 is Windows itself
 //	service, driver   account            the account that a service runs as, or the name of a driver object
@@ -48,6 +52,8 @@
 // # Proven, inferred, unknown
 //
 //	values of Uninstall keys                  documented by Microsoft (Uninstall Registry Key)
+//	keys of Windows Installer                 how codes are packed, and states of patches, as Wine's tests of msi.dll, which
+//	                                          pass on Windows, write them; the words of the states from msi.h
 //	programs of a user                        proven (a genuine NTUSER.DAT has six)
 //	directories of profiles                   documented by Microsoft (User Profiles); C: is the only drive of an image
 //	values of services                        documented by Microsoft (winsvc.h, Services registry tree); which keys are services
