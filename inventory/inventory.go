@@ -20,7 +20,13 @@ type Subject struct {
 }
 
 // Catalogers returns new catalogers of all that the package knows.
-func Catalogers() []Cataloger { return []Cataloger{windows{}, programs{}, servicing{}} }
+func Catalogers(with ...Option) []Cataloger {
+	var o options
+	for _, option := range with {
+		option(&o)
+	}
+	return []Cataloger{windows{}, programs{}, servicing{}, newExecutables(o.executables)}
+}
 
 // Of lists the components of an image, from its SOFTWARE hive with the deltas of all
 // layers merged in, and keeps the list in the cache of the image. For an image without the
