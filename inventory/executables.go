@@ -15,26 +15,16 @@ import (
 )
 
 // Executables says which executable files an inventory lists.
-type Executables int
+type Executables string
 
 // The choices of executables. Those of Windows are in Files\Windows, side-by-side store
 // included, and outside Files, where the utility VM is; what version they have follows from
 // the updates of Windows.
 const (
-	ProgramExecutables Executables = iota // all but those of Windows
-	AllExecutables
-	NoExecutables
+	NoExecutables      Executables = "none"
+	ProgramExecutables Executables = "programs" // all but those of Windows
+	AllExecutables     Executables = "all"
 )
-
-// An Option changes what [Catalogers] returns.
-type Option func(*options)
-
-type options struct {
-	executables Executables
-}
-
-// WithExecutables says which executable files are listed, [ProgramExecutables] without it.
-func WithExecutables(e Executables) Option { return func(o *options) { o.executables = e } }
 
 // executableExtensions are those of files with code. Files .mui, which have resources alone
 // in a language, are left out: each belongs to an executable.

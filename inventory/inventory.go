@@ -19,25 +19,28 @@ type Subject struct {
 	Created      time.Time // zero if the configuration does not say
 }
 
-// Catalogers returns new catalogers of all that the package knows.
-func Catalogers(with ...Option) []Cataloger {
-	var o options
-	for _, option := range with {
-		option(&o)
-	}
+// Catalogers returns new catalogers of all that the package knows. Those of languages are
+// in [Languages] instead, with [WithLanguages] too.
+func Catalogers(opts ...Option) []Cataloger {
+	o := newOptions(opts)
 	return []Cataloger{windows{}, programs{}, servicing{}, newExecutables(o.executables)}
 }
 
 // Of lists the components of an image, from its SOFTWARE hive with the deltas of all
 // layers merged in, and keeps the list in the cache of the image. For an image without the
 // hive the error is hives.ErrNoBase.
-func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err error) {
+func Of(ctx context.Context, img *image.Image, opts ...Option) (inv *Inventory, s Subject, err error) {
+	o := newOptions(opts)
+	catalogers, err := o.catalogers()
+	if err != nil {
+		return nil, s, err
+	}
 	s = Subject{Name: img.Reference().String(), Digest: string(img.Digest()), Architecture: img.Platform().Architecture}
 	if c := img.Config(); c.Created != nil {
 		s.Created = c.Created.UTC()
 	}
 	var was kept
-	if img.Answer(answerKind, &was) {
+	if img.Answer(answerKind+o.key(), &was) {
 		return &Inventory{Components: was.Components, Skipped: was.Skipped}, s, nil
 	}
 	found, err := image.FindHives(ctx, img.Sources(ctx), hives.Software)
@@ -52,11 +55,11 @@ func Of(ctx context.Context, img *image.Image) (inv *Inventory, s Subject, err e
 		return nil, s, err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	if inv, err = Run(ctx, NewSystem(nil, map[hives.Name]*regf.Hive{hives.Software: h}), Catalogers()...); err != nil {
+	if inv, err = Run(ctx, NewSystem(nil, map[hives.Name]*regf.Hive{hives.Software: h}), catalogers...); err != nil {
 		return nil, s, err
 	}
 	if inv.Warnings = warnings; len(warnings) == 0 {
-		img.Keep(answerKind, kept{inv.Components, inv.Skipped})
+		img.Keep(answerKind+o.key(), kept{inv.Components, inv.Skipped})
 	}
 	return inv, s, nil
 }
