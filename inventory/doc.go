@@ -31,7 +31,30 @@
 //
 // In an image these are in the base layer's hive and in the delta hives of the layers
 // above it, so the list is read from the merged hive. A program that was only copied into
-// the image, without an installer, is in none of these places and not in the list.
+// the image, without an installer, is in none of these places; its executable files are in
+// the list.
+//
+// # Executable files
+//
+// Files .exe, .com, .scr, .cpl, .efi, .dll, .ocx, .ax, .node, .pyd, .sys and .drv that are PE
+// files are components of kind [Executable]. [WithExecutables] says which are listed. Their facts:
+//
+//	name                                  of the file
+//	version                               the number of the file in VS_FIXEDFILEINFO, else the text FileVersion
+//	publisher, language                   CompanyName of the version resource, and the language of its texts
+//	architecture                          the machine in the header; empty for managed code that runs on any
+//	properties product, productVersion, description, originalName
+//	                                      of the version resource
+//	property machine                      the number of a machine that has no name in Go; "any" for managed code
+//	property signature                    "embedded"; "catalog": a catalog in CatRoot has the digest of the file; "none"
+//	property signatureCatalog             file name of the catalog
+//	properties signer, signerIssuer       common names in the certificate that signs
+//	property signatureCheck               "matches": the signature is that of the certificate's key and signs this
+//	                                      content; else what is wrong
+//	property signatureTime                as a countersignature or time stamp states it; not verified
+//
+// That a certificate is trusted, valid at a time or not revoked is never checked: a signer is a
+// name, not a proof. Signatures nested in another, and page hashes, are not read.
 //
 // # Properties
 //
@@ -58,6 +81,10 @@
 //
 // # Proven, inferred, unknown
 //
+//	digest that Authenticode signs            documented by Microsoft; compared with osslsigncode. That a file is filled up to 8 bytes
+//	                                          before a catalog has its digest is inferred from osslsigncode
+//	members of catalogs                       structure documented by Microsoft (CTL_INFO, SpcIndirectDataContent); identifiers without
+//	                                          attributes are inferred: a digest, or its digits in UTF-16
 //	values of Uninstall keys                  documented by Microsoft (Uninstall Registry Key)
 //	keys of Windows Installer                 how codes are packed, and states of patches, as Wine's tests of msi.dll, which
 //	                                          pass on Windows, write them; the words of the states from msi.h
