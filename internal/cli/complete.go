@@ -16,6 +16,7 @@ var flagValues = map[string][]string{
 	"format":          {"text", "json", "sarif", "junit"}, // of all checks
 	"unpack --format": {"cim", "wclayer"},
 	"sbom --format":   sbomNames(),
+	"sbom --kind":     sbomKinds(),
 	"compress":        {"gzip", "zstd", "none"},
 	"cim-version":     {"1", "3"},
 	"mode":            {"strict", "report", "salvage"},
