@@ -17,6 +17,7 @@ var flagValues = map[string][]string{
 	"unpack --format": {"cim", "wclayer"},
 	"sbom --format":   sbomNames(),
 	"sbom --kind":     sbomKinds(),
+	"sbom --files":    sbomFiles,
 	"compress":        {"gzip", "zstd", "none"},
 	"cim-version":     {"1", "3"},
 	"mode":            {"strict", "report", "salvage"},

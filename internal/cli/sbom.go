@@ -59,6 +59,7 @@ type sbomCommand struct {
 	out          outputFlags
 	format       string
 	kinds        []string
+	files        string
 	languages    bool
 	attach       bool
 	fromRegistry bool
@@ -71,9 +72,9 @@ func newSBOMCommand(c *console) *cobra.Command {
 		Short: "List the software in an image as a bill of materials",
 		Long: `List the software that is installed in an image, with the changes of all layers:
 Windows itself, its updates, packages and features, programs and runtimes,
-executable files of programs, and with --languages the packages of programming
-languages. Services and drivers are listed with --kind service,driver or
---kind all.
+executable files, and with --languages the packages of programming languages.
+Services and drivers are listed with --kind service,driver or --kind all, and
+the executable files of Windows itself with --files all.
 
 The formats are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3), syft (Syft's own
 format, which Grype reads), json (docs/schema/sbom.json) and table, which is the
@@ -92,6 +93,7 @@ a referrer. --from-registry prints the latest that is kept there, of the format
 	s.image.add(cmd)
 	cmd.Flags().StringVarP(&s.format, "format", "f", "", "`FORMAT` of the document: "+strings.Join(sbomNames(), ", "))
 	cmd.Flags().StringSliceVar(&s.kinds, "kind", nil, "list only components of the `KIND`s, separated by commas: "+strings.Join(sbomKinds(), ", "))
+	cmd.Flags().StringVar(&s.files, "files", string(inventory.ProgramExecutables), "list executable `FILES`: none, programs (all but those of Windows), all")
 	cmd.Flags().BoolVar(&s.languages, "languages", false, "list packages of programming languages too")
 	cmd.Flags().BoolVar(&s.attach, "attach", false, "keep the document beside the image")
 	cmd.Flags().BoolVar(&s.fromRegistry, "from-registry", false, "print the document that is kept beside the image")
@@ -106,6 +108,9 @@ func sbomNames() []string {
 	}
 	return names
 }
+
+// sbomFiles are the values of --files.
+var sbomFiles = []string{string(inventory.NoExecutables), string(inventory.ProgramExecutables), string(inventory.AllExecutables)}
 
 // sbomKinds are the values of --kind.
 func sbomKinds() []string {
@@ -158,7 +163,10 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 	if s.fromRegistry && (s.attach || s.languages || len(s.kinds) > 0) {
 		return usagef("--from-registry prints a document as it is, and excludes --attach, --languages and --kind")
 	}
-	var with []inventory.Option
+	if !slices.Contains(sbomFiles, s.files) {
+		return usagef("--files %s: want one of %s", s.files, strings.Join(sbomFiles, ", "))
+	}
+	with := []inventory.Option{inventory.WithExecutables(inventory.Executables(s.files))}
 	if s.languages {
 		if _, err := inventory.Languages(); err != nil {
 			return languagesHint(err)
