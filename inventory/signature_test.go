@@ -31,16 +31,17 @@ func tlv(tag byte, parts ...[]byte) []byte {
 	return append(derHead(tag, len(content)), content...)
 }
 
+// oid makes the DER value of an object identifier: numbers, or an encoding.
 func oid(s string) []byte {
-	var id asn1.ObjectIdentifier
+	var numbers asn1.ObjectIdentifier
 	for part := range strings.SplitSeq(s, ".") {
 		n, err := strconv.Atoi(part)
 		if err != nil {
-			panic(err)
+			return tlv(derOID, []byte(s))
 		}
-		id = append(id, n)
+		numbers = append(numbers, n)
 	}
-	b, err := asn1.Marshal(id)
+	b, err := asn1.Marshal(numbers)
 	if err != nil {
 		panic(err)
 	}
@@ -188,6 +189,16 @@ func named(inv *Inventory, name string) *Component {
 		}
 	}
 	return &Component{}
+}
+
+// Object identifiers are encoded as encoding/asn1 encodes them.
+func TestOID(t *testing.T) {
+	for got, want := range map[string]string{oidSignedData: "1.2.840.113549.1.7.2", oidTimestamp: "1.3.6.1.4.1.311.3.3.1",
+		oidTrustList: "1.3.6.1.4.1.311.10.1", oidOf(2, 16, 0, 127, 128, 1<<31-1): "2.16.0.127.128.2147483647"} {
+		if !bytes.Equal(tlv(derOID, []byte(got)), oid(want)) || oidText([]byte(got)) != want {
+			t.Errorf("%x is %s, want %s", got, oidText([]byte(got)), want)
+		}
+	}
 }
 
 func TestExecutables(t *testing.T) {
