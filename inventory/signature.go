@@ -44,6 +44,7 @@ var digestNames = map[string]crypto.Hash{
 const (
 	maxSigners = 4
 	maxCerts   = 64
+	maxCert    = 16 << 10 // bytes of the certificate that signs
 	maxRSABits = 8192
 	maxAttrs   = 64
 )
@@ -179,6 +180,9 @@ func (s *signedData) certificate(info signerInfo) (*x509.Certificate, error) {
 		_, _, issuer := tbs.next()
 		if tbs.err != nil || !bytes.Equal(serial, info.serial) || !bytes.Equal(issuer, info.issuer) {
 			continue
+		}
+		if len(full) > maxCert {
+			return nil, fmt.Errorf("the certificate of its signer has %d bytes: %w", len(full), errTooLarge)
 		}
 		return x509.ParseCertificate(full)
 	}
