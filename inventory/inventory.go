@@ -30,7 +30,7 @@ type Layer struct {
 
 // Catalogers returns new catalogers of all that the package knows.
 func Catalogers() []Cataloger {
-	return []Cataloger{windows{}, programs{}, msi{}, services{}, servicing{}}
+	return []Cataloger{windows{}, programs{}, msi{}, dotnet{}, runtimes{}, services{}, servicing{}}
 }
 
 // Of lists the components of an image, from its SOFTWARE hive with the deltas of all
