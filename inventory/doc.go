@@ -39,6 +39,9 @@
 //	sdk\VERSION\dotnet.dll                    an SDK
 //	host\fxr\VERSION\hostfxr.dll              the host that selects a runtime
 //
+// PowerShell from an archive and OpenSSH are known by a file, pwsh.dll and sshd.exe, whose version resource has
+// their version. In Files\Windows only System32\OpenSSH counts.
+//
 // In an image these are in the base layer's hive and in the delta hives of the layers
 // above it, so the list is read from the merged hive. A program that was only copied into
 // the image, without an installer, is in none of these places; its executable files are in
@@ -75,7 +78,8 @@
 //	                  patchCode          the GUID of a patch of Windows Installer
 //	                  systemComponent    "true": Windows does not show the program
 //	                  user               the SID of the only user who has it; S-1-5-18 is Windows itself
-//	runtime           fullVersion        of the .NET Framework: the number of the file version, "4.8.04161"
+//	runtime           fullVersion        where Version is shorter: the number of the .NET Framework, "4.8.04161", or that of the
+//	                                     file of PowerShell or OpenSSH, "8.1.0.1"
 //	                  installLocation    the directory, as setup wrote it
 //	                  release            of the .NET Framework from 4.5 on: the number that Microsoft documents
 //	                  servicePack        of the .NET Framework before 4
@@ -109,6 +113,9 @@
 //	                                          without its main file is not installed is inferred
 //	CPE and package URL of .NET               CPE as Syft writes it: .net, .net_core below 5, asp.net_core; previews have none
 //	CPE of the .NET Framework, PowerShell     names of the National Vulnerability Database
+//	product version of OpenSSH                "OpenSSH_8.1p1 for Windows", from published version resources of System32\OpenSSH; its
+//	                                          CPE, openbsd:openssh, is left out there, since Windows corrects it with its updates
+//	product version of PowerShell             the semantic version, a space and a commit: inferred; else the number is the version
 //	programs of a user                        proven (a genuine NTUSER.DAT has six)
 //	directories of profiles                   documented by Microsoft (User Profiles); C: is the only drive of an image
 //	values of services                        documented by Microsoft (winsvc.h, Services registry tree); which keys are services

@@ -1,13 +1,16 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"iter"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/regf"
+	"github.com/mullion/mullion/winfs"
 )
 
 // The keys in SOFTWARE of Windows PowerShell, of PowerShell 6 and later, and of IIS.
@@ -17,10 +20,119 @@ const (
 	iisKey            = `Microsoft\InetStp`
 )
 
-// runtimes finds PowerShell and IIS.
-type runtimes struct{ registryOnly }
+// The files whose version resource has the version of PowerShell and of OpenSSH. Archives of
+// both are unpacked anywhere, images of PowerShell have it in "Program Files\PowerShell".
+const (
+	powerShellFile = "pwsh.dll"
+	openSSHFile    = "sshd.exe"
+	// Windows has its own OpenSSH here, and corrects it with its updates.
+	windowsOpenSSH = `Files\Windows\System32\OpenSSH\` + openSSHFile
+	maxRuntimeFile = 64 << 20 // bytes
+)
+
+// runtimes finds PowerShell, OpenSSH and IIS.
+type runtimes struct{}
 
 func (runtimes) Name() string { return "runtimes" }
+
+// Wants implements Cataloger. The side-by-side store of Windows has the files of its packages
+// whether or not they are installed.
+func (runtimes) Wants(path string, size int64) bool {
+	name := path[strings.LastIndexByte(path, '\\')+1:]
+	if size > maxRuntimeFile || !strings.EqualFold(name, powerShellFile) && !strings.EqualFold(name, openSSHFile) {
+		return false
+	}
+	const windows = `Files\Windows\`
+	return len(path) < len(windows) || !strings.EqualFold(path[:len(windows)], windows) || strings.EqualFold(path, windowsOpenSSH)
+}
+
+// CatalogFile implements FileCataloger.
+func (runtimes) CatalogFile(_ context.Context, f *File) iter.Seq2[Component, error] {
+	return func(yield func(Component, error) bool) {
+		where := FileEvidence(f.Path)
+		p, err := openPE(f.Content, f.Size)
+		var v peVersion
+		if err == nil {
+			v, err = p.version()
+		}
+		if err != nil {
+			yield(Component{}, Skip(where, err))
+			return
+		}
+		c := Component{Kind: Runtime, SHA256: f.SHA256, Evidence: where, Publisher: v.texts["CompanyName"]}
+		c.Architecture, _ = p.architecture()
+		if strings.HasSuffix(strings.ToLower(f.Path), openSSHFile) {
+			openSSH(&c, f.Path, &v)
+		} else {
+			powerShellOf(&c, &v)
+		}
+		yield(c, nil)
+	}
+}
+
+var openSSHPattern = regexp.MustCompile(`^OpenSSH_([0-9]{1,4}\.[0-9]{1,4})(p[0-9]{1,4})?\b`)
+
+// openSSH fills in what the server of OpenSSH for Windows says, whose product version is
+// "OpenSSH_8.1p1 for Windows".
+func openSSH(c *Component, path string, v *peVersion) {
+	c.Name, c.Version = "OpenSSH for Windows", v.fileVersion()
+	m := openSSHPattern.FindStringSubmatch(v.texts["ProductVersion"])
+	if m == nil {
+		return
+	}
+	c.Version = m[1] + m[2]
+	c.SetProperty("fullVersion", v.file)
+	if strings.EqualFold(path, windowsOpenSSH) {
+		return
+	}
+	c.CPEs = []string{"cpe:2.3:a:openbsd:openssh:" + m[1] + ":" + cmp.Or(m[2], "*") + ":*:*:*:*:*:*"}
+}
+
+// powerShellOf fills in what PowerShell says, whose product version is the semantic version
+// and that of its source, "7.4.1 SHA: …".
+func powerShellOf(c *Component, v *peVersion) {
+	c.Name, c.Version = "PowerShell", v.fileVersion()
+	first, _, _ := strings.Cut(v.texts["ProductVersion"], " ")
+	if first, _, _ = strings.Cut(first, "+"); versionPattern.MatchString(first) {
+		c.Version = first
+		c.SetProperty("fullVersion", v.file)
+		if cpe := powerShellCPE(first); cpe != "" {
+			c.CPEs = []string{cpe}
+		}
+	}
+}
+
+// Complete implements Completer: PowerShell that Windows Installer has registered is one
+// component with its file, if the file is in the directory that the registry names.
+func (runtimes) Complete(_ context.Context, _ System, all []Component) []Component {
+	registered := map[string]int{}
+	at := func(dir, version string) string { return winfs.Fold(strings.TrimRight(dir, `\`)) + "\x00" + version }
+	mine := func(c *Component) bool { return c.FoundBy == (runtimes{}).Name() && c.Name == "PowerShell" }
+	for i := range all {
+		if below, ok := onSystemDrive(all[i].Property("installLocation")); ok && mine(&all[i]) {
+			registered[at(`Files\`+below, all[i].Version)] = i
+		}
+	}
+	gone := make([]bool, len(all))
+	for i := range all {
+		c := &all[i]
+		if !mine(c) || c.Evidence[0].Path == "" {
+			continue
+		}
+		dir, _ := winfs.SplitPath(c.Evidence[0].Path)
+		if to, ok := registered[at(dir, c.Version)]; ok {
+			merge(&all[to], c)
+			gone[i] = true
+		}
+	}
+	kept := all[:0]
+	for i, c := range all {
+		if !gone[i] {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
 
 func (runtimes) Catalog(ctx context.Context, s System) iter.Seq2[Component, error] {
 	return func(yield func(Component, error) bool) {
