@@ -32,7 +32,7 @@ type Layer struct {
 // in [Languages] instead, with [WithLanguages] too.
 func Catalogers(opts ...Option) []Cataloger {
 	o := newOptions(opts)
-	return []Cataloger{windows{}, programs{}, msi{}, services{}, servicing{}, newExecutables(o.executables)}
+	return []Cataloger{windows{}, programs{}, msi{}, dotnet{}, runtimes{}, services{}, servicing{}, newExecutables(o.executables)}
 }
 
 // Of lists the components of an image, from its SOFTWARE hive with the deltas of all
