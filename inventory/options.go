@@ -2,7 +2,8 @@ package inventory
 
 // options are those of an inventory of an image.
 type options struct {
-	languages bool
+	languages    bool
+	registryOnly bool
 }
 
 // Option configures [Of].
@@ -11,6 +12,11 @@ type Option func(*options)
 // WithLanguages also lists the packages of programming languages, of the kind [Library]. The
 // catalogers are those that [Languages] returns.
 func WithLanguages() Option { return func(o *options) { o.languages = true } }
+
+// WithRegistryOnly leaves the files of the layers unread but for the hives of the system: for
+// an answer of an unpacked layer at once. It lacks what is in no hive, in the hives of users
+// and in manifests of servicing.
+func WithRegistryOnly() Option { return func(o *options) { o.registryOnly = true } }
 
 func newOptions(opts []Option) *options {
 	o := new(options)
@@ -38,6 +44,9 @@ func (o *options) key() string {
 	key := ""
 	if o.languages {
 		key += "-languages"
+	}
+	if o.registryOnly {
+		key += "-registry"
 	}
 	return key
 }
