@@ -14,10 +14,23 @@ type Subject struct {
 	Digest       string    // of the manifest, "sha256:…"
 	Architecture string    // of the configuration, "amd64"
 	Created      time.Time // zero if the configuration does not say
+	Layers       []Layer   // base first; a component's layer is an index of it
 }
 
-// Catalogers returns new catalogers of all that the package knows.
-func Catalogers() []Cataloger { return []Cataloger{windows{}, programs{}, servicing{}} }
+// Layer is a layer of a subject.
+type Layer struct {
+	Digest    string // of the blob, "sha256:…"
+	DiffID    string // digest of the uncompressed layer
+	MediaType string
+	Size      int64 // of the blob, in bytes
+}
+
+// Catalogers returns new catalogers of all that the package knows. Those of languages are
+// in [Languages] instead, with [WithLanguages] too.
+func Catalogers(opts ...Option) []Cataloger {
+	o := newOptions(opts)
+	return []Cataloger{windows{}, programs{}, msi{}, services{}, servicing{}, newExecutables(o.executables)}
+}
 
 // Of lists the components of an image, and keeps the list in the cache of the image. The
 // layers are read once, the topmost first, and only the files are looked at that a container
@@ -31,6 +44,9 @@ func Of(ctx context.Context, img *image.Image, opts ...Option) (inv *Inventory, 
 	s = Subject{Name: img.Reference().String(), Digest: string(img.Digest()), Architecture: img.Platform().Architecture}
 	if c := img.Config(); c.Created != nil {
 		s.Created = c.Created.UTC()
+	}
+	for _, l := range img.Layers() {
+		s.Layers = append(s.Layers, Layer{string(l.Descriptor.Digest), string(l.DiffID), l.Descriptor.MediaType, l.Descriptor.Size})
 	}
 	if inv := keptInventory(img, o.key()); inv != nil {
 		return inv, s, nil

@@ -11,7 +11,7 @@ import (
 
 // answerKind names a kept inventory. The number goes up with its form, or with what the
 // catalogers find.
-const answerKind = "inventory3"
+const answerKind = "inventory4"
 
 // maxKept is the size in bytes of an inventory that is kept, before compression.
 const maxKept = 256 << 20

@@ -4,9 +4,10 @@ package inventory
 type options struct {
 	languages    bool
 	registryOnly bool
+	executables  Executables
 }
 
-// Option configures [Of].
+// Option configures [Of] and [Catalogers].
 type Option func(*options)
 
 // WithLanguages also lists the packages of programming languages, of the kind [Library]. The
@@ -18,8 +19,11 @@ func WithLanguages() Option { return func(o *options) { o.languages = true } }
 // and in manifests of servicing.
 func WithRegistryOnly() Option { return func(o *options) { o.registryOnly = true } }
 
+// WithExecutables says which executable files are listed, [ProgramExecutables] without it.
+func WithExecutables(e Executables) Option { return func(o *options) { o.executables = e } }
+
 func newOptions(opts []Option) *options {
-	o := new(options)
+	o := &options{executables: ProgramExecutables}
 	for _, f := range opts {
 		f(o)
 	}
@@ -28,7 +32,7 @@ func newOptions(opts []Option) *options {
 
 // catalogers returns new catalogers for the options.
 func (o *options) catalogers() ([]Cataloger, error) {
-	all := Catalogers()
+	all := Catalogers(WithExecutables(o.executables))
 	if o.languages {
 		more, err := Languages()
 		if err != nil {
@@ -47,6 +51,9 @@ func (o *options) key() string {
 	}
 	if o.registryOnly {
 		key += "-registry"
+	}
+	if o.executables != ProgramExecutables {
+		key += "-executables-" + string(o.executables)
 	}
 	return key
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,8 +15,20 @@ const tool = "mullion"
 
 // ref is a name for a component inside a document, the same in every run.
 func (c *Component) ref() string {
-	sum := sha256.Sum256([]byte(string(c.Kind) + "\x00" + c.FoundBy + "\x00" + c.Evidence[0].String() + "\x00" + c.Name))
-	return string(c.Kind) + "-" + hex.EncodeToString(sum[:8])
+	parts := []string{string(c.Kind), c.FoundBy, c.Evidence[0].String(), c.Name, c.Version, c.Architecture, c.Language}
+	return string(c.Kind) + "-" + shortSum(strings.Join(parts, "\x00"))
+}
+
+// shortSum is a hash of a text for identifiers.
+func shortSum(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:8])
+}
+
+// sha256Hex is the hash in a digest of OCI. It is not ok for other algorithms and forms.
+func sha256Hex(digest string) (s string, ok bool) {
+	s, ok = strings.CutPrefix(digest, "sha256:")
+	return s, ok && len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // uuid is a UUID of version 8 (RFC 9562, 5.8), derived from the subject of a document.
@@ -40,12 +54,15 @@ type property struct{ name, value string }
 func (c *Component) properties() []property {
 	var list []property
 	for _, p := range []property{
-		{"kind", string(c.Kind)}, {"architecture", c.Architecture}, {"kb", c.KB},
-		{"state", string(c.State)}, {"installed", c.installed()}, {"productCode", c.ProductCode}, {"evidence", c.Evidence[0].String()},
+		{"kind", string(c.Kind)}, {"architecture", c.Architecture}, {"language", c.Language}, {"kb", c.KB}, {"productID", c.ProductID},
+		{"state", string(c.State)}, {"installed", c.installed()}, {"productCode", c.ProductCode}, {"foundBy", c.FoundBy},
 	} {
 		if p.value != "" {
 			list = append(list, property{"mullion:" + p.name, p.value})
 		}
+	}
+	for _, p := range c.Properties {
+		list = append(list, property{"mullion:" + string(c.Kind) + ":" + p.Name, p.Value})
 	}
 	return list
 }
@@ -56,4 +73,13 @@ func (c *Component) installed() string {
 		return ""
 	}
 	return c.Installed.UTC().Format(time.DateOnly)
+}
+
+// String formats as "CATALOGER: PLACE: REASON".
+func (s Skipped) String() string {
+	parts := []string{s.Cataloger, s.Evidence.String(), s.Reason}
+	if s.Evidence.Path == "" && s.Evidence.Key == "" {
+		parts = slices.Delete(parts, 1, 2)
+	}
+	return strings.Join(parts, ": ")
 }
