@@ -230,11 +230,7 @@ func (h *Hives) write(ctx context.Context, n hives.Name) (_ *tempfile.File, size
 	if err != nil {
 		return nil, 0, err
 	}
-	err = hive.WriteImage(file)
-	if err == nil {
-		size, err = file.Seek(0, io.SeekCurrent)
-	}
-	if err != nil {
+	if size, err = hive.WriteImageAt(file); err != nil {
 		return nil, 0, errors.Join(err, file.Close())
 	}
 	return file, size, nil
