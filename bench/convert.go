@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/mullion/mullion/bench/table"
 	"github.com/mullion/mullion/blob"
 	"github.com/mullion/mullion/hives"
@@ -22,7 +23,8 @@ import (
 
 func init() {
 	areas["convert"] = area{run: benchConvert, exec: map[string]func([]string) error{
-		"plain-tar": func(a []string) error { return plainTar(a[0], a[1]) },
+		"plain-tar":   func(a []string) error { return plainTar(a[0], a[1]) },
+		"zstd-frames": func(a []string) error { return zstdFrames(a[0]) },
 	}}
 }
 
@@ -66,7 +68,7 @@ func convertAll(w io.Writer, s *subject, mullion, tar2ext4 string, noTar2ext4 er
 		return table.Group{Title: title, Bytes: info.Size(), Memory: allowance(s.plan.BaseEntries), Cases: cases}
 	}
 	pigz := c.shell("pigz -dc > FILE, sync", table.Peer, `pigz -dc "$0" > "$1" && sync "$1"`, blob, out)
-	zstd := func(flags string) table.Case {
+	zstdTool := func(flags string) table.Case {
 		return peer(c.shell("zstd "+flags+", sync", table.Peer, "zstd "+flags+` -q "$0" -o "$1" && sync "$1"`, c.plain, out), "zstd", nil)
 	}
 	copied := c.shell("cp, sync", table.Floor, `cp "$0" "$1" && sync "$1"`, c.plain, out)
@@ -75,7 +77,10 @@ func convertAll(w io.Writer, s *subject, mullion, tar2ext4 string, noTar2ext4 er
 			table.Case{Name: "bare inflation and two hashes, one thread", Role: table.Floor, Command: table.Self("inflate-hash", blob)}),
 		group("tar to CIM", c.ours("tar:"+c.plain, "cim:"+out+".cim"),
 			peer(c.shell("tar2ext4, sync", table.Peer, `"$2" -i "$0" -o "$1" && sync "$1"`, c.plain, out, tar2ext4), tar2ext4, noTar2ext4), copied),
-		group("tar to tar.zst", c.ours("tar:"+c.plain, "tar:"+out+".tar.zst", "--compress", "zstd"), zstd("-3"), zstd("-3 -T0"), copied),
+		group("tar to tar.zst", c.ours("tar:"+c.plain, "tar:"+out+".tar.zst", "--compress", "zstd"), zstdTool("-3"), zstdTool("-3 -T0"),
+			// mullion computes the digest and the diff ID.
+			peer(c.shell("zstd -3, sync, sha256sum of both", table.Peer, `zstd -3 -q "$0" -o "$1" && sync "$1" && sha256sum "$0" "$1"`, c.plain, out), "zstd", nil),
+			table.Case{Name: "bare encoder, frames of 4 MiB, one thread, no output", Role: table.Floor, Command: table.Self("zstd-frames", c.plain)}, copied),
 	})
 	return errors.Join(err, c.unpackAll(w))
 }
@@ -321,4 +326,30 @@ func plainTar(from, to string) error {
 	}
 	_, err = io.Copy(out, r)
 	return errors.Join(err, out.Close())
+}
+
+// zstdFrames compresses a file with the encoder that mullion uses, as it uses it, and throws
+// the frames away.
+func zstdFrames(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const frame = 4 << 20
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(frame), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return err
+	}
+	plain, packed := make([]byte, frame), []byte(nil)
+	for {
+		n, err := io.ReadFull(f, plain)
+		packed = enc.EncodeAll(plain[:n], packed[:0])
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return enc.Close()
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

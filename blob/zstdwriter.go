@@ -15,6 +15,9 @@ const (
 	frameSize = 4 << 20
 	// smallFrame is the size beyond which a frame gets buffers of full size at once.
 	smallFrame = 512 << 10
+	// maxFrame is the longest frame in bytes: all blocks stored as they are, with a header of
+	// three bytes for each 128 KiB, after at most 18 bytes and before a checksum of four.
+	maxFrame = frameSize + frameSize>>17*3 + 18 + 4
 	// maxEncoders bounds the memory of a writer, some 10 MiB for each.
 	maxEncoders = 2
 )
@@ -22,13 +25,14 @@ const (
 // A frameWriter writes a zstd blob as frames of frameSize. The frames do not depend on how
 // many are compressed at a time.
 type frameWriter struct {
-	enc   *zstd.Encoder
-	cur   *frameJob      // nil if its buffer must be waited for
-	free  chan *frameJob // not in use
-	queue chan *frameJob // in the order of the frames
-	done  chan error     // why the destination failed, once all frames are written
-	fault atomic.Bool    // it has failed
-	err   error
+	enc    *zstd.Encoder
+	cur    *frameJob      // nil if its buffer must be waited for
+	free   chan *frameJob // not in use
+	packed chan []byte    // buffers for compressed frames, not in use
+	queue  chan *frameJob // in the order of the frames
+	done   chan error     // why the destination failed, once all frames are written
+	fault  atomic.Bool    // it has failed
+	err    error
 }
 
 // A frameJob is one frame on its way.
@@ -43,7 +47,11 @@ func newFrameWriter(w io.Writer, encoders int) (*frameWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &frameWriter{enc: enc, free: make(chan *frameJob, encoders+1), queue: make(chan *frameJob, encoders+1), done: make(chan error, 1)}
+	f := &frameWriter{enc: enc, free: make(chan *frameJob, encoders+1), packed: make(chan []byte, encoders),
+		queue: make(chan *frameJob, encoders+1), done: make(chan error, 1)}
+	for range encoders {
+		f.packed <- nil
+	}
 	for range encoders + 1 {
 		f.free <- &frameJob{ready: make(chan struct{}, 1)}
 	}
@@ -65,6 +73,8 @@ func (f *frameWriter) run(w io.Writer, queue <-chan *frameJob) {
 				f.fault.Store(true)
 			}
 		}
+		f.packed <- job.packed
+		job.packed = nil
 		f.free <- job
 	}
 	f.done <- err
@@ -83,7 +93,6 @@ func (f *frameWriter) Write(p []byte) (int, error) {
 		m := min(len(p)-n, frameSize-len(f.cur.plain))
 		if len(f.cur.plain)+m > smallFrame && cap(f.cur.plain) < frameSize {
 			f.cur.plain = append(make([]byte, 0, frameSize), f.cur.plain...)
-			f.cur.packed = make([]byte, 0, frameSize/2)
 		}
 		f.cur.plain = append(f.cur.plain, p[n:n+m]...)
 		n += m
@@ -97,6 +106,13 @@ func (f *frameWriter) Write(p []byte) (int, error) {
 func (f *frameWriter) send() {
 	job := f.cur
 	f.cur = nil
+	// The frames take their buffers in their order, so that the one that is written next has
+	// one.
+	if job.packed = <-f.packed; len(job.plain) > smallFrame && cap(job.packed) < maxFrame {
+		// With room for the longest frame it never grows, which would leave garbage of the
+		// same size. Memory that short frames don't reach is never touched.
+		job.packed = make([]byte, 0, maxFrame)
+	}
 	go func() {
 		job.packed = f.enc.EncodeAll(job.plain, job.packed[:0])
 		job.ready <- struct{}{}

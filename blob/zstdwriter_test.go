@@ -99,3 +99,26 @@ func TestFrameWriterError(t *testing.T) {
 		}
 	}
 }
+
+// What does not compress needs no more memory than what does: the buffers don't grow.
+func TestFrameWriterMemory(t *testing.T) {
+	const encoders = 2
+	w, err := newFrameWriter(io.Discard, encoders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := io.CopyN(w, rand.NewChaCha8([32]byte{}), 8*frameSize); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	// Each encoder has a history of one frame, and tables and blocks of less than 6 MiB.
+	const limit = (encoders+1)*(frameSize+2*smallFrame) + encoders*maxFrame + encoders*(frameSize+6<<20)
+	if n := after.TotalAlloc - before.TotalAlloc; n > limit {
+		t.Errorf("%d bytes allocated, want at most %d", n, limit)
+	}
+}

@@ -1,6 +1,7 @@
 package hives
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/mullion/mullion/winfs"
@@ -71,6 +72,31 @@ func (n Name) String() string {
 		return s[0]
 	}
 	return "invalid hive"
+}
+
+// MarshalText returns the name as String does; the zero value is empty.
+func (n Name) MarshalText() ([]byte, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	if _, ok := spellings[n]; !ok {
+		return nil, fmt.Errorf("hive number %d has no name", n)
+	}
+	return []byte(n.String()), nil
+}
+
+// UnmarshalText reads what MarshalText returns.
+func (n *Name) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		*n = 0
+		return nil
+	}
+	name, ok := ParseName(string(b))
+	if !ok {
+		return fmt.Errorf("%q is not the name of a hive", b)
+	}
+	*n = name
+	return nil
 }
 
 // File returns the file name in the given form: SYSTEM, SYSTEM_BASE or

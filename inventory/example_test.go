@@ -21,9 +21,10 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(inv.OS.ProductName, inv.OS)
 	for _, c := range inv.Components {
 		fmt.Println(c.Kind, c.Name, c.Version)
 	}
-	// Output: Windows Server 2022 Datacenter 10.0.20348.2700
+	// Output:
+	// os Windows Server 2022 Datacenter 10.0.20348.2700
+	// update Cumulative update 20348.2700 20348.2700
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,8 +15,20 @@ const tool = "mullion"
 
 // ref is a name for a component inside a document, the same in every run.
 func (c *Component) ref() string {
-	sum := sha256.Sum256([]byte(string(c.Kind) + "\x00" + c.Key))
-	return string(c.Kind) + "-" + hex.EncodeToString(sum[:8])
+	parts := []string{string(c.Kind), c.FoundBy, c.Evidence[0].String(), c.Name, c.Version, c.Architecture, c.Language}
+	return string(c.Kind) + "-" + shortSum(strings.Join(parts, "\x00"))
+}
+
+// shortSum is a hash of a text for identifiers.
+func shortSum(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:8])
+}
+
+// sha256Hex is the hash in a digest of OCI. It is not ok for other algorithms and forms.
+func sha256Hex(digest string) (s string, ok bool) {
+	s, ok = strings.CutPrefix(digest, "sha256:")
+	return s, ok && len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // uuid is a UUID of version 8 (RFC 9562, 5.8), derived from the subject of a document.
@@ -33,14 +47,6 @@ func (s Subject) created() string {
 	return t.UTC().Format("2006-01-02T15:04:05Z")
 }
 
-// osVersion is the version of the operating system, "10.0.20348.2700".
-func (inv *Inventory) osVersion() string {
-	if !inv.HasOS {
-		return ""
-	}
-	return inv.OS.String()
-}
-
 // property is a fact that a document has no field for.
 type property struct{ name, value string }
 
@@ -48,12 +54,32 @@ type property struct{ name, value string }
 func (c *Component) properties() []property {
 	var list []property
 	for _, p := range []property{
-		{"kind", string(c.Kind)}, {"architecture", c.Architecture}, {"kb", c.KB},
-		{"installDate", c.InstallDate}, {"productCode", c.ProductCode}, {"registryKey", `HKLM\SOFTWARE\` + c.Key},
+		{"kind", string(c.Kind)}, {"architecture", c.Architecture}, {"language", c.Language}, {"kb", c.KB}, {"productID", c.ProductID},
+		{"state", string(c.State)}, {"installed", c.installed()}, {"productCode", c.ProductCode}, {"foundBy", c.FoundBy},
 	} {
 		if p.value != "" {
 			list = append(list, property{"mullion:" + p.name, p.value})
 		}
 	}
+	for _, p := range c.Properties {
+		list = append(list, property{"mullion:" + string(c.Kind) + ":" + p.Name, p.Value})
+	}
 	return list
+}
+
+// installed is the date of installation, "" if it is not known.
+func (c *Component) installed() string {
+	if c.Installed.IsZero() {
+		return ""
+	}
+	return c.Installed.UTC().Format(time.DateOnly)
+}
+
+// String formats as "CATALOGER: PLACE: REASON".
+func (s Skipped) String() string {
+	parts := []string{s.Cataloger, s.Evidence.String(), s.Reason}
+	if s.Evidence.Path == "" && s.Evidence.Key == "" {
+		parts = slices.Delete(parts, 1, 2)
+	}
+	return strings.Join(parts, ": ")
 }

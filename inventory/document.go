@@ -1,0 +1,171 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mullion/mullion/internal/wtf8"
+)
+
+// document is what the formats of a bill of materials have in common.
+type document struct {
+	Subject
+	items   []item
+	os      *item // nil if there is none
+	skipped []Skipped
+}
+
+// item is a component as documents have it: its texts are valid UTF-8.
+type item struct {
+	Component
+	ref     string  // unique in the document, and the same in every run
+	patches []patch // that Microsoft's security guide knows
+}
+
+// patch says that a product has an update. Readers of Syft's documents take it for a package:
+// its name is the number of the product in Microsoft's security guide, its version the bare
+// number of the update's article, or "base" for a product without a known update.
+type patch struct{ product, kb, ref string }
+
+func newDocument(inv *Inventory, s Subject) *document {
+	d := &document{Subject: s, items: make([]item, len(inv.Components))}
+	d.Name = documentText(s.Name)
+	used := map[string]int{}
+	for i := range inv.Components {
+		x := item{Component: inv.Components[i].text()}
+		x.ref = inv.Components[i].ref()
+		if used[x.ref]++; used[x.ref] > 1 {
+			x.ref = fmt.Sprintf("%s-%d", x.ref, used[x.ref])
+		}
+		d.items[i] = x
+		if x.Kind == OS && d.os == nil {
+			d.os = &d.items[i]
+		}
+	}
+	for _, s := range inv.Skipped {
+		s.Evidence, s.Reason = s.Evidence.text(), documentText(s.Reason)
+		d.skipped = append(d.skipped, s)
+	}
+	d.addPatches()
+	return d
+}
+
+// addPatches finds the updates that Microsoft's security guide has numbers for. One that
+// several servicing packages belong to is listed with the first.
+func (d *document) addPatches() {
+	known := map[patch]bool{}
+	add := func(x *item, product, kb string) {
+		p := patch{product: product, kb: kb}
+		if known[p] {
+			return
+		}
+		known[p] = true
+		p.ref = "msrc-kb-" + product + "-" + kb
+		x.patches = append(x.patches, p)
+	}
+	updated := false
+	for i := range d.items {
+		x := &d.items[i]
+		kb := strings.TrimPrefix(x.KB, "KB")
+		if x.Kind != Update || !digits(x.ProductID) || !digits(kb) {
+			continue
+		}
+		add(x, x.ProductID, kb)
+		updated = updated || d.os != nil && d.os.ProductID == x.ProductID
+	}
+	if d.os != nil && !updated && digits(d.os.ProductID) {
+		add(d.os, d.os.ProductID, "base")
+	}
+}
+
+// digits reports whether a text is a decimal number.
+func digits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// documentText is a text in a form that every document can hold: lone surrogates and bytes
+// that are no UTF-8 become escapes such as \ud800.
+func documentText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return wtf8.Visible(s)
+}
+
+func (e Evidence) text() Evidence {
+	e.Path, e.Key = documentText(e.Path), documentText(e.Key)
+	return e
+}
+
+// text returns a component whose texts are documentTexts.
+func (c *Component) text() Component {
+	t := *c
+	for _, s := range []*string{&t.Name, &t.Version, &t.Publisher, &t.Architecture, &t.Language, &t.KB, &t.ProductID, &t.ProductCode, &t.PURL, &t.SHA256} {
+		*s = documentText(*s)
+	}
+	t.CPEs, t.Licenses = texts(c.CPEs), texts(c.Licenses)
+	t.Evidence = slices.Clone(c.Evidence)
+	for i := range t.Evidence {
+		t.Evidence[i] = t.Evidence[i].text()
+	}
+	t.Properties = slices.Clone(c.Properties)
+	for i := range t.Properties {
+		p := &t.Properties[i]
+		p.Name, p.Value = documentText(p.Name), documentText(p.Value)
+	}
+	return t
+}
+
+func texts(list []string) []string {
+	list = slices.Clone(list)
+	for i, s := range list {
+		list[i] = documentText(s)
+	}
+	return list
+}
+
+// layer returns a layer of the subject, nil if it is not one.
+func (d *document) layer(i int) *Layer {
+	if i < 0 || i >= len(d.Layers) {
+		return nil
+	}
+	return &d.Layers[i]
+}
+
+// layerRef names a layer in a document.
+func layerRef(i int) string { return fmt.Sprintf("layer-%d", i) }
+
+// advisory is the address of Microsoft's article about an update, "" for none.
+func (c *Component) advisory() string {
+	if kb := strings.TrimPrefix(c.KB, "KB"); digits(kb) {
+		return "https://support.microsoft.com/help/" + kb
+	}
+	return ""
+}
+
+// licenseIDs are identifiers of the SPDX License List that packages use most.
+// Other names of licenses are written as names.
+var licenseIDs = []string{
+	"0BSD", "AFL-2.1", "AGPL-3.0-only", "AGPL-3.0-or-later", "Apache-1.1", "Apache-2.0", "Artistic-2.0", "BSD-2-Clause",
+	"BSD-3-Clause", "BSL-1.0", "BlueOak-1.0.0", "CC-BY-3.0", "CC-BY-4.0", "CC0-1.0", "CDDL-1.0", "EPL-1.0", "EPL-2.0",
+	"GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later", "ISC", "LGPL-2.1-only",
+	"LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MIT", "MIT-0", "MPL-1.1", "MPL-2.0", "MS-PL", "MS-RL",
+	"OFL-1.1", "PSF-2.0", "Python-2.0", "Unicode-3.0", "Unlicense", "WTFPL", "Zlib", "curl",
+}
+
+// licenseID reports whether a license is an identifier of the SPDX License List.
+func licenseID(s string) bool { return slices.Contains(licenseIDs, s) }
+
+// licenseExpression reports whether a license is an SPDX expression: identifiers, joined by
+// AND and OR.
+func licenseExpression(s string) bool {
+	words := strings.Fields(s)
+	for i, w := range words {
+		if i%2 == 1 && w != "AND" && w != "OR" || i%2 == 0 && !licenseID(w) {
+			return false
+		}
+	}
+	return len(words)%2 == 1
+}

@@ -1,0 +1,50 @@
+package inventory
+
+// options are those of an inventory of an image.
+type options struct {
+	languages   bool
+	executables Executables
+}
+
+// Option configures [Of] and [Catalogers].
+type Option func(*options)
+
+// WithLanguages also lists the packages of programming languages, of the kind [Library]. The
+// catalogers are those that [Languages] returns.
+func WithLanguages() Option { return func(o *options) { o.languages = true } }
+
+// WithExecutables says which executable files are listed, [ProgramExecutables] without it.
+func WithExecutables(e Executables) Option { return func(o *options) { o.executables = e } }
+
+func newOptions(opts []Option) *options {
+	o := &options{executables: ProgramExecutables}
+	for _, f := range opts {
+		f(o)
+	}
+	return o
+}
+
+// catalogers returns new catalogers for the options.
+func (o *options) catalogers() ([]Cataloger, error) {
+	all := Catalogers(WithExecutables(o.executables))
+	if o.languages {
+		more, err := Languages()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return all, nil
+}
+
+// key is a name for the set of options, for kept answers.
+func (o *options) key() string {
+	key := ""
+	if o.languages {
+		key += "-languages"
+	}
+	if o.executables != ProgramExecutables {
+		key += "-executables-" + string(o.executables)
+	}
+	return key
+}
