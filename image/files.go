@@ -116,21 +116,14 @@ func (i *Image) Files(ctx context.Context) (_ *Files, err error) {
 }
 
 // treeFor returns the names of the merged tree, those in the cache or new ones of the layers
-// that reading yields. It returns nil if there are too many to be kept, or if a layer has no index after it was read.
+// that reading yields. It returns nil if there are too many to be kept, or if a layer has no
+// index after it was read.
 func (i *Image) treeFor(ctx, serve context.Context, reading []layer.Source) (*layerindex.Tree, error) {
-	t, err := i.keptTree(serve)
-	if err != nil {
-		i.dropTree(err)
-	}
-	if t != nil {
-		return t, nil
-	}
-	v, err := layer.Union(ctx, reading, layer.WithUnionLimits(i.opts.limits))
-	if err != nil {
-		return nil, err
+	t, v, err := i.namesOrView(ctx, serve, reading)
+	if t != nil || err != nil {
+		return t, err
 	}
 	defer v.Close()
-	i.keepTree(ctx, v)
 	sources := i.entrySources(serve)
 	if sources == nil {
 		return nil, nil
