@@ -61,7 +61,7 @@ func Key(ctx context.Context, found *image.Hives, n hives.Name, path string, val
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		h, base, err := layerHive(found, i, n)
+		h, base, err := hives.Part(found.Layer(i), n, i == 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -85,20 +85,6 @@ func Key(ctx context.Context, found *image.Hives, n hives.Name, path string, val
 	return k.events, nil
 }
 
-// layerHive opens the part of a layer: the whole hive of the lowest one, the delta of
-// another. A lowest layer that has only a delta is a layer without those below it.
-func layerHive(found *image.Hives, index int, n hives.Name) (h *regf.Hive, base bool, err error) {
-	if index == 0 {
-		for _, f := range []hives.Form{hives.Config, hives.Base} {
-			if h, err = found.InLayer(index, n, f); !errors.Is(err, fs.ErrNotExist) {
-				return h, true, err
-			}
-		}
-	}
-	h, err = found.InLayer(index, n, hives.Delta)
-	return h, false, err
-}
-
 type keyHistory struct {
 	names []string
 	value *string
@@ -109,73 +95,15 @@ type keyHistory struct {
 	events []KeyEvent
 }
 
-// keyEffect is what a hive says about the key.
-type keyEffect struct {
-	key     regf.Key // valid if the hive has the key
-	removed bool
-	fresh   bool // nothing of the layers below shows in the key
-	local   bool // the values of the layers below do not show
-	delta   regf.Layer
-	cause   string
-}
-
-// effect follows the path through a hive by the rules of regf.Merge. ok is false if the
-// hive does not affect the key.
-func (k *keyHistory) effect(h *regf.Hive) (x keyEffect, ok bool, err error) {
-	cur := h.Root()
-	if l := cur.Layer(); l == regf.LayerTombstone || l == regf.LayerSupersedeTree {
-		x.fresh, x.delta = true, regf.LayerSupersedeTree // a tombstone on the root supersedes
-	}
-	for i, name := range k.names {
-		local := cur.Layer() == regf.LayerSupersedeLocal
-		sub, err := cur.Subkey(name)
-		if errors.Is(err, regf.ErrNotFound) {
-			// The names of subkeys come from the layers down to one that supersedes.
-			if local && !x.fresh {
-				x.delta, x.cause = regf.LayerSupersedeLocal, regf.JoinPath(k.names[:i]...)
-			}
-			x.removed = x.fresh || local
-			return x, x.removed, nil
-		}
-		if err != nil {
-			return x, false, err
-		}
-		switch sub.Layer() {
-		case regf.LayerTombstone:
-			x.removed, x.delta, x.cause = true, regf.LayerTombstone, k.upTo(i)
-			return x, true, nil
-		case regf.LayerSupersedeTree:
-			if !x.fresh {
-				x.fresh, x.delta, x.cause = true, regf.LayerSupersedeTree, k.upTo(i)
-			}
-		}
-		cur = sub
-	}
-	x.key = cur
-	if !x.fresh {
-		x.delta = cur.Layer()
-		x.local = x.delta == regf.LayerSupersedeLocal
-	}
-	return x, true, nil
-}
-
-// upTo returns the path of the key at a depth, "" for the key itself.
-func (k *keyHistory) upTo(i int) string {
-	if i == len(k.names)-1 {
-		return ""
-	}
-	return regf.JoinPath(k.names[:i+1]...)
-}
-
 // layer adds the event of one layer.
 func (k *keyHistory) layer(index int, h *regf.Hive, base bool) error {
-	x, ok, err := k.effect(h)
+	x, ok, err := hives.EffectOn(h, k.names)
 	if err != nil || !ok {
 		return err
 	}
-	e := KeyEvent{Layer: index, Delta: x.delta, Cause: x.cause}
+	e := KeyEvent{Layer: index, Delta: x.Delta, Cause: x.Cause}
 	existed := k.exists
-	if x.removed {
+	if x.Removed {
 		if !existed {
 			return nil
 		}
@@ -185,18 +113,18 @@ func (k *keyHistory) layer(index int, h *regf.Hive, base bool) error {
 		k.add(e)
 		return nil
 	}
-	e.Modified = x.key.LastWrite()
-	list, err := valuesOf(x.key, !base && h.Layered())
+	e.Modified = x.Key.LastWrite()
+	list, err := valuesOf(x.Key, !base && h.Layered())
 	if err != nil {
 		return err
 	}
-	e.Values = k.set(list, x.fresh || x.local || !existed)
+	e.Values = k.set(list, x.Fresh || x.Local || !existed)
 	switch {
 	case !existed && k.ever:
 		e.Action = Restored
 	case !existed:
 		e.Action = Added
-	case x.fresh:
+	case x.Fresh:
 		e.Action = Replaced
 	case len(e.Values) > 0:
 		e.Action = Changed

@@ -23,3 +23,16 @@ func (h *Hives) InLayer(index int, n hives.Name, f hives.Form) (*regf.Hive, erro
 	}
 	return warned{h.layers[index], index, h.Warn}.OpenHive(n, f)
 }
+
+// Layer returns one layer, from 0, the base, for the functions of package hives. It opens what
+// InLayer does.
+func (h *Hives) Layer(index int) hives.Layer { return hivesOf{h, index} }
+
+type hivesOf struct {
+	h     *Hives
+	index int
+}
+
+func (l hivesOf) OpenHive(n hives.Name, f hives.Form) (*regf.Hive, error) {
+	return l.h.InLayer(l.index, n, f)
+}

@@ -124,57 +124,26 @@ func (h *Hives) find(ctx context.Context, src layer.Source, index int) (err erro
 	return nil
 }
 
-// findIndexed looks at the entries alone that are at the place of a hive. Those that are
-// near to each other are found with one reader, since reading on costs less than starting
-// at an access point.
-func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) (err error) {
+// findIndexed looks at the entries alone that are at the place of a hive.
+func (h *Hives) findIndexed(ctx context.Context, x *layerindex.Source, index int) error {
 	if err := x.CheckEntries(); err != nil {
 		return err
 	}
-	const near = 256 // entries
-	var r layer.Reader
-	closeReader := func() error {
-		if r == nil {
-			return nil
+	err := ReadEntries(ctx, x, x.Hives(), func(_ int32, e *layer.Entry, r layer.Reader) error {
+		_, err := h.offer(ctx, index, e, r)
+		if err == nil && index == 0 && len(h.layers[0][hives.Config]) == len(h.names) {
+			return errComplete
 		}
-		old := r
-		r = nil
-		return old.Close()
+		return err
+	})
+	if errors.Is(err, errComplete) {
+		return nil
 	}
-	defer func() { err = errors.Join(err, closeReader()) }()
-	all := x.Hives()
-	at := int32(-1) // the entry that r yields next
-	for i, n := range all {
-		if r != nil && n-at >= near {
-			if err := closeReader(); err != nil {
-				return err
-			}
-		}
-		if r == nil {
-			open := x.OpenAt
-			if i+1 < len(all) && all[i+1]-n < near {
-				open = x.OpenFrom
-			}
-			if r, err = open(n); err != nil {
-				return err
-			}
-			at = n
-		}
-		var e *layer.Entry
-		for ; at <= n; at++ {
-			if e, err = r.Next(); err != nil {
-				return err
-			}
-		}
-		if _, err := h.offer(ctx, index, e, r); err != nil {
-			return err
-		}
-		if index == 0 && len(h.layers[0][hives.Config]) == len(h.names) {
-			return nil
-		}
-	}
-	return nil
+	return err
 }
+
+// errComplete ends the search for hives.
+var errComplete = errors.New("all hives are found")
 
 // offer takes the main stream of an entry if it is a wanted hive, and returns its
 // size; otherwise it returns -1 and reads nothing.

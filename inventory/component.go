@@ -15,8 +15,8 @@ type Kind string
 // The kinds of component.
 const (
 	OS         Kind = "os"         // Windows itself, at most one
-	Program    Kind = "program"    // has an Uninstall key, or is a product or patch of Windows Installer
-	Update     Kind = "update"     // a servicing package or hotfix with fixes
+	Program    Kind = "program"    // has an Uninstall key, or is a product of Windows Installer
+	Update     Kind = "update"     // a servicing package, hotfix or patch with fixes
 	Package    Kind = "package"    // another servicing package: an edition, a language
 	Feature    Kind = "feature"    // an optional feature or a capability of Windows
 	Service    Kind = "service"    // a service of the current control set

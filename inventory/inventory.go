@@ -29,7 +29,9 @@ type Layer struct {
 }
 
 // Catalogers returns new catalogers of all that the package knows.
-func Catalogers() []Cataloger { return []Cataloger{windows{}, programs{}, servicing{}} }
+func Catalogers() []Cataloger {
+	return []Cataloger{windows{}, programs{}, msi{}, services{}, servicing{}}
+}
 
 // Of lists the components of an image, from its SOFTWARE hive with the deltas of all
 // layers merged in, and keeps the list in the cache of the image. For an image without the

@@ -30,6 +30,14 @@ func software(t *testing.T, lines string) *regf.Hive {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
+	fill(t, h, lines)
+	return h
+}
+
+// fill adds keys and values to a hive; NAME=expand:text is a REG_EXPAND_SZ.
+func fill(t *testing.T, h *regf.Hive, lines string) {
+	t.Helper()
+	var err error
 	key := h.Root()
 	for line := range strings.Lines(lines) {
 		line = strings.TrimSpace(line)
@@ -51,6 +59,8 @@ func software(t *testing.T, lines string) *regf.Hive {
 				n = n*10 + uint32(d-'0')
 			}
 			err = key.SetValue(name, regf.RegDword, regf.Uint32Data(n))
+		case strings.HasPrefix(data, "expand:"):
+			err = key.SetValue(name, regf.RegExpandSZ, regf.StringData(data[len("expand:"):]))
 		default:
 			err = key.SetValue(name, regf.RegSZ, regf.StringData(data))
 		}
@@ -58,7 +68,6 @@ func software(t *testing.T, lines string) *regf.Hive {
 			t.Fatal(err)
 		}
 	}
-	return h
 }
 
 const sampleKeys = `

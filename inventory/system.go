@@ -186,11 +186,3 @@ type registryOnly struct{}
 
 // Wants implements Cataloger.
 func (registryOnly) Wants(string, int64) bool { return false }
-
-// profileList is the key in SOFTWARE that lists the profiles of users, by SID.
-const profileList = `Microsoft\Windows NT\CurrentVersion\ProfileList`
-
-// users opens the hives of the profiles that a system lists.
-func users(s System) iter.Seq2[User, error] {
-	return func(yield func(User, error) bool) {}
-}

@@ -15,6 +15,28 @@ type ViewName struct {
 	// Object is the same number for all names of one file, and differs from those of all
 	// other files and directories; -1 for a directory that no layer mentions.
 	Object int
+	// Linked is set if a hard link gave the name: the entry has another path.
+	Linked bool
+}
+
+// Find returns the name at a path, compared without regard to case. ok is false if there is
+// none, and for the root.
+func (v *View) Find(path string) (n ViewName, ok bool) {
+	id, ok := v.tree.lookup(path)
+	if !ok || id == 0 {
+		return n, false
+	}
+	return v.viewName(id), true
+}
+
+func (v *View) viewName(id nodeID) ViewName {
+	n := &v.tree.nodes[id]
+	name := ViewName{Path: v.tree.path(id), Kind: n.kind, Layer: -1, Ordinal: -1, Object: int(n.object)}
+	if n.object != noObject {
+		o := &v.objects[n.object]
+		name.Layer, name.Ordinal, name.Linked = int(o.layer), int(o.ordinal), o.node != id
+	}
+	return name
 }
 
 // Names yields all names of the view without the metadata of their entries, each directory
@@ -30,16 +52,10 @@ func (v *View) Names() iter.Seq[ViewName] {
 			}
 			id := (*top)[0]
 			*top = (*top)[1:]
-			n := &v.tree.nodes[id]
-			name := ViewName{Path: v.tree.path(id), Kind: n.kind, Layer: -1, Ordinal: -1, Object: int(n.object)}
-			if n.object != noObject {
-				o := &v.objects[n.object]
-				name.Layer, name.Ordinal = int(o.layer), int(o.ordinal)
-			}
-			if !yield(name) {
+			if !yield(v.viewName(id)) {
 				return
 			}
-			if n.child != none {
+			if v.tree.nodes[id].child != none {
 				stack = append(stack, v.children(id))
 			}
 		}

@@ -54,7 +54,7 @@ type ExtentReader interface {
 type Metered interface{ StoredSize() int64 }
 
 // StreamHasher is implemented by readers that know what their streams hold without reading
-// them, as those of an index do.
+// them, as those of an index do, or that hash what is read, as those that make an index do.
 type StreamHasher interface {
 	// StreamSum returns the SHA-256 of the bytes of the current stream, holes as zeros, and
 	// false if it is not known. Nothing is read.

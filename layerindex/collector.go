@@ -121,6 +121,15 @@ func (c *collector) zeros(to int64) {
 	}
 }
 
+// streamSum returns the sum of the current stream if all of it was read.
+func (c *collector) streamSum() (sum [32]byte, ok bool) {
+	if !c.hashing || c.at != c.rec.streams[len(c.rec.streams)-1].Size {
+		return sum, false
+	}
+	c.hash.Sum(sum[:0])
+	return sum, true
+}
+
 func (c *collector) buffer() {
 	if c.buf == nil {
 		c.buf = make([]byte, 256<<10)

@@ -77,6 +77,12 @@ func (r *Recorder) Read(p []byte) (int, error) { return r.c.Read(p) }
 // NextExtent moves to the next stored range of the stream; see layer.ExtentReader.
 func (r *Recorder) NextExtent() (layer.Extent, error) { return r.c.NextExtent() }
 
+// StreamSum returns the SHA-256 of the current stream when it was read to its end; see
+// layer.StreamHasher.
+func (r *Recorder) StreamSum() (sum [32]byte, ok bool) {
+	return r.c.streamSum()
+}
+
 // Index returns the index of a layer that was read to io.EOF without a function done: b is
 // the blob, which blob.WithMap made and which was read to its end. It is nil if there is
 // none, and from the second call on.
@@ -153,5 +159,6 @@ var (
 	_ layer.Reader       = (*Recorder)(nil)
 	_ layer.ExtentReader = (*Recorder)(nil)
 	_ layer.Metered      = (*Recorder)(nil)
+	_ layer.StreamHasher = (*Recorder)(nil)
 	_ wintar.Observer    = (*Observer)(nil)
 )
