@@ -18,13 +18,43 @@
 //	                                                               one key a servicing package: updates, features, languages
 //	Microsoft\Windows NT\CurrentVersion\HotFix\KB…                 updates of Windows before Vista
 //
+// The KB number of an update is in the name of its package; otherwise in the manifest of the
+// package, Files\Windows\servicing\Packages\NAME.mum, as package/@identifier; otherwise in
+// the value InstallLocation of the package's key; otherwise, for a cumulative update, in the
+// list of [Releases], by build and revision. The property kbSource says which one it was:
+// name, manifest, install-location, build. Without any package of a cumulative update, the
+// revision of Windows Server shows the one that it has.
+//
 // The SYSTEM hive has the services and drivers:
 //
 //	CurrentControlSet\Services\NAME           one key each, if it has a value Type; the control set is that of Select\Current
 //
 // In an image these are in the base layer's hive and in the delta hives of the layers
 // above it, so the list is read from the merged hive. A program that was only copied into
-// the image, without an installer, is in none of these places and not in the list.
+// the image, without an installer, is in none of these places; its executable files are in
+// the list.
+//
+// # Executable files
+//
+// Files .exe, .com, .scr, .cpl, .efi, .dll, .ocx, .ax, .node, .pyd, .sys and .drv that are PE
+// files are components of kind [Executable]. [WithExecutables] says which are listed. Their facts:
+//
+//	name                                  of the file
+//	version                               the number of the file in VS_FIXEDFILEINFO, else the text FileVersion
+//	publisher, language                   CompanyName of the version resource, and the language of its texts
+//	architecture                          the machine in the header; empty for managed code that runs on any
+//	properties product, productVersion, description, originalName
+//	                                      of the version resource
+//	property machine                      the number of a machine that has no name in Go; "any" for managed code
+//	property signature                    "embedded"; "catalog": a catalog in CatRoot has the digest of the file; "none"
+//	property signatureCatalog             file name of the catalog
+//	properties signer, signerIssuer       common names in the certificate that signs
+//	property signatureCheck               "matches": the signature is that of the certificate's key and signs this
+//	                                      content; else what is wrong
+//	property signatureTime                as a countersignature or time stamp states it; not verified
+//
+// That a certificate is trusted, valid at a time or not revoked is never checked: a signer is a
+// name, not a proof. Signatures nested in another, and page hashes, are not read.
 //
 // # Properties
 //
@@ -51,6 +81,10 @@
 //
 // # Proven, inferred, unknown
 //
+//	digest that Authenticode signs            documented by Microsoft; compared with osslsigncode. That a file is filled up to 8 bytes
+//	                                          before a catalog has its digest is inferred from osslsigncode
+//	members of catalogs                       structure documented by Microsoft (CTL_INFO, SpcIndirectDataContent); identifiers without
+//	                                          attributes are inferred: a digest, or its digits in UTF-16
 //	values of Uninstall keys                  documented by Microsoft (Uninstall Registry Key)
 //	keys of Windows Installer                 how codes are packed, and states of patches, as Wine's tests of msi.dll, which
 //	                                          pass on Windows, write them; the words of the states from msi.h
@@ -59,6 +93,18 @@
 //	values of services                        documented by Microsoft (winsvc.h, Services registry tree); which keys are services
 //	                                          is inferred: those with a Type, 416, 682 and 134 in three genuine hives
 //	names of servicing packages               the assembly identity NAME~TOKEN~ARCH~LANGUAGE~VERSION, as DISM prints it
-//	CurrentState of a servicing package       112 is installed: from the state that DISM reports for it, not from Microsoft's documents
-//	CPE of Windows                            names of the National Vulnerability Database, for the builds listed in cpe.go
+//	CurrentState of a servicing package       proven: Microsoft's chart of servicing states (TechNet, Tip of the Day, 2015-10-12)
+//	CPE of Windows                            proven: the names of the National Vulnerability Database; windows_server_23h2, the second one of
+//	                                          that release, is Microsoft's in its CVE records (CVE-2024-43582)
+//	CPE of Windows Server 1709 and 1803       unknown, left out
+//	number in the security guide              proven for Server 2016, 2019, 2022, 2025 and 23H2 in Server Core; inferred for Nano Server, as the
+//	                                          full installation; unknown for the semi-annual channel and for clients, left out
+//	package URL of Windows                    proven: the names that OSV-SCALIBR gives; inferred for releases that it does not know
+//	package/@identifier of a manifest         proven for updates in public samples; features have KB777778 there, which is no article
+//	KB in InstallLocation                     inferred from the names of the files that updates come in
+//	InstallTimeHigh, InstallTimeLow           inferred: the halves of a FILETIME
+//	parts of updates, Package_N_for_X         inferred: not listed where Package_for_X is
+//	list of releases                          proven: titles of Microsoft's articles, collected by two public projects; see builds.txt
+//	product of updates of .NET Framework      unknown: the security guide has own numbers for them, so they have none here
+//	optional features and capabilities        unknown: the values Updates and the key CapabilityIndex are not documented; left out
 package inventory

@@ -15,7 +15,7 @@ import (
 const serverCPE = "cpe:2.3:o:microsoft:windows_server_2022:10.0.20348.2655:*:*:*:*:*:*:*"
 
 // digestOf is a digest whose bytes are all c.
-func digestOf(c string) string { return "sha256:" + strings.Repeat(c, 32) }
+func testDigest(c string) string { return "sha256:" + strings.Repeat(c, 32) }
 
 // full is an inventory in which each field and each kind occurs.
 func full() (*Inventory, Subject) {
@@ -52,11 +52,11 @@ func full() (*Inventory, Subject) {
 			{Cataloger: "pe", Reason: "more than 999 items are skipped; the rest is not listed"},
 		},
 	}
-	return inv, Subject{Name: "docker://registry.example.com/app:v1", Digest: digestOf("ab"), Architecture: "amd64",
+	return inv, Subject{Name: "docker://registry.example.com/app:v1", Digest: testDigest("ab"), Architecture: "amd64",
 		Created: time.Date(2024, 9, 10, 18, 0, 0, 123, time.UTC),
 		Layers: []Layer{
-			{digestOf("01"), digestOf("11"), "application/vnd.oci.image.layer.v1.tar+gzip", 1000},
-			{digestOf("02"), digestOf("12"), "application/vnd.oci.image.layer.v1.tar+zstd", 200},
+			{testDigest("01"), testDigest("11"), "application/vnd.oci.image.layer.v1.tar+gzip", 1000},
+			{testDigest("02"), testDigest("12"), "application/vnd.oci.image.layer.v1.tar+zstd", 200},
 		}}
 }
 
@@ -149,7 +149,7 @@ func TestSPDX(t *testing.T) {
 		`"referenceLocator": "https://support.microsoft.com/help/5041160"`,
 		`"licenseDeclared": "MIT AND LicenseRef-1"`, `"licenseDeclared": "MIT OR Apache-2.0"`,
 		`"comment": "skipped: pe: Files\\app\\bad.exe: truncated"`,
-		`"sourceInfo": "Files\\app\\app.exe in layer ` + digestOf("02"),
+		`"sourceInfo": "Files\\app\\app.exe in layer ` + testDigest("02"),
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
@@ -211,7 +211,7 @@ func TestSyft(t *testing.T) {
 		t.Errorf("the update is %+v", kb)
 	}
 	if os := by["UnknownPackage Windows Server 2022 Datacenter"]; len(os.CPEs) != 2 || os.CPEs[0].CPE != serverCPE ||
-		os.Locations[0].Path != "/Hives/Software_Delta" || os.Locations[0].LayerID != digestOf("12") {
+		os.Locations[0].Path != "/Hives/Software_Delta" || os.Locations[0].LayerID != testDigest("12") {
 		t.Errorf("Windows is %+v", os)
 	}
 	if a := by["java-archive thing"]; a.Language != "java" || a.Locations[0].Path != "/Files/app/thing.jar" {

@@ -24,5 +24,7 @@ func Example() {
 	for _, c := range inv.Components {
 		fmt.Println(c.Kind, c.Name, c.Version)
 	}
-	// Output: os Windows Server 2022 Datacenter 10.0.20348.2700
+	// Output:
+	// os Windows Server 2022 Datacenter 10.0.20348.2700
+	// update Cumulative update 20348.2700 20348.2700
 }

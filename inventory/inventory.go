@@ -28,9 +28,11 @@ type Layer struct {
 	Size      int64 // of the blob, in bytes
 }
 
-// Catalogers returns new catalogers of all that the package knows.
-func Catalogers() []Cataloger {
-	return []Cataloger{windows{}, programs{}, msi{}, services{}, servicing{}}
+// Catalogers returns new catalogers of all that the package knows. Those of languages are
+// in [Languages] instead, with [WithLanguages] too.
+func Catalogers(opts ...Option) []Cataloger {
+	o := newOptions(opts)
+	return []Cataloger{windows{}, programs{}, msi{}, services{}, servicing{}, newExecutables(o.executables)}
 }
 
 // Of lists the components of an image, from its SOFTWARE hive with the deltas of all
@@ -81,4 +83,4 @@ type kept struct {
 }
 
 // answerKind names it. The number goes up with its form, or with what the catalogers find.
-const answerKind = "inventory2"
+const answerKind = "inventory3"

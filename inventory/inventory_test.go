@@ -132,7 +132,7 @@ func TestRead(t *testing.T) {
 	const ms = "Microsoft Corporation"
 	want := []row{
 		{Update, "Package_for_KB5034439", "20348.2201.1.0", ms, "amd64", "KB5034439", "", false},
-		{Update, "Package_for_RollupFix", "20348.2700.1.8", ms, "amd64", "", "", false},
+		{Update, "Package_for_RollupFix", "20348.2700.1.8", ms, "amd64", "KB5042881", "", false},
 		{Update, "Update for Framework (KB4018272)", "", "", "", "KB4018272", "", false},
 		{Update, "Windows XP Service Pack", "", ms, "", "KB835935", "", false},
 		{Package, "Client-Package", "1.2.3.4", "", "amd64", "", "", false},
@@ -162,7 +162,7 @@ CurrentState=112
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(inv.Components) != 3 || inv.Components[1].Name != "no identity" || inv.Components[2].Name != "B" {
+	if len(inv.Components) != 4 || inv.Components[2].Name != "no identity" || inv.Components[3].Name != "B" {
 		t.Errorf("%+v", inv.Components)
 	}
 	h := regf.New(nil)
@@ -252,7 +252,7 @@ func TestDocuments(t *testing.T) {
 	if err := json.Unmarshal(docs["syft"], &syft); err != nil {
 		t.Fatal(err)
 	}
-	if len(syft.Artifacts) != 10 || syft.Distro.ID != "windows" || syft.Distro.VersionID != "10.0.20348.2700" || !strings.HasPrefix(syft.Schema.Version, "16.") {
+	if len(syft.Artifacts) != 12 || syft.Distro.ID != "windows" || syft.Distro.VersionID != "10.0.20348.2700" || !strings.HasPrefix(syft.Schema.Version, "16.") {
 		t.Errorf("%+v", syft)
 	}
 }

@@ -2,18 +2,22 @@ package inventory
 
 // options are those of an inventory of an image.
 type options struct {
-	languages bool
+	languages   bool
+	executables Executables
 }
 
-// Option configures [Of].
+// Option configures [Of] and [Catalogers].
 type Option func(*options)
 
 // WithLanguages also lists the packages of programming languages, of the kind [Library]. The
 // catalogers are those that [Languages] returns.
 func WithLanguages() Option { return func(o *options) { o.languages = true } }
 
+// WithExecutables says which executable files are listed, [ProgramExecutables] without it.
+func WithExecutables(e Executables) Option { return func(o *options) { o.executables = e } }
+
 func newOptions(opts []Option) *options {
-	o := new(options)
+	o := &options{executables: ProgramExecutables}
 	for _, f := range opts {
 		f(o)
 	}
@@ -22,7 +26,7 @@ func newOptions(opts []Option) *options {
 
 // catalogers returns new catalogers for the options.
 func (o *options) catalogers() ([]Cataloger, error) {
-	all := Catalogers()
+	all := Catalogers(WithExecutables(o.executables))
 	if o.languages {
 		more, err := Languages()
 		if err != nil {
@@ -38,6 +42,9 @@ func (o *options) key() string {
 	key := ""
 	if o.languages {
 		key += "-languages"
+	}
+	if o.executables != ProgramExecutables {
+		key += "-executables-" + string(o.executables)
 	}
 	return key
 }

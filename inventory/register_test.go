@@ -36,7 +36,7 @@ func TestLanguages(t *testing.T) {
 	for _, c := range []struct {
 		opts []Option
 		want int
-	}{{nil, 1}, {[]Option{WithLanguages()}, 2}, {nil, 1}} {
+	}{{nil, 2}, {[]Option{WithLanguages()}, 3}, {nil, 2}} {
 		inv, _, err := Of(t.Context(), img, c.opts...)
 		if err != nil || len(inv.Components) != c.want {
 			t.Errorf("%d options: %+v, %v", len(c.opts), inv, err)
