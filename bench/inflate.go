@@ -25,6 +25,7 @@ func init() {
 		"inflate-klauspost": inflateBlob,
 		"inflate-std":       inflateStd,
 		"read-mapped":       func(a []string) error { return readMapped(a[0], a[1], 0, -1) },
+		"read-verified":     func(a []string) error { return readVerified(a[0], a[1], a[2] == "parallel") },
 		"read-drawing":      func(a []string) error { return drawMap(a[0], "") },
 		"read-part":         readPart,
 	}}
@@ -130,6 +131,45 @@ func readMapped(file, mapFile string, off, n int64) error {
 	return err
 }
 
+// readVerified reads a blob with its map and compares the plain bytes with their digest, as
+// the layer of an image is read that has an index; in several parts at a time or in one.
+func readVerified(file, mapFile string, parallel bool) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	mf, err := os.Open(mapFile)
+	if err != nil {
+		return err
+	}
+	defer mf.Close()
+	info, err := mf.Stat()
+	if err != nil {
+		return err
+	}
+	m, err := blob.OpenMap(mf, info.Size())
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	var parts io.ReadCloser
+	if parallel {
+		parts, err = m.NewParallelReader(ctx, blob.RangesOf(f), 0, -1)
+	} else {
+		parts, err = m.NewReader(ctx, blob.RangesOf(f), 0, -1)
+	}
+	if err != nil {
+		return err
+	}
+	r, err := blob.NewReader(ctx, parts, blob.Stored(), blob.WithCloser(parts))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return r.Finish()
+}
+
 func readPart(a []string) error {
 	off, err := strconv.ParseInt(a[2], 10, 64)
 	if err != nil {
@@ -199,6 +239,8 @@ func benchInflate(cache string) error {
 		Title: "gzip layer, libwine, read whole by two cores or more", Bytes: size,
 		Cases: []table.Case{
 			{Name: "mullion, with a map", Role: table.Ours, Command: table.Self("read-mapped", packed, m)},
+			{Name: "mullion, with a map, diff ID verified", Role: table.Ours, Command: table.Self("read-verified", packed, m, "parallel")},
+			{Name: "the same, one part at a time", Role: table.Ours, Command: table.Self("read-verified", packed, m, "sequential")},
 			{Name: "mullion, verified, drawing the map", Role: table.Floor, Command: table.Self("read-drawing", packed)},
 			peer("pigz -dc", "pigz", "-dc", packed),
 		},

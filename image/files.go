@@ -112,19 +112,11 @@ func (i *Image) Files(ctx context.Context) (_ *Files, err error) {
 // treeFor returns the names of the merged tree, those in the cache or new ones. It returns
 // nil if there are too many to be kept, or if a layer has no index after it was read.
 func (i *Image) treeFor(ctx, serve context.Context) (*layerindex.Tree, error) {
-	t, err := i.keptTree(serve)
-	if err != nil {
-		i.dropTree(err)
-	}
-	if t != nil {
-		return t, nil
-	}
-	v, err := i.Union(ctx)
-	if err != nil {
-		return nil, err
+	t, v, err := i.namesOrView(ctx, serve)
+	if t != nil || err != nil {
+		return t, err
 	}
 	defer v.Close()
-	i.keepTree(ctx, v)
 	sources := i.entrySources(serve)
 	if sources == nil {
 		return nil, nil

@@ -33,19 +33,32 @@ var (
 // of the indexes of the layers only the entries are decoded that are asked for. The caller
 // closes the tree before the image.
 func (i *Image) Tree(ctx context.Context) (Tree, error) {
-	t, err := i.keptTree(ctx)
+	t, v, err := i.namesOrView(ctx, ctx)
 	if err != nil {
-		i.dropTree(err)
+		return nil, err
 	}
 	if t != nil {
 		return t, nil
 	}
+	return v, nil
+}
+
+// namesOrView returns the names in the cache, which serve until the context serve is done, or
+// else a view that is made now and whose names are put into the cache.
+func (i *Image) namesOrView(ctx, serve context.Context) (*layerindex.Tree, *layer.View, error) {
+	t, err := i.keptTree(serve)
+	if err != nil {
+		i.dropTree(err)
+	}
+	if t != nil {
+		return t, nil, nil
+	}
 	v, err := i.Union(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	i.keepTree(ctx, v)
-	return v, nil
+	return nil, v, nil
 }
 
 // dropTree removes names that cannot be used from the cache.

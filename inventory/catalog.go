@@ -131,7 +131,7 @@ func readMembers(content []byte) (sums []fileDigest, err error) {
 // can be any text; without one the identifier, which is a digest in catalogs of Windows 8 and
 // later, and its digits in UTF-16 in older ones.
 func memberDigest(id, attrs []byte) (fileDigest, bool) {
-	if set := attribute(attrs, oidIndirectData); set != nil {
+	if set := cmsAttribute(attrs, oidIndirectData); set != nil {
 		r := derReader{rest: set}
 		if _, sum, err := readIndirectData(r.take(derSequence)); r.err == nil && err == nil {
 			return digestOf(sum)

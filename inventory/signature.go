@@ -116,8 +116,8 @@ func readSigner(r *derReader) (s signerInfo, err error) {
 	return s, errors.Join(in.err, name.err, alg.err, enc.err)
 }
 
-// attribute returns the content of the set of values of an attribute, nil without it.
-func attribute(attrs []byte, id string) []byte {
+// cmsAttribute returns the content of the set of values of an attribute, nil without it.
+func cmsAttribute(attrs []byte, id string) []byte {
 	r := derReader{rest: attrs}
 	for n := 0; len(r.rest) > 0 && n < maxAttrs; n++ {
 		a := r.in(derSequence)
@@ -194,7 +194,7 @@ func (s *signedData) check(info signerInfo, cert *x509.Certificate) error {
 	if info.hasSignedAttrs {
 		h := digest.New()
 		h.Write(s.content)
-		value := derReader{rest: attribute(info.attrs, oidMessageDigest)}
+		value := derReader{rest: cmsAttribute(info.attrs, oidMessageDigest)}
 		if want := value.take(derOctets); value.err != nil || !bytes.Equal(want, h.Sum(nil)) {
 			return errors.New("it signs another content")
 		}
@@ -245,14 +245,14 @@ func derHead(tag byte, n int) []byte {
 // time returns the time of a countersignature or of a time stamp, zero if there is none
 // that can be read.
 func (s *signerInfo) time() time.Time {
-	if set := attribute(s.unsignedAttrs, oidCounterSignature); set != nil {
+	if set := cmsAttribute(s.unsignedAttrs, oidCounterSignature); set != nil {
 		counter, err := readSigner(&derReader{rest: set})
-		at := derReader{rest: attribute(counter.attrs, oidSigningTime)}
+		at := derReader{rest: cmsAttribute(counter.attrs, oidSigningTime)}
 		if t := at.time(); err == nil && at.err == nil {
 			return t
 		}
 	}
-	if set := attribute(s.unsignedAttrs, oidTimestamp); set != nil {
+	if set := cmsAttribute(s.unsignedAttrs, oidTimestamp); set != nil {
 		token, err := readSignedData(set)
 		if err != nil || token.kind != oidTSTInfo {
 			return time.Time{}

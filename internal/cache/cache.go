@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mullion/mullion/internal/openfile"
@@ -50,6 +51,12 @@ type Dir struct {
 	path  string
 	limit int64
 	root  *os.Root
+
+	mu sync.Mutex
+	// room is what Put may still write before it counts the files again. It is 0 before the
+	// first count, and never more than a sixteenth of the limit, because other processes write
+	// too.
+	room int64
 }
 
 // Open opens the directory at path, which is made if it does not exist. limit is the
@@ -59,7 +66,7 @@ func Open(path string, limit int64) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache %s: %w", path, err)
 	}
-	return &Dir{path, limit, root}, nil
+	return &Dir{path: path, limit: limit, root: root}, nil
 }
 
 func open(path string) (*os.Root, error) {
@@ -123,8 +130,10 @@ func (d *Dir) refuse(name string) error {
 	return fmt.Errorf("%w: %s: %w", fs.ErrNotExist, name, ErrForeign)
 }
 
-// Put makes or replaces a file with what fill writes, and then removes others until the
-// directory is within its limit. A file that alone is beyond the limit is not kept.
+// Put makes or replaces a file with what fill writes. If the directory may then be beyond its
+// limit, it removes others until they are within fifteen sixteenths of it, so that the files
+// are not counted at each call. Each other process that puts files at the same time can lead
+// beyond the limit by a sixteenth. A file that alone is beyond the limit is not kept.
 func (d *Dir) Put(name string, fill func(io.Writer) error) error {
 	if !isName(name) {
 		return fmt.Errorf("%w: the name %.100q of a file in a cache", fs.ErrInvalid, name)
@@ -137,7 +146,8 @@ func (d *Dir) Put(name string, fill func(io.Writer) error) error {
 	if err := fill(f); err != nil {
 		return err
 	}
-	if n, err := f.Seek(0, io.SeekCurrent); err != nil || n > d.limit {
+	n, err := f.Seek(0, io.SeekCurrent)
+	if err != nil || n > d.limit {
 		return err
 	}
 	if err := f.MakePrivate(); err != nil {
@@ -145,6 +155,11 @@ func (d *Dir) Put(name string, fill func(io.Writer) error) error {
 	}
 	if err := f.Commit(); err != nil {
 		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.room -= n; d.room >= 0 {
+		return nil
 	}
 	return d.evict(name)
 }
@@ -197,9 +212,10 @@ func (d *Dir) Files() ([]File, error) {
 	return list, nil
 }
 
-// evict removes the files that were not used for the longest time, but not the one of a
-// name, until the others are within the limit with it.
+// evict counts the files. If they are beyond the limit, it removes those that were not used for
+// the longest time, but not the one of a name, until there is room for more.
 func (d *Dir) evict(keep string) error {
+	d.room = 0
 	list, err := d.Files()
 	if err != nil {
 		return err
@@ -208,21 +224,25 @@ func (d *Dir) evict(keep string) error {
 	for _, f := range list {
 		total += f.Size
 	}
-	slices.SortFunc(list, func(a, b File) int {
-		return cmp.Or(a.Used.Compare(b.Used), strings.Compare(a.Name, b.Name))
-	})
-	for _, f := range list {
-		if total <= d.limit {
-			break
+	share := d.limit / 16
+	if total > d.limit {
+		slices.SortFunc(list, func(a, b File) int {
+			return cmp.Or(a.Used.Compare(b.Used), strings.Compare(a.Name, b.Name))
+		})
+		for _, f := range list {
+			if total <= d.limit-share {
+				break
+			}
+			if f.Name == keep {
+				continue
+			}
+			if err := d.Remove(f.Name); err != nil {
+				return err
+			}
+			total -= f.Size
 		}
-		if f.Name == keep {
-			continue
-		}
-		if err := d.Remove(f.Name); err != nil {
-			return err
-		}
-		total -= f.Size
 	}
+	d.room = min(max(d.limit-total, 0), share)
 	return nil
 }
 

@@ -126,11 +126,11 @@ func (c *console) printCIM(info *cimInfo) error {
 		row("parent", "%s, %d regions", p.GUID, p.Regions)
 	}
 	for _, r := range info.Regions {
-		where := "own"
+		label := "region"
 		if !r.Own {
-			where = "parent's"
+			label = "parent's" // and not a column: a name is 45 columns wide
 		}
-		row("region", "%d  %-9s %-8s %12s  %s", r.Index, r.Type, where, c.size(r.Size), r.Name)
+		row(label, "%-10s %10s %s", r.Type, c.size(r.Size), r.Name)
 	}
 	return c.printText(b.String())
 }

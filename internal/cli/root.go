@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -203,13 +204,12 @@ func groups(cmd *cobra.Command) {
 	if !cmd.HasSubCommands() {
 		return
 	}
-	cmd.SuggestionsMinimumDistance = 2
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
 		}
 		err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		if near := nearCommands(cmd, args[0]); len(near) > 0 {
 			return hintf(err, "%s %s", cmd.CommandPath(), strings.Join(near, ", or "))
 		}
 		return err
@@ -223,6 +223,23 @@ func groups(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		groups(sub)
 	}
+}
+
+// nearCommands returns the subcommands that a word may be meant for: it begins their name,
+// has one wrong letter, or two if it is long, or has their letters in another order.
+func nearCommands(cmd *cobra.Command, word string) []string {
+	cmd.SuggestionsMinimumDistance = 1
+	if len(word) >= 6 {
+		cmd.SuggestionsMinimumDistance = 2
+	}
+	near := cmd.SuggestionsFor(word)
+	letters := slices.Sorted(strings.SplitSeq(word, ""))
+	for _, sub := range cmd.Commands() {
+		if name := sub.Name(); sub.IsAvailableCommand() && !slices.Contains(near, name) && slices.Equal(slices.Sorted(strings.SplitSeq(name, "")), letters) {
+			near = append(near, name)
+		}
+	}
+	return near
 }
 
 // usageHint returns the advice for a usage error.
