@@ -29,7 +29,7 @@ type Layer struct {
 // in [Languages] instead, with [WithLanguages] too.
 func Catalogers(opts ...Option) []Cataloger {
 	o := newOptions(opts)
-	return []Cataloger{windows{}, programs{}, msi{}, services{}, servicing{}, newExecutables(o.executables)}
+	return []Cataloger{windows{}, programs{}, msi{}, dotnet{}, runtimes{}, services{}, servicing{}, newExecutables(o.executables)}
 }
 
 // Of lists the components of an image, and keeps the list in the cache of the image. The

@@ -16,6 +16,8 @@ var flagValues = map[string][]string{
 	"format":          {"text", "json", "sarif", "junit"}, // of all checks
 	"unpack --format": {"cim", "wclayer"},
 	"sbom --format":   sbomNames(),
+	"sbom --kind":     sbomKinds(),
+	"sbom --files":    sbomFiles,
 	"compress":        {"gzip", "zstd", "none"},
 	"cim-version":     {"1", "3"},
 	"mode":            {"strict", "report", "salvage"},

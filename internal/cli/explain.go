@@ -44,6 +44,9 @@ mullion os-version --parent tar:base.tar tar:app.tar`,
 mullion env --json oci:layout:v1 | jq -r '.[] | .name + " " + .source'`,
 	"sbom": `mullion sbom oci-archive:hello.tar -o hello.cdx.json
 mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022`,
+	"updates": `mullion updates oci-archive:hello.tar
+mullion updates --latest 10.0.20348.2762 oci:layout:v1
+mullion updates --json oci:layout:v1 | jq -r '.updates[].kb'`,
 	"serve": `mullion serve --print-config
 mullion serve --root /var/lib/mullion --address /run/mullion.sock`,
 	"version": `mullion version`,

@@ -1,77 +1,103 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/inventory"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 )
 
 // sbomFormat is a format of a bill of materials.
 type sbomFormat struct {
-	name  string
-	write func(io.Writer, *inventory.Inventory, inventory.Subject) error
+	name      string
+	mediaType string // "" for a format that is not kept beside an image
+	write     func(*console, io.Writer, *sbom) error
 }
 
-// sbomFormats lists the formats, the default first.
+// sbom is what the formats are made of.
+type sbom struct {
+	all     *inventory.Inventory // what was found
+	listed  *inventory.Inventory // the kinds that were asked for
+	subject inventory.Subject
+}
+
+// The formats that are chosen where -f is not given.
+const (
+	sbomDefault = "cyclonedx"
+	sbomTable   = "table"
+	sbomJSON    = "json"
+)
+
+// sbomFormats lists the formats.
 var sbomFormats = []sbomFormat{
-	{"cyclonedx", inventory.WriteCycloneDX},
-	{"spdx", inventory.WriteSPDX},
-	{"syft", inventory.WriteSyft},
+	{sbomDefault, inventory.MediaTypeCycloneDX, standardSBOM(inventory.WriteCycloneDX)},
+	{"spdx", inventory.MediaTypeSPDX, standardSBOM(inventory.WriteSPDX)},
+	{"syft", inventory.MediaTypeSyft, standardSBOM(inventory.WriteSyft)},
+	{sbomTable, "", writeSBOMTable},
+	{sbomJSON, "", writeSBOMJSON},
+}
+
+func standardSBOM(write func(io.Writer, *inventory.Inventory, inventory.Subject) error) func(*console, io.Writer, *sbom) error {
+	return func(_ *console, w io.Writer, s *sbom) error { return write(&jsonText{w: w}, s.listed, s.subject) }
+}
+
+// sbomLeftOut are kinds that are listed only if they are asked for: they are parts of Windows
+// and of programs, hundreds in every image.
+var sbomLeftOut = []inventory.Kind{inventory.Service, inventory.Driver}
+
+type sbomCommand struct {
+	image        imageFlags
+	out          outputFlags
+	format       string
+	kinds        []string
+	files        string
+	languages    bool
+	attach       bool
+	fromRegistry bool
 }
 
 func newSBOMCommand(c *console) *cobra.Command {
-	var flags imageFlags
-	out := outputFlags{text: true} // all formats are JSON
-	format := sbomFormats[0].name
+	s := &sbomCommand{out: outputFlags{text: true}} // what is not for people is JSON
 	cmd := &cobra.Command{
 		Use:   "sbom IMAGE",
-		Short: "Write a bill of materials of an image",
-		Long: `Write a bill of materials of the software that the registry of an image lists,
-with the delta hives of all layers merged in: Windows itself, programs
-registered by their installers, and servicing packages, including updates.
-Programs that were only copied into the image are not in the registry and are
-not listed.
+		Short: "List the software in an image as a bill of materials",
+		Long: `List the software that is installed in an image, with the changes of all layers:
+Windows itself, its updates, packages and features, programs and runtimes,
+executable files, and with --languages the packages of programming languages.
+Services and drivers are listed with --kind service,driver or --kind all, and
+the executable files of Windows itself with --files all.
 
-The formats are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3) and syft (Syft's own
-format), all in JSON. Equal images with the same name produce equal bytes: the
-time in a document is the image's.
+The formats are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3), syft (Syft's own
+format, which Grype reads), json (docs/schema/sbom.json) and table, which is the
+default on a terminal; elsewhere it is cyclonedx. Equal images with the same
+name produce equal bytes: the time in a document is the image's. What could not
+be read is in the document, and on standard error.
+
+--attach keeps the document beside the image in its registry or OCI layout, as
+a referrer. --from-registry prints the latest that is kept there, of the format
+-f, instead of reading the image.
 
 ` + imageHelp,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			at := slices.IndexFunc(sbomFormats, func(f sbomFormat) bool { return f.name == format })
-			if at < 0 {
-				return usagef("-f %s: unknown format, want one of %s", format, strings.Join(sbomNames(), ", "))
-			}
-			img, err := flags.open(cmd.Context(), c, args[0], c.layerProgress())
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, img.Close()) }()
-			inv, subject, err := inventory.Of(cmd.Context(), img)
-			if errors.Is(err, hives.ErrNoBase) {
-				return hintf(err, "installed software is recorded in the SOFTWARE hive, which is missing; ls -R lists the files")
-			}
-			if err != nil {
-				return imageHint(registryHint(err))
-			}
-			c.stopProgress()
-			var warnings hiveWarnings
-			for _, f := range inv.Warnings {
-				warnings.add(f)
-			}
-			warnings.print(c)
-			return out.write(c, func(w io.Writer) error { return sbomFormats[at].write(&jsonText{w: w}, inv, subject) })
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), c, args[0]) },
 	}
-	flags.add(cmd)
-	cmd.Flags().StringVarP(&format, "format", "f", format, "`FORMAT` of the document: "+strings.Join(sbomNames(), ", "))
-	out.add(cmd, "the document")
+	s.image.add(cmd)
+	cmd.Flags().StringVarP(&s.format, "format", "f", "", "`FORMAT` of the document: "+strings.Join(sbomNames(), ", "))
+	cmd.Flags().StringSliceVar(&s.kinds, "kind", nil, "list only components of the `KIND`s, separated by commas: "+strings.Join(sbomKinds(), ", "))
+	cmd.Flags().StringVar(&s.files, "files", string(inventory.ProgramExecutables), "list executable `FILES`: none, programs (all but those of Windows), all")
+	cmd.Flags().BoolVar(&s.languages, "languages", false, "list packages of programming languages too")
+	cmd.Flags().BoolVar(&s.attach, "attach", false, "keep the document beside the image")
+	cmd.Flags().BoolVar(&s.fromRegistry, "from-registry", false, "print the document that is kept beside the image")
+	s.out.add(cmd, "the document")
 	return cmd
 }
 
@@ -81,4 +107,218 @@ func sbomNames() []string {
 		names = append(names, f.name)
 	}
 	return names
+}
+
+// sbomFiles are the values of --files.
+var sbomFiles = []string{string(inventory.NoExecutables), string(inventory.ProgramExecutables), string(inventory.AllExecutables)}
+
+// sbomKinds are the values of --kind.
+func sbomKinds() []string {
+	var names []string
+	for _, k := range inventory.Kinds() {
+		names = append(names, string(k))
+	}
+	return append(names, "all")
+}
+
+// chosen returns the format: that of -f, or the one for where the output goes.
+func (s *sbomCommand) chosen(c *console) (sbomFormat, error) {
+	name := s.format
+	if name == "" {
+		file := s.out.path != "" && s.out.path != "-"
+		switch {
+		case file, s.attach, s.fromRegistry:
+			name = sbomDefault
+		case c.json:
+			name = sbomJSON
+		case c.terminal:
+			name = sbomTable
+		default:
+			name = sbomDefault
+		}
+	}
+	at := slices.IndexFunc(sbomFormats, func(f sbomFormat) bool { return f.name == name })
+	if at < 0 {
+		return sbomFormat{}, usagef("-f %s: unknown format, want one of %s", name, strings.Join(sbomNames(), ", "))
+	}
+	f := sbomFormats[at]
+	switch {
+	case (s.attach || s.fromRegistry) && f.mediaType == "":
+		return f, usagef("-f %s: documents beside an image have one of the formats cyclonedx, spdx, syft", name)
+	case c.json && f.name == sbomTable && s.out.path == "":
+		return f, usagef("--json and -f table exclude each other")
+	}
+	return f, nil
+}
+
+func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err error) {
+	format, err := s.chosen(c)
+	if err != nil {
+		return err
+	}
+	kinds, err := s.selected()
+	if err != nil {
+		return err
+	}
+	if s.fromRegistry && (s.attach || s.languages || len(s.kinds) > 0) {
+		return usagef("--from-registry prints a document as it is, and excludes --attach, --languages and --kind")
+	}
+	if !slices.Contains(sbomFiles, s.files) {
+		return usagef("--files %s: want one of %s", s.files, strings.Join(sbomFiles, ", "))
+	}
+	with := []inventory.Option{inventory.WithExecutables(inventory.Executables(s.files))}
+	if s.languages {
+		if _, err := inventory.Languages(); err != nil {
+			return languagesHint(err)
+		}
+		with = append(with, inventory.WithLanguages())
+	}
+	img, err := s.image.open(ctx, c, ref, c.layerProgress())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, img.Close()) }()
+	if s.fromRegistry {
+		return s.print(ctx, c, img, format)
+	}
+	inv, subject, err := inventory.Of(ctx, img, with...)
+	if errors.Is(err, hives.ErrNoBase) {
+		return hintf(err, "installed software is recorded in the SOFTWARE hive, which is missing; ls -R lists the files")
+	}
+	if err != nil {
+		return imageHint(registryHint(err))
+	}
+	c.stopProgress()
+	warnInventory(c, inv)
+	doc := &sbom{all: inv, listed: inv.Select(kinds...), subject: subject}
+	if !s.attach {
+		return s.out.write(c, func(w io.Writer) error { return format.write(c, w, doc) })
+	}
+	return s.keep(ctx, c, img, format, doc)
+}
+
+// selected returns the kinds of components that are listed.
+func (s *sbomCommand) selected() ([]inventory.Kind, error) {
+	all := inventory.Kinds()
+	if len(s.kinds) == 0 {
+		return slices.DeleteFunc(all, func(k inventory.Kind) bool { return slices.Contains(sbomLeftOut, k) }), nil
+	}
+	var kinds []inventory.Kind
+	for _, name := range s.kinds {
+		switch {
+		case name == "all":
+			return all, nil
+		case !slices.Contains(all, inventory.Kind(name)):
+			return nil, usagef("--kind %s: unknown kind, want some of %s", name, strings.Join(sbomKinds(), ", "))
+		}
+		kinds = append(kinds, inventory.Kind(name))
+	}
+	return kinds, nil
+}
+
+// languagesHint adds advice to the error for a program without catalogers of languages.
+func languagesHint(err error) error {
+	return hintf(err, "the program in the module contrib/scan of the source has them: cd contrib/scan && go build ./...")
+}
+
+// warnInventory prints the harmless faults of hives and the items that were skipped.
+func warnInventory(c *console, inv *inventory.Inventory) {
+	var warnings hiveWarnings
+	for _, f := range inv.Warnings {
+		warnings.add(f)
+	}
+	warnings.print(c)
+	for i, x := range inv.Skipped {
+		if i == maxSkippedLines {
+			c.warnf("%d more items are skipped; the document lists them", len(inv.Skipped)-i)
+			break
+		}
+		c.warnf("skipped: %s", x)
+	}
+}
+
+// maxSkippedLines is the number of skipped items that are printed.
+const maxSkippedLines = 10
+
+// keep attaches the document to the image, and writes it to the file of -o too.
+func (s *sbomCommand) keep(ctx context.Context, c *console, img *image.Image, format sbomFormat, doc *sbom) error {
+	var b limitedBuffer
+	if err := format.write(c, &b, doc); err != nil {
+		return err
+	}
+	r := image.Referrer{Type: format.mediaType, Content: b.Bytes()}
+	if t := doc.subject.Created; !t.IsZero() {
+		r.Annotations = map[string]string{ocispec.AnnotationCreated: t.UTC().Format(time.RFC3339)}
+	}
+	if err := img.Attach(ctx, &r); err != nil {
+		return referrersHint(imageHint(destinationError(img.Reference().String(), err)))
+	}
+	if s.out.path != "" {
+		return s.out.write(c, func(w io.Writer) error {
+			_, err := w.Write(r.Content)
+			return err
+		})
+	}
+	if c.json {
+		size := int64(len(r.Content))
+		return c.printJSON(&sbomAttached{Reference: img.Reference().String(), Subject: string(img.Digest()),
+			Digest: string(r.Descriptor.Digest), MediaType: r.Type, Size: size})
+	}
+	return c.printf("%s\n", string(r.Descriptor.Digest))
+}
+
+// sbomAttached is the output of "mullion sbom --attach --json".
+type sbomAttached struct {
+	Reference string `json:"reference"`
+	Subject   string `json:"subject"` // digest of the image
+	Digest    string `json:"digest"`  // of the manifest of the document
+	MediaType string `json:"mediaType"`
+	Size      int64  `json:"size"` // bytes of the document
+}
+
+// print prints the latest document beside an image.
+func (s *sbomCommand) print(ctx context.Context, c *console, img *image.Image, format sbomFormat) error {
+	list, err := img.Referrers(ctx, format.mediaType)
+	if err != nil {
+		return referrersHint(imageHint(err))
+	}
+	if len(list) == 0 {
+		return hintf(fmt.Errorf("%w: no bill of materials in the format %s is kept beside %s", image.ErrNotFound, format.name, img.Digest()),
+			"without --from-registry the image is read; --attach keeps the result there")
+	}
+	r := list[len(list)-1]
+	if len(list) > 1 {
+		c.warnf("%d documents in the format %s are kept beside the image; this is %s", len(list), format.name, r.Descriptor.Digest)
+	}
+	b, err := img.ReadReferrer(ctx, r)
+	if err != nil {
+		return imageHint(err)
+	}
+	c.stopProgress()
+	return s.out.write(c, func(w io.Writer) error {
+		_, err := (&jsonText{w: w}).Write(b)
+		return err
+	})
+}
+
+// referrersHint adds advice to the error about a place that keeps no documents.
+func referrersHint(err error) error {
+	if errors.Is(err, image.ErrReferrers) {
+		return hintf(err, "an image in a registry or in an OCI layout can have them; -o writes the document to a file")
+	}
+	return err
+}
+
+// limitedBuffer holds a document that is attached.
+type limitedBuffer struct{ b []byte }
+
+func (b *limitedBuffer) Bytes() []byte { return b.b }
+
+// Write implements io.Writer.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if len(b.b)+len(p) > image.MaxReferrer {
+		return 0, fmt.Errorf("the document has more than %d bytes", image.MaxReferrer)
+	}
+	b.b = append(b.b, p...)
+	return len(p), nil
 }

@@ -437,6 +437,23 @@ func writers() []*writer {
 			},
 			run: copyImage("oci:out"),
 		},
+		{
+			name: "document beside an image in an OCI layout", several: true, least: 20, replaces: true,
+			before: func(t *testing.T, dir string) {
+				img := imagetest.Image{Config: ocispec.Image{Platform: ocispec.Platform{OS: "windows", Architecture: "amd64"}}, Layers: []imagetest.Layer{{Tar: []byte("another")}}}
+				if err := imagetest.WriteLayout(filepath.Join(dir, "out"), img); err != nil {
+					t.Fatal(err)
+				}
+			},
+			run: func(t *testing.T, dir string) error {
+				img, err := image.Open(t.Context(), "oci:"+filepath.Join(dir, "out"))
+				if err != nil {
+					return err
+				}
+				defer img.Close()
+				return img.Attach(t.Context(), &image.Referrer{Type: "application/spdx+json", Content: []byte("{}")})
+			},
+		},
 		{name: "OCI archive", result: []string{"out.tar"}, least: 12, run: copyImage("oci-archive:out.tar")},
 		{
 			name: "OCI archive over a file", result: []string{"out.tar"}, least: 12, replaces: true,

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mullion/mullion/inventory"
+)
+
+// kindTitles are the headings of the kinds in a table.
+var kindTitles = map[inventory.Kind]string{
+	inventory.OS: "Windows", inventory.Update: "Updates", inventory.Package: "Packages", inventory.Feature: "Features",
+	inventory.Program: "Programs", inventory.Runtime: "Runtimes", inventory.Library: "Libraries",
+	inventory.Service: "Services", inventory.Driver: "Drivers", inventory.Executable: "Executables",
+}
+
+// writeSBOMTable writes a table for people: the components by kind. A column in which a kind
+// has no value is left out, and the name, which can be long, is the last.
+func writeSBOMTable(_ *console, w io.Writer, s *sbom) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", visible(s.subject.Name))
+	if s.subject.Digest != "" {
+		fmt.Fprintf(&b, "%s\n", visible(s.subject.Digest))
+	}
+	rest := s.listed.Components
+	for len(rest) > 0 {
+		n := slices.IndexFunc(rest, func(c inventory.Component) bool { return c.Kind != rest[0].Kind })
+		if n < 0 {
+			n = len(rest)
+		}
+		writeKind(&b, rest[:n])
+		rest = rest[n:]
+		if _, err := io.WriteString(w, b.String()); err != nil {
+			return err
+		}
+		b.Reset()
+	}
+	var hidden []string
+	var kinds []string
+	for _, k := range inventory.Kinds() {
+		n := len(s.all.Select(k).Components)
+		if n > 0 && len(s.listed.Select(k).Components) == 0 {
+			hidden = append(hidden, fmt.Sprintf("%s %d", strings.ToLower(kindTitles[k]), n))
+			kinds = append(kinds, string(k))
+		}
+	}
+	if len(hidden) > 0 {
+		fmt.Fprintf(&b, "\nnot listed: %s; --kind %s lists them\n", strings.Join(hidden, ", "), strings.Join(kinds, ","))
+	}
+	if n := len(s.listed.Skipped); n > 0 {
+		fmt.Fprintf(&b, "\nskipped: %d; -f json lists them with the reasons\n", n)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeKind writes the components of one kind.
+func writeKind(b *strings.Builder, list []inventory.Component) {
+	columns := []struct {
+		head  string
+		value func(*inventory.Component) string
+		width int
+	}{
+		{head: "LAYER", value: func(c *inventory.Component) string {
+			if n := c.Layer(); n >= 0 {
+				return strconv.Itoa(n)
+			}
+			return ""
+		}},
+		{head: "INSTALLED", value: func(c *inventory.Component) string {
+			if c.Installed.IsZero() {
+				return ""
+			}
+			return c.Installed.UTC().Format(time.DateOnly)
+		}},
+		{head: "KB", value: func(c *inventory.Component) string { return visible(c.KB) }},
+		{head: "VERSION", value: func(c *inventory.Component) string { return visible(c.Version) }},
+		{head: "NAME", value: func(c *inventory.Component) string {
+			name := visible(c.Name)
+			if c.Language != "" {
+				name += " (" + visible(c.Language) + ")"
+			}
+			return name
+		}},
+	}
+	for i := range columns {
+		x := &columns[i]
+		for n := range list {
+			if v := x.value(&list[n]); v != "" {
+				x.width = min(max(x.width, len(x.head), len(v)), maxTableCell)
+			}
+		}
+	}
+	title := kindTitles[list[0].Kind]
+	if title == "" {
+		title = string(list[0].Kind)
+	}
+	fmt.Fprintf(b, "\n%s: %d\n", title, len(list))
+	line := func(cell func(i int) string) {
+		var cells []string
+		for i, x := range columns {
+			switch {
+			case x.width == 0:
+			case i == len(columns)-1:
+				cells = append(cells, cell(i))
+			default:
+				cells = append(cells, fmt.Sprintf("%-*s", x.width, dash(cell(i))))
+			}
+		}
+		fmt.Fprintf(b, "  %s\n", strings.TrimRight(strings.Join(cells, "  "), " "))
+	}
+	line(func(i int) string { return columns[i].head })
+	for n := range list {
+		line(func(i int) string { return columns[i].value(&list[n]) })
+	}
+}
+
+// maxTableCell is the width of a column before the name, in bytes; a longer value moves what
+// follows it in its line.
+const maxTableCell = 24
