@@ -43,7 +43,10 @@ mullion os-version --parent tar:base.tar tar:app.tar`,
 	"env": `mullion env oci-archive:hello.tar
 mullion env --json oci:layout:v1 | jq -r '.[] | .name + " " + .source'`,
 	"sbom": `mullion sbom oci-archive:hello.tar -o hello.cdx.json
-mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022`,
+mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022
+mullion sbom -f table --kind os,update,program oci:layout:v1
+mullion sbom --attach -f syft registry.example.com/app:v1
+mullion sbom --from-registry -f syft registry.example.com/app:v1 | grype`,
 	"serve": `mullion serve --print-config
 mullion serve --root /var/lib/mullion --address /run/mullion.sock`,
 	"version": `mullion version`,

@@ -27,6 +27,7 @@ type sbomFormat struct {
 type sbom struct {
 	all     *inventory.Inventory // what was found
 	listed  *inventory.Inventory // the kinds that were asked for
+	chosen  bool                 // by --kind
 	subject inventory.Subject
 }
 
@@ -190,7 +191,7 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 	}
 	c.stopProgress()
 	warnInventory(c, inv)
-	doc := &sbom{all: inv, listed: inv.Select(kinds...), subject: subject}
+	doc := &sbom{all: inv, listed: inv.Select(kinds...), chosen: len(s.kinds) > 0, subject: subject}
 	if !s.attach {
 		return s.out.write(c, func(w io.Writer) error { return format.write(c, w, doc) })
 	}
@@ -218,7 +219,7 @@ func (s *sbomCommand) selected() ([]inventory.Kind, error) {
 
 // languagesHint adds advice to the error for a program without catalogers of languages.
 func languagesHint(err error) error {
-	return hintf(err, "the program in the module contrib/scan of the source has them: cd contrib/scan && go build ./...")
+	return hintf(err, "the program mullion-scan has them: cd contrib/scan && go build ./cmd/mullion-scan, in the source")
 }
 
 // warnInventory prints the harmless faults of hives and the items that were skipped.
