@@ -84,8 +84,8 @@ func readCatalog(b []byte) (sums []fileDigest, sig signature, err error) {
 	if err != nil {
 		return nil, sig, err
 	}
-	if data.kind != oidTrustList {
-		return nil, sig, fmt.Errorf("it signs a content of type %s, not a list of trust", data.kind)
+	if string(data.kind) != oidTrustList {
+		return nil, sig, fmt.Errorf("it signs a content of type %s, not a list of trust", oidText(data.kind))
 	}
 	if sums, err = readMembers(data.content); err != nil {
 		return nil, sig, err

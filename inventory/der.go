@@ -3,6 +3,8 @@ package inventory
 import (
 	"encoding/asn1"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -82,9 +84,9 @@ func (r *derReader) take(tag byte) []byte {
 }
 
 // in returns a reader of the next value, which must have a tag. Errors are those of r.
-func (r *derReader) in(tag byte) *derReader {
+func (r *derReader) in(tag byte) derReader {
 	content := r.take(tag)
-	return &derReader{rest: content, err: r.err}
+	return derReader{rest: content, err: r.err}
 }
 
 // optional returns the content of the next value if it has a tag.
@@ -95,23 +97,37 @@ func (r *derReader) optional(tag byte) (content []byte, ok bool) {
 	return r.take(tag), r.err == nil
 }
 
-// oid reads an object identifier as text, "1.2.840".
-func (r *derReader) oid() string {
-	if r.peek() != derOID {
+// oid reads an object identifier, in its encoding, which is compared with that of oidOf.
+func (r *derReader) oid() []byte {
+	id := r.take(derOID)
+	if r.err == nil && (len(id) == 0 || len(id) > 32) {
 		r.fail()
-		return ""
 	}
-	_, content, full := r.next()
-	var id asn1.ObjectIdentifier
-	if r.err != nil || len(content) > 32 {
-		r.fail()
-		return ""
+	return id
+}
+
+// oidText formats an object identifier for people.
+func oidText(id []byte) string {
+	var numbers asn1.ObjectIdentifier
+	if _, err := asn1.Unmarshal(append([]byte{derOID, byte(len(id))}, id...), &numbers); err != nil {
+		return fmt.Sprintf("%x", id)
 	}
-	if _, err := asn1.Unmarshal(full, &id); err != nil {
-		r.fail()
-		return ""
+	return numbers.String()
+}
+
+// oidOf encodes the numbers of an object identifier.
+func oidOf(first, second uint64, rest ...uint64) string {
+	b := []byte{byte(first*40 + second)}
+	for _, n := range rest {
+		var digits []byte
+		for more := byte(0); len(digits) == 0 || n > 0; more = 0x80 {
+			digits = append(digits, byte(n&0x7f)|more)
+			n >>= 7
+		}
+		slices.Reverse(digits)
+		b = append(b, digits...)
 	}
-	return id.String()
+	return string(b)
 }
 
 // time reads a time.

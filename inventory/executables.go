@@ -51,6 +51,7 @@ type executables struct {
 	scope    Executables
 	catalogs catalogSet
 	unsigned map[string]peDigests // by path
+	buf      []byte
 }
 
 // peDigests are the digests by which a catalog has a file.
@@ -60,7 +61,7 @@ type peDigests struct {
 }
 
 func newExecutables(e Executables) *executables {
-	return &executables{scope: e, unsigned: map[string]peDigests{}}
+	return &executables{scope: e, unsigned: map[string]peDigests{}, buf: make([]byte, hashBuffer)}
 }
 
 func (*executables) Name() string { return "pe" }
@@ -134,6 +135,7 @@ func (x *executables) component(ctx context.Context, f *File) (c Component, faul
 	if err != nil {
 		return c, []error{err}
 	}
+	p.buf = x.buf
 	c = Component{Kind: Executable, Name: baseName(f.Path), SHA256: f.SHA256, Evidence: FileEvidence(f.Path)}
 	c.Evidence[0].Layer = f.Layer
 	var machine string

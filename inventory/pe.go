@@ -23,6 +23,7 @@ const (
 	maxVersionText     = 512     // bytes of UTF-8 that are kept of a text
 	maxCertificates    = 8 << 20 // bytes of a certificate table
 	peHead             = 4096    // bytes that are read at once, mostly all headers
+	hashBuffer         = 64 << 10
 )
 
 // errNoPE means that a file is no PE file: a text, or a program of DOS or of 16-bit Windows.
@@ -55,6 +56,7 @@ type peFile struct {
 	r    io.ReaderAt
 	size int64
 	head []byte // the first bytes
+	buf  []byte // for authenticode, which makes one if it is nil
 
 	machine    uint16
 	headers    uint32 // bytes that are mapped at address 0
@@ -481,14 +483,16 @@ func (p *peFile) authenticode(ctx context.Context, hashes ...hash.Hash) error {
 		at := p.dirsAt + 8*certificateDir
 		holes = slices.Insert(holes, 1, [2]int64{at, at + 8})
 	}
-	buf := make([]byte, 64<<10)
+	if p.buf == nil {
+		p.buf = make([]byte, hashBuffer)
+	}
 	at := int64(0)
 	for _, hole := range holes {
 		for stop := min(hole[0], end); at < stop; {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			b := buf[:min(int64(len(buf)), stop-at)]
+			b := p.buf[:min(int64(len(p.buf)), stop-at)]
 			if n, err := p.r.ReadAt(b, at); n < len(b) {
 				return &peError{"content", at, cmpError(err, "is cut off")}
 			}

@@ -20,30 +20,31 @@ import (
 // Format"), or the list of digests of a catalog.
 
 // Object identifiers.
-const (
-	oidSignedData       = "1.2.840.113549.1.7.2"
-	oidMessageDigest    = "1.2.840.113549.1.9.4"
-	oidSigningTime      = "1.2.840.113549.1.9.5"
-	oidCounterSignature = "1.2.840.113549.1.9.6"
-	oidTimestamp        = "1.3.6.1.4.1.311.3.3.1" // holds a token of RFC 3161
-	oidTSTInfo          = "1.2.840.113549.1.9.16.1.4"
-	oidIndirectData     = "1.3.6.1.4.1.311.2.1.4"
-	oidTrustList        = "1.3.6.1.4.1.311.10.1"
-	oidRSAPSS           = "1.2.840.113549.1.1.10"
+var (
+	oidSignedData       = oidOf(1, 2, 840, 113549, 1, 7, 2)
+	oidMessageDigest    = oidOf(1, 2, 840, 113549, 1, 9, 4)
+	oidSigningTime      = oidOf(1, 2, 840, 113549, 1, 9, 5)
+	oidCounterSignature = oidOf(1, 2, 840, 113549, 1, 9, 6)
+	oidTimestamp        = oidOf(1, 3, 6, 1, 4, 1, 311, 3, 3, 1) // holds a token of RFC 3161
+	oidTSTInfo          = oidOf(1, 2, 840, 113549, 1, 9, 16, 1, 4)
+	oidIndirectData     = oidOf(1, 3, 6, 1, 4, 1, 311, 2, 1, 4)
+	oidTrustList        = oidOf(1, 3, 6, 1, 4, 1, 311, 10, 1)
+	oidRSAPSS           = oidOf(1, 2, 840, 113549, 1, 1, 10)
 )
 
 // digestNames are the digests of signatures, by object identifier.
 var digestNames = map[string]crypto.Hash{
-	"1.3.14.3.2.26":          crypto.SHA1,
-	"2.16.840.1.101.3.4.2.1": crypto.SHA256,
-	"2.16.840.1.101.3.4.2.2": crypto.SHA384,
-	"2.16.840.1.101.3.4.2.3": crypto.SHA512,
+	oidOf(1, 3, 14, 3, 2, 26):             crypto.SHA1,
+	oidOf(2, 16, 840, 1, 101, 3, 4, 2, 1): crypto.SHA256,
+	oidOf(2, 16, 840, 1, 101, 3, 4, 2, 2): crypto.SHA384,
+	oidOf(2, 16, 840, 1, 101, 3, 4, 2, 3): crypto.SHA512,
 }
 
 // maxSigners bounds the work for one signature.
 const (
 	maxSigners = 4
 	maxCerts   = 64
+	maxCert    = 16 << 10 // bytes of the certificate that signs
 	maxRSABits = 8192
 	maxAttrs   = 64
 )
@@ -58,9 +59,8 @@ type signature struct {
 
 // signedData is a SignedData whose signature has not been checked.
 type signedData struct {
-	kind    string // of the content, an object identifier
+	kind    []byte // of the content, an object identifier
 	content []byte // without tag and length, of which the digest is made
-	full    []byte
 	certs   []byte
 	signers derReader
 }
@@ -69,31 +69,32 @@ type signedData struct {
 func readSignedData(b []byte) (s signedData, err error) {
 	outer := derReader{rest: b}
 	info := outer.in(derSequence)
-	if id := info.oid(); info.err == nil && id != oidSignedData {
-		return s, fmt.Errorf("it has the type %s, not that of signed data", id)
+	if id := info.oid(); info.err == nil && string(id) != oidSignedData {
+		return s, fmt.Errorf("it has the type %s, not that of signed data", oidText(id))
 	}
-	data := info.in(derContext).in(derSequence)
+	explicit := info.in(derContext)
+	data := explicit.in(derSequence)
 	data.take(derInteger)
 	data.take(derSet)
 	of := data.in(derSequence)
 	s.kind = of.oid()
 	if wrapped, ok := of.optional(derContext); ok {
 		inner := derReader{rest: wrapped}
-		_, s.content, s.full = inner.next()
+		_, s.content, _ = inner.next()
 		of.err = errors.Join(of.err, inner.err)
 	}
 	s.certs, _ = data.optional(derContext)
 	data.optional(derContext + 1)
-	s.signers = *data.in(derSet)
+	s.signers = data.in(derSet)
 	return s, errors.Join(of.err, s.signers.err)
 }
 
 // signerInfo is a SignerInfo.
 type signerInfo struct {
 	issuer, serial []byte
-	digest         string
+	digest         []byte
 	attrs          []byte // content of the signed attributes, nil for none
-	algorithm      string
+	algorithm      []byte
 	signature      []byte
 	unsignedAttrs  []byte
 	hasSignedAttrs bool
@@ -126,7 +127,7 @@ func cmsAttribute(attrs []byte, id string) []byte {
 		if a.err != nil {
 			return nil
 		}
-		if got == id {
+		if string(got) == id {
 			return set
 		}
 	}
@@ -171,13 +172,17 @@ func (s *signedData) certificate(info signerInfo) (*x509.Certificate, error) {
 		if r.err != nil {
 			return nil, r.err
 		}
-		tbs := (&derReader{rest: content}).in(derSequence)
+		outer := derReader{rest: content}
+		tbs := outer.in(derSequence)
 		tbs.optional(derContext)
 		serial := tbs.take(derInteger)
 		tbs.take(derSequence)
 		_, _, issuer := tbs.next()
 		if tbs.err != nil || !bytes.Equal(serial, info.serial) || !bytes.Equal(issuer, info.issuer) {
 			continue
+		}
+		if len(full) > maxCert {
+			return nil, fmt.Errorf("the certificate of its signer has %d bytes: %w", len(full), errTooLarge)
 		}
 		return x509.ParseCertificate(full)
 	}
@@ -186,9 +191,9 @@ func (s *signedData) certificate(info signerInfo) (*x509.Certificate, error) {
 
 // check verifies the digest of the content and the signature of the signer.
 func (s *signedData) check(info signerInfo, cert *x509.Certificate) error {
-	digest, ok := digestNames[info.digest]
+	digest, ok := digestNames[string(info.digest)]
 	if !ok {
-		return fmt.Errorf("unknown digest %s", info.digest)
+		return fmt.Errorf("unknown digest %s", oidText(info.digest))
 	}
 	signed := s.content
 	if info.hasSignedAttrs {
@@ -207,12 +212,12 @@ func (s *signedData) check(info signerInfo, cert *x509.Certificate) error {
 		if key.N.BitLen() > maxRSABits {
 			return fmt.Errorf("the key has %d bits, more than %d", key.N.BitLen(), maxRSABits)
 		}
-		alg = rsaAlgorithms[info.algorithm == oidRSAPSS][digest]
+		alg = rsaAlgorithms[string(info.algorithm) == oidRSAPSS][digest]
 	case *ecdsa.PublicKey:
 		alg = ecdsaAlgorithms[digest]
 	}
 	if alg == x509.UnknownSignatureAlgorithm {
-		return fmt.Errorf("unknown algorithm %s with digest %v and key %v", info.algorithm, digest, cert.PublicKeyAlgorithm)
+		return fmt.Errorf("unknown algorithm %s with digest %v and key %v", oidText(info.algorithm), digest, cert.PublicKeyAlgorithm)
 	}
 	if err := cert.CheckSignature(alg, signed, info.signature); err != nil {
 		return errors.New("the signature is not that of its certificate's key")
@@ -254,10 +259,11 @@ func (s *signerInfo) time() time.Time {
 	}
 	if set := cmsAttribute(s.unsignedAttrs, oidTimestamp); set != nil {
 		token, err := readSignedData(set)
-		if err != nil || token.kind != oidTSTInfo {
+		if err != nil || string(token.kind) != oidTSTInfo {
 			return time.Time{}
 		}
-		info := (&derReader{rest: token.content}).in(derSequence)
+		content := derReader{rest: token.content}
+		info := content.in(derSequence)
 		info.take(derInteger)
 		info.oid()
 		info.take(derSequence)
@@ -270,7 +276,7 @@ func (s *signerInfo) time() time.Time {
 }
 
 // readDigest reads a DigestInfo.
-func readDigest(r *derReader) (algorithm string, sum []byte) {
+func readDigest(r *derReader) (algorithm, sum []byte) {
 	info := r.in(derSequence)
 	alg := info.in(derSequence)
 	algorithm, sum = alg.oid(), info.take(derOctets)
@@ -281,7 +287,7 @@ func readDigest(r *derReader) (algorithm string, sum []byte) {
 }
 
 // readIndirectData reads a SpcIndirectDataContent: the digest of a file.
-func readIndirectData(content []byte) (algorithm string, sum []byte, err error) {
+func readIndirectData(content []byte) (algorithm, sum []byte, err error) {
 	r := derReader{rest: content}
 	r.take(derSequence)
 	algorithm, sum = readDigest(&r)
@@ -323,16 +329,16 @@ func readPKCS7(b []byte) (e embedded, err error) {
 	if e.signature, err = data.verify(); err != nil {
 		return e, err
 	}
-	if data.kind != oidIndirectData {
-		return e, fmt.Errorf("it signs a content of type %s", data.kind)
+	if string(data.kind) != oidIndirectData {
+		return e, fmt.Errorf("it signs a content of type %s", oidText(data.kind))
 	}
 	algorithm, sum, err := readIndirectData(data.content)
 	if err != nil {
 		return e, err
 	}
-	e.digest, e.sum = digestNames[algorithm], sum
+	e.digest, e.sum = digestNames[string(algorithm)], sum
 	if e.digest == 0 && e.fault == "" {
-		e.fault = "unknown digest " + algorithm
+		e.fault = "unknown digest " + oidText(algorithm)
 	}
 	return e, nil
 }

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -14,6 +15,7 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -31,16 +33,17 @@ func tlv(tag byte, parts ...[]byte) []byte {
 	return append(derHead(tag, len(content)), content...)
 }
 
+// oid makes the DER value of an object identifier: numbers, or an encoding.
 func oid(s string) []byte {
-	var id asn1.ObjectIdentifier
+	var numbers asn1.ObjectIdentifier
 	for part := range strings.SplitSeq(s, ".") {
 		n, err := strconv.Atoi(part)
 		if err != nil {
-			panic(err)
+			return tlv(derOID, []byte(s))
 		}
-		id = append(id, n)
+		numbers = append(numbers, n)
 	}
-	b, err := asn1.Marshal(id)
+	b, err := asn1.Marshal(numbers)
 	if err != nil {
 		panic(err)
 	}
@@ -86,7 +89,7 @@ const (
 )
 
 // sign makes a ContentInfo that signs content, a SEQUENCE of type kind. The time is that of
-// a countersignature.
+// a countersignature, or with a year of four digits of a time stamp.
 func (s testSigner) sign(tb testing.TB, kind string, content []byte, at string) []byte {
 	tb.Helper()
 	body := derReader{rest: content}
@@ -107,7 +110,13 @@ func (s testSigner) sign(tb testing.TB, kind string, content []byte, at string) 
 	sha := tlv(derSequence, oid(oidSHA256), null)
 	name := tlv(derSequence, s.cert.RawIssuer, tlv(derInteger, s.cert.SerialNumber.Bytes()))
 	var unsigned []byte
-	if at != "" {
+	switch len(at) {
+	case len("20060102150405Z"):
+		info := tlv(derSequence, one, oid("1.2.3"), tlv(derSequence, sha, tlv(derOctets, sum[:])), one, tlv(derTime, []byte(at)))
+		token := tlv(derSequence, oid(oidSignedData), tlv(derContext, tlv(derSequence, one, tlv(derSet, sha),
+			tlv(derSequence, oid(oidTSTInfo), tlv(derContext, tlv(derOctets, info))), tlv(derSet))))
+		unsigned = tlv(derContext+1, tlv(derSequence, oid(oidTimestamp), tlv(derSet, token)))
+	case len("060102150405Z"):
 		counter := tlv(derSequence, one, name, sha, tlv(derContext, tlv(derSequence, oid(oidSigningTime), tlv(derSet, tlv(derUTCTime, []byte(at))))),
 			tlv(derSequence, alg, null), tlv(derOctets, sig))
 		unsigned = tlv(derContext+1, tlv(derSequence, oid(oidCounterSignature), tlv(derSet, counter)))
@@ -188,6 +197,16 @@ func named(inv *Inventory, name string) *Component {
 		}
 	}
 	return &Component{}
+}
+
+// Object identifiers are encoded as encoding/asn1 encodes them.
+func TestOID(t *testing.T) {
+	for got, want := range map[string]string{oidSignedData: "1.2.840.113549.1.7.2", oidTimestamp: "1.3.6.1.4.1.311.3.3.1",
+		oidTrustList: "1.3.6.1.4.1.311.10.1", oidOf(2, 16, 0, 127, 128, 1<<31-1): "2.16.0.127.128.2147483647"} {
+		if !bytes.Equal(tlv(derOID, []byte(got)), oid(want)) || oidText([]byte(got)) != want {
+			t.Errorf("%x is %s, want %s", got, oidText([]byte(got)), want)
+		}
+	}
 }
 
 func TestExecutables(t *testing.T) {
@@ -289,6 +308,54 @@ func TestEmbeddedSignature(t *testing.T) {
 		if len(inv.Skipped) != 6 {
 			t.Errorf("%d skipped: %+v", len(inv.Skipped), inv.Skipped)
 		}
+	}
+}
+
+// The time is that of a time stamp too, and a fault of it hides nothing else.
+func TestSignatureTime(t *testing.T) {
+	_, key := testKeys()
+	s := newSigner(t, key, "Contoso")
+	for at, want := range map[string]string{"240301120000Z": "2024-03-01T12:00:00Z", "20240301120001Z": "2024-03-01T12:00:01Z", "20240341120001Z": "", "": ""} {
+		e, err := readPKCS7(s.sign(t, oidIndirectData, indirectData(oidSHA256, make([]byte, 32)), at))
+		var c Component
+		e.describe(&c)
+		if err != nil || c.Property("signatureTime") != want || e.fault != "" || e.signer != "Contoso" {
+			t.Errorf("%q: %+v, %v, want %q", at, e, err, want)
+		}
+	}
+}
+
+// A certificate of megabytes and a key of many bits are refused before they cost time.
+func TestSignatureLimits(t *testing.T) {
+	_, key := testKeys()
+	s := newSigner(t, key, strings.Repeat("x", maxCert))
+	_, err := readPKCS7(s.sign(t, oidIndirectData, indirectData(oidSHA256, make([]byte, 32)), ""))
+	if !errors.Is(err, errTooLarge) {
+		t.Errorf("%v", err)
+	}
+	data := signedData{content: []byte{1}}
+	cert := &x509.Certificate{PublicKey: &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), maxRSABits), E: 3}}
+	if err := data.check(signerInfo{digest: []byte(oidOf(1, 3, 14, 3, 2, 26))}, cert); err == nil || !strings.Contains(err.Error(), "8193 bits") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A file above what is kept in memory is signed and read from a temporary file.
+func TestLargeExecutable(t *testing.T) {
+	_, key := testKeys()
+	file := append(makePE(peOptions{version: sampleVersion()}), make([]byte, smallFile)...)
+	c := named(executablesOf(t, ProgramExecutables, map[string][]byte{"Files/a.exe": newSigner(t, key, "Contoso").attach(t, file)}), "a.exe")
+	if c.Version != "1.2.3.4" || c.Property("signatureCheck") != "matches" {
+		t.Errorf("%+v", c)
+	}
+	p, err := openPE(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.digests(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }
 

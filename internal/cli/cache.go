@@ -19,9 +19,9 @@ func newCacheCommand(c *console) *cobra.Command {
 		Long: `Show or clear the cache. A command that reads a layer of an image to its end
 leaves an index of it there: the names and metadata of its files, hashes of
 their content, and access points into the compressed blob. From then on ls, cat,
-diff, blame, inspect, os-version, env and sbom answer from the index and read
-from the layer only the bytes that they print, compared with hashes in the
-index. Answers about an image are kept too: its build, its environment, its
+diff, blame, inspect, os-version, env, sbom and updates answer from the index
+and read from the layer only the bytes that they print, compared with hashes in
+the index. Answers about an image are kept too: its build, its environment, its
 software, and the names of its merged tree, in which ls and cat look up theirs.
 
 The directory is mullion in the user's cache directory ($XDG_CACHE_HOME, else

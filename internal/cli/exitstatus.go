@@ -33,7 +33,8 @@ func newExitStatusTopic(*console) *cobra.Command {
 
     0  done; nothing was found, or both sides are the same
     1  found or different: check, cim check and hive check printed findings,
-       diff and hive compare printed differences
+       diff and hive compare printed differences, updates --latest found the
+       image behind
     2  failed, or wrong usage; standard error says why
   130  interrupted by Ctrl-C or SIGTERM; no unfinished output is left
   141  the reader of standard output exited early, as head does

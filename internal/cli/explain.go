@@ -47,6 +47,9 @@ mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022
 mullion sbom -f table --kind os,update,program oci:layout:v1
 mullion sbom --attach -f syft registry.example.com/app:v1
 mullion sbom --from-registry -f syft registry.example.com/app:v1 | grype`,
+	"updates": `mullion updates oci-archive:hello.tar
+mullion updates --latest 10.0.20348.2762 oci:layout:v1
+mullion updates --json oci:layout:v1 | jq -r '.updates[].kb'`,
 	"serve": `mullion serve --print-config
 mullion serve --root /var/lib/mullion --address /run/mullion.sock`,
 	"version": `mullion version`,

@@ -135,7 +135,7 @@ func TestInterrupted(t *testing.T) {
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	for _, args := range [][]string{
-		{"inspect", hello}, {"ls", hello}, {"check", hello}, {"osversion", hello}, {"env", hello}, {"sbom", hello},
+		{"inspect", hello}, {"ls", hello}, {"check", hello}, {"osversion", hello}, {"env", hello}, {"sbom", hello}, {"updates", hello},
 		{"ls", "cim:plain.cim"}, {"check", "cim:plain.cim"}, {"convert", "cim:plain.cim", "tar:new/plain.tar"},
 		{"hive", "query", "hive"}, {"hive", "dump", "hive"}, {"hive", "export", "hive"},
 		{"cim", "info", "plain.cim"}, {"cim", "check", "plain.cim"}, {"cim", "ls", "plain.cim"},
@@ -166,7 +166,7 @@ func TestClosedPipe(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{
-		{"ls", "-R", hello}, {"inspect", hello}, {"osversion", hello}, {"env", "--json", hello}, {"sbom", hello},
+		{"ls", "-R", hello}, {"inspect", hello}, {"osversion", hello}, {"env", "--json", hello}, {"sbom", hello}, {"updates", hello},
 		{"cat", hello, "Files/License.txt"}, {"cat", hello, `Hives\SYSTEM_BASE`},
 		{"diff", "--registry", "--layer", "0", hello, "cim:" + nothing},
 		{"hive", "dump", hive}, {"hive", "query", hive}, {"hive", "export", hive}, {"version"},

@@ -35,6 +35,8 @@ var documents = []struct {
 	{line: "cache info", schema: "cache-info"},
 	{line: "cache clear", schema: "cache-clear"},
 	{line: "env $HELLO", schema: "env"},
+	{line: "updates $HELLO", schema: "updates"},
+	{line: "updates --latest 10.0.20348.2762 $HELLO", schema: "updates", status: 1},
 	{line: "sbom $HELLO", schema: "sbom"},
 	{line: "sbom -f syft $HELLO", schema: "-"},
 	{line: "sbom $HELLO -o hello.cdx.json", schema: "written"},

@@ -43,6 +43,7 @@ var limitsOf = map[string][]string{
 	"sbom":         withoutStreams,
 	"serve":        allLimits,
 	"unpack":       allLimits,
+	"updates":      withoutStreams,
 	"hive check":   {"file-size"},
 	"hive query":   withoutStreams,
 	"hive dump":    withoutStreams,
@@ -56,7 +57,7 @@ var limitsOf = map[string][]string{
 
 // cached are the commands that use the cache.
 var cached = []string{
-	"blame", "cat", "check", "copy", "diff", "env", "extract", "inspect", "ls", "mount", "os-version", "sbom", "unpack",
+	"blame", "cat", "check", "copy", "diff", "env", "extract", "inspect", "ls", "mount", "os-version", "sbom", "unpack", "updates",
 	"hive query", "hive export", "hive dump", "hive compare", "cache info", "cache clear",
 }
 

@@ -90,6 +90,7 @@ var limited = map[string][]string{
 	"os-version":   {`os-version $IMAGE`, `os-version wclayer:large`},
 	"sbom":         {`sbom $IMAGE`},
 	"unpack":       {`unpack $IMAGE out`, `unpack --format wclayer $IMAGE layers`},
+	"updates":      {`updates $IMAGE`},
 	"hive query":   {`hive query $IMAGE HKLM\SOFTWARE`, `hive query tar:large.tar.gz HKLM\SOFTWARE`},
 	"hive export":  {`hive export $IMAGE HKLM\SOFTWARE`, `hive export wclayer:large HKLM\SOFTWARE`},
 	"hive dump":    {`hive dump $IMAGE HKLM\SOFTWARE`},

@@ -184,6 +184,7 @@ func TestReads(t *testing.T) {
 		{"os-version " + v1, whole, nothing, 0},
 		{"env " + v1, whole, nothing, 0},
 		{"sbom " + v1, whole, nothing, 0},
+		{"updates " + v1, whole, nothing, 0},
 		{"hive query " + v1 + ` SOFTWARE`, whole, parts, 0},
 		{"check --quick --fail-on error " + v1, whole, nothing, 0},
 		{"diff " + v1 + " " + v2, whole, parts, 1},

@@ -33,6 +33,7 @@ var constructors = []func(*console) *cobra.Command{
 	newOSVersionCommand,
 	newEnvCommand,
 	newSBOMCommand,
+	newUpdatesCommand,
 	newDiffCommand,
 	newBlameCommand,
 	newHiveCommand,
