@@ -158,7 +158,8 @@
 //	KB in InstallLocation                     inferred from the names of the files that updates come in
 //	InstallTimeHigh, InstallTimeLow           inferred: the halves of a FILETIME
 //	parts of updates, Package_N_for_X         inferred: not listed where Package_for_X is
-//	list of releases                          proven: titles of Microsoft's articles, collected by two public projects; see builds.txt
+//	list of releases                          proven as far as public lists repeat the titles of Microsoft's articles: some rows
+//	                                          rest on one list only; see builds.txt
 //	product of updates of .NET Framework      unknown: the security guide has own numbers for them, so they have none here
 //	optional features and capabilities        unknown: the values Updates and the key CapabilityIndex are not documented; left out
 package inventory
