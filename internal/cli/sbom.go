@@ -218,7 +218,7 @@ func (s *sbomCommand) selected() ([]inventory.Kind, error) {
 
 // languagesHint adds advice to the error for a program without catalogers of languages.
 func languagesHint(err error) error {
-	return hintf(err, "the program in the module contrib/scan of the source has them: cd contrib/scan && go build ./...")
+	return hintf(err, "mullion-scan, which is made from the source, has them: cd contrib/scan && go build ./cmd/mullion-scan")
 }
 
 // warnInventory prints the harmless faults of hives and the items that were skipped.
