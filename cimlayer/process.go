@@ -14,6 +14,7 @@ import (
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/internal/publish"
+	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
@@ -140,55 +141,59 @@ func (w *Writer) merge(n hives.Name) (same bool, err error) {
 		}
 		return true, w.keepHive(below, n, base)
 	}
-	merged, err := w.mergeHives(base, delta)
+	merged, err := tempfile.Create("", "mullion-hive-")
 	if err != nil {
 		return false, err
 	}
-	defer merged.Close()
+	defer func() { err = errors.Join(err, merged.Close()) }()
+	size, err := w.mergeHives(merged, base, delta)
+	if err != nil {
+		return false, err
+	}
 	st, err := base.Stat()
 	if err != nil {
 		return false, err
 	}
+	content := func() io.Reader { return io.NewSectionReader(merged, 0, size) }
 	c := comparer{with: base, size: st.Size()}
-	if err := merged.WriteImage(&c); err != nil && !errors.Is(err, errDifferent) {
+	if _, err := copyTo(&c, content()); err != nil && !errors.Is(err, errDifferent) {
 		return false, err
 	}
 	if c.same() {
 		return true, w.keepHive(below, n, base)
 	}
-	return false, publish.WritePart(w.root, hostHive(n, hives.Base), hiveMode, merged.WriteImage)
+	return false, publish.WritePart(w.root, hostHive(n, hives.Base), hiveMode, func(to io.Writer) error {
+		_, err := copyTo(to, content())
+		return err
+	})
 }
 
-// mergeHives merges two hives in memory.
-func (w *Writer) mergeHives(base, delta *os.File) (*regf.Hive, error) {
+// mergeHives merges two hives into a file and returns its size.
+func (w *Writer) mergeHives(to regf.ReadWriterAt, base, delta *os.File) (size int64, err error) {
 	var open []*regf.Hive
 	defer func() {
 		for _, h := range open {
-			h.Close()
+			err = errors.Join(err, h.Close())
 		}
 	}()
 	for _, f := range []*os.File{base, delta} {
 		h, err := w.openHive(f)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		open = append(open, h)
 	}
-	return hives.MergeHives(context.Background(), open[0], open[1]) // layer.Writer.Commit has no context
+	return hives.MergeHivesTo(context.Background(), to, open...) // layer.Writer.Commit has no context
 }
 
 // openHive opens a file beside an image as a hive.
 func (w *Writer) openHive(f *os.File) (*regf.Hive, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	name := filepath.Base(f.Name())
 	opt := &regf.Options{AllowHarmless: true}
 	if warn := w.opt.hiveWarn; warn != nil {
 		opt.Warn = func(f finding.Finding) { warn(f.In(hives.HivesDir + `\` + name)) }
 	}
-	h, err := regf.OpenReaderAt(f, st.Size(), opt)
+	h, err := regf.OpenFile(f, opt) // which gives back pages that were read
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

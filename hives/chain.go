@@ -55,8 +55,8 @@ func Chain(ctx context.Context, layers []Layer, n Name) (h *regf.Hive, err error
 }
 
 // ChainView returns a view of the hive that [Chain] makes, see [regf.MergeView]: for reading
-// some of a large hive, or all of it in little memory. Writing it out merges the hives; it
-// cannot be edited. A fault in a part of the base that no delta touches is an error only
+// some of a large hive, or all of it in little memory. Writing it out merges the hives, in
+// little memory too; it cannot be edited. A fault in a part of the base that no delta touches is an error only
 // when the part is read. The hives of the layers are closed with the view, so that the
 // layers must stay open until then.
 func ChainView(ctx context.Context, layers []Layer, n Name) (h *regf.Hive, err error) {

@@ -67,18 +67,24 @@ func Merge(ctx context.Context, out string, files []string, opts ...MergeOption)
 		}
 		layers = append(layers, h)
 	}
-	merged, err := MergeHives(ctx, layers...)
+	merged, err := regf.MergeView(ctx, layers, stepwise)
 	if err != nil {
 		return err
 	}
-	err = merged.WriteImageFile(out, nil)
-	return errors.Join(err, merged.Close())
+	layers = nil // which the view closes
+	return errors.Join(merged.WriteImageFile(out, nil), merged.Close())
 }
 
 // MergeHives is [Merge] for open hives. The result is in memory, and the caller closes it;
 // the sources stay open.
 func MergeHives(ctx context.Context, layers ...*regf.Hive) (*regf.Hive, error) {
 	return regf.Merge(ctx, layers, stepwise)
+}
+
+// MergeHivesTo is [MergeHives] with the result in a file, from its start on, in little
+// memory; see [regf.MergeTo]. It returns the size of the result.
+func MergeHivesTo(ctx context.Context, f regf.ReadWriterAt, layers ...*regf.Hive) (size int64, err error) {
+	return regf.MergeTo(ctx, f, layers, stepwise)
 }
 
 // stepwise merges as unpacking the layers one after the other does.

@@ -47,9 +47,9 @@ type mergedHive struct {
 }
 
 // mergedHives finds the hives that unpacking puts into Hives. Where the cache does not know
-// what they are, all entries are looked at and the hives are merged; ctx ends that. serve ends
-// merging when a hive is opened.
-func (i *Image) mergedHives(ctx, serve context.Context, sources []*layerindex.Source) (_ *mergedHives, err error) {
+// what they are, all entries are looked at and the hives are merged, which are taken from
+// reading; ctx ends that. serve ends merging when a hive is opened.
+func (i *Image) mergedHives(ctx, serve context.Context, sources []*layerindex.Source, reading []layer.Source) (_ *mergedHives, err error) {
 	m := &mergedHives{}
 	deltas := map[hives.Name]bool{}
 	for number, s := range sources {
@@ -90,7 +90,7 @@ func (i *Image) mergedHives(ctx, serve context.Context, sources []*layerindex.So
 	wanted := slices.DeleteFunc(hives.All(), func(n hives.Name) bool { return !deltas[n] })
 	var found *Hives
 	if len(wanted) > 0 {
-		if found, err = FindHives(ctx, i.Sources(ctx), wanted...); err != nil {
+		if found, err = FindHives(ctx, reading, wanted...); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, found.Close()) }()
@@ -230,11 +230,7 @@ func (h *Hives) write(ctx context.Context, n hives.Name) (_ *tempfile.File, size
 	if err != nil {
 		return nil, 0, err
 	}
-	err = hive.WriteImage(file)
-	if err == nil {
-		size, err = file.Seek(0, io.SeekCurrent)
-	}
-	if err != nil {
+	if size, err = hive.WriteImageAt(file); err != nil {
 		return nil, 0, errors.Join(err, file.Close())
 	}
 	return file, size, nil

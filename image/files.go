@@ -93,7 +93,13 @@ func (i *Image) Files(ctx context.Context) (_ *Files, err error) {
 			err = errors.Join(err, t.Close())
 		}
 	}()
-	if t.names, err = i.treeFor(ctx, t.ctx); t.names == nil || err != nil {
+	// The hives that are merged are kept when a layer is read for the first time.
+	sources, done := i.keepingSources(ctx, "", func(path string) bool {
+		_, form, ok := hives.Match(path)
+		return ok && form != hives.Base && len(i.layers) > 1
+	})
+	defer func() { err = errors.Join(err, done()) }()
+	if t.names, err = i.treeFor(ctx, t.ctx, sources); t.names == nil || err != nil {
 		t.cancel()
 		return nil, err
 	}
@@ -103,16 +109,17 @@ func (i *Image) Files(ctx context.Context) (_ *Files, err error) {
 		tar := x.Index().Map().NewSpool(t.ctx, &i.layers[n].parts, "", budget)
 		t.tars, t.sources = append(t.tars, tar), append(t.sources, x.WithTar(tar))
 	}
-	if t.hives, err = i.mergedHives(ctx, t.ctx, t.sources); err != nil {
+	if t.hives, err = i.mergedHives(ctx, t.ctx, t.sources, sources); err != nil {
 		return nil, err
 	}
 	return t, t.arrange(ctx)
 }
 
-// treeFor returns the names of the merged tree, those in the cache or new ones. It returns
-// nil if there are too many to be kept, or if a layer has no index after it was read.
-func (i *Image) treeFor(ctx, serve context.Context) (*layerindex.Tree, error) {
-	t, v, err := i.namesOrView(ctx, serve)
+// treeFor returns the names of the merged tree, those in the cache or new ones of the layers
+// that reading yields. It returns nil if there are too many to be kept, or if a layer has no
+// index after it was read.
+func (i *Image) treeFor(ctx, serve context.Context, reading []layer.Source) (*layerindex.Tree, error) {
+	t, v, err := i.namesOrView(ctx, serve, reading)
 	if t != nil || err != nil {
 		return t, err
 	}

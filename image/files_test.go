@@ -145,6 +145,13 @@ func sameAsUnpacked(t *testing.T, ref string, links bool) {
 		if n := a.read.Load(); turn > 0 && n > 0 {
 			t.Errorf("turn %d: %d bytes are read before a file is", turn, n)
 		}
+		stored := int64(0)
+		for _, l := range img.Layers() {
+			stored += l.Descriptor.Size
+		}
+		if n := a.read.Load(); n > stored {
+			t.Errorf("turn %d: %d bytes are read of layers with %d", turn, n, stored)
+		}
 		got := lowerListing(t, files, links)
 		if !slices.Equal(got, want) {
 			for n := range max(len(got), len(want)) {

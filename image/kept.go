@@ -18,7 +18,17 @@ import (
 // blob is read once. What does not fit there is read from the blob again. The caller calls
 // done after it has closed the view and its readers.
 func (i *Image) UnionKeeping(ctx context.Context, dir string, wanted func(path string) bool) (v *layer.View, done func() error, err error) {
-	sources := make([]layer.Source, len(i.layers))
+	sources, done := i.keepingSources(ctx, dir, wanted)
+	if v, err = layer.Union(ctx, sources, layer.WithUnionLimits(i.opts.limits)); err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	return v, done, nil
+}
+
+// keepingSources returns the layers as sources that keep the content of files at certain
+// paths, until done is called; see UnionKeeping.
+func (i *Image) keepingSources(ctx context.Context, dir string, wanted func(path string) bool) (sources []layer.Source, done func() error) {
+	sources = make([]layer.Source, len(i.layers))
 	var kept []*keptStreams
 	for n, l := range i.layers {
 		k := &keptStreams{dir: dir, at: map[streamPlace]streamSpan{}}
@@ -32,10 +42,7 @@ func (i *Image) UnionKeeping(ctx context.Context, dir string, wanted func(path s
 		}
 		return errors.Join(errs...)
 	}
-	if v, err = layer.Union(ctx, sources, layer.WithUnionLimits(i.opts.limits)); err != nil {
-		return nil, nil, errors.Join(err, done())
-	}
-	return v, done, nil
+	return sources, done
 }
 
 // keepingSource is a layer of which streams are kept when it is read without an index.

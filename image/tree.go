@@ -33,7 +33,7 @@ var (
 // of the indexes of the layers only the entries are decoded that are asked for. The caller
 // closes the tree before the image.
 func (i *Image) Tree(ctx context.Context) (Tree, error) {
-	t, v, err := i.namesOrView(ctx, ctx)
+	t, v, err := i.namesOrView(ctx, ctx, i.Sources(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +44,8 @@ func (i *Image) Tree(ctx context.Context) (Tree, error) {
 }
 
 // namesOrView returns the names in the cache, which serve until the context serve is done, or
-// else a view that is made now and whose names are put into the cache.
-func (i *Image) namesOrView(ctx, serve context.Context) (*layerindex.Tree, *layer.View, error) {
+// else a view of the layers in reading that is made now and whose names are put into the cache.
+func (i *Image) namesOrView(ctx, serve context.Context, reading []layer.Source) (*layerindex.Tree, *layer.View, error) {
 	t, err := i.keptTree(serve)
 	if err != nil {
 		i.dropTree(err)
@@ -53,7 +53,7 @@ func (i *Image) namesOrView(ctx, serve context.Context) (*layerindex.Tree, *laye
 	if t != nil {
 		return t, nil, nil
 	}
-	v, err := i.Union(ctx)
+	v, err := layer.Union(ctx, reading, layer.WithUnionLimits(i.opts.limits))
 	if err != nil {
 		return nil, nil, err
 	}

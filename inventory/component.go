@@ -21,7 +21,7 @@ const (
 	Feature    Kind = "feature"    // an optional feature or a capability of Windows
 	Service    Kind = "service"    // a service of the current control set
 	Driver     Kind = "driver"     // a driver of the current control set
-	Runtime    Kind = "runtime"    // .NET, PowerShell and others that programs run on
+	Runtime    Kind = "runtime"    // .NET, PowerShell and other parts that programs run on
 	Executable Kind = "executable" // a PE file
 	Library    Kind = "library"    // a package of a language's package manager
 )

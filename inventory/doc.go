@@ -14,6 +14,10 @@
 //	                                                               and Patches with one key a patch; S-1-5-18 is for all users
 //	Microsoft\Windows NT\CurrentVersion\ProfileList\SID           one key a user: the profile, whose NTUSER.DAT has such
 //	                                                               keys below Software for the programs of that user
+//	Microsoft\NET Framework Setup\NDP                               the .NET Framework: v4\Full, v3.5, v3.0\Setup, v2.0.50727, v1.1.4322
+//	Microsoft\PowerShell\3\PowerShellEngine                        Windows PowerShell; 1 is that of version 2
+//	Microsoft\PowerShellCore\InstalledVersions\GUID                PowerShell 6 and later, where Windows Installer installed it
+//	Microsoft\InetStp                                              Internet Information Services
 //	Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages\NAME
 //	                                                               one key a servicing package: updates, features, languages
 //	Microsoft\Windows NT\CurrentVersion\HotFix\KB…                 updates of Windows before Vista
@@ -28,6 +32,15 @@
 // The SYSTEM hive has the services and drivers:
 //
 //	CurrentControlSet\Services\NAME           one key each, if it has a value Type; the control set is that of Select\Current
+//
+// .NET is a set of directories, Files\Program Files\dotnet and Files\Program Files (x86)\dotnet:
+//
+//	shared\NAME\VERSION\NAME.deps.json        a runtime, by the name that dotnet --list-runtimes prints
+//	sdk\VERSION\dotnet.dll                    an SDK
+//	host\fxr\VERSION\hostfxr.dll              the host that selects a runtime
+//
+// PowerShell from an archive and OpenSSH are known by a file, pwsh.dll and sshd.exe, whose version resource has
+// their version. In Files\Windows only System32\OpenSSH counts.
 //
 // In an image these are in the base layer's hive and in the delta hives of the layers
 // above it, so the list is read from the merged hive. A program that was only copied into
@@ -65,6 +78,11 @@
 //	                  patchCode          the GUID of a patch of Windows Installer
 //	                  systemComponent    "true": Windows does not show the program
 //	                  user               the SID of the only user who has it; S-1-5-18 is Windows itself
+//	runtime           fullVersion        where Version is shorter: the number of the .NET Framework, "4.8.04161", or that of the
+//	                                     file of PowerShell or OpenSSH, "8.1.0.1"
+//	                  installLocation    the directory, as setup wrote it
+//	                  release            of the .NET Framework from 4.5 on: the number that Microsoft documents
+//	                  servicePack        of the .NET Framework before 4
 //	service, driver   account            the account that a service runs as, or the name of a driver object
 //	                  displayName        as it stands; @FILE,-NUMBER is a text in a resource
 //	                  imagePath          as it stands, with variables and arguments
@@ -88,6 +106,16 @@
 //	values of Uninstall keys                  documented by Microsoft (Uninstall Registry Key)
 //	keys of Windows Installer                 how codes are packed, and states of patches, as Wine's tests of msi.dll, which
 //	                                          pass on Windows, write them; the words of the states from msi.h
+//	keys of the .NET Framework                documented by Microsoft, with the release of each version
+//	keys of PowerShell 6 and later            documented by Microsoft (Installing PowerShell on Windows)
+//	keys of Windows PowerShell and of IIS     as programs of many read them; not from Microsoft's documents
+//	directories of .NET                       documented by Microsoft (How to check that .NET is already installed); that a version
+//	                                          without its main file is not installed is inferred
+//	CPE and package URL of .NET               CPE as Syft writes it: .net, .net_core below 5, asp.net_core; previews have none
+//	CPE of the .NET Framework, PowerShell     names of the National Vulnerability Database
+//	product version of OpenSSH                "OpenSSH_8.1p1 for Windows", from published version resources of System32\OpenSSH; its
+//	                                          CPE, openbsd:openssh, is left out there, since Windows corrects it with its updates
+//	product version of PowerShell             the semantic version, a space and a commit: inferred; else the number is the version
 //	programs of a user                        proven (a genuine NTUSER.DAT has six)
 //	directories of profiles                   documented by Microsoft (User Profiles); C: is the only drive of an image
 //	values of services                        documented by Microsoft (winsvc.h, Services registry tree); which keys are services

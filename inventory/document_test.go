@@ -14,7 +14,7 @@ import (
 
 const serverCPE = "cpe:2.3:o:microsoft:windows_server_2022:10.0.20348.2655:*:*:*:*:*:*:*"
 
-// digestOf is a digest whose bytes are all c.
+// testDigest is a digest whose bytes are all c.
 func testDigest(c string) string { return "sha256:" + strings.Repeat(c, 32) }
 
 // full is an inventory in which each field and each kind occurs.

@@ -2,13 +2,10 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"github.com/mullion/mullion/finding"
-	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
-	"github.com/mullion/mullion/regf"
+	"github.com/mullion/mullion/layer"
 )
 
 // Subject is the image that an inventory is about.
@@ -32,12 +29,12 @@ type Layer struct {
 // in [Languages] instead, with [WithLanguages] too.
 func Catalogers(opts ...Option) []Cataloger {
 	o := newOptions(opts)
-	return []Cataloger{windows{}, programs{}, msi{}, services{}, servicing{}, newExecutables(o.executables)}
+	return []Cataloger{windows{}, programs{}, msi{}, dotnet{}, runtimes{}, services{}, servicing{}, newExecutables(o.executables)}
 }
 
-// Of lists the components of an image, from its SOFTWARE hive with the deltas of all
-// layers merged in, and keeps the list in the cache of the image. For an image without the
-// hive the error is hives.ErrNoBase.
+// Of lists the components of an image, and keeps the list in the cache of the image. The
+// layers are read once, the topmost first, and only the files are looked at that a container
+// sees. For an image without the SOFTWARE hive the error is hives.ErrNoBase.
 func Of(ctx context.Context, img *image.Image, opts ...Option) (inv *Inventory, s Subject, err error) {
 	o := newOptions(opts)
 	catalogers, err := o.catalogers()
@@ -51,36 +48,21 @@ func Of(ctx context.Context, img *image.Image, opts ...Option) (inv *Inventory, 
 	for _, l := range img.Layers() {
 		s.Layers = append(s.Layers, Layer{string(l.Descriptor.Digest), string(l.DiffID), l.Descriptor.MediaType, l.Descriptor.Size})
 	}
-	var was kept
-	if img.Answer(answerKind+o.key(), &was) {
-		return &Inventory{Components: was.Components, Skipped: was.Skipped}, s, nil
+	if inv := keptInventory(img, o.key()); inv != nil {
+		return inv, s, nil
 	}
-	found, err := image.FindHives(ctx, img.Sources(ctx), hives.Software)
+	inv, err = runLayers(ctx, chain{
+		sources: img.Sources(ctx),
+		scan: func(fn func(layer.Scanned, layer.Reader) error) (*image.Hives, error) {
+			return img.Scan(ctx, fn)
+		},
+		union: func() (*layer.View, error) { return img.Union(ctx) },
+	}, o, catalogers)
 	if err != nil {
 		return nil, s, err
 	}
-	defer func() { err = errors.Join(err, found.Close()) }()
-	var warnings []finding.Finding
-	found.Warn = func(f finding.Finding) { warnings = append(warnings, f) }
-	h, err := found.View(ctx, hives.Software)
-	if err != nil {
-		return nil, s, err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	if inv, err = Run(ctx, NewSystem(nil, map[hives.Name]*regf.Hive{hives.Software: h}), catalogers...); err != nil {
-		return nil, s, err
-	}
-	if inv.Warnings = warnings; len(warnings) == 0 {
-		img.Keep(answerKind+o.key(), kept{inv.Components, inv.Skipped})
+	if len(inv.Warnings) == 0 {
+		keepInventory(img, o.key(), inv)
 	}
 	return inv, s, nil
 }
-
-// kept is an inventory in the cache of an image.
-type kept struct {
-	Components []Component
-	Skipped    []Skipped
-}
-
-// answerKind names it. The number goes up with its form, or with what the catalogers find.
-const answerKind = "inventory3"

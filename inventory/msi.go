@@ -188,7 +188,8 @@ func (msi) Complete(_ context.Context, _ System, all []Component) []Component {
 
 // merge adds to a component what another one of the same thing has.
 func merge(to, from *Component) {
-	for _, f := range []struct{ to, from *string }{{&to.Version, &from.Version}, {&to.Publisher, &from.Publisher}, {&to.ProductCode, &from.ProductCode}} {
+	for _, f := range []struct{ to, from *string }{{&to.Version, &from.Version}, {&to.Publisher, &from.Publisher}, {&to.ProductCode, &from.ProductCode},
+		{&to.Architecture, &from.Architecture}, {&to.SHA256, &from.SHA256}} {
 		if *f.to == "" {
 			*f.to = *f.from
 		}

@@ -63,9 +63,9 @@ func readManifest(r io.Reader) (m packageManifest, err error) {
 			case depth == 1 && t.Name.Local != "assembly":
 				return m, fmt.Errorf("%w: offset %d: element %.40q, want assembly", errManifest, d.InputOffset(), t.Name.Local)
 			case depth == 2 && t.Name.Local == "assemblyIdentity":
-				m.name, m.version = attribute(t, "name"), attribute(t, "version")
+				m.name, m.version = xmlAttribute(t, "name"), xmlAttribute(t, "version")
 			case depth == 2 && t.Name.Local == "package":
-				m.identifier, m.releaseType = attribute(t, "identifier"), attribute(t, "releaseType")
+				m.identifier, m.releaseType = xmlAttribute(t, "identifier"), xmlAttribute(t, "releaseType")
 				return m, nil
 			}
 		case xml.EndElement:
@@ -84,7 +84,7 @@ func noEOF(err error) error {
 	return err
 }
 
-func attribute(e xml.StartElement, name string) string {
+func xmlAttribute(e xml.StartElement, name string) string {
 	for _, a := range e.Attr {
 		if a.Name.Space == "" && a.Name.Local == name {
 			return strings.TrimSpace(a.Value)

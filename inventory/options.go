@@ -2,8 +2,9 @@ package inventory
 
 // options are those of an inventory of an image.
 type options struct {
-	languages   bool
-	executables Executables
+	languages    bool
+	registryOnly bool
+	executables  Executables
 }
 
 // Option configures [Of] and [Catalogers].
@@ -12,6 +13,11 @@ type Option func(*options)
 // WithLanguages also lists the packages of programming languages, of the kind [Library]. The
 // catalogers are those that [Languages] returns.
 func WithLanguages() Option { return func(o *options) { o.languages = true } }
+
+// WithRegistryOnly leaves the files of the layers unread but for the hives of the system: for
+// an answer of an unpacked layer at once. It lacks what is in no hive, in the hives of users
+// and in manifests of servicing.
+func WithRegistryOnly() Option { return func(o *options) { o.registryOnly = true } }
 
 // WithExecutables says which executable files are listed, [ProgramExecutables] without it.
 func WithExecutables(e Executables) Option { return func(o *options) { o.executables = e } }
@@ -42,6 +48,9 @@ func (o *options) key() string {
 	key := ""
 	if o.languages {
 		key += "-languages"
+	}
+	if o.registryOnly {
+		key += "-registry"
 	}
 	if o.executables != ProgramExecutables {
 		key += "-executables-" + string(o.executables)

@@ -145,8 +145,16 @@ func wanting(all []FileCataloger, path string, size int64) []FileCataloger {
 
 func (r *run) catalogFile(ctx context.Context, takers []FileCataloger, f *File) error {
 	for _, c := range takers {
+		first := len(r.inv.Components)
 		if err := r.collect(ctx, c, c.CatalogFile(ctx, f)); err != nil {
 			return err
+		}
+		for _, x := range r.inv.Components[first:] {
+			for i := range x.Evidence {
+				if e := &x.Evidence[i]; e.Layer < 0 && e.Path == f.Path {
+					e.Layer = f.Layer
+				}
+			}
 		}
 	}
 	return nil
@@ -157,7 +165,6 @@ const smallFile = 4 << 20
 
 // spoolFile reads the content of a file, of size bytes, into memory or a temporary file.
 func spoolFile(ctx context.Context, path string, size int64, r io.Reader) (f *File, release func() error, err error) {
-	sum := sha256.New()
 	f = &File{Path: path, Layer: -1, Size: size}
 	release = func() error { return nil }
 	if size <= smallFile {
@@ -165,20 +172,32 @@ func spoolFile(ctx context.Context, path string, size int64, r io.Reader) (f *Fi
 		if _, err := io.ReadFull(r, b); err != nil {
 			return nil, nil, err
 		}
-		sum.Write(b)
 		f.Content = bytes.NewReader(b)
 	} else {
 		temp, err := tempfile.Create("", "mullion-file-")
 		if err != nil {
 			return nil, nil, err
 		}
-		if _, err := io.Copy(io.MultiWriter(temp, sum), ctxio.Reader(ctx, io.LimitReader(r, size))); err != nil {
+		if _, err := io.Copy(temp, ctxio.Reader(ctx, io.LimitReader(r, size))); err != nil {
 			return nil, nil, errors.Join(err, temp.Close())
 		}
 		f.Content, release = temp, temp.Close
 	}
-	f.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	if err := f.hash(ctx); err != nil {
+		return nil, nil, errors.Join(err, release())
+	}
 	return f, release, nil
+}
+
+// hash computes the hash of the content.
+func (f *File) hash(ctx context.Context) error {
+	sum := sha256.New()
+	n, err := io.Copy(sum, ctxio.Reader(ctx, io.NewSectionReader(f.Content, 0, f.Size)))
+	if err == nil && n < f.Size {
+		err = io.ErrUnexpectedEOF
+	}
+	f.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return err
 }
 
 // registryOnly is embedded in catalogers that open no file.

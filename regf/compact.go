@@ -20,6 +20,7 @@ import (
 // that 6.2 created are filled from low addresses instead.
 type compactor struct {
 	out    []byte // base block and bins
+	spill  *spill // has the bins if not nil, and out the base block alone
 	origin uint32 // offset of the first bin in out, 0 unless the bins continue those of a file
 	free   [len(freeBounds)][]span
 	big    bool // data above 16,344 bytes is cut into segments
@@ -84,7 +85,7 @@ func (c *compactor) alloc(n uint32) (uint32, error) {
 		c.cut(s, size)
 		return s.off, nil
 	}
-	bin := c.origin + uint32(len(c.out)-baseSize)
+	bin := c.end()
 	pages := roundPage(size + binHeader)
 	if size < n || uint64(bin)+uint64(pages) > c.limit {
 		if c.limit == maxBins {
@@ -92,8 +93,7 @@ func (c *compactor) alloc(n uint32) (uint32, error) {
 		}
 		return 0, &LimitError{"bytes of bins: the cells of the hive overlap, and copies of them would be many times its size", int64(c.limit)}
 	}
-	c.out = grow(c.out, int(pages))
-	b := c.out[baseSize+bin-c.origin:]
+	b := c.extend(pages)
 	copy(b, "hbin")
 	put32(b[4:], bin)
 	put32(b[8:], pages)
@@ -111,17 +111,59 @@ func grow(b []byte, n int) []byte {
 
 // cut allocates the first size bytes of a free cell.
 func (c *compactor) cut(s span, size uint32) {
-	put32(c.out[baseSize+s.off-c.origin:], -size)
+	put32(c.cell(s.off), -size)
 	if rest := s.size - size; rest != 0 {
 		at := s.off + size
-		put32(c.out[baseSize+at-c.origin:], rest)
+		put32(c.cell(at), rest)
 		k := freeClass(rest)
 		c.free[k] = append(c.free[k], span{at, rest})
 	}
 }
 
+// end returns the offset at which the bins end.
+func (c *compactor) end() uint32 {
+	if c.spill != nil {
+		return c.spill.size
+	}
+	return c.origin + uint32(len(c.out)-baseSize)
+}
+
+// extend appends n zero bytes to the bins and returns them.
+func (c *compactor) extend(n uint32) []byte {
+	if c.spill != nil {
+		return c.spill.extend(n)
+	}
+	from := len(c.out)
+	c.out = grow(c.out, int(n))
+	return c.out[from:]
+}
+
+// cell returns a cell from its size on.
+func (c *compactor) cell(off uint32) []byte {
+	if c.spill != nil {
+		return c.spill.at(off)
+	}
+	return c.out[baseSize+off-c.origin:]
+}
+
 // at returns the payload of a cell that was allocated.
-func (c *compactor) at(off uint32) []byte { return c.out[baseSize+off-c.origin+4:] }
+func (c *compactor) at(off uint32) []byte { return c.cell(off)[4:] }
+
+// settle bounds the memory of a result that goes to a file. The slices that at returned
+// before are not part of the result any more.
+func (c *compactor) settle() {
+	if c.spill != nil {
+		c.spill.settle()
+	}
+}
+
+// fault returns the error of the file that a result goes to.
+func (c *compactor) fault() error {
+	if c.spill != nil {
+		return c.spill.err
+	}
+	return nil
+}
 
 // put allocates a cell and fills it.
 func (c *compactor) put(b []byte) (uint32, error) {
@@ -160,6 +202,7 @@ func (c *compactor) data(b []byte) (uint32, error) {
 		}
 		copy(c.at(seg), b[i*segmentSize:min(len(b), (i+1)*segmentSize)])
 		put32(c.at(list)[4*i:], seg)
+		c.settle()
 	}
 	return db, nil
 }
@@ -206,9 +249,13 @@ func (c *compactor) lists(n int) (uint32, error) {
 // slot fills entry i of a list.
 func (c *compactor) slot(list uint32, i int, key uint32, name []byte, latin bool) {
 	b := c.at(list)
-	if u16(b) == sigRI {
+	if u16(b) == sigRI && len(b) >= 8+4*(i/leafMax) {
 		b = c.at(u32(b[4+4*(i/leafMax):]))
 		i %= leafMax
+	}
+	if c.spill != nil && (c.spill.err != nil || len(b) < 12+8*i) {
+		c.spill.fail(errSpill)
+		return
 	}
 	e := b[4+8*i:]
 	put32(e, key)
@@ -241,6 +288,7 @@ func (c *compactor) ring() {
 		put32(b[skFlink:], c.sks[(i+1)%n].off)
 		put32(b[skBlink:], c.sks[(i+n-1)%n].off)
 		put32(b[skRefs:], s.refs)
+		c.settle()
 	}
 }
 
@@ -275,6 +323,6 @@ func (c *compactor) begin(minor int) {
 // finish completes the base block.
 func (c *compactor) finish(root uint32) {
 	put32(c.out[hdrRoot:], root)
-	put32(c.out[hdrBins:], c.origin+uint32(len(c.out)-baseSize))
+	put32(c.out[hdrBins:], c.end())
 	put32(c.out[hdrChecksum:], HeaderChecksum(c.out))
 }

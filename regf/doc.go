@@ -67,7 +67,7 @@
 //	ORCreateHive                    New
 //	ORCloseHive                     Hive.Close
 //	ORSaveHive                      Hive.WriteCompactFile; Hive.MinorForWindows returns the version to save
-//	ORMergeHives                    Merge
+//	ORMergeHives                    Merge, MergeTo
 //	OROpenKey                       Hive.Key, Key.Open
 //	ORCreateKey                     Key.Create
 //	ORCloseKey                      not needed: a Key holds nothing

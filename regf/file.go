@@ -30,6 +30,19 @@ func writeFile(name string, b []byte, overwrite bool) (err error) {
 	return exists(f.Commit())
 }
 
+// mergeToFile writes a view to a file that appears as with writeFile.
+func (h *Hive) mergeToFile(name string, overwrite bool) (err error) {
+	f, err := publish.Create(name, publish.Options{Replace: overwrite, Private: true})
+	if err != nil {
+		return exists(err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := MergeTo(h.view.ctx, f, h.view.layers, &h.view.opt); err != nil {
+		return err
+	}
+	return exists(f.Commit())
+}
+
 // exists returns the error with offreg's code for an existing file.
 func exists(err error) error {
 	if errors.Is(err, fs.ErrExist) {

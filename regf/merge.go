@@ -91,11 +91,37 @@ type MergeOptions struct {
 // The layers are only read and may be closed before the result. Save the result with
 // [Hive.WriteImageFile]: it is compact already, and [Hive.Compact] returns the same bytes.
 func Merge(ctx context.Context, layers []*Hive, opt *MergeOptions) (*Hive, error) {
+	m, err := mergeInto(ctx, nil, layers, opt)
+	if err != nil {
+		return nil, (*Hive)(nil).opError("merge", "", -1, err)
+	}
+	h, err := OpenBytes(m.out, &Options{})
+	if err != nil {
+		return nil, (*Hive)(nil).opError("merge", "", -1, err)
+	}
+	return h, nil
+}
+
+// MergeTo is [Merge] with the result in a file: it writes at f, from its start on, the bytes
+// that [Hive.WriteImage] writes of the result, and returns how many they are. They are
+// neither written in order nor held in memory, of which MergeTo takes about 16 MiB, 24 bytes
+// for each key of the result, a bit for each 8 bytes of the layers, and the largest value.
+// After an error f has a part of the result.
+func MergeTo(ctx context.Context, f ReadWriterAt, layers []*Hive, opt *MergeOptions) (size int64, err error) {
+	m, err := mergeInto(ctx, newSpill(f), layers, opt)
+	if err == nil {
+		size, err = m.spill.finish(m.out)
+	}
+	if err != nil {
+		return 0, (*Hive)(nil).opError("merge", "", -1, err)
+	}
+	return size, nil
+}
+
+// mergeInto makes the result of Merge, with its bins in a file unless that is nil.
+func mergeInto(ctx context.Context, to *spill, layers []*Hive, opt *MergeOptions) (*merger, error) {
 	if opt == nil {
 		opt = &MergeOptions{}
-	}
-	fail := func(err error) (*Hive, error) {
-		return nil, (*Hive)(nil).opError("merge", "", -1, err)
 	}
 	minor := opt.Minor
 	switch {
@@ -105,31 +131,32 @@ func Merge(ctx context.Context, layers []*Hive, opt *MergeOptions) (*Hive, error
 		minor = 5
 	}
 	if minor < 3 || minor > 6 || opt.Fold && minor != 6 {
-		return fail(ErrInvalid)
+		return nil, ErrInvalid
 	}
 	if err := mergeable(ctx, layers, opt.Fold, false); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	size := 0
 	for _, h := range layers {
 		size += len(h.bins)
 	}
-	m := &merger{ctx: ctx, opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold, size, size)}
+	hint := size
+	if to != nil {
+		hint = 0
+	}
+	m := &merger{ctx: ctx, opt: *opt, treeWriter: newTreeWriter(minor, opt.Fold, hint, size)}
+	m.spill = to
 	m.opt.Stepwise = opt.Stepwise || opt.Fold
 	if err := m.survey(layers); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if err := m.writeAll(); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	b := m.image()
 	stamp(b, opt.Now)
 	put32(b[hdrChecksum:], HeaderChecksum(b))
-	h, err := OpenBytes(b, &Options{})
-	if err != nil {
-		return fail(err)
-	}
-	return h, nil
+	return m, m.fault()
 }
 
 // mergeable returns an error if ORMergeHives would refuse the layers, or if a layer cannot
@@ -183,10 +210,12 @@ type merger struct {
 	*treeWriter
 	ctx     context.Context
 	opt     MergeOptions
+	passage passage
 	roots   []Key  // of the layers, topmost first; the walks record their index here
 	layered []bool // by that index: layer semantics have a meaning
 	plan    []planned
-	stacks  [][]Key // nodes of the keys that several layers have
+	secured []uint32 // by index in plan: the descriptor's cell of a key that has one node
+	stacks  [][]Key  // nodes of the keys that several layers have
 	kids    []Key
 	vals    valueSet
 	moved   map[uint32]uint32 // of a view: cells of keys below to those in their place
@@ -264,13 +293,18 @@ func (m *merger) add(nodes []Key, sealed, tree bool) bool {
 }
 
 func (m *merger) push(p planned, nodes []Key) {
+	sd := uint32(nilCell)
 	if len(nodes) == 1 {
 		p.node, p.source = nodes[0].off, nodes[0].w.source
+		sd = nodes[0].SecurityCell()
 	} else {
 		p.node, p.source = uint32(len(m.stacks)), manyNodes
 		m.stacks = append(m.stacks, slices.Clone(nodes))
 	}
 	m.plan = append(m.plan, p)
+	if m.below == nil {
+		m.secured = append(m.secured, sd)
+	}
 }
 
 // survey plans all keys and finds their descriptors.
@@ -279,6 +313,7 @@ func (m *merger) survey(layers []*Hive) error {
 		h := layers[len(layers)-1-i]
 		root := h.Root().Traverse()
 		root.w.source = uint16(i)
+		root.w.pass = m.passage.over(h)
 		m.roots = append(m.roots, root)
 		m.layered = append(m.layered, h.flagged())
 	}
@@ -319,7 +354,8 @@ func (m *merger) survey(layers []*Hive) error {
 }
 
 // descriptors finds the descriptors of the planned keys in the order of a walk through the
-// tree, which is the order of the ring in the hives that offreg merges.
+// tree, which is the order of the ring in the hives that offreg merges. In that order the
+// nodes are anywhere in their hives, so that their cells were noted when they were planned.
 func (m *merger) descriptors() error {
 	found := newDescriptorSurvey()
 	first := make([]uint32, len(m.plan)) // of the subkeys of a key, its index in plan
@@ -342,12 +378,18 @@ func (m *merger) descriptors() error {
 		i := l.at
 		l.at++
 		var one [1]Key
-		if err := found.add(m.secured(m.nodes(m.plan[i], &one, 0))); err != nil {
+		k := m.nodes(m.plan[i], &one, 0)
+		node, cell := k[0], m.secured[i]
+		if m.plan[i].source == manyNodes {
+			node = m.securedNode(k)
+			cell = node.SecurityCell()
+		}
+		if err := found.add(node, cell); err != nil {
 			return err
 		}
 		path = append(path, level{first[i], first[i] + m.plan[i].kids})
 	}
-	m.first = found.list
+	m.first, m.secured = found.list, nil
 	return nil
 }
 
@@ -361,8 +403,8 @@ func (m *merger) local(nodes []Key) []Key {
 	return nodes
 }
 
-// secured returns the node whose descriptor the key gets.
-func (m *merger) secured(nodes []Key) Key {
+// securedNode returns the node whose descriptor the key gets.
+func (m *merger) securedNode(nodes []Key) Key {
 	if m.opt.Security == SecurityTop {
 		return nodes[0]
 	}
@@ -378,14 +420,12 @@ func (m *merger) writeAll() error {
 		left uint32
 	}
 	families := []family{{at: noSlot, left: 1}}
-	released := len(m.out)
 	for i := range m.plan {
 		if err := m.ctx.Err(); err != nil {
 			return err
 		}
-		if len(m.out)-released >= residentMax {
-			m.release()
-			released = len(m.out)
+		if m.settle(); m.fault() != nil {
+			return m.fault()
 		}
 		p := m.plan[i]
 		for families[0].left == 0 {
@@ -416,19 +456,14 @@ func (m *merger) writeAll() error {
 	return nil
 }
 
-// release releases the pages of mapped sources, which the survey has counted and this second
-// pass reads again.
-func (m *merger) release() {
-	for _, r := range m.roots {
-		r.h.releaseMapped()
-	}
-}
-
 // key writes one merged key.
 func (m *merger) key(p planned, at slotAt) (uint32, error) {
 	var one [1]Key
 	nodes := m.nodes(p, &one, 0)
-	out := outKey{from: nodes[0], security: m.secured(nodes), merged: true}
+	for _, k := range nodes {
+		k.w.pass.reach(k.off)
+	}
+	out := outKey{from: nodes[0], security: m.securedNode(nodes), merged: true}
 	if p.layer == LayerTombstone {
 		out.layer = byte(LayerTombstone)
 	} else if err := m.describe(&out, nodes, p, at.list == nilCell); err != nil {
@@ -458,9 +493,8 @@ func newDescriptorSurvey() *descriptorSurvey {
 	return &descriptorSurvey{seen: map[string]struct{}{}, cells: map[*Hive]map[uint32]struct{}{}}
 }
 
-// add records the descriptor of a key.
-func (s *descriptorSurvey) add(k Key) error {
-	off := k.SecurityCell()
+// add records the descriptor of a key, which is in the cell off.
+func (s *descriptorSurvey) add(k Key, off uint32) error {
 	if s.h == k.h && s.cell == off {
 		return nil
 	}
@@ -540,9 +574,9 @@ func (m *merger) singleKids(k Key, p planned) error {
 		return err
 	}
 	plain := p.sealed && !m.layered[k.w.source]
-	for i, sub := range m.kids {
+	for i := range m.kids {
 		if plain {
-			m.plan = append(m.plan, planned{node: sub.off, source: k.w.source, sealed: true, layer: LayerSupersedeTree})
+			m.push(planned{sealed: true, layer: LayerSupersedeTree}, m.kids[i:i+1])
 		} else {
 			m.add(m.kids[i:i+1], p.sealed, p.tree)
 		}

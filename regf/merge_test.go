@@ -23,6 +23,7 @@ func merged(t testing.TB, opt *MergeOptions, layers ...*Hive) *Hive {
 	if b, err := h.Compact(nil); err != nil || !bytes.Equal(b, h.data) {
 		t.Fatalf("the result is not compact: %v", err)
 	}
+	spilled(t, h, layers, opt)
 	return h
 }
 

@@ -32,8 +32,9 @@ type view struct {
 // hive sets right: a damaged part of the base is an error only when it is reached, keys and
 // values have the order of the base, and where it has two values of one name, both are
 // read. Offsets differ, and so do the lengths of the longest names ([Key.Info]), which the
-// base declares. Writing the view ([Hive.WriteImage], [Hive.WriteCompact]) merges first,
-// and ends when ctx does; an edit or a check of the view is ErrUnsupported.
+// base declares. Writing the view merges it into a file, see [MergeTo], and ends when ctx
+// does; only [Hive.Image] and [Hive.WriteCompact] take the memory of the whole hive. An edit
+// or a check of the view is ErrUnsupported.
 //
 // With Fold, and where the base cannot be shared, because it is in memory, was edited, is
 // older than version 1.4 or was opened to salvage, MergeView merges. Errors are those of

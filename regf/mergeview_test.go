@@ -139,7 +139,12 @@ func viewed(t *testing.T, want *Hive, layers []*Hive, opt *MergeOptions) {
 	if a, b := everything(t, got.Root()), everything(t, want.Root()); a != b {
 		t.Fatalf("view %s", firstLine(a, b))
 	}
+	var b bytes.Buffer
+	if err := got.WriteImage(&b); err != nil || !bytes.Equal(b.Bytes(), want.data) {
+		t.Fatalf("the view is not written as the merged hive: %v", err)
+	}
 	if shared {
+		spilled(t, want, layers, opt)
 		comparedWithBase(t, onDisk(t, layers[0], 1), got)
 	}
 }

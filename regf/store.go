@@ -1,7 +1,11 @@
 package regf
 
 import (
+	"errors"
 	"io"
+
+	"github.com/mullion/mullion/internal/ctxio"
+	"github.com/mullion/mullion/internal/tempfile"
 )
 
 // New creates an empty hive in memory, as ORCreateHive does: a root named ROOT with
@@ -49,26 +53,87 @@ type WriteOptions struct {
 // before. The file appears complete or not at all; storing over the file that was opened is
 // allowed, and the open hive keeps its old contents.
 func (h *Hive) WriteImageFile(name string, opt *WriteOptions) error {
+	overwrite := opt != nil && opt.Overwrite
+	if h.streams() {
+		return h.opError("store", "", -1, h.mergeToFile(name, overwrite))
+	}
 	b, err := h.image()
 	if err == nil {
-		err = writeFile(name, b, opt != nil && opt.Overwrite)
+		err = writeFile(name, b, overwrite)
 	}
 	return h.opError("store", "", -1, err)
 }
 
-// WriteImage writes it to a writer.
+// WriteImage writes it to a writer. A view is merged into a temporary file first, see
+// [MergeTo].
 func (h *Hive) WriteImage(w io.Writer) error {
+	if h.streams() {
+		return h.opError("store", "", -1, h.mergeThrough(w))
+	}
 	b, err := h.image()
 	if err == nil {
-		_, err = w.Write(b)
+		err = h.writeParts(func(p []byte, _ int64) (int, error) { return w.Write(p) }, b)
 	}
 	return h.opError("store", "", -1, err)
+}
+
+// WriteImageAt writes it to a file, from the start of f on, and returns its size. Unlike
+// WriteImage it needs no temporary file for a view. After an error f has a part of the hive.
+func (h *Hive) WriteImageAt(f ReadWriterAt) (size int64, err error) {
+	if h.streams() {
+		size, err = MergeTo(h.view.ctx, f, h.view.layers, &h.view.opt)
+		return size, h.opError("store", "", -1, err)
+	}
+	b, err := h.image()
+	if err == nil {
+		err = h.writeParts(f.WriteAt, b)
+	}
+	if err != nil {
+		return 0, h.opError("store", "", -1, err)
+	}
+	return int64(len(b)), nil
 }
 
 // Image returns a copy of the bytes that WriteImage writes.
 func (h *Hive) Image() ([]byte, error) {
 	b, err := h.image()
 	return append([]byte(nil), b...), h.opError("store", "", -1, err)
+}
+
+// streams reports whether the hive is a view, which is written out without holding it.
+func (h *Hive) streams() bool { return h.bins != nil && h.view != nil }
+
+// writeParts writes the image of a hive. Memory of a mapped hive is released in between.
+func (h *Hive) writeParts(write func(p []byte, off int64) (int, error), b []byte) error {
+	if h.resident == nil {
+		_, err := write(b, 0)
+		return err
+	}
+	for off := 0; off < len(b); off += residentMax / 2 {
+		if _, err := write(b[off:min(off+residentMax/2, len(b))], int64(off)); err != nil {
+			return err
+		}
+		h.releaseMapped()
+	}
+	return nil
+}
+
+// mergeThrough writes a view to w by way of a temporary file.
+func (h *Hive) mergeThrough(w io.Writer) (err error) {
+	f, err := tempfile.Create("", "mullion-hive-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size, err := MergeTo(h.view.ctx, f, h.view.layers, &h.view.opt)
+	if err != nil {
+		return err
+	}
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, ctxio.Reader(h.view.ctx, io.NewSectionReader(f, 0, size)), make([]byte, 1<<18))
+	if err == nil && n < size {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // image updates the base block.

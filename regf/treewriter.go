@@ -71,7 +71,8 @@ func newTreeWriter(minor int, layered bool, sizeHint, source int) *treeWriter {
 	return w
 }
 
-// image completes the base block, that of a new hive, and returns the file.
+// image completes the base block, that of a new hive, and returns the file, or the base block
+// alone if the bins go to another.
 func (w *treeWriter) image() []byte {
 	w.begin(w.minor)
 	if w.layered {
@@ -275,6 +276,7 @@ func (w *treeWriter) values(nk uint32, list []outValue, merged bool) error {
 			return err
 		}
 		put32(w.at(vl)[4*i:], at)
+		w.settle()
 		maxName, maxData = max(maxName, 2*units), max(maxData, size)
 	}
 	o = w.at(nk)

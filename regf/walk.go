@@ -7,6 +7,7 @@ import "iter"
 type walk struct {
 	seen   []uint64
 	source uint16 // which layer of a merge is walked
+	pass   *pass  // of a merge, or nil
 }
 
 func newWalk(h *Hive) *walk { return &walk{seen: make([]uint64, (len(h.bins)/8+63)/64)} }
@@ -14,6 +15,7 @@ func newWalk(h *Hive) *walk { return &walk{seen: make([]uint64, (len(h.bins)/8+6
 // claim reports whether a cell offset is new. One outside the bins always is: reading it
 // returns the error.
 func (w *walk) claim(off uint32) bool {
+	w.pass.reach(off)
 	i, bit := off>>9, uint64(1)<<(off>>3&63)
 	if uint64(i) >= uint64(len(w.seen)) {
 		return true
