@@ -201,6 +201,7 @@ func findings(t *testing.T, db vulnerability.Provider, document []byte) []string
 }
 
 func TestWindowsServer(t *testing.T) {
+	t.Setenv("MULLION_CACHE", filepath.Join(t.TempDir(), "cache"))
 	db := database(t)
 	for _, c := range []struct {
 		ubr        uint32
