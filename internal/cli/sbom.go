@@ -310,7 +310,10 @@ func (s *sbomCommand) print(ctx context.Context, c *console, img *image.Image, f
 	}
 	c.stopProgress()
 	return s.out.write(c, func(w io.Writer) error {
-		_, err := (&jsonText{w: w}).Write(b)
+		if c.terminal { // elsewhere it is what is kept, byte for byte
+			w = &jsonText{w: w}
+		}
+		_, err := w.Write(b)
 		return err
 	})
 }
