@@ -12,7 +12,7 @@
 //	Microsoft\Windows\CurrentVersion\Installer\UserData\SID\Products\CODE
 //	                                                               one key a product of Windows Installer: InstallProperties,
 //	                                                               and Patches with one key a patch; S-1-5-18 is for all users
-//	Microsoft\Windows NT\CurrentVersion\ProfileList\SID           one key a user: the profile, whose NTUSER.DAT has such
+//	Microsoft\Windows NT\CurrentVersion\ProfileList\SID            one key a user: the profile, whose NTUSER.DAT has such
 //	                                                               keys below Software for the programs of that user
 //	Microsoft\NET Framework Setup\NDP                               the .NET Framework: v4\Full, v3.5, v3.0\Setup, v2.0.50727, v1.1.4322
 //	Microsoft\PowerShell\3\PowerShellEngine                        Windows PowerShell; 1 is that of version 2

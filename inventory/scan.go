@@ -39,7 +39,11 @@ func OfLayers(ctx context.Context, l Layers, opts ...Option) (*Inventory, error)
 	if err != nil {
 		return nil, err
 	}
-	return runLayers(ctx, chain{
+	return runLayers(ctx, l.chain(ctx), o, catalogers)
+}
+
+func (l Layers) chain(ctx context.Context) chain {
+	return chain{
 		sources: l.Sources,
 		hives:   l.Hives,
 		scan: func(fn func(layer.Scanned, layer.Reader) error) (*image.Hives, error) {
@@ -51,7 +55,7 @@ func OfLayers(ctx context.Context, l Layers, opts ...Option) (*Inventory, error)
 		union: func() (*layer.View, error) {
 			return layer.Union(ctx, l.Sources, layer.WithUnionLimits(l.Limits))
 		},
-	}, o, catalogers)
+	}
 }
 
 // chain is what an inventory is made of.

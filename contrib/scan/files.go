@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	scalibrfs "github.com/google/osv-scalibr/fs"
@@ -70,10 +72,49 @@ func (noFiles) Stat(name string) (fs.FileInfo, error) { return nil, missing("sta
 
 func missing(op, name string) error { return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist} }
 
-// systemFS is the C: drive of a system as SCALIBR's file system.
+// keptFile is a file whose content is in cataloger.kept.
+type keptFile struct {
+	path      string // in the layer
+	off, size int64
+}
+
+// keep copies a file to the end of c.kept.
+func (c *cataloger) keep(ctx context.Context, f *inventory.File) (err error) {
+	if c.kept == nil {
+		if c.kept, err = tempfile.Create("", "mullion-scan-"); err != nil {
+			return err
+		}
+	}
+	to := io.NewOffsetWriter(c.kept, c.end)
+	if _, err := io.Copy(to, ctxio.Reader(ctx, io.NewSectionReader(f.Content, 0, f.Size))); err != nil {
+		return err
+	}
+	c.later = append(c.later, keptFile{f.Path, c.end, f.Size})
+	c.end += f.Size
+	return nil
+}
+
+// contentOf returns the content of a kept file.
+func (c *cataloger) contentOf(f keptFile) io.ReaderAt {
+	return io.NewSectionReader(c.kept, f.off, f.size)
+}
+
+// systemFS is the C: drive of a system as SCALIBR's file system. Files that the cataloger has
+// kept are not searched in their layers, and others are missing where it opens only its own.
 type systemFS struct {
-	ctx context.Context
-	s   inventory.System
+	ctx       context.Context
+	s         inventory.System
+	cataloger *cataloger
+}
+
+// find returns a kept file.
+func (s systemFS) find(name string) (keptFile, bool) {
+	later := s.cataloger.later // sorted by path
+	at, ok := slices.BinarySearchFunc(later, drive+strings.ReplaceAll(name, "/", `\`), func(f keptFile, p string) int { return strings.Compare(f.path, p) })
+	if !ok {
+		return keptFile{}, false
+	}
+	return later[at], true
 }
 
 func below(name string) string { return path.Join("Files", name) }
@@ -92,11 +133,16 @@ func (s systemFS) Stat(name string) (fs.FileInfo, error) {
 	return fs.Stat(s.s, below(name))
 }
 
-// Open opens a file or directory. A file of up to maxText bytes is in memory, a larger one, of
-// at most maxBinary, in a temporary file.
+// Open opens a directory, or a copy of a file of at most maxBinary bytes.
 func (s systemFS) Open(name string) (_ fs.File, err error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	if f, ok := s.find(name); ok {
+		return &openFile{newReader(s.ctx, s.cataloger.contentOf(f), f.size), infoOf{name, f.size}, nil}, nil
+	}
+	if s.cataloger.own {
+		return nil, missing("open", name)
 	}
 	f, err := s.s.Open(below(name))
 	if err != nil {
@@ -126,11 +172,17 @@ var errTooLarge = errors.New("more than 1 GiB")
 type openFile struct {
 	*reader
 	info    fs.FileInfo
-	content *tempfile.File
+	content *tempfile.File // nil for a kept file
 }
 
 func (f *openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
-func (f *openFile) Close() error               { return f.content.Close() }
+
+func (f *openFile) Close() error {
+	if f.content == nil {
+		return nil
+	}
+	return f.content.Close()
+}
 
 // spool copies size bytes of r into a temporary file.
 func spool(ctx context.Context, r io.Reader, size int64) (*tempfile.File, error) {

@@ -5,6 +5,7 @@ go 1.26.8
 require (
 	github.com/google/osv-scalibr v0.5.3
 	github.com/mullion/mullion v0.0.0
+	github.com/opencontainers/image-spec v1.1.1
 	go.uber.org/multierr v1.11.0
 )
 
@@ -63,7 +64,6 @@ require (
 	github.com/moby/sys/user v0.4.1 // indirect
 	github.com/moby/sys/userns v0.2.1 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
-	github.com/opencontainers/image-spec v1.1.1 // indirect
 	github.com/opencontainers/runtime-spec v1.3.0 // indirect
 	github.com/ossf/osv-schema/bindings/go v0.0.0-20260424063704-83285ce2a866 // indirect
 	github.com/package-url/packageurl-go v0.1.5 // indirect

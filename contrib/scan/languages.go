@@ -27,7 +27,7 @@ var makers = []func(*cpb.PluginConfig) (filesystem.Extractor, error){
 var ruleOf = map[string]rules{
 	gobinary.Name:         {maxSize: maxBinary, exts: []string{".exe", ".dll"}},
 	packagejson.Name:      {maxSize: maxText},
-	packagelockjson.Name:  {maxSize: maxText, around: true},
+	packagelockjson.Name:  {maxSize: maxText, around: true, own: true},
 	wheelegg.Name:         {maxSize: maxBinary, extract: extractWheel},
 	depsjson.Name:         {maxSize: maxText},
 	packagesconfig.Name:   {maxSize: maxText},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"maps"
 	"path"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/osv-scalibr/extractor"
 	"github.com/google/osv-scalibr/extractor/filesystem"
 	"github.com/google/osv-scalibr/purl"
+	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/inventory"
 	"github.com/mullion/mullion/winfs"
 )
@@ -39,6 +39,8 @@ type rules struct {
 	exts    []string // in lower case; nil for all that the extractor requires
 	// around says that the extractor opens files beside the one that it is given.
 	around bool
+	// own says that these are files that it requires too.
+	own bool
 	// extract takes the place of the extractor's own function if it is not nil.
 	extract func(context.Context, filesystem.Extractor, *filesystem.ScanInput) ([]*extractor.Package, error)
 }
@@ -60,9 +62,11 @@ func Cataloger(e filesystem.Extractor) inventory.Cataloger {
 type cataloger struct {
 	e filesystem.Extractor
 	rules
-	later []string         // files that wait for the whole system
+	later []keptFile       // files that wait for the whole system
+	kept  *tempfile.File   // their contents
+	end   int64            // of kept, in bytes
 	large map[string]int64 // files above the limit, and their sizes
-	lost  int              // files above maxKept
+	lost  int              // files above maxKept or maxBinary
 }
 
 // Name implements inventory.Cataloger.
@@ -76,15 +80,12 @@ func nameOf(p string) (string, bool) {
 	if len(p) <= len(drive) || !strings.EqualFold(p[:len(drive)], drive) {
 		return "", false
 	}
-	return strings.ReplaceAll(winfs.EscapeFSName(p[len(drive):]), `\`, "/"), true
+	return slashed(p), true
 }
 
-// pathOf is the inverse of nameOf.
-func pathOf(name string) string {
-	if p, ok := winfs.UnescapeFSName(name); ok {
-		name = p
-	}
-	return drive + strings.ReplaceAll(name, "/", `\`)
+// slashed is the name below C:\ of a path in Files.
+func slashed(p string) string {
+	return strings.ReplaceAll(winfs.EscapeFSName(p[len(drive):]), `\`, "/")
 }
 
 // required returns the name under which the extractor requires a file.
@@ -129,8 +130,10 @@ func (c *cataloger) CatalogFile(ctx context.Context, f *inventory.File) iter.Seq
 		case !ok:
 		case !c.around:
 			c.yield(ctx, noFiles{}, name, f.Path, f.Size, f.Content, yield)
-		case len(c.later) < maxKept:
-			c.later = append(c.later, f.Path)
+		case len(c.later) < maxKept && c.end+f.Size <= maxBinary:
+			if err := c.keep(ctx, f); err != nil {
+				yield(inventory.Component{}, inventory.Skip(inventory.FileEvidence(f.Path), err))
+			}
 		default:
 			c.lost++
 		}
@@ -140,11 +143,13 @@ func (c *cataloger) CatalogFile(ctx context.Context, f *inventory.File) iter.Seq
 // Catalog implements inventory.Cataloger: it catalogs the files that need others.
 func (c *cataloger) Catalog(ctx context.Context, s inventory.System) iter.Seq2[inventory.Component, error] {
 	return func(yield func(inventory.Component, error) bool) {
-		all := systemFS{ctx, s}
+		all := systemFS{ctx: ctx, s: s, cataloger: c}
+		if c.kept != nil {
+			defer c.kept.Close()
+		}
 		for _, p := range slices.Sorted(maps.Keys(c.large)) {
-			name, _ := nameOf(p)
-			// Wants is asked for hidden files too.
-			if info, err := all.Stat(name); err != nil || info.Size() != c.large[p] {
+			// Wants may be asked for hidden files too.
+			if s.Layer(below(slashed(p))) < 0 {
 				continue
 			}
 			err := fmt.Errorf("%d bytes, the limit of %s is %d", c.large[p], c.e.Name(), c.maxSize)
@@ -152,31 +157,17 @@ func (c *cataloger) Catalog(ctx context.Context, s inventory.System) iter.Seq2[i
 				return
 			}
 		}
-		slices.Sort(c.later)
-		for _, p := range c.later {
-			if !c.open(ctx, all, p, yield) {
+		slices.SortFunc(c.later, func(a, b keptFile) int { return strings.Compare(a.path, b.path) })
+		for _, f := range c.later {
+			name, _ := c.required(f.path, f.size)
+			if !c.yield(ctx, all, name, f.path, f.size, c.contentOf(f), yield) {
 				return
 			}
 		}
 		if c.lost > 0 {
-			yield(inventory.Component{}, fmt.Errorf("%d files are left out: %s reads at most %d", c.lost, c.e.Name(), maxKept))
+			yield(inventory.Component{}, fmt.Errorf("%d files are left out: %s reads at most %d files of %d bytes in all", c.lost, c.e.Name(), maxKept, maxBinary))
 		}
 	}
-}
-
-// open catalogs a file of the system.
-func (c *cataloger) open(ctx context.Context, all systemFS, p string, yield func(inventory.Component, error) bool) bool {
-	name, _ := nameOf(p)
-	f, err := all.Open(name)
-	if err == nil {
-		defer f.Close()
-		var info fs.FileInfo
-		if info, err = f.Stat(); err == nil {
-			name, _ = c.required(p, info.Size())
-			return c.yield(ctx, all, name, p, info.Size(), f.(io.ReaderAt), yield)
-		}
-	}
-	return yield(inventory.Component{}, inventory.Skip(inventory.FileEvidence(p), err))
 }
 
 // yield catalogs one file.

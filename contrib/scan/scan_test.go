@@ -21,7 +21,17 @@ import (
 	scalibrlog "github.com/google/osv-scalibr/log"
 	"github.com/google/osv-scalibr/plugin"
 	"github.com/google/osv-scalibr/purl"
+	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/image"
+	"github.com/mullion/mullion/image/imagetest"
+	_ "github.com/mullion/mullion/image/layout"
 	"github.com/mullion/mullion/inventory"
+	"github.com/mullion/mullion/layer"
+	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/winsec"
+	"github.com/mullion/mullion/wintar"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func TestMain(m *testing.M) {
@@ -111,6 +121,8 @@ func files(t testing.TB) map[string]string {
 	return map[string]string{
 		"Files/app/package-lock.json": `{"name":"app","version":"1.0.0","lockfileVersion":3,"packages":{
 			"":{"name":"app","version":"1.0.0"},"node_modules/left-pad":{"version":"1.3.0"},"node_modules/@scope/inner":{"version":"2.0.0"}}}`,
+		"Files/shrunk/package-lock.json":                                `{"name":"x","version":"1.0.0","lockfileVersion":3,"packages":{"node_modules/hidden":{"version":"9.9.9"}}}`,
+		"Files/shrunk/npm-shrinkwrap.json":                              `{"name":"x","version":"1.0.0","lockfileVersion":3,"packages":{"node_modules/shown":{"version":"1.0.1"}}}`,
 		"Files/app/node_modules/left-pad/package.json":                  `{"name":"left-pad","version":"1.3.0","license":"WTFPL"}`,
 		"Files/Python312/Lib/site-packages/Demo-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: Demo\nVersion: 1.0\n\nText\n",
 		"Files/wheels/packed-2.5-py3-none-any.whl":                      archiveOf(t, map[string]string{"packed-2.5.dist-info/METADATA": "Name: packed\nVersion: 2.5\n"}),
@@ -183,6 +195,7 @@ func compare(t *testing.T, got []string, want string) {
 const expected = `
 	javascript/packagelockjson library left-pad 1.3.0 pkg:npm/left-pad@1.3.0 Files\app\package-lock.json
 	javascript/packagelockjson library @scope/inner 2.0.0 pkg:npm/%40scope/inner@2.0.0 Files\app\package-lock.json
+	javascript/packagelockjson library shown 1.0.1 pkg:npm/shown@1.0.1 Files\shrunk\npm-shrinkwrap.json
 	javascript/packagejson library left-pad 1.3.0 pkg:npm/left-pad@1.3.0 Files\app\node_modules\left-pad\package.json
 	python/wheelegg library Demo 1.0 pkg:pypi/demo@1.0 Files\Python312\Lib\site-packages\Demo-1.0.dist-info\METADATA
 	python/wheelegg library packed 2.5 pkg:pypi/packed@2.5 Files\wheels\packed-2.5-py3-none-any.whl
@@ -224,6 +237,98 @@ func TestCatalogers(t *testing.T) {
 		go/binary library example.com/part 1.2.3 pkg:golang/example.com/part@1.2.3 Files\tool\Tool.EXE
 		go/binary library example.com/tool (devel) pkg:golang/example.com/tool@%28devel%29 Files\tool\Tool.EXE
 	`)
+}
+
+// tarOf makes the tar of a layer.
+func tarOf(t *testing.T, files map[string]string, whiteouts ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := wintar.NewWriter(&b)
+	defer w.Close()
+	made := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		p := strings.ReplaceAll(name, "/", `\`)
+		for at, c := range p {
+			if c == '\\' && !made[p[:at]] {
+				made[p[:at]] = true
+				if err := w.Add(&layer.Entry{Kind: layer.Dir, Path: p[:at], Attributes: winfs.AttrDirectory, Security: winsec.BuilderDirectory()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		size := int64(len(files[name]))
+		err := w.Add(&layer.Entry{Kind: layer.File, Path: p, Attributes: winfs.AttrArchive, Security: winsec.BuilderFile(), Size: size})
+		if err == nil {
+			err = w.AddStream(&layer.Stream{Size: size})
+		}
+		if err == nil {
+			_, err = io.WriteString(w, files[name])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range whiteouts {
+		if err := w.Add(&layer.Entry{Kind: layer.Whiteout, Path: p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// The packages of an image are those that a container sees, with the layers that brought them.
+func TestImage(t *testing.T) {
+	t.Setenv("MULLION_CACHE", filepath.Join(t.TempDir(), "cache"))
+	base := map[string]string{
+		"Files/gone/package.json":                      `{"name":"gone","version":"1.0.0"}`,
+		"Files/app/node_modules/left-pad/package.json": `{"name":"left-pad","version":"1.0.0"}`,
+		"Files/under/node_modules/is-odd/package.json": `{"name":"is-odd","version":"3.0.1"}`,
+		"Files/gone/large/package-lock.json":           `{"name":"x","version":"1.0.0","lockfileVersion":3,"packages":{"node_modules/hidden":{"version":"9.9.9"}}}`,
+	}
+	for _, n := range hives.All() {
+		b, err := hives.Minimal(n, hives.ServerCore(20348, 2700))
+		if err != nil {
+			t.Fatal(err)
+		}
+		base[strings.ReplaceAll(n.Path(hives.Config), `\`, "/")] = string(b)
+	}
+	top := maps.Clone(files(t))
+	delete(top, "UtilityVM/Files/app/node_modules/outside/package.json")
+	dir := t.TempDir()
+	err := imagetest.WriteLayout(dir, imagetest.Image{
+		Config: ocispec.Image{Platform: ocispec.Platform{OS: "windows", OSVersion: "10.0.20348.2700", Architecture: "amd64"}},
+		Layers: []imagetest.Layer{{Tar: tarOf(t, base), Format: blob.Gzip}, {Tar: tarOf(t, top, `Files\gone`), Format: blob.Gzip}},
+		Tag:    "v1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := image.Open(t.Context(), "oci:"+filepath.ToSlash(dir)+":v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	inv, _, err := inventory.Of(t.Context(), img, inventory.WithLanguages())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range inv.Components {
+		want := 1
+		if c.Name == "is-odd" {
+			want = 0
+		}
+		if strings.Contains(c.FoundBy, "/") && c.Layer() != want {
+			t.Errorf("%s is in layer %d, want %d", c.Name, c.Layer(), want)
+		}
+	}
+	got := slices.DeleteFunc(lines(inv), func(s string) bool {
+		return !strings.Contains(strings.TrimPrefix(strings.Fields(s)[0], "skipped"), "/") && !strings.HasPrefix(s, "skipped")
+	})
+	compare(t, got, expected+`
+		javascript/packagejson library is-odd 3.0.1 pkg:npm/is-odd@3.0.1 Files\under\node_modules\is-odd\package.json`)
 }
 
 func TestLanguages(t *testing.T) {

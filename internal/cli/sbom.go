@@ -73,8 +73,8 @@ func newSBOMCommand(c *console) *cobra.Command {
 		Short: "List the software in an image as a bill of materials",
 		Long: `List the software that is installed in an image, with the changes of all layers,
 or in a layer with those that --parent names below it: Windows itself, its
-updates, packages and features, programs and runtimes, executable files, and
-with --languages the packages of programming languages. Services and drivers are
+updates and packages, programs and runtimes, executable files, and with
+--languages the packages of programming languages. Services and drivers are
 listed with --kind service,driver or --kind all, and the executable files of
 Windows itself with --files all.
 
