@@ -74,9 +74,9 @@ func newSBOMCommand(c *console) *cobra.Command {
 		Long: `List the software that is installed in an image, with the changes of all layers,
 or in a layer with those that --parent names below it: Windows itself, its
 updates and packages, programs and runtimes, executable files, and with
---languages the packages of programming languages.
-Services and drivers are listed with --kind service,driver or --kind all, and
-the executable files of Windows itself with --files all.
+--languages the packages of programming languages. Services and drivers are
+listed with --kind service,driver or --kind all, and the executable files of
+Windows itself with --files all.
 
 The formats are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3), syft (Syft's own
 format, which Grype reads), json (docs/schema/sbom.json) and table, which is the
@@ -310,7 +310,10 @@ func (s *sbomCommand) print(ctx context.Context, c *console, img *image.Image, f
 	}
 	c.stopProgress()
 	return s.out.write(c, func(w io.Writer) error {
-		_, err := (&jsonText{w: w}).Write(b)
+		if c.terminal { // elsewhere it is what is kept, byte for byte
+			w = &jsonText{w: w}
+		}
+		_, err := w.Write(b)
 		return err
 	})
 }
