@@ -3,7 +3,9 @@ package inventory
 import (
 	"bytes"
 	"compress/flate"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 
 	"github.com/mullion/mullion/image"
@@ -12,6 +14,15 @@ import (
 // answerKind names a kept inventory. The number goes up with its form, or with what the
 // catalogers find.
 const answerKind = "inventory4"
+
+// keptKind is the kind of the answer for a set of options.
+func keptKind(key string) string {
+	if key == "" {
+		return answerKind
+	}
+	sum := sha256.Sum256([]byte(key))
+	return fmt.Sprintf("%sx%x", answerKind, sum[:6])
+}
 
 // maxKept is the size in bytes of an inventory that is kept, before compression.
 const maxKept = 256 << 20
@@ -57,14 +68,14 @@ func keepInventory(img *image.Image, key string, inv *Inventory) {
 	}
 	if w.Close() == nil {
 		k.Flate = packed.Bytes()
-		img.Keep(answerKind+key, k)
+		img.Keep(keptKind(key), k)
 	}
 }
 
 // keptInventory returns what keepInventory has kept, nil if there is nothing that can be read.
 func keptInventory(img *image.Image, key string) *Inventory {
 	var k kept
-	if !img.Answer(answerKind+key, &k) {
+	if !img.Answer(keptKind(key), &k) {
 		return nil
 	}
 	d := json.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(k.Flate)), 2*maxKept))

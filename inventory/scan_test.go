@@ -345,34 +345,36 @@ func TestKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cache.Close()
-	var texts []string
-	for i := range 2 {
-		opened := 0
-		img, err := image.Open(t.Context(), ref, image.WithCache(cache), image.WithProgress(func(*image.Layer) (func(int64), func()) {
-			opened++
-			return func(int64) {}, func() {}
-		}))
-		if err != nil {
-			t.Fatal(err)
+	for _, with := range [][]Option{nil, {WithExecutables(AllExecutables)}, {WithRegistryOnly()}, {WithExecutables(AllExecutables), WithRegistryOnly()}} {
+		var texts []string
+		for i := range 2 {
+			opened := 0
+			img, err := image.Open(t.Context(), ref, image.WithCache(cache), image.WithProgress(func(*image.Layer) (func(int64), func()) {
+				opened++
+				return func(int64) {}, func() {}
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := newOptions(with).key()
+			if i == 0 && keptInventory(img, key) != nil {
+				t.Errorf("%s: an answer to another question is there", key)
+			}
+			inv, s, err := Of(t.Context(), img, with...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 1 && opened > 0 {
+				t.Errorf("%s: a layer was read the second time", key)
+			}
+			var b bytes.Buffer
+			if err := errors.Join(WriteCycloneDX(&b, inv, s), img.Close()); err != nil {
+				t.Fatal(err)
+			}
+			texts = append(texts, b.String())
 		}
-		inv, s, err := Of(t.Context(), img)
-		if err != nil {
-			t.Fatal(err)
+		if texts[0] != texts[1] {
+			t.Error("the kept inventory differs")
 		}
-		if i == 1 && opened > 0 {
-			t.Error("a layer was read the second time")
-		}
-		other := keptInventory(img, "-registry")
-		if other != nil {
-			t.Error("an answer to another question is there")
-		}
-		var b bytes.Buffer
-		if err := errors.Join(WriteCycloneDX(&b, inv, s), img.Close()); err != nil {
-			t.Fatal(err)
-		}
-		texts = append(texts, b.String())
-	}
-	if texts[0] != texts[1] {
-		t.Error("the kept inventory differs")
 	}
 }
