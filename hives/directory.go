@@ -9,9 +9,73 @@ import (
 	"path"
 	"strings"
 
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/regf"
 	"github.com/mullion/mullion/winfs"
 )
+
+// Directory opens the hives in the directory of an unpacked layer. Names are found without
+// regard to case, and links of the host are not followed. It is used by one goroutine at a
+// time.
+type Directory struct {
+	// Warn receives the faults of hives that cannot change the result, see [regf.Harmless].
+	// It must not call the hive.
+	Warn func(finding.Finding)
+
+	root  *os.Root
+	files []*os.File
+}
+
+var _ Layer = (*Directory)(nil)
+
+// OpenDirectory opens the directory of a layer. Close closes it, after its hives.
+func OpenDirectory(dir string) (*Directory, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{root: root}, nil
+}
+
+// Has reports whether the directory has a hive in a form.
+func (d *Directory) Has(n Name, f Form) bool {
+	_, err := find(d.root, n.Path(f))
+	return err == nil
+}
+
+// OpenHive implements Layer. Errors are those of package regf and of the file system, with the
+// path of the hive.
+func (d *Directory) OpenHive(n Name, f Form) (*regf.Hive, error) {
+	p := n.Path(f)
+	name, err := find(d.root, p)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p, err)
+	}
+	file, err := d.root.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p, err)
+	}
+	opt := &regf.Options{AllowHarmless: true}
+	if d.Warn != nil {
+		opt.Warn = func(x finding.Finding) { d.Warn(x.In(p)) }
+	}
+	h, err := regf.OpenFile(file, opt)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p, errors.Join(err, file.Close()))
+	}
+	d.files = append(d.files, file) // which the hive does not close
+	return h, nil
+}
+
+// Close closes the directory.
+func (d *Directory) Close() error {
+	var errs []error
+	for _, f := range d.files {
+		errs = append(errs, f.Close())
+	}
+	d.files = nil
+	return errors.Join(append(errs, d.root.Close())...)
+}
 
 // CheckDirectory returns an error if a hive of a layer directory cannot be used, before the
 // layer is published: of a base layer one in the config directory that [Valid] refuses, of

@@ -12,7 +12,7 @@
 //	Microsoft\Windows\CurrentVersion\Installer\UserData\SID\Products\CODE
 //	                                                               one key a product of Windows Installer: InstallProperties,
 //	                                                               and Patches with one key a patch; S-1-5-18 is for all users
-//	Microsoft\Windows NT\CurrentVersion\ProfileList\SID           one key a user: the profile, whose NTUSER.DAT has such
+//	Microsoft\Windows NT\CurrentVersion\ProfileList\SID            one key a user: the profile, whose NTUSER.DAT has such
 //	                                                               keys below Software for the programs of that user
 //	Microsoft\NET Framework Setup\NDP                               the .NET Framework: v4\Full, v3.5, v3.0\Setup, v2.0.50727, v1.1.4322
 //	Microsoft\PowerShell\3\PowerShellEngine                        Windows PowerShell; 1 is that of version 2
@@ -93,9 +93,35 @@
 //
 // # Use
 //
-// [Read] lists from an open hive, [Of] from an image. [WriteCycloneDX], [WriteSPDX] and
-// [WriteSyft] write the result as a document. Equal images of one name make equal
-// documents: the time in a document is that of the image.
+// [Of] lists from an image, [Run] from any [System]. [Inventory.Select] chooses kinds.
+// [WriteCycloneDX], [WriteSPDX] and [WriteSyft] write the result as a document. Equal images
+// of one name make equal documents: the time in a document is that of the image. The
+// packages of programming languages need catalogers that another module registers, see
+// [RegisterLanguages].
+//
+// # Documents
+//
+// What the formats have for a fact of a component:
+//
+//	                CycloneDX 1.6                  SPDX 2.3                   Syft 16
+//	name, version   name, version                  name, versionInfo          name, version
+//	publisher       publisher                      supplier                   none
+//	CPEs            cpe, properties syft:cpe23     externalRefs, SECURITY     cpes
+//	package URL     purl                           externalRefs               purl
+//	KB              externalReferences, advisories externalRefs, advisory     an artifact msrc-kb
+//	SHA-256         hashes                         checksums                  digests of files
+//	licenses        licenses                       licenseDeclared            licenses
+//	evidence        evidence.occurrences           sourceInfo                 locations
+//	layer           a component that depends on    a package that CONTAINS it layerID of the location
+//	                the components it brings
+//	skipped items   metadata.properties            annotations of the image   unknowns of files
+//	other facts     properties mullion:…           comment                    none
+//
+// Grype matches Windows by a CPE, in a package: in CycloneDX that is a component inside the
+// operating system, which readers of packages pass over. It matches updates by packages of
+// the type msrc-kb: the name is the number of a product in Microsoft's security guide, the
+// version the number of an article without "KB", or "base" for a product without a known
+// update. In CycloneDX they are inside the component of the update.
 //
 // # Proven, inferred, unknown
 //
@@ -132,7 +158,8 @@
 //	KB in InstallLocation                     inferred from the names of the files that updates come in
 //	InstallTimeHigh, InstallTimeLow           inferred: the halves of a FILETIME
 //	parts of updates, Package_N_for_X         inferred: not listed where Package_for_X is
-//	list of releases                          proven: titles of Microsoft's articles, collected by two public projects; see builds.txt
+//	list of releases                          proven as far as public lists repeat the titles of Microsoft's articles: some rows
+//	                                          rest on one list only; see builds.txt
 //	product of updates of .NET Framework      unknown: the security guide has own numbers for them, so they have none here
 //	optional features and capabilities        unknown: the values Updates and the key CapabilityIndex are not documented; left out
 package inventory

@@ -51,13 +51,7 @@ func Of(ctx context.Context, img *image.Image, opts ...Option) (inv *Inventory, 
 	if inv := keptInventory(img, o.key()); inv != nil {
 		return inv, s, nil
 	}
-	inv, err = runLayers(ctx, chain{
-		sources: img.Sources(ctx),
-		scan: func(fn func(layer.Scanned, layer.Reader) error) (*image.Hives, error) {
-			return img.Scan(ctx, fn)
-		},
-		union: func() (*layer.View, error) { return img.Union(ctx) },
-	}, o, catalogers)
+	inv, err = runLayers(ctx, chainOf(ctx, img), o, catalogers)
 	if err != nil {
 		return nil, s, err
 	}
@@ -65,4 +59,15 @@ func Of(ctx context.Context, img *image.Image, opts ...Option) (inv *Inventory, 
 		keepInventory(img, o.key(), inv)
 	}
 	return inv, s, nil
+}
+
+// chainOf returns the layers of an image.
+func chainOf(ctx context.Context, img *image.Image) chain {
+	return chain{
+		sources: img.Sources(ctx),
+		scan: func(fn func(layer.Scanned, layer.Reader) error) (*image.Hives, error) {
+			return img.Scan(ctx, fn)
+		},
+		union: func() (*layer.View, error) { return img.Union(ctx) },
+	}
 }

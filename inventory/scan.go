@@ -39,16 +39,23 @@ func OfLayers(ctx context.Context, l Layers, opts ...Option) (*Inventory, error)
 	if err != nil {
 		return nil, err
 	}
-	return runLayers(ctx, chain{
+	return runLayers(ctx, l.chain(ctx), o, catalogers)
+}
+
+func (l Layers) chain(ctx context.Context) chain {
+	return chain{
 		sources: l.Sources,
 		hives:   l.Hives,
 		scan: func(fn func(layer.Scanned, layer.Reader) error) (*image.Hives, error) {
+			if l.Hives != nil {
+				return nil, layer.Scan(ctx, l.Sources, l.Limits, fn)
+			}
 			return image.ScanLayers(ctx, l.Sources, l.Limits, fn)
 		},
 		union: func() (*layer.View, error) {
 			return layer.Union(ctx, l.Sources, layer.WithUnionLimits(l.Limits))
 		},
-	}, o, catalogers)
+	}
 }
 
 // chain is what an inventory is made of.
@@ -190,22 +197,10 @@ func (p *pass) wants(path string, size int64) (takers fileSet, keep bool) {
 			takers.add(i)
 		}
 	}
-	keep = isUserHive(path)
 	for _, c := range p.keepers {
 		keep = c.Wants(path, size) || keep
 	}
 	return takers, keep
-}
-
-// isUserHive reports whether a file is the hive of a user or a log of one.
-func isUserHive(path string) bool {
-	_, name := winfs.SplitPath(path)
-	for _, n := range []string{"NTUSER.DAT", "NTUSER.DAT.LOG1", "NTUSER.DAT.LOG2"} {
-		if len(name) == len(n) && winfs.EqualFold(name, n) {
-			return true
-		}
-	}
-	return false
 }
 
 // entry looks at an entry that passes by.

@@ -43,7 +43,11 @@ mullion os-version --parent tar:base.tar tar:app.tar`,
 	"env": `mullion env oci-archive:hello.tar
 mullion env --json oci:layout:v1 | jq -r '.[] | .name + " " + .source'`,
 	"sbom": `mullion sbom oci-archive:hello.tar -o hello.cdx.json
-mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022`,
+mullion sbom -f spdx mcr.microsoft.com/windows/nanoserver:ltsc2022
+mullion sbom -f table --kind os,update,program oci:layout:v1
+mullion sbom -f table --parent tar:base.tar tar:app.tar
+mullion sbom --attach -f syft registry.example.com/app:v1
+mullion sbom --from-registry -f syft registry.example.com/app:v1 | grype`,
 	"updates": `mullion updates oci-archive:hello.tar
 mullion updates --latest 10.0.20348.2762 oci:layout:v1
 mullion updates --json oci:layout:v1 | jq -r '.updates[].kb'`,

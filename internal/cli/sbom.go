@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/inventory"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -27,6 +26,7 @@ type sbomFormat struct {
 type sbom struct {
 	all     *inventory.Inventory // what was found
 	listed  *inventory.Inventory // the kinds that were asked for
+	chosen  bool                 // by --kind
 	subject inventory.Subject
 }
 
@@ -55,7 +55,7 @@ func standardSBOM(write func(io.Writer, *inventory.Inventory, inventory.Subject)
 var sbomLeftOut = []inventory.Kind{inventory.Service, inventory.Driver}
 
 type sbomCommand struct {
-	image        imageFlags
+	content      contentFlags
 	out          outputFlags
 	format       string
 	kinds        []string
@@ -67,12 +67,14 @@ type sbomCommand struct {
 
 func newSBOMCommand(c *console) *cobra.Command {
 	s := &sbomCommand{out: outputFlags{text: true}} // what is not for people is JSON
+	s.content.layer = -1
 	cmd := &cobra.Command{
-		Use:   "sbom IMAGE",
+		Use:   "sbom IMAGE|LAYER",
 		Short: "List the software in an image as a bill of materials",
-		Long: `List the software that is installed in an image, with the changes of all layers:
-Windows itself, its updates, packages and features, programs and runtimes,
-executable files, and with --languages the packages of programming languages.
+		Long: `List the software that is installed in an image, with the changes of all layers,
+or in a layer with those that --parent names below it: Windows itself, its
+updates and packages, programs and runtimes, executable files, and with
+--languages the packages of programming languages.
 Services and drivers are listed with --kind service,driver or --kind all, and
 the executable files of Windows itself with --files all.
 
@@ -86,11 +88,12 @@ be read is in the document, and on standard error.
 a referrer. --from-registry prints the latest that is kept there, of the format
 -f, instead of reading the image.
 
-` + imageHelp,
+` + referenceHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), c, args[0]) },
 	}
-	s.image.add(cmd)
+	s.content.image.add(cmd)
+	s.content.options.addParents(cmd)
 	cmd.Flags().StringVarP(&s.format, "format", "f", "", "`FORMAT` of the document: "+strings.Join(sbomNames(), ", "))
 	cmd.Flags().StringSliceVar(&s.kinds, "kind", nil, "list only components of the `KIND`s, separated by commas: "+strings.Join(sbomKinds(), ", "))
 	cmd.Flags().StringVar(&s.files, "files", string(inventory.ProgramExecutables), "list executable `FILES`: none, programs (all but those of Windows), all")
@@ -173,7 +176,22 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 		}
 		with = append(with, inventory.WithLanguages())
 	}
-	img, err := s.image.open(ctx, c, ref, c.layerProgress())
+	if err := s.content.check(ref); err != nil {
+		return err
+	}
+	doc := &sbom{chosen: len(s.kinds) > 0}
+	if _, ok := parseLayerRef(ref); ok {
+		if s.attach || s.fromRegistry {
+			return usagef("--attach and --from-registry are for images, %s is a layer", ref)
+		}
+		if doc.all, doc.subject, err = s.content.inventory(ctx, c, ref, with...); err != nil {
+			return err
+		}
+		warnSkipped(c, doc.all)
+		doc.listed = doc.all.Select(kinds...)
+		return s.out.write(c, func(w io.Writer) error { return format.write(c, w, doc) })
+	}
+	img, err := s.content.image.open(ctx, c, ref, c.layerProgress())
 	if err != nil {
 		return err
 	}
@@ -181,16 +199,17 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 	if s.fromRegistry {
 		return s.print(ctx, c, img, format)
 	}
-	inv, subject, err := inventory.Of(ctx, img, with...)
-	if errors.Is(err, hives.ErrNoBase) {
-		return hintf(err, "installed software is recorded in the SOFTWARE hive, which is missing; ls -R lists the files")
-	}
-	if err != nil {
-		return imageHint(registryHint(err))
+	if doc.all, doc.subject, err = inventory.Of(ctx, img, with...); err != nil {
+		return inventoryHint(err)
 	}
 	c.stopProgress()
-	warnInventory(c, inv)
-	doc := &sbom{all: inv, listed: inv.Select(kinds...), subject: subject}
+	var warnings hiveWarnings
+	for _, f := range doc.all.Warnings {
+		warnings.add(f)
+	}
+	warnings.print(c)
+	warnSkipped(c, doc.all)
+	doc.listed = doc.all.Select(kinds...)
 	if !s.attach {
 		return s.out.write(c, func(w io.Writer) error { return format.write(c, w, doc) })
 	}
@@ -218,16 +237,11 @@ func (s *sbomCommand) selected() ([]inventory.Kind, error) {
 
 // languagesHint adds advice to the error for a program without catalogers of languages.
 func languagesHint(err error) error {
-	return hintf(err, "mullion-scan, which is made from the source, has them: cd contrib/scan && go build ./cmd/mullion-scan")
+	return hintf(err, "the program mullion-scan has them: cd contrib/scan && go build ./cmd/mullion-scan, in the source")
 }
 
-// warnInventory prints the harmless faults of hives and the items that were skipped.
-func warnInventory(c *console, inv *inventory.Inventory) {
-	var warnings hiveWarnings
-	for _, f := range inv.Warnings {
-		warnings.add(f)
-	}
-	warnings.print(c)
+// warnSkipped prints the items that were skipped.
+func warnSkipped(c *console, inv *inventory.Inventory) {
 	for i, x := range inv.Skipped {
 		if i == maxSkippedLines {
 			c.warnf("%d more items are skipped; the document lists them", len(inv.Skipped)-i)

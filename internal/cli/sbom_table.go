@@ -19,8 +19,13 @@ var kindTitles = map[inventory.Kind]string{
 }
 
 // writeSBOMTable writes a table for people: the components by kind. A column in which a kind
-// has no value is left out, and the name, which can be long, is the last.
-func writeSBOMTable(_ *console, w io.Writer, s *sbom) error {
+// has no value is left out, and the name, which can be long, is the last. It is cut where a
+// terminal has no room for it.
+func writeSBOMTable(c *console, w io.Writer, s *sbom) error {
+	width := 0
+	if c.terminal {
+		width = c.width
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", visible(s.subject.Name))
 	if s.subject.Digest != "" {
@@ -32,24 +37,24 @@ func writeSBOMTable(_ *console, w io.Writer, s *sbom) error {
 		if n < 0 {
 			n = len(rest)
 		}
-		writeKind(&b, rest[:n])
+		writeKind(&b, rest[:n], width)
 		rest = rest[n:]
 		if _, err := io.WriteString(w, b.String()); err != nil {
 			return err
 		}
 		b.Reset()
 	}
-	var hidden []string
-	var kinds []string
-	for _, k := range inventory.Kinds() {
-		n := len(s.all.Select(k).Components)
-		if n > 0 && len(s.listed.Select(k).Components) == 0 {
-			hidden = append(hidden, fmt.Sprintf("%s %d", strings.ToLower(kindTitles[k]), n))
-			kinds = append(kinds, string(k))
+	if !s.chosen {
+		var hidden, kinds []string
+		for _, k := range sbomLeftOut {
+			if n := len(s.all.Select(k).Components); n > 0 {
+				hidden = append(hidden, fmt.Sprintf("%d %s", n, strings.ToLower(kindTitles[k])))
+				kinds = append(kinds, string(k))
+			}
 		}
-	}
-	if len(hidden) > 0 {
-		fmt.Fprintf(&b, "\nnot listed: %s; --kind %s lists them\n", strings.Join(hidden, ", "), strings.Join(kinds, ","))
+		if len(hidden) > 0 {
+			fmt.Fprintf(&b, "\nnot listed: %s; --kind %s lists them\n", strings.Join(hidden, ", "), strings.Join(kinds, ","))
+		}
 	}
 	if n := len(s.listed.Skipped); n > 0 {
 		fmt.Fprintf(&b, "\nskipped: %d; -f json lists them with the reasons\n", n)
@@ -58,8 +63,8 @@ func writeSBOMTable(_ *console, w io.Writer, s *sbom) error {
 	return err
 }
 
-// writeKind writes the components of one kind.
-func writeKind(b *strings.Builder, list []inventory.Component) {
+// writeKind writes the components of one kind, in lines of width columns, 0 for any.
+func writeKind(b *strings.Builder, list []inventory.Component, width int) {
 	columns := []struct {
 		head  string
 		value func(*inventory.Component) string
@@ -111,7 +116,11 @@ func writeKind(b *strings.Builder, list []inventory.Component) {
 				cells = append(cells, fmt.Sprintf("%-*s", x.width, dash(cell(i))))
 			}
 		}
-		fmt.Fprintf(b, "  %s\n", strings.TrimRight(strings.Join(cells, "  "), " "))
+		text := "  " + strings.TrimRight(strings.Join(cells, "  "), " ")
+		if r := []rune(text); width > 0 && len(r) > width {
+			text = string(r[:max(0, width-3)]) + "..."
+		}
+		fmt.Fprintf(b, "%s\n", text)
 	}
 	line(func(i int) string { return columns[i].head })
 	for n := range list {

@@ -103,6 +103,7 @@ func TestTerminal(t *testing.T) {
 		{"copy $HELLO oci:layout:v1", exitDone, `oci:layout:v1: [0-9]+ blobs, [0-9.]+ KiB in [0-9.]+ s\n$`},
 		{"extract $HELLO Files/hello out", exitDone, `out: [0-9]+ files, [0-9.]+ (B|KiB) in [0-9.]+ s\n$`},
 		{"cim create out out.cim", exitDone, `out.cim: [0-9]+ files, [0-9.]+ (B|KiB) in [0-9.]+ s\n$`},
+		{"sbom $HELLO", exitDone, `(?m)^Windows: 1$`},
 		{"hive new -o H", exitDone, ""},
 		{"hive export H", exitDone, "^Windows Registry Editor Version 5.00"},
 		{"hive merge -h", exitDone, "Usage:"},
