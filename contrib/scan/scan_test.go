@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -505,7 +506,7 @@ func FuzzCatalogers(f *testing.F) {
 		f.Add(name, data)
 	}
 	f.Fuzz(func(t *testing.T, name, data string) {
-		if !strings.HasPrefix(name, "Files/") || strings.Contains(name, "//") {
+		if !strings.HasPrefix(name, "Files/") || !fs.ValidPath(name) {
 			return
 		}
 		sys := system(map[string]string{name: data})
