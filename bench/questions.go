@@ -167,6 +167,8 @@ type question struct {
 	after []string // behind the references
 	two   bool     // about two images
 	goal  time.Duration
+	// memory in bytes that the command is not to exceed; 0 is the allowance of all
+	memory int64
 }
 
 func (q *questioner) questions() []question {
@@ -179,7 +181,8 @@ func (q *questioner) questions() []question {
 		{name: fmt.Sprintf("cat, %.1f MB, late", float64(q.plan.Size)/1e6), args: []string{"cat"}, after: []string{q.plan.File}, goal: soon},
 		{name: "os-version", args: []string{"os-version"}, goal: soon},
 		{name: "env", args: []string{"env"}},
-		{name: "sbom", args: []string{"sbom"}},
+		{name: "sbom", args: []string{"sbom"}, goal: time.Second},
+		{name: "sbom --files all", args: []string{"sbom", "--files", "all"}, goal: time.Second, memory: 256 << 20},
 		{name: "diff --stat", args: []string{"diff", "--stat"}, two: true, goal: diffTime},
 		{name: "diff --registry", args: []string{"diff", "--registry"}, two: true},
 		{name: "blame PATH", args: []string{"blame"}, after: []string{q.plan.File}},
@@ -218,7 +221,7 @@ func (q *questioner) groups(p place, moved func() int64) []table.Group {
 			cases = cases[1:]
 		}
 		groups = append(groups, table.Group{Title: ask.name, Cases: append(cases, p.peers(ask.args[len(ask.args)-1])...),
-			Moved: moved, Memory: allowance(q.plan.Entries), Floor: q.floor})
+			Moved: moved, Memory: cmp.Or(ask.memory, allowance(q.plan.Entries)), Floor: q.floor})
 	}
 	return groups
 }

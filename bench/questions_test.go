@@ -106,7 +106,7 @@ func TestQuestions(t *testing.T) {
 	if err := askAll(&out, s, mullion); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, question := range []string{"inspect", "inspect --layers", "ls DIR", "cat, 1.0 MB, late", "os-version", "env", "sbom", "diff --stat",
+	for _, question := range []string{"inspect", "inspect --layers", "ls DIR", "cat, 1.0 MB, late", "os-version", "env", "sbom", "sbom --files all", "diff --stat",
 		"diff --registry", "blame PATH", "inspect --waste", "check --quick", "check"} {
 		for _, time := range []string{"first", "second"} {
 			rows := rowsOf(out.String(), question, "mullion, "+time+" time", "mullion")
