@@ -1,10 +1,16 @@
 package inventory
 
+import (
+	"slices"
+	"strings"
+)
+
 // options are those of an inventory of an image.
 type options struct {
 	languages    bool
 	registryOnly bool
 	executables  Executables
+	names        []string // of catalogers, nil for all
 }
 
 // Option configures [Of] and [Catalogers].
@@ -21,6 +27,15 @@ func WithRegistryOnly() Option { return func(o *options) { o.registryOnly = true
 
 // WithExecutables says which executable files are listed, [ProgramExecutables] without it.
 func WithExecutables(e Executables) Option { return func(o *options) { o.executables = e } }
+
+// WithCatalogers runs only the catalogers with these names: less of the layers is read then.
+// That of a component is in its field FoundBy.
+func WithCatalogers(names ...string) Option {
+	return func(o *options) {
+		o.names = slices.Clone(names)
+		slices.Sort(o.names)
+	}
+}
 
 func newOptions(opts []Option) *options {
 	o := &options{executables: ProgramExecutables}
@@ -40,6 +55,9 @@ func (o *options) catalogers() ([]Cataloger, error) {
 		}
 		all = append(all, more...)
 	}
+	if o.names != nil {
+		all = slices.DeleteFunc(all, func(c Cataloger) bool { return !slices.Contains(o.names, c.Name()) })
+	}
 	return all, nil
 }
 
@@ -54,6 +72,9 @@ func (o *options) key() string {
 	}
 	if o.executables != ProgramExecutables {
 		key += "-executables-" + string(o.executables)
+	}
+	if o.names != nil {
+		key += "-catalogers-" + strings.Join(o.names, ",")
 	}
 	return key
 }

@@ -38,7 +38,7 @@ func (f *contentFlags) inventory(ctx context.Context, c *console, text string, o
 // inventoryHint adds advice to an error.
 func inventoryHint(err error) error {
 	if errors.Is(err, hives.ErrNoBase) {
-		return hintf(err, "installed software is recorded in the SOFTWARE hive, which is missing; ls -R lists the files")
+		return hintf(err, "what is installed is recorded in the SOFTWARE hive, which is missing; ls -R lists the files")
 	}
 	if err != nil {
 		return imageHint(registryHint(err))

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/mullion/mullion/hives"
-	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/inventory"
 	"github.com/spf13/cobra"
 )
@@ -18,7 +17,7 @@ import (
 // updatesReport is the output of "mullion updates --json".
 type updatesReport struct {
 	Reference string            `json:"reference"`
-	Digest    string            `json:"digest"`
+	Digest    string            `json:"digest,omitempty"`
 	Windows   *updatedWindows   `json:"windows,omitempty"`
 	Updates   []installedUpdate `json:"updates"`
 	Latest    *latestBuild      `json:"latest,omitempty"`
@@ -74,24 +73,28 @@ type skippedUpdate struct {
 }
 
 func newUpdatesCommand(c *console) *cobra.Command {
-	var flags imageFlags
+	flags := contentFlags{layer: -1}
 	var latest string
 	cmd := &cobra.Command{
-		Use:   "updates IMAGE",
+		Use:   "updates IMAGE|LAYER",
 		Short: "List the Windows updates that are installed in an image",
-		Long: `List the updates of Windows that are installed in an image, by KB number, with
-the time of installation and the layer that brought each one: the servicing
-packages and hotfixes in its registry, with the delta hives of all layers merged
-in. Superseded packages are not installed. If no package tells the cumulative
-update, it is known by the build, where the list of releases has it.
+		Long: `List the updates of Windows that are installed in an image, or in a layer with
+those that --parent names below it, by KB number, with the time of installation
+and the layer that brought each one: the servicing packages and hotfixes in its
+registry, with the changes of all layers. Superseded packages are not installed.
+If no package tells the cumulative update, it is known by the build, where the
+list of releases has it.
 
 --latest VERSION tells whether the Windows of the image is behind a build of the
 same release, such as 10.0.20348.2762, and lists the cumulative updates between
 them that are known. The exit status is 1 if it is behind.
 
-` + imageHelp,
+` + referenceHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := flags.check(args[0]); err != nil {
+				return err
+			}
 			var want *hives.OSVersion
 			if cmd.Flags().Changed("latest") {
 				v, err := hives.ParseOSVersion(latest)
@@ -129,37 +132,23 @@ them that are known. The exit status is 1 if it is behind.
 			return err
 		},
 	}
-	flags.add(cmd)
+	flags.image.add(cmd)
+	flags.options.addParents(cmd)
 	cmd.Flags().StringVar(&latest, "latest", "", "exit with 1 if the image is behind the build `VERSION`")
 	return cmd
 }
 
-// readUpdates reads the updates of an image.
-func (c *console) readUpdates(ctx context.Context, flags *imageFlags, ref string) (r *updatesReport, err error) {
-	img, err := flags.open(ctx, c, ref, c.layerProgress())
+// readUpdates reads the updates of an image or a layer.
+func (c *console) readUpdates(ctx context.Context, flags *contentFlags, ref string) (*updatesReport, error) {
+	inv, subject, err := flags.inventory(ctx, c, ref, inventory.WithCatalogers("windows", "servicing"))
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, img.Close()) }()
-	inv, _, err := inventory.Of(ctx, img)
-	if errors.Is(err, hives.ErrNoBase) {
-		return nil, hintf(err, "updates are recorded in the SOFTWARE hive, which is missing; ls -R lists the files")
-	}
-	if err != nil {
-		return nil, imageHint(registryHint(err))
-	}
-	c.stopProgress()
-	var warnings hiveWarnings
-	for _, f := range inv.Warnings {
-		warnings.add(f)
-	}
-	warnings.print(c)
-	return newUpdatesReport(img, inv), nil
+	return newUpdatesReport(subject, inv), nil
 }
 
-func newUpdatesReport(img *image.Image, inv *inventory.Inventory) *updatesReport {
-	r := &updatesReport{Reference: img.Reference().String(), Digest: string(img.Digest()), Updates: []installedUpdate{}}
-	layers := img.Layers()
+func newUpdatesReport(s inventory.Subject, inv *inventory.Inventory) *updatesReport {
+	r := &updatesReport{Reference: s.Name, Digest: s.Digest, Updates: []installedUpdate{}}
 	for i := range inv.Components {
 		x := &inv.Components[i]
 		switch x.Kind {
@@ -172,15 +161,15 @@ func newUpdatesReport(img *image.Image, inv *inventory.Inventory) *updatesReport
 				}
 			}
 		case inventory.Update:
-			if x.FoundBy != "servicing" {
-				continue // a program that is called an update
-			}
 			u := installedUpdate{KB: x.KB, KBSource: x.Property("kbSource"), Name: x.Name, Version: x.Version, State: x.State, Evidence: []string{}}
 			if !x.Installed.IsZero() {
 				u.Installed = x.Installed.UTC().Format(time.RFC3339)
 			}
-			if n := x.Layer(); n >= 0 && n < len(layers) {
-				u.Layer = &jsonLayer{Index: n, Digest: string(layers[n].Descriptor.Digest)}
+			if n := x.Layer(); n >= 0 {
+				u.Layer = &jsonLayer{Index: n}
+				if n < len(s.Layers) {
+					u.Layer.Digest = s.Layers[n].Digest
+				}
 			}
 			for _, e := range x.Evidence {
 				u.Evidence = append(u.Evidence, e.String())
@@ -190,9 +179,7 @@ func newUpdatesReport(img *image.Image, inv *inventory.Inventory) *updatesReport
 	}
 	slices.SortStableFunc(r.Updates, func(a, b installedUpdate) int { return cmp.Compare(b.KB, a.KB) })
 	for _, s := range inv.Skipped {
-		if s.Cataloger == "servicing" || s.Cataloger == "windows" {
-			r.Skipped = append(r.Skipped, skippedUpdate{s.Evidence.String(), s.Reason})
-		}
+		r.Skipped = append(r.Skipped, skippedUpdate{s.Evidence.String(), s.Reason})
 	}
 	return r
 }
