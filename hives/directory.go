@@ -37,12 +37,6 @@ func OpenDirectory(dir string) (*Directory, error) {
 	return &Directory{root: root}, nil
 }
 
-// Has reports whether the directory has a hive in a form.
-func (d *Directory) Has(n Name, f Form) bool {
-	_, err := find(d.root, n.Path(f))
-	return err == nil
-}
-
 // OpenHive implements Layer. Errors are those of package regf and of the file system, with the
 // path of the hive.
 func (d *Directory) OpenHive(n Name, f Form) (*regf.Hive, error) {

@@ -85,9 +85,8 @@ func (f *contentFlags) layersInventory(ctx context.Context, c *console, ref laye
 	return inventory.OfLayers(ctx, l, opts...)
 }
 
-// unpackedHives opens the hives of layer directories, base first, if unpacking has merged
-// those of the topmost one: the others are then read for what each layer has changed. Without
-// merged hives the result is nil.
+// unpackedHives opens the hives of layer directories, base first. If one of the layers is no
+// directory, the result is nil.
 func (f *contentFlags) unpackedHives(ref layerRef) (dirs []*hives.Directory, err error) {
 	refs := []layerRef{}
 	for _, p := range f.options.parents {
@@ -115,9 +114,6 @@ func (f *contentFlags) unpackedHives(ref layerRef) (dirs []*hives.Directory, err
 			return nil, errors.Join(err, done())
 		}
 		dirs = append(dirs, d)
-	}
-	if !dirs[len(dirs)-1].Has(hives.Software, hives.Base) {
-		return nil, done()
 	}
 	return dirs, nil
 }

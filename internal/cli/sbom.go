@@ -60,7 +60,9 @@ type sbomCommand struct {
 	format       string
 	kinds        []string
 	files        string
+	filesGiven   bool
 	languages    bool
+	registryOnly bool
 	attach       bool
 	fromRegistry bool
 }
@@ -76,7 +78,8 @@ or in a layer with those that --parent names below it: Windows itself, its
 updates and packages, programs and runtimes, executable files, and with
 --languages the packages of programming languages. Services and drivers are
 listed with --kind service,driver or --kind all, and the executable files of
-Windows itself with --files all.
+Windows itself with --files all. --registry-only leaves all files unread but the
+registry of the system, which answers for unpacked layers at once.
 
 The formats are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3), syft (Syft's own
 format, which Grype reads), json (docs/schema/sbom.json) and table, which is the
@@ -90,7 +93,10 @@ a referrer. --from-registry prints the latest that is kept there, of the format
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), c, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.filesGiven = cmd.Flags().Changed("files")
+			return s.run(cmd.Context(), c, args[0])
+		},
 	}
 	s.content.image.add(cmd)
 	s.content.options.addParents(cmd)
@@ -98,6 +104,7 @@ a referrer. --from-registry prints the latest that is kept there, of the format
 	cmd.Flags().StringSliceVar(&s.kinds, "kind", nil, "list only components of the `KIND`s, separated by commas: "+strings.Join(sbomKinds(), ", "))
 	cmd.Flags().StringVar(&s.files, "files", string(inventory.ProgramExecutables), "list executable `FILES`: none, programs (all but those of Windows), all")
 	cmd.Flags().BoolVar(&s.languages, "languages", false, "list packages of programming languages too")
+	cmd.Flags().BoolVar(&s.registryOnly, "registry-only", false, "list what the registry of the system has, and read no other files")
 	cmd.Flags().BoolVar(&s.attach, "attach", false, "keep the document beside the image")
 	cmd.Flags().BoolVar(&s.fromRegistry, "from-registry", false, "print the document that is kept beside the image")
 	s.out.add(cmd, "the document")
@@ -163,13 +170,19 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 	if err != nil {
 		return err
 	}
-	if s.fromRegistry && (s.attach || s.languages || len(s.kinds) > 0) {
-		return usagef("--from-registry prints a document as it is, and excludes --attach, --languages and --kind")
+	if s.fromRegistry && (s.attach || s.languages || s.registryOnly || s.filesGiven || len(s.kinds) > 0) {
+		return usagef("--from-registry prints a document as it is, and excludes --attach, --languages, --registry-only, --files and --kind")
 	}
 	if !slices.Contains(sbomFiles, s.files) {
 		return usagef("--files %s: want one of %s", s.files, strings.Join(sbomFiles, ", "))
 	}
 	with := []inventory.Option{inventory.WithExecutables(inventory.Executables(s.files))}
+	if s.registryOnly {
+		if s.languages || s.filesGiven {
+			return usagef("--registry-only reads no files, and excludes --languages and --files")
+		}
+		with = []inventory.Option{inventory.WithExecutables(inventory.NoExecutables), inventory.WithRegistryOnly()}
+	}
 	if s.languages {
 		if _, err := inventory.Languages(); err != nil {
 			return languagesHint(err)
