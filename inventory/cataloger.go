@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
@@ -117,6 +118,12 @@ const (
 	// MaxComponents is the number of components of one cataloger. Those above it are
 	// skipped, with one item that says so.
 	MaxComponents = 1_000_000
+	// MaxMemory is the number of bytes of memory that the components of an inventory may take,
+	// before they are completed and placed, and MaxCatalogerMemory that of one cataloger, so
+	// that one does not crowd out the others. Components above it are skipped, with one item
+	// of each cataloger that says so.
+	MaxMemory          = 96 << 20
+	MaxCatalogerMemory = 64 << 20
 	// MaxSkipped is the number of skipped items of one cataloger that are listed.
 	MaxSkipped = 1000
 )
@@ -143,10 +150,13 @@ func (inv *Inventory) System() *Component {
 
 // Of a run of catalogers.
 type run struct {
-	sys     System
-	inv     *Inventory
-	counts  map[string]int // components by cataloger
-	skipped map[string]int
+	sys      System
+	inv      *Inventory
+	memory   int64            // bytes that the components take
+	memories map[string]int64 // the same by cataloger
+	counts   map[string]int   // components by cataloger
+	full     map[string]bool  // catalogers that had a component too much
+	skipped  map[string]int
 }
 
 // Run runs catalogers on a system and returns what they find. The files of the system are
@@ -161,7 +171,7 @@ func Run(ctx context.Context, sys System, catalogers ...Cataloger) (*Inventory, 
 }
 
 func newRun(sys System) *run {
-	return &run{sys: sys, inv: &Inventory{Components: []Component{}}, counts: map[string]int{}, skipped: map[string]int{}}
+	return &run{sys: sys, inv: &Inventory{Components: []Component{}}, counts: map[string]int{}, memories: map[string]int64{}, full: map[string]bool{}, skipped: map[string]int{}}
 }
 
 // finish runs the catalogers that look at the whole system, and orders the result.
@@ -208,8 +218,12 @@ func (r *run) collect(ctx context.Context, c Cataloger, found iter.Seq2[Componen
 			r.skip(name, err)
 			continue
 		}
-		if r.counts[name]++; r.counts[name] > MaxComponents {
-			r.skip(name, fmt.Errorf("more than %d components; the rest is left out", MaxComponents))
+		if err := r.room(name, &x); err != nil {
+			// A FileCataloger comes here again for each file.
+			if !r.full[name] {
+				r.full[name] = true
+				r.skip(name, err)
+			}
 			break
 		}
 		x.FoundBy = name
@@ -217,6 +231,27 @@ func (r *run) collect(ctx context.Context, c Cataloger, found iter.Seq2[Componen
 	}
 	return ctx.Err()
 }
+
+// room takes up the room of a component. The error is that there is none.
+func (r *run) room(name string, c *Component) error {
+	if r.counts[name] >= MaxComponents {
+		return fmt.Errorf("more than %d components; the rest is left out", MaxComponents)
+	}
+	size := c.memory()
+	if size > MaxCatalogerMemory-r.memories[name] {
+		return fmt.Errorf("the components take more than %d bytes; the rest is left out", MaxCatalogerMemory)
+	}
+	if size > MaxMemory-r.memory {
+		return fmt.Errorf("the components of all catalogers take more than %d bytes; the rest is left out", MaxMemory)
+	}
+	r.counts[name]++
+	r.memory += size
+	r.memories[name] += size
+	return nil
+}
+
+// maxReason is the size in bytes of the reason why an item is skipped, which can quote it.
+const maxReason = 2 << 10
 
 func (r *run) skip(name string, err error) {
 	if errors.Is(err, hives.ErrNoBase) {
@@ -226,6 +261,9 @@ func (r *run) skip(name string, err error) {
 	s := Skipped{Cataloger: name, Reason: err.Error()}
 	if e, ok := errors.AsType[*SkipError](err); ok {
 		s.Evidence, s.Reason = e.Evidence, e.Err.Error()
+	}
+	if len(s.Reason) > maxReason {
+		s.Reason = strings.Clone(strings.ToValidUTF8(s.Reason[:maxReason], "")) + "…"
 	}
 	switch n := r.skipped[name]; {
 	case n == MaxSkipped:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/mullion/mullion/hives"
 )
@@ -136,6 +137,24 @@ func (c *Component) Layer() int {
 		n = max(n, e.Layer)
 	}
 	return n
+}
+
+// memory is the number of bytes that a component takes.
+func (c *Component) memory() int64 {
+	n := int(unsafe.Sizeof(*c)) + len(c.Kind) + len(c.Name) + len(c.Version) + len(c.Publisher) + len(c.Architecture) + len(c.Language) +
+		len(c.KB) + len(c.ProductID) + len(c.State) + len(c.ProductCode) + len(c.PURL) + len(c.SHA256)
+	for _, list := range [][]string{c.CPEs, c.Licenses} {
+		for _, s := range list {
+			n += int(unsafe.Sizeof(s)) + len(s)
+		}
+	}
+	for _, p := range c.Properties {
+		n += int(unsafe.Sizeof(p)) + len(p.Name) + len(p.Value)
+	}
+	for _, e := range c.Evidence {
+		n += int(unsafe.Sizeof(e)) + len(e.Path) + len(e.Key)
+	}
+	return int64(n)
 }
 
 // compareComponents is the order of an inventory. It is total up to equal components.

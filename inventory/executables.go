@@ -97,6 +97,7 @@ func (x *executables) CatalogFile(ctx context.Context, f *File) iter.Seq2[Compon
 		}
 		c, faults := x.component(ctx, f)
 		if c.Name != "" && !yield(c, nil) {
+			delete(x.unsigned, f.Path) // as the component is left out
 			return
 		}
 		for _, err := range faults {

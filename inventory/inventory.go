@@ -29,7 +29,8 @@ type Layer struct {
 // in [Languages] instead, with [WithLanguages] too.
 func Catalogers(opts ...Option) []Cataloger {
 	o := newOptions(opts)
-	return []Cataloger{windows{}, programs{}, msi{}, dotnet{}, runtimes{}, services{}, servicing{}, newExecutables(o.executables)}
+	// What few images have many of comes first, so that others cannot take up its room.
+	return []Cataloger{windows{}, servicing{}, dotnet{}, runtimes{}, services{}, programs{}, msi{}, newExecutables(o.executables)}
 }
 
 // Of lists the components of an image, and keeps the list in the cache of the image. The

@@ -3,11 +3,13 @@ package inventory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mullion/mullion/hives"
@@ -26,6 +28,8 @@ type layersSystem struct {
 	keys  *hives.KeyLayers
 	hives map[hives.Name]openHive
 	spool spool
+
+	rereads atomic.Int64 // files that were opened in their layers with the spool full
 
 	mu      sync.Mutex // guards view and viewErr
 	view    *layer.View
@@ -97,12 +101,24 @@ func (s *layersSystem) Open(name string) (fs.File, error) {
 	if f := s.spool.find(name); f != nil {
 		return &openSpooled{f: f, name: path.Base(name), r: s.spool.reader(f)}, nil
 	}
+	if s.spool.full && !s.reread() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errRereads}
+	}
 	v, err := s.tree()
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	return v.FS().Open(name)
 }
+
+// maxRereads is the number of files that are opened in their layers when the spool is full:
+// each can cost the reading of a layer.
+const maxRereads = 64
+
+var errRereads = fmt.Errorf("the files to look at have more than %d bytes, and %d more were read from their layers again; the rest is left out", spoolSize, maxRereads)
+
+// reread reports whether one more file may be opened in its layer.
+func (s *layersSystem) reread() bool { return s.rereads.Add(1) <= maxRereads }
 
 // Stat implements fs.StatFS.
 func (s *layersSystem) Stat(name string) (fs.FileInfo, error) {
@@ -167,6 +183,7 @@ type spool struct {
 	file  *tempfile.File // or nil
 	size  int64
 	count int64 // bytes, with spoolCost
+	full  bool  // a file had no room
 	buf   []byte
 }
 
@@ -186,7 +203,11 @@ func (s *spool) name(p string, at filePlace) bool {
 
 // add keeps a file, whose content r yields, if there is room.
 func (s *spool) add(ctx context.Context, f *spooledFile, r io.Reader) error {
-	if s.files[f.place] != nil || f.size > spoolSize-s.count-spoolCost {
+	if s.files[f.place] != nil {
+		return nil
+	}
+	if f.size > spoolSize-s.count-spoolCost {
+		s.full = true
 		return nil
 	}
 	if s.file == nil {

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 
@@ -40,12 +41,29 @@ func subkeys(h *regf.Hive, path string) iter.Seq2[place, error] {
 	}
 }
 
+// maxValueText is the size in bytes of a value whose text is read: the longest path that
+// Windows has. Many keys can share one value, which would come back once for each of them.
+const maxValueText = 64 << 10
+
+// checkText returns an error for a value that is too large for a text.
+func checkText(v regf.Value) error {
+	if n := v.Size(); n > maxValueText {
+		return fmt.Errorf("the value %.80q has %d bytes: %w", v.Name(), n, errTooLarge)
+	}
+	return nil
+}
+
 // text reads a value of text without the space at its ends, "" if there is none or it
 // has another type.
 func text(k regf.Key, name string) (string, error) {
 	v, err := k.Value(name)
 	if err != nil || v.Type() == regf.RegLink {
 		return "", lenient(err)
+	}
+	if t := v.Type(); t == regf.RegSZ || t == regf.RegExpandSZ {
+		if err := checkText(v); err != nil {
+			return "", err
+		}
 	}
 	s, err := v.AsString()
 	return strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), lenient(err)

@@ -24,6 +24,9 @@ const (
 	maxUserHive = 64 << 20 // bytes of NTUSER.DAT
 	maxUserLog  = 32 << 20 // bytes of each log
 	maxProfiles = 10_000
+	// maxUserHives is the number of bytes of all hives and logs that one loop reads: names of
+	// one large file can be as many as the profiles.
+	maxUserHives = 1 << 30
 )
 
 const userHive = "NTUSER.DAT"
@@ -32,6 +35,7 @@ const userHive = "NTUSER.DAT"
 var (
 	errProfileOutside = errors.New("the profile is not in the image")
 	errProfiles       = fmt.Errorf("more than %d profiles; the rest is left out", maxProfiles)
+	errUserHives      = fmt.Errorf("the hives of users have more than %d bytes; the rest is left out", maxUserHives)
 )
 
 // wantsUserHive reports whether a file is the registry of a user or a log of it.
@@ -88,8 +92,13 @@ func users(s System) iter.Seq2[User, error] {
 			}
 		}
 		slices.SortFunc(list, func(a, b User) int { return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.SID, b.SID)) })
+		r := userReader{s, maxUserHives}
 		for _, u := range list {
-			h, err := openUserHive(s, u.Path)
+			h, err := r.open(u.Path)
+			if errors.Is(err, errUserHives) {
+				yield(User{}, Skip(FileEvidence(u.Path), err))
+				return
+			}
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -116,6 +125,9 @@ func userOf(k place) (User, error) {
 	v, err := k.Value("ProfileImagePath")
 	if err != nil {
 		return User{}, lenient(err)
+	}
+	if err := checkText(v); err != nil {
+		return User{}, err
 	}
 	dir, err := v.Expand(systemVariable)
 	if err != nil {
@@ -152,18 +164,24 @@ func onSystemDrive(path string) (below string, ok bool) {
 	return "", false
 }
 
-// openUserHive opens a hive in memory, with its logs replayed if it needs them. If no log fits,
+// userReader reads the hives of users.
+type userReader struct {
+	s    System
+	left int64 // bytes that may still be read
+}
+
+// open opens a hive in memory, with its logs replayed if it needs them. If no log fits,
 // the error is regf.ErrNoUsableLog, and the hive that comes with it is as it stands: it may
 // lack the last changes, but each of its programs was once registered.
-func openUserHive(s System, path string) (*regf.Hive, error) {
-	b, err := readSmall(s, path, maxUserHive)
+func (r *userReader) open(path string) (*regf.Hive, error) {
+	b, err := r.read(path, maxUserHive)
 	if err != nil {
 		return nil, err
 	}
 	if hdr, err := regf.ParseHeader(b); err != nil || hdr.Dirty() {
 		var logs [][]byte
 		for _, suffix := range []string{".LOG1", ".LOG2", ".LOG"} {
-			log, err := readSmall(s, path+suffix, maxUserLog)
+			log, err := r.read(path+suffix, maxUserLog)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("%s%s: %w", path, suffix, err)
 			}
@@ -187,9 +205,9 @@ func openUserHive(s System, path string) (*regf.Hive, error) {
 	return regf.OpenBytes(b, &regf.Options{AllowHarmless: true})
 }
 
-// readSmall reads a file of at most limit bytes. The path is that in the layer.
-func readSmall(s System, path string, limit int64) ([]byte, error) {
-	f, err := s.Open(slashPath(path))
+// read reads a file of at most limit bytes. The path is that in the layer.
+func (r *userReader) read(path string, limit int64) ([]byte, error) {
+	f, err := r.s.Open(slashPath(path))
 	if err != nil {
 		return nil, err
 	}
@@ -204,11 +222,21 @@ func readSmall(s System, path string, limit int64) ([]byte, error) {
 	if info.Size() > limit {
 		return nil, tooLarge(info.Size(), limit)
 	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = tooLarge(int64(len(b)), limit)
+	if info.Size() > r.left {
+		return nil, errUserHives
 	}
-	return b, err
+	// Not io.ReadAll, which holds a large file nearly twice while its buffer grows.
+	b := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, b); err != nil {
+		return nil, err
+	}
+	r.left -= info.Size()
+	if n, err := f.Read(make([]byte, 1)); n > 0 {
+		return nil, fmt.Errorf("the file has more than the %d bytes of its size", info.Size())
+	} else if err != nil && err != io.EOF {
+		return nil, err
+	}
+	return b, nil
 }
 
 func tooLarge(size, limit int64) error {

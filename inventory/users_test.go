@@ -105,7 +105,7 @@ func TestUserHiveFaults(t *testing.T) {
 	dirty[4]++ // the first sequence number
 	const name = "Files/Users/u/NTUSER.DAT"
 	s := NewSystem(fstest.MapFS{name: file(dirty)}, nil)
-	h, err := openUserHive(s, layerPath(name))
+	h, err := (&userReader{s, maxUserHives}).open(layerPath(name))
 	if !errors.Is(err, regf.ErrNoUsableLog) || h == nil {
 		t.Fatalf("a dirty hive without logs: %v, %v", h, err)
 	}
@@ -114,11 +114,11 @@ func TestUserHiveFaults(t *testing.T) {
 		t.Errorf("a dirty hive without logs: %v", err)
 	}
 	s = NewSystem(fstest.MapFS{name: file(dirty), name + ".LOG1": file(make([]byte, maxUserLog+1))}, nil)
-	if _, err := openUserHive(s, layerPath(name)); err == nil || !strings.Contains(err.Error(), "at most") {
+	if _, err := (&userReader{s, maxUserHives}).open(layerPath(name)); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("a log that is too large: %v", err)
 	}
 	s = NewSystem(lyingFS{}, nil)
-	if _, err := readSmall(s, layerPath(name), 1000); err == nil || !strings.Contains(err.Error(), "at most 1000") {
+	if _, err := (&userReader{s, maxUserHives}).read(layerPath(name), 1000); err == nil || !strings.Contains(err.Error(), "more than the 0 bytes") {
 		t.Errorf("a file that is longer than it says: %v", err)
 	}
 }
@@ -148,7 +148,7 @@ func TestUserHiveLogs(t *testing.T) {
 		}
 		fsys["Files/Users/u/NTUSER.DAT"+suffix] = file(b)
 	}
-	h, err := openUserHive(NewSystem(fsys, nil), `Files\Users\u\NTUSER.DAT`)
+	h, err := (&userReader{NewSystem(fsys, nil), maxUserHives}).open(`Files\Users\u\NTUSER.DAT`)
 	if err != nil {
 		t.Fatal(err)
 	}
