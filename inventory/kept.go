@@ -13,7 +13,7 @@ import (
 
 // answerKind names a kept inventory. The number goes up with its form, or with what the
 // catalogers find.
-const answerKind = "inventory4"
+const answerKind = "inventory5"
 
 // keptKind is the kind of the answer for a set of options.
 func keptKind(key string) string {

@@ -83,9 +83,10 @@ registry of the system, which answers for unpacked layers at once.
 
 The formats are cyclonedx (CycloneDX 1.6), spdx (SPDX 2.3), syft (Syft's own
 format, which Grype reads), json (docs/schema/sbom.json) and table, which is the
-default on a terminal; elsewhere it is cyclonedx. Equal images with the same
-name produce equal bytes: the time in a document is the image's. What could not
-be read is in the document, and on standard error.
+default on a terminal; elsewhere it is cyclonedx. A table counts a kind of more
+than 100 components and lists it with --kind. Equal images with the same name
+produce equal bytes: the time in a document is the image's. What could not be
+read is in the document, and on standard error.
 
 --attach keeps the document beside the image in its registry or OCI layout, as
 a referrer. --from-registry prints the latest that is kept there, of the format

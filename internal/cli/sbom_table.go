@@ -18,6 +18,10 @@ var kindTitles = map[inventory.Kind]string{
 	inventory.Service: "Services", inventory.Driver: "Drivers", inventory.Executable: "Executables",
 }
 
+// maxTableKind is the number of components of a kind that are listed without --kind. Windows
+// has thousands of servicing packages, which nobody reads to the programs below them.
+const maxTableKind = 100
+
 // writeSBOMTable writes a table for people: the components by kind. A column in which a kind
 // has no value is left out, and the name, which can be long, is the last. It is cut where a
 // terminal has no room for it.
@@ -31,13 +35,22 @@ func writeSBOMTable(c *console, w io.Writer, s *sbom) error {
 	if s.subject.Digest != "" {
 		fmt.Fprintf(&b, "%s\n", visible(s.subject.Digest))
 	}
+	var hidden, kinds []string
+	leaveOut := func(k inventory.Kind, n int) {
+		hidden = append(hidden, fmt.Sprintf("%d %s", n, strings.ToLower(kindTitles[k])))
+		kinds = append(kinds, string(k))
+	}
 	rest := s.listed.Components
 	for len(rest) > 0 {
 		n := slices.IndexFunc(rest, func(c inventory.Component) bool { return c.Kind != rest[0].Kind })
 		if n < 0 {
 			n = len(rest)
 		}
-		writeKind(&b, rest[:n], width)
+		if n > maxTableKind && !s.chosen {
+			leaveOut(rest[0].Kind, n)
+		} else {
+			writeKind(&b, rest[:n], width)
+		}
 		rest = rest[n:]
 		if _, err := io.WriteString(w, b.String()); err != nil {
 			return err
@@ -45,11 +58,9 @@ func writeSBOMTable(c *console, w io.Writer, s *sbom) error {
 		b.Reset()
 	}
 	if !s.chosen {
-		var hidden, kinds []string
 		for _, k := range sbomLeftOut {
 			if n := len(s.all.Select(k).Components); n > 0 {
-				hidden = append(hidden, fmt.Sprintf("%d %s", n, strings.ToLower(kindTitles[k])))
-				kinds = append(kinds, string(k))
+				leaveOut(k, n)
 			}
 		}
 		if len(hidden) > 0 {

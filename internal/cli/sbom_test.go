@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,5 +110,25 @@ func TestSBOMTable(t *testing.T) {
 	var b bytes.Buffer
 	if err := writeSBOMTable(&console{}, &b, s); err != nil || strings.Contains(b.String(), "not listed") {
 		t.Errorf("%v, %s", err, b.String())
+	}
+}
+
+// A kind of many components is counted in a table, and listed when it is asked for.
+func TestSBOMTableCounts(t *testing.T) {
+	inv := &inventory.Inventory{Components: []inventory.Component{{Kind: inventory.OS, Name: "Windows", Evidence: inventory.FileEvidence("f")}}}
+	for i := range maxTableKind + 1 {
+		inv.Components = append(inv.Components, inventory.Component{Kind: inventory.Package, Name: fmt.Sprintf("Package-%d", i), Evidence: inventory.FileEvidence("f")})
+	}
+	for _, chosen := range []bool{false, true} {
+		var b strings.Builder
+		if err := writeSBOMTable(&console{}, &b, &sbom{all: inv, listed: inv, chosen: chosen}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), "Package-7"); got != chosen {
+			t.Errorf("chosen %v: listed %v", chosen, got)
+		}
+		if got := strings.Contains(b.String(), "not listed: 101 packages; --kind package lists them"); got == chosen {
+			t.Errorf("chosen %v: counted %v\n%s", chosen, got, b.String())
+		}
 	}
 }
