@@ -26,5 +26,5 @@ func Example() {
 	}
 	// Output:
 	// os Windows Server 2022 Datacenter 10.0.20348.2700
-	// update Cumulative update 20348.2700 20348.2700
+	// update Cumulative update 20348.2700
 }

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"fmt"
 	"sync"
 )
 
@@ -13,9 +12,9 @@ type UnlinkedError struct {
 	Package string // the package to import
 }
 
-// Error names the package to import.
+// Error does not name the package, which says nothing to a user of the program.
 func (e *UnlinkedError) Error() string {
-	return fmt.Sprintf("this program has no catalogers of programming languages; import _ %q", e.Package)
+	return "this program has no catalogers of programming languages"
 }
 
 var (

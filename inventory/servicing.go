@@ -173,7 +173,7 @@ func (c servicing) Catalog(ctx context.Context, s System) iter.Seq2[Component, e
 // releaseUpdate is the cumulative update that the revision of Windows shows, in an image
 // whose registry lists no package of it.
 func releaseUpdate(r Release, product string) Component {
-	c := Component{Kind: Update, Name: fmt.Sprintf("Cumulative update %d.%d", r.Build, r.UBR), Version: fmt.Sprintf("%d.%d", r.Build, r.UBR),
+	c := Component{Kind: Update, Name: "Cumulative update", Version: fmt.Sprintf("%d.%d", r.Build, r.UBR),
 		Publisher: microsoft, ProductID: product, Evidence: KeyEvidence(hives.Software, versionKey)}
 	c.numberFrom(kbFromBuild, r.KB)
 	return c

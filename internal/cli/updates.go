@@ -53,6 +53,14 @@ type installedUpdate struct {
 	Evidence  []string        `json:"evidence"`
 }
 
+// state is the state in text: of an update that no package tells, how it is known.
+func (u *installedUpdate) state() string {
+	if u.State == "" && u.KBSource == "build" {
+		return "by build"
+	}
+	return cmp.Or(string(u.State), "-")
+}
+
 // latestBuild is the comparison with --latest. Missing are the cumulative updates after that
 // of the image, up to it, as far as they are known.
 type latestBuild struct {
@@ -82,12 +90,12 @@ func newUpdatesCommand(c *console) *cobra.Command {
 those that --parent names below it, by KB number, with the time of installation
 and the layer that brought each one: the servicing packages and hotfixes in its
 registry, with the changes of all layers. Superseded packages are not installed.
-If no package tells the cumulative update, it is known by the build, where the
+If no package tells the cumulative update, it is known "by build", where the
 list of releases has it.
 
 --latest VERSION tells whether the Windows of the image is behind a build of the
 same release, such as 10.0.20348.2762, and lists the cumulative updates between
-them that are known. The exit status is 1 if it is behind.
+them that are known. The exit status is 1 if it is behind, 2 after an error.
 
 ` + referenceHelp,
 		Args: cobra.ExactArgs(1),
@@ -99,7 +107,7 @@ them that are known. The exit status is 1 if it is behind.
 			if cmd.Flags().Changed("latest") {
 				v, err := hives.ParseOSVersion(latest)
 				if err != nil {
-					return usagef("--latest: %v", err)
+					return usagef("--latest %.40q: not a build of Windows, want four numbers such as 10.0.20348.2762", latest)
 				}
 				if !v.HasUBR {
 					return usagef("--latest: %s has no revision, want four numbers such as 10.0.20348.2762", latest)
@@ -231,7 +239,7 @@ func (r *updatesReport) text() string {
 	}
 	wide := 0
 	for _, u := range r.Updates {
-		wide = max(wide, len(u.State))
+		wide = max(wide, len(u.state()))
 	}
 	for i, u := range r.Updates {
 		if i == 0 {
@@ -245,7 +253,7 @@ func (r *updatesReport) text() string {
 		if len(u.Installed) >= len(time.DateOnly) {
 			installed = u.Installed[:len(time.DateOnly)]
 		}
-		fmt.Fprintf(&b, "%-9s  %-10s  %-*s  %5s  %s\n", cmp.Or(u.KB, "-"), installed, max(wide, 5), cmp.Or(string(u.State), "-"), layer, visible(strings.TrimSpace(u.Name+" "+u.Version)))
+		fmt.Fprintf(&b, "%-9s  %-10s  %-*s  %5s  %s\n", cmp.Or(u.KB, "-"), installed, max(wide, 5), u.state(), layer, visible(strings.TrimSpace(u.Name+" "+u.Version)))
 	}
 	if len(r.Updates) == 0 {
 		b.WriteString("no updates are recorded\n")
