@@ -99,6 +99,9 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 	if err != nil {
 		return nil, err
 	}
+	if namesFile(ref) {
+		return nil, nameHint(c.command, ref, fmt.Errorf("%s: %w", ref, errNamesFile))
+	}
 	img, err := image.Open(ctx, ref, append(opts, more...)...)
 	if err != nil {
 		return nil, imageHintAt(ref, nameHint(c.command, ref, err))
@@ -110,6 +113,18 @@ func (f *imageFlags) open(ctx context.Context, c *console, ref string, more ...i
 		}
 	}
 	return img, nil
+}
+
+var errNamesFile = errors.New("the name of a file, without the scheme of a reference")
+
+// namesFile reports whether a reference without a scheme is the name of a file here. No
+// registry is then asked for it: the file is what is meant, and its name is nobody's business.
+func namesFile(ref string) bool {
+	if scheme, _, ok := strings.Cut(ref, ":"); ok && slices.Contains(imageSchemes, scheme) {
+		return false
+	}
+	st, err := os.Stat(ref)
+	return err == nil && st.Mode().IsRegular()
 }
 
 // destinationError names the target of a command in an error that is about it, instead of
