@@ -1,9 +1,13 @@
 package inventory
 
 import (
+	"bytes"
+	"encoding/json"
 	"io"
+	"iter"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
+	"github.com/mullion/mullion/internal/jsonstream"
 )
 
 // WriteCycloneDX writes a CycloneDX 1.6 document in JSON. The image is the subject of the
@@ -26,38 +30,57 @@ func WriteCycloneDX(w io.Writer, inv *Inventory, s Subject) error {
 		skipped = append(skipped, cdx.Property{Name: "mullion:skipped", Value: x.String()})
 	}
 	bom.Metadata.Properties = pointer(skipped)
-	var list []cdx.Component
-	for i, l := range s.Layers {
-		list = append(list, cdx.Component{BOMRef: layerRef(i), Type: cdx.ComponentTypeContainer, Name: l.Digest, MIMEType: l.MediaType,
-			Hashes: cdxHashes(l.Digest), Properties: pointer(cdxProperties([]property{{"mullion:diffID", l.DiffID}}))})
+	var shell bytes.Buffer
+	if err := cdx.NewBOMEncoder(&shell, cdx.BOMFileFormatJSON).SetEscapeHTML(false).EncodeVersion(bom, cdx.SpecVersion1_6); err != nil {
+		return err
 	}
-	brought := make([][]string, len(s.Layers))
-	var elsewhere []string
-	for i := range s.Layers {
-		elsewhere = append(elsewhere, layerRef(i))
-	}
-	for i := range d.items {
-		x := &d.items[i]
-		list = append(list, d.cdxComponent(x))
-		if n := x.Layer(); d.layer(n) != nil {
-			brought[n] = append(brought[n], x.ref)
-		} else {
-			elsewhere = append(elsewhere, x.ref)
+	out := jsonstream.NewObject(w, false)
+	out.Members(json.RawMessage(shell.Bytes()))
+	out.List("components", d.cdxComponents())
+	out.List("dependencies", d.cdxDependencies())
+	return out.Close()
+}
+
+func (d *document) cdxComponents() iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for i, l := range d.Layers {
+			if !yield(cdx.Component{BOMRef: layerRef(i), Type: cdx.ComponentTypeContainer, Name: l.Digest, MIMEType: l.MediaType,
+				Hashes: cdxHashes(l.Digest), Properties: pointer(cdxProperties([]property{{"mullion:diffID", l.DiffID}}))}) {
+				return
+			}
+		}
+		for _, x := range d.items() {
+			if !yield(d.cdxComponent(x)) {
+				return
+			}
 		}
 	}
-	if list == nil {
-		list = []cdx.Component{}
+}
+
+// cdxDependencies yields what the image and its layers consist of.
+func (d *document) cdxDependencies() iter.Seq[any] {
+	brought := make([][]string, len(d.Layers))
+	var elsewhere []string
+	for i := range d.Layers {
+		elsewhere = append(elsewhere, layerRef(i))
 	}
-	bom.Components = &list
-	depends := []cdx.Dependency{{Ref: "image", Dependencies: pointer(elsewhere)}}
-	for i, refs := range brought {
-		depends = append(depends, cdx.Dependency{Ref: layerRef(i), Dependencies: pointer(refs)})
+	for i := range d.components {
+		if n := d.components[i].Layer(); d.layer(n) != nil {
+			brought[n] = append(brought[n], d.refs[i])
+		} else {
+			elsewhere = append(elsewhere, d.refs[i])
+		}
 	}
-	bom.Dependencies = &depends
-	e := cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON)
-	e.SetPretty(true)
-	e.SetEscapeHTML(false)
-	return e.EncodeVersion(bom, cdx.SpecVersion1_6)
+	return func(yield func(any) bool) {
+		if !yield(cdx.Dependency{Ref: "image", Dependencies: pointer(elsewhere)}) {
+			return
+		}
+		for i, refs := range brought {
+			if !yield(cdx.Dependency{Ref: layerRef(i), Dependencies: pointer(refs)}) {
+				return
+			}
+		}
+	}
 }
 
 // pointer returns nil for an empty list, which the documents leave out.
@@ -138,7 +161,7 @@ func (x *item) cdxInside() (list []cdx.Component) {
 			Properties: &[]cdx.Property{{Name: "syft:package:type", Value: syftUnknown}}})
 	}
 	for _, p := range x.patches {
-		list = append(list, cdx.Component{BOMRef: p.ref, Type: cdx.ComponentTypeLibrary, Publisher: microsoft, Name: p.product, Version: p.kb,
+		list = append(list, cdx.Component{BOMRef: p.ref(), Type: cdx.ComponentTypeLibrary, Publisher: microsoft, Name: p.product, Version: p.kb,
 			Properties: &[]cdx.Property{{Name: "syft:package:type", Value: syftPatch}}})
 	}
 	return list

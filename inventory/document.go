@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -9,39 +10,49 @@ import (
 	"github.com/mullion/mullion/internal/wtf8"
 )
 
-// document is what the formats of a bill of materials have in common.
+// document is what the formats of a bill of materials have in common. It holds no texts of
+// components: an image can have a million, so that they are made when they are written.
 type document struct {
 	Subject
-	items   []item
-	os      *item // nil if there is none
-	skipped []Skipped
+	components []Component
+	refs       []string // names of the components, unique in the document, and the same in every run
+	patched    []componentPatch
+	os         int // index of Windows, -1 if there is none
+	skipped    []Skipped
 }
 
 // item is a component as documents have it: its texts are valid UTF-8.
 type item struct {
 	Component
-	ref     string  // unique in the document, and the same in every run
+	ref     string
 	patches []patch // that Microsoft's security guide knows
 }
 
 // patch says that a product has an update. Readers of Syft's documents take it for a package:
 // its name is the number of the product in Microsoft's security guide, its version the bare
 // number of the update's article, or "base" for a product without a known update.
-type patch struct{ product, kb, ref string }
+type patch struct{ product, kb string }
+
+func (p patch) ref() string { return "msrc-kb-" + p.product + "-" + p.kb }
+
+// componentPatch is a patch of a component, by the index of that.
+type componentPatch struct {
+	component int
+	patch
+}
 
 func newDocument(inv *Inventory, s Subject) *document {
-	d := &document{Subject: s, items: make([]item, len(inv.Components))}
+	d := &document{Subject: s, components: inv.Components, refs: make([]string, len(inv.Components)), os: -1}
 	d.Name = documentText(s.Name)
-	used := map[string]int{}
+	used := make(map[string]int32, len(inv.Components))
 	for i := range inv.Components {
-		x := item{Component: inv.Components[i].text()}
-		x.ref = inv.Components[i].ref()
-		if used[x.ref]++; used[x.ref] > 1 {
-			x.ref = fmt.Sprintf("%s-%d", x.ref, used[x.ref])
+		ref := inv.Components[i].ref()
+		if used[ref]++; used[ref] > 1 {
+			ref = fmt.Sprintf("%s-%d", ref, used[ref])
 		}
-		d.items[i] = x
-		if x.Kind == OS && d.os == nil {
-			d.os = &d.items[i]
+		d.refs[i] = ref
+		if inv.Components[i].Kind == OS && d.os < 0 {
+			d.os = i
 		}
 	}
 	for _, s := range inv.Skipped {
@@ -52,31 +63,50 @@ func newDocument(inv *Inventory, s Subject) *document {
 	return d
 }
 
+// items yields the components in their order. An item is valid until the next one.
+func (d *document) items() iter.Seq2[int, *item] {
+	return func(yield func(int, *item) bool) {
+		patches := d.patched
+		for i := range d.components {
+			x := &item{Component: d.components[i].text(), ref: d.refs[i]}
+			for len(patches) > 0 && patches[0].component == i {
+				x.patches = append(x.patches, patches[0].patch)
+				patches = patches[1:]
+			}
+			if !yield(i, x) {
+				return
+			}
+		}
+	}
+}
+
 // addPatches finds the updates that Microsoft's security guide has numbers for. One that
 // several servicing packages belong to is listed with the first.
 func (d *document) addPatches() {
 	known := map[patch]bool{}
-	add := func(x *item, product, kb string) {
-		p := patch{product: product, kb: kb}
-		if known[p] {
-			return
+	add := func(i int, p patch) {
+		if !known[p] {
+			known[p] = true
+			d.patched = append(d.patched, componentPatch{i, p})
 		}
-		known[p] = true
-		p.ref = "msrc-kb-" + product + "-" + kb
-		x.patches = append(x.patches, p)
+	}
+	product := ""
+	if d.os >= 0 {
+		product = d.components[d.os].ProductID
 	}
 	updated := false
-	for i := range d.items {
-		x := &d.items[i]
-		kb := strings.TrimPrefix(x.KB, "KB")
-		if x.Kind != Update || !digits(x.ProductID) || !digits(kb) {
+	for i := range d.components {
+		c := &d.components[i]
+		kb := strings.TrimPrefix(c.KB, "KB")
+		if c.Kind != Update || !digits(c.ProductID) || !digits(kb) {
 			continue
 		}
-		add(x, x.ProductID, kb)
-		updated = updated || d.os != nil && d.os.ProductID == x.ProductID
+		add(i, patch{c.ProductID, kb})
+		updated = updated || product == c.ProductID
 	}
-	if d.os != nil && !updated && digits(d.os.ProductID) {
-		add(d.os, d.os.ProductID, "base")
+	if d.os >= 0 && !updated && digits(product) {
+		add(d.os, patch{product, "base"})
+		slices.SortStableFunc(d.patched, func(a, b componentPatch) int { return a.component - b.component })
 	}
 }
 
@@ -124,6 +154,15 @@ func texts(list []string) []string {
 		list[i] = documentText(s)
 	}
 	return list
+}
+
+// windows is the component of the operating system, nil if there is none.
+func (d *document) windows() *Component {
+	if d.os < 0 {
+		return nil
+	}
+	c := d.components[d.os].text()
+	return &c
 }
 
 // layer returns a layer of the subject, nil if it is not one.

@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"iter"
 	"net/url"
 	"strings"
 
-	spdxjson "github.com/spdx/tools-golang/json"
+	"github.com/mullion/mullion/internal/jsonstream"
 	"github.com/spdx/tools-golang/spdx/v2/common"
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 )
@@ -24,44 +25,75 @@ func WriteSPDX(w io.Writer, inv *Inventory, s Subject) error {
 		DocumentNamespace: "https://github.com/mullion/mullion/spdx/" + url.PathEscape(s.uuid("spdx")),
 		CreationInfo:      &spdx.CreationInfo{Creators: []common.Creator{{CreatorType: "Tool", Creator: tool}}, Created: s.created()},
 	}
-	relate := func(a, kind, b string) {
-		doc.Relationships = append(doc.Relationships, &spdx.Relationship{
-			RefA: common.MakeDocElementID("", a), RefB: common.MakeDocElementID("", b), Relationship: kind,
-		})
+	out := jsonstream.NewObject(w, true)
+	out.Members(doc)
+	licenses := spdxLicenses{ids: map[string]string{}}
+	out.List("packages", d.spdxPackages(&licenses))
+	if len(licenses.defined) > 0 {
+		out.Member("hasExtractedLicensingInfos", licenses.defined)
 	}
-	image := newPackage("image", d.Name, s.Digest, "", "CONTAINER")
-	image.PackageChecksums = spdxChecksums(s.Digest)
-	doc.Packages = []*spdx.Package{image}
-	relate("DOCUMENT", "DESCRIBES", "image")
-	for _, x := range d.skipped {
-		image.Annotations = append(image.Annotations, spdx.Annotation{
-			Annotator: common.Annotator{AnnotatorType: "Tool", Annotator: tool}, AnnotationDate: s.created(), AnnotationType: "OTHER",
-			AnnotationComment: "skipped: " + x.String(),
-		})
-	}
-	for i, l := range s.Layers {
-		p := newPackage(layerRef(i), l.Digest, "", "", "ARCHIVE")
-		p.PackageChecksums = spdxChecksums(l.Digest)
-		if l.DiffID != "" {
-			p.PackageComment = "mullion:diffID: " + l.DiffID
-		}
-		doc.Packages = append(doc.Packages, p)
-		relate("image", "CONTAINS", layerRef(i))
-	}
-	licenses := spdxLicenses{}
-	for i := range d.items {
-		x := &d.items[i]
-		doc.Packages = append(doc.Packages, d.spdxPackage(x, licenses, doc))
-		parent := "image"
-		if n := x.Layer(); d.layer(n) != nil {
-			parent = layerRef(n)
-		}
-		relate(parent, "CONTAINS", x.ref)
-	}
-	return spdxjson.Write(doc, w, spdxjson.Indent("  "))
+	out.List("relationships", d.spdxRelationships())
+	return out.Close()
 }
 
-func (d *document) spdxPackage(x *item, licenses spdxLicenses, doc *spdx.Document) *spdx.Package {
+// spdxPackages yields the packages of a document and adds their licenses to those known.
+func (d *document) spdxPackages(licenses *spdxLicenses) iter.Seq[any] {
+	return func(yield func(any) bool) {
+		image := newPackage("image", d.Name, d.Digest, "", "CONTAINER")
+		image.PackageChecksums = spdxChecksums(d.Digest)
+		for _, x := range d.skipped {
+			image.Annotations = append(image.Annotations, spdx.Annotation{
+				Annotator: common.Annotator{AnnotatorType: "Tool", Annotator: tool}, AnnotationDate: d.created(), AnnotationType: "OTHER",
+				AnnotationComment: "skipped: " + x.String(),
+			})
+		}
+		if !yield(image) {
+			return
+		}
+		for i, l := range d.Layers {
+			p := newPackage(layerRef(i), l.Digest, "", "", "ARCHIVE")
+			p.PackageChecksums = spdxChecksums(l.Digest)
+			if l.DiffID != "" {
+				p.PackageComment = "mullion:diffID: " + l.DiffID
+			}
+			if !yield(p) {
+				return
+			}
+		}
+		for _, x := range d.items() {
+			if !yield(d.spdxPackage(x, licenses)) {
+				return
+			}
+		}
+	}
+}
+
+func (d *document) spdxRelationships() iter.Seq[any] {
+	return func(yield func(any) bool) {
+		relate := func(a, kind, b string) bool {
+			return yield(&spdx.Relationship{RefA: common.MakeDocElementID("", a), RefB: common.MakeDocElementID("", b), Relationship: kind})
+		}
+		if !relate("DOCUMENT", "DESCRIBES", "image") {
+			return
+		}
+		for i := range d.Layers {
+			if !relate("image", "CONTAINS", layerRef(i)) {
+				return
+			}
+		}
+		for i := range d.components {
+			parent := "image"
+			if n := d.components[i].Layer(); d.layer(n) != nil {
+				parent = layerRef(n)
+			}
+			if !relate(parent, "CONTAINS", d.refs[i]) {
+				return
+			}
+		}
+	}
+}
+
+func (d *document) spdxPackage(x *item, licenses *spdxLicenses) *spdx.Package {
 	purpose := "INSTALL"
 	switch x.Kind {
 	case OS:
@@ -102,7 +134,7 @@ func (d *document) spdxPackage(x *item, licenses spdxLicenses, doc *spdx.Documen
 	}
 	p.PackageSourceInfo, p.PackageComment = strings.Join(places, "\n"), strings.Join(facts, "\n")
 	if len(x.Licenses) > 0 {
-		p.PackageLicenseDeclared = licenses.expression(x.Licenses, doc)
+		p.PackageLicenseDeclared = licenses.expression(x.Licenses)
 	}
 	return p
 }
@@ -127,20 +159,22 @@ func spdxChecksums(digest string) []common.Checksum {
 	return nil
 }
 
-// spdxLicenses maps the names of licenses that are not on the SPDX License List to their
-// identifiers in a document.
-type spdxLicenses map[string]string
+// spdxLicenses are the licenses of a document that are not on the SPDX License List.
+type spdxLicenses struct {
+	ids     map[string]string // identifiers by name
+	defined []*spdx.OtherLicense
+}
 
-// expression joins licenses by AND, and defines in a document those that are not on the list.
-func (known spdxLicenses) expression(list []string, doc *spdx.Document) string {
+// expression joins licenses by AND, and defines those that are not on the list.
+func (l *spdxLicenses) expression(list []string) string {
 	var parts []string
 	for _, s := range list {
 		if !licenseExpression(s) {
-			id, ok := known[s]
+			id, ok := l.ids[s]
 			if !ok {
-				id = fmt.Sprintf("LicenseRef-%d", len(known)+1)
-				known[s] = id
-				doc.OtherLicenses = append(doc.OtherLicenses, &spdx.OtherLicense{LicenseIdentifier: id, LicenseName: s, ExtractedText: s})
+				id = fmt.Sprintf("LicenseRef-%d", len(l.ids)+1)
+				l.ids[s] = id
+				l.defined = append(l.defined, &spdx.OtherLicense{LicenseIdentifier: id, LicenseName: s, ExtractedText: s})
 			}
 			s = id
 		} else if !licenseID(s) && len(list) > 1 {

@@ -1,12 +1,13 @@
 package inventory
 
 import (
-	"encoding/json"
 	"io"
+	"iter"
 	"net/url"
 	"strings"
 
 	"github.com/mullion/mullion/hives"
+	"github.com/mullion/mullion/internal/jsonstream"
 )
 
 // syftSchema is the version of Syft's JSON that is written. Readers accept all versions
@@ -20,15 +21,13 @@ const (
 	syftPatch   = "msrc-kb"
 )
 
-// The parts of a Syft document that are filled in.
+// The parts of a Syft document that are filled in. The lists artifacts, artifactRelationships
+// and files come before them.
 type syftDocument struct {
-	Artifacts     []syftPackage  `json:"artifacts"`
-	Relationships []syftRelation `json:"artifactRelationships"`
-	Files         []syftFile     `json:"files,omitempty"`
-	Source        syftSource     `json:"source"`
-	Distro        syftDistro     `json:"distro"`
-	Descriptor    syftName       `json:"descriptor"`
-	Schema        syftSchemaName `json:"schema"`
+	Source     syftSource     `json:"source"`
+	Distro     syftDistro     `json:"distro"`
+	Descriptor syftName       `json:"descriptor"`
+	Schema     syftSchemaName `json:"schema"`
 }
 
 type syftPackage struct {
@@ -134,7 +133,6 @@ func WriteSyft(w io.Writer, inv *Inventory, s Subject) error {
 		size += l.Size
 	}
 	doc := syftDocument{
-		Artifacts: []syftPackage{}, Relationships: []syftRelation{},
 		Source: syftSource{ID: s.uuid("syft"), Name: d.Name, Version: s.Digest, Type: "image", Metadata: map[string]any{
 			"userInput": d.Name, "manifestDigest": s.Digest, "imageID": "", "mediaType": "", "tags": []string{}, "imageSize": size,
 			"layers": layers, "repoDigests": []string{}, "architecture": s.Architecture, "os": "windows",
@@ -142,41 +140,98 @@ func WriteSyft(w io.Writer, inv *Inventory, s Subject) error {
 		Descriptor: syftName{Name: tool},
 		Schema:     syftSchemaName{syftSchema, "https://raw.githubusercontent.com/anchore/syft/main/schema/json/schema-" + syftSchema + ".json"},
 	}
-	if os := d.os; os != nil {
+	if os := d.windows(); os != nil {
 		doc.Distro = syftDistro{PrettyName: os.Name, Name: os.Name, ID: "windows", Version: os.Version, VersionID: os.Version}
 		if len(os.CPEs) > 0 {
 			doc.Distro.CPEName = os.CPEs[0]
 		}
 	}
-	files := syftFiles{d: d, index: map[syftPlace]int{}}
-	for i := range d.items {
-		x := &d.items[i]
-		p := d.syftPackage(x)
-		doc.Artifacts = append(doc.Artifacts, p)
-		doc.Relationships = append(doc.Relationships, syftRelation{doc.Source.ID, p.ID, "contains"})
-		if e := x.Evidence[0]; x.SHA256 != "" && e.Path != "" && e.Key == "" {
-			f := files.at(e)
-			f.Digests = []syftDigest{{"sha256", x.SHA256}}
-			doc.Relationships = append(doc.Relationships, syftRelation{p.ID, f.ID, "evident-by"})
-		}
-		for _, k := range x.patches {
-			patch := p
-			patch.ID, patch.Name, patch.Version, patch.Type, patch.Language, patch.PURL = k.ref, k.product, k.kb, syftPatch, "", ""
-			patch.CPEs, patch.Licenses = []syftCPE{}, []syftLicense{}
-			patch.MetadataType, patch.Metadata = "microsoft-kb-patch", map[string]string{"product_id": k.product, "kb": k.kb}
-			doc.Artifacts = append(doc.Artifacts, patch)
-			doc.Relationships = append(doc.Relationships, syftRelation{doc.Source.ID, patch.ID, "contains"})
+	out := jsonstream.NewObject(w, false)
+	out.List("artifacts", d.syftPackages())
+	out.List("artifactRelationships", d.syftRelations(doc.Source.ID))
+	out.List("files", d.syftFiles())
+	out.Members(doc)
+	return out.Close()
+}
+
+func (d *document) syftPackages() iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for _, x := range d.items() {
+			p := d.syftPackage(x)
+			if !yield(p) {
+				return
+			}
+			for _, k := range x.patches {
+				patch := p
+				patch.ID, patch.Name, patch.Version, patch.Type, patch.Language, patch.PURL = k.ref(), k.product, k.kb, syftPatch, "", ""
+				patch.CPEs, patch.Licenses = []syftCPE{}, []syftLicense{}
+				patch.MetadataType, patch.Metadata = "microsoft-kb-patch", map[string]string{"product_id": k.product, "kb": k.kb}
+				if !yield(patch) {
+					return
+				}
+			}
 		}
 	}
-	for _, x := range d.skipped {
-		f := files.at(x.Evidence)
-		f.Unknowns = append(f.Unknowns, x.Cataloger+": "+x.Reason)
+}
+
+func (d *document) syftRelations(source string) iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for _, x := range d.items() {
+			if !yield(syftRelation{source, x.ref, "contains"}) {
+				return
+			}
+			if at, ok := d.syftFileOf(x); ok && !yield(syftRelation{x.ref, at.id(), "evident-by"}) {
+				return
+			}
+			for _, k := range x.patches {
+				if !yield(syftRelation{source, k.ref(), "contains"}) {
+					return
+				}
+			}
+		}
 	}
-	doc.Files = files.list
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(doc)
+}
+
+// syftFileOf is the file that a component is, if it is one and its hash is known.
+func (d *document) syftFileOf(x *item) (at syftPlace, ok bool) {
+	e := x.Evidence[0]
+	if x.SHA256 == "" || e.Path == "" || e.Key != "" {
+		return at, false
+	}
+	return d.syftPlace(e), true
+}
+
+// syftFiles yields the files that a document says something about, in the order in which they
+// are first named. Of several components that are one file, the first has its hash.
+func (d *document) syftFiles() iter.Seq[any] {
+	return func(yield func(any) bool) {
+		unknowns := map[syftPlace][]string{}
+		for _, x := range d.skipped {
+			at := d.syftPlace(x.Evidence)
+			unknowns[at] = append(unknowns[at], x.Cataloger+": "+x.Reason)
+		}
+		named := map[string]bool{}
+		for _, x := range d.items() {
+			at, ok := d.syftFileOf(x)
+			if !ok || named[at.id()] {
+				continue
+			}
+			named[at.id()] = true
+			if !yield(syftFile{ID: at.id(), Location: at, Digests: []syftDigest{{"sha256", x.SHA256}}, Unknowns: unknowns[at]}) {
+				return
+			}
+		}
+		for _, x := range d.skipped {
+			at := d.syftPlace(x.Evidence)
+			if named[at.id()] {
+				continue
+			}
+			named[at.id()] = true
+			if !yield(syftFile{ID: at.id(), Location: at, Unknowns: unknowns[at]}) {
+				return
+			}
+		}
+	}
 }
 
 func (d *document) syftPackage(x *item) syftPackage {
@@ -224,6 +279,9 @@ func (d *document) syftPlace(e Evidence) syftPlace {
 	return at
 }
 
+// id names the file in a document.
+func (p syftPlace) id() string { return "file-" + shortSum(p.Path+"\x00"+p.LayerID) }
+
 func (d *document) syftLocation(e Evidence) syftLocation {
 	l := syftLocation{syftPlace: d.syftPlace(e)}
 	l.AccessPath = l.Path
@@ -231,25 +289,6 @@ func (d *document) syftLocation(e Evidence) syftLocation {
 		l.Annotations = map[string]string{"registryKey": e.Key}
 	}
 	return l
-}
-
-// syftFiles are the files that a document says something about, in the order in which they
-// are first named.
-type syftFiles struct {
-	d     *document
-	list  []syftFile
-	index map[syftPlace]int
-}
-
-func (f *syftFiles) at(e Evidence) *syftFile {
-	place := f.d.syftPlace(e)
-	i, ok := f.index[place]
-	if !ok {
-		i = len(f.list)
-		f.index[place] = i
-		f.list = append(f.list, syftFile{ID: "file-" + shortSum(place.Path+"\x00"+place.LayerID), Location: place})
-	}
-	return &f.list[i]
 }
 
 // syftTypes are the types and languages of packages by the type of their package URL.

@@ -21,7 +21,7 @@ const module = "github.com/mullion/mullion"
 // those on lower lines, and those that have a path in common with it: regf/regtext
 // is part of regf and has its floor. The longest path counts.
 var floors = [][]string{
-	{"winfs", "internal/filelock", "internal/openfile", "internal/tempfile", "internal/testenv", "internal/ctxio", "internal/zeros", "internal/wtf8", "internal/inflate"},
+	{"winfs", "internal/filelock", "internal/openfile", "internal/tempfile", "internal/testenv", "internal/ctxio", "internal/zeros", "internal/wtf8", "internal/inflate", "internal/jsonstream"},
 	{"finding"},
 	{"winsec", "backup", "internal/nametree", "internal/publish"},
 	{"regf", "cimfs"},

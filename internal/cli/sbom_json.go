@@ -1,23 +1,22 @@
 package cli
 
 import (
-	"encoding/json"
 	"io"
 	"time"
 
+	"github.com/mullion/mullion/internal/jsonstream"
 	"github.com/mullion/mullion/inventory"
 	"github.com/mullion/mullion/winfs"
 )
 
-// jsonSBOM is the output of "mullion sbom -f json".
+// jsonSBOM is the output of "mullion sbom -f json", whose lists of components and skipped
+// items follow.
 type jsonSBOM struct {
-	Reference    string          `json:"reference,omitempty"`
-	Digest       string          `json:"digest,omitempty"`
-	Architecture string          `json:"architecture,omitempty"`
-	Created      jsonTime        `json:"created,omitzero"`
-	Layers       []jsonLayer     `json:"layers"`
-	Components   []jsonComponent `json:"components"`
-	Skipped      []jsonSkipped   `json:"skipped,omitempty"`
+	Reference    string      `json:"reference,omitempty"`
+	Digest       string      `json:"digest,omitempty"`
+	Architecture string      `json:"architecture,omitempty"`
+	Created      jsonTime    `json:"created,omitzero"`
+	Layers       []jsonLayer `json:"layers"`
 }
 
 type jsonComponent struct {
@@ -58,26 +57,35 @@ type jsonSkipped struct {
 
 func writeSBOMJSON(c *console, w io.Writer, s *sbom) error {
 	of := s.subject
-	out := &jsonSBOM{Reference: of.Name, Digest: of.Digest, Architecture: of.Architecture, Created: filetimeOf(of.Created),
-		Layers: []jsonLayer{}, Components: []jsonComponent{}}
+	head := jsonSBOM{Reference: of.Name, Digest: of.Digest, Architecture: of.Architecture, Created: filetimeOf(of.Created), Layers: []jsonLayer{}}
 	for i, l := range of.Layers {
-		out.Layers = append(out.Layers, jsonLayer{i, l.Digest})
+		head.Layers = append(head.Layers, jsonLayer{i, l.Digest})
 	}
-	for i := range s.listed.Components {
-		out.Components = append(out.Components, componentOf(&s.listed.Components[i], out.Layers))
+	out := jsonstream.NewObject(&jsonText{w: w}, false)
+	out.Members(head)
+	out.List("components", func(yield func(any) bool) {
+		for i := range s.listed.Components {
+			if !yield(componentOf(&s.listed.Components[i], head.Layers)) {
+				return
+			}
+		}
+	})
+	if len(s.listed.Skipped) > 0 {
+		out.Member("skipped", skippedOf(s.listed.Skipped, head.Layers))
 	}
-	for _, x := range s.listed.Skipped {
+	return out.Close()
+}
+
+func skippedOf(list []inventory.Skipped, layers []jsonLayer) (out []jsonSkipped) {
+	for _, x := range list {
 		k := jsonSkipped{Cataloger: x.Cataloger, Reason: wtf8(x.Reason)}
 		if x.Evidence.Path != "" || x.Evidence.Key != "" {
-			e := evidenceOf(x.Evidence, out.Layers)
+			e := evidenceOf(x.Evidence, layers)
 			k.Evidence = &e
 		}
-		out.Skipped = append(out.Skipped, k)
+		out = append(out, k)
 	}
-	e := json.NewEncoder(&jsonText{w: w})
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return out
 }
 
 func componentOf(c *inventory.Component, layers []jsonLayer) jsonComponent {
