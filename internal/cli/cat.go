@@ -45,7 +45,7 @@ merged in. No layer contains these merged hives; "unpack" writes the same ones.
 				ref, isRef := parseLayerRef(args[0])
 				again := !isRef || ref.reopens()
 				return errors.Join(out.write(c, func(w io.Writer) error {
-					return catLayer(cmd.Context(), w, source, path, stream, again)
+					return flags.catLayer(cmd.Context(), w, source, path, stream, again)
 				}), done())
 			}
 			if n, form, ok := hives.Match(path); ok && form == hives.Base && stream == "" {
@@ -103,8 +103,8 @@ func catTree(ctx context.Context, w io.Writer, t image.Tree, limits layer.Limits
 }
 
 // catLayer finds a file in a single layer. A hard link is followed if the layer can
-// be read again.
-func catLayer(ctx context.Context, w io.Writer, source layer.Source, path, stream string, again bool) error {
+// be read again, and into the layers below if they are at hand.
+func (f *contentFlags) catLayer(ctx context.Context, w io.Writer, source layer.Source, path, stream string, again bool) error {
 	target, err := findIn(ctx, w, source, path, stream)
 	if err != nil || target == "" {
 		return err
@@ -115,8 +115,20 @@ func catLayer(ctx context.Context, w io.Writer, source layer.Source, path, strea
 			return err
 		}
 	}
+	if len(f.below) > 0 {
+		return catBelow(ctx, w, f.below, f.options.limits, target, stream)
+	}
 	return hintf(fmt.Errorf("%s is a hard link to %s, which is not in this layer", path, target),
 		"name the image instead of the layer, or use that path")
+}
+
+func catBelow(ctx context.Context, w io.Writer, below []layer.Source, limits layer.Limits, path, stream string) (err error) {
+	view, err := layer.Union(ctx, below, layer.WithUnionLimits(limits))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	return catTree(ctx, w, view, limits, path, stream)
 }
 
 // findIn copies the file at path to w; for a hard link it returns the target instead.

@@ -27,7 +27,9 @@ func newExtractCommand(c *console) *cobra.Command {
 		Long: `Write files and directories of an image as a container sees it, or of a single
 layer, to the new directory DIR, each under its path in the image:
 Files\hello becomes DIR/Files/hello. A directory is written with all that is
-below it; PATH '\' is everything. DIR is written completely or not at all.
+below it; PATH '\' is everything. DIR is written completely or not at all. Of a
+single layer, whiteouts are left out, and with --layer a hard link to a file of
+the layers below is written as that file.
 
 Kept are content, names, write and access times, hard links between selected
 files, and holes. Symbolic links and junctions become symbolic links that never
@@ -136,7 +138,7 @@ func (f *contentFlags) extract(ctx context.Context, c *console, ref string, path
 
 // openSelectable opens the merged view of an image, or a view of the part of a single layer
 // that the paths select. In that, whiteouts hide nothing and are left out, and a hard link
-// finds only targets of its own layer. What is selected of an image without an index is kept
+// to a file of the layers below is that file if they are at hand. What is selected of an image without an index is kept
 // in a temporary file in dir until done is called.
 func (f *contentFlags) openSelectable(ctx context.Context, c *console, ref string, paths []string, dir string) (*layer.View, func() error, error) {
 	source, done, err := f.openLayer(ctx, c, ref)
@@ -166,7 +168,16 @@ func (f *contentFlags) openSelectable(ctx context.Context, c *console, ref strin
 		whiteouts = 0
 		return &partReader{Reader: r, paths: paths, whiteouts: &whiteouts}, nil
 	})
-	view, err := layer.Union(ctx, []layer.Source{part}, layer.WithUnionLimits(c.limits))
+	sources := []layer.Source{part}
+	view, err := layer.Union(ctx, sources, layer.WithUnionLimits(c.limits))
+	if errors.Is(err, layer.ErrLinkTarget) && len(f.below) > 0 {
+		var linked *layer.View
+		if sources, linked, err = withLinked(ctx, part, f.below, c.limits); err == nil {
+			release := done
+			done = func() error { return errors.Join(linked.Close(), release()) }
+			view, err = layer.Union(ctx, sources, layer.WithUnionLimits(c.limits))
+		}
+	}
 	if err != nil {
 		var where *layer.Error
 		if errors.Is(err, layer.ErrLinkTarget) && errors.As(err, &where) {

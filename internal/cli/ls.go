@@ -21,7 +21,8 @@ type contentFlags struct {
 	options layerOptions
 	layer   int
 
-	digests []string // of the layers of the image that was opened last
+	digests []string       // of the layers of the image that was opened last
+	below   []layer.Source // layers under the one that openLayer has opened in an image
 }
 
 // layerAt returns a layer of the image that was opened last, for JSON; nil if n is -1, as of
@@ -97,7 +98,9 @@ func (f *contentFlags) openLayer(ctx context.Context, c *console, text string) (
 		img.Close()
 		return nil, nil, usagef("--layer %d: the image has %d layers, from 0", f.layer, len(img.Layers()))
 	}
-	return img.Layers()[f.layer].Source(ctx), img.Close, nil
+	sources := img.Sources(ctx)
+	f.below = sources[:f.layer]
+	return sources[f.layer], img.Close, nil
 }
 
 // openTree opens the merged tree of an image for questions about single names. The returned
