@@ -38,6 +38,21 @@ type extentCompleter struct {
 	layer.ExtentWriter
 }
 
+// FillsHole reports what the writer below does with a hole, which bounds what a small layer
+// can make it write.
+func (c *extentCompleter) FillsHole(n int64) bool {
+	f, ok := c.Writer.(layer.HoleFiller)
+	return ok && f.FillsHole(n)
+}
+
+// DirectoriesMade returns the number that the writer below has created by itself.
+func (c *completer) DirectoriesMade() int64 {
+	if m, ok := c.Writer.(layer.DirectoryMaker); ok {
+		return m.DirectoriesMade()
+	}
+	return 0
+}
+
 // configPath returns the directories of the config directory, the uppermost first.
 func configPath() []string {
 	var dirs []string
