@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -272,31 +271,6 @@ func (w *mender) parcel(layers []Descriptor, ids []digest.Digest) (*Parcel, erro
 		return nil, err
 	}
 	return &Parcel{Root: doc, Images: []*Image{img}, src: src, opts: w.img.opts}, nil
-}
-
-// replaceMembers replaces members of a JSON document, or of the object in it that a path
-// leads to, and keeps all others. The members of the changed objects are sorted.
-func replaceMembers(raw []byte, members map[string]any, path ...string) ([]byte, error) {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrManifest, err)
-	}
-	if len(path) > 0 {
-		inner, err := replaceMembers(object[path[0]], members, path[1:]...)
-		if err != nil {
-			return nil, err
-		}
-		object[path[0]] = inner
-		return json.Marshal(object)
-	}
-	for name, v := range members {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return nil, err
-		}
-		object[name] = b
-	}
-	return json.Marshal(object)
 }
 
 // mendedSource is the source of an image with some layers replaced.
