@@ -215,18 +215,36 @@ func (a *Assembly) Image() (*Image, error) {
 // Write writes the image to a reference. What exists there is kept and not written again; see
 // Copy. Options are those of NewAssembly and these.
 func (a *Assembly) Write(ctx context.Context, to string, opts ...Option) (*Copied, error) {
+	p := a.parcel(opts)
+	dst, err := p.open(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	return a.write(ctx, dst, p)
+}
+
+// parcel begins a parcel. Unlike those for reading, its options are only those that the caller
+// has given.
+func (a *Assembly) parcel(opts []Option) *Parcel {
 	o := newOptions(append(slices.Clone(a.given), opts...))
-	ref, t, err := o.parse(to)
+	return &Parcel{Replace: o.force, Foreign: o.foreign, opts: o}
+}
+
+// open opens the destination of a parcel.
+func (p *Parcel) open(ctx context.Context, to string) (Destination, error) {
+	ref, t, err := p.opts.parse(to)
 	if err != nil {
 		return nil, err
 	}
 	dst, err := t.OpenDestination(ctx, ref)
-	if err != nil {
-		return nil, ToDestination(ref, err)
-	}
+	return dst, ToDestination(ref, err)
+}
+
+func (a *Assembly) write(ctx context.Context, dst Destination, p *Parcel) (*Copied, error) {
 	i, err := a.Image()
 	if err != nil {
 		return nil, err
 	}
-	return dst.Write(ctx, &Parcel{Root: i.manifest, Images: []*Image{i}, Replace: o.force, Foreign: o.foreign, src: i.src, opts: a.shell.opts})
+	p.Root, p.Images, p.src = i.manifest, []*Image{i}, i.src
+	return dst.Write(ctx, p)
 }
