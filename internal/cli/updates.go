@@ -279,7 +279,7 @@ func (l *latestBuild) text() string {
 	}
 	list := l.Missing
 	if more := len(list) - maxMissing; more > 0 {
-		fmt.Fprintf(&b, "%d older ones; --json lists all\n", more)
+		fmt.Fprintf(&b, "%s not listed; --json lists all\n", count(more, "older update"))
 		list = list[more:]
 	}
 	for _, m := range list {
