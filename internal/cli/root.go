@@ -29,6 +29,7 @@ var constructors = []func(*console) *cobra.Command{
 	newMakeBaseCommand,
 	newUnpackCommand,
 	newCopyCommand,
+	newBuildCommand,
 	newCheckCommand,
 	newOSVersionCommand,
 	newEnvCommand,
