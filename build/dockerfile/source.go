@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -123,8 +124,8 @@ func (s *source) atOccurrence(where []parser.Range, word string, skip int, err e
 		return nil
 	}
 	var known *Error
-	if errors.As(err, &known) {
-		return err
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) {
+		return err // the fault of no instruction
 	}
 	e := &Error{File: s.name, Line: firstLine(where), EndLine: lastLine(where), Err: err, source: s.lines}
 	if e.Line < 1 || e.Line > len(s.lines) {

@@ -46,12 +46,12 @@ that --commands prints. Any other command is an error with its line: run it in
 a stage elsewhere and copy its result with COPY --from, of an image or of a
 --build-context.
 
--f names another Dockerfile, -f - reads it from standard input. FILE.dockerignore
-beside it takes precedence over .dockerignore in CONTEXT. Paths of the context
-that lead out of it are errors. What FROM names is an image in a registry, or a
-reference as below; --build-context NAME=DIR or NAME=IMAGE gives a name to
-another directory or image. --platform chooses the base images and is the
-platform of an image FROM scratch.
+-f names another Dockerfile, -f - reads it from standard input. A file
+FILE.dockerignore beside it takes precedence over .dockerignore in CONTEXT.
+Links in the context that lead out of it are errors. What FROM names is an image
+in a registry, or a reference as below; --build-context NAME=DIR or NAME=IMAGE
+gives a name to another directory or image. --platform chooses the base images
+and is the platform of an image FROM scratch.
 
 Times come from the files, from the base image and from the environment
 variable SOURCE_DATE_EPOCH, with which files are at most that old: the same

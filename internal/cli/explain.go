@@ -32,9 +32,9 @@ mullion convert wclayer:layer tar:- | sha256sum`,
 mullion copy --all docker://registry/app:1 oci-archive:app.tar
 mullion copy oci:layout:v1 docker://localhost:5000/app:v1`,
 	"build": `mullion build -o oci:layout:v1 .
-mullion build -f app.Dockerfile --build-arg VERSION=1.2 -o docker://registry/app:1.2 src
-mullion build --build-context hello=oci-archive:hello.tar -o oci-archive:app.tar -t v1 src
-mullion build --platform 'windows(10.0.20348)/amd64' --target data -o oci:layout:data src
+mullion build -f app.Dockerfile --build-arg VERSION=1.2 -o oci:layout:v2 src
+mullion build --build-context base=oci:layout:base -o registry/app:1 src
+mullion build --target data -t v1 -o oci-archive:data.tar src
 mullion build --commands`,
 	"check": `mullion check oci-archive:hello.tar
 mullion check --severity error docker://registry/app:1
