@@ -127,7 +127,7 @@ func takeownProgram(s *session, name text, args []text) (int, error) {
 	if d, ok := set["d"]; ok && (!recurse || !strings.EqualFold(d.s, "y")) {
 		return 0, notOffline(d, "only /d y, with /r")
 	}
-	owner := containerAdministrator
+	owner := winsec.ContainerAdministrator
 	if _, ok := set["a"]; ok {
 		owner = winsec.BuiltinAdministrators
 	}

@@ -294,6 +294,9 @@ func (s *session) target(t text) (target, bool, error) {
 		return target{}, false, codeError(3)
 	}
 	dir, name := winfs.SplitPath(full)
+	if winfs.EqualFold(name, p.name) {
+		name = p.name // a name in another case is a new one
+	}
 	return target{dir: dir, name: name}, false, nil
 }
 

@@ -4,12 +4,14 @@ import (
 	"io"
 	"iter"
 
+	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 )
 
 // Container is what commands change: the files, the registry and the variables that a
-// process in a container of the image would have. One goroutine uses it at a time.
+// process in a container of the image would have. One goroutine uses it at a time. Close it
+// when its files are no longer read.
 type Container struct {
 	Files    Files
 	Registry *Registry
@@ -25,13 +27,15 @@ type Container struct {
 	User string
 	// Now is the time of keys and files that commands make or change.
 	Now winfs.Filetime
-	// Output receives what the commands print, nil to discard it. Texts are those of Windows
-	// only as far as package comments say.
+	// Output receives what the commands print, nil to discard it. It is for people: the texts
+	// of programs are not all those of Windows.
 	Output io.Writer
-	// MaxArchive is the number of bytes that one Expand-Archive may write, 0 for 16 GiB.
+	// MaxArchive is the number of bytes that one Expand-Archive may read and may write, 0 for
+	// 16 GiB.
 	MaxArchive int64
 
 	user *userHive // HKEY_CURRENT_USER, opened on first use
+	temp []*tempfile.File
 }
 
 // Files is the tree of files that commands read and change. Paths are those of a layer,

@@ -285,7 +285,7 @@ func (s *session) applyChange(it *item, d *winsec.Descriptor, ch change) error {
 	case "grant", "grant:r":
 		if ch.kind == "grant:r" {
 			for _, g := range ch.list {
-				removeACEs(d, g.sid, true, false)
+				d.Remove(g.sid, true, false)
 			}
 		}
 		for _, g := range ch.list {
@@ -299,50 +299,48 @@ func (s *session) applyChange(it *item, d *winsec.Descriptor, ch change) error {
 			if !ok {
 				continue
 			}
-			// The same rights in grants go.
-			d.DACL.ACEs = slices.DeleteFunc(d.DACL.ACEs, func(a winsec.ACE) bool {
-				return a.Type == winsec.ACEAllowed && a.SID == g.sid && a.Flags&winsec.Inherited == 0 && a.Flags&inherits == flags && a.Mask&^g.mask == 0
-			})
-			for i := range d.DACL.ACEs {
-				a := &d.DACL.ACEs[i]
-				if a.Type == winsec.ACEAllowed && a.SID == g.sid && a.Flags&winsec.Inherited == 0 && a.Flags&inherits == flags {
-					a.Mask &^= g.mask
-				}
-			}
-			deny(d, g.sid, g.mask, flags)
+			ungrant(d, g.sid, g.mask, flags)
+			d.Deny(g.sid, g.mask, flags)
 		}
 	case "remove", "remove:g", "remove:d":
 		for _, sid := range ch.sids {
-			removeACEs(d, sid, ch.kind != "remove:d", ch.kind != "remove:g")
+			d.Remove(sid, ch.kind != "remove:d", ch.kind != "remove:g")
 		}
 	case "inheritance:e":
-		d.Control &^= winsec.DACLProtected
-		return s.inheritAgain(it, d, explicit(d.DACL))
-	case "inheritance:d":
-		if d.Control&winsec.DACLProtected != 0 {
-			return nil
-		}
-		d.Control |= winsec.DACLProtected
-		for i := range d.DACL.ACEs {
-			d.DACL.ACEs[i].Flags &^= winsec.Inherited
-		}
-	case "inheritance:r":
-		d.Control |= winsec.DACLProtected
-		d.DACL.ACEs = explicit(d.DACL)
+		d.Unprotect()
+		return s.inheritAgain(it, d)
+	case "inheritance:d", "inheritance:r":
+		d.Protect(ch.kind == "inheritance:d")
 	case "reset":
-		d.Control &^= winsec.DACLProtected
-		return s.inheritAgain(it, d, nil)
+		d.DACL = &winsec.ACL{}
+		d.Control = d.Control&^winsec.DACLDefaulted | winsec.DACLPresent
+		d.Unprotect()
+		return s.inheritAgain(it, d)
 	}
 	return nil
 }
 
-func (s *session) inheritAgain(it *item, d *winsec.Descriptor, keep []winsec.ACE) error {
-	parent, err := s.parentList(it)
+// inheritAgain gives a descriptor what it inherits from that of the directory.
+func (s *session) inheritAgain(it *item, d *winsec.Descriptor) error {
+	parent, err := s.parent(it)
 	if err != nil {
 		return err
 	}
-	reinherit(d, parent, it.dir(), keep)
+	d.ReinheritFile(parent, it.dir())
 	return nil
+}
+
+// ungrant takes rights from the explicit grants of an account that have the same
+// inheritance, as icacls does when it denies them.
+func ungrant(d *winsec.Descriptor, sid winsec.SID, mask uint32, flags winsec.ACEFlags) {
+	d.DACL.ACEs = slices.DeleteFunc(d.DACL.ACEs, func(a winsec.ACE) bool {
+		return a.Type == winsec.ACEAllowed && a.SID == sid && a.Flags == flags && a.Mask&^mask == 0
+	})
+	for i := range d.DACL.ACEs {
+		if a := &d.DACL.ACEs[i]; a.Type == winsec.ACEAllowed && a.SID == sid && a.Flags == flags {
+			a.Mask &^= mask
+		}
+	}
 }
 
 // onItem returns the flags of an entry on a file or directory: those for inheritance are
@@ -352,36 +350,4 @@ func onItem(f winsec.ACEFlags, dir bool) (winsec.ACEFlags, bool) {
 		return f, true
 	}
 	return 0, f&winsec.InheritOnly == 0
-}
-
-// removeACEs removes the explicit entries of an account.
-func removeACEs(d *winsec.Descriptor, sid winsec.SID, grants, denials bool) {
-	d.DACL.ACEs = slices.DeleteFunc(d.DACL.ACEs, func(a winsec.ACE) bool {
-		if a.SID != sid || a.Flags&winsec.Inherited != 0 {
-			return false
-		}
-		switch a.Type {
-		case winsec.ACEAllowed, winsec.ACEAllowedCallback, winsec.ACEAllowedObject, winsec.ACEAllowedCallbackObject:
-			return grants
-		case winsec.ACEDenied, winsec.ACEDeniedCallback, winsec.ACEDeniedObject, winsec.ACEDeniedCallbackObject:
-			return denials
-		}
-		return false
-	})
-}
-
-// deny adds an explicit denial: denials come first in the order that Windows expects.
-func deny(d *winsec.Descriptor, sid winsec.SID, mask uint32, flags winsec.ACEFlags) {
-	at := 0
-	for i, a := range d.DACL.ACEs {
-		if a.Type != winsec.ACEDenied || a.Flags&winsec.Inherited != 0 {
-			break
-		}
-		if a.SID == sid && a.Flags&inherits == flags {
-			d.DACL.ACEs[i].Mask |= mask
-			return
-		}
-		at = i + 1
-	}
-	d.DACL.ACEs = slices.Insert(d.DACL.ACEs, at, winsec.ACE{Type: winsec.ACEDenied, Flags: flags, Mask: mask, SID: sid})
 }

@@ -68,7 +68,9 @@ func (m *memFiles) mustDir(p string) {
 	}
 }
 
-func (m *memFiles) err(op, p string, err error) error { return &fs.PathError{Op: op, Path: p, Err: err} }
+func (m *memFiles) err(op, p string, err error) error {
+	return &fs.PathError{Op: op, Path: p, Err: err}
+}
 
 func (m *memFiles) get(op, p string) (*memNode, error) {
 	if n := m.nodes[winfs.Fold(p)]; n != nil {
@@ -178,13 +180,7 @@ func (m *memFiles) add(p string, meta Meta, e layer.Entry) (*memNode, error) {
 		e.Times.LastWrite = m.now
 	}
 	if e.Security = meta.Security; e.Security == nil {
-		d, err := winsec.Parse(parent.Security)
-		if err != nil {
-			return nil, err
-		}
-		n := &winsec.Descriptor{Owner: &winsec.BuiltinAdministrators, Group: d.Group}
-		reinherit(n, d.DACL, e.Kind == layer.Dir, nil)
-		if e.Security, err = n.Bytes(); err != nil {
+		if e.Security, err = winsec.InheritFile(parent.Security, winsec.SID{}, winsec.SID{}, e.Kind == layer.Dir); err != nil {
 			return nil, err
 		}
 	}

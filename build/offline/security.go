@@ -3,14 +3,11 @@ package offline
 import (
 	"bytes"
 	"fmt"
-	"slices"
 
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/winsec"
 )
-
-var containerAdministrator = winsec.ContainerAdministrator
 
 // descriptor returns the descriptor of a file or directory. One without is an error: what
 // Windows gave it when its layer was unpacked is not known.
@@ -57,96 +54,17 @@ func (s *session) setOwner(it *item, owner winsec.SID) error {
 	return s.setDescriptor(it, d)
 }
 
-// inherits are the flags with which a list passes an entry on.
-const inherits = winsec.ObjectInherit | winsec.ContainerInherit | winsec.NoPropagate | winsec.InheritOnly
-
-// inheritedEntries returns what an object inherits from the list of its parent, by the rules
-// of MS-DTYP 2.5.3.4.4 to 2.5.3.4.6 for automatic inheritance.
-func inheritedEntries(parent *winsec.ACL, dir bool, owner, group *winsec.SID) []winsec.ACE {
-	if parent == nil {
-		return nil
-	}
-	var out []winsec.ACE
-	for _, a := range parent.ACEs {
-		pass := dir && a.Flags&winsec.NoPropagate == 0
-		var effective bool
-		if dir {
-			effective = a.Flags&winsec.ContainerInherit != 0
-			pass = pass && a.Flags&(winsec.ContainerInherit|winsec.ObjectInherit) != 0
-		} else {
-			effective = a.Flags&winsec.ObjectInherit != 0
-		}
-		if !effective && !pass {
-			continue
-		}
-		flags := a.Flags &^ (inherits | winsec.Inherited)
-		onward := a.Flags & (winsec.ObjectInherit | winsec.ContainerInherit)
-		if !effective {
-			b := a
-			b.Flags = flags | onward | winsec.InheritOnly | winsec.Inherited
-			out = append(out, b)
-			continue
-		}
-		here := a
-		here.Flags = flags | winsec.Inherited
-		d := winsec.Descriptor{DACL: &winsec.ACL{ACEs: []winsec.ACE{here}}}
-		d.MapGeneric(winsec.FileRights)
-		here = d.DACL.ACEs[0]
-		switch {
-		case here.SID == winsec.CreatorOwner && owner != nil:
-			here.SID = *owner
-		case here.SID == winsec.CreatorGroup && group != nil:
-			here.SID = *group
-		}
-		if !pass {
-			out = append(out, here)
-			continue
-		}
-		if here.SID == a.SID && here.Mask == a.Mask {
-			here.Flags |= onward
-			out = append(out, here)
-			continue
-		}
-		// What takes effect here differs from what is passed on.
-		b := a
-		b.Flags = flags | onward | winsec.InheritOnly | winsec.Inherited
-		out = append(out, here, b)
-	}
-	return out
-}
-
-// explicit returns the entries that an object does not inherit.
-func explicit(l *winsec.ACL) []winsec.ACE {
-	if l == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(l.ACEs), func(a winsec.ACE) bool { return a.Flags&winsec.Inherited != 0 })
-}
-
-// reinherit gives a list the inherited entries of the parent's in place of its own, after
-// the explicit ones.
-func reinherit(d *winsec.Descriptor, parent *winsec.ACL, dir bool, keep []winsec.ACE) {
-	l := &winsec.ACL{ACEs: append(keep, inheritedEntries(parent, dir, d.Owner, d.Group)...)}
-	d.DACL = l
-	d.Control |= winsec.DACLPresent | winsec.DACLAutoInherited
-	d.Control &^= winsec.DACLDefaulted
-}
-
-// parentList returns the list of the directory that an item is in.
-func (s *session) parentList(it *item) (*winsec.ACL, error) {
+// parent returns the descriptor of the directory that an item is in.
+func (s *session) parent(it *item) (*winsec.Descriptor, error) {
 	dir, _ := winfs.SplitPath(it.Path)
 	if it.Path == root {
-		return nil, nil // the root of the volume has no parent
+		return &winsec.Descriptor{}, nil // the root of the volume has no parent
 	}
 	p, err := s.find(dir)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.descriptor(p)
-	if err != nil {
-		return nil, err
-	}
-	return d.DACL, nil
+	return s.descriptor(p)
 }
 
 // propagate gives everything below a directory the entries that it inherits now, as
@@ -172,12 +90,7 @@ func (s *session) propagate(dir *item, level int) error {
 		if err != nil {
 			return err
 		}
-		if d.Control&winsec.DACLProtected != 0 || d.DACL == nil {
-			continue
-		}
-		before := slices.Clone(d.DACL.ACEs)
-		reinherit(d, parent.DACL, it.dir(), explicit(d.DACL))
-		if slices.EqualFunc(before, d.DACL.ACEs, sameACE) {
+		if !d.ReinheritFile(parent, it.dir()) {
 			continue // nothing changes for it, nor for what is below
 		}
 		if err := s.setDescriptor(it, d); err != nil {
@@ -193,10 +106,3 @@ func (s *session) propagate(dir *item, level int) error {
 }
 
 func hivesFile(p string) bool { return guard(p) != nil }
-
-func sameACE(a, b winsec.ACE) bool {
-	return a.Type == b.Type && a.Flags == b.Flags && a.Mask == b.Mask && a.SID == b.SID && bytes.Equal(a.Data, b.Data) &&
-		a.ObjectFlags == b.ObjectFlags && sameGUID(a.ObjectType, b.ObjectType) && sameGUID(a.InheritedObjectType, b.InheritedObjectType)
-}
-
-func sameGUID(a, b *winfs.GUID) bool { return a == b || a != nil && b != nil && *a == *b }
