@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -30,6 +31,7 @@ type Assembly struct {
 	layers   []*Layer
 	all      []*Layer // those that were dropped too
 	images   []*Image
+	closers  []io.Closer
 }
 
 // NewAssembly begins an image with the documents and layers of base; without one it has no
@@ -96,8 +98,12 @@ func (a *Assembly) Close() error {
 		l.parts.close()
 		errs = append(errs, l.forget())
 	}
-	a.all, a.images = nil, nil
-	return errors.Join(append(errs, a.src.Close())...)
+	errs = append(errs, a.src.Close())
+	for _, c := range a.closers {
+		errs = append(errs, c.Close())
+	}
+	a.all, a.images, a.closers = nil, nil, nil
+	return errors.Join(errs...)
 }
 
 // SetConfig sets a member of the configuration, or of the object in it that a path leads to:
@@ -248,3 +254,6 @@ func (a *Assembly) write(ctx context.Context, dst Destination, p *Parcel) (*Copi
 	p.Root, p.Images, p.src = i.manifest, []*Image{i}, i.src
 	return dst.Write(ctx, p)
 }
+
+// CloseWith has Close close something that the layers are read from.
+func (a *Assembly) CloseWith(c io.Closer) { a.closers = append(a.closers, c) }
