@@ -229,6 +229,13 @@ func (a *Assembly) Write(ctx context.Context, to string, opts ...Option) (*Copie
 	return a.write(ctx, dst, p)
 }
 
+// CanWrite returns the error that Write of any image to a reference would return at once, so
+// that a caller need not do the work first.
+func (a *Assembly) CanWrite(ctx context.Context, to string, opts ...Option) error {
+	_, err := a.parcel(opts).open(ctx, to)
+	return err
+}
+
 // parcel begins a parcel. Unlike those for reading, its options are only those that the caller
 // has given.
 func (a *Assembly) parcel(opts []Option) *Parcel {
