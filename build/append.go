@@ -233,7 +233,7 @@ func appendOrdinary(ctx context.Context, a *image.Assembly, opt *AppendOptions, 
 		return nil, err
 	}
 	c := &converter{ctx: ctx, plan: p, dirs: map[string]*directory{}, heirs: map[string]heirs{},
-		opt: conversion{label: s.label, contained: s.dir != "", base: len(a.Layers()) == 0, inherit: inheritFile}}
+		opt: conversion{label: s.label, contained: s.dir != "", base: len(a.Layers()) == 0}}
 	if opt.Latest != nil {
 		if c.opt.latest, err = winfs.FiletimeFromTime(*opt.Latest); err != nil {
 			return nil, err

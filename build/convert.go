@@ -40,7 +40,6 @@ type conversion struct {
 	latest    winfs.Filetime // of all times; 0 for no bound
 	contained bool           // a link must not leave the source
 	base      bool           // there are no layers below
-	inherit   func(parent []byte, dir bool) ([]byte, error)
 }
 
 // heirs are the descriptors that a directory gives.
@@ -184,10 +183,10 @@ func (c *converter) inherit(parent []byte, above heirs) (h heirs, err error) {
 	if h, ok := c.heirs[string(parent)]; ok {
 		return h, nil
 	}
-	if h.file, err = c.opt.inherit(parent, false); err != nil {
+	if h.file, err = inheritFile(parent, false); err != nil {
 		return h, err
 	}
-	if h.dir, err = c.opt.inherit(parent, true); err != nil {
+	if h.dir, err = inheritFile(parent, true); err != nil {
 		return h, err
 	}
 	c.heirs[string(parent)] = h
