@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -30,6 +31,7 @@ type Assembly struct {
 	layers   []*Layer
 	all      []*Layer // those that were dropped too
 	images   []*Image
+	closers  []io.Closer
 }
 
 // NewAssembly begins an image with the documents and layers of base; without one it has no
@@ -96,8 +98,12 @@ func (a *Assembly) Close() error {
 		l.parts.close()
 		errs = append(errs, l.forget())
 	}
-	a.all, a.images = nil, nil
-	return errors.Join(append(errs, a.src.Close())...)
+	errs = append(errs, a.src.Close())
+	for _, c := range a.closers {
+		errs = append(errs, c.Close())
+	}
+	a.all, a.images, a.closers = nil, nil, nil
+	return errors.Join(errs...)
 }
 
 // SetConfig sets a member of the configuration, or of the object in it that a path leads to:
@@ -223,6 +229,13 @@ func (a *Assembly) Write(ctx context.Context, to string, opts ...Option) (*Copie
 	return a.write(ctx, dst, p)
 }
 
+// CanWrite returns the error that Write of any image to a reference would return at once, so
+// that a caller need not do the work first.
+func (a *Assembly) CanWrite(ctx context.Context, to string, opts ...Option) error {
+	_, err := a.parcel(opts).open(ctx, to)
+	return err
+}
+
 // parcel begins a parcel. Unlike those for reading, its options are only those that the caller
 // has given.
 func (a *Assembly) parcel(opts []Option) *Parcel {
@@ -248,3 +261,6 @@ func (a *Assembly) write(ctx context.Context, dst Destination, p *Parcel) (*Copi
 	p.Root, p.Images, p.src = i.manifest, []*Image{i}, i.src
 	return dst.Write(ctx, p)
 }
+
+// CloseWith has Close close something that the layers are read from.
+func (a *Assembly) CloseWith(c io.Closer) { a.closers = append(a.closers, c) }

@@ -73,6 +73,7 @@ var modules = map[string]struct{ linux, windows string }{
 			"golang.org/x/text google.golang.org/genproto/googleapis/rpc google.golang.org/grpc " +
 			"google.golang.org/protobuf",
 	},
+	"build":           {linux: documents + " golang.org/x/sys", windows: documents},
 	"image/imagetest": {linux: documents},
 	"image/layout":    {linux: documents},
 	"image/registry": {linux: "github.com/docker/cli github.com/docker/docker-credential-helpers " +

@@ -58,7 +58,7 @@ var limitsOf = map[string][]string{
 
 // cached are the commands that use the cache.
 var cached = []string{
-	"blame", "build", "cat", "check", "copy", "diff", "env", "extract", "inspect", "ls", "mount", "os-version", "sbom", "unpack", "updates",
+	"append", "blame", "build", "cat", "check", "config", "copy", "diff", "env", "extract", "inspect", "ls", "mount", "os-version", "rebase", "sbom", "squash", "unpack", "updates",
 	"hive query", "hive export", "hive dump", "hive compare", "cache info", "cache clear",
 }
 
