@@ -2,6 +2,7 @@ package hives
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,6 +49,9 @@ func (e *Env) Set(name, value string, from Source) {
 	}
 	e.vars[key] = Variable{name, value, from}
 }
+
+// Clone returns a copy, which changes independently.
+func (e *Env) Clone() *Env { return &Env{maps.Clone(e.vars)} }
 
 // All returns the variables sorted by name, as the Windows environment block is.
 func (e *Env) All() []Variable {

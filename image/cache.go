@@ -66,6 +66,9 @@ func (l *Layer) indexName() string {
 
 // index returns the index of the layer that is at hand, nil if there is none.
 func (l *Layer) index() *layerindex.Index {
+	if l.origin != nil {
+		return l.origin.index()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.img.opts.cache; l.known == nil && c != nil && !l.looked {
@@ -114,6 +117,10 @@ func (l *Layer) expands(x *layerindex.Index) bool {
 // keep makes a new index that of the layer, and puts it into the cache. From there it is
 // opened again, because that takes less memory.
 func (l *Layer) keep(x *layerindex.Index) {
+	if l.origin != nil {
+		l.origin.keep(x)
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known != nil {
@@ -138,6 +145,10 @@ func (l *Layer) keep(x *layerindex.Index) {
 // distrust removes an index whose map has turned out to be damaged, so that the next use of
 // the layer makes it again.
 func (l *Layer) distrust(err error) {
+	if l.origin != nil {
+		l.origin.distrust(err)
+		return
+	}
 	c := l.img.opts.cache
 	if c == nil {
 		return

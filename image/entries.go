@@ -169,6 +169,9 @@ func (c *tarCheck) Finish() error {
 // read its blob to the end. The index is not read: if it turns out to be damaged, it is made
 // again.
 func (l *Layer) Indexed() bool {
+	if l.origin != nil {
+		return l.origin.Indexed()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.img.opts.cache

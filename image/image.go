@@ -38,6 +38,7 @@ type Image struct {
 	closeErr  error
 	mu        sync.Mutex // guards hives
 	hives     []*Hives   // that Hive has taken out
+	lent      bool       // the layers and the source are those of an Assembly
 }
 
 // Open opens the image that a reference names. The package that reads such references must
@@ -124,12 +125,10 @@ func (i *Image) load(ctx context.Context) error {
 		if err := blob.CheckDigest(d.Digest); err != nil {
 			return err
 		}
-		// The chain ID names a layer together with those below it (OCI image
-		// specification, "Layer ChainID").
 		if chain == "" {
 			chain = id
 		} else {
-			chain = digest.FromString(string(chain) + " " + string(id))
+			chain = chainID(chain, id)
 		}
 		l := &Layer{img: i, Index: n, Descriptor: d, DiffID: id, ChainID: chain}
 		l.parts.l = l
@@ -138,14 +137,22 @@ func (i *Image) load(ctx context.Context) error {
 	return nil
 }
 
+// chainID names a layer together with those below it (OCI image specification, "Layer
+// ChainID").
+func chainID(below, id digest.Digest) digest.Digest {
+	return digest.FromString(string(below) + " " + string(id))
+}
+
 // Close releases the image. Closing twice is allowed.
 func (i *Image) Close() error {
 	i.once.Do(func() {
-		for _, l := range i.layers {
-			l.parts.close()
-			i.closeErr = errors.Join(i.closeErr, l.forget())
+		if !i.lent {
+			for _, l := range i.layers {
+				l.parts.close()
+				i.closeErr = errors.Join(i.closeErr, l.forget())
+			}
+			i.closeErr = errors.Join(i.closeErr, i.src.Close())
 		}
-		i.closeErr = errors.Join(i.closeErr, i.src.Close())
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		for _, h := range i.hives {

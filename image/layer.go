@@ -23,6 +23,9 @@ type Layer struct {
 	DiffID     digest.Digest // of the plain tar
 	ChainID    digest.Digest // of this layer together with those below it
 
+	proven bool   // the diff ID was computed by this process
+	origin *Layer // or nil; the layer of another image whose index this one shares
+
 	mu     sync.Mutex
 	known  *layerindex.Index // or nil
 	looked bool              // in the cache, for the index
@@ -65,7 +68,7 @@ func (l *Layer) tar(ctx context.Context, more ...blob.ReaderOption) (*blob.Reade
 // there is one, the diff ID is known to hold and nothing is decompressed. The error is
 // ErrForeign for a layer that is only at its URLs. The caller closes the reader.
 func (l *Layer) Verified(ctx context.Context) (io.ReadCloser, error) {
-	if l.DiffID == "" || !oci.IsLayer(l.Descriptor.MediaType) || l.index() != nil {
+	if l.DiffID == "" || l.proven || !oci.IsLayer(l.Descriptor.MediaType) || l.index() != nil {
 		return l.Stored(ctx) // without a diff ID it is the blob of an artifact
 	}
 	rc, err := l.open(ctx)

@@ -2,18 +2,14 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/mullion/mullion/blob"
-	"github.com/mullion/mullion/internal/tempfile"
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/mend"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/wintar"
-	"github.com/opencontainers/go-digest"
 )
 
 // Mended is the result of [Image.Mend].
@@ -43,40 +39,34 @@ var mendable = func() map[string]bool {
 // written. The error is layer.ErrCorrupt or the like for a layer that cannot be read or
 // written to its end.
 func (i *Image) Mend(ctx context.Context, to string, opts ...Option) (m *Mended, err error) {
-	o := newOptions(opts)
-	ref, t, err := o.parse(to)
+	a, err := NewAssembly(i, opts...)
 	if err != nil {
 		return nil, err
 	}
-	dst, err := t.OpenDestination(ctx, ref)
+	defer func() { err = errors.Join(err, a.Close()) }()
+	p := a.parcel(nil)
+	dst, err := p.open(ctx, to) // before the work
 	if err != nil {
 		return nil, err
 	}
-	w := &mender{ctx: ctx, img: i, below: &layer.Below{}, made: map[digest.Digest]*tempfile.File{}}
-	defer func() { err = errors.Join(err, w.close()) }()
+	w := &mender{ctx: ctx, img: i, below: &layer.Below{}, out: a}
 	m = &Mended{}
-	var layers []Descriptor
-	var ids []digest.Digest
+	a.layers = nil // the history stays
 	for _, l := range i.layers {
-		d, id := l.Descriptor, l.DiffID
 		broken, err := w.broken(l)
 		if err != nil {
 			return nil, err
 		}
-		if broken {
-			if d, id, err = w.layer(l); err != nil {
-				return nil, fmt.Errorf("mend %v: %w", l, err)
-			}
-			m.Layers = append(m.Layers, l.Index)
+		if !broken {
+			a.keep(l, l.Descriptor)
+			continue
 		}
-		layers, ids = append(layers, d), append(ids, id)
+		if err := w.layer(l); err != nil {
+			return nil, fmt.Errorf("mend %v: %w", l, err)
+		}
+		m.Layers = append(m.Layers, l.Index)
 	}
-	p, err := w.parcel(layers, ids)
-	if err != nil {
-		return nil, err
-	}
-	p.Replace, p.Foreign = o.force, o.foreign
-	done, err := dst.Write(ctx, p)
+	done, err := a.write(ctx, dst, p)
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +79,7 @@ type mender struct {
 	ctx   context.Context
 	img   *Image
 	below *layer.Below // of the corrected layers
-	made  map[digest.Digest]*tempfile.File
-}
-
-func (w *mender) close() error {
-	var errs []error
-	for _, f := range w.made {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
+	out   *Assembly
 }
 
 // options says what is known of a layer.
@@ -142,44 +124,22 @@ func (w *mender) place(l *Layer) []wintar.Option {
 }
 
 // layer writes a layer anew.
-func (w *mender) layer(l *Layer) (d Descriptor, id digest.Digest, err error) {
+func (w *mender) layer(l *Layer) error {
 	plan, err := w.plan(l)
 	if err != nil {
-		return d, "", err
+		return err
 	}
 	src, err := l.Tar(w.ctx)
 	if err != nil {
-		return d, "", err
+		return err
 	}
 	r := plan.Reader(wintar.NewBlobReader(src, wintar.Label(l.String()), wintar.WithLimits(w.img.opts.limits)))
-	defer func() { err = errors.Join(err, r.Close()) }()
-	f, err := tempfile.Create("", "mullion-layer-")
+	mended, err := w.out.AddLayer(w.ctx, r, src.Format(), nil)
 	if err != nil {
-		return d, "", err
+		return err
 	}
-	out, err := blob.NewWriter(f, src.Format())
-	if err != nil {
-		return d, "", errors.Join(err, f.Close())
-	}
-	tar := wintar.NewWriter(out)
-	_, err = layer.Copy(w.ctx, tar, r, layer.WithLimits(w.img.opts.limits))
-	if err == nil {
-		err = tar.Commit()
-	}
-	err = errors.Join(err, tar.Close(), out.Close())
-	if err != nil {
-		return d, "", errors.Join(err, f.Close())
-	}
-	d = l.Descriptor
-	d.Digest, d.Size, d.URLs, d.Data = digest.Digest(out.Digest()), out.StoredSize(), nil, nil
-	if old := w.made[d.Digest]; old != nil {
-		err = old.Close()
-	}
-	w.made[d.Digest] = f
-	if err != nil {
-		return d, "", err
-	}
-	return d, digest.Digest(out.DiffID()), w.learn(f, d.Size, l)
+	mended.Descriptor.MediaType, mended.Descriptor.Annotations = l.Descriptor.MediaType, l.Descriptor.Annotations
+	return w.learn(mended)
 }
 
 // plan learns a layer. Directories that it lacks get the metadata that they have in the
@@ -232,12 +192,11 @@ func (w *mender) provide(p *mend.Plan, under *Layer, wanted map[string]bool) (er
 }
 
 // learn adds a corrected layer to those below the next one.
-func (w *mender) learn(f *tempfile.File, size int64, l *Layer) (err error) {
-	b, err := blob.NewReader(w.ctx, io.NewSectionReader(f, 0, size), blob.WithLimits(w.img.opts.limits))
+func (w *mender) learn(l *Layer) (err error) {
+	r, err := l.Open(w.ctx)
 	if err != nil {
 		return err
 	}
-	r := wintar.NewBlobReader(b, wintar.WithLimits(w.img.opts.limits))
 	defer func() { err = errors.Join(err, r.Close()) }()
 	for _, err := range layer.Check(w.ctx, r, layer.CheckOptions{Base: l.Index == 0, HasParents: l.Index > 0, Limits: w.img.opts.limits, Below: w.below, Quick: true}) {
 		if err != nil {
@@ -245,69 +204,4 @@ func (w *mender) learn(f *tempfile.File, size int64, l *Layer) (err error) {
 		}
 	}
 	return nil
-}
-
-// parcel makes the documents of the image with other layers.
-func (w *mender) parcel(layers []Descriptor, ids []digest.Digest) (*Parcel, error) {
-	config, err := replaceMembers(w.img.rawConfig, map[string]any{"diff_ids": ids}, "rootfs")
-	if err != nil {
-		return nil, err
-	}
-	c := w.img.manifest.Manifest.Config
-	c.Digest, c.Size, c.Data = digest.FromBytes(config), int64(len(config)), nil
-	manifest, err := replaceMembers(w.img.manifest.Raw, map[string]any{"config": c, "layers": layers})
-	if err != nil {
-		return nil, err
-	}
-	d := w.img.manifest.Descriptor
-	d.Digest, d.Size, d.Data = digest.FromBytes(manifest), int64(len(manifest)), nil
-	src := newDocuments(&mendedSource{Source: w.img.src, made: w.made})
-	doc, err := ParseDocument(d, manifest)
-	if err != nil {
-		return nil, err
-	}
-	src.held[c.Digest], src.held[d.Digest] = config, manifest
-	img := &Image{ref: w.img.ref, src: src, opts: w.img.opts, manifest: doc, name: w.img.name}
-	if err := img.load(w.ctx); err != nil {
-		return nil, err
-	}
-	return &Parcel{Root: doc, Images: []*Image{img}, src: src, opts: w.img.opts}, nil
-}
-
-// replaceMembers replaces members of a JSON document, or of the object in it that a path
-// leads to, and keeps all others. The members of the changed objects are sorted.
-func replaceMembers(raw []byte, members map[string]any, path ...string) ([]byte, error) {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrManifest, err)
-	}
-	if len(path) > 0 {
-		inner, err := replaceMembers(object[path[0]], members, path[1:]...)
-		if err != nil {
-			return nil, err
-		}
-		object[path[0]] = inner
-		return json.Marshal(object)
-	}
-	for name, v := range members {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return nil, err
-		}
-		object[name] = b
-	}
-	return json.Marshal(object)
-}
-
-// mendedSource is the source of an image with some layers replaced.
-type mendedSource struct {
-	Source
-	made map[digest.Digest]*tempfile.File
-}
-
-func (s *mendedSource) Open(ctx context.Context, d Descriptor) (io.ReadCloser, error) {
-	if f, ok := s.made[d.Digest]; ok {
-		return io.NopCloser(io.NewSectionReader(f, 0, d.Size)), nil
-	}
-	return s.Source.Open(ctx, d)
 }

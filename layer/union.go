@@ -65,6 +65,11 @@ func WithUnionLimits(l Limits) UnionOption { return func(v *View) { v.limits = l
 // Hives are ordinary files here: package hives handles delta hives, which add to the base
 // instead of replacing it.
 func Union(ctx context.Context, layers []Source, opts ...UnionOption) (*View, error) {
+	return union(ctx, layers, nil, opts)
+}
+
+// union is Union; before is called before each layer is added.
+func union(ctx context.Context, layers []Source, before func(v *View, layer int), opts []UnionOption) (*View, error) {
 	v := &View{sources: layers, tree: newTree(), stash: newStash()}
 	for _, o := range opts {
 		o(v)
@@ -74,6 +79,9 @@ func Union(ctx context.Context, layers []Source, opts ...UnionOption) (*View, er
 		return nil, &Error{Op: "union", Offset: -1, Err: &LimitError{Limit: "layers", Max: math.MaxInt16}}
 	}
 	for i := range layers {
+		if before != nil {
+			before(v, i)
+		}
 		b := merger{View: v, ctx: ctx, layer: i}
 		if err := b.run(); err != nil {
 			v.Close()

@@ -48,6 +48,23 @@ func (t ACEType) isCallback() bool {
 	return t >= ACEAllowedCallback && t <= ACEAlarmCallbackObject || t == ACEAccessFilter
 }
 
+// allows and denies report what the type does in a DACL.
+func (t ACEType) allows() bool {
+	switch t {
+	case ACEAllowed, ACEAllowedObject, ACEAllowedCallback, ACEAllowedCallbackObject:
+		return true
+	}
+	return false
+}
+
+func (t ACEType) denies() bool {
+	switch t {
+	case ACEDenied, ACEDeniedObject, ACEDeniedCallback, ACEDeniedCallbackObject:
+		return true
+	}
+	return false
+}
+
 // isRaw reports whether the package does not know the layout of the type.
 func (t ACEType) isRaw() bool { return t == ACEAllowedCompound || t > lastKnownACE }
 

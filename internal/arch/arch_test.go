@@ -34,7 +34,7 @@ var floors = [][]string{
 	{"cimlayer", "overlay"},
 	{"fusefs"},
 	{"image"},
-	{"inventory", "compare", "history", "internal/diffpage"},
+	{"inventory", "compare", "history", "internal/diffpage", "build"},
 	{"snapshotter"},
 	{"internal/cli"},
 	{"cmd", "internal/arch", "contrib", "examples", "scripts"},

@@ -18,8 +18,12 @@ import (
 // differs, on Windows. A change here is seen by everyone who imports the package: a new
 // module belongs into docs/decisions.md with its reason.
 var modules = map[string]struct{ linux, windows string }{
-	"backup":                  {linux: ""},
-	"blob":                    {linux: decompressor},
+	"backup": {linux: ""},
+	"blob":   {linux: decompressor},
+	"build/dockerfile": {linux: "github.com/agext/levenshtein github.com/containerd/typeurl/v2 github.com/docker/go-units " +
+		"github.com/klauspost/compress github.com/moby/buildkit github.com/moby/docker-image-spec github.com/moby/patternmatcher " +
+		"github.com/opencontainers/go-digest github.com/opencontainers/image-spec github.com/pkg/errors " +
+		"github.com/planetscale/vtprotobuf github.com/tonistiigi/go-csvvalue google.golang.org/protobuf"},
 	"cimfs":                   {linux: ""},
 	"cimlayer":                {linux: ""},
 	"compare":                 {linux: ""},
@@ -69,6 +73,7 @@ var modules = map[string]struct{ linux, windows string }{
 			"golang.org/x/text google.golang.org/genproto/googleapis/rpc google.golang.org/grpc " +
 			"google.golang.org/protobuf",
 	},
+	"build":           {linux: documents + " golang.org/x/sys", windows: documents},
 	"image/imagetest": {linux: documents},
 	"image/layout":    {linux: documents},
 	"image/registry": {linux: "github.com/docker/cli github.com/docker/docker-credential-helpers " +

@@ -31,6 +31,11 @@ mullion convert wclayer:layer tar:- | sha256sum`,
 	"copy": `mullion copy mcr.microsoft.com/windows/nanoserver:ltsc2022 oci:layout:ltsc2022
 mullion copy --all docker://registry/app:1 oci-archive:app.tar
 mullion copy oci:layout:v1 docker://localhost:5000/app:v1`,
+	"build": `mullion build -o oci:layout:v1 .
+mullion build -f app.Dockerfile --build-arg VERSION=1.2 -o oci:layout:v2 src
+mullion build --build-context base=oci:layout:base -o registry/app:1 src
+mullion build --target data -t v1 -o oci-archive:data.tar src
+mullion build --commands`,
 	"check": `mullion check oci-archive:hello.tar
 mullion check --severity error docker://registry/app:1
 mullion check --parent tar:base.tar tar:app.tar

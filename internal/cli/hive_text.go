@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,24 +12,13 @@ import (
 	"github.com/mullion/mullion/winfs"
 )
 
-// namedTypes is the number of types that have a name.
-const namedTypes = regf.RegQword + 1
-
 // parseType reads a name or a number.
 func parseType(s string) (regf.Type, error) {
-	name := strings.TrimSuffix(strings.ToUpper(s), "_LITTLE_ENDIAN")
-	var names []string
-	for t := range namedTypes {
-		if t.String() == name {
-			return t, nil
-		}
-		names = append(names, t.String())
-	}
-	n, err := strconv.ParseUint(s, 0, 32)
+	t, err := regf.ParseType(s)
 	if err != nil {
-		return 0, usagef("-t %s: not a type: %s, or a number", s, strings.Join(names, ", "))
+		return 0, usagef("-t %s: %v", s, err)
 	}
-	return regf.Type(n), nil
+	return t, nil
 }
 
 // valueText formats the data of a value like reg query.
@@ -62,43 +50,9 @@ func valueText(t regf.Type, data []byte) string {
 
 // parseData parses the data of a value in the form that reg add accepts.
 func parseData(t regf.Type, s string) ([]byte, error) {
-	text := regf.StringData
-	number := func(bits int) (uint64, error) {
-		n, err := strconv.ParseUint(s, 0, bits)
-		if err != nil {
-			return 0, usagef("-d %q: not a number of %d bits", s, bits)
-		}
-		return n, nil
-	}
-	switch t {
-	case regf.RegSZ, regf.RegExpandSZ:
-		return text(s), nil
-	case regf.RegLink:
-		return winfs.AppendUTF16LE(nil, s), nil
-	case regf.RegMultiSZ:
-		var b []byte
-		if s != "" {
-			for part := range strings.SplitSeq(strings.TrimSuffix(s, `\0`), `\0`) {
-				if part == "" {
-					return nil, usagef("-d %s: a list of texts cannot hold an empty one", s)
-				}
-				b = append(b, text(part)...)
-			}
-		}
-		return append(b, 0, 0), nil
-	case regf.RegDword:
-		n, err := number(32)
-		return binary.LittleEndian.AppendUint32(nil, uint32(n)), err
-	case regf.RegDwordBigEndian:
-		n, err := number(32)
-		return binary.BigEndian.AppendUint32(nil, uint32(n)), err
-	case regf.RegQword:
-		n, err := number(64)
-		return binary.LittleEndian.AppendUint64(nil, n), err
-	}
-	b, err := hex.DecodeString(s)
+	b, err := regf.ParseData(t, s, `\0`)
 	if err != nil {
-		return nil, usagef("-d %s: data of type %s must be hexadecimal", s, t)
+		return nil, usagef("-d %s: %v", s, err)
 	}
 	return b, nil
 }

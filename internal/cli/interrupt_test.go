@@ -136,6 +136,7 @@ func TestInterrupted(t *testing.T) {
 	stop()
 	for _, args := range [][]string{
 		{"inspect", hello}, {"ls", hello}, {"check", hello}, {"osversion", hello}, {"env", hello}, {"sbom", hello}, {"updates", hello},
+		{"build", "--build-context", "hello=" + hello, "-o", "oci:new/built", filepath.Join(testenv.Root(t), "examples", "build")},
 		{"ls", "cim:plain.cim"}, {"check", "cim:plain.cim"}, {"convert", "cim:plain.cim", "tar:new/plain.tar"},
 		{"hive", "query", "hive"}, {"hive", "dump", "hive"}, {"hive", "export", "hive"},
 		{"cim", "info", "plain.cim"}, {"cim", "check", "plain.cim"}, {"cim", "ls", "plain.cim"},

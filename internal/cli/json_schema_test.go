@@ -15,7 +15,7 @@ import (
 
 // documents are command lines and the schema in docs/schema that their output has. They
 // run in this order in one directory, with a password on standard input; $HELLO is the
-// example image, $REGISTRY an empty registry. Lines without a schema
+// example image, $SAMPLE the directory of the example of build, $REGISTRY an empty registry. Lines without a schema
 // make files, see TestScripts. Each command of the
 // program has a line here, or the annotation noJSON.
 var documents = []struct {
@@ -41,6 +41,8 @@ var documents = []struct {
 	{line: "sbom -f syft $HELLO", schema: "-"},
 	{line: "sbom $HELLO -o hello.cdx.json", schema: "written"},
 	{line: "copy $HELLO oci:layout:v1", schema: "copy"},
+	{line: "build --build-context hello=$HELLO -o oci:built:v1 $SAMPLE", schema: "build"},
+	{line: "build --commands", schema: "build-command", lines: true},
 	{line: "unpack $HELLO store", schema: "unpack"},
 	{line: "unpack $HELLO store", schema: "unpack"},
 	{line: "unpack --format wclayer $HELLO layers", schema: "unpack"},
@@ -154,7 +156,7 @@ func TestDocuments(t *testing.T) {
 	ownCredentials(t)
 	registry, _ := countedRegistry(t, nil)
 	for _, d := range documents {
-		args := strings.Fields(strings.NewReplacer("$HELLO", hello, "$REGISTRY", registry).Replace(d.line))
+		args := strings.Fields(strings.NewReplacer("$HELLO", hello, "$REGISTRY", registry, "$SAMPLE", filepath.Join(root, "examples", "build")).Replace(d.line))
 		switch args[0] {
 		case "bcdstore":
 			writeBCD(testStage{t}, args[1])

@@ -29,6 +29,7 @@ var withoutStreams = []string{"entries", "depth", "file-size", "total-size", "me
 // every one of them in every command.
 var limitsOf = map[string][]string{
 	"blame":        withoutStreams,
+	"build":        withoutStreams,
 	"cat":          allLimits,
 	"check":        allLimits,
 	"convert":      allLimits,
@@ -57,7 +58,7 @@ var limitsOf = map[string][]string{
 
 // cached are the commands that use the cache.
 var cached = []string{
-	"blame", "cat", "check", "copy", "diff", "env", "extract", "inspect", "ls", "mount", "os-version", "sbom", "unpack", "updates",
+	"append", "blame", "build", "cat", "check", "config", "copy", "diff", "env", "extract", "inspect", "ls", "mount", "os-version", "rebase", "sbom", "squash", "unpack", "updates",
 	"hive query", "hive export", "hive dump", "hive compare", "cache info", "cache clear",
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -77,6 +78,7 @@ func largeLayer(t *testing.T, n int) []byte {
 // layer directory and a CimFS image in turn.
 var limited = map[string][]string{
 	"blame":        {`blame $IMAGE Files\big`, `blame $IMAGE HKLM\SOFTWARE\Microsoft`, `blame $LAYER Files\big`, `blame tar:large.tar.gz HKLM\SOFTWARE\Microsoft`},
+	"build":        {`build --build-context large=$IMAGE -o oci:built src`},
 	"cat":          {`cat $IMAGE Files\big:s2`, `cat --layer 0 $IMAGE Files\big:s2`, `cat $LAYER Files\big:s2`},
 	"check":        {`check $IMAGE`, `check --base $LAYER`, `check --quick $IMAGE`},
 	"convert":      {`convert $LAYER tar:out.tar`},
@@ -129,6 +131,12 @@ func TestLimits(t *testing.T) {
 		if err := os.WriteFile(name, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Mkdir("src", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("src", "Dockerfile"), []byte("FROM large\nWORKDIR /new\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	perform := func(line string) (int, string) {
 		var out, errs bytes.Buffer

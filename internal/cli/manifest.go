@@ -39,26 +39,6 @@ manifest.
 	return cmd
 }
 
-func newConfigCommand(c *console) *cobra.Command {
-	var flags imageFlags
-	cmd := &cobra.Command{
-		Use:   "config IMAGE",
-		Short: "Print the configuration of an image as it is stored",
-		Long: `Print the configuration of an image byte for byte as it is stored. From an
-index, the Windows image or the one for --platform is chosen.
-
-` + imageHelp,
-		Example: `  mullion config docker://registry/app:1 | jq '."os.version"'
-  mullion config oci:layout:v1 | jq .history`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return flags.printStored(cmd, c, args[0], (*image.Image).RawConfig)
-		},
-	}
-	flags.addChoice(cmd)
-	return cmd
-}
-
 // printStored prints a document of an image.
 func (f *imageFlags) printStored(cmd *cobra.Command, c *console, ref string, document func(*image.Image) []byte) error {
 	img, err := f.open(cmd.Context(), c, ref)

@@ -125,7 +125,7 @@ func sniffTar(r io.Reader) (found, bool) {
 }
 
 // imageCommands are the commands that read images and no layers.
-var imageCommands = []string{"config", "copy", "env", "inspect", "manifest", "unpack", "updates"}
+var imageCommands = []string{"append", "config", "copy", "env", "inspect", "manifest", "rebase", "squash", "unpack", "updates"}
 
 // advice says what lies at a path and how a command reads it.
 func (f found) advice(command, path string) string {

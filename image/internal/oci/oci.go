@@ -43,6 +43,24 @@ const (
 	nondistributableZs = nondistributable + "+zstd"
 )
 
+// LayerType returns the media type of a layer by its compression, "none", "gzip" or "zstd", in
+// the words of OCI or of Docker.
+func LayerType(compression string, docker, foreign bool) string {
+	name, sep := ocispec.MediaTypeImageLayer, "+"
+	switch {
+	case docker && foreign:
+		name, sep = DockerForeign, "."
+	case docker:
+		name, sep = DockerLayer, "."
+	case foreign:
+		name = nondistributable
+	}
+	if compression == "none" {
+		return name
+	}
+	return name + sep + compression
+}
+
 // BaseMediaType returns a media type in the form in which they are compared:
 // lower case and without parameters, as in RFC 9110, 8.3.1. Registries send both.
 func BaseMediaType(s string) string {
