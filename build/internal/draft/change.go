@@ -51,7 +51,7 @@ func (d *Draft) MkdirAll(path string, m Meta) error {
 		if !isNotExist(err) {
 			return fail("mkdir", path, err)
 		}
-		if it, err := d.Lookup(up); err == nil && isSurrogate(&it.Entry) {
+		if it, err := d.Lookup(up); err == nil && IsLink(&it.Entry) {
 			return fail("mkdir", path, fmt.Errorf("%w: the target of the link %s", fs.ErrNotExist, p.path))
 		}
 		todo = append(todo, up)
@@ -108,7 +108,7 @@ func (d *Draft) fill(path string, src source, m Meta) error {
 	if it != nil && it.Kind == layer.Dir {
 		return ErrIsDir
 	}
-	if it == nil || isSurrogate(&it.Entry) {
+	if it == nil || IsLink(&it.Entry) {
 		e := layer.Entry{Kind: layer.File, Attributes: m.Attributes, EAs: src.eas, Size: src.size}
 		if e.Attributes == 0 {
 			e.Attributes = src.attributes
@@ -213,7 +213,7 @@ func (d *Draft) copy(src source, it *layer.Item, to string, m Meta) error {
 			}
 		}
 	}
-	if isSurrogate(&it.Entry) {
+	if IsLink(&it.Entry) {
 		if m.Attributes == 0 {
 			m.Attributes = it.Attributes
 		}
@@ -323,7 +323,7 @@ func (d *Draft) link(path string, isDir bool, buffer []byte, m Meta) error {
 	d.forget()
 	if it != nil {
 		p := dir.step(name)
-		if kind == layer.Dir && isSurrogate(&e) {
+		if kind == layer.Dir && IsLink(&e) {
 			if err := d.empty(p); err != nil {
 				return err
 			}
@@ -366,7 +366,7 @@ func (d *Draft) empty(p place) error {
 // Remove removes a file, a link or an empty directory.
 func (d *Draft) Remove(path string) error {
 	dir, p, it, err := d.existing(path)
-	if err == nil && it.Kind == layer.Dir && !isSurrogate(&it.Entry) {
+	if err == nil && it.Kind == layer.Dir && !IsLink(&it.Entry) {
 		err = d.empty(p)
 	}
 	if err == nil {
@@ -427,7 +427,9 @@ func (d *Draft) remove(dir, p place, it *layer.Item) error {
 			}
 		}
 	}
-	d.forget()
+	if it.Kind == layer.Dir || IsLink(&it.Entry) {
+		d.forget()
+	}
 	if !low {
 		d.drop(p.n)
 		delete(p.n.up.kids, winfs.Fold(name))
@@ -653,8 +655,13 @@ func (d *Draft) newName(path string) (dir place, name string, err error) {
 	return dir, name, checkName(name)
 }
 
-// checkName refuses a new name under which Win32 would not find the file again.
+// checkName refuses a new name under which Win32 would not find the file again, and those
+// that layer tars use for whiteouts.
 func checkName(name string) error {
+	const whiteout = ".wh."
+	if len(name) >= len(whiteout) && winfs.EqualFold(name[:len(whiteout)], whiteout) {
+		return fmt.Errorf("%w: %q is the name of a whiteout in a layer", layer.ErrInvalidName, name)
+	}
 	if err := winfs.CheckName(name); err != nil {
 		return &winfs.NameError{Name: name, Err: err}
 	}

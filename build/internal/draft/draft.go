@@ -86,6 +86,21 @@ type Draft struct {
 	nodes     int64
 	total     int64 // bytes of content
 	removed   bool  // names of the lower tree have been removed or replaced
+	closers   []io.Closer
+}
+
+// Keep closes c with the draft: a file that contents of the draft read.
+func (d *Draft) Keep(c io.Closer) { d.closers = append(d.closers, c) }
+
+// Close closes what was given to Keep. Layers and drafts over this one cannot be read after
+// it. It does not close the lower tree.
+func (d *Draft) Close() error {
+	var errs []error
+	for _, c := range d.closers {
+		errs = append(errs, c.Close())
+	}
+	d.closers = nil
+	return errors.Join(errs...)
 }
 
 // New returns a draft without changes. lower must not change while the draft is used.

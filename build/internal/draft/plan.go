@@ -90,7 +90,7 @@ func (p *planner) dir(at place, under bool, up int32) error {
 		}
 		e.keep = k.o != nil && k.o.changed
 		p.list = append(p.list, e)
-		if k.o != nil && isSurrogate(&k.o.entry) {
+		if k.o != nil && IsLink(&k.o.entry) {
 			continue
 		}
 		below := under
@@ -99,7 +99,7 @@ func (p *planner) dir(at place, under bool, up int32) error {
 			if err != nil && !isNotExist(err) {
 				return err
 			}
-			below = err == nil && it.Kind == layer.Dir && !isSurrogate(&it.Entry)
+			below = err == nil && it.Kind == layer.Dir && !IsLink(&it.Entry)
 		}
 		if err := p.dir(q, below, int32(len(p.list)-1)); err != nil {
 			return err

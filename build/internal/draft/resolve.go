@@ -87,15 +87,16 @@ func (d *Draft) follow(path string) (place, error) {
 	return p, nil
 }
 
-// isSurrogate reports whether an item stands for another one, as links do.
-func isSurrogate(e *layer.Entry) bool {
+// IsLink reports whether an entry stands for another file or directory, as symbolic links and
+// junctions do.
+func IsLink(e *layer.Entry) bool {
 	return len(e.Reparse) >= 4 && winfs.IsNameSurrogate(binary.LittleEndian.Uint32(e.Reparse))
 }
 
 // linkTarget returns the path in the tree that a link leads to. ok is false for what is no
 // link.
 func linkTarget(it *layer.Item) (target string, ok bool, err error) {
-	if !isSurrogate(&it.Entry) {
+	if !IsLink(&it.Entry) {
 		return "", false, nil
 	}
 	outside := func() (string, bool, error) { return "", true, fmt.Errorf("%w: %s", ErrLinkOutside, it.Path) }
