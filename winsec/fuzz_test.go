@@ -2,7 +2,6 @@ package winsec
 
 import (
 	"bytes"
-	"slices"
 	"testing"
 
 	"github.com/mullion/mullion/internal/testenv"
@@ -133,81 +132,4 @@ func BenchmarkParseSDDL(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// What a file or directory inherits parses, has the marks of inheritance, no generic rights
-// or creators that take effect, and is what inheriting again gives.
-func FuzzInheritFile(f *testing.F) {
-	for _, text := range []string{rootServer, rootClient, windowsDir, programs7, programData, inetpub, public,
-		"O:BAG:SYD:(OA;OICI;FR;;bf967aba-0de6-11d0-a285-00aa003049e2;BU)(D;OICINP;GA;;;CG)S:(AU;OICISAFA;GW;;;WD)(ML;OICI;NW;;;HI)"} {
-		d, err := ParseSDDL(text)
-		if err != nil {
-			f.Fatal(err)
-		}
-		b, err := d.Bytes()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b, true)
-		f.Add(b, false)
-	}
-	f.Add(BuilderDirectory(), false)
-	f.Add(NullDACL(), true)
-	f.Fuzz(func(t *testing.T, parent []byte, dir bool) {
-		before := slices.Clone(parent)
-		b, err := InheritFile(parent, SID{}, SID{}, dir)
-		if !bytes.Equal(parent, before) {
-			t.Fatal("the parent has changed")
-		}
-		p, parseErr := Parse(parent)
-		if parseErr != nil {
-			if err == nil {
-				t.Fatalf("no error for a parent with %v", parseErr)
-			}
-			return
-		}
-		if err != nil {
-			return
-		}
-		d, err := Parse(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d.Owner == nil || *d.Owner != BuiltinAdministrators || d.DACL == nil {
-			t.Fatalf("%s has no owner or no list", d.SDDL())
-		}
-		if d.Control&(DACLProtected|SACLProtected) != 0 {
-			t.Fatalf("%s is protected", d.SDDL())
-		}
-		own := d.Control&DACLAutoInherited == 0
-		for _, l := range []*ACL{d.DACL, d.SACL} {
-			if l == nil {
-				continue
-			}
-			for _, a := range l.ACEs {
-				switch {
-				case own && l == d.DACL:
-					continue
-				case a.Flags&Inherited == 0:
-					t.Fatalf("%s is not marked in %s", a.SDDL(), d.SDDL())
-				case !dir && a.Flags&inheritanceFlags != 0:
-					t.Fatalf("a file hands down %s", a.SDDL())
-				case a.Flags&InheritOnly != 0 || a.Type.isRaw():
-					continue
-				case a.SID == creatorOwner || a.SID == creatorGroup:
-					t.Fatalf("%s takes effect", a.SDDL())
-				}
-				switch a.Type {
-				case ACEMandatoryLabel, ACEResourceAttribute, ACEScopedPolicy, ACEProcessTrustLabel:
-				default:
-					if a.Mask&(GenericAll|GenericRead|GenericWrite|GenericExecute) != 0 {
-						t.Fatalf("%s has generic rights that take effect", a.SDDL())
-					}
-				}
-			}
-		}
-		if !own && d.ReinheritFile(p, dir) {
-			t.Fatalf("inheriting again gives %s", d.SDDL())
-		}
-	})
 }
