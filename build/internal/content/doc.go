@@ -14,9 +14,11 @@
 //   - A file that exists is removed first, so that the new one has metadata of its own and is
 //     no other name of an old file.
 //   - New files and directories get the owner and the inherited descriptor of a new file,
-//     whatever they had in the tree that they come from: builders on Windows copy content
-//     with its streams, attributes and write time, never a descriptor. Modes of the host have
-//     no meaning on Windows and are ignored.
+//     whatever they had in the tree that they come from, as files have that CopyFile makes.
+//     Of a tree they keep streams, attributes and the write time. BuildKit on Windows does
+//     otherwise (fsutil/copy, copy_windows.go): without --chown it sets the owner and the
+//     DACL of the source, and it copies neither alternate streams nor times. Modes of the
+//     host have no meaning on Windows and are ignored.
 //
 // Names that Windows cannot hold, names that differ in case alone, and everything but files,
 // directories and links are errors with the name.
