@@ -31,6 +31,7 @@ type Tree struct {
 	links    column
 	layers   column // 1 more than the number of the layer; treeFile is set for a file
 	text     []byte
+	linked   []int32 // names of files with several, those of one file together; nil until NamesOf
 }
 
 // treeHead is the first part of a file.
