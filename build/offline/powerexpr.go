@@ -146,14 +146,10 @@ func (p *power) primary() (value, error) {
 		}
 		return whole(p.t.sub(start, p.pos))
 	}
-	n := strings.IndexAny(p.t.s[p.pos:], " \t\r\n;|(){}")
-	if n < 0 {
-		n = p.t.len() - p.pos
-	}
 	if p.end() {
 		return value{}, p.syntax("a value is missing")
 	}
-	return value{}, p.refuse(n, "a value here is a string, a variable or a number")
+	return value{}, p.refuse(p.wordLen(), "a value here is a string, a variable or a number")
 }
 
 // whole reads an integer, as PowerShell does: hexadecimal ones may be negative.
@@ -188,10 +184,18 @@ func (p *power) closed() (value, error) {
 		if p.end() {
 			return v, p.syntax("a parenthesis is not closed")
 		}
-		return v, p.refuse(1, "")
+		return v, p.refuse(p.wordLen(), "")
 	}
 	p.pos++
 	return v, nil
+}
+
+// wordLen returns the length of what begins here, up to a blank or the like.
+func (p *power) wordLen() int {
+	if n := strings.IndexAny(p.t.s[p.pos:], " \t\r\n;|(){}"); n >= 0 {
+		return n
+	}
+	return p.t.len() - p.pos
 }
 
 // quoted reads a string.
@@ -552,6 +556,9 @@ func (p *power) argumentWord() (value, error) {
 		v, err := p.variable(true)
 		if err != nil || p.boundary() {
 			return v, err
+		}
+		if p.peek() == '.' || p.peek() == '[' || p.peek() == '(' {
+			return value{}, p.refuse(p.wordLen(), "objects have no members here; put the word into quotes if it is a text")
 		}
 		p.pos = start
 	}

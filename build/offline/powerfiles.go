@@ -438,7 +438,8 @@ func psTestPath(p *power, c *cmdletCall) ([]value, error) {
 		if err == nil {
 			it, err = p.s.find(path)
 		}
-		if err != nil && !missing(err) {
+		var none powerError
+		if err != nil && !missing(err) && !errors.As(err, &none) {
 			return nil, placed(q.t, err)
 		}
 		if err == nil {
@@ -499,6 +500,17 @@ func (p *power) outDefault() string {
 	return "unicode"
 }
 
+// knows reports whether the shell has an encoding, and encode, too.
+func (p *power) knows(encoding string) bool {
+	switch strings.ToLower(encoding) {
+	case "ascii", "utf8", "unicode", "default", "oem":
+		return true
+	case "utf8nobom", "utf8bom", "ansi":
+		return p.pwsh
+	}
+	return false
+}
+
 // encode writes text in an encoding; start is set for the start of a file.
 func (p *power) encode(t text, s, encoding string, start bool) ([]byte, error) {
 	bom := func(mark string, b []byte) []byte {
@@ -528,18 +540,14 @@ func (p *power) encode(t text, s, encoding string, start bool) ([]byte, error) {
 			return []byte(s), nil
 		}
 		return bom("\xEF\xBB\xBF", []byte(s)), nil
-	case "utf8nobom", "utf8bom":
-		if !p.pwsh && encoding != "utf8nobom" || strings.EqualFold(encoding, "utf8bom") && !p.pwsh {
-			return nil, notOffline(t, "powershell has no such encoding")
-		}
-		if strings.EqualFold(encoding, "utf8bom") {
-			return bom("\xEF\xBB\xBF", []byte(s)), nil
-		}
+	case "utf8nobom":
 		return []byte(s), nil
+	case "utf8bom":
+		return bom("\xEF\xBB\xBF", []byte(s)), nil
 	case "unicode":
 		return bom("\xFF\xFE", winfs.AppendUTF16LE(nil, s)), nil
 	}
-	return nil, &wordError{at: t.from(), word: encoding, err: fmt.Errorf("%w: not an encoding of the table", ErrNotOffline)}
+	return nil, notOffline(t, "the encoding "+encoding)
 }
 
 // writeText writes values, one a line, to a file.
@@ -568,7 +576,7 @@ func (p *power) writeText(to value, list []value, o writeOptions) error {
 			text.WriteString("\r\n")
 		}
 		if text.Len() > maxOutput {
-			return tooLong(maxOutput)
+			return fmt.Errorf("%w of output, %d bytes", ErrLimit, maxOutput)
 		}
 	}
 	var old []byte
@@ -585,7 +593,7 @@ func (p *power) writeText(to value, list []value, o writeOptions) error {
 		return err
 	}
 	if len(old)+len(b) > maxOutput {
-		return tooLong(maxOutput)
+		return fmt.Errorf("%w of output, %d bytes", ErrLimit, maxOutput)
 	}
 	return placed(q.t, p.s.c.Files.Write(path, bytesContent(append(old, b...)), Meta{}))
 }
@@ -611,6 +619,9 @@ func (p *power) content(c *cmdletCall, path string, add bool, encoding string) e
 	to, ok := c.args[path]
 	if !ok {
 		return syntax(c.name, "-%s is missing", path)
+	}
+	if v, ok := c.args["encoding"]; ok && !p.knows(v.String()) {
+		return notOffline(v.t, "")
 	}
 	list := c.input
 	if v, ok := c.args["value"]; ok {
