@@ -63,7 +63,7 @@ func checkRange(text string, off, n, size int64) error {
 	return nil
 }
 
-// blobs returns a client that may read the blobs of the repository.
+// blobs returns a client that may read the blobs and lists of the repository.
 func (s *source) blobs(ctx context.Context) (*http.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

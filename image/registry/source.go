@@ -25,7 +25,7 @@ type source struct {
 	options *options
 
 	mu     sync.Mutex
-	client *http.Client // of OpenRange, made when it is first called
+	client *http.Client // of OpenRange and Referrers, made when it is first called
 }
 
 func (s *source) Roots(ctx context.Context) ([]image.Descriptor, error) {
