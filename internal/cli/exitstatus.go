@@ -47,7 +47,12 @@ commands with --mode report.
 141 is the status that a shell shows for cat and grep when the reader of their
 output exits early. The other statuses are those of diff and grep.
 
-mount and serve run until they are interrupted, and then exit with 0.`,
+mount and serve run until they are interrupted, and then exit with 0.
+
+A signal that comes while the program is still being loaded, before any command
+has begun, ends it as the system does: nothing has been written, and a shell
+shows 130 after Ctrl-C and 143 after SIGTERM. A parent that is no shell sees a
+process that was ended by a signal.`,
 	}
 }
 
