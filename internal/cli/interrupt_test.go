@@ -75,6 +75,40 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// Ctrl-C at any time after the start ends a command that waits for its input, with 130 or,
+// before Main has begun, by the signal, which a shell shows as 130 too.
+func TestInterruptStart(t *testing.T) {
+	for after := time.Duration(0); after <= 60*time.Millisecond; after += 5 * time.Millisecond {
+		dir := t.TempDir()
+		cmd := exec.Command("mullion", "convert", "tar:-", "tar:"+filepath.Join(dir, "out"))
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+		time.Sleep(after)
+		cmd.Process.Signal(syscall.SIGINT)
+		err = cmd.Wait()
+		kill.Stop()
+		in.Close()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			t.Errorf("after %v: %v", after, err)
+			continue
+		}
+		ended := exit.Sys().(syscall.WaitStatus)
+		if ended.ExitStatus() != 130 && (!ended.Signaled() || ended.Signal() != syscall.SIGINT) {
+			t.Errorf("after %v: %v", after, err)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+			t.Errorf("after %v: left %v", after, entries)
+		}
+	}
+}
+
 // A sparse file may be too long to read to its end.
 func TestInterruptCIM(t *testing.T) {
 	dir := t.TempDir()
