@@ -26,7 +26,7 @@ and so it does for --user, --workdir, --author and --os-version.
 ` + assembleHelp + "\n\n" + imageHelp,
 		Example: `  mullion config docker://registry/app:1 | jq '."os.version"'
   mullion config oci:layout:v1 | jq .history
-  mullion config oci:app:v1 --env 'HOME=C:\a' --cmd '["a.exe","/x"]' -o oci:app:v2
+  mullion config oci:app:v1 --env 'A=C:\a' --cmd '["a.exe","x"]' -o oci:app:v2
   mullion config oci:app:v1 --label team=web --expose 8080 -o oci:app:v2`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -51,7 +51,7 @@ var documents = []struct {
 	{line: "manifest $HELLO", schema: "-"},
 	{line: "config $HELLO", schema: "-"},
 	{line: "config $HELLO --env A=1 -o oci:layout:v2", schema: "copy"},
-	{line: "append $HELLO all/Files/hello -o oci:layout:v3", schema: "copy"},
+	{line: "append $HELLO store -o oci:layout:v3", schema: "copy"},
 	{line: "squash oci:layout:v3 -o oci:layout:v4", schema: "copy"},
 	{line: "rebase oci:layout:v3 --old $HELLO --new oci:layout:v2 -o oci:layout:v5", schema: "copy"},
 	{line: "copy $HELLO docker://$REGISTRY/app:v1", schema: "copy"},
