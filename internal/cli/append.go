@@ -30,7 +30,7 @@ With SOURCE_DATE_EPOCH no file is younger than that.
 
 ` + assembleHelp + "\n\n" + imageHelp,
 		Example: `  mullion append oci:base:ltsc2022 ./app -o oci:app:v1
-  mullion append oci:base:ltsc2022 app.tgz conf.tar -o docker://localhost:5000/a:1
+  mullion append oci:base:ltsc2022 app.tgz conf.tar -o docker://registry/app:1
   tar -c -C out . | mullion append oci:base:ltsc2022 - -o oci-archive:app.tar`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
