@@ -94,11 +94,7 @@ func (d *Descriptor) ReinheritFile(parent *Descriptor, dir bool) bool {
 	if slices.EqualFunc(list, d.DACL.ACEs, sameACE) {
 		return d.Control != was
 	}
-	l := &ACL{Revision: d.DACL.Revision, ACEs: list}
-	if slices.ContainsFunc(list, func(a ACE) bool { return a.Type.hasObject() }) {
-		l.Revision = aclRevisionDS
-	}
-	d.DACL = l
+	d.DACL = &ACL{ACEs: list}
 	return true
 }
 
@@ -196,7 +192,7 @@ func (d *Descriptor) fromDirectory(from *ACL, dir bool) *ACL {
 	if from == nil {
 		return nil
 	}
-	l := &ACL{Revision: from.Revision}
+	l := &ACL{}
 	seen := map[string]bool{}
 	add := func(a ACE) {
 		key, err := a.append(nil)

@@ -187,17 +187,24 @@ type place struct {
 
 // step goes from a directory to a name in it.
 func (p place) step(name string) place {
-	q := place{path: winfs.JoinPath(p.path, name), low: p.low}
+	q := p.descend(name)
+	if q.path = winfs.JoinPath(p.path, name); q.n != nil {
+		q.path = winfs.JoinPath(p.path, q.n.name)
+	}
+	return q
+}
+
+// descend is step without the path.
+func (p place) descend(name string) place {
+	q := place{low: p.low}
 	if p.n == nil {
 		return q
 	}
 	if p.n.opaque {
 		q.low = false
 	}
-	if k := p.n.kids[winfs.Fold(name)]; k != nil {
-		q.n = k
-		q.path = winfs.JoinPath(p.path, k.name)
-		q.low = q.low && !k.gone
+	if q.n = p.n.kids[winfs.Fold(name)]; q.n != nil {
+		q.low = q.low && !q.n.gone
 	}
 	return q
 }
@@ -205,11 +212,12 @@ func (p place) step(name string) place {
 // at finds a real path, without following links.
 func (d *Draft) at(path string) place {
 	p := place{n: d.root, low: true}
-	for path != "" {
+	for rest := path; rest != "" && p.n != nil; {
 		var name string
-		name, path = cut(path)
-		p = p.step(name)
+		name, rest = cut(rest)
+		p = p.descend(name)
 	}
+	p.path = path
 	return p
 }
 

@@ -60,6 +60,11 @@ func (d *Draft) dir(path string) (place, error) {
 func (d *Draft) follow(path string) (place, error) {
 	root := place{n: d.root, low: true}
 	p, rest := root, path
+	if up, name := winfs.SplitPath(path); up != "" {
+		if real, ok := d.resolved[up]; ok {
+			p, rest = d.at(real), name
+		}
+	}
 	for followed := 0; rest != ""; {
 		var name string
 		name, rest = cut(rest)
