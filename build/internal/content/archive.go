@@ -40,7 +40,8 @@ func (a *Archive) Close() error {
 
 // OpenArchive reads an archive to its end: a tar that may be compressed with gzip, bzip2 or
 // zstd, which its content says, never its name. ok is false for anything else, as far as the
-// first header: then it is an ordinary file. An archive that is xz is ErrXZ.
+// first header, which an archive without entries has not: then it is an ordinary file, as for
+// BuildKit. An archive that is xz is ErrXZ.
 //
 // r is the caller's. A file that is no compressed archive is read again where the contents of
 // its files are needed, and must then be as long open as the archive is.
@@ -68,20 +69,22 @@ func OpenArchive(ctx context.Context, name string, r io.Reader, limits layer.Lim
 	a := &Archive{name: name}
 	var in io.Reader = head
 	var at *io.SectionReader
-	compressed := false
 	switch format, err := blob.Detect(magic); {
 	case bytes.HasPrefix(magic, []byte("BZh")):
 		packed := &counter{r: head}
-		in, compressed = &expansion{r: bzip2.NewReader(packed), in: packed, limits: limits}, true
+		in = &expansion{r: bzip2.NewReader(packed), in: packed, limits: limits}
 	case err != nil:
 		return nil, false, nil // compressed in a way of which nothing is known
 	case format != blob.Plain:
 		b, err := blob.NewReader(ctx, head, blob.WithLimits(limits))
+		if errors.Is(err, blob.ErrCorrupt) {
+			return nil, false, nil
+		}
 		if err != nil {
 			return nil, false, err
 		}
 		defer b.Close()
-		in, compressed = b, true
+		in = b
 	default:
 		// A tar that is a file is left where it is.
 		if f, ok := r.(*os.File); ok {
@@ -91,13 +94,17 @@ func OpenArchive(ctx context.Context, name string, r io.Reader, limits layer.Lim
 			}
 		}
 	}
+	plain := &counter{r: in}
+	if at == nil {
+		in = plain
+	}
 	t := tar.NewReader(in)
 	first, err := t.Next()
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, layer.ErrLimit) {
 			return nil, false, errors.Join(ctx.Err(), err)
 		}
-		return a, err == io.EOF && (compressed || len(magic) > 0), nil
+		return nil, false, nil
 	}
 	if at == nil {
 		f, err := tempfile.Create("", "mullion-archive-*")
@@ -106,7 +113,8 @@ func OpenArchive(ctx context.Context, name string, r io.Reader, limits layer.Lim
 		}
 		a.files, a.temp = f, f
 	}
-	s := &scanner{a: a, ctx: ctx, t: t, at: at, limits: limits, index: map[string]known{}, linked: map[string]bool{}}
+	s := &scanner{a: a, ctx: ctx, t: t, at: at, limits: limits, index: map[string]known{}, linked: map[string]bool{},
+		data: &expansion{r: t, in: plain, limits: limits}, plain: plain}
 	if err := s.run(first); err != nil {
 		return nil, false, errors.Join(err, a.Close())
 	}
@@ -124,7 +132,8 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// expansion bounds what comes out of a decompressor.
+// expansion bounds what comes out of a decompressor, or of a tar with holes, which become
+// zeros.
 type expansion struct {
 	r      io.Reader
 	in     *counter
@@ -147,6 +156,8 @@ type scanner struct {
 	ctx    context.Context
 	t      *tar.Reader
 	at     *io.SectionReader // the archive, if its files stay in it
+	data   io.Reader         // the content of files that do not
+	plain  io.Reader         // the decompressed archive
 	limits layer.Limits
 	index  map[string]known // by folded path
 	linked map[string]bool  // folded paths of files with hard links
@@ -181,13 +192,26 @@ func (s *scanner) run(h *tar.Header) error {
 		var err error
 		switch h, err = s.t.Next(); {
 		case err == io.EOF:
-			return nil
+			return s.rest()
 		case err != nil && (s.ctx.Err() != nil || errors.Is(err, layer.ErrLimit)):
 			return err
 		case err != nil:
 			return fmt.Errorf("%w: %w", ErrArchive, err)
 		}
 	}
+}
+
+// rest reads what is behind the last entry, because the checksums of a compressed archive come
+// last. It may be zeros, of which tapes and tar leave some, or anything else.
+func (s *scanner) rest() error {
+	if s.at != nil {
+		return nil
+	}
+	_, err := io.Copy(io.Discard, &canceled{s.ctx, s.plain})
+	if err != nil && s.ctx.Err() == nil && !errors.Is(err, layer.ErrLimit) {
+		err = fmt.Errorf("%w: %w", ErrArchive, err)
+	}
+	return err
 }
 
 func (s *scanner) entry(h *tar.Header) error {
@@ -337,7 +361,7 @@ func (s *scanner) content(h *tar.Header) (*section, error) {
 		return nil, fmt.Errorf("%w: a sparse file in a plain archive; compress the archive", ErrArchive)
 	}
 	c.at = s.stored
-	n, err := io.Copy(&appender{s.a.files.(io.WriterAt), s.stored}, &canceled{s.ctx, s.t})
+	n, err := io.Copy(&appender{s.a.files.(io.WriterAt), s.stored}, &canceled{s.ctx, s.data})
 	s.stored += n
 	if err == nil && n != h.Size {
 		err = io.ErrUnexpectedEOF
