@@ -20,10 +20,19 @@ import (
 var modules = map[string]struct{ linux, windows string }{
 	"backup": {linux: ""},
 	"blob":   {linux: decompressor},
-	"build/dockerfile": {linux: "github.com/agext/levenshtein github.com/containerd/typeurl/v2 github.com/docker/go-units " +
-		"github.com/klauspost/compress github.com/moby/buildkit github.com/moby/docker-image-spec github.com/moby/patternmatcher " +
-		"github.com/opencontainers/go-digest github.com/opencontainers/image-spec github.com/pkg/errors " +
-		"github.com/planetscale/vtprotobuf github.com/tonistiigi/go-csvvalue google.golang.org/protobuf"},
+	"build/dockerfile": {
+		linux: "github.com/agext/levenshtein github.com/containerd/typeurl/v2 github.com/docker/go-units " +
+			"github.com/klauspost/compress github.com/moby/buildkit github.com/moby/docker-image-spec " +
+			"github.com/moby/patternmatcher github.com/opencontainers/go-digest github.com/opencontainers/image-spec " +
+			"github.com/pkg/errors github.com/planetscale/vtprotobuf github.com/tonistiigi/go-csvvalue golang.org/x/sys " +
+			"google.golang.org/protobuf",
+		windows: "github.com/Microsoft/go-winio github.com/agext/levenshtein github.com/containerd/typeurl/v2 " +
+			"github.com/docker/go-units github.com/klauspost/compress github.com/moby/buildkit " +
+			"github.com/moby/docker-image-spec github.com/moby/patternmatcher github.com/opencontainers/go-digest " +
+			"github.com/opencontainers/image-spec github.com/pkg/errors github.com/planetscale/vtprotobuf " +
+			"github.com/tonistiigi/go-csvvalue golang.org/x/sys google.golang.org/protobuf",
+	},
+	"build/offline":           {linux: ""},
 	"cimfs":                   {linux: ""},
 	"cimlayer":                {linux: ""},
 	"compare":                 {linux: ""},
