@@ -128,7 +128,7 @@ func (c *Container) checkUser() error {
 		return nil
 	}
 	return &wordError{at: -1, word: c.User, err: fmt.Errorf("%w: what the user %s may do is not known; only %s runs offline", ErrNotOffline, c.User, hives.DefaultUser),
-		advice: "put RUN before USER"}
+		advice: "set USER ContainerAdministrator before RUN"}
 }
 
 // step counts work and looks at the context.
