@@ -196,9 +196,12 @@ func appendNative(ctx context.Context, a *image.Assembly, opt *AppendOptions, s 
 		read = nil // what is read again is that of the destination
 		return count, nil
 	}
-	return a.AddBlob(ctx, open, func(r *wintar.Reader) error {
-		checks := layer.CheckOptions{Base: base, HasParents: !base, Quick: true, Limits: opt.Limits, Damage: func(error) bool { return false }}
-		for f, err := range layer.Check(ctx, r, checks) {
+	place := wintar.HasParents()
+	if base {
+		place = wintar.Base()
+	}
+	return a.AddBlob(ctx, open, func(r io.Reader) error {
+		for f, err := range wintar.Check(ctx, r, wintar.Label(s.label), wintar.WithLimits(opt.Limits), place) {
 			if err != nil {
 				return err
 			}

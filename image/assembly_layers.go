@@ -58,9 +58,9 @@ func (a *Assembly) writeTar(ctx context.Context, file io.Writer, r layer.Reader,
 // AddBlob puts a layer that exists as a blob, plain or compressed, on top as it is. open
 // returns its bytes from their start each time; the assembly calls it until it is closed, and
 // copies nothing: if the bytes change, Write fails. They are read once to find digest and diff
-// ID, through inspect, which reads the layer's entries to io.EOF and refuses it by an error. h
-// is the entry in the history, nil for none.
-func (a *Assembly) AddBlob(ctx context.Context, open func() (io.ReadCloser, error), inspect func(*wintar.Reader) error, h *ocispec.History) (_ *Layer, err error) {
+// ID. In the same reading inspect looks at the tar, as far as it likes, and refuses it by an
+// error. h is the entry in the history, nil for none.
+func (a *Assembly) AddBlob(ctx context.Context, open func() (io.ReadCloser, error), inspect func(tar io.Reader) error, h *ocispec.History) (_ *Layer, err error) {
 	rc, err := open()
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (a *Assembly) AddBlob(ctx context.Context, open func() (io.ReadCloser, erro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := inspect(wintar.NewBlobReader(b, wintar.WithLimits(a.shell.opts.limits))); err != nil {
+	if err := inspect(b); err != nil {
 		return nil, err
 	}
 	if err := b.Finish(); err != nil {

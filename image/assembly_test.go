@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mullion/mullion/blob"
+	"github.com/mullion/mullion/finding"
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
 	"github.com/mullion/mullion/image/imagetest"
@@ -43,12 +45,13 @@ func TestAssembly(t *testing.T) {
 	more := tarOfEntries(t, []entry{{kind: layer.Dir, path: "Files"}, {kind: layer.Dir, path: "Hives"}, {kind: layer.Whiteout, path: `Files\new.txt`}})
 	opened := 0
 	open := func() (io.ReadCloser, error) { opened++; return io.NopCloser(bytes.NewReader(more)), nil }
-	inspect := func(r *wintar.Reader) error {
-		for {
-			if _, err := r.Next(); err != nil {
-				return errors.Join(errIf(err != io.EOF, err))
+	inspect := func(r io.Reader) error {
+		for f, err := range wintar.Check(t.Context(), r, wintar.HasParents()) {
+			if err != nil || f.Severity == finding.Error {
+				return fmt.Errorf("%v, %w", f, err)
 			}
 		}
+		return nil
 	}
 	if _, err := a.AddBlob(t.Context(), open, inspect, &ocispec.History{CreatedBy: "test 2"}); err != nil {
 		t.Fatal(err)
@@ -112,13 +115,6 @@ func TestAssembly(t *testing.T) {
 	if _, err := a.Write(t.Context(), "oci:"+out+"2"); !errors.Is(err, blob.ErrDigest) {
 		t.Errorf("a blob that has changed: %v", err)
 	}
-}
-
-func errIf(cond bool, err error) error {
-	if cond {
-		return err
-	}
-	return nil
 }
 
 // TestAssemblyFromNothing: an image without a base is for Windows, and its layers can come
