@@ -327,6 +327,22 @@ func TestCopyFile(t *testing.T) {
 	}
 }
 
+// A link that is replaced leads nowhere any more.
+func TestLinkReplaced(t *testing.T) {
+	d := draft.New(union(t, base(t)), options())
+	link, err := winfs.EncodeSymlink(`a`)
+	must(t, err)
+	must(t, d.Reparse(`Files\way`, false, link, draft.Meta{}))
+	must(t, d.Write(`Files\way\new`, text("x"), draft.Meta{}))
+	if it, err := d.Lookup(`Files\a\new`); err != nil || it.Path != `Files\a\new` {
+		t.Fatalf("%v, %v", it, err)
+	}
+	must(t, d.Write(`Files\way`, text("file"), draft.Meta{}))
+	if err := d.Write(`Files\way\more`, text("x"), draft.Meta{}); !errors.Is(err, layer.ErrNotDirectory) {
+		t.Errorf("%v", err)
+	}
+}
+
 // What a lower layer has damaged is not repeated.
 func TestDefect(t *testing.T) {
 	b := base(t)
