@@ -29,12 +29,15 @@
 //     thousand descriptors from genuine hives: descriptors, lists, basic entries,
 //     mandatory labels, the default descriptors, and the order in which Windows
 //     puts the parts, see [ACLFirst].
+//   - Proven by 70,000 keys of genuine hives, 98 of 100 that inherit: which entries a
+//     container inherits, in which form and order ([InheritFile]).
 //   - Proven by bytes that Windows made from SDDL, as recorded in Samba's tests:
 //     conditions, claims of strings and their packing, and the lower case, spaces,
 //     hexadecimal numbers and parentheses that Windows accepts.
 //   - From MS-DTYP alone, without genuine samples: object, policy, trust and filter
 //     entries, claims of other types than strings.
-//   - Inferred: the order in which Windows writes the rights of labels as text; that
+//   - Inferred: the DACL of a new file in a directory that has nothing to inherit, see
+//     InheritFile; the order in which Windows writes the rights of labels as text; that
 //     claims of other types are packed like strings.
 //   - Not done: numbers that are too large, which Windows replaces by the largest
 //     value, and octets with # among their digits. They are errors here.

@@ -114,6 +114,9 @@ func (d *Draft) fill(path string, src source, m Meta) error {
 		return &layer.LimitError{Limit: "TotalSize", Max: d.limits.TotalSize}
 	}
 	if it == nil || IsLink(&it.Entry) {
+		if it != nil {
+			d.forget() // paths that lead through the link
+		}
 		e := layer.Entry{Kind: layer.File, Attributes: m.Attributes, EAs: src.eas, Size: src.size}
 		if e.Attributes == 0 {
 			e.Attributes = src.attributes
