@@ -1,6 +1,7 @@
 package draft
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -147,7 +148,10 @@ func (d *Draft) fill(path string, src source, m Meta) error {
 	}
 	e.Attributes = proper(e.Attributes, &e)
 	if m.Security != nil {
-		e.Security = m.Security
+		if _, err := winsec.Parse(m.Security); err != nil {
+			return err
+		}
+		e.Security = slices.Clone(m.Security)
 	}
 	for _, t := range []struct {
 		to   *winfs.Filetime
@@ -603,6 +607,12 @@ func (d *Draft) set(path string, change func(*layer.Entry) error) error {
 	n := it.Entry
 	n.Path, n.Defect = "", nil
 	n.Attributes, n.Times, n.Security, n.EAs, n.ObjectID = e.Attributes, e.Times, e.Security, e.EAs, e.ObjectID
+	if e.Security != nil && !bytes.Equal(e.Security, it.Security) { // what is below may be damaged, and stays
+		if _, err := winsec.Parse(e.Security); err != nil {
+			return err
+		}
+		n.Security = slices.Clone(e.Security)
+	}
 	n.Attributes = proper(n.Attributes, &n)
 	if err := d.check(it.Path, &n); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/winsec"
 	"github.com/mullion/mullion/wintar"
 )
 
@@ -187,5 +188,41 @@ func TestBrokenContent(t *testing.T) {
 	d := draft.New(union(t, tidy(t)), options())
 	if err := d.Write(`Files\new`, broken{size: -1}, draft.Meta{}); !errors.Is(err, draft.ErrContent) || !d.Empty() {
 		t.Errorf("a negative size: %v", err)
+	}
+}
+
+// A descriptor that cannot be decoded gets into no layer, and one that can is copied.
+func TestBadSecurity(t *testing.T) {
+	d := draft.New(union(t, tidy(t)), options())
+	bad := []byte{1, 2, 3}
+	for what, err := range map[string]error{
+		"new file":      d.Write(`Files\new`, text("x"), draft.Meta{Security: bad}),
+		"old file":      d.Write(`Files\f`, text("x"), draft.Meta{Security: bad}),
+		"new directory": d.Mkdir(`Files\new`, draft.Meta{Security: bad}),
+		"set":           d.Set(`Files\a\f`, func(e *layer.Entry) error { e.Security = bad; return nil }),
+		"copy":          d.Copy(`Files\f`, `Files\new`, draft.Meta{Security: bad}),
+	} {
+		if !errors.Is(err, winsec.ErrTruncated) || !strings.Contains(err.Error(), "Files") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if !d.Empty() {
+		t.Errorf("the layer has\n%s", entries(recorded(t, d)))
+	}
+	good := sddl(t, "O:BAG:SYD:(A;;FA;;;BA)")
+	given := bytes.Clone(good)
+	for _, err := range []error{
+		d.Write(`Files\f`, text("x"), draft.Meta{Security: given}), d.Write(`Files\new`, text("x"), draft.Meta{Security: given}),
+		d.Set(`Files\a\f`, func(e *layer.Entry) error { e.Security = given; return nil }),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	clear(given)
+	for _, p := range []string{`Files\f`, `Files\new`, `Files\a\f`} {
+		if it, err := d.Lookup(p); err != nil || !bytes.Equal(it.Security, good) {
+			t.Errorf("%s: %x, %v", p, it.Security, err)
+		}
 	}
 }
