@@ -20,6 +20,7 @@ import (
 var modules = map[string]struct{ linux, windows string }{
 	"backup":                  {linux: ""},
 	"blob":                    {linux: decompressor},
+	"build/offline":           {linux: ""},
 	"cimfs":                   {linux: ""},
 	"cimlayer":                {linux: ""},
 	"compare":                 {linux: ""},
