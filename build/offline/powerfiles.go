@@ -384,18 +384,28 @@ func psRenameItem(p *power, c *cmdletCall) ([]value, error) {
 	if !ok || len(list) != 1 || list[0].key != "" || hasPattern(list[0].t.s) {
 		return nil, notOffline(c.name, "one file and a -NewName")
 	}
-	if strings.ContainsAny(name.t.s, `\/:`) {
-		return nil, notOffline(name.t, "a name without a directory")
-	}
 	items, _, err := p.found(list[0], true)
 	if err != nil {
 		return nil, err
 	}
-	if err := winfs.CheckName(name.t.s); err != nil {
+	dir, last := winfs.SplitPath(items[0].Path)
+	if strings.ContainsAny(name.t.s, `\/:`) {
+		// A path is accepted if it is that of the same directory.
+		to, err := p.file(name.t, false)
+		if err != nil {
+			return nil, err
+		}
+		var same string
+		if same, last = winfs.SplitPath(to); !winfs.EqualFold(same, dir) {
+			return nil, failf("Cannot rename the specified target, because it represents a path or device name.")
+		}
+	} else {
+		last = name.t.s
+	}
+	if err := winfs.CheckName(last); err != nil {
 		return nil, notOffline(name.t, err.Error())
 	}
-	dir, _ := winfs.SplitPath(items[0].Path)
-	err = p.s.moveItem(items[0], winfs.JoinPath(dir, name.t.s), false)
+	err = p.s.moveItem(items[0], winfs.JoinPath(dir, last), false)
 	return nil, placedFailure(list[0].t, err)
 }
 
