@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,7 @@ type tree interface {
 	Children(path string) iter.Seq2[*layer.Item, error]
 	Walk(path string) iter.Seq2[*layer.Item, error]
 	Open(path string) (layer.Reader, error)
+	NamesOf(path string) ([]string, error)
 }
 
 // answers returns what a tree says of a path.
@@ -49,6 +51,9 @@ func answers(t tree, path string) string {
 		fmt.Fprintf(&b, "%v\n", err)
 	} else {
 		fmt.Fprintf(&b, "%+v\n", *it)
+		names, err := t.NamesOf(path)
+		slices.Sort(names)
+		fmt.Fprintf(&b, "names %q %v %v\n", names, err, len(names) == it.Links)
 	}
 	for name, list := range map[string]iter.Seq2[*layer.Item, error]{"children": t.Children(path), "walk": t.Walk(path)} {
 		var lines []string

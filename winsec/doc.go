@@ -34,7 +34,8 @@
 //     hexadecimal numbers and parentheses that Windows accepts.
 //   - From MS-DTYP alone, without genuine samples: object, policy, trust and filter
 //     entries, claims of other types than strings.
-//   - Inferred: the order in which Windows writes the rights of labels as text; that
+//   - Inferred: the DACL of a new file in a directory that has nothing to inherit, see
+//     InheritFile; the order in which Windows writes the rights of labels as text; that
 //     claims of other types are packed like strings.
 //   - Not done: numbers that are too large, which Windows replaces by the largest
 //     value, and octets with # among their digits. They are errors here.

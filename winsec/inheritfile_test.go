@@ -13,12 +13,10 @@ const (
 
 	driveC = "O:" + ti + "G:" + ti + "D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)(A;CI;LC;;;BU)(A;CIIO;DC;;;BU)(A;OICIIO;GA;;;CO)"
 
+	// Program Files has the same list.
 	windows = "O:" + ti + "G:" + ti + "D:PAI(A;CIIO;GA;;;" + ti + ")(A;;FA;;;" + ti + ")(A;OICIIO;GA;;;SY)(A;;0x1301bf;;;SY)" +
 		"(A;OICIIO;GA;;;BA)(A;;0x1301bf;;;BA)(A;OICIIO;GXGR;;;BU)(A;;0x1200a9;;;BU)(A;OICIIO;GA;;;CO)" +
 		"(A;;0x1200a9;;;AC)(A;OICIIO;GXGR;;;AC)(A;;0x1200a9;;;" + restricted + ")(A;OICIIO;GXGR;;;" + restricted + ")"
-
-	// Program Files has the list of Windows.
-	programFiles = windows
 
 	public = "O:BAG:SYD:PAI(A;OICIIO;GA;;;CO)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICIIO;SDGXGWGR;;;IU)(A;;0x1201af;;;IU)" +
 		"(A;OICIIO;SDGXGWGR;;;SU)(A;;0x1201af;;;SU)(A;OICIIO;SDGXGWGR;;;S-1-5-3)(A;;0x1201af;;;S-1-5-3)"

@@ -78,13 +78,8 @@ func (d *Draft) Write(path string, c Content, m Meta) error {
 
 func (d *Draft) write(path string, c Content, m Meta) error {
 	size := c.Size()
-	switch {
-	case size < 0:
+	if size < 0 {
 		return fmt.Errorf("%w: size %d", ErrContent, size)
-	case size > d.limits.FileSize:
-		return &layer.LimitError{Limit: "FileSize", Max: d.limits.FileSize}
-	case size > d.limits.TotalSize-d.total:
-		return &layer.LimitError{Limit: "TotalSize", Max: d.limits.TotalSize}
 	}
 	return d.fill(path, source{data: c, size: size}, m)
 }
@@ -107,6 +102,16 @@ func (d *Draft) fill(path string, src source, m Meta) error {
 	}
 	if it != nil && it.Kind == layer.Dir {
 		return ErrIsDir
+	}
+	replaced := int64(0)
+	if n := dir.step(name).n; n != nil && n.o != nil {
+		replaced = n.o.counted
+	}
+	switch {
+	case src.size > d.limits.FileSize:
+		return &layer.LimitError{Limit: "FileSize", Max: d.limits.FileSize}
+	case src.size > d.limits.TotalSize-d.total+replaced:
+		return &layer.LimitError{Limit: "TotalSize", Max: d.limits.TotalSize}
 	}
 	if it == nil || IsLink(&it.Entry) {
 		e := layer.Entry{Kind: layer.File, Attributes: m.Attributes, EAs: src.eas, Size: src.size}
@@ -231,12 +236,6 @@ func (d *Draft) copy(src source, it *layer.Item, to string, m Meta) error {
 	}
 	for _, a := range it.EAs {
 		src.eas = append(src.eas, winfs.EA{Name: a.Name, Flags: a.Flags, Value: slices.Clone(a.Value)})
-	}
-	switch {
-	case src.size > d.limits.FileSize:
-		return fail("copy", to, &layer.LimitError{Limit: "FileSize", Max: d.limits.FileSize})
-	case src.size > d.limits.TotalSize-d.total:
-		return fail("copy", to, &layer.LimitError{Limit: "TotalSize", Max: d.limits.TotalSize})
 	}
 	if err := d.fill(to, src, m); err != nil {
 		return fail("copy", to, err)
