@@ -144,7 +144,7 @@ func (st *stage) takeRegistry(ctx context.Context, d *draft.Draft) (err error) {
 	changed, form := map[hives.Name]*regf.Hive(nil), hives.Delta
 	if base {
 		form = hives.Config
-		changed, err = st.registry.Hives(ctx)
+		changed, err = st.registry.Whole(ctx)
 	} else {
 		changed, err = st.registry.Deltas(ctx)
 	}

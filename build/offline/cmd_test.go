@@ -12,7 +12,7 @@ import (
 // box is a container for a test: files as newMemFiles makes them and no registry.
 func box(paths ...string) (*Container, *memFiles) {
 	m := newMemFiles(paths...)
-	return &Container{Files: m, Registry: NewRegistry(nil), Env: []string{"A=one", "Two=2nd value", `PATH=C:\bin`, "L=" + strings.Repeat("l", 200)}, Now: 2000}, m
+	return &Container{Files: m, Registry: NewRegistry(nil), Env: []string{"A=one", "Two=2nd value", `PATH=C:\bin`, "L=" + strings.Repeat("l", 200)}, Now: 132223104010000000}, m
 }
 
 // run carries out a line and returns the exit status; any other error ends the test.
@@ -29,13 +29,16 @@ func run(t *testing.T, c *Container, shell []string, line string) int {
 	return 0
 }
 
-func TestCmd(t *testing.T) {
-	for _, c := range []struct {
-		line string
-		have string // files, separated by blanks
-		code int
-		want string // of memFiles.tree, lines separated by "; "
-	}{
+// cmdCase is a line with the files before and after.
+type cmdCase struct {
+	line string
+	have string // files, separated by blanks
+	code int
+	want string // of memFiles.tree, lines separated by "; "
+}
+
+func cmdCases() []cmdCase {
+	return []cmdCase{
 		// Output and its redirection (Wine's test_builtins.cmd, which runs on Windows).
 		{"echo foo>f", "", 0, `f=foo|`},
 		{"echo foo > f", "", 0, `f=foo |`},
@@ -168,7 +171,6 @@ func TestCmd(t *testing.T) {
 		{`copy *.txt d`, "a.txt=x b.txt=y c=z d", 0, `a.txt=x; b.txt=y; c=z; d\; d\a.txt=x; d\b.txt=y`},
 		{`copy d`, `d\a=x d\b=y`, 0, `a=x; b=y; d\; d\a=x; d\b=y`},
 		{`copy *.txt *.bak`, "a.txt=x", 0, `a.bak=x; a.txt=x`},
-		{`copy /y a+b c`, "", -1, ``},
 		{"attrib +r b&copy a b", "a=x b=y", 1, `a=x; b=y [R]`},
 		{"attrib +r a&copy a b", "a=x", 0, `a=x [R]; b=x [R]`},
 		// xcopy
@@ -212,7 +214,7 @@ func TestCmd(t *testing.T) {
 		{`mklink /h a a`, "a=x", 1, `a=x`},
 		{`mklink l a`, "a=x l=y", 1, `a=x; l=y`},
 		{`mklink /j l d && echo x>l\f`, "d", 0, `d\; d\f=x|; l -> C:\d (dir)`},
-		{`mklink /d l ..\e && mkdir l\f`, "d e", 0, ``},
+		{`cd d&mklink /d l ..\e&&mkdir l\f`, "d e", 0, `d\; d\l -> ..\e (dir); e\; e\f\`},
 		{`mklink /j l d && rmdir l`, `d\f=x`, 0, `d\; d\f=x`},
 		{`mklink /j d\l e && rd /s /q d`, `d\f=x e\g=y`, 0, `e\; e\g=y`},
 		// Directories.
@@ -220,7 +222,6 @@ func TestCmd(t *testing.T) {
 		{`cd d && echo %cd%>f`, "d", 0, `d\; d\f=C:\|`}, // %cd% was expanded before
 		{`cd no && mkdir e`, "d", 1, `d\`},
 		{`cd..&mkdir e`, "d", 0, `d\; e\`},
-		{`cd /d C:\a b&mkdir e`, `"`, -1, ``},
 		{`pushd d&mkdir e&popd&mkdir f`, "d", 0, `d\; d\e\; f\`},
 		// attrib
 		{`attrib +r +h a`, "a=", 0, `a= [RH]`},
@@ -235,16 +236,14 @@ func TestCmd(t *testing.T) {
 		{`cmd /s /c "mkdir a&&mkdir b"&&mkdir c`, "", 0, `a\; b\; c\`},
 		{`cmd /c "exit /b 7"||mkdir c`, "", 0, `c\`},
 		{`cmd /c "cd d&mkdir e"&mkdir f`, "d", 0, `d\; d\e\; f\`},
-	} {
-		if c.code < 0 {
-			continue
-		}
+	}
+}
+
+func TestCmd(t *testing.T) {
+	for _, c := range cmdCases() {
 		b, m := box(strings.Fields(c.have)...)
 		if code := run(t, b, nil, c.line); code != c.code {
 			t.Errorf("%s: exit status %d, want %d", c.line, code, c.code)
-		}
-		if strings.Contains(c.line, `..\e`) {
-			continue
 		}
 		if got := strings.ReplaceAll(strings.TrimSuffix(m.tree(), "\n"), "\n", "; "); got != c.want {
 			t.Errorf("%s:\n have %s\n want %s", c.line, got, c.want)
@@ -302,7 +301,7 @@ func TestCmdRefuses(t *testing.T) {
 		{`rd /s /q C:\`, `C:\`, 10, ErrNotOffline},
 		{`icacls a /save b`, `/save`, 10, ErrNotOffline},
 		{`icacls a /grant bob:F`, `bob:F`, 17, ErrNotOffline},
-		{`mkdir a)`, ``, 0, nil},
+		{`mkdir a)`, ``, 0, nil}, // a directory of that name
 		{`(mkdir a`, ``, 9, ErrSyntax},
 		{`mkdir a &&`, ``, 11, ErrSyntax},
 		{`&& mkdir a`, `&`, 1, ErrSyntax},

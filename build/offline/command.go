@@ -144,7 +144,7 @@ func programTable() []row {
 			line: cmdProgram, exact: true},
 		{Command: Command{Name: "powershell", Aliases: []string{"pwsh"}, Shell: program, Syntax: "powershell [-NoProfile] [-NoLogo] [-NonInteractive] [-ExecutionPolicy POLICY] [-Command] COMMAND",
 			Options: []Option{{"-Command", "what to do"}, {"-ExecutionPolicy", "no effect, nor have -NoProfile, -NoLogo and -NonInteractive"}},
-			Notes:   "commands with words, strings, variables, + and parentheses as arguments; ; and line breaks; | Out-Null"},
+			Notes:   "commands with words, strings, variables, +, -f and parentheses as arguments, if with Test-Path; ; and line breaks; | Out-Null"},
 			line: powerProgram},
 	}
 }

@@ -34,7 +34,7 @@ type memData struct {
 }
 
 func newMemFiles(paths ...string) *memFiles {
-	m := &memFiles{nodes: map[string]*memNode{}, now: 1000}
+	m := &memFiles{nodes: map[string]*memNode{}, now: 132223104000000000}
 	sd, err := winsec.ParseSDDL("O:BAG:SYD:PAI(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICI;0x1200a9;;;BU)(A;OICIIO;GA;;;CO)")
 	if err != nil {
 		panic(err)
@@ -172,8 +172,8 @@ func (m *memFiles) add(p string, meta Meta, e layer.Entry) (*memNode, error) {
 	e.Attributes |= meta.Attributes
 	if e.Kind == layer.Dir {
 		e.Attributes |= winfs.AttrDirectory
-	} else if e.Attributes == 0 {
-		e.Attributes = winfs.AttrArchive
+	} else if e.Attributes&^winfs.AttrReparsePoint == 0 {
+		e.Attributes |= winfs.AttrArchive
 	}
 	e.Times = meta.Times
 	if e.Times.LastWrite == 0 {

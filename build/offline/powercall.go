@@ -48,6 +48,9 @@ func (p *power) command() (*cmdletCall, error) {
 		return nil, p.refuse(1, "")
 	}
 	c := &cmdletCall{name: name, args: map[string]value{}, row: cmdletNamed(name.s)}
+	if p.pwsh && name.equalFold("sc") {
+		return nil, notOffline(name, "in pwsh sc is a program; write Set-Content")
+	}
 	if c.row == nil {
 		if c.row = programNamed(name.s); c.row == nil {
 			return nil, notOffline(name, "")

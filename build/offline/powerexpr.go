@@ -13,7 +13,12 @@ func (p *power) expression() (value, error) {
 		return value{}, fmt.Errorf("%w of %d nested expressions", ErrLimit, maxNesting)
 	}
 	defer func() { p.depth-- }()
-	v, err := p.array()
+	return p.sum(p.array)
+}
+
+// sum reads operands joined by +, and by -f, which binds closer.
+func (p *power) sum(operand func() (value, error)) (value, error) {
+	v, err := p.formatted(operand)
 	for err == nil {
 		mark := p.pos
 		p.space(false)
@@ -24,11 +29,77 @@ func (p *power) expression() (value, error) {
 		p.pos++
 		p.space(true)
 		var w value
-		if w, err = p.array(); err == nil {
+		if w, err = p.formatted(operand); err == nil {
 			v, err = p.plus(v, w)
 		}
 	}
 	return v, err
+}
+
+// formatted reads an operand, or a text and after -f what takes the place of {0}, {1} and so
+// on in it.
+func (p *power) formatted(operand func() (value, error)) (value, error) {
+	v, err := operand()
+	for err == nil {
+		mark := p.pos
+		p.space(false)
+		if rest := p.t.s[p.pos:]; len(rest) < 3 || !strings.EqualFold(rest[:2], "-f") || strings.IndexByte(" \t'\"$(@", rest[2]) < 0 {
+			p.pos = mark
+			return v, nil
+		}
+		p.pos += len("-f")
+		p.space(true)
+		var args value
+		if args, err = operand(); err == nil {
+			v, err = format(v, args.items())
+		}
+	}
+	return v, err
+}
+
+// format replaces {0} by the first argument and so on. Widths and formats depend on the
+// culture, and are refused.
+func format(v value, args []value) (value, error) {
+	if v.kind != kindText {
+		return v, notOffline(v.t, "-f needs a text")
+	}
+	var b builder
+	for i := 0; i < v.t.len(); {
+		c := v.t.s[i]
+		switch {
+		case (c == '{' || c == '}') && i+1 < v.t.len() && v.t.s[i+1] == c:
+			b.add(v.t.sub(i, i+1))
+			i += 2
+			continue
+		case c == '{':
+			end := strings.IndexByte(v.t.s[i:], '}')
+			if end < 0 {
+				return v, syntax(v.t.sub(i, i+1), "a brace is not closed")
+			}
+			item := v.t.sub(i, i+end+1)
+			n, err := strconv.Atoi(item.s[1:end])
+			if err != nil || n < 0 {
+				return v, notOffline(item, "only {0}, {1} and so on")
+			}
+			if n >= len(args) {
+				return v, syntax(item, "there is no such argument")
+			}
+			if args[n].kind == kindList {
+				return v, notOffline(args[n].t, "one value")
+			}
+			b.put(args[n].String(), item.at[0])
+			i += end + 1
+			if b.len() > maxValue {
+				return v, fmt.Errorf("%w of a text, %d bytes", ErrLimit, maxValue)
+			}
+			continue
+		case c == '}':
+			return v, syntax(v.t.sub(i, i+1), "a brace is not opened")
+		}
+		b.add(v.t.sub(i, i+1))
+		i++
+	}
+	return value{t: b.text()}, nil
 }
 
 // plus joins texts, and adds numbers.
@@ -146,14 +217,10 @@ func (p *power) primary() (value, error) {
 		}
 		return whole(p.t.sub(start, p.pos))
 	}
-	n := strings.IndexAny(p.t.s[p.pos:], " \t\r\n;|(){}")
-	if n < 0 {
-		n = p.t.len() - p.pos
-	}
 	if p.end() {
 		return value{}, p.syntax("a value is missing")
 	}
-	return value{}, p.refuse(n, "a value here is a string, a variable or a number")
+	return value{}, p.refuse(p.wordLen(), "a value here is a string, a variable or a number")
 }
 
 // whole reads an integer, as PowerShell does: hexadecimal ones may be negative.
@@ -188,10 +255,18 @@ func (p *power) closed() (value, error) {
 		if p.end() {
 			return v, p.syntax("a parenthesis is not closed")
 		}
-		return v, p.refuse(1, "")
+		return v, p.refuse(p.wordLen(), "")
 	}
 	p.pos++
 	return v, nil
+}
+
+// wordLen returns the length of what begins here, up to a blank or the like.
+func (p *power) wordLen() int {
+	if n := strings.IndexAny(p.t.s[p.pos:], " \t\r\n;|(){}"); n >= 0 {
+		return n
+	}
+	return p.t.len() - p.pos
 }
 
 // quoted reads a string.
@@ -458,7 +533,7 @@ func (p *power) static() (value, error) {
 				break
 			}
 			// In the arguments of a method a comma separates.
-			v, err := p.methodArgument()
+			v, err := p.sum(p.primary)
 			if err != nil {
 				return v, err
 			}
@@ -480,25 +555,6 @@ func (p *power) static() (value, error) {
 		return v, placed(name, err)
 	}
 	return value{}, notOffline(name, "")
-}
-
-func (p *power) methodArgument() (value, error) {
-	v, err := p.primary()
-	for err == nil {
-		mark := p.pos
-		p.space(true)
-		if p.peek() != '+' {
-			p.pos = mark
-			return v, nil
-		}
-		p.pos++
-		p.space(true)
-		var w value
-		if w, err = p.primary(); err == nil {
-			v, err = p.plus(v, w)
-		}
-	}
-	return v, err
 }
 
 // argument reads one argument of a command.
@@ -552,6 +608,9 @@ func (p *power) argumentWord() (value, error) {
 		v, err := p.variable(true)
 		if err != nil || p.boundary() {
 			return v, err
+		}
+		if p.peek() == '.' || p.peek() == '[' || p.peek() == '(' {
+			return value{}, p.refuse(p.wordLen(), "objects have no members here; put the word into quotes if it is a text")
 		}
 		p.pos = start
 	}

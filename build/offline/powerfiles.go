@@ -384,18 +384,28 @@ func psRenameItem(p *power, c *cmdletCall) ([]value, error) {
 	if !ok || len(list) != 1 || list[0].key != "" || hasPattern(list[0].t.s) {
 		return nil, notOffline(c.name, "one file and a -NewName")
 	}
-	if strings.ContainsAny(name.t.s, `\/:`) {
-		return nil, notOffline(name.t, "a name without a directory")
-	}
 	items, _, err := p.found(list[0], true)
 	if err != nil {
 		return nil, err
 	}
-	if err := winfs.CheckName(name.t.s); err != nil {
+	dir, last := winfs.SplitPath(items[0].Path)
+	if strings.ContainsAny(name.t.s, `\/:`) {
+		// A path is accepted if it is that of the same directory.
+		to, err := p.file(name.t, false)
+		if err != nil {
+			return nil, err
+		}
+		var same string
+		if same, last = winfs.SplitPath(to); !winfs.EqualFold(same, dir) {
+			return nil, failf("Cannot rename the specified target, because it represents a path or device name.")
+		}
+	} else {
+		last = name.t.s
+	}
+	if err := winfs.CheckName(last); err != nil {
 		return nil, notOffline(name.t, err.Error())
 	}
-	dir, _ := winfs.SplitPath(items[0].Path)
-	err = p.s.moveItem(items[0], winfs.JoinPath(dir, name.t.s), false)
+	err = p.s.moveItem(items[0], winfs.JoinPath(dir, last), false)
 	return nil, placedFailure(list[0].t, err)
 }
 
@@ -438,7 +448,8 @@ func psTestPath(p *power, c *cmdletCall) ([]value, error) {
 		if err == nil {
 			it, err = p.s.find(path)
 		}
-		if err != nil && !missing(err) {
+		var none powerError
+		if err != nil && !missing(err) && !errors.As(err, &none) {
 			return nil, placed(q.t, err)
 		}
 		if err == nil {
@@ -499,6 +510,17 @@ func (p *power) outDefault() string {
 	return "unicode"
 }
 
+// knows reports whether the shell has an encoding, and encode, too.
+func (p *power) knows(encoding string) bool {
+	switch strings.ToLower(encoding) {
+	case "ascii", "utf8", "unicode", "default", "oem":
+		return true
+	case "utf8nobom", "utf8bom", "ansi":
+		return p.pwsh
+	}
+	return false
+}
+
 // encode writes text in an encoding; start is set for the start of a file.
 func (p *power) encode(t text, s, encoding string, start bool) ([]byte, error) {
 	bom := func(mark string, b []byte) []byte {
@@ -528,18 +550,14 @@ func (p *power) encode(t text, s, encoding string, start bool) ([]byte, error) {
 			return []byte(s), nil
 		}
 		return bom("\xEF\xBB\xBF", []byte(s)), nil
-	case "utf8nobom", "utf8bom":
-		if !p.pwsh && encoding != "utf8nobom" || strings.EqualFold(encoding, "utf8bom") && !p.pwsh {
-			return nil, notOffline(t, "powershell has no such encoding")
-		}
-		if strings.EqualFold(encoding, "utf8bom") {
-			return bom("\xEF\xBB\xBF", []byte(s)), nil
-		}
+	case "utf8nobom":
 		return []byte(s), nil
+	case "utf8bom":
+		return bom("\xEF\xBB\xBF", []byte(s)), nil
 	case "unicode":
 		return bom("\xFF\xFE", winfs.AppendUTF16LE(nil, s)), nil
 	}
-	return nil, &wordError{at: t.from(), word: encoding, err: fmt.Errorf("%w: not an encoding of the table", ErrNotOffline)}
+	return nil, notOffline(t, "the encoding "+encoding)
 }
 
 // writeText writes values, one a line, to a file.
@@ -568,7 +586,7 @@ func (p *power) writeText(to value, list []value, o writeOptions) error {
 			text.WriteString("\r\n")
 		}
 		if text.Len() > maxOutput {
-			return tooLong(maxOutput)
+			return fmt.Errorf("%w of output, %d bytes", ErrLimit, maxOutput)
 		}
 	}
 	var old []byte
@@ -585,7 +603,7 @@ func (p *power) writeText(to value, list []value, o writeOptions) error {
 		return err
 	}
 	if len(old)+len(b) > maxOutput {
-		return tooLong(maxOutput)
+		return fmt.Errorf("%w of output, %d bytes", ErrLimit, maxOutput)
 	}
 	return placed(q.t, p.s.c.Files.Write(path, bytesContent(append(old, b...)), Meta{}))
 }
@@ -611,6 +629,9 @@ func (p *power) content(c *cmdletCall, path string, add bool, encoding string) e
 	to, ok := c.args[path]
 	if !ok {
 		return syntax(c.name, "-%s is missing", path)
+	}
+	if v, ok := c.args["encoding"]; ok && !p.knows(v.String()) {
+		return notOffline(v.t, "")
 	}
 	list := c.input
 	if v, ok := c.args["value"]; ok {

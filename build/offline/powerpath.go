@@ -1,7 +1,6 @@
 package offline
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/mullion/mullion/winfs"
@@ -92,6 +91,9 @@ func (p *power) onePath(v value) (powerPath, error) {
 // file returns the path in the layer of a file, links in its directories resolved.
 func (p *power) file(t text, last bool) (string, error) {
 	pl, err := p.s.locate(t, last)
+	if missing(err) {
+		err = cannotFind(t)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -150,10 +152,8 @@ func matchGlob(pattern, name string) bool {
 	return matchUnits(winfs.AppendUTF16(nil, winfs.Fold(pattern)), winfs.AppendUTF16(nil, winfs.Fold(name)))
 }
 
-// checkRegistry opens the path of a key.
+// key reads the path of a key.
 func (p *power) key(q powerPath) (keyPath, error) {
 	k, err := p.s.parseKey(q.key)
 	return k, placed(q.t, err)
 }
-
-func tooLong(n int) error { return fmt.Errorf("%w of a text, %d bytes", ErrLimit, n) }

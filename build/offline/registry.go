@@ -156,9 +156,9 @@ func (r *Registry) Deltas(ctx context.Context) (map[hives.Name]*regf.Hive, error
 	})
 }
 
-// Hives returns, for a layer without parents, the complete hives that changed since the
+// Whole returns, for a layer without parents, the complete hives that changed since the
 // last call. The caller closes the results.
-func (r *Registry) Hives(ctx context.Context) (map[hives.Name]*regf.Hive, error) {
+func (r *Registry) Whole(ctx context.Context) (map[hives.Name]*regf.Hive, error) {
 	return r.changed(ctx, func(_, after *regf.Hive) (*regf.Hive, error) {
 		image, err := after.Image()
 		if err != nil {

@@ -353,7 +353,7 @@ func TestRegistryViews(t *testing.T) {
 	if code := run(t, b, nil, `reg add HKLM\SOFTWARE\X /v N /d 1 && reg delete HKLM\SYSTEM\Old /f`); code != 0 {
 		t.Fatal(code)
 	}
-	whole, err := b.Registry.Hives(ctx)
+	whole, err := b.Registry.Whole(ctx)
 	if err != nil || len(whole) != 2 {
 		t.Fatalf("%v, %v", whole, err)
 	}
