@@ -177,7 +177,8 @@ func putFile(root *os.Root, d image.Descriptor, r io.Reader) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := io.Copy(f, r); err != nil {
+	// The pieces that a blob.Reader has read ahead are larger than those that io.Copy asks for.
+	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 256<<10)); err != nil {
 		return err
 	}
 	return f.Commit()

@@ -16,22 +16,22 @@ func newAppendCommand(c *console) *cobra.Command {
 		Long: `Put one layer for each directory or tar on top of an image. A tar is plain or
 compressed with gzip or zstd; - is one from standard input.
 
-A tar whose first entry is in Files, Hives or UtilityVM, or has Windows metadata,
-is a layer for Windows: its bytes stay as they are, and it is refused if Windows
-would refuse it.
+A tar whose first entry is in Files, Hives or UtilityVM, or has Windows
+metadata, is a layer for Windows: its bytes stay as they are, and it is refused
+if Windows would refuse it.
 
 What any other tar or a directory has becomes the content of drive C. Names are
 found without regard to case and keep the spelling that they have in the image.
 Directories that exist keep their metadata; what is new gets the security
 descriptor that Windows would give it in its directory. A file .wh.NAME hides
-NAME, as in the layers of other systems. Devices, names that Windows cannot hold,
-names that differ in case alone and links out of a directory are errors.
+NAME, as in the layers of other systems. Devices, names that Windows cannot
+hold, names that differ in case alone and links out of a directory are errors.
 With SOURCE_DATE_EPOCH no file is younger than that.
 
 ` + assembleHelp + "\n\n" + imageHelp,
 		Example: `  mullion append oci:base:ltsc2022 ./app -o oci:app:v1
-  mullion append oci:base:ltsc2022 app.tar.gz settings.tar -o docker://localhost:5000/app:v1
-  tar -c -C out . | mullion append --compress zstd oci:base:ltsc2022 - -o oci-archive:app.tar`,
+  mullion append oci:base:ltsc2022 app.tgz conf.tar -o docker://registry/app:1
+  tar -c -C out . | mullion append oci:base:ltsc2022 - -o oci-archive:app.tar`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := flags.format()

@@ -21,10 +21,11 @@ type assembleFlags struct {
 	compress string // "" if the command makes no layers
 }
 
-const assembleHelp = `The new image is written to every place that "mullion copy" writes to. Layers that
-stay are not written again where they are. Nothing is written before all of it
-is made. The digest of the new manifest is printed. SOURCE_DATE_EPOCH is the time
-of the image and of the new entries in its history; without it they have none.`
+const assembleHelp = `The new image is written to every place that "mullion copy" writes to. Layers
+that stay are not written again where they are. Nothing is written before all
+of it is made. The digest of the new manifest is printed. SOURCE_DATE_EPOCH is
+the time of the image and of the new entries in its history; without it they
+have none.`
 
 func (f *assembleFlags) add(cmd *cobra.Command, layers bool) {
 	f.imageFlags.add(cmd)

@@ -14,20 +14,20 @@ func newConfigCommand(c *console) *cobra.Command {
 	var e configEdit
 	cmd := &cobra.Command{
 		Use:   "config IMAGE [-o IMAGE]",
-		Short: "Print the configuration of an image, or make an image with another one",
+		Short: "Print or change the configuration of an image",
 		Long: `Print the configuration of an image byte for byte as it is stored. From an
 index, the Windows image or the one for --platform is chosen.
 
-With -o, write an image with the same layers and a changed configuration. Names of
-variables are found without regard to case, as in Windows. --entrypoint and --cmd
-take a JSON list of words, or one word; an empty text removes the member, and so
-it does for --user, --workdir, --author and --os-version.
+With -o, write an image with the same layers and a changed configuration. Names
+of variables are found without regard to case, as in Windows. --entrypoint and
+--cmd take a JSON list of words, or one word; an empty text removes the member,
+and so it does for --user, --workdir, --author and --os-version.
 
 ` + assembleHelp + "\n\n" + imageHelp,
 		Example: `  mullion config docker://registry/app:1 | jq '."os.version"'
   mullion config oci:layout:v1 | jq .history
-  mullion config oci:app:v1 --env 'APP_HOME=C:\app' --cmd '["app.exe","/serve"]' -o oci:app:v2
-  mullion config oci:app:v1 --label team=web --expose 8080 --user ContainerUser -o docker://localhost:5000/app:v2`,
+  mullion config oci:app:v1 --env 'A=C:\a' --cmd '["a.exe","x"]' -o oci:app:v2
+  mullion config oci:app:v1 --label team=web --expose 8080 -o oci:app:v2`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changed := e.given(cmd)

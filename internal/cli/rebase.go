@@ -15,17 +15,17 @@ func newRebaseCommand(c *console) *cobra.Command {
 		Use:   "rebase IMAGE --old BASE --new BASE -o IMAGE",
 		Short: "Put the layers of an image on another version of its base",
 		Long: `Replace the base of an image. The layers of the image must begin with those of
-the old base; their places are taken by those of the new one, and the rest stays
-byte for byte. The OS version becomes that of the new base, and so does what the
-configuration has from the old one: variables, labels and ports each on their
-own. What the image has set itself stays.
+the old base; their places are taken by those of the new one, and the rest
+stays byte for byte. The OS version becomes that of the new base, and so does
+what the configuration has from the old one: variables, labels and ports each
+on their own. What the image has set itself stays.
 
-The layers above are not looked at. A hard link to a file that the new base lacks,
-or a registry delta that supposes a key of the old one, is kept as it is;
-"mullion check" of the result finds the links.
+The layers above are not looked at. A hard link to a file that the new base
+lacks, or a registry delta that supposes a key of the old one, is kept as it
+is; "mullion check" of the result finds the links.
 
 ` + assembleHelp + "\n\n" + imageHelp,
-		Example: `  mullion rebase oci:app:v1 --old oci:base:2024-09 --new oci:base:2024-10 -o oci:app:v2`,
+		Example: `  mullion rebase oci:app:v1 --old oci:base:09 --new oci:base:10 -o oci:app:v2`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if oldRef == "" || newRef == "" {
