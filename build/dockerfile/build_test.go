@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/archive"
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/winsec"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -499,5 +502,26 @@ func TestSamples(t *testing.T) {
 				t.Errorf("%d layers, want %d", n, want.Layers)
 			}
 		})
+	}
+}
+
+// BenchmarkSample builds the sample of the command.
+func BenchmarkSample(b *testing.B) {
+	root := testenv.Root(b)
+	text, err := os.ReadFile(filepath.Join(root, "examples", "build", "Dockerfile"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	for n := range b.N {
+		_, err := Build(b.Context(), Options{
+			Dockerfile: bytes.NewReader(text),
+			Context:    filepath.Join(root, "examples", "build"),
+			Contexts:   map[string]Context{"hello": {Image: "oci-archive:" + filepath.Join(root, "examples", "hello", "hello.tar")}},
+			Output:     fmt.Sprintf("oci:%s/%d:v1", dir, n),
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }
