@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/mullion/mullion/hives"
 	"github.com/mullion/mullion/image"
+	_ "github.com/mullion/mullion/image/archive"
+	"github.com/mullion/mullion/internal/testenv"
 	"github.com/mullion/mullion/winfs"
 	"github.com/mullion/mullion/winsec"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -244,6 +247,41 @@ func TestChown(t *testing.T) {
 	}
 }
 
+// The flags of COPY, and the file that says what the context has not.
+func TestCopyFlags(t *testing.T) {
+	text := `FROM base AS x
+COPY --chmod=0444 --link a/b/c.txt C:/locked/
+FROM base
+COPY --exclude=*.md . C:/all/
+COPY --parents a/b/c.txt C:/parents/
+COPY --from=x /locked C:/same/
+COPY --from=x --chmod=0644 /locked C:/cleared/
+COPY --from=base /windows/WIN.INI C:/copied.ini
+COPY a/b/c.txt a/d.txt C:/several/
+COPY a/b/c.txt C:/INETPUB/wwwroot/IISSTART.HTM
+`
+	files := map[string]string{"a/b/c.txt": "c", "a/d.txt": "d", "x.md": "no", "ignored.txt": "no", ".dockerignore": "ignored.txt\n"}
+	img := (&buildTest{dockerfile: text, files: files}).must(t)
+	for path, want := range map[string]string{
+		`Files\all\a\b\c.txt`: "c", `Files\parents\a\b\c.txt`: "c", `Files\same\c.txt`: "c", `Files\cleared\c.txt`: "c",
+		`Files\copied.ini`: "[fonts]\r\n", `Files\several\d.txt`: "d", `Files\inetpub\wwwroot\iisstart.htm`: "c",
+	} {
+		got, e := read(t, img, path)
+		if got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+		if locked := strings.Contains(path, "same"); (e.Attributes&winfs.AttrReadOnly != 0) != locked {
+			t.Errorf("%s has the attributes %v", path, e.Attributes)
+		}
+	}
+	for _, path := range []string{`Files\all\x.md`, `Files\all\ignored.txt`, `Files\locked`} {
+		absent(t, img, path)
+	}
+	img = (&buildTest{dockerfile: "FROM base\nCOPY . C:/all/\n", files: files, options: func(o *Options) { o.Ignore = strings.NewReader("a\n") }}).must(t)
+	absent(t, img, `Files\all\a`)
+	read(t, img, `Files\all\ignored.txt`)
+}
+
 // Stages that the target does not need are not built, and a stage can be replaced.
 func TestStages(t *testing.T) {
 	text := `FROM absent AS broken
@@ -464,5 +502,26 @@ func TestSamples(t *testing.T) {
 				t.Errorf("%d layers, want %d", n, want.Layers)
 			}
 		})
+	}
+}
+
+// BenchmarkSample builds the sample of the command.
+func BenchmarkSample(b *testing.B) {
+	root := testenv.Root(b)
+	text, err := os.ReadFile(filepath.Join(root, "examples", "build", "Dockerfile"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	for n := range b.N {
+		_, err := Build(b.Context(), Options{
+			Dockerfile: bytes.NewReader(text),
+			Context:    filepath.Join(root, "examples", "build"),
+			Contexts:   map[string]Context{"hello": {Image: "oci-archive:" + filepath.Join(root, "examples", "hello", "hello.tar")}},
+			Output:     fmt.Sprintf("oci:%s/%d:v1", dir, n),
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -83,8 +83,10 @@ func TestHelpWidth(t *testing.T) {
 	walk(newRoot(&console{in: strings.NewReader(""), out: io.Discard, err: io.Discard}))
 }
 
-// A letter is the short form of one flag, in all commands.
+// A letter is the short form of one flag, in all commands but build, whose -f and -t are
+// those of docker build.
 func TestShortFlags(t *testing.T) {
+	docker := map[string]string{"file": "f", "tag": "t"}
 	long := map[string]string{}
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
@@ -92,7 +94,7 @@ func TestShortFlags(t *testing.T) {
 			walk(sub)
 		}
 		see := func(f *pflag.Flag) {
-			if f.Shorthand == "" {
+			if f.Shorthand == "" || cmd.Name() == "build" && docker[f.Name] == f.Shorthand {
 				return
 			}
 			if other := long[f.Shorthand]; other != "" && other != f.Name {
