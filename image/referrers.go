@@ -96,8 +96,8 @@ func (i *Image) Attach(ctx context.Context, r *Referrer) error {
 
 // Referrers lists the documents about an image of a media type, any if it is empty, that the
 // place of the image keeps beside it, without their content. The latest comes last, by the
-// annotation org.opencontainers.image.created, then by digest. The error is [ErrReferrers] for
-// places that keep none.
+// annotation org.opencontainers.image.created, then by digest. A document that a registry lists
+// and does not have any more is left out. The error is [ErrReferrers] for places that keep none.
 func (i *Image) Referrers(ctx context.Context, mediaType string) ([]Referrer, error) {
 	src, ok := i.src.Source.(ReferrerSource)
 	if !ok {
@@ -116,6 +116,9 @@ func (i *Image) Referrers(ctx context.Context, mediaType string) ([]Referrer, er
 			continue
 		}
 		doc, err := i.src.document(ctx, d)
+		if errors.Is(err, ErrNotFound) {
+			continue // deleted: the index of the Referrers Tag Schema is the clients' to keep
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -177,6 +177,24 @@ func TestReferrersLie(t *testing.T) {
 		t.Errorf("the image as its own referrer: %v, %v", list, err)
 	}
 	other = ""
+	// A document that was deleted does not hide the others: its descriptor can stay in the list.
+	lie = func(path string, b []byte) []byte {
+		if strings.Contains(path, "/referrers/") {
+			var index ocispec.Index
+			if err := json.Unmarshal(b, &index); err != nil || len(index.Manifests) != 1 {
+				t.Errorf("%v, %s", err, b)
+			}
+			deleted := index.Manifests[0]
+			deleted.Digest = digest.FromString("deleted")
+			index.Manifests = append([]ocispec.Descriptor{deleted}, index.Manifests...)
+			b, _ = json.Marshal(index)
+		}
+		return b
+	}
+	if list, err := open().Referrers(t.Context(), typeA); err != nil || len(list) != 1 || list[0].Descriptor.Digest != r.Descriptor.Digest {
+		t.Errorf("behind a deleted document: %v, %v", list, err)
+	}
+	lie = func(path string, b []byte) []byte { return b }
 	list, err := open().Referrers(t.Context(), typeA)
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%v, %v", list, err)

@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -124,7 +123,7 @@ func readMembers(content []byte) (sums []fileDigest, err error) {
 			sums = append(sums, sum)
 		}
 	}
-	return sums, errors.Join(r.err, list.err)
+	return sums, cmp.Or(r.err, list.err)
 }
 
 // memberDigest returns the digest of a member: that in its attributes, since the identifier

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
@@ -81,12 +82,12 @@ func readSignedData(b []byte) (s signedData, err error) {
 	if wrapped, ok := of.optional(derContext); ok {
 		inner := derReader{rest: wrapped}
 		_, s.content, _ = inner.next()
-		of.err = errors.Join(of.err, inner.err)
+		of.err = cmp.Or(of.err, inner.err)
 	}
 	s.certs, _ = data.optional(derContext)
 	data.optional(derContext + 1)
 	s.signers = data.in(derSet)
-	return s, errors.Join(of.err, s.signers.err)
+	return s, cmp.Or(of.err, s.signers.err)
 }
 
 // signerInfo is a SignerInfo.
@@ -100,7 +101,8 @@ type signerInfo struct {
 	hasSignedAttrs bool
 }
 
-// readSigner reads the next SignerInfo.
+// readSigner reads the next SignerInfo. One error is reported: a reader takes over that of the
+// reader it is in.
 func readSigner(r *derReader) (s signerInfo, err error) {
 	in := r.in(derSequence)
 	in.take(derInteger)
@@ -114,7 +116,7 @@ func readSigner(r *derReader) (s signerInfo, err error) {
 	s.algorithm = enc.oid()
 	s.signature = in.take(derOctets)
 	s.unsignedAttrs, _ = in.optional(derContext + 1)
-	return s, errors.Join(in.err, name.err, alg.err, enc.err)
+	return s, cmp.Or(in.err, name.err, alg.err, enc.err)
 }
 
 // cmsAttribute returns the content of the set of values of an attribute, nil without it.

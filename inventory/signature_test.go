@@ -426,6 +426,9 @@ func TestCatalogs(t *testing.T) {
 	if len(inv.Skipped) != 2 || !strings.Contains(fmt.Sprint(inv.Skipped), "Broken.cat") || !strings.Contains(fmt.Sprint(inv.Skipped), "not a list of trust") {
 		t.Errorf("skipped %+v", inv.Skipped)
 	}
+	if n := strings.Count(fmt.Sprint(inv.Skipped), "not well-formed"); n != 1 {
+		t.Errorf("the fault of one catalog is told %d times: %+v", n, inv.Skipped)
+	}
 	// A catalog whose members were changed is not the signer's any more.
 	at := bytes.LastIndex(one, dc.sha256[:])
 	one[at] ^= 1

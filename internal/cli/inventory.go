@@ -24,7 +24,7 @@ func (f *contentFlags) inventory(ctx context.Context, c *console, text string, o
 	}()
 	if ref, ok := parseLayerRef(text); ok {
 		inv, err = f.layersInventory(ctx, c, ref, &warnings, opts)
-		return inv, inventory.Subject{Name: text}, inventoryHint(err)
+		return inv, inventory.Subject{Name: text}, f.lowerHint(ref, err)
 	}
 	img, err := f.image.open(ctx, c, text, c.layerProgress())
 	if err != nil {
@@ -44,6 +44,15 @@ func inventoryHint(err error) error {
 		return imageHint(registryHint(err))
 	}
 	return nil
+}
+
+// lowerHint adds advice to an error about a layer, which may lack the layers below it.
+func (f *contentFlags) lowerHint(ref layerRef, err error) error {
+	lacks := errors.Is(err, hives.ErrNoBase) || errors.Is(err, layer.ErrLinkTarget) || errors.Is(err, layer.ErrWhiteout)
+	if lacks && len(f.options.parents) == 0 && ref.format != cimFormat {
+		return hintf(err, "if the layer is not a base, --parent names the layers below it")
+	}
+	return inventoryHint(err)
 }
 
 // layersInventory lists what is installed in a layer with its parents.

@@ -177,7 +177,11 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 	if !slices.Contains(sbomFiles, s.files) {
 		return usagef("--files %s: want one of %s", s.files, strings.Join(sbomFiles, ", "))
 	}
-	with := []inventory.Option{inventory.WithExecutables(inventory.Executables(s.files))}
+	files := inventory.Executables(s.files)
+	if len(s.kinds) > 0 && !s.filesGiven && !slices.Contains(kinds, inventory.Executable) {
+		files = inventory.NoExecutables // none is listed, so none is read
+	}
+	with := []inventory.Option{inventory.WithExecutables(files)}
 	if s.registryOnly {
 		if s.languages || s.filesGiven {
 			return usagef("--registry-only reads no files, and excludes --languages and --files")
@@ -193,17 +197,28 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 	if err := s.content.check(ref); err != nil {
 		return err
 	}
+	if _, ok := parseLayerRef(ref); ok && (s.attach || s.fromRegistry) {
+		return usagef("--attach and --from-registry are for images, %s is a layer", ref)
+	}
+	if s.out.path == "" && s.attach {
+		return s.make(ctx, c, ref, format, kinds, with, io.Discard)
+	}
+	// The file is created first: an image can take minutes to read, and is not changed for a
+	// command that cannot write its file.
+	return s.out.write(c, func(w io.Writer) error { return s.make(ctx, c, ref, format, kinds, with, w) })
+}
+
+// make writes the document about an image or a layer to w, and keeps it beside the image with
+// --attach.
+func (s *sbomCommand) make(ctx context.Context, c *console, ref string, format sbomFormat, kinds []inventory.Kind, with []inventory.Option, w io.Writer) (err error) {
 	doc := &sbom{chosen: len(s.kinds) > 0}
 	if _, ok := parseLayerRef(ref); ok {
-		if s.attach || s.fromRegistry {
-			return usagef("--attach and --from-registry are for images, %s is a layer", ref)
-		}
 		if doc.all, doc.subject, err = s.content.inventory(ctx, c, ref, with...); err != nil {
 			return err
 		}
 		warnSkipped(c, doc.all)
 		doc.listed = doc.all.Select(kinds...)
-		return s.out.write(c, func(w io.Writer) error { return format.write(c, w, doc) })
+		return format.write(c, w, doc)
 	}
 	img, err := s.content.image.open(ctx, c, ref, c.layerProgress())
 	if err != nil {
@@ -211,7 +226,7 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
 	if s.fromRegistry {
-		return s.print(ctx, c, img, format)
+		return s.print(ctx, c, img, format, w)
 	}
 	if doc.all, doc.subject, err = inventory.Of(ctx, img, with...); err != nil {
 		return inventoryHint(err)
@@ -225,9 +240,9 @@ func (s *sbomCommand) run(ctx context.Context, c *console, ref string) (err erro
 	warnSkipped(c, doc.all)
 	doc.listed = doc.all.Select(kinds...)
 	if !s.attach {
-		return s.out.write(c, func(w io.Writer) error { return format.write(c, w, doc) })
+		return format.write(c, w, doc)
 	}
-	return s.keep(ctx, c, img, format, doc)
+	return s.keep(ctx, c, img, format, doc, w)
 }
 
 // selected returns the kinds of components that are listed.
@@ -238,11 +253,12 @@ func (s *sbomCommand) selected() ([]inventory.Kind, error) {
 	}
 	var kinds []inventory.Kind
 	for _, name := range s.kinds {
+		name = strings.TrimSpace(name)
 		switch {
 		case name == "all":
 			return all, nil
 		case !slices.Contains(all, inventory.Kind(name)):
-			return nil, usagef("--kind %s: unknown kind, want some of %s", name, strings.Join(sbomKinds(), ", "))
+			return nil, usagef("--kind %.40q: unknown kind, want some of %s", name, strings.Join(sbomKinds(), ", "))
 		}
 		kinds = append(kinds, inventory.Kind(name))
 	}
@@ -258,7 +274,11 @@ func languagesHint(err error) error {
 func warnSkipped(c *console, inv *inventory.Inventory) {
 	for i, x := range inv.Skipped {
 		if i == maxSkippedLines {
-			c.warnf("%d more items are skipped; the document lists them", len(inv.Skipped)-i)
+			if n := len(inv.Skipped) - i; moreSkipped(inv) {
+				c.warnf("more than %d more items are skipped; the document lists %d", n-1, n-1)
+			} else {
+				c.warnf("%d more items are skipped; the document lists them", n)
+			}
 			break
 		}
 		c.warnf("skipped: %s", x)
@@ -268,8 +288,8 @@ func warnSkipped(c *console, inv *inventory.Inventory) {
 // maxSkippedLines is the number of skipped items that are printed.
 const maxSkippedLines = 10
 
-// keep attaches the document to the image, and writes it to the file of -o too.
-func (s *sbomCommand) keep(ctx context.Context, c *console, img *image.Image, format sbomFormat, doc *sbom) error {
+// keep attaches the document to the image, and writes it to the file of -o, w, too.
+func (s *sbomCommand) keep(ctx context.Context, c *console, img *image.Image, format sbomFormat, doc *sbom, w io.Writer) error {
 	var b limitedBuffer
 	if err := format.write(c, &b, doc); err != nil {
 		return err
@@ -282,10 +302,8 @@ func (s *sbomCommand) keep(ctx context.Context, c *console, img *image.Image, fo
 		return referrersHint(imageHint(destinationError(img.Reference().String(), err)))
 	}
 	if s.out.path != "" {
-		return s.out.write(c, func(w io.Writer) error {
-			_, err := w.Write(r.Content)
-			return err
-		})
+		_, err := w.Write(r.Content)
+		return err
 	}
 	if c.json {
 		size := int64(len(r.Content))
@@ -304,8 +322,8 @@ type sbomAttached struct {
 	Size      int64  `json:"size"` // bytes of the document
 }
 
-// print prints the latest document beside an image.
-func (s *sbomCommand) print(ctx context.Context, c *console, img *image.Image, format sbomFormat) error {
+// print writes the latest document beside an image to w.
+func (s *sbomCommand) print(ctx context.Context, c *console, img *image.Image, format sbomFormat, w io.Writer) error {
 	list, err := img.Referrers(ctx, format.mediaType)
 	if err != nil {
 		return referrersHint(imageHint(err))
@@ -323,13 +341,11 @@ func (s *sbomCommand) print(ctx context.Context, c *console, img *image.Image, f
 		return imageHint(err)
 	}
 	c.stopProgress()
-	return s.out.write(c, func(w io.Writer) error {
-		if c.terminal { // elsewhere it is what is kept, byte for byte
-			w = &jsonText{w: w}
-		}
-		_, err := w.Write(b)
-		return err
-	})
+	if c.terminal { // elsewhere it is what is kept, byte for byte
+		w = &jsonText{w: w}
+	}
+	_, err = w.Write(b)
+	return err
 }
 
 // referrersHint adds advice to the error about a place that keeps no documents.

@@ -64,14 +64,29 @@ func writeSBOMTable(c *console, w io.Writer, s *sbom) error {
 			}
 		}
 		if len(hidden) > 0 {
-			fmt.Fprintf(&b, "\nnot listed: %s; --kind %s lists them\n", strings.Join(hidden, ", "), strings.Join(kinds, ","))
+			fmt.Fprintf(&b, "\n%s\n", wrapWords(fmt.Sprintf("not listed: %s; --kind %s lists them", strings.Join(hidden, ", "), strings.Join(kinds, ",")), width))
 		}
 	}
 	if n := len(s.listed.Skipped); n > 0 {
-		fmt.Fprintf(&b, "\nskipped: %d; -f json lists them with the reasons\n", n)
+		if moreSkipped(s.listed) {
+			fmt.Fprintf(&b, "\nskipped: more than %[1]d; -f json lists %[1]d with the reasons\n", n-1)
+		} else {
+			fmt.Fprintf(&b, "\nskipped: %d; -f json lists them with the reasons\n", n)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// moreSkipped reports whether a cataloger skipped more items than an inventory lists.
+func moreSkipped(inv *inventory.Inventory) bool {
+	n := map[string]int{}
+	for _, x := range inv.Skipped {
+		if n[x.Cataloger]++; n[x.Cataloger] >= inventory.MaxSkipped {
+			return true
+		}
+	}
+	return false
 }
 
 // writeKind writes the components of one kind, in lines of width columns, 0 for any.

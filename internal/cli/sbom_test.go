@@ -93,7 +93,7 @@ func TestSBOMTable(t *testing.T) {
 		}
 		out := b.String()
 		for _, want := range []string{"\nUpdates: 2\n", "\nnot listed: 2 services, 2 drivers; --kind service,driver lists them\n", "\nskipped: 2; "} {
-			if !strings.Contains(out, want) {
+			if !strings.Contains(strings.ReplaceAll(out, "\n"+wrapIndent, " "), want) {
 				t.Errorf("width %d: no %q in\n%s", width, want, out)
 			}
 		}
@@ -101,7 +101,7 @@ func TestSBOMTable(t *testing.T) {
 			t.Errorf("width %d:\n%s", width, out)
 		}
 		for line := range strings.Lines(out) {
-			if n := utf8.RuneCountInString(line) - 1; width >= 40 && strings.HasPrefix(line, "  ") && n > width {
+			if n := utf8.RuneCountInString(line) - 1; width >= 40 && (strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "not listed")) && n > width {
 				t.Errorf("width %d: a line of %d columns: %q", width, n, line)
 			}
 		}
@@ -110,6 +110,31 @@ func TestSBOMTable(t *testing.T) {
 	var b bytes.Buffer
 	if err := writeSBOMTable(&console{}, &b, s); err != nil || strings.Contains(b.String(), "not listed") {
 		t.Errorf("%v, %s", err, b.String())
+	}
+}
+
+// A table and the warnings do not pass the number of listed items off as that of skipped ones.
+func TestSBOMSkipped(t *testing.T) {
+	for _, x := range []struct {
+		n            int
+		table, warns string
+	}{
+		{3, "skipped: 3; -f json lists them with the reasons\n", ""},
+		{inventory.MaxSkipped - 1, "skipped: 999; -f json lists them with the reasons\n", "warning: 989 more items are skipped; the document lists them\n"},
+		{inventory.MaxSkipped, "skipped: more than 999; -f json lists 999 with the reasons\n", "warning: more than 989 more items are skipped; the document lists 989\n"},
+	} {
+		inv := &inventory.Inventory{}
+		for range x.n {
+			inv.Skipped = append(inv.Skipped, inventory.Skipped{Cataloger: "pe", Reason: "bad"})
+		}
+		var b, notes strings.Builder
+		if err := writeSBOMTable(&console{}, &b, &sbom{all: inv, listed: inv}); err != nil || !strings.HasSuffix(b.String(), "\n"+x.table) {
+			t.Errorf("%d: %v, %q", x.n, err, b.String())
+		}
+		warnSkipped(&console{err: &notes}, inv)
+		if !strings.HasSuffix(notes.String(), x.warns) {
+			t.Errorf("%d: %q", x.n, notes.String())
+		}
 	}
 }
 
