@@ -29,8 +29,9 @@
 //     thousand descriptors from genuine hives: descriptors, lists, basic entries,
 //     mandatory labels, the default descriptors, and the order in which Windows
 //     puts the parts, see [ACLFirst].
-//   - Proven by 70,000 keys of genuine hives, 98 of 100 that inherit: which entries a
-//     container inherits, in which form and order ([InheritFile]).
+//   - In agreement with 70,000 keys of genuine hives, 98 of 100 that inherit: which entries
+//     a container inherits, in which form and order ([InheritFile]). The rule that no entry
+//     takes effect twice was found in them. That files follow it too is inferred.
 //   - Proven by bytes that Windows made from SDDL, as recorded in Samba's tests:
 //     conditions, claims of strings and their packing, and the lower case, spaces,
 //     hexadecimal numbers and parentheses that Windows accepts.

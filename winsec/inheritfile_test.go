@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The descriptors of directories of a Windows Server, as icacls and Get-Acl show them there.
+// The descriptors of directories of a Windows Server, as documents about them print them, not as a corpus has them.
 // TI is TrustedInstaller, which SDDL has no alias for.
 const (
 	ti         = "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"

@@ -58,6 +58,7 @@ func TestErrors(t *testing.T) {
 		{"bad platform", "FROM --platform=win(x base\n", 1, 17, image.ErrPlatform, "win(x"},
 		{"RUN outside the table", "# escape=`\nFROM base\nRUN mkdir C:\\a && `\n    msiexec /i setup.msi\n", 4, 5, offline.ErrNotOffline, "msiexec"},
 		{"RUN of another account", "FROM base\nUSER ContainerUser\nRUN echo a> b\n", 3, 0, offline.ErrNotOffline, "ContainerUser"},
+		{"not UTF-8", "FROM base\nENV a=\xff\n", 2, 7, ErrSyntax, "UTF-8"},
 		{"chained ONBUILD", "FROM base\nONBUILD ONBUILD RUN ver\n", 2, 1, ErrSyntax, "ONBUILD"},
 		{"lint as error", "# check=error=true\nFROM base\nMAINTAINER x\n", 0, 0, nil, "lint"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
@@ -42,6 +43,11 @@ func readSource(name string, r io.Reader, warn func(Warning)) (*source, error) {
 	s := &source{name: name, lines: strings.Split(string(data), "\n")}
 	for i, l := range s.lines {
 		s.lines[i] = strings.TrimRight(l, "\r")
+		// The shell words of BuildKit are read by a scanner that complains on standard error.
+		if !utf8.ValidString(l) {
+			column := 1 + strings.IndexFunc(l, func(r rune) bool { return r == utf8.RuneError })
+			return nil, &Error{File: name, Line: i + 1, Column: column, EndLine: i + 1, Err: fmt.Errorf("%w: the line is not UTF-8", ErrSyntax), source: s.lines}
+		}
 	}
 	return s, s.parse(data, warn)
 }

@@ -54,7 +54,7 @@ func (s *session) parsePath(name string) (place, error) {
 	}
 	if hasDrive(name) {
 		if name[0]|0x20 != 'c' {
-			return place{}, fmt.Errorf("%w: the image has only the drive C:", ErrNotOffline)
+			return place{}, fmt.Errorf("%w: the image has no drive but C", ErrNotOffline)
 		}
 		name = name[2:]
 	}

@@ -288,7 +288,7 @@ func zipOf(t testing.TB, files ...string) string {
 	z := zip.NewWriter(&b)
 	for _, f := range files {
 		name, content, _ := strings.Cut(f, "=")
-		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, ModifiedDate: 44<<9 | 2<<5 | 3, ModifiedTime: 4<<11 | 5<<5 | 3})
+		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)})
 		if err == nil {
 			_, err = w.Write([]byte(content))
 		}

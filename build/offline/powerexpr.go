@@ -171,9 +171,6 @@ var (
 	numberWord = regexp.MustCompile(`^(?:0[xX][0-9a-fA-F]+|[0-9]+)`)
 	typeWord   = regexp.MustCompile(`^\[([A-Za-z][A-Za-z0-9_.]*(?:\[\])?)\]`)
 	memberWord = regexp.MustCompile(`^::([A-Za-z][A-Za-z0-9]*)`)
-	// oddNumber is a word without quotes that PowerShell takes for a number of another kind
-	// than a whole one.
-	oddNumber = regexp.MustCompile(`^[-+]?(?:0[xX][0-9a-fA-F]+|[0-9]*\.?[0-9]+\.?(?:[eE][-+]?[0-9]+)?)(?i:[uldsyn]*)(?i:[kmgtp]b)?$`)
 )
 
 // primary reads one value of an expression.

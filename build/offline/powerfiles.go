@@ -388,7 +388,8 @@ func psRenameItem(p *power, c *cmdletCall) ([]value, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, last := winfs.SplitPath(items[0].Path)
+	dir, _ := winfs.SplitPath(items[0].Path)
+	var last string
 	if strings.ContainsAny(name.t.s, `\/:`) {
 		// A path is accepted if it is that of the same directory.
 		to, err := p.file(name.t, false)

@@ -24,7 +24,7 @@ func (p *power) newKey(c *cmdletCall, q powerPath) error {
 		return failf("A key in this path already exists.")
 	}
 	force := c.has("force")
-	old, ok, err := p.s.lookup(k, false)
+	_, ok, err := p.s.lookup(k, false)
 	if err != nil {
 		return placed(q.t, err)
 	}
@@ -41,7 +41,8 @@ func (p *power) newKey(c *cmdletCall, q powerPath) error {
 		}
 	}
 	if ok {
-		if old, _, err = p.s.lookup(k, true); err == nil {
+		old, _, err := p.s.lookup(k, true)
+		if err == nil {
 			err = p.s.deleteKey(old)
 		}
 		if err != nil {
