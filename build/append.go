@@ -278,7 +278,7 @@ func (s *source) reader(ctx context.Context, opt *AppendOptions, read func(int64
 // defaults are the descriptors where no layer below has one.
 func defaults() heirs { return heirs{winsec.BuilderFile(), winsec.BuilderDirectory()} }
 
-// inheritFile returns the descriptor of a new file or directory.
+// inheritFile returns the descriptor of a new file or directory: administrators own it.
 func inheritFile(parent []byte, dir bool) ([]byte, error) {
-	return winsec.Inherit(parent, nil, winsec.ObjectRights{})
+	return winsec.InheritFile(parent, winsec.SID{}, winsec.SID{}, dir)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/mullion/mullion/layer"
 	"github.com/mullion/mullion/layer/layertest"
 	"github.com/mullion/mullion/winfs"
+	"github.com/mullion/mullion/winsec"
 )
 
 // TestAppendOrdinary: names are found without regard to case and keep their spelling, parents
@@ -64,6 +65,43 @@ func TestAppendOrdinary(t *testing.T) {
 	}
 	if n := len(img.Config().History); n != 2 || img.Config().History[1].CreatedBy != "mullion append src.tar" {
 		t.Errorf("%+v", img.Config().History)
+	}
+}
+
+// TestAppendDescriptors: what is new has the owner and the inherited entries that Windows gives
+// it in a directory of another owner, and not the descriptor of that directory.
+func TestAppendDescriptors(t *testing.T) {
+	const parent = "O:LSG:LSD:(A;OICI;FA;;;BA)(A;;0x1200a9;;;AU)(A;OICIIO;GA;;;CO)"
+	dir := layer.Entry{Kind: layer.Dir, Attributes: winfs.AttrDirectory, Security: descriptor(t, parent)}
+	l := &layertest.Layer{}
+	for _, p := range []string{`Files`, `Hives`} {
+		e := dir
+		e.Path = p
+		l.Items = append(l.Items, layertest.Item{Entry: e})
+	}
+	v := hives.ServerCore(20348, 2700)
+	a := assembly(t, openImage(t, config(v), layerTar(t, l)))
+	mustAppend(t, a, build.AppendOptions{}, tarFile(t, tar.Header{Name: "f"}, tar.Header{Name: "d/f"}))
+	want := map[string]string{
+		`Files`:     parent,
+		`Files\f`:   "O:BAG:SYD:AI(A;ID;FA;;;BA)",
+		`Files\d`:   "O:BAG:SYD:AI(A;OICIID;FA;;;BA)(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)",
+		`Files\d\f`: "O:BAG:SYD:AI(A;ID;FA;;;BA)",
+	}
+	layers := current(t, a).Layers()
+	found := 0
+	for _, it := range collect(t, layers[len(layers)-1].Source(t.Context())).Items {
+		text, ok := want[it.Path]
+		if !ok {
+			continue
+		}
+		found++
+		if d, err := winsec.Parse(it.Security); err != nil || d.SDDL() != text {
+			t.Errorf("%s has %v (%v), want %s", it.Path, d.SDDL(), err, text)
+		}
+	}
+	if found != len(want) {
+		t.Errorf("%d of %d entries", found, len(want))
 	}
 }
 
