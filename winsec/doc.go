@@ -29,9 +29,10 @@
 //     thousand descriptors from genuine hives: descriptors, lists, basic entries,
 //     mandatory labels, the default descriptors, and the order in which Windows
 //     puts the parts, see [ACLFirst].
-//   - In agreement with 70,000 keys of genuine hives, 98 of 100 that inherit: which entries
-//     a container inherits, in which form and order ([InheritFile]). The rule that no entry
-//     takes effect twice was found in them. That files follow it too is inferred.
+//   - In agreement with the pair that was recorded on Windows Server ([BuilderDirectory],
+//     [BuilderFile]): what files and directories inherit, and that an effective entry stays
+//     beside one that is passed on, too ([InheritFile]). Keys of genuine hives lack that
+//     entry: registries inherit by another rule.
 //   - Proven by bytes that Windows made from SDDL, as recorded in Samba's tests:
 //     conditions, claims of strings and their packing, and the lower case, spaces,
 //     hexadecimal numbers and parentheses that Windows accepts.

@@ -33,10 +33,10 @@ func TestInheritFile(t *testing.T) {
 		{
 			// What is OICI stays so. LC, adding files, goes on to directories (CI) and not to
 			// files; DC takes effect in the new directory although it did not in C:\ (IO). The
-			// creator owner stands for the administrators, who own the new directory and have the
-			// same rights already, so that it is only passed on.
+			// creator owner stands for the administrators, who own the new directory, and is
+			// passed on as it is.
 			"C:\\", driveC,
-			og + "D:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;CIID;LC;;;BU)(A;CIID;DC;;;BU)(A;OICIIOID;GA;;;CO)",
+			og + "D:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;CIID;LC;;;BU)(A;CIID;DC;;;BU)(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)",
 			// The entry of the creator owner is that of the administrators again.
 			og + "D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)",
 		},
@@ -55,28 +55,24 @@ func TestInheritFile(t *testing.T) {
 		{
 			// Generic rights beside a standard right, SD: only the generic ones are mapped, GXGWGR
 			// to 0x1201bf, and with SD that is 0x1301bf, "modify". The creator owner comes first
-			// here, so that it takes effect for the administrators, and their own entry is for
-			// what is below alone.
+			// here, so that its entry is the one of the administrators that stays besides OICI.
 			"C:\\Users\\Public", public,
-			og + "D:AI(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)(A;OICIID;FA;;;SY)(A;OICIIOID;FA;;;BA)(A;ID;0x1301bf;;;IU)(A;OICIIOID;SDGXGWGR;;;IU)" +
+			og + "D:AI(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;ID;0x1301bf;;;IU)(A;OICIIOID;SDGXGWGR;;;IU)" +
 				"(A;ID;0x1301bf;;;SU)(A;OICIIOID;SDGXGWGR;;;SU)(A;ID;0x1301bf;;;S-1-5-3)(A;OICIIOID;SDGXGWGR;;;S-1-5-3)",
 			og + "D:AI(A;ID;FA;;;BA)(A;ID;FA;;;SY)(A;ID;0x1301bf;;;IU)(A;ID;0x1301bf;;;SU)(A;ID;0x1301bf;;;S-1-5-3)",
 		},
 		{
 			"C:\\inetpub", inetpub,
-			og + "D:AI(A;ID;FA;;;" + ti + ")(A;CIIOID;GA;;;" + ti + ")(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;OICIIOID;GA;;;CO)",
+			og + "D:AI(A;ID;FA;;;" + ti + ")(A;CIIOID;GA;;;" + ti + ")(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)",
 			og + "D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)",
 		},
 		{
-			// A file in the directory of builders has their descriptor for files, but for the
-			// marks of inheritance: once BA, not twice.
+			// The two descriptors that were recorded on a Windows Server: but for the marks of
+			// inheritance, which the recording lost, the file is what it inherits from the
+			// directory: once BA, not twice.
 			"the recorded directory of builders", "O:BAG:SYD:(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;;FA;;;BA)(A;OICIIO;GA;;;CO)(A;OICI;0x1200a9;;;BU)(A;CI;LC;;;BU)(A;CI;DC;;;BU)",
-			og + "D:AI(A;OICIID;FA;;;BA)(A;OICIID;FA;;;SY)(A;OICIIOID;GA;;;CO)(A;OICIID;0x1200a9;;;BU)(A;CIID;LC;;;BU)(A;CIID;DC;;;BU)",
+			og + "D:AI(A;OICIID;FA;;;BA)(A;OICIID;FA;;;SY)(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)(A;OICIID;0x1200a9;;;BU)(A;CIID;LC;;;BU)(A;CIID;DC;;;BU)",
 			og + "D:AI(A;ID;FA;;;BA)(A;ID;FA;;;SY)(A;ID;0x1200a9;;;BU)",
-		},
-		{
-			// The same entry twice is inherited once.
-			"twice", og + "D:(A;OICI;FR;;;BU)(A;OICI;FR;;;BU)(A;CI;FR;;;BU)", og + "D:AI(A;OICIID;FR;;;BU)(A;CIIOID;FR;;;BU)", og + "D:AI(A;ID;FR;;;BU)",
 		},
 		{
 			// For files alone: a directory hands it down without having it.

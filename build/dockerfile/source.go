@@ -44,9 +44,9 @@ func readSource(name string, r io.Reader, warn func(Warning)) (*source, error) {
 	for i, l := range s.lines {
 		s.lines[i] = strings.TrimRight(l, "\r")
 		// The shell words of BuildKit are read by a scanner that complains on standard error.
-		if !utf8.ValidString(l) {
-			column := 1 + strings.IndexFunc(l, func(r rune) bool { return r == utf8.RuneError })
-			return nil, &Error{File: name, Line: i + 1, Column: column, EndLine: i + 1, Err: fmt.Errorf("%w: the line is not UTF-8", ErrSyntax), source: s.lines}
+		if !utf8.ValidString(l) || strings.Contains(l, "\x00") {
+			column := 1 + strings.IndexFunc(l, func(r rune) bool { return r == utf8.RuneError || r == 0 })
+			return nil, &Error{File: name, Line: i + 1, Column: column, EndLine: i + 1, Err: fmt.Errorf("%w: the line is not text in UTF-8", ErrSyntax), source: s.lines, first: i + 1}
 		}
 	}
 	return s, s.parse(data, warn)

@@ -34,10 +34,10 @@ func dacl(t testing.TB, m *memFiles, path string) string {
 //	D:PAI(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICI;0x1200a9;;;BU)(A;OICIIO;GA;;;CO)
 //
 // so that a directory inherits the first list below and a file the second (worked by hand,
-// MS-DTYP 2.5.3.4.6: the creator owner is the owner BA for the directory itself, which has that
-// access from the first entry already, and stays what it is for what is below).
+// MS-DTYP 2.5.3.4.6: the creator owner becomes the owner BA, once for the directory itself
+// and once more, as it is, for what is below).
 const (
-	dirInherits  = `(A;OICIID;FA;;;BA)(A;OICIID;FA;;;SY)(A;OICIID;0x1200a9;;;BU)(A;OICIIOID;GA;;;CO)`
+	dirInherits  = `(A;OICIID;FA;;;BA)(A;OICIID;FA;;;SY)(A;OICIID;0x1200a9;;;BU)(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)`
 	fileInherits = `(A;ID;FA;;;BA)(A;ID;FA;;;SY)(A;ID;0x1200a9;;;BU)`
 )
 

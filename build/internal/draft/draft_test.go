@@ -50,8 +50,8 @@ func TestMetadata(t *testing.T) {
 		attributes       winfs.Attributes
 		times            winfs.Times
 	}{
-		{`files\a\NEW`, `Files\a\new`, "O:BAG:SYD:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;OICIIOID;GA;;;CO)", winfs.AttrDirectory, all},
-		{`Files\a\new\sub`, `Files\a\new\sub`, "O:BAG:SYD:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;OICIIOID;GA;;;CO)", winfs.AttrDirectory, all},
+		{`files\a\NEW`, `Files\a\new`, "O:BAG:SYD:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)", winfs.AttrDirectory, all},
+		{`Files\a\new\sub`, `Files\a\new\sub`, "O:BAG:SYD:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;ID;FA;;;BA)(A;OICIIOID;GA;;;CO)", winfs.AttrDirectory, all},
 		{`Files\a\new\f`, `Files\a\new\f`, "O:BAG:SYD:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)", winfs.AttrArchive, all},
 		{`Files\a\new\owned`, `Files\a\new\owned`, "O:BUG:SYD:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)(A;ID;FA;;;BU)", winfs.AttrArchive, all},
 		{`Files\a\new\explicit`, `Files\a\new\explicit`, "D:NO_ACCESS_CONTROL", winfs.AttrHidden, winfs.Times{Creation: 6, LastAccess: 7, LastWrite: 7, Change: 7}},
