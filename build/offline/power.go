@@ -102,6 +102,7 @@ type value struct {
 	n     int64   // of a number or truth value
 	list  []value // of an array
 	plain bool    // a word without quotes
+	odd   bool    // a word that is a number in PowerShell, but not one of those here
 }
 
 type kind int

@@ -96,6 +96,17 @@ func cmdletNamed(name string) *row {
 	return nil
 }
 
+// fits refuses a number of another kind as the value of an object: a text would differ from
+// what PowerShell makes of it. Names and paths are texts.
+func fits(key string, v value) error {
+	for _, e := range v.items() {
+		if e.odd && (key == "value" || key == "object" || key == "inputobject") {
+			return notOffline(e.t, "put it into quotes if it is a text")
+		}
+	}
+	return nil
+}
+
 // bind reads one parameter with its value, or a value for the next position.
 func (p *power) bind(c *cmdletCall) error {
 	params := append(slices.Clone(c.row.params), shared...)
@@ -139,7 +150,7 @@ func (p *power) bind(c *cmdletCall) error {
 			return notOffline(v.t, "neither $true nor $false")
 		}
 		c.args[key] = v
-		return nil
+		return fits(key, v)
 	}
 	v, err := p.argument()
 	if err != nil {
@@ -153,7 +164,7 @@ func (p *power) bind(c *cmdletCall) error {
 		key := strings.ToLower(params[i].name)
 		if _, taken := c.args[key]; !taken {
 			c.args[key] = v
-			return nil
+			return fits(key, v)
 		}
 	}
 }

@@ -170,6 +170,9 @@ func (p *power) array() (value, error) {
 var (
 	numberWord = regexp.MustCompile(`^(?:0[xX][0-9a-fA-F]+|[0-9]+)`)
 	typeWord   = regexp.MustCompile(`^\[([A-Za-z][A-Za-z0-9_.]*(?:\[\])?)\]`)
+	// oddNumber is a word that PowerShell takes for a number of another kind than a plain whole
+	// one, such as 1.50, 1kb and 0x1L, and prints in another spelling.
+	oddNumber  = regexp.MustCompile(`^[-+]?(?:0[xX][0-9a-fA-F]+|[0-9]+\.?[0-9]*|\.[0-9]+)(?i:e[-+]?[0-9]+)?(?i:[uldsyn]*)(?i:[kmgtp]b)?$`)
 	memberWord = regexp.MustCompile(`^::([A-Za-z][A-Za-z0-9]*)`)
 )
 
@@ -649,6 +652,7 @@ func (p *power) argumentWord() (value, error) {
 		n.plain = true
 		return n, err
 	}
+	v.odd = plain && oddNumber.MatchString(v.t.s)
 	return v, nil
 }
 
